@@ -1,0 +1,1 @@
+"""Delivery from the outbox: send first, mark after, with a stable id."""

@@ -1,0 +1,23 @@
+"""Instants: aware UTC datetimes inside, integer milliseconds since the Unix epoch in the store, RFC 3339 with Z outside."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(instant: datetime) -> int:
+    """Return whole milliseconds since the epoch, rounded down. The instant must be aware."""
+    return (instant - EPOCH) // _MILLISECOND
+
+
+def from_ms(ms: int) -> datetime:
+    """Return the aware UTC instant of so many milliseconds since the epoch."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+def rfc3339(instant: datetime) -> str:
+    """Return `2026-11-01T08:00:00Z` (with milliseconds where there are any), always in UTC."""
+    utc = instant.astimezone(UTC)
+    spec = "milliseconds" if utc.microsecond // 1000 else "seconds"
+    return utc.replace(tzinfo=None).isoformat(timespec=spec) + "Z"

@@ -1,0 +1,77 @@
+"""Money and volume as integers: micro-dollars, cents and micro-gigabytes. `Decimal` at the edges, never a float inside.
+
+One dollar is 1,000,000 micro-dollars; one gigabyte is 1,000,000 micro-gigabytes (a kilobyte each).
+"""
+
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
+
+MICRO = 1_000_000
+MICROUSD_PER_CENT = 10_000
+MAX_MICRO = 10**15
+"""Largest magnitude that is believed: a thousand million dollars (or gigabytes). Beyond it an input is refused."""
+
+
+def to_micro(value: int | float | str | Decimal) -> int:
+    """Return `value` in millionths, rounded half to even.
+
+    A float is read by its shortest decimal text, so 12.45 is 12,450,000 exactly. Raises ValueError for anything that is
+    not a finite number of at most `MAX_MICRO`, booleans included.
+    """
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")
+    if isinstance(value, int):
+        micro = value * MICRO
+    else:
+        try:
+            number = value if isinstance(value, Decimal) else Decimal(str(value).strip())
+        except InvalidOperation as error:
+            raise ValueError("not a number") from error
+        if not number.is_finite() or abs(number) > MAX_MICRO:
+            raise ValueError("not a finite number in range")
+        micro = int((number * MICRO).to_integral_value(ROUND_HALF_EVEN))
+    if abs(micro) > MAX_MICRO:
+        raise ValueError("out of range")
+    return micro
+
+
+def to_decimal(micro: int) -> Decimal:
+    """Return millionths as an exact `Decimal` in whole units."""
+    return Decimal(micro).scaleb(-6)
+
+
+def to_number(micro: int) -> int | float:
+    """Return millionths as a JSON number without float noise: 12450000 is 12.45, 50000000 is 50."""
+    whole, rest = divmod(micro, MICRO)
+    return micro / MICRO if rest else whole
+
+
+def to_cents(microusd: int) -> int:
+    """Return whole cents; raises ValueError where the amount is not a whole number of cents."""
+    cents, rest = divmod(microusd, MICROUSD_PER_CENT)
+    if rest:
+        raise ValueError(f"{microusd} micro-dollars are not whole cents")
+    return cents
+
+
+def from_cents(cents: int) -> int:
+    """Return cents as micro-dollars."""
+    return cents * MICROUSD_PER_CENT
+
+
+def format_usd(microusd: int, places: int = 2) -> str:
+    """Return `$1,234.50`, `−$0.75`: rounded half up in magnitude to `places`, a true minus sign, thousands separated."""
+    quantum = Decimal(1).scaleb(-places)
+    amount = to_decimal(abs(microusd)).quantize(quantum, ROUND_HALF_UP)
+    sign = "−" if microusd < 0 and amount else ""
+    return f"{sign}${amount:,}"
+
+
+def format_gb(microgb: int, places: int = 2) -> str:
+    """Return `1,024.00 GB`, rounded half up in magnitude to `places`."""
+    amount = to_decimal(microgb).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return f"{amount:,} GB"
+
+
+def percent_of(part: int, whole: int, places: int = 1) -> Decimal:
+    """Return `part` in percent of `whole`, rounded down, so that 99.96 never reads as 100. `whole` must be positive."""
+    return (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal(1).scaleb(-places), ROUND_FLOOR)

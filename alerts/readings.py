@@ -1,0 +1,122 @@
+"""A reading: one answer of a usage API, or the reason there is none. Unknown is a value and never becomes a zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why there is no reading. `passes_by_itself` tells the temporary from those that need a person."""
+
+    UNAUTHORIZED = "unauthorized"  # 401
+    PAYMENT_REQUIRED = "payment_required"  # 402
+    FORBIDDEN = "forbidden"  # 403
+    NOT_FOUND = "not_found"  # 404, 405, 410 and any other 4xx
+    RATE_LIMITED = "rate_limited"  # 429, until Reset or Retry-After
+    SERVER_ERROR = "server_error"  # 5xx
+    REDIRECTED = "redirected"  # 3xx: never followed
+    TIMEOUT = "timeout"  # the deadline over the whole exchange
+    UNREACHABLE = "unreachable"  # refused, reset, DNS, TLS
+    TOO_LARGE = "too_large"  # body over the limit
+    BAD_PAYLOAD = "bad_payload"  # HTML, bad JSON, NaN, wrong types, missing fields
+
+    @property
+    def passes_by_itself(self) -> bool:
+        return self in _TEMPORARY
+
+
+_TEMPORARY = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What a provider said, in its own terms; None is "not said". Money in micro-dollars, volume in micro-gigabytes."""
+
+    balance_microusd: int | None = None
+    uncharged_microusd: int | None = None
+    total_charged_microusd: int | None = None
+    total_snapshots: int | None = None
+    active_videos: int | None = None
+    cost_per_snapshot_microusd: int | None = None
+    estimated_snapshots_remaining: int | None = None
+    client_name: str | None = None
+    usage_count: int | None = None
+    used_microgb: int | None = None
+    reserved_microgb: int | None = None
+    effective_said_microgb: int | None = None
+    limit_microgb: int | None = None
+    limit_bytes: int | None = None
+    remaining_microgb: int | None = None
+    period_start_at: datetime | None = None
+    period_end_at: datetime | None = None
+    period_used_microgb: int | None = None
+    billing_error: str | None = None
+    max_resolution: str | None = None
+    max_duration_s: int | None = None
+    max_filesize_bytes: int | None = None
+    max_filesize_microunits_mb: int | None = None
+    extra: str = field(default="{}")
+    """Fields that we do not know, as canonical JSON text of an object (sorted keys): kept, never judged."""
+
+    @property
+    def available_microusd(self) -> int | None:
+        """Balance less what is accrued and not yet deducted."""
+        if self.balance_microusd is None:
+            return None
+        return self.balance_microusd - (self.uncharged_microusd or 0)
+
+    @property
+    def accrued_microusd(self) -> int | None:
+        """Total charged plus uncharged: it only grows and no top-up touches it. None where there is no running total."""
+        if self.total_charged_microusd is None:
+            return None
+        return self.total_charged_microusd + (self.uncharged_microusd or 0)
+
+    @property
+    def funded_microusd(self) -> int | None:
+        """Balance plus total charged: every dollar ever credited. None where either is not said."""
+        if self.balance_microusd is None or self.total_charged_microusd is None:
+            return None
+        return self.balance_microusd + self.total_charged_microusd
+
+    @property
+    def effective_microgb(self) -> int | None:
+        """Used plus reserved: what a quota is enforced on. The provider's own number where it says one."""
+        if self.effective_said_microgb is not None:
+            return self.effective_said_microgb
+        if self.used_microgb is None:
+            return None
+        return self.used_microgb + (self.reserved_microgb or 0)
+
+    @property
+    def scheduled_burn_microusd_per_day(self) -> int | None:
+        """Active videos × 24 snapshots × cost; None where the provider does not schedule."""
+        if self.active_videos is None or self.cost_per_snapshot_microusd is None:
+            return None
+        return self.active_videos * 24 * self.cost_per_snapshot_microusd
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A complete, finite answer, observed at `at`."""
+
+    account: str
+    at: datetime
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """No answer, and why. `detail` is one line for a person and holds no secret; `retry_at` is the provider's own wish."""
+
+    account: str
+    at: datetime
+    reason: Reason
+    detail: str = ""
+    retry_at: datetime | None = None
+    status: int | None = None
+
+
+Reading = Known | Unavailable

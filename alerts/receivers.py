@@ -1,0 +1,82 @@
+"""Who is told: webhooks, mail recipients, chats; and which events each of them asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from pydantic import SecretStr
+
+from alerts.events import EventDraft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Receiver:
+    id: str
+    events: tuple[str, ...] = ("*",)
+    accounts: tuple[str, ...] = ("*",)
+
+    def wants(self, draft: EventDraft) -> bool:
+        """Whether the receiver asked for this type and account; an event without an account concerns everyone."""
+        if not any(fnmatchcase(draft.type.value, pattern) for pattern in self.events):
+            return False
+        return draft.account is None or any(fnmatchcase(draft.account, pattern) for pattern in self.accounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookReceiver(_Receiver):
+    """`secrets`: `whsec_…` or `whsk_…`, the current one first. `own_threshold_microusd`: hears only that (never the rules')."""
+
+    url: str
+    secrets: tuple[SecretStr, ...]
+    own_threshold_microusd: int | None = None
+    allow_http: bool = False
+
+    @property
+    def key(self) -> str:
+        """The receiver's name in the outbox, unique over all kinds."""
+        return f"webhook:{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailReceiver(_Receiver):
+    to: tuple[str, ...]
+    max_per_hour: int = 10
+
+    @property
+    def key(self) -> str:
+        return f"email:{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReceiver(_Receiver):
+    url: SecretStr
+
+    @property
+    def key(self) -> str:
+        return f"chat:{self.id}"
+
+
+Receiver = WebhookReceiver | EmailReceiver | ChatReceiver
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """All receivers of a configuration, and the fan-out of an event to them."""
+
+    all: tuple[Receiver, ...] = field(default=())
+
+    def route(self, draft: EventDraft) -> tuple[str, ...]:
+        """Return the keys of the receivers that are told of `draft`, in configured order."""
+        if draft.only_receiver is not None:
+            return tuple(r.key for r in self.all if r.key == draft.only_receiver)
+        return tuple(
+            r.key
+            for r in self.all
+            if r.key != draft.not_receiver and not _hears_own_threshold_only(r, draft) and r.wants(draft)
+        )
+
+
+def _hears_own_threshold_only(receiver: Receiver, draft: EventDraft) -> bool:
+    own = isinstance(receiver, WebhookReceiver) and receiver.own_threshold_microusd is not None
+    return own and draft.type.value.startswith("balance.") and draft.type.value != "balance.depleted"

@@ -1,0 +1,1 @@
+"""The process: configuration, schedule, sources, store, top-ups, web page and commands."""

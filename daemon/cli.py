@@ -1,0 +1,65 @@
+"""The command line: it parses, calls and prints. What a command does stands in `daemon.commands`, a module each."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.commands import (
+    accounts,
+    alerts,
+    backtest,
+    backup,
+    check,
+    deliveries,
+    demo,
+    report,
+    run,
+    test,
+    topups,
+)
+from daemon.commands.common import Options, guarded
+
+app = typer.Typer(
+    name="brimful",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Watches prepaid and metered API accounts: alerts before they run dry, tops them up once, tells finance.",
+)
+
+for module in (demo, run, check, accounts, alerts, topups, deliveries, report, backtest, test, backup):
+    module.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"brimful {metadata.version('brimful')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="The configuration; else $BRIMFUL_CONFIG, ./config.toml, /etc/brimful/config.toml.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = Options(config=config)
+
+
+def main() -> None:
+    """Run the command line. Every error that a user can cause is a sentence on stderr, never a traceback."""
+    with guarded():
+        app()

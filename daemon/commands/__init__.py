@@ -1,0 +1,1 @@
+"""The commands: a module each, small functions that `daemon.cli` registers."""

@@ -1,0 +1,118 @@
+"""What the commands share: finding the configuration, opening the store, printing tables and JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from daemon.config.load import ConfigError, load
+from daemon.config.model import Config
+from daemon.store import Store, StoreError
+
+OK, NO, USAGE = 0, 1, 2
+"""Exit codes: fine · the answer is no, or something failed and was reported · wrong usage or configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before the command."""
+
+    config: Path | None
+
+    def config_path(self) -> Path:
+        """Return the configuration's path: `--config`, else `$BRIMFUL_CONFIG`, `./config.toml`, `/etc/brimful/config.toml`."""
+        if self.config is not None:
+            return self.config
+        if named := os.environ.get("BRIMFUL_CONFIG"):
+            return Path(named)
+        here = Path("config.toml")
+        return here if here.exists() else Path("/etc/brimful/config.toml")
+
+
+def fail(message: str, code: int = NO) -> NoReturn:
+    """End the command with a sentence on stderr."""
+    typer.echo(f"brimful: {message}", err=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn the errors that a user can cause into a sentence and an exit code."""
+    try:
+        yield
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(USAGE)
+    except StoreError as error:
+        typer.echo(f"brimful: {error}", err=True)
+        sys.exit(NO)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO)
+
+
+def load_config(context: typer.Context) -> Config:
+    """Return the checked configuration; raises ConfigError with every problem."""
+    options: Options = context.obj
+    return load(options.config_path())
+
+
+@contextmanager
+def reading(config: Config) -> Iterator[Store]:
+    """Open the store for reading, beside a running daemon or without one. Never migrates."""
+    from daemon.store.migrations import require_current
+
+    if not config.store.path.exists():
+        raise StoreError(f"there is no database at {config.store.path} yet: `brimful run` or `brimful once` makes it")
+    store = Store(config.store.path, readonly=True)
+    try:
+        require_current(store)
+        yield store
+    finally:
+        store.close()
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document, two-space indented, to stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = (), empty: str = "nothing yet"
+) -> None:
+    """Print a table for a person; `right` names the columns that are aligned right. Cells are plain text, never markup."""
+    console = Console()
+    if not rows:
+        console.print(f"{title}: {empty}", markup=False, highlight=False)
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    console.print(table, highlight=False)
+
+
+def _plain(cell: str) -> Any:
+    from rich.text import Text
+
+    return Text(cell)
+
+
+def fields(pairs: Mapping[str, str]) -> None:
+    """Print labelled values under each other, aligned."""
+    width = max((len(label) for label in pairs), default=0)
+    for label, value in pairs.items():
+        typer.echo(f"{label:<{width}}  {value}")

@@ -1,0 +1,7 @@
+"""Registered by `daemon.cli`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""

@@ -1,0 +1,1 @@
+"""The configuration: read from TOML, checked whole, resolved and frozen."""

@@ -1,0 +1,151 @@
+"""The configuration as the process uses it: checked, resolved and frozen. `daemon.config.load` makes it from TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from alerts.accounts import AccountInfo
+from alerts.receivers import Receivers
+from alerts.rules.specs import RuleSpec
+
+
+class Provider(StrEnum):
+    CONTENTSTATS = "contentstats"
+    TORNADO = "tornado"
+    JSON = "json"
+
+
+class TopupMode(StrEnum):
+    CHARGE = "charge"
+    SHADOW = "shadow"
+    OFF = "off"
+
+
+class StripeMode(StrEnum):
+    TEST = "test"
+    LIVE = "live"
+
+
+class SmtpSecurity(StrEnum):
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class ReportPeriod(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopupConfig:
+    """When and how much an account is topped up. Exactly one of the three sizes is set. Money in micro-dollars."""
+
+    when_below_microusd: int
+    customer: str
+    max_charge_microusd: int
+    max_per_day_microusd: int
+    max_per_month_microusd: int
+    amount_microusd: int | None = None
+    to_microusd: int | None = None
+    cover_days: Decimal | None = None
+    payment_method: str | None = None
+    min_charge_microusd: int = 500_000
+    cooldown: timedelta = timedelta(minutes=60)
+    mode: TopupMode = TopupMode.CHARGE
+    statement_descriptor_suffix: str = ""
+    receipt_email: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonMapping:
+    """How `provider = "json"` reads an answer: JMESPath expressions by field name, and extra request headers."""
+
+    fields: Mapping[str, str]
+    headers: Mapping[str, SecretStr] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConfig:
+    """One account. `url` is whole: base URL and path. `poll` is a five-field cron expression in the configured zone."""
+
+    info: AccountInfo
+    provider: Provider
+    base_url: str
+    url: str
+    api_key: SecretStr
+    poll: str
+    json: JsonMapping | None = None
+    topup: TopupConfig | None = None
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    path: Path
+    keep_readings: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeConfig:
+    api_key: SecretStr
+    mode: StripeMode
+    api_base: str = "https://api.stripe.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpConfig:
+    host: str
+    port: int
+    security: SmtpSecurity
+    sender: str
+    username: str = ""
+    password: SecretStr = SecretStr("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    """Where the local page listens; `host` None turns it off."""
+
+    host: str | None
+    port: int
+    token: SecretStr = SecretStr("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportConfig:
+    id: str
+    period: ReportPeriod
+    cron: str
+    to: tuple[str, ...]
+    csv: bool = True
+    accounts: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    path: Path
+    timezone: ZoneInfo
+    store: StoreConfig
+    accounts: Mapping[str, AccountConfig]
+    rules: tuple[RuleSpec, ...]
+    """Configured and default rules, and one `webhook:<id>` for each receiver with a threshold of its own."""
+    receivers: Receivers
+    reports: tuple[ReportConfig, ...] = ()
+    templates: Path | None = None
+    stripe: StripeConfig | None = None
+    smtp: SmtpConfig | None = None
+    web: WebConfig = field(default_factory=lambda: WebConfig(host=None, port=0))
+    heartbeat_url: SecretStr | None = None

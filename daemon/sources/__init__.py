@@ -1,0 +1,1 @@
+"""Sources: a module a provider, each turning one HTTP answer into one `Reading`."""

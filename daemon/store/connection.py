@@ -1,0 +1,82 @@
+"""The connection: WAL, immediate transactions, and full synchronisation wherever money or an event is concerned."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NewType
+
+from daemon.limits import STORE_BUSY_TIMEOUT_S
+
+Transaction = NewType("Transaction", sqlite3.Connection)
+"""A connection inside `BEGIN IMMEDIATE … COMMIT`: what every function that writes takes first."""
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message is a sentence with what to do."""
+
+
+class Store:
+    """One open database.
+
+    `probe` is called with "begin", "commit" and "committed" around every transaction: the simulator kills there.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool = False, probe: Callable[[str], None] | None = None) -> None:
+        self.path = path
+        self.readonly = readonly
+        self._probe = probe
+        self._connection = self._connect()
+        self._durable: bool | None = None
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
+        try:
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, timeout=STORE_BUSY_TIMEOUT_S, cached_statements=256
+            )
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA trusted_schema=OFF")
+            if not self.readonly:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA wal_autocheckpoint=1000")
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the database {self.path}: {error}") from error
+        return connection
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """The connection for reading outside a transaction."""
+        return self._connection
+
+    @contextmanager
+    def write(self, *, durable: bool) -> Iterator[Transaction]:
+        """Run one transaction: committed whole or not at all.
+
+        `durable` waits until the commit is on the disk (`synchronous=FULL`): demanded for money, events and all that a
+        later effect rests on. Without it a power loss may take back the last commits, in order, never half of one.
+        """
+        connection = self._connection
+        if durable is not self._durable:
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._call_probe("begin")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield Transaction(connection)
+            self._call_probe("commit")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._call_probe("committed")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _call_probe(self, point: str) -> None:
+        if self._probe is not None:
+            self._probe(point)
