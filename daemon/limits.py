@@ -10,6 +10,18 @@ POLLS_PER_HOST = 8
 """Requests under way at once to one host and port."""
 POLLS_IN_FLIGHT = 64
 """Requests under way at once over all hosts."""
+SPREAD_FROM_ACCOUNTS = 50
+"""Where more accounts than these share a host, a scheduled round is spread."""
+SPREAD_MAX_S = 60.0
+ROUND_BATCH_READINGS = 256
+"""Readings that one commit holds at the most."""
+ROUND_BATCH_WAIT_S = 0.005
+"""How long a commit waits for more readings while many requests are under way."""
+POLL_ROUND_DEADLINE_S = 600.0
+"""A whole round of one schedule."""
+MONEY_PASS_DEADLINE_S = 600.0
+DELIVERY_PASS_DEADLINE_S = 600.0
+REPORT_PASS_DEADLINE_S = 300.0
 
 DRAIN_S = 8.0
 """After SIGTERM, how long work in flight may go on before it is cut."""

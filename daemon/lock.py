@@ -1,0 +1,49 @@
+"""One daemon a database: a lock file beside it, released by the kernel however the process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class DatabaseHeldError(Exception):
+    """Another process works on the database; the message says which and what to do."""
+
+
+def lock_path(database: Path) -> Path:
+    """Return the path of the database's lock file."""
+    return database.with_name(database.name + ".lock")
+
+
+@contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Hold the database for this process alone; raises DatabaseHeldError at once where another has it."""
+    path = lock_path(database)
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseHeldError(
+            f"cannot write beside the database {database}: {error.strerror}. "
+            "Set [store] path to a folder that this user owns"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DatabaseHeldError(
+                f"a daemon{_holder(descriptor)} holds {database}: stop it first, or let it do the work"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    return f" (pid {pid})" if pid.isdecimal() else ""

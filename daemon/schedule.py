@@ -1,0 +1,92 @@
+"""What is due, and when to come back: pure functions of cron expressions, a zone and `now`.
+
+Accounts that share an expression are one group and one scheduler job. Cron is cronsim's: five fields, day-of-month OR
+day-of-week where both are restricted, local times that a clock change skips or repeats run once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from daemon.limits import SPREAD_MAX_S
+
+_FIRES_LOOKED_AT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The accounts that one cron expression polls."""
+
+    cron: str
+    accounts: tuple[str, ...]
+
+
+def groups(cron_by_account: Mapping[str, str]) -> tuple[Group, ...]:
+    """Return one group an expression, in the order in which the expressions first occur."""
+    members: dict[str, list[str]] = {}
+    for account, cron in cron_by_account.items():
+        members.setdefault(" ".join(cron.split()), []).append(account)
+    return tuple(Group(cron, tuple(accounts)) for cron, accounts in members.items())
+
+
+def next_fire(cron: str, zone: ZoneInfo, after: datetime) -> datetime:
+    """Return the first instant strictly after `after` (aware) that the expression names in `zone`, in UTC."""
+    return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
+
+
+def previous_fire(cron: str, zone: ZoneInfo, until: datetime) -> datetime:
+    """Return the last instant at or before `until` (aware) that the expression names in `zone`, in UTC."""
+    local = until.astimezone(zone)
+    return next(CronSim(cron, local + timedelta(seconds=1), reverse=True)).astimezone(UTC)
+
+
+def longest_gap(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
+    """Return the longest time between two of the next dozen fires: how long silence is no news."""
+    simulated = CronSim(cron, now.astimezone(zone))
+    fires = [next(simulated).astimezone(UTC) for _ in range(_FIRES_LOOKED_AT)]
+    return max(later - earlier for earlier, later in pairwise(fires))
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """When each expression falls due next. A new one is made at each change; nothing is mutated."""
+
+    zone: ZoneInfo
+    due_at: Mapping[str, datetime]
+
+    @classmethod
+    def starting(cls, crons: Iterable[str], zone: ZoneInfo, now: datetime) -> Timetable:
+        """Everything is due at once: the first poll of every account is at the start."""
+        return cls(zone, dict.fromkeys(crons, now))
+
+    def due(self, now: datetime) -> tuple[str, ...]:
+        """Return the expressions whose time has come. Fires that were missed are one."""
+        return tuple(cron for cron, at in self.due_at.items() if at <= now)
+
+    def ran(self, crons: Iterable[str], now: datetime) -> Timetable:
+        """Return the timetable after `crons` were started at `now`."""
+        moved = {cron: next_fire(cron, self.zone, now) for cron in crons}
+        return Timetable(self.zone, {**self.due_at, **moved})
+
+    def corrected(self, now: datetime) -> Timetable:
+        """Return the timetable with nothing later than a fire after `now`: mends it after the clock went backwards."""
+        return Timetable(
+            self.zone, {cron: min(at, next_fire(cron, self.zone, now)) for cron, at in self.due_at.items()}
+        )
+
+    def next_at(self) -> datetime | None:
+        """Return the earliest instant at which something is due."""
+        return min(self.due_at.values(), default=None)
+
+
+def spread_offset_s(account: str, interval: timedelta) -> float:
+    """Return the account's stable place in a spread round: under half the interval, and under a minute."""
+    fraction = int.from_bytes(blake2b(account.encode(), digest_size=8).digest()) / 2**64
+    return fraction * min(interval.total_seconds() / 2, SPREAD_MAX_S)
