@@ -1,0 +1,45 @@
+"""Templates: the text of mails, built in and replaceable by a folder of the operator's own.
+
+A misspelt variable is an error, never an empty place in a mail; HTML is escaped by the file's name (`.html`, `.html.j2`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import css_inline
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+_inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
+
+
+def built_in() -> Path:
+    """Return the folder of the templates that ship with the program: in the wheel, else in the checkout."""
+    packed = Path(str(files("alerts") / "_templates"))
+    return packed if packed.is_dir() else Path(__file__).resolve().parent.parent / "templates"
+
+
+class Templates:
+    """Renders by file name. A file of the same name in `override` replaces a built-in one."""
+
+    def __init__(self, override: Path | None = None) -> None:
+        folders = [built_in()] if override is None else [override, built_in()]
+        self._environment = Environment(
+            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+            undefined=StrictUndefined,
+            autoescape=select_autoescape(["html", "html.j2", "xml", "svg.j2"]),
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+
+    def text(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return a rendered template; raises jinja2.TemplateError where a replaced one is wrong."""
+        return self._environment.get_template(name).render(values)
+
+    def mail_html(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return rendered HTML with its styles inlined, as mail programs want it; media queries are kept."""
+        return _inliner.inline(self.text(name, values))
