@@ -27,3 +27,5 @@ DRAIN_S = 8.0
 """After SIGTERM, how long work in flight may go on before it is cut."""
 BEAT_S = 30.0
 """The longest sleep of the service: a stepped wall clock is noticed within it."""
+ONCE_WAITS_FOR_MONEY_S = 30.0
+"""How long `once` waits for a charge whose outcome is unknown, before it leaves it open."""

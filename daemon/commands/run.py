@@ -1,7 +1,102 @@
-"""Registered by `daemon.cli`."""
+"""`run`, the daemon, and `once`, one pass over everything that is due."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
 
 import typer
 
+from daemon.commands.common import NO, fail, load_config, print_json
+from daemon.config.model import Config
+from daemon.lock import DatabaseHeldError
+from daemon.service import Outcome
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    """Add `run` and `once`."""
+    app.command()(run)
+    app.command()(once)
+
+
+def run(
+    context: typer.Context,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
+    from daemon.runner import Runner
+
+    config = load_config(context)
+    _set_up_logs(log_level)
+
+    async def main() -> None:
+        await Runner(config).run()
+
+    try:
+        asyncio.run(main())
+    except DatabaseHeldError as error:
+        fail(str(error))
+
+
+def once(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what the pass met as JSON.")] = False,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "warning",
+) -> None:
+    """Do one pass over everything that is due (poll, evaluate, top up, deliver, report), then exit.
+
+    Exits 1 if an account could not be read, or a delivery or charge needs a person.
+    """
+    config = load_config(context)
+    _set_up_logs(log_level)
+    try:
+        outcome = asyncio.run(_one_pass(config))
+    except DatabaseHeldError as error:
+        fail(str(error))
+    if as_json:
+        print_json(_as_json(outcome))
+    else:
+        _print(outcome)
+    if not outcome.fine:
+        raise typer.Exit(NO)
+
+
+async def _one_pass(config: Config) -> Outcome:
+    from daemon.service import open_service
+
+    async with open_service(config) as service:
+        try:
+            return await service.once()
+        finally:
+            await service.drain(0.0)
+
+
+def _set_up_logs(level: str) -> None:
+    from daemon.logs import set_up
+
+    if level not in ("debug", "info", "warning", "error"):
+        fail(f"--log-level {level!r} is not one of debug, info, warning, error", 2)
+    set_up(level)
+
+
+def _as_json(outcome: Outcome) -> dict[str, object]:
+    return {
+        "read": outcome.read,
+        "unreadable": outcome.unreadable,
+        "needs_person": outcome.needs_person,
+        "undelivered": outcome.undelivered,
+        "failed": outcome.failed,
+        "fine": outcome.fine,
+    }
+
+
+def _print(outcome: Outcome) -> None:
+    typer.echo(f"read {outcome.read} of {outcome.read + len(outcome.unreadable)} accounts")
+    for account, reason in outcome.unreadable.items():
+        typer.echo(f"{account}: no reading, {reason}", err=True)
+    for sentence in outcome.needs_person:
+        typer.echo(sentence, err=True)
+    if outcome.undelivered:
+        typer.echo(f"{outcome.undelivered} deliveries failed and will be retried: `brimful deliveries`", err=True)
+    for sentence in outcome.failed:
+        typer.echo(sentence, err=True)

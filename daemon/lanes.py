@@ -1,0 +1,95 @@
+"""A lane: work that never runs twice at once, and whose failure stops nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from daemon.clock import Clock
+from daemon.logs import mask
+
+log = structlog.get_logger("brimful.lanes")
+
+
+@dataclass(slots=True)
+class Health:
+    """How a lane fares: counted, shown by the health page, and what the heartbeat rests on."""
+
+    passes: int = 0
+    failures: int = 0
+    finished_at: datetime | None = None
+    last_error: str = ""
+
+
+class Lane:
+    """Runs `work` when it is started; started again meanwhile, it runs once more after.
+
+    A pass that raises, or outlives its deadline, is logged and counted; the next one starts afresh.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        *,
+        clock: Clock,
+        deadline_s: float,
+        finished: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.health = Health()
+        self._work = work
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._finished = finished
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Run a pass now, or one more after the pass that is under way."""
+        if self.busy:
+            self._again = True
+        else:
+            self._task = asyncio.ensure_future(self._passes())
+
+    async def idle(self) -> None:
+        """Return when no pass is under way."""
+        while self._task is not None and self.busy:
+            await asyncio.shield(self._task)
+
+    async def cut(self) -> None:
+        """Cancel the pass that is under way, and return when it has ended."""
+        self._again = False
+        task = self._task
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _passes(self) -> None:
+        while True:
+            self._again = False
+            await self._one_pass()
+            self._finished()
+            if not self._again:
+                return
+
+    async def _one_pass(self) -> None:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self._work()
+        except Exception as error:  # the job wrapper: whatever one pass meets, the next one is tried
+            self.health.failures += 1
+            self.health.last_error = mask(f"{type(error).__name__}: {error}"[:300])
+            log.error("pass failed", lane=self.name, exc_info=error)
+        else:
+            self.health.last_error = ""
+        self.health.passes += 1
+        self.health.finished_at = self._clock.now()

@@ -1,0 +1,152 @@
+"""The unattended process: signals, the scheduler that wakes the service, the service manager, and a reload.
+
+APScheduler holds one job a schedule, which only wakes; what is due is the service's to say. It sleeps on the monotonic
+clock, so a beat of at most half a minute notices a stepped wall clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from daemon.clock import Clock, SystemClock
+from daemon.config.load import ConfigError, load
+from daemon.config.model import Config
+from daemon.limits import BEAT_S, DRAIN_S
+from daemon.notify import notify, watchdog_s
+from daemon.schedule import next_fire
+from daemon.service import Service, open_service
+
+log = structlog.get_logger("brimful.run")
+
+
+class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
+    """A cron expression as cronsim reads it (APScheduler's own reads days of the week and clock changes differently)."""
+
+    def __init__(self, cron: str, zone: ZoneInfo) -> None:
+        self._cron = cron
+        self._zone = zone
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        return next_fire(self._cron, self._zone, now)
+
+    def __str__(self) -> str:
+        return f"cron[{self._cron}]"
+
+
+class Runner:
+    """Runs the service until SIGTERM or SIGINT; SIGHUP reloads the configuration, and keeps the old one if it is wrong."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._reload_asked = False
+        self.missed = 0
+
+    async def run(self) -> None:
+        """Return when the process was told to stop and all work in flight has ended or was recorded as unknown."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
+        beat = asyncio.ensure_future(_tell_watchdog())
+        try:
+            while not self._stopping:
+                await self._run_configuration()
+        finally:
+            beat.cancel()
+            notify("STOPPING=1")
+
+    async def _run_configuration(self) -> None:
+        config = self._config
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(
+                open_service(config, clock=self._clock, overlap=True, wake=self._woken.set)
+            )
+            scheduler = self._schedule(service)
+            stack.callback(scheduler.shutdown, wait=False)
+            log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.path))
+            notify("READY=1")
+            try:
+                while not self._stopping and not self._reloaded():
+                    await self._one_step(service)
+            finally:
+                scheduler.pause()
+                await service.drain(DRAIN_S)
+        log.info("stopped" if self._stopping else "reloaded")
+
+    async def _one_step(self, service: Service) -> None:
+        self._woken.clear()
+        next_at = await service.step(self._clock.now())
+        delay_s = min((next_at - self._clock.now()).total_seconds(), BEAT_S)
+        if delay_s > 0 and not self._stopping and not self._reload_asked:
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                return
+
+    def _schedule(self, service: Service) -> AsyncIOScheduler:
+        scheduler = AsyncIOScheduler(
+            timezone=self._config.timezone,
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+        async def wake() -> None:
+            self._woken.set()
+
+        for cron in service.crons:
+            scheduler.add_job(wake, CronTrigger(cron, self._config.timezone), id=cron, name=cron)
+        scheduler.add_listener(self._count_missed, EVENT_JOB_MISSED | EVENT_JOB_ERROR | EVENT_JOB_MAX_INSTANCES)
+        scheduler.start()
+        return scheduler
+
+    def _count_missed(self, event: JobExecutionEvent) -> None:
+        self.missed += 1
+        log.warning("schedule missed", job=event.job_id, code=event.code)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    def _ask_reload(self) -> None:
+        self._reload_asked = True
+        self._woken.set()
+
+    def _reloaded(self) -> bool:
+        if not self._reload_asked:
+            return False
+        self._reload_asked = False
+        try:
+            config = _reread(self._config.path)
+        except ConfigError as error:
+            log.error("configuration not reloaded: the one in use stays", problems=str(error))
+            return False
+        if config.store.path != self._config.store.path:
+            log.error("configuration not reloaded: [store] path cannot change while running; restart instead")
+            return False
+        self._config = config
+        return True
+
+
+def _reread(path: Path) -> Config:
+    return load(path)
+
+
+async def _tell_watchdog(tell: Callable[[str], bool] = notify) -> None:
+    interval_s = watchdog_s()
+    while interval_s is not None:
+        tell("WATCHDOG=1")
+        await asyncio.sleep(interval_s)

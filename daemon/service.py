@@ -1,0 +1,242 @@
+"""The service: everything that Brimful does, as a table of contents.
+
+`step(now)` starts all that is due, in lanes of their own (polls, money, reports, delivery), and says when to come back.
+In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere else a step sees them
+through, in that order: read, judge, charge, report, deliver, including what the step itself caused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from alerts.delivery import Deliverer
+from alerts.instants import EPOCH
+from alerts.readings import Known, Unavailable
+from daemon.clock import Clock
+from daemon.config.model import Config
+from daemon.heartbeat import Heartbeat
+from daemon.lanes import Lane
+from daemon.limits import (
+    BEAT_S,
+    DELIVERY_PASS_DEADLINE_S,
+    MONEY_PASS_DEADLINE_S,
+    ONCE_WAITS_FOR_MONEY_S,
+    POLL_ROUND_DEADLINE_S,
+    REPORT_PASS_DEADLINE_S,
+)
+from daemon.reporting import Reporter
+from daemon.rounds import Polled, Rounds
+from daemon.schedule import Timetable, groups
+from daemon.topups.desk import TopupDesk
+
+log = structlog.get_logger("brimful.service")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass met, for the exit code of `once`."""
+
+    read: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    needs_person: list[str] = field(default_factory=list)
+    undelivered: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def fine(self) -> bool:
+        """Whether every account was read, and no delivery, charge or lane needs a person."""
+        return not (self.unreadable or self.needs_person or self.undelivered or self.failed)
+
+
+class Service:
+    """The heart of the process. `overlap` is for `run`; `wake` is called when a lane has finished or made work."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        rounds: Rounds,
+        topups: TopupDesk | None,
+        deliverer: Deliverer,
+        reporter: Reporter,
+        heartbeat: Heartbeat | None,
+        clock: Clock,
+        overlap: bool = False,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.config = config
+        self.rounds = rounds
+        self.topups = topups
+        self.deliverer = deliverer
+        self.reporter = reporter
+        self.heartbeat = heartbeat
+        self._clock = clock
+        self._overlap = overlap
+        self._wake = wake
+        self._groups = {
+            group.cron: group.accounts
+            for group in groups({account.id: account.poll for account in config.accounts.values()})
+        }
+        self._timetable: Timetable | None = None
+        self._polled: dict[str, Polled] = {}
+        self._to_attend: dict[str, Polled] = {}
+        self._recovered = False
+        self._due_at: dict[str, datetime | None] = dict.fromkeys(("money", "reports", "delivery"), EPOCH)
+        self._first_polls = set(self._groups)
+        lane = partial(Lane, clock=clock, finished=self._lane_finished)
+        self._polls = {
+            cron: lane(f"poll {cron}", partial(self._poll, cron), deadline_s=POLL_ROUND_DEADLINE_S)
+            for cron in self._groups
+        }
+        self._money = lane("money", self._attend_money, deadline_s=MONEY_PASS_DEADLINE_S)
+        self._reports = lane("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
+        self._delivery = lane("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
+
+    # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def step(self, now: datetime) -> datetime:
+        """Start all that is due at `now`, and return when to come back."""
+        await self._recover(now)
+        self._start_polls(now)
+        if not self._overlap:
+            await self._idle(*self._polls.values())
+        self.rounds.judge_time(now)
+        for lane in (self._money, self._reports, self._delivery):
+            if self._has_work(lane, now):
+                lane.start()
+            if not self._overlap:
+                await lane.idle()
+        if self.heartbeat is not None:
+            await self.heartbeat.beat(now, self.unfresh(now))
+        return self.next_wake(self._clock.now())
+
+    async def once(self) -> Outcome:
+        """One pass over everything, every account polled whatever its schedule; waits a little for an open charge."""
+        started = self._clock.now()
+        await self.step(started)
+        until = started + timedelta(seconds=ONCE_WAITS_FOR_MONEY_S)
+        while self.topups is not None and (due := self._due_at["money"]) is not None and due <= until:
+            await self._clock.sleep(max((due - self._clock.now()).total_seconds(), 0.0))
+            await self.step(self._clock.now())
+        return self._outcome()
+
+    async def drain(self, within_s: float) -> None:
+        """Let work in flight finish; cut what has not after `within_s`. A charge that is cut stays recorded as unknown."""
+        lanes = self._lanes()
+        self.deliverer.stop()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._idle(*lanes)
+        except TimeoutError:
+            log.warning("cut", lanes=[lane.name for lane in lanes if lane.busy])
+        finally:
+            await asyncio.gather(*(lane.cut() for lane in lanes))
+
+    def next_wake(self, now: datetime) -> datetime:
+        """Return the earliest instant at which something is due, at most a day ahead."""
+        instants = [at for at in self._due_at.values() if at is not None]
+        if self._timetable is not None and (at := self._timetable.next_at()) is not None:
+            instants.append(at)
+        return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
+
+    def unfresh(self, now: datetime) -> list[str]:
+        """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
+        late = []
+        for lane in self._lanes():
+            if lane.health.last_error:
+                late.append(f"{lane.name}: {lane.health.last_error}")
+        for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
+            if now - due_at > timedelta(seconds=POLL_ROUND_DEADLINE_S + BEAT_S):
+                late.append(f"poll {cron}: due since {due_at.isoformat()}")
+        return late
+
+    # ── the lanes' work ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _recover(self, now: datetime) -> None:
+        if self._recovered:
+            return
+        if self.topups is not None:
+            await self.topups.recover(now)
+        self._timetable = Timetable.starting(self._groups, self.config.timezone, now)
+        self._recovered = True
+
+    async def _poll(self, cron: str) -> None:
+        first = cron in self._first_polls
+        self._first_polls.discard(cron)
+        for polled in await self.rounds.poll(self._groups[cron], spread=self._overlap and not first):
+            self._polled[polled.account] = polled
+            if self.topups is not None and polled.believed is not None:
+                self._to_attend[polled.account] = polled
+
+    async def _attend_money(self) -> None:
+        if self.topups is None:
+            return
+        polled, self._to_attend = list(self._to_attend.values()), {}
+        await asyncio.gather(*(self._attend_account(self.topups, one) for one in polled))
+        self._due_at["money"] = await self.topups.tend(self._clock.now())
+
+    async def _attend_account(self, topups: TopupDesk, polled: Polled) -> None:
+        async def reread() -> Known | Unavailable:
+            return await self.rounds.reread(polled.account)
+
+        if polled.believed is not None:
+            await topups.attend(polled.account, polled.believed, reread, polled.state.burn)
+
+    async def _send_reports(self) -> None:
+        self._due_at["reports"] = await self.reporter.send_due(self._clock.now())
+
+    async def _deliver(self) -> None:
+        self._due_at["delivery"] = await self.deliverer.deliver_due(self._clock.now())
+
+    # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_polls(self, now: datetime) -> None:
+        assert self._timetable is not None
+        timetable = self._timetable.corrected(now) if not self._first_polls else self._timetable
+        due = [cron for cron in timetable.due(now) if not self._polls[cron].busy]
+        self._timetable = timetable.ran(due, now)
+        for cron in due:
+            self._polls[cron].start()
+
+    def _has_work(self, lane: Lane, now: datetime) -> bool:
+        if lane is self._money:
+            return bool(self._to_attend) or self._is_due("money", now)
+        return self._is_due("reports", now) if lane is self._reports else True
+
+    def _is_due(self, lane: str, now: datetime) -> bool:
+        at = self._due_at[lane]
+        return at is not None and at <= now
+
+    def _lanes(self) -> list[Lane]:
+        return [*self._polls.values(), self._money, self._reports, self._delivery]
+
+    def _lane_finished(self) -> None:
+        self._wake()
+
+    async def _idle(self, *lanes: Lane) -> None:
+        for lane in lanes:
+            await lane.idle()
+
+    def _outcome(self) -> Outcome:
+        unreadable = {
+            polled.account: _why_unreadable(polled) for polled in self._polled.values() if polled.believed is None
+        }
+        return Outcome(
+            read=len(self._polled) - len(unreadable),
+            unreadable=unreadable,
+            needs_person=self.topups.needs_person() if self.topups is not None else [],
+            undelivered=self.deliverer.failed_in_last_pass(),
+            failed=[f"{lane.name}: {lane.health.last_error}" for lane in self._lanes() if lane.health.last_error],
+        )
+
+
+def _why_unreadable(polled: Polled) -> str:
+    if isinstance(polled.reading, Unavailable):
+        return f"{polled.reading.reason.value}: {polled.reading.detail}".rstrip(": ")
+    return "suspect: a second read did not agree"

@@ -1,0 +1,129 @@
+"""The small parts around the service: lock, lanes, logs, what systemd is told."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.clock import ManualClock
+from daemon.lanes import Lane
+from daemon.lock import DatabaseHeldError, held, lock_path
+from daemon.logs import mask
+from daemon.notify import notify, watchdog_s
+
+CLOCK = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def _lane(work, deadline_s: float = 5.0) -> Lane:
+    return Lane("test", work, clock=CLOCK, deadline_s=deadline_s, finished=lambda: None)
+
+
+def test_a_second_process_is_told_who_holds_the_database(tmp_path: Path) -> None:
+    database = tmp_path / "brimful.db"
+    script = "import sys; from pathlib import Path; from daemon.lock import held\nwith held(Path(sys.argv[1])): pass"
+    with held(database):
+        second = subprocess.run(
+            [sys.executable, "-c", script, str(database)], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert second.returncode == 1
+    assert "DatabaseHeldError: a daemon (pid " in second.stderr
+    with held(database):
+        assert lock_path(database).exists()
+
+
+def test_a_database_in_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(DatabaseHeldError, match="Set \\[store\\] path"), held(blocked / "brimful.db"):
+        pytest.fail("entered")
+
+
+async def test_a_lane_started_while_busy_runs_once_more_and_never_twice_at_once() -> None:
+    running = 0
+    seen: list[int] = []
+
+    async def work() -> None:
+        nonlocal running
+        running += 1
+        seen.append(running)
+        await asyncio.sleep(0.01)
+        running -= 1
+
+    lane = _lane(work)
+    for _ in range(5):
+        lane.start()
+        await asyncio.sleep(0)
+    await lane.idle()
+    assert seen == [1, 1]
+    assert lane.health.passes == 2
+
+
+async def test_a_pass_that_raises_is_counted_and_the_next_one_is_tried() -> None:
+    outcomes = iter([ValueError("sk_test_secret123 was wrong"), None])
+
+    async def work() -> None:
+        if (error := next(outcomes)) is not None:
+            raise error
+
+    lane = _lane(work)
+    lane.start()
+    await lane.idle()
+    assert lane.health.last_error == "ValueError: … was wrong"
+    lane.start()
+    await lane.idle()
+    assert (lane.health.failures, lane.health.passes, lane.health.last_error) == (1, 2, "")
+
+
+async def test_a_pass_that_outlives_its_deadline_is_ended() -> None:
+    lane = _lane(lambda: asyncio.sleep(60), deadline_s=0.02)
+    lane.start()
+    await lane.idle()
+    assert lane.health.failures == 1
+
+
+async def test_a_lane_that_is_cut_ends_at_once() -> None:
+    lane = _lane(lambda: asyncio.sleep(60))
+    lane.start()
+    await asyncio.sleep(0)
+    await lane.cut()
+    assert not lane.busy
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Invalid API Key provided: sk_live_51Habc", "Invalid API Key provided: …"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw= is short", "… is short"),
+        ("GET https://host/path?token=abc failed", "GET https://host/path?… failed"),
+        ("smtp://user:pass@host", "smtp://…host"),
+        ("key cs_live_abc123", "key …"),
+    ],
+)
+def test_no_key_reaches_a_log(text: str, masked: str) -> None:
+    assert mask(text) == masked
+
+
+def test_systemd_is_told_where_it_listens_and_nobody_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert notify("READY=1") is False
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        assert notify("READY=1") is True
+        assert manager.recv(100) == b"READY=1"
+
+
+def test_the_watchdog_is_told_twice_as_often_as_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    assert watchdog_s() == 15.0
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert watchdog_s() is None
+    monkeypatch.setenv("WATCHDOG_USEC", "")
+    assert watchdog_s() is None
