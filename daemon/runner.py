@@ -31,7 +31,7 @@ log = structlog.get_logger("brimful.run")
 
 
 class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
-    """A cron expression as cronsim reads it (APScheduler's own reads days of the week and clock changes differently)."""
+    """A cron expression as cronsim reads it: APScheduler's own has other days of the week and clock changes."""
 
     def __init__(self, cron: str, zone: ZoneInfo) -> None:
         self._cron = cron
@@ -45,7 +45,7 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no 
 
 
 class Runner:
-    """Runs the service until SIGTERM or SIGINT; SIGHUP reloads the configuration, and keeps the old one if it is wrong."""
+    """Runs the service until SIGTERM or SIGINT; SIGHUP reloads the configuration, unless the new one is wrong."""
 
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self._config = config

@@ -1,8 +1,8 @@
 """The service: everything that Brimful does, as a table of contents.
 
-`step(now)` starts all that is due, in lanes of their own (polls, money, reports, delivery), and says when to come back.
-In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere else a step sees them
-through, in that order: read, judge, charge, report, deliver, including what the step itself caused.
+`step(now)` starts all that is due, in lanes of their own (polls, money, reports, delivery), and says when to come
+back. In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere else a step
+sees them through, in that order: read, judge, charge, report, deliver, including what the step itself caused.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Service:
         return self._outcome()
 
     async def drain(self, within_s: float) -> None:
-        """Let work in flight finish; cut what has not after `within_s`. A charge that is cut stays recorded as unknown."""
+        """Let work in flight finish; cut the rest after `within_s`. A charge that is cut stays recorded as unknown."""
         lanes = self._lanes()
         self.deliverer.stop()
         try:
