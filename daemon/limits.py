@@ -1,4 +1,4 @@
-"""Every wait, retry, queue, body and page of the process has a maximum. They stand here; delivery's in `alerts.limits`."""
+"""Every wait, retry, queue, body and page of the process has a maximum: here, and in `alerts.limits` for delivery."""
 
 STORE_BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's transaction."""
@@ -29,3 +29,18 @@ BEAT_S = 30.0
 """The longest sleep of the service: a stepped wall clock is noticed within it."""
 ONCE_WAITS_FOR_MONEY_S = 30.0
 """How long `once` waits for a charge whose outcome is unknown, before it leaves it open."""
+
+DNS_LOOKUPS = 32
+"""Names being resolved at once, each in a thread."""
+CONNECTIONS = 256
+"""Connections of the one HTTP client, over all hosts."""
+CONNECTION_IDLE_S = 15.0
+"""How long an idle connection is kept for the next request."""
+PREPARED_REQUESTS = 8192
+"""Requests without a body that are built once and kept (one for each account)."""
+PACE_WAIT_S = 65.0
+"""The longest that a poll waits for its API key's rate limit to reset before it gives up; plans reset every minute."""
+RETRY_AFTER_MAX_S = 3600.0
+"""However far away a provider's Reset or Retry-After is, it is asked again after this."""
+EXTRA_BYTES = 16 * 1024
+"""As much of a provider's unknown fields is kept, as canonical JSON text."""

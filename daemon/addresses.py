@@ -1,0 +1,159 @@
+"""Where the process may connect to: any host but link-local and metadata addresses, judged on the final address.
+
+A name is resolved by `socket.getaddrinfo`, and what is judged is the address that is about to be connected to, so a
+name that changes its answer between a check and a connection gains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import ipaddress
+import socket
+import threading
+from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from daemon.limits import DNS_LOOKUPS
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+FORBIDDEN_MARK = "is never connected to"
+"""Stands in the text of every refusal: aiohappyeyeballs joins the texts of several failures and drops their types."""
+
+_METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "fd00:ec2::254",  # AWS
+        "fd20:ce::254",  # Google
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure
+        "192.0.0.192",  # Oracle
+    )
+)
+_THIS_HOST = ipaddress.ip_network("0.0.0.0/8")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+
+
+def refusal(address: Address) -> str | None:
+    """Return why `address` must not be connected to, or None where it may.
+
+    Loopback and private addresses may: usage APIs and receivers of one's own stand there. Link-local, metadata,
+    unspecified, multicast and broadcast addresses may not, in no disguise (mapped, compatible, 6to4, NAT64, Teredo).
+    """
+    reason = _refusal(address)
+    if reason is None and isinstance(address, ipaddress.IPv6Address):
+        for inner in _embedded(address):
+            if inner_reason := _refusal(inner):
+                return f"{address} {FORBIDDEN_MARK} (it stands for {inner}, {inner_reason})"
+        return None
+    return None if reason is None else f"{address} {FORBIDDEN_MARK} ({reason})"
+
+
+def _refusal(address: Address) -> str | None:
+    if address in _METADATA:
+        return "a metadata address"
+    if address.is_link_local:
+        return "a link-local address"
+    if address.is_unspecified or (address.version == 4 and address in _THIS_HOST):
+        return "an unspecified address"
+    if address.is_multicast or int(address) == 0xFFFFFFFF:
+        return "a multicast or broadcast address"
+    return None
+
+
+def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    found = [address.ipv4_mapped, address.sixtofour]
+    if address.teredo is not None:
+        found.extend(address.teredo)
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [inner for inner in found if inner is not None]
+
+
+def guarded_socket(info: tuple[Any, ...]) -> socket.socket:
+    """Return a socket for one resolved address; raises OSError (EACCES) where the address is refused.
+
+    aiohttp calls this with the final address of every connection that it opens, literals included.
+    """
+    family, kind, protocol, _, sockaddr = info
+    text = str(sockaddr[0]).partition("%")[0]
+    try:
+        reason = refusal(ipaddress.ip_address(text))
+    except ValueError:
+        reason = f"{text} {FORBIDDEN_MARK} (not an IP address)"
+    if reason is not None:
+        raise OSError(errno.EACCES, reason)
+    return socket.socket(family, kind, protocol)
+
+
+class Resolver(AbstractResolver):
+    """`socket.getaddrinfo` in threads of its own, at most `DNS_LOOKUPS` at once.
+
+    Not the loop's executor: it has few threads, which dead names would fill, and asyncio waits for it at exit.
+    """
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(DNS_LOOKUPS)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of `host`; raises OSError where there are none."""
+        async with self._slots:
+            infos = await _in_thread(functools.partial(_getaddrinfo, host, port, family))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=_numeric(sockaddr),
+                port=port,
+                family=found,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for found, _, protocol, _, sockaddr in infos
+            if found in (socket.AF_INET, socket.AF_INET6)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _getaddrinfo(host: str, port: int, family: int) -> list[tuple[Any, ...]]:
+    return list(socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM))
+
+
+def _numeric(sockaddr: tuple[Any, ...]) -> str:
+    """The address as text, with its zone where it has one."""
+    host = str(sockaddr[0])
+    return f"{host}%{sockaddr[3]}" if len(sockaddr) > 3 and sockaddr[3] and "%" not in host else host
+
+
+async def _in_thread(call: Any) -> Any:
+    """Run `call` in a daemon thread. Cancelled, the thread is left to end by itself and its answer is dropped."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except (OSError, ValueError) as caught:  # UnicodeError (a name that cannot be encoded) is a ValueError
+            error = caught
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=work, name="resolve", daemon=True).start()
+    return await future
