@@ -1,0 +1,249 @@
+"""Deliveries in the store: `alerts.outbox.DeliveryQueue` on SQLite. Marks are written after the sending, in batches."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from alerts.events import EventDraft
+from alerts.instants import from_ms, to_ms
+from alerts.outbox import Delivery, DeliveryState, Mark, ReceiverState, Sent
+from daemon.store.connection import Store, Transaction
+from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
+
+_HELD = """EXISTS (
+    SELECT 1 FROM delivery h
+    WHERE h.receiver = d.receiver AND h.account = d.account AND h.state = 'pending' AND h.failures = 1
+      AND h.number < d.number
+)"""
+
+_DUE = f"""
+SELECT d.number, d.receiver, d.failures, d.parcel, d.rest, {EVENT_COLUMNS}
+FROM delivery d INDEXED BY delivery_due JOIN event e ON e.number = d.event
+WHERE d.receiver = ? AND d.state = 'pending' AND d.next_attempt_ms <= ? AND NOT {_HELD}
+ORDER BY d.next_attempt_ms, d.number LIMIT ?
+"""
+
+_NEXT_DUE = f"""
+SELECT d.next_attempt_ms FROM delivery d INDEXED BY delivery_due
+WHERE d.receiver = ? AND d.state = 'pending' AND NOT {_HELD}
+ORDER BY d.next_attempt_ms LIMIT 1
+"""
+
+_MARK = """
+UPDATE delivery SET state = ?, failures = ?, attempts = attempts + 1, next_attempt_ms = ?, settled_ms = ?,
+    parcel = ?, rest = ?, reason = ?
+WHERE number = ?
+"""
+
+_ATTEMPT = """
+INSERT INTO attempt (delivery, ordinal, at_ms, elapsed_ms, status, error, answer)
+SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ?
+"""
+
+_SAVE_RECEIVER = """
+INSERT INTO receiver (key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failing_since_ms = excluded.failing_since_ms,
+    blocked_until_ms = excluded.blocked_until_ms, paused_since_ms = excluded.paused_since_ms,
+    stopped_ms = excluded.stopped_ms, told_ms = excluded.told_ms, last_error = excluded.last_error
+"""
+
+_RECEIVER_COLUMNS = (
+    "key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error"
+)
+
+
+class StoredQueue:
+    """The deliveries of one database. `outbox` commits the events that delivering itself causes."""
+
+    def __init__(self, store: Store, outbox: Outbox) -> None:
+        self._store = store
+        self._outbox = outbox
+
+    def receiver(self, key: str) -> ReceiverState:
+        return find_receiver(self._store.reader, key) or ReceiverState(key)
+
+    def due(self, key: str, now: datetime, limit: int) -> Sequence[Delivery]:
+        return [_to_delivery(row) for row in self._store.reader.execute(_DUE, (key, to_ms(now), limit))]
+
+    def next_due(self, key: str) -> datetime | None:
+        row = self._store.reader.execute(_NEXT_DUE, (key,)).fetchone()
+        return None if row is None else from_ms(row[0])
+
+    def name_parcel(self, numbers: Sequence[int], parcel: str) -> None:
+        with self._store.write(durable=True) as tx:
+            tx.executemany("UPDATE delivery SET parcel = ? WHERE number = ?", [(parcel, number) for number in numbers])
+
+    def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
+        rows = self._store.reader.execute(
+            "SELECT MIN(settled_ms), parcel FROM delivery INDEXED BY delivery_sent "
+            "WHERE receiver = ? AND state = 'delivered' AND parcel IS NOT NULL AND settled_ms > ? "
+            "GROUP BY parcel ORDER BY 1",
+            (key, to_ms(since)),
+        )
+        return [Sent(from_ms(at_ms), parcel) for at_ms, parcel in rows]
+
+    def first_parcel(self, key: str, episode: str) -> str | None:
+        row = self._store.reader.execute(
+            "SELECT d.parcel FROM event e JOIN delivery d ON d.event = e.number "
+            "WHERE e.episode = ? AND d.receiver = ? AND d.state = 'delivered' AND d.parcel IS NOT NULL "
+            "ORDER BY e.number LIMIT 1",
+            (episode, key),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def pending(self, key: str) -> int:
+        (count,) = self._store.reader.execute(
+            "SELECT COUNT(*) FROM delivery INDEXED BY delivery_due WHERE receiver = ? AND state = 'pending'", (key,)
+        ).fetchone()
+        return int(count)
+
+    def settle(
+        self,
+        marks: Sequence[Mark],
+        receiver: ReceiverState | None,
+        drafts: Sequence[EventDraft],
+        now: datetime,
+        *,
+        hasten: bool = False,
+        abandon: str = "",
+    ) -> None:
+        # A lost mark only repeats a delivery with the same id; events and a gone receiver must not be lost.
+        with self._store.write(durable=bool(drafts or abandon)) as tx:
+            _write_marks(tx, marks)
+            if receiver is not None:
+                save_receiver(tx, receiver)
+                if hasten:
+                    _hasten(tx, receiver.key, to_ms(now))
+                if abandon:
+                    abandon_pending(tx, receiver.key, abandon, now)
+            for draft in drafts:
+                self._outbox.append(tx, draft, now)
+
+    def abandon_unconfigured(self, keys: Sequence[str], now: datetime) -> int:
+        """Make dead what is pending for receivers that the configuration no longer names; returns how many."""
+        rows = self._store.reader.execute("SELECT DISTINCT receiver FROM delivery WHERE state = 'pending'").fetchall()
+        gone = [receiver for (receiver,) in rows if receiver not in keys]
+        if not gone:
+            return 0
+        with self._store.write(durable=True) as tx:
+            return sum(abandon_pending(tx, key, "the receiver is no longer configured", now) for key in gone)
+
+
+def find_receiver(conn: sqlite3.Connection, key: str) -> ReceiverState | None:
+    """Return how a receiver fares, None where it was never tried."""
+    row = conn.execute(f"SELECT {_RECEIVER_COLUMNS} FROM receiver WHERE key = ?", (key,)).fetchone()
+    return None if row is None else _to_receiver(row)
+
+
+def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
+    """Return the receivers that are failing, paused or stopped: the status page and the reports show them."""
+    rows = conn.execute(
+        f"SELECT {_RECEIVER_COLUMNS} FROM receiver WHERE failures > 0 OR stopped_ms IS NOT NULL ORDER BY key"
+    )
+    return [_to_receiver(row) for row in rows]
+
+
+def save_receiver(tx: Transaction, state: ReceiverState) -> None:
+    """Write how a receiver fares."""
+    tx.execute(
+        _SAVE_RECEIVER,
+        (
+            state.key,
+            state.failures,
+            _ms(state.failing_since),
+            _ms(state.blocked_until),
+            _ms(state.paused_since),
+            _ms(state.stopped_at),
+            _ms(state.told_at),
+            state.last_error,
+        ),
+    )
+
+
+def abandon_pending(tx: Transaction, key: str, reason: str, now: datetime) -> int:
+    """Make dead all that is pending for the receiver; returns how many deliveries that were."""
+    return tx.execute(
+        "UPDATE delivery SET state = 'dead', settled_ms = ?, next_attempt_ms = NULL, reason = ? "
+        "WHERE receiver = ? AND state = 'pending'",
+        (to_ms(now), reason, key),
+    ).rowcount
+
+
+def _write_marks(tx: Transaction, marks: Sequence[Mark]) -> None:
+    tx.executemany(
+        _MARK,
+        [
+            (
+                mark.state.value,
+                mark.failures,
+                _ms(mark.next_attempt_at),
+                None if mark.state is DeliveryState.PENDING else to_ms(mark.attempt.at),
+                mark.parcel,
+                None if mark.rest is None else json.dumps(mark.rest),
+                mark.attempt.error if mark.state is DeliveryState.DEAD else "",
+                mark.number,
+            )
+            for mark in marks
+        ],
+    )
+    tx.executemany(
+        _ATTEMPT,
+        [
+            (
+                to_ms(mark.attempt.at),
+                mark.attempt.elapsed_ms,
+                mark.attempt.status,
+                mark.attempt.error,
+                mark.attempt.answer,
+                mark.number,
+            )
+            for mark in marks
+        ],
+    )
+
+
+def _hasten(tx: Transaction, key: str, now_ms: int) -> None:
+    # Due since its commit, so that what waited longest goes first again.
+    tx.execute(
+        "UPDATE delivery SET next_attempt_ms = MIN(created_ms, ?) WHERE receiver = ? AND state = 'pending'",
+        (now_ms, key),
+    )
+
+
+def _to_delivery(row: Sequence[Any]) -> Delivery:
+    number, receiver, failures, parcel, rest, *event = row
+    return Delivery(
+        number=number,
+        receiver=receiver,
+        event=to_event(event),
+        failures=failures,
+        parcel=parcel,
+        rest=None if rest is None else tuple(json.loads(rest)),
+    )
+
+
+def _to_receiver(row: Sequence[Any]) -> ReceiverState:
+    key, failures, failing_since, blocked_until, paused_since, stopped, told, last_error = row
+    return ReceiverState(
+        key=key,
+        failures=failures,
+        failing_since=_at(failing_since),
+        blocked_until=_at(blocked_until),
+        paused_since=_at(paused_since),
+        stopped_at=_at(stopped),
+        told_at=_at(told),
+        last_error=last_error,
+    )
+
+
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else to_ms(instant)
+
+
+def _at(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)

@@ -1,0 +1,111 @@
+"""The outbox: an event is committed with the state change that caused it, numbered, encoded and addressed in one go.
+
+Source: `contract.md`'s events; the bytes of the body and the id are the same on every later attempt.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from alerts.events import Event, EventDraft, EventType, Severity, encode_body
+from alerts.instants import from_ms, to_ms
+from alerts.receivers import Receivers
+from daemon.clock import Ids
+from daemon.store.connection import Transaction
+
+EVENT_COLUMNS = "e.id, e.type, e.at_ms, e.account, e.severity, e.rule, e.episode, e.sequence, e.body"
+
+
+def store_id(tx: Transaction, ids: Ids) -> str:
+    """Return the database's own id, drawn once: events are numbered within it."""
+    tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('store', ?)", (ids.new("store"),))
+    (value,) = tx.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
+    return str(value)
+
+
+def to_event(row: Sequence[Any]) -> Event:
+    """Return the event of a row of `EVENT_COLUMNS`."""
+    event_id, kind, at_ms, account, severity, rule, episode, sequence, body = row
+    return Event(
+        id=event_id,
+        type=EventType(kind),
+        at=from_ms(at_ms),
+        account=account,
+        severity=Severity(severity),
+        rule=rule,
+        episode=episode,
+        sequence=sequence,
+        body=body,
+    )
+
+
+def find_event(conn: sqlite3.Connection, event_id: str) -> Event | None:
+    """Return the event of this id, if there is one."""
+    row = conn.execute(f"SELECT {EVENT_COLUMNS} FROM event e WHERE e.id = ?", (event_id,)).fetchone()
+    return None if row is None else to_event(row)
+
+
+class Outbox:
+    """Where events are committed. `receivers` decides the fan-out; what is committed is not addressed anew later."""
+
+    def __init__(self, store_id: str, receivers: Receivers, ids: Ids) -> None:
+        self.store_id = store_id
+        self.receivers = receivers
+        self._ids = ids
+
+    def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
+        """Commit `draft` with the caller's transaction: its number, its bytes, one delivery for each receiver.
+
+        A draft whose id is known already is that event: nothing is written, and the committed event is returned.
+        """
+        if draft.id is not None and (known := find_event(tx, draft.id)) is not None:
+            return known
+        sequence = _take_number(tx, draft.account) if draft.numbered and draft.account is not None else None
+        event = Event(
+            id=draft.id or self._ids.new("evt"),
+            type=draft.type,
+            at=draft.at,
+            account=draft.account,
+            severity=draft.severity,
+            rule=draft.rule,
+            episode=draft.episode,
+            sequence=sequence,
+            body=encode_body(draft, sequence, self.store_id),
+        )
+        _insert(tx, event, self.receivers.route(draft), to_ms(now))
+        return event
+
+
+def _take_number(tx: Transaction, account: str) -> int:
+    (number,) = tx.execute(
+        "INSERT INTO sequence (account, last) VALUES (?, 1) "
+        "ON CONFLICT (account) DO UPDATE SET last = last + 1 RETURNING last",
+        (account,),
+    ).fetchone()
+    return int(number)
+
+
+def _insert(tx: Transaction, event: Event, receivers: Sequence[str], now_ms: int) -> None:
+    number = tx.execute(
+        "INSERT INTO event (id, type, at_ms, committed_ms, account, severity, rule, episode, sequence, body) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.id,
+            event.type.value,
+            to_ms(event.at),
+            now_ms,
+            event.account,
+            event.severity.value,
+            event.rule,
+            event.episode,
+            event.sequence,
+            event.body,
+        ),
+    ).lastrowid
+    tx.executemany(
+        "INSERT INTO delivery (event, receiver, account, created_ms, next_attempt_ms) VALUES (?, ?, ?, ?, ?)",
+        [(number, receiver, event.account, now_ms, now_ms) for receiver in receivers],
+    )
