@@ -1,0 +1,37 @@
+"""Cron expressions as they are accepted: five fields, read by cronsim, and one that fires at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from alerts.instants import EPOCH
+
+_FIRES_LOOKED_AT = 60
+_SAMPLE_AT = EPOCH + timedelta(days=20_454)
+"""A fixed instant to look at an expression from, so that what is said of it is the same on every day."""
+
+
+def parse_cron(text: str) -> str:
+    """Return the expression with single spaces. Raises ValueError with a sentence; @-names and seconds are refused."""
+    fields = text.split()
+    if len(fields) != 5:
+        raise ValueError(f"a cron expression has five fields (minute hour day month weekday), this one has {len(fields)}")
+    normal = " ".join(fields)
+    try:
+        next(CronSim(normal, _SAMPLE_AT))
+    except CronSimError as error:
+        raise ValueError(f"the {str(error).removeprefix('Bad ')} field is not valid") from error
+    except (StopIteration, RecursionError, OverflowError) as error:
+        raise ValueError("this expression never fires") from error
+    return normal
+
+
+def gaps(cron: str, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
+    """Return the shortest and the longest time between two neighbours of the next sixty fires."""
+    fires: list[datetime] = list(islice(CronSim(cron, _SAMPLE_AT.astimezone(zone)), _FIRES_LOOKED_AT))
+    between = [later - earlier for earlier, later in pairwise(fire.timestamp() for fire in fires)]
+    return timedelta(seconds=min(between)), timedelta(seconds=max(between))

@@ -1,0 +1,167 @@
+"""What can be wrong with a configuration: every problem with a stable id, its key path, a sentence and a hint.
+
+The ids are the contract of `brimful check --json`; each is explained in `docs/checks.md`, which a test holds complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """An error starts nothing; a warning is told and the daemon runs."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class ProblemId(StrEnum):
+    """Every problem that a configuration can have. Its level stands beside it."""
+
+    level: Level
+
+    def __new__(cls, value: str, level: Level = Level.ERROR) -> ProblemId:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.level = level
+        return member
+
+    # the file
+    FILE_UNREADABLE = "file-unreadable"
+    FILE_TOO_LARGE = "file-too-large"
+    TOML_SYNTAX = "toml-syntax"
+    # keys and values
+    KEY_UNKNOWN = "key-unknown"
+    KEY_MISSING = "key-missing"
+    VALUE_TYPE = "value-type"
+    VALUE_INVALID = "value-invalid"
+    VALUE_RANGE = "value-range"
+    DURATION_INVALID = "duration-invalid"
+    CRON_INVALID = "cron-invalid"
+    TIMEZONE_UNKNOWN = "timezone-unknown"
+    MONEY_INVALID = "money-invalid"
+    MONEY_CENTS = "money-cents"
+    MAIL_ADDRESS = "mail-address"
+    URL_INVALID = "url-invalid"
+    URL_PLAIN = "url-plain-http"
+    URL_FORBIDDEN = "url-forbidden-address"
+    ID_INVALID = "id-invalid"
+    ID_DUPLICATE = "id-duplicate"
+    # secrets
+    SECRET_UNSET = "secret-unset"
+    SECRET_UNREADABLE = "secret-unreadable"
+    SECRET_INVALID = "secret-invalid"
+    SECRET_LITERAL = ("secret-literal", Level.WARNING)
+    SECRET_OPEN_FILE = ("secret-open-file", Level.WARNING)
+    # accounts
+    ACCOUNTS_NONE = ("accounts-none", Level.WARNING)
+    ACCOUNT_UNKNOWN = "account-unknown"
+    ACCOUNT_KEYS = "account-keys"
+    ACCOUNT_TWICE = ("account-twice", Level.WARNING)
+    FIELD_UNKNOWN = "field-unknown"
+    FIELD_EXPRESSION = "field-expression"
+    POLL_OFTEN = ("poll-often", Level.WARNING)
+    POLL_RARE = ("poll-rare", Level.WARNING)
+    # top-ups and Stripe
+    TOPUP_SIZE = "topup-size"
+    TOPUP_RESTORE = "topup-restore-below-threshold"
+    TOPUP_MINIMUM = "topup-below-minimum"
+    TOPUP_OVER_MAXIMUM = "topup-over-max-charge"
+    TOPUP_CAP = "topup-cap-below-charge"
+    TOPUP_CAPS_ORDER = ("topup-caps-order", Level.WARNING)
+    TOPUP_COOLDOWN = ("topup-cooldown-over-runway", Level.WARNING)
+    TOPUP_THRESHOLD = ("topup-threshold-below-poll", Level.WARNING)
+    TOPUP_SMALL = ("topup-lands-below-threshold", Level.WARNING)
+    TOPUP_NO_BALANCE = "topup-no-balance"
+    TOPUP_WEAK_CREDIT = ("topup-weak-credit", Level.WARNING)
+    TOPUP_NO_STRIPE = "topup-no-stripe"
+    TOPUP_SHARED_KEY = "topup-shared-key"
+    TOPUP_OBJECT_ID = ("topup-object-id", Level.WARNING)
+    TOPUP_DESCRIPTOR = "topup-descriptor"
+    TOPUP_UNALERTED = ("topup-unalerted", Level.WARNING)
+    STRIPE_KEY = "stripe-key"
+    STRIPE_MODE = "stripe-mode"
+    STRIPE_BASE = ("stripe-base", Level.WARNING)
+    # rules
+    RULE_KIND = "rule-kind"
+    RULE_READS_NOTHING = ("rule-reads-nothing", Level.WARNING)
+    RULE_CLEAR_SIDE = "rule-clear-side"
+    RULE_STEPS = "rule-steps"
+    RULE_LIMIT = "rule-limit"
+    RULE_THRESHOLD = ("rule-threshold-below-poll", Level.WARNING)
+    RULE_STALE = ("rule-stale-below-poll", Level.WARNING)
+    RULE_PERIOD = ("rule-period-unknown", Level.WARNING)
+    # receivers, mail, reports, page
+    EVENT_UNKNOWN = "event-unknown"
+    EVENT_BOTH = "event-both"
+    WEBHOOK_SECRET = "webhook-secret"
+    WEBHOOK_THRESHOLD = "webhook-threshold-unheard"
+    CHAT_EXTRA = "chat-extra-missing"
+    RECEIVERS_NONE = ("receivers-none", Level.WARNING)
+    SMTP_MISSING = "smtp-missing"
+    SMTP_LOGIN = "smtp-login"
+    SMTP_PLAIN = ("smtp-plain", Level.WARNING)
+    HTTP_LISTEN = "http-listen"
+    HTTP_OPEN = "http-open"
+    TEMPLATES_MISSING = "templates-missing"
+    TEMPLATES_UNKNOWN = ("templates-unknown", Level.WARNING)
+    STORE_FOLDER = ("store-folder", Level.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where, what, and what to do. Holds no secret. `item` is the id of the array's item."""
+
+    id: ProblemId
+    key_path: str
+    message: str
+    hint: str = ""
+    item: str = ""
+    severity: Level = Level.ERROR
+
+    def __str__(self) -> str:
+        where = f"{self.key_path} ({self.item})" if self.item else self.key_path
+        text = f"{self.severity.value:<7}  {self.id.value}  {where}: {self.message}"
+        return f"{text}\n         {self.hint}" if self.hint else text
+
+
+class Problems:
+    """The problems found so far, in the order in which they were found, each once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[ProblemId, str, str], Problem] = {}
+
+    def add(
+        self, id: ProblemId, path: str, message: str, hint: str = "", *, item: str = "", level: Level | None = None
+    ) -> None:
+        """Note a problem. `level` overrides the id's own (a secret that is unset is a warning where none is needed)."""
+        problem = Problem(id, path, message, hint, item, level or id.level)
+        self._found.setdefault((id, path, message), problem)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._found.values())
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self if problem.severity is Level.ERROR)
+
+    @property
+    def sorted(self) -> tuple[Problem, ...]:
+        """Errors first, otherwise as found."""
+        return tuple(sorted(self, key=lambda problem: problem.severity is not Level.ERROR))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return `did you mean "…"?` for the nearest of the known words, else the empty string."""
+    by_folded = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
+    return f'did you mean "{by_folded[near[0]]}"?' if near else ""
+
+
+def listing(words: Iterable[str]) -> str:
+    """Return `"a", "b" or "c"`."""
+    quoted = [f'"{word}"' for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}" if quoted else "nothing"

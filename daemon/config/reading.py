@@ -1,0 +1,242 @@
+"""From parsed TOML to tables: every unknown key, missing key and unreadable value is noted, and the rest is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from daemon.config.problems import ProblemId, Problems, listing, suggestion
+from daemon.config.schema import (
+    RULE_TABLES,
+    AccountTable,
+    ChatTable,
+    EmailTable,
+    HeartbeatTable,
+    HttpTable,
+    ReportTable,
+    Root,
+    RuleTable,
+    SmtpTable,
+    StoreTable,
+    StripeTable,
+    Table,
+    TopupTable,
+    WebhookTable,
+)
+
+DEFAULT_RULES = ("spike", "stale")
+"""The rules that are there without being asked for; their ids are their kinds."""
+
+_ACCOUNT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+T = TypeVar("T", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """One table with its place (`rules[2]`) and, for a person, its name (`rule "low"`)."""
+
+    table: T
+    path: str
+    name: str = ""
+
+    def at(self, key: str) -> str:
+        return f"{self.path}.{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Everything that was written, read as far as it can be."""
+
+    root: Root
+    store: Item[StoreTable]
+    http: Item[HttpTable]
+    heartbeat: Item[HeartbeatTable]
+    stripe: Item[StripeTable] | None
+    smtp: Item[SmtpTable] | None
+    accounts: Mapping[str, Item[AccountTable]]
+    topups: Mapping[str, Item[TopupTable]]
+    rules: tuple[Item[RuleTable], ...]
+    webhooks: tuple[Item[WebhookTable], ...]
+    emails: tuple[Item[EmailTable], ...]
+    chats: tuple[Item[ChatTable], ...]
+    reports: tuple[Item[ReportTable], ...]
+
+
+def read(document: Mapping[str, Any], problems: Problems) -> Tables:
+    """Return the document's tables, and note what is wrong with their keys and values."""
+    root = _table(Root, document, "", "", problems)
+    accounts = _accounts(root.accounts, problems)
+    return Tables(
+        root=root,
+        store=_single(StoreTable, "store", root.store, problems) or Item(StoreTable(), "store"),
+        http=_single(HttpTable, "http", root.http, problems) or Item(HttpTable(), "http"),
+        heartbeat=_single(HeartbeatTable, "heartbeat", root.heartbeat, problems) or Item(HeartbeatTable(), "heartbeat"),
+        stripe=_single(StripeTable, "stripe", root.stripe, problems),
+        smtp=_single(SmtpTable, "smtp", root.smtp, problems),
+        accounts=accounts,
+        topups={
+            id: topup
+            for id, account in accounts.items()
+            if (topup := _single(TopupTable, account.at("topup"), account.table.topup, problems)) is not None
+        },
+        rules=_rules(root.rules, problems),
+        webhooks=_array(WebhookTable, "webhooks", "webhook", root.webhooks, problems),
+        emails=_array(EmailTable, "emails", "email", root.emails, problems),
+        chats=_array(ChatTable, "chat", "chat", root.chat, problems),
+        reports=_array(ReportTable, "reports", "report", root.reports, problems),
+    )
+
+
+def _single(kind: type[T], path: str, value: Any, problems: Problems) -> Item[T] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        hint = f"write [{path}], once, in single brackets"
+        problems.add(ProblemId.VALUE_TYPE, path, "a table is expected", hint)
+        return None
+    return Item(_table(kind, value, path, "", problems), path)
+
+
+def _entries(path: str, value: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        problems.add(ProblemId.VALUE_TYPE, path, "a list of tables is expected", f"write [[{path}]], in double brackets")
+        return []
+    for index, entry in enumerate(value):
+        if not isinstance(entry, dict):
+            problems.add(ProblemId.VALUE_TYPE, f"{path}[{index}]", "a table is expected", f"write [[{path}]]")
+    return [(index, entry) for index, entry in enumerate(value) if isinstance(entry, dict)]
+
+
+def _array(kind: type[T], path: str, noun: str, value: Any, problems: Problems) -> tuple[Item[T], ...]:
+    items = []
+    for index, entry in _entries(path, value, problems):
+        place, name = f"{path}[{index}]", _name(noun, entry)
+        items.append(Item(_table(kind, entry, place, name, problems), place, name))
+    return tuple(items)
+
+
+def _rules(value: Any, problems: Problems) -> tuple[Item[RuleTable], ...]:
+    items = []
+    for index, entry in _entries("rules", value, problems):
+        place, name = f"rules[{index}]", _name("rule", entry)
+        kind = entry.get("kind", entry.get("id") if entry.get("id") in DEFAULT_RULES else None)
+        table = RULE_TABLES.get(kind) if isinstance(kind, str) else None
+        if table is None:
+            _note_kind(kind, place, name, problems)
+        else:
+            items.append(Item(_table(table, {**entry, "kind": kind}, place, name, problems), place, name))
+    return tuple(items)
+
+
+def _note_kind(kind: Any, place: str, name: str, problems: Problems) -> None:
+    hint = suggestion(kind, RULE_TABLES) if isinstance(kind, str) else ""
+    said = "a rule needs a kind" if kind is None else "there is no such kind of rule"
+    problems.add(ProblemId.RULE_KIND, f"{place}.kind", said, hint or f"it is {listing(RULE_TABLES)}", item=name)
+
+
+def _accounts(value: Any, problems: Problems) -> dict[str, Item[AccountTable]]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        hint = "write [accounts.NAME] for each account"
+        problems.add(ProblemId.VALUE_TYPE, "accounts", "a table of accounts is expected", hint)
+        return {}
+    accounts = {}
+    for id, entry in value.items():
+        place = f"accounts.{_key(id)}"
+        if not _ACCOUNT_ID.fullmatch(id):
+            said = "an account's id is small letters, digits, '-' and '_', at most 64 of them"
+            problems.add(ProblemId.ID_INVALID, place, said, "the label may say anything")
+        if not isinstance(entry, dict):
+            hint = f"write [{place}]; a key of the top level stands above the first table"
+            problems.add(ProblemId.VALUE_TYPE, place, "a table is expected", hint)
+            continue
+        accounts[id] = Item(_table(AccountTable, entry, place, "", problems), place)
+    return accounts
+
+
+def _table(kind: type[T], data: Mapping[str, Any], path: str, name: str, problems: Problems) -> T:
+    """Return the table without what cannot be read. A misspelt key counts as the one that it resembles."""
+    values, meant = _spelt(kind, dict(data), path, name, problems)
+    broken: set[str] = set()
+    try:
+        table = kind.model_validate(values)
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            _note(details, path, name, problems, meant)
+            broken.add(str(details["loc"][0]))
+        table = kind.model_validate({key: value for key, value in values.items() if key not in broken})
+    table._broken = frozenset(broken)  # noqa: SLF001 - the reader completes the table
+    for key in kind.required:
+        if key not in table.given:
+            problems.add(ProblemId.KEY_MISSING, _join(path, key), "this key is needed", item=name)
+    return table
+
+
+def _spelt(
+    kind: type[Table], data: dict[str, Any], path: str, name: str, problems: Problems
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the data under known keys, and for each key that was misspelt how it was written."""
+    known = keys_of(kind)
+    values = {key: value for key, value in data.items() if key in known}
+    written: dict[str, str] = {}
+    for key, value in data.items():
+        if key in known:
+            continue
+        hint = suggestion(key, [k for k in known if k not in data]) or suggestion(key, known)
+        problems.add(ProblemId.KEY_UNKNOWN, _join(path, _key(key)), "there is no such key here", hint or _elsewhere(key, known), item=name)
+        near = next((k for k in known if hint and f'"{k}"' in hint), None)
+        if near is not None and near not in values:
+            values[near] = value
+            written[near] = key
+    return values, written
+
+
+def _elsewhere(key: str, known: tuple[str, ...]) -> str:
+    kinds = [kind for kind, table in RULE_TABLES.items() if key in keys_of(table)]
+    if kinds and "remind_every" in known:
+        return f"it belongs to a rule of the kind {listing(kinds)}"
+    return f"known here: {', '.join(known)}"
+
+
+def keys_of(kind: type[Table]) -> tuple[str, ...]:
+    """Return the keys of a table as they are written."""
+    return tuple(info.alias or key for key, info in kind.model_fields.items())
+
+
+def _note(details: ErrorDetails, path: str, name: str, problems: Problems, written: Mapping[str, str]) -> None:
+    place = path
+    for depth, part in enumerate(details["loc"]):
+        key = written.get(str(part), str(part)) if depth == 0 else part
+        place = f"{place}[{key}]" if isinstance(key, int) else _join(place, _key(key))
+    context = details.get("ctx", {})
+    if "said" in context:
+        problems.add(ProblemId(details["type"]), place, str(context["said"]), str(context.get("hint", "")), item=name)
+    else:
+        said = "a table is expected" if details["type"] in ("dict_type", "model_type") else "a list is expected"
+        problems.add(ProblemId.VALUE_TYPE, place, said, item=name)
+
+
+def _name(noun: str, entry: Mapping[str, Any]) -> str:
+    id = entry.get("id")
+    return f'{noun} "{id[:64]}"' if isinstance(id, str) and id.isprintable() else ""
+
+
+def _key(key: str) -> str:
+    if _BARE_KEY.fullmatch(key):
+        return key
+    shown = key[:64].encode("unicode_escape").decode().replace('"', '\\"')
+    return f'"{shown}"'
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,236 @@
+"""The keys of the TOML file, table by table. Everything is optional here; what a table needs stands in its `required`.
+
+So one wrong value never hides another: a value that cannot be read is reported and left out, and the rest of its table is
+still looked at. `broken` names the keys that were given and left out.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from alerts.events import Severity
+from alerts.rules.specs import Measure, Period
+from daemon.config.model import Provider, ReportPeriod, SmtpSecurity, StripeMode, TopupMode
+from daemon.config.values import (
+    Charge,
+    Count,
+    Cron,
+    Duration,
+    Flag,
+    Id,
+    Mails,
+    Money,
+    OptionalMail,
+    Percents,
+    Port,
+    Positive,
+    Reminder,
+    Secret,
+    Secrets,
+    Sender,
+    Text,
+    Texts,
+    Volume,
+    words,
+)
+
+
+class Table(BaseModel):
+    """A TOML table. `given` holds every key that was written, readable or not."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+    required: ClassVar[tuple[str, ...]] = ()
+    _broken: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def given(self) -> frozenset[str]:
+        return frozenset(self.model_fields_set) | self._broken
+
+    @property
+    def broken(self) -> frozenset[str]:
+        return self._broken
+
+
+class StoreTable(Table):
+    path: Text = ""
+    keep_readings: Duration | None = None
+
+
+class StripeTable(Table):
+    required = ("api_key", "mode")
+    api_key: Secret | None = None
+    mode: Annotated[StripeMode, words(StripeMode)] | None = None
+    api_base: Text = "https://api.stripe.com"
+
+
+class SmtpTable(Table):
+    required = ("host", "sender")
+    host: Text | None = None
+    port: Port | None = None
+    security: Annotated[SmtpSecurity, words(SmtpSecurity)] = SmtpSecurity.NONE
+    username: Text = ""
+    password: Secret = ""
+    sender: Sender | None = None
+
+
+class HttpTable(Table):
+    listen: Text = "127.0.0.1:9750"
+    token: Secret = ""
+
+
+class HeartbeatTable(Table):
+    url: Secret = ""
+
+
+class TopupTable(Table):
+    required = ("when_below_usd", "customer", "max_charge_usd", "max_per_day_usd", "max_per_month_usd")
+    when_below_usd: Money | None = None
+    amount_usd: Charge | None = None
+    to_usd: Charge | None = None
+    cover_days: Positive | None = None
+    customer: Text | None = None
+    payment_method: Text | None = None
+    min_charge_usd: Charge | None = None
+    max_charge_usd: Charge | None = None
+    max_per_day_usd: Charge | None = None
+    max_per_month_usd: Charge | None = None
+    cooldown: Duration | None = None
+    mode: Annotated[TopupMode, words(TopupMode)] = TopupMode.CHARGE
+    statement_descriptor_suffix: Text = ""
+    receipt_email: OptionalMail = ""
+
+
+class AccountTable(Table):
+    required = ("provider",)
+    provider: Annotated[Provider, words(Provider)] | None = None
+    base_url: Text | None = None
+    url: Text | None = None
+    api_key: Secret | None = None
+    headers: dict[str, Secret] = Field(default_factory=dict)
+    fields_: dict[str, Text] = Field(default_factory=dict, alias="fields")
+    poll: Cron = "*/5 * * * *"
+    label: Text = ""
+    tags: list[Text] = Field(default_factory=list)
+    topup: Any = None
+
+
+class RuleTable(Table):
+    """What every kind of rule has."""
+
+    required = ("id",)
+    id: Id | None = None
+    kind: Text | None = None
+    enabled: Flag = True
+    accounts: Texts = Field(default_factory=lambda: ["*"])
+    severity: Annotated[Severity, words(Severity)] = Severity.WARNING
+    for_readings: Count = 1
+    remind_every: Reminder = None
+
+
+class LowBalanceTable(RuleTable):
+    required = ("id", "below_usd")
+    below_usd: Money | None = None
+    measure: Annotated[Measure, words(Measure)] = Measure.AVAILABLE
+    clear_above_usd: Money | None = None
+
+
+class RunwayTable(RuleTable):
+    required = ("id", "below_days")
+    below_days: Positive | None = None
+    clear_above_days: Positive | None = None
+
+
+class QuotaTable(RuleTable):
+    required = ("id",)
+    at_percent: Percents = Field(default_factory=lambda: [Decimal(80), Decimal(90), Decimal(100)])
+    clear_below_percent: Positive | None = None
+    forecast_days: Positive | None = None
+
+
+class BudgetTable(RuleTable):
+    required = ("id", "period")
+    period: Annotated[Period, words(Period)] | None = None
+    limit_usd: Money | None = None
+    limit_gb: Volume | None = None
+    at_percent: Percents = Field(default_factory=lambda: [Decimal(50), Decimal(80), Decimal(100)])
+    projected: Flag = True
+
+
+class SpikeTable(RuleTable):
+    factor: Positive | None = None
+    window: Duration | None = None
+    min_usd_per_day: Money | None = None
+
+
+class StaleTable(RuleTable):
+    after: Duration | None = None
+
+
+RULE_TABLES: dict[str, type[RuleTable]] = {
+    "low_balance": LowBalanceTable,
+    "runway": RunwayTable,
+    "quota": QuotaTable,
+    "budget": BudgetTable,
+    "spike": SpikeTable,
+    "stale": StaleTable,
+}
+
+
+class ReceiverTable(Table):
+    """What every kind of receiver has."""
+
+    required = ("id",)
+    id: Id | None = None
+    events: Texts = Field(default_factory=lambda: ["*"])
+    accounts: Texts = Field(default_factory=lambda: ["*"])
+
+
+class WebhookTable(ReceiverTable):
+    required = ("id", "url", "secret")
+    url: Secret | None = None
+    event: Text | None = None
+    threshold: Money | None = None
+    secret: Secrets | None = None
+    allow_http: Flag = False
+
+
+class EmailTable(ReceiverTable):
+    required = ("id", "to")
+    to: Mails | None = None
+    max_per_hour: Count = 10
+
+
+class ChatTable(ReceiverTable):
+    required = ("id", "url")
+    url: Secret | None = None
+
+
+class ReportTable(Table):
+    required = ("id", "period", "cron", "to")
+    id: Id | None = None
+    period: Annotated[ReportPeriod, words(ReportPeriod)] | None = None
+    cron: Cron | None = None
+    to: Mails | None = None
+    csv: Flag = True
+    accounts: Texts = Field(default_factory=lambda: ["*"])
+
+
+class Root(Table):
+    """The top level. Tables are read one by one, so they are taken as they are here."""
+
+    timezone: Text = "UTC"
+    templates: Text = ""
+    store: Any = None
+    stripe: Any = None
+    smtp: Any = None
+    http: Any = None
+    heartbeat: Any = None
+    accounts: Any = None
+    rules: Any = None
+    webhooks: Any = None
+    emails: Any = None
+    chat: Any = None
+    reports: Any = None

@@ -1,0 +1,120 @@
+"""Secrets by reference: `env:NAME`, `file:PATH`, `credential:NAME` (systemd). No message ever repeats a value."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from daemon.config.problems import Level, ProblemId, Problems, suggestion
+from daemon.limits import SECRET_BYTES
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,255}", re.ASCII)
+_SCHEMES = ("env", "file", "credential")
+_MISTAKEN = re.compile(r"\$\{?[A-Za-z_]|(?:ENV|Env|FILE|File|CREDENTIAL|Credential):|\{\{|<[a-z]")
+
+
+class Secrets:
+    """Reads references. `required` decides whether one that is unset starts nothing (run) or is only told (check)."""
+
+    def __init__(self, environ: Mapping[str, str], folder: Path, problems: Problems, *, required: bool) -> None:
+        self._environ = environ
+        self._folder = folder
+        self._problems = problems
+        self._unset = Level.ERROR if required else Level.WARNING
+
+    def resolve(self, reference: str, path: str, item: str = "", *, literal_is_fine: bool = False) -> SecretStr:
+        """Return the secret, or an empty one where there is none: that is noted, at `path`."""
+        scheme, separator, name = reference.partition(":")
+        value: str | None
+        if separator and scheme == "env":
+            value = self._from_environment(name, path, item)
+        elif separator and scheme == "file":
+            value = self._from_file(self._folder / Path(name).expanduser(), path, item)
+        elif separator and scheme == "credential":
+            value = self._from_credentials(name, path, item)
+        else:
+            value = self._literal(reference, path, item, literal_is_fine)
+        if value is None:
+            return SecretStr("")
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+            self._problems.add(ProblemId.SECRET_INVALID, path, "the secret holds a line break or a control character", item=item)
+            return SecretStr("")
+        return SecretStr(value)
+
+    def _from_environment(self, name: str, path: str, item: str) -> str | None:
+        if not _ENV_NAME.fullmatch(name):
+            hint = 'write "env:NAME" with the name alone, without "$"'
+            self._problems.add(ProblemId.SECRET_INVALID, path, "this names no environment variable", hint, item=item)
+            return None
+        value = self._environ.get(name, "").strip()
+        if not value:
+            said = f"the environment variable {name} is {'empty' if name in self._environ else 'not set'}"
+            near = suggestion(name, (other for other in self._environ if other != name)) if "_" in name else ""
+            self._unavailable(path, item, said, near or "set it where the daemon starts")
+        return value or None
+
+    def _from_file(self, file: Path, path: str, item: str) -> str | None:
+        try:
+            status = file.stat()
+            with file.open("rb") as opened:
+                raw = opened.read(SECRET_BYTES + 1)
+        except OSError as error:
+            said = f"the file {file} cannot be read: {(error.strerror or 'no such file').lower()}"
+            self._problems.add(ProblemId.SECRET_UNREADABLE, path, said, item=item, level=self._unset)
+            return None
+        if stat.S_IMODE(status.st_mode) & 0o004:
+            hint = f"chmod o-r {file}"
+            self._problems.add(ProblemId.SECRET_OPEN_FILE, path, f"everybody can read the file {file}", hint, item=item)
+        return self._decoded(raw, file, path, item)
+
+    def _from_credentials(self, name: str, path: str, item: str) -> str | None:
+        if not _CREDENTIAL_NAME.fullmatch(name) or name in (".", ".."):
+            self._problems.add(ProblemId.SECRET_INVALID, path, "this names no credential", item=item)
+            return None
+        folder = self._environ.get("CREDENTIALS_DIRECTORY")
+        file = Path(folder) / name if folder else None
+        try:
+            raw = file.read_bytes()[: SECRET_BYTES + 1] if file else b""
+        except OSError:
+            raw = b""
+        if file is None or not raw:
+            said = f"there is no credential {name}"
+            self._unavailable(path, item, said, f"systemd gives it by LoadCredential={name}:/a/file in the unit")
+            return None
+        return self._decoded(raw, file, path, item)
+
+    def _decoded(self, raw: bytes, file: Path, path: str, item: str) -> str | None:
+        try:
+            value = raw.decode().strip()
+        except UnicodeDecodeError:
+            value = ""
+        if not value or len(raw) > SECRET_BYTES:
+            said = f"the file {file} holds no secret: it is empty, over {SECRET_BYTES} bytes or not text"
+            self._problems.add(ProblemId.SECRET_UNREADABLE, path, said, item=item)
+            return None
+        return value
+
+    def _literal(self, text: str, path: str, item: str, is_fine: bool) -> str | None:
+        hint = 'write "env:NAME", "file:PATH" or "credential:NAME"'
+        if not text.strip():
+            self._unavailable(path, item, "the secret is empty", hint)
+            return None
+        if _MISTAKEN.match(text):
+            self._problems.add(ProblemId.SECRET_INVALID, path, "this is no reference and no secret", hint, item=item)
+            return None
+        if not is_fine:
+            self._problems.add(ProblemId.SECRET_LITERAL, path, "a secret stands in the configuration itself", hint, item=item)
+        return text
+
+    def _unavailable(self, path: str, item: str, said: str, hint: str) -> None:
+        self._problems.add(ProblemId.SECRET_UNSET, path, said, hint, item=item, level=self._unset)
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` names a secret rather than being one."""
+    return text.partition(":")[0] in _SCHEMES and ":" in text

@@ -1,0 +1,225 @@
+"""The kinds of values that a configuration is made of, each read strictly: what was written is what is meant.
+
+Money is read from the TOML text as `Decimal`, never through a float. A validator raises `PydanticCustomError` whose type
+is the problem's id and whose context may hold a hint; no message repeats a value that could be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from alerts.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
+from daemon.config.cron import parse_cron
+from daemon.config.durations import parse_duration
+from daemon.config.problems import ProblemId, listing, suggestion
+
+_MAIL = re.compile(r"[^\s@<>,;\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[^\s@<>,;\x00-\x1f]{1,64}@\[[0-9A-Fa-f:.]+\]")
+_SENDER = re.compile(r"(?P<name>[^<>\x00-\x1f]*)<(?P<address>[^<>]+)>")
+MAX_TEXT = 2048
+MAX_ITEMS = 256
+
+
+def refuse(id: ProblemId, message: str, hint: str = "") -> PydanticCustomError:
+    """Return the error that a validator raises."""
+    return PydanticCustomError(id.value, "{said}", {"said": message, "hint": hint})  # type: ignore[arg-type]  # any text
+
+
+def number(value: Any) -> Decimal:
+    """Return the TOML number as written."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        hint = "write it without quotes" if isinstance(value, str) else ""
+        raise refuse(ProblemId.VALUE_TYPE, "a number is expected", hint)
+    exact = Decimal(value)
+    if not exact.is_finite():
+        raise refuse(ProblemId.VALUE_RANGE, "a finite number is expected")
+    return exact
+
+
+def _micro(value: Any) -> int:
+    exact = number(value)
+    if abs(exact) > MAX_MICRO // MICRO:
+        raise refuse(ProblemId.VALUE_RANGE, "this is more than can be meant")
+    micro = exact * MICRO
+    if micro != micro.to_integral_value():
+        raise refuse(ProblemId.MONEY_INVALID, "at most six digits after the point are kept")
+    if micro <= 0:
+        raise refuse(ProblemId.VALUE_RANGE, "it must be greater than 0")
+    return int(micro)
+
+
+def _charge(value: Any) -> int:
+    microusd = _micro(value)
+    if microusd % MICROUSD_PER_CENT:
+        raise refuse(ProblemId.MONEY_CENTS, "an amount that is charged is whole cents", "write at most two digits")
+    return microusd
+
+
+def _positive(value: Any) -> Decimal:
+    exact = number(value)
+    if not 0 < exact <= 1_000_000:
+        raise refuse(ProblemId.VALUE_RANGE, "it must be greater than 0 and at most 1,000,000")
+    return exact
+
+
+def _duration(value: Any) -> timedelta:
+    if not isinstance(value, str):
+        raise refuse(ProblemId.DURATION_INVALID, "a duration is text", 'such as "90s", "15m", "24h" or "7d"')
+    try:
+        duration = parse_duration(value)
+    except ValueError as error:
+        raise refuse(ProblemId.DURATION_INVALID, str(error)) from error
+    if not duration:
+        raise refuse(ProblemId.DURATION_INVALID, "it must be longer than nothing")
+    return duration
+
+
+def _cron(value: Any) -> str:
+    if not isinstance(value, str):
+        raise refuse(ProblemId.CRON_INVALID, "a cron expression is text", 'such as "*/5 * * * *"')
+    try:
+        return parse_cron(value)
+    except ValueError as error:
+        raise refuse(ProblemId.CRON_INVALID, str(error), '"*/5 * * * *" is every five minutes') from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise refuse(ProblemId.VALUE_TYPE, "text in quotes is expected")
+    if len(value) > MAX_TEXT:
+        raise refuse(ProblemId.VALUE_RANGE, f"at most {MAX_TEXT} characters are kept")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise refuse(ProblemId.VALUE_INVALID, "it holds a line break or another control character")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        hint = "write it without quotes" if isinstance(value, str) else ""
+        raise refuse(ProblemId.VALUE_TYPE, "true or false is expected", hint)
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise refuse(ProblemId.VALUE_TYPE, "a whole number is expected")
+    return value
+
+
+def _between(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        whole = _whole(value)
+        if not low <= whole <= high:
+            raise refuse(ProblemId.VALUE_RANGE, f"it must be from {low} to {high}")
+        return whole
+
+    return read
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise refuse(ProblemId.VALUE_TYPE, "a list is expected", "write it in square brackets")
+    if not value:
+        raise refuse(ProblemId.VALUE_RANGE, "the list is empty", "leave the key out for its default")
+    if len(value) > MAX_ITEMS:
+        raise refuse(ProblemId.VALUE_RANGE, f"at most {MAX_ITEMS} items are read")
+    return value
+
+
+def _remind(value: Any) -> timedelta | None:
+    return None if value == "never" else _duration(value)
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether `text` is one bare mail address."""
+    return _MAIL.fullmatch(text) is not None and ".." not in text
+
+
+def _mail(value: Any) -> str:
+    text = _text(value)
+    if not is_mail_address(text):
+        raise refuse(ProblemId.MAIL_ADDRESS, "this is not a mail address", 'such as "ops@example.com"')
+    return text
+
+
+def _mail_or_none(value: Any) -> str:
+    return "" if value == "" else _mail(value)
+
+
+def _secrets(value: Any) -> list[str]:
+    return [_text(item) for item in (_list(value) if isinstance(value, list) else [value])]
+
+
+def _sender(value: Any) -> str:
+    text = _text(value)
+    named = _SENDER.fullmatch(text)
+    if not is_mail_address(named["address"].strip() if named else text):
+        raise refuse(ProblemId.MAIL_ADDRESS, "this is not a sender", 'such as "Brimful <brimful@example.com>"')
+    return text
+
+
+def _id(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text, re.ASCII):
+        raise refuse(ProblemId.ID_INVALID, "an id is letters, digits, '-', '_' and '.', at most 64 of them")
+    return text
+
+
+def choice(options: Iterable[str]) -> BeforeValidator:
+    """Accept one of the words."""
+    words = tuple(options)
+
+    def read(value: Any) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        hint = suggestion(value, words) if isinstance(value, str) else ""
+        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(words)}", hint)
+
+    return BeforeValidator(read)
+
+
+def words(kind: type[StrEnum]) -> BeforeValidator:
+    """Accept one of the enumeration's words, as its member."""
+
+    def read(value: Any) -> StrEnum:
+        if isinstance(value, str) and value in tuple(kind):
+            return kind(value)
+        hint = suggestion(value, tuple(kind)) if isinstance(value, str) else ""
+        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(kind)}", hint)
+
+    return BeforeValidator(read)
+
+
+Money = Annotated[int, BeforeValidator(_micro)]
+"""Dollars as written, kept as micro-dollars."""
+Charge = Annotated[int, BeforeValidator(_charge)]
+"""Dollars in whole cents, kept as micro-dollars."""
+Volume = Annotated[int, BeforeValidator(_micro)]
+"""Gigabytes as written, kept as micro-gigabytes."""
+Positive = Annotated[Decimal, BeforeValidator(_positive)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Reminder = Annotated[timedelta | None, BeforeValidator(_remind)]
+"""A duration, or "never"."""
+Cron = Annotated[str, BeforeValidator(_cron)]
+Text = Annotated[str, BeforeValidator(_text)]
+Secret = Annotated[str, BeforeValidator(_text), Field(repr=False)]
+"""A reference to a secret, or a literal: never repeated in a message."""
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Mail = Annotated[str, BeforeValidator(_mail)]
+OptionalMail = Annotated[str, BeforeValidator(_mail_or_none)]
+Secrets = Annotated[list[str], BeforeValidator(_secrets), Field(repr=False)]
+"""One secret or a list of them, the first of which is current."""
+Sender = Annotated[str, BeforeValidator(_sender)]
+Id = Annotated[str, BeforeValidator(_id)]
+Count = Annotated[int, BeforeValidator(_between(1, 1000))]
+Port = Annotated[int, BeforeValidator(_between(1, 65_535))]
+Texts = Annotated[list[Text], BeforeValidator(_list)]
+Mails = Annotated[list[Mail], BeforeValidator(_list)]
+Percents = Annotated[list[Positive], BeforeValidator(_list)]
