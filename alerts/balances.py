@@ -13,14 +13,14 @@ from alerts.readings import Known
 
 ROUNDING_NOISE_MICROUSD = 20_000
 """Providers round balance and total apart from each other: up to two cents is noise, not a credit."""
+_ROUNDING_NOISE_CENTS = ROUNDING_NOISE_MICROUSD // MICROUSD_PER_CENT
 RETURN_WITHIN = timedelta(hours=24)
 """A rise that undoes a fall of the same size so soon was a wrong reading, not a credit."""
 
 
 def round_to_cents(microusd: int) -> int:
-    """Return cents, rounded half away from zero, as `format_usd` shows them."""
-    cents = (abs(microusd) + MICROUSD_PER_CENT // 2) // MICROUSD_PER_CENT
-    return -cents if microusd < 0 else cents
+    """Return cents, rounded half up: a whole-cent step moves a rounded value by itself, on either side of zero."""
+    return (microusd + MICROUSD_PER_CENT // 2) // MICROUSD_PER_CENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,33 @@ class Money:
         """The same in cents, so rounded that the rows add up to the totals that are shown."""
         topups = sum(c.amount_microusd for c in self.credits if c.charge is not None)
         others = self.credited - topups
-        edge, cents = self.opening, [round_to_cents(self.opening)]
-        for step in (topups, others, -self.charged, self.unexplained):
-            cents.append(round_to_cents(edge + step) - round_to_cents(edge))
-            edge += step
+        rows = _steps_in_cents(self.opening, (topups, others, -self.charged, self.unexplained))
         pending = [None if u is None else round_to_cents(u) for u in (self.uncharged_opening, self.uncharged_closing)]
         return Cents(
-            opening=cents[0],
-            topups=cents[1],
-            other_credits=cents[2],
-            charged=-cents[3],
-            unexplained=cents[4],
+            opening=round_to_cents(self.opening),
+            topups=rows[0],
+            other_credits=rows[1],
+            charged=-rows[2],
+            unexplained=rows[3],
             closing=round_to_cents(self.closing),
             pending_opening=pending[0],
             pending_closing=pending[1],
         )
+
+    def credits_in_cents(self) -> tuple[tuple[Credit, int], ...]:
+        """Return each credit with its cents, top-ups first: they add up to the two rows of `cents`."""
+        ordered = sorted(self.credits, key=lambda c: c.charge is None)
+        cents = _steps_in_cents(self.opening, [c.amount_microusd for c in ordered])
+        return tuple(zip(ordered, cents, strict=True))
+
+
+def _steps_in_cents(start: int, steps: Sequence[int]) -> list[int]:
+    """Each step as the difference of the rounded levels around it: none is a cent off, the sum not at all."""
+    cents, level = [], start
+    for step in steps:
+        cents.append(round_to_cents(level + step) - round_to_cents(level))
+        level += step
+    return cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +96,11 @@ class Cents:
     def used(self) -> int:
         """Usage of the period: charged, and what accrued and is not yet deducted."""
         return self.charged + (self.pending_closing or 0) - (self.pending_opening or 0)
+
+    @property
+    def off(self) -> int:
+        """What is unexplained beyond the provider's own rounding: anything but zero deserves a question."""
+        return self.unexplained if abs(self.unexplained) > _ROUNDING_NOISE_CENTS else 0
 
     @property
     def available(self) -> int:

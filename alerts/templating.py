@@ -1,6 +1,6 @@
 """Templates: the text of mails, built in and replaceable by a folder of the operator's own.
 
-A misspelt variable is an error, never an empty place in a mail; HTML is escaped by the file's name (`.html`, `.html.j2`).
+A misspelt variable is an error, never an empty place in a mail; HTML is escaped by file name (`.html`, `.html.j2`).
 """
 
 from __future__ import annotations

@@ -44,3 +44,13 @@ RETRY_AFTER_MAX_S = 3600.0
 """However far away a provider's Reset or Retry-After is, it is asked again after this."""
 EXTRA_BYTES = 16 * 1024
 """As much of a provider's unknown fields is kept, as canonical JSON text."""
+
+CHARTS_PER_REPORT = 24
+"""Charts in one mail; further accounts are told in numbers."""
+CHARTS_DEADLINE_S = 60.0
+CHARTS_BYTES = 8 * 1024 * 1024
+"""All charts of one mail, as base64 text."""
+REPORTS_CAUGHT_UP = 40
+"""Missed periods of one report that are sent after a downtime; older ones are left out, and logged."""
+REPORT_RETRIES_S = (60, 300, 1800, 3600)
+"""Waits after a report that could not be sent; the last one repeats."""
