@@ -1,0 +1,273 @@
+"""The ledger's writes: each takes a transaction, so that one state change and the events it causes are one commit.
+
+Every step compares before it sets: a top-up that another process moved meanwhile raises `Moved`, and nothing is written.
+Money in micro-dollars, Stripe's amounts in cents, instants aware outside and milliseconds in the tables.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from alerts.instants import from_ms, to_ms
+from alerts.money import from_cents
+from daemon.store.connection import Transaction
+from daemon.topups.states import OPEN, State, may_follow
+
+
+class Moved(Exception):
+    """The top-up is no longer in the state that was read: somebody else moved it. Read again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topup:
+    """One row of the ledger: one PaymentIntent, from plan to visible credit."""
+
+    id: str
+    account: str
+    customer: str
+    seq: int
+    own: bool
+    """Planned by this database; else adopted from Stripe."""
+    state: State
+    amount_cents: int
+    create_key: str
+    create_params: str
+    """The exact parameters of the create, as JSON."""
+    planned_at: datetime
+    state_at: datetime
+    reason: str = ""
+    payment_method: str | None = None
+    fingerprint: str | None = None
+    probe: bool = False
+    """Planned although suspended, because the card is another one."""
+    payment_intent: str | None = None
+    available_microusd: int | None = None
+    threshold_microusd: int | None = None
+    funded_before_microusd: int | None = None
+    balance_before_microusd: int | None = None
+    low_balance_microusd: int | None = None
+    """The lowest balance seen since the plan: only where the provider has no running total."""
+    reading_at: datetime | None = None
+    gates: str = "[]"
+    seen: str = "{}"
+    """The account's PaymentIntents that the plan saw: status by id, as JSON."""
+    next_at: datetime | None = None
+    reads: int = 0
+    """Read-backs since the last send, for their schedule."""
+    declines: int = 0
+    cancel_as: State | None = None
+    """Set while the PaymentIntent is being canceled: the end it then comes to."""
+    watch_until: datetime | None = None
+    stripe_created_at: datetime | None = None
+    charged_at: datetime | None = None
+    """Stripe's time of the charge."""
+    paid_at: datetime | None = None
+    credited_at: datetime | None = None
+    credited_microusd: int | None = None
+    """`funded` of the reading that showed the credit."""
+    warned_at: datetime | None = None
+    told_at: datetime | None = None
+
+    @property
+    def amount_microusd(self) -> int:
+        return from_cents(self.amount_cents)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def seen_statuses(self) -> Mapping[str, str]:
+        statuses: dict[str, str] = json.loads(self.seen)
+        return statuses
+
+
+COLUMNS = tuple(field.name for field in fields(Topup))
+_FLAGS = frozenset({"own", "probe"})
+
+
+def is_instant(column: str) -> bool:
+    """Whether a column of the ledger holds an instant."""
+    return column.endswith(("_at", "_until"))
+
+
+def encode(column: str, value: Any) -> Any:
+    """Return a field's value as the table holds it."""
+    if isinstance(value, datetime):
+        return to_ms(value)
+    if isinstance(value, State):
+        return value.value
+    return int(value) if column in _FLAGS else value
+
+
+def decode(row: tuple[Any, ...]) -> Topup:
+    """Return the row as a `Topup`; the columns are `COLUMNS` in order."""
+    values: dict[str, Any] = {}
+    for column, value in zip(COLUMNS, row, strict=True):
+        if value is not None and is_instant(column):
+            value = from_ms(value)
+        elif value is not None and column in ("state", "cancel_as"):
+            value = State(value)
+        elif column in _FLAGS:
+            value = bool(value)
+        values[column] = value
+    return Topup(**values)
+
+
+def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
+    """Enter a top-up: a plan, or one adopted at its state. A second open plan of an account is refused by the index."""
+    values = [encode(column, getattr(topup, column)) for column in COLUMNS]
+    tx.execute(f"INSERT INTO topups ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", values)
+    _record_step(tx, topup.id, now, None, topup.state, topup.reason)
+    remember_customer(tx, topup.account, topup.customer, now)
+    mark_latest(tx, now)
+
+
+def move(tx: Transaction, topup: Topup, to: State, now: datetime, *, reason: str, **changes: Any) -> Topup:
+    """Take the step to `to` and return the row as it then is. Raises Moved where the row is no longer as `topup` says."""
+    if not may_follow(topup.state, to):
+        raise AssertionError(f"{topup.id}: {topup.state} cannot be followed by {to}")
+    after = replace(topup, state=to, state_at=now, reason=reason, **changes)
+    _update(tx, topup, after)
+    _record_step(tx, topup.id, now, topup.state, to, reason)
+    mark_latest(tx, now)
+    return after
+
+
+def change(tx: Transaction, topup: Topup, now: datetime, **changes: Any) -> Topup:
+    """Change fields within a state and return the row as it then is. Raises Moved like `move`."""
+    after = replace(topup, **changes)
+    _update(tx, topup, after)
+    mark_latest(tx, now)
+    return after
+
+
+def _update(tx: Transaction, before: Topup, after: Topup) -> None:
+    changed = [column for column in COLUMNS if getattr(before, column) != getattr(after, column)]
+    if not changed:
+        return
+    sets = ", ".join(f"{column} = ?" for column in changed)
+    values = [encode(column, getattr(after, column)) for column in changed]
+    done = tx.execute(
+        f"UPDATE topups SET {sets} WHERE id = ? AND state = ? AND cancel_as IS ?",
+        [*values, before.id, before.state.value, before.cancel_as.value if before.cancel_as else None],
+    )
+    if done.rowcount != 1:
+        raise Moved(before.id)
+
+
+def _record_step(tx: Transaction, topup: str, now: datetime, before: State | None, after: State, reason: str) -> None:
+    tx.execute(
+        "INSERT INTO topup_steps_taken (topup, at, before, after, reason) VALUES (?, ?, ?, ?, ?)",
+        (topup, to_ms(now), before.value if before else None, after.value, reason),
+    )
+
+
+def record_send(
+    tx: Transaction,
+    topup: Topup,
+    kind: str,
+    n: int,
+    key: str,
+    params: Mapping[str, Any],
+    now: datetime,
+    *,
+    gates: str = "[]",
+) -> int:
+    """Write down that a request is about to be sent, with its key and exact parameters; returns the row for its answer.
+
+    The same `n` again is the same key sent again; that its parameters are the same too is asserted.
+    """
+    text = json.dumps(params, sort_keys=True, separators=(",", ":"))
+    earlier = tx.execute(
+        "SELECT max(send), min(key), min(params) FROM topup_sends WHERE topup = ? AND kind = ? AND n = ?",
+        (topup.id, kind, n),
+    ).fetchone()
+    assert earlier[0] is None or (earlier[1], earlier[2]) == (key, text), f"{topup.id}: {kind} {n} changed its parameters"
+    row = tx.execute(
+        "INSERT INTO topup_sends (topup, kind, n, send, key, params, fingerprint, gates, sent_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (topup.id, kind, n, (earlier[0] or 0) + 1, key, text, topup.fingerprint, gates, to_ms(now)),
+    ).fetchone()
+    mark_latest(tx, now)
+    return int(row[0])
+
+
+def record_answer(
+    tx: Transaction,
+    send: int,
+    now: datetime,
+    *,
+    answer: str,
+    http_status: int | None,
+    request_id: str | None,
+    message: str,
+) -> None:
+    """Write down what came back for a send, with Stripe's request id."""
+    tx.execute(
+        "UPDATE topup_sends SET answered_at = ?, answer = ?, http_status = ?, request_id = ?, message = ? WHERE id = ?",
+        (to_ms(now), answer, http_status, request_id, message[:500], send),
+    )
+
+
+def record_past_send(
+    tx: Transaction, topup: Topup, n: int, at: datetime, *, answer: str, message: str, fingerprint: str | None
+) -> None:
+    """Write down an attempt that another database made, as Stripe's charges tell it. Known ones are left alone."""
+    tx.execute(
+        "INSERT OR IGNORE INTO topup_sends"
+        " (topup, kind, n, send, key, params, fingerprint, sent_at, answered_at, answer, message)"
+        " VALUES (?, 'confirm', ?, 1, ?, '{}', ?, ?, ?, ?, ?)",
+        (
+            topup.id,
+            n,
+            f"brimful:{topup.payment_intent}:confirm:{n}",
+            fingerprint,
+            to_ms(at),
+            to_ms(at),
+            answer,
+            message[:500],
+        ),
+    )
+
+
+def record_readback(
+    tx: Transaction, topup: str, now: datetime, *, status: str, request_id: str | None, detail: str = ""
+) -> None:
+    """Write down what reading back by id said; the same again is counted, not repeated."""
+    last = tx.execute(
+        "SELECT id, status, detail FROM topup_readbacks WHERE topup = ? ORDER BY id DESC LIMIT 1", (topup,)
+    ).fetchone()
+    if last is not None and (last[1], last[2]) == (status, detail):
+        tx.execute(
+            "UPDATE topup_readbacks SET last_at = ?, count = count + 1, request_id = ? WHERE id = ?",
+            (to_ms(now), request_id, last[0]),
+        )
+        return
+    tx.execute(
+        "INSERT INTO topup_readbacks (topup, status, request_id, detail, first_at, last_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (topup, status, request_id, detail, to_ms(now), to_ms(now)),
+    )
+
+
+def remember_customer(tx: Transaction, account: str, customer: str, now: datetime) -> None:
+    """Remember that the account has had this customer: its PaymentIntents are looked at for ever."""
+    tx.execute("INSERT OR IGNORE INTO topup_customers VALUES (?, ?, ?)", (account, customer, to_ms(now)))
+
+
+def mark_latest(tx: Transaction, now: datetime) -> None:
+    """Remember the latest instant that the ledger has seen: a clock behind it charges nothing."""
+    mark(tx, "latest", now)
+
+
+def mark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
+    """Remember an instant (never moved back) and a text under a name: cursors and the last run of a job."""
+    tx.execute(
+        "INSERT INTO topup_marks (name, at, text) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET at = max(at, excluded.at), text = excluded.text",
+        (name, to_ms(at), text),
+    )

@@ -1,0 +1,206 @@
+"""What the ledger keeps beside the top-ups: stops, gate decisions, what was told, remembered cards, what Stripe listed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from alerts.instants import from_ms, to_ms
+from daemon.store.connection import Transaction
+
+EVERYWHERE = "*"
+"""The scope of a stop that concerns every account."""
+
+
+class StopKind(StrEnum):
+    PAUSE = "pause"  # a person pressed the switch
+    SUSPENSION = "suspension"  # an account's charging stopped itself; `topups resume` ends it
+    BREAKER = "breaker"  # Stripe refused the key; ends with the next good read
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why an account, or every account, is not charged."""
+
+    scope: str
+    kind: StopKind
+    reason: str
+    message: str
+    since_at: datetime
+    topup: str | None = None
+    fingerprint: str | None = None
+    probe_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How often a gate was the first to say no for an account, and its numbers the last time."""
+
+    account: str
+    gate: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    detail: str
+    gates: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeenIntent:
+    """A PaymentIntent of ours as Stripe last listed it."""
+
+    payment_intent: str
+    account: str
+    customer: str
+    seq: int | None
+    status: str
+    amount_cents: int
+    created_at: datetime
+
+
+# ── stops ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def stop(tx: Transaction, stop: Stop) -> bool:
+    """Set a stop; one of the same scope and kind stays as it is. Returns whether it is new."""
+    done = tx.execute(
+        "INSERT OR IGNORE INTO topup_stops (scope, kind, reason, message, topup, fingerprint, since_at, probe_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            stop.scope,
+            stop.kind.value,
+            stop.reason,
+            stop.message,
+            stop.topup,
+            stop.fingerprint,
+            to_ms(stop.since_at),
+            to_ms(stop.probe_at) if stop.probe_at else None,
+        ),
+    )
+    return done.rowcount == 1
+
+
+def lift(tx: Transaction, scope: str, kind: StopKind) -> bool:
+    """End a stop; returns whether there was one."""
+    return tx.execute("DELETE FROM topup_stops WHERE scope = ? AND kind = ?", (scope, kind.value)).rowcount == 1
+
+
+def probe_later(tx: Transaction, scope: str, kind: StopKind, at: datetime) -> None:
+    """Say when a stop is probed next."""
+    tx.execute("UPDATE topup_stops SET probe_at = ? WHERE scope = ? AND kind = ?", (to_ms(at), scope, kind.value))
+
+
+def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, ...]:
+    """Return the stops that concern an account, the global ones first; all of them without an account."""
+    where = "WHERE scope IN ('*', ?)" if account is not None else ""
+    rows = conn.execute(
+        f"SELECT scope, kind, reason, message, since_at, topup, fingerprint, probe_at FROM topup_stops {where}"
+        " ORDER BY scope, kind",
+        (account,) if account is not None else (),
+    )
+    return tuple(
+        Stop(row[0], StopKind(row[1]), row[2], row[3], from_ms(row[4]), row[5], row[6], from_ms(row[7]) if row[7] else None)
+        for row in rows
+    )
+
+
+# ── decisions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def count_decision(
+    tx: Transaction, account: str, gate: str, now: datetime, *, detail: str, gates: str, times: int = 1
+) -> None:
+    """Count that `gate` was the first to say no. One row an account and gate: it does not grow with polls."""
+    tx.execute(
+        "INSERT INTO topup_decisions (account, gate, count, first_at, last_at, detail, gates)"
+        " VALUES (:account, :gate, :times, :now, :now, :detail, :gates) ON CONFLICT (account, gate) DO UPDATE SET"
+        " count = count + :times, last_at = :now, detail = :detail, gates = :gates",
+        {"account": account, "gate": gate, "times": times, "now": to_ms(now), "detail": detail, "gates": gates},
+    )
+
+
+def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[Decision, ...]:
+    """Return the counts per gate, the latest first."""
+    rows = conn.execute(
+        "SELECT account, gate, count, first_at, last_at, detail, gates FROM topup_decisions"
+        " WHERE ?1 IS NULL OR account = ?1 ORDER BY last_at DESC, gate",
+        (account,),
+    )
+    return tuple(Decision(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5], r[6]) for r in rows)
+
+
+# ── told once, remembered cards, marks ──────────────────────────────────────────────────────────────────────────────
+
+
+def tell_once(tx: Transaction, account: str, what: str, window: str, now: datetime) -> bool:
+    """Return whether this was not told yet in this window, and remember that it now is."""
+    done = tx.execute("INSERT OR IGNORE INTO topup_told VALUES (?, ?, ?, ?)", (account, what, window, to_ms(now)))
+    return done.rowcount == 1
+
+
+def remember_card(tx: Transaction, account: str, fingerprint: str, reason: str, now: datetime) -> None:
+    """Remember a card that the bank refused for good."""
+    tx.execute(
+        "INSERT OR IGNORE INTO topup_cards (account, fingerprint, reason, at) VALUES (?, ?, ?, ?)",
+        (account, fingerprint, reason, to_ms(now)),
+    )
+
+
+def forget_cards(tx: Transaction, account: str) -> None:
+    """Forget the account's refused cards: a person resumed it."""
+    tx.execute("DELETE FROM topup_cards WHERE account = ?", (account,))
+
+
+def refused_cards(conn: sqlite3.Connection, account: str) -> frozenset[str]:
+    """Return the fingerprints that were refused for good."""
+    return frozenset(r[0] for r in conn.execute("SELECT fingerprint FROM topup_cards WHERE account = ?", (account,)))
+
+
+def marked(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
+    """Return what is remembered under a name."""
+    row = conn.execute("SELECT at, text FROM topup_marks WHERE name = ?", (name,)).fetchone()
+    return None if row is None else (from_ms(row[0]), row[1])
+
+
+# ── what Stripe listed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: datetime) -> None:
+    """Remember PaymentIntents of ours as they were listed; unchanged ones cost no write."""
+    tx.executemany(
+        "INSERT INTO stripe_intents VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payment_intent) DO UPDATE SET"
+        " status = excluded.status, amount_cents = excluded.amount_cents, seen_at = excluded.seen_at"
+        " WHERE status <> excluded.status OR amount_cents <> excluded.amount_cents",
+        [
+            (i.payment_intent, i.account, i.customer, i.seq, i.status, i.amount_cents, to_ms(i.created_at), to_ms(now))
+            for i in intents
+        ],
+    )
+
+
+def remember_look(tx: Transaction, customer: str, now: datetime, *, to_end: bool) -> None:
+    """Remember that the customer's list was read, and whether down to its end."""
+    tx.execute(
+        "INSERT INTO stripe_looks (customer, read_to_end_at, looked_at) VALUES (:customer, :end, :now)"
+        " ON CONFLICT (customer) DO UPDATE SET looked_at = :now, read_to_end_at = coalesce(:end, read_to_end_at)",
+        {"customer": customer, "end": to_ms(now) if to_end else None, "now": to_ms(now)},
+    )
+
+
+def read_to_end(conn: sqlite3.Connection, customer: str) -> bool:
+    """Whether the customer's list was once read down to its end: older PaymentIntents can then not appear any more."""
+    row = conn.execute("SELECT read_to_end_at FROM stripe_looks WHERE customer = ?", (customer,)).fetchone()
+    return row is not None and row[0] is not None
+
+
+def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:
+    """Return what Stripe ever listed for the account, newest first."""
+    rows = conn.execute(
+        "SELECT payment_intent, account, customer, seq, status, amount_cents, created_at FROM stripe_intents"
+        " WHERE account = ? ORDER BY created_at DESC",
+        (account,),
+    )
+    return tuple(SeenIntent(*row[:6], from_ms(row[6])) for row in rows)

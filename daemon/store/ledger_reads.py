@@ -1,0 +1,225 @@
+"""The ledger's reads, by a connection or inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from alerts.instants import from_ms, to_ms
+from daemon.store.ledger import COLUMNS, Topup, decode
+from daemon.topups.states import CHARGED, OPEN, State
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
+_OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
+_CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One request that was written down before it was sent, and its answer."""
+
+    id: int
+    topup: str
+    kind: str
+    n: int
+    send: int
+    key: str
+    params: str
+    fingerprint: str | None
+    gates: str
+    sent_at: datetime
+    answered_at: datetime | None
+    answer: str | None
+    http_status: int | None
+    request_id: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    at: datetime
+    before: str | None
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readback:
+    status: str
+    request_id: str | None
+    detail: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What a cap counts: a charge at full amount, or one that may yet happen. Amount in micro-dollars."""
+
+    topup: str
+    amount_microusd: int
+    local_at: datetime
+    stripe_at: datetime | None
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A stretch in which an account in shadow mode would have been charged."""
+
+    account: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    amount_cents: int
+    gates: str
+    ended_at: datetime | None
+
+
+def get(conn: sqlite3.Connection, topup: str) -> Topup | None:
+    """Return the top-up, by its id or its PaymentIntent's."""
+    row = conn.execute(f"{_SELECT} WHERE id = ?1 OR payment_intent = ?1", (topup,)).fetchone()
+    return None if row is None else decode(row)
+
+
+def of_account(conn: sqlite3.Connection, account: str) -> tuple[Topup, ...]:
+    """Return every top-up of the account, oldest number first."""
+    return _all(conn, "WHERE account = ? ORDER BY seq, planned_at", (account,))
+
+
+def all_topups(conn: sqlite3.Connection, limit: int = 1000) -> tuple[Topup, ...]:
+    """Return the latest top-ups of all accounts, newest first."""
+    return _all(conn, "ORDER BY planned_at DESC, seq DESC LIMIT ?", (limit,))
+
+
+def open_topups(conn: sqlite3.Connection, account: str | None = None) -> tuple[Topup, ...]:
+    """Return the top-ups that hold a slot."""
+    return _all(conn, f"WHERE state IN {_OPEN} AND (?1 IS NULL OR account = ?1) ORDER BY planned_at", (account,))
+
+
+def watched(conn: sqlite3.Connection, now: datetime) -> tuple[Topup, ...]:
+    """Return ended top-ups whose PaymentIntent is still read back for a while."""
+    return _all(conn, f"WHERE watch_until > ? AND state NOT IN {_OPEN} AND state <> 'credited'", (to_ms(now),))
+
+
+def charged_between(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[Topup, ...]:
+    """Return the top-ups whose charge fell into [since, until), by the local clock."""
+    return _all(
+        conn,
+        f"WHERE account = ? AND state IN {_CHARGED} AND paid_at >= ? AND paid_at < ? ORDER BY paid_at",
+        (account, to_ms(since), to_ms(until)),
+    )
+
+
+def charged_since(conn: sqlite3.Connection, since: datetime) -> tuple[Topup, ...]:
+    """Return every charge since then, for refunds, disputes and the audit."""
+    return _all(conn, f"WHERE state IN {_CHARGED} AND paid_at >= ? ORDER BY paid_at", (to_ms(since),))
+
+
+def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> tuple[Topup, ...]:
+    return tuple(decode(row) for row in conn.execute(f"{_SELECT} {where}", values))
+
+
+def max_seq(conn: sqlite3.Connection, account: str) -> int:
+    """Return the highest number the ledger has used, burnt ones included; 0 for none."""
+    row = conn.execute("SELECT max(seq) FROM topups WHERE account = ?", (account,)).fetchone()
+    return int(row[0] or 0)
+
+
+def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
+    """Return every customer that the account has had."""
+    rows = conn.execute("SELECT customer FROM topup_customers WHERE account = ? ORDER BY first_at, customer", (account,))
+    return tuple(row[0] for row in rows)
+
+
+def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spend, ...]:
+    """Return the charges since then by either clock, and all that are open or unknown."""
+    rows = conn.execute(
+        "SELECT id, amount_cents, coalesce(paid_at, planned_at), charged_at, state NOT IN ('paid', 'credited')"
+        f" FROM topups WHERE account = ?1 AND (state IN {_OPEN} OR (state IN {_CHARGED}"
+        " AND (paid_at >= ?2 OR charged_at >= ?2))) ORDER BY coalesce(paid_at, planned_at)",
+        (account, to_ms(since)),
+    )
+    return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
+
+
+def last_attempt_at(conn: sqlite3.Connection, account: str) -> datetime | None:
+    """Return when the account's card was last tried, successfully or not."""
+    row = conn.execute(
+        "SELECT max(s.sent_at) FROM topup_sends s JOIN topups t ON t.id = s.topup"
+        " WHERE t.account = ? AND s.kind = 'confirm'",
+        (account,),
+    ).fetchone()
+    charged = conn.execute(
+        f"SELECT max(max(coalesce(charged_at, 0), paid_at)) FROM topups WHERE account = ? AND state IN {_CHARGED}",
+        (account,),
+    ).fetchone()
+    latest = max(row[0] or 0, charged[0] or 0)
+    return from_ms(latest) if latest else None
+
+
+def sends(conn: sqlite3.Connection, topup: str, kind: str | None = None) -> tuple[Send, ...]:
+    """Return what was sent for a top-up, in order."""
+    rows = conn.execute(
+        "SELECT id, topup, kind, n, send, key, params, fingerprint, gates, sent_at, answered_at, answer, http_status,"
+        " request_id, message FROM topup_sends WHERE topup = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY id",
+        (topup, kind),
+    )
+    return tuple(Send(*r[:9], from_ms(r[9]), _instant(r[10]), *r[11:]) for r in rows)
+
+
+def attempts_on_card(conn: sqlite3.Connection, fingerprint: str, since: datetime) -> int:
+    """Return how often a card was tried since then, by any account; the same key again is one attempt."""
+    row = conn.execute(
+        "SELECT count(DISTINCT topup || ' ' || n) FROM topup_sends"
+        " WHERE kind = 'confirm' AND fingerprint = ? AND sent_at >= ?",
+        (fingerprint, to_ms(since)),
+    ).fetchone()
+    return int(row[0])
+
+
+def abandoned_by_look(conn: sqlite3.Connection, account: str, since: datetime) -> int:
+    """Return how many top-ups since then ended because the second look differed."""
+    row = conn.execute(
+        "SELECT count(DISTINCT s.topup) FROM topup_steps_taken s JOIN topups t ON t.id = s.topup"
+        " WHERE t.account = ? AND s.after = 'abandoned' AND s.reason LIKE 'second look:%' AND s.at >= ?",
+        (account, to_ms(since)),
+    ).fetchone()
+    return int(row[0])
+
+
+def steps(conn: sqlite3.Connection, topup: str) -> tuple[Step, ...]:
+    """Return the steps that a top-up has taken."""
+    rows = conn.execute("SELECT at, before, after, reason FROM topup_steps_taken WHERE topup = ? ORDER BY id", (topup,))
+    return tuple(Step(from_ms(r[0]), r[1], r[2], r[3]) for r in rows)
+
+
+def readbacks(conn: sqlite3.Connection, topup: str) -> tuple[Readback, ...]:
+    """Return what reading back by id said, equal answers counted."""
+    rows = conn.execute(
+        "SELECT status, request_id, detail, first_at, last_at, count FROM topup_readbacks WHERE topup = ? ORDER BY id",
+        (topup,),
+    )
+    return tuple(Readback(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5]) for r in rows)
+
+
+def shadows(conn: sqlite3.Connection, account: str | None = None) -> tuple[Shadow, ...]:
+    """Return what would have been charged in shadow mode, newest first."""
+    rows = conn.execute(
+        "SELECT account, first_at, last_at, count, amount_cents, gates, ended_at FROM topup_shadows"
+        " WHERE ?1 IS NULL OR account = ?1 ORDER BY id DESC LIMIT 200",
+        (account,),
+    )
+    return tuple(Shadow(r[0], from_ms(r[1]), from_ms(r[2]), r[3], r[4], r[5], _instant(r[6])) for r in rows)
+
+
+def since_for_caps(now: datetime) -> datetime:
+    """Return from when spends matter to any cap: the longest month and a day of clock difference."""
+    return now - timedelta(days=33)
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
