@@ -1,0 +1,55 @@
+"""Burn: what an account spends a day, and on what that number rests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from alerts.foresight.memory import BurnMemory, spent_over
+from alerts.foresight.outlook import SCHEDULED, spend_outlook
+from alerts.readings import Metrics
+
+Basis = Literal["scheduled", "observed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """Micro-dollars a day. `partial`: observed over less than a day."""
+
+    microusd_per_day: int
+    basis: Basis
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was spent over a stretch that ends now, and the pace that is. `partial`: history is shorter than asked."""
+
+    spent_microusd: int
+    microusd_per_day: int
+    covered: timedelta
+    partial: bool
+
+
+def burn(memory: BurnMemory, metrics: Metrics, now: datetime) -> Burn | None:
+    """Return the burn that `days_remaining` rests on, or None where nothing is known of it.
+
+    Scheduled is active × 24 × cost. Observed is the account's present level on a mean day, later hours weighing more.
+    """
+    outlook = spend_outlook(memory, metrics.scheduled_burn_microusd_per_day, now)
+    if outlook is None:
+        return None
+    basis: Basis = "scheduled" if outlook.basis == SCHEDULED else "observed"
+    return Burn(round(outlook.per_day), basis, outlook.partial)
+
+
+def observed(memory: BurnMemory, window: timedelta, now: datetime) -> Window | None:
+    """Return what was spent over the window that ends now, or None where no time of it is known."""
+    if memory.spend is None:
+        return None
+    spent, known_ms = spent_over(memory.spend, window, now)
+    if known_ms <= 0:
+        return None
+    covered = timedelta(milliseconds=known_ms)
+    return Window(spent, spent * 86_400_000 // known_ms, covered, covered < window)

@@ -1,0 +1,116 @@
+"""A counter as a forecast remembers it: what it grew by in each of the last hours, whatever the times of the readings.
+
+A fold is O(1) in the history and returns the same object where nothing moved within the hour, so that a poll that finds
+the counter unchanged costs a comparison. All integers.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+KEPT_HOURS = 28 * 24
+"""Four weeks: each hour of the week is seen four times, and no account takes more than some six kilobytes."""
+_ITEM_BYTES = 8
+_KEPT_BYTES = KEPT_HOURS * _ITEM_BYTES
+_LARGEST = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Hourly:
+    """One monotone counter: its first and last point, its value when the current hour began, and the whole hours past.
+
+    `packed` holds the growth of each whole hour, oldest first, as native 64-bit integers; the last of them ended when
+    the hour of `last_ms` began. Growth between two readings is spread evenly over the time between them.
+    """
+
+    first_ms: int
+    first: int
+    last_ms: int
+    last: int
+    hour_start: int
+    packed: bytes = b""
+    memo: list[object] = field(default_factory=list, repr=False, compare=False)
+    """What was worked out from the whole hours: shared within the hour, dropped with it. Not part of the value."""
+
+    @classmethod
+    def begin(cls, at_ms: int, value: int) -> Hourly:
+        """Start counting: nothing is known of the time before."""
+        return cls(at_ms, value, at_ms, value, value)
+
+    @property
+    def hour(self) -> int:
+        """The hour under way, counted from the epoch: the one after the last whole hour that is kept."""
+        return self.last_ms // HOUR_MS
+
+    @property
+    def hours(self) -> Sequence[int]:
+        """The growth of the whole hours, oldest first."""
+        return memoryview(self.packed).cast("q")
+
+    def fold(self, at_ms: int, value: int) -> Hourly:
+        """Return the counter with one more reading; a time that is not later or a value that fell changes nothing."""
+        last_ms = self.last_ms
+        if value == self.last and at_ms // HOUR_MS == last_ms // HOUR_MS:
+            return self
+        if at_ms <= last_ms or value < self.last:
+            return self
+        if at_ms // HOUR_MS == last_ms // HOUR_MS:
+            return Hourly(self.first_ms, self.first, at_ms, value, self.hour_start, self.packed, self.memo)
+        return self._close_hours(at_ms, value)
+
+    def _close_hours(self, at_ms: int, value: int) -> Hourly:
+        hour, new_hour = self.last_ms // HOUR_MS, at_ms // HOUR_MS
+        growth, span = value - self.last, at_ms - self.last_ms
+        first_closed = max(hour, new_hour - KEPT_HOURS)
+        closed = array("q")
+        before = self.hour_start
+        if first_closed > hour:
+            before = self.last + growth * (first_closed * HOUR_MS - self.last_ms) // span
+        for closing in range(first_closed, new_hour):
+            after = self.last + growth * ((closing + 1) * HOUR_MS - self.last_ms) // span
+            began_inside = closing * HOUR_MS < self.first_ms
+            if not began_inside:
+                closed.append(min(after - before, _LARGEST))
+            before = after
+        packed = (self.packed + closed.tobytes())[-_KEPT_BYTES:]
+        return Hourly(self.first_ms, self.first, at_ms, value, before, packed)
+
+    def value_at(self, at_ms: int) -> int:
+        """Return the counter at an instant, interpolated within its hour; before the first point it is the first value.
+
+        Beyond the kept hours the growth since the first point is taken as even.
+        """
+        if at_ms >= self.last_ms:
+            return self.last
+        if at_ms <= self.first_ms:
+            return self.first
+        start_ms = self.hour * HOUR_MS
+        if at_ms >= start_ms:
+            began = max(start_ms, self.first_ms)
+            return self.hour_start + (self.last - self.hour_start) * (at_ms - began) // max(self.last_ms - began, 1)
+        hours = self.hours
+        back, into = divmod(start_ms - at_ms, HOUR_MS)
+        if back >= len(hours):
+            oldest = self.hour_start - sum(hours)
+            covered_ms = start_ms - len(hours) * HOUR_MS - self.first_ms
+            return self.first + (oldest - self.first) * (at_ms - self.first_ms) // max(covered_ms, 1)
+        whole = sum(hours[len(hours) - back :]) if back else 0
+        return self.hour_start - whole - hours[len(hours) - back - 1] * into // HOUR_MS
+
+    def encode(self) -> list[int | list[int]]:
+        """Return what `decode` reads back: a list of integers, the hours last."""
+        return [self.first_ms, self.first, self.last_ms, self.last, self.hour_start, list(self.hours)]
+
+    @classmethod
+    def decode(cls, value: object) -> Hourly:
+        """Return the counter that was encoded; raises ValueError for anything else."""
+        if not isinstance(value, list) or len(value) != 6 or not isinstance(value[5], list):
+            raise ValueError("not an hourly counter")
+        first_ms, first, last_ms, last, hour_start, hours = value
+        if not all(type(number) is int for number in (*value[:5], *hours)) or len(hours) > KEPT_HOURS:
+            raise ValueError("not an hourly counter")
+        return cls(first_ms, first, last_ms, last, hour_start, array("q", hours).tobytes())

@@ -1,0 +1,115 @@
+"""The outlook from one instant: the median path of what will be spent (or stored), and the range around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import exp
+
+from alerts.foresight.hourly import HOUR_MS, Hourly
+from alerts.foresight.memory import BurnMemory, spent_over
+from alerts.foresight.past import PRIOR_SCHEDULED, PRIOR_SPREADS, Spreads, spread_over
+from alerts.foresight.pattern import Pattern, learn
+from alerts.instants import to_ms
+
+SCHEDULED, OBSERVED = "scheduled", "observed"
+Z_10_90 = 1.2816
+"""The normal distribution's tenth and ninetieth percentile, in standard deviations."""
+HORIZON_HOURS = 24 * 730
+"""Two years: what lies beyond is not foretold."""
+_SHORTEST = timedelta(minutes=10)
+"""Less history than this says nothing of a rate."""
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is expected from `start_hour` (hours since the epoch, not whole) on. Micro-units.
+
+    `per_day` is the mean day: burn. `partial` says that less than a day of history stands behind an observed one.
+    """
+
+    start_hour: float
+    per_day: float
+    basis: str
+    partial: bool
+    history_days: float
+    spreads: Spreads
+    level: float
+    pattern: Pattern | None = None
+
+    def growth_over(self, lead: float, z: float = 0.0) -> float:
+        """Return what is expected over `lead` hours, `z` standard deviations above the median."""
+        if self.pattern is None:
+            median = self.level * lead
+        else:
+            median = self.level * self.pattern.shape_over(self.start_hour, lead) * self.pattern.trended(lead)
+        return median * exp(z * spread_over(self.spreads, lead)) if z else median
+
+    def hours_until(self, amount: int, z: float = 0.0) -> float | None:
+        """Return after how many hours `amount` is used up on that path, or None where not within two years."""
+        if amount <= 0:
+            return 0.0
+        low, high = 0.0, 1.0
+        while self.growth_over(high, z) < amount:
+            low, high = high, high * 2
+            if low >= HORIZON_HOURS:
+                return None
+        while high - low > 0.01 + high * 1e-5:
+            middle = (low + high) / 2
+            if self.growth_over(middle, z) < amount:
+                low = middle
+            else:
+                high = middle
+        return high if high <= HORIZON_HOURS else None
+
+
+def spend_outlook(memory: BurnMemory, scheduled_microusd_per_day: int | None, now: datetime) -> Outlook | None:
+    """Return the outlook of an account's spend, or None where neither a schedule nor a history says anything.
+
+    With a day of history the basis is the way that would have forecast the account's own past best; the schedule is
+    preferred where it is about as good. Before that, and where nothing was spent at all, the schedule it is.
+    """
+    scheduled = scheduled_microusd_per_day
+    spend = memory.spend
+    pattern = learn(spend, memory.schedule.counter if memory.schedule else None) if spend else None
+    if scheduled and (pattern is None or pattern.level <= 0):
+        return _flat(scheduled / 24, SCHEDULED, False, spend, PRIOR_SCHEDULED, now)
+    if pattern is not None:
+        return _patterned(pattern, scheduled, now)
+    if spend is not None:
+        observed = _observed_so_far(spend, now)
+        if observed is not None:
+            return observed
+    return None if scheduled is None else _flat(0.0, SCHEDULED, False, spend, PRIOR_SCHEDULED, now)
+
+
+def used_outlook(memory: BurnMemory, now: datetime) -> Outlook | None:
+    """Return the outlook of an account's stored volume, in micro-gigabytes, or None before there is any history."""
+    if memory.used is None:
+        return None
+    pattern = learn(memory.used)
+    return _patterned(pattern, None, now) if pattern else _observed_so_far(memory.used, now)
+
+
+def _patterned(pattern: Pattern, scheduled: int | None, now: datetime) -> Outlook:
+    start = to_ms(now) / HOUR_MS
+    level = pattern.level_now(int(start), scheduled)
+    basis = SCHEDULED if pattern.by_schedule and scheduled is not None else OBSERVED
+    per_day = level * pattern.week / 7
+    return Outlook(start, per_day, basis, False, pattern.hours / 24, pattern.spreads, level, pattern)
+
+
+def _flat(
+    per_hour: float, basis: str, partial: bool, counter: Hourly | None, spreads: Sequence[float], now: datetime
+) -> Outlook:
+    days = (counter.last_ms - counter.first_ms) / (24 * HOUR_MS) if counter else 0.0
+    return Outlook(to_ms(now) / HOUR_MS, per_hour * 24, basis, partial, days, spreads, per_hour)
+
+
+def _observed_so_far(counter: Hourly, now: datetime) -> Outlook | None:
+    spent, known_ms = spent_over(counter, _DAY, now)
+    if known_ms < _SHORTEST // timedelta(milliseconds=1):
+        return None
+    return _flat(spent * HOUR_MS / known_ms, OBSERVED, known_ms < 24 * HOUR_MS, counter, PRIOR_SPREADS, now)

@@ -1,0 +1,55 @@
+"""Quotas: the day the storage is full, counted from what is used, with today's reservations, and with their peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.foresight.memory import BurnMemory
+from alerts.foresight.outlook import Z_10_90, Outlook, used_outlook
+from alerts.foresight.runway import RANGE_DAYS, instant
+from alerts.readings import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """When a limit is reached: earliest, likely and latest (10, 50 and 90 %). None: not within two years, or never."""
+
+    earliest_at: datetime | None
+    likely_at: datetime | None
+    latest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Three answers, the latest first. Growth in micro-gigabytes a day.
+
+    `used`: the used volume alone reaches the limit. `effective`: used plus what is reserved now, which the service
+    enforces. `reserved`: used plus the highest reservation of the last day, when a burst of jobs is first refused.
+    """
+
+    used: Full
+    effective: Full
+    reserved: Full
+    microgb_per_day: int
+    partial: bool
+
+
+def full_at(memory: BurnMemory, metrics: Metrics, now: datetime) -> Fill | None:
+    """Return the days on which the quota is full, or None where there is no limit or no history to say so."""
+    limit, used, effective = metrics.limit_microgb, metrics.used_microgb, metrics.effective_microgb
+    outlook = used_outlook(memory, now)
+    if limit is None or used is None or effective is None or outlook is None:
+        return None
+    peak = max(effective, used + (memory.reserve.peak if memory.reserve else 0))
+    return Fill(
+        used=_full(outlook, limit - used, now),
+        effective=_full(outlook, limit - effective, now),
+        reserved=_full(outlook, limit - peak, now),
+        microgb_per_day=round(outlook.per_day),
+        partial=outlook.partial or outlook.history_days < RANGE_DAYS,
+    )
+
+
+def _full(outlook: Outlook, room: int, now: datetime) -> Full:
+    return Full(*(instant(outlook, room, z, now) for z in (Z_10_90, 0.0, -Z_10_90)))
