@@ -39,7 +39,7 @@ class Drawing:
 
 
 def drawing(statement: Statement, zone: ZoneInfo) -> Drawing | None:
-    """Return the chart of a statement: the balance with its credits, or the storage under its limit. None without data."""
+    """Return the chart of a statement: the balance with its credits, or the storage under its limit, or None."""
     if len(statement.series) < MIN_POINTS:
         return None
     money, volume = statement.money, statement.volume

@@ -69,7 +69,7 @@ class Statement:
     """Top-ups charged before the span's end whose credit is not in its closing balance."""
     spent_by_day: Mapping[date, int] = field(default_factory=dict)
     series: tuple[tuple[datetime, int], ...] = ()
-    """Balance, or effective storage, over time: at most a few hundred points, for a picture."""
+    """Balance, or effective storage, over time, thinned for a picture; both sides of every rise are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,9 @@ def _series(levels: Sequence[Known]) -> tuple[tuple[datetime, int], ...]:
         if value is not None:
             points.append((level.at, value))
     stride = max(1, -(-len(points) // _CHART_POINTS))
-    kept = points[::stride]
-    if points and kept[-1] != points[-1]:
-        kept.append(points[-1])
-    return tuple(kept)
+    last = len(points) - 1
+    return tuple(
+        point
+        for n, point in enumerate(points)
+        if n % stride == 0 or n == last or point[1] > points[n - 1][1] or points[n + 1][1] > point[1]
+    )

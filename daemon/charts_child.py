@@ -1,4 +1,4 @@
-"""Draws charts: a JSON list of drawings on stdin, a JSON list of base64 PNGs on stdout. Run alone, by `daemon.charts`."""
+"""Draws charts: a JSON list of drawings on stdin, a JSON list of base64 PNGs on stdout. `daemon.charts` runs it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def draw(drawing: dict[str, Any]) -> bytes:
     def instant(ms: int) -> datetime:
         return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)
 
+    axes: Any
     figure, axes = plt.subplots(figsize=(7.97, 2.5), dpi=144)
     xs = [instant(ms) for ms, _ in drawing["points"]]
     ys = [value / 1e6 for _, value in drawing["points"]]
@@ -63,19 +64,24 @@ def draw(drawing: dict[str, Any]) -> bytes:
     return out.getvalue()
 
 
+def _write(axes: Any, text: str, at: tuple[datetime, float], offset: tuple[int, int], **style: Any) -> None:
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", size=9, **style)
+
+
 def _style(axes: Any, drawing: dict[str, Any], instant: Any) -> None:
     dollars = drawing["unit"] == "USD"
     start, end = instant(drawing["start_ms"]), instant(drawing["end_ms"])
     axes.set_xlim(start, end)
     axes.margins(y=0.18)
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(min(bottom, 0) if bottom < 0 else 0, top)
+    lowest = min((value for _, value in drawing["points"]), default=0)
+    axes.set_ylim(bottom=None if lowest < 0 else 0)
     axes.set_title(f"{drawing['title']}, {drawing['unit']}", loc="left", size=10, color=_QUIET)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{'$' if dollars else ''}{v:,.0f}"))
-    locator = dates.AutoDateLocator(minticks=4, maxticks=9, tz=start.tzinfo)
+    ticks: Any = dates
+    locator = ticks.AutoDateLocator(minticks=4, maxticks=9, tz=start.tzinfo)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=start.tzinfo, show_offset=False))
+    axes.xaxis.set_major_formatter(ticks.ConciseDateFormatter(locator, tz=start.tzinfo, show_offset=False))
     axes.tick_params(colors=_QUIET, labelsize=9, length=0)
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.8)
     axes.set_axisbelow(True)
