@@ -1,0 +1,154 @@
+"""Fetching: one account asked once, within every bound. What comes back is always a reading, never an exception."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from daemon.clock import Clock
+from daemon.config.model import AccountConfig, Provider
+from daemon.http import Answer, HttpClient, HttpFailure
+from daemon.limits import PACE_WAIT_S, POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST
+from daemon.sources import contentstats, tornado
+from daemon.sources.json import JsonParser
+from daemon.sources.pace import Pace
+from daemon.sources.refusals import failed, one_line
+
+Parser = Callable[[str, datetime, Answer], Reading]
+
+
+def parser_of(account: AccountConfig) -> Parser:
+    """Return what turns this account's answers into readings."""
+    if account.provider is Provider.CONTENTSTATS:
+        return contentstats.parse
+    if account.provider is Provider.TORNADO:
+        return tornado.parse
+    return JsonParser(account.json.fields if account.json is not None else {})
+
+
+def headers_of(account: AccountConfig) -> Mapping[str, str]:
+    """Return the request headers: the provider's key header, or those that a JSON API was configured with."""
+    headers = {"accept": "application/json"}
+    if account.provider is Provider.JSON:
+        if account.json is not None:
+            headers |= {name: value.get_secret_value() for name, value in account.json.headers.items()}
+    else:
+        headers["x-api-key"] = account.api_key.get_secret_value()
+    return headers
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is kept for one account between polls; all of it follows from its configuration but the last answer."""
+
+    account: AccountConfig
+    headers: Mapping[str, str]
+    parse: Parser
+    host: asyncio.Semaphore
+    pace: Pace
+    secrets: tuple[str, ...]
+    last_body: bytes = b""
+    last_metrics: Metrics = field(default_factory=Metrics)
+
+
+class Fetcher:
+    """Asks usage APIs: `POLLS_PER_HOST` at once of a host, `POLLS_IN_FLIGHT` in all, each key at its own pace."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        clock: Clock,
+        *,
+        deadline_s: float = POLL_DEADLINE_S,
+        max_bytes: int = POLL_BODY_BYTES,
+        pace_wait_s: float = PACE_WAIT_S,
+    ) -> None:
+        self._http = http
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._max_bytes = max_bytes
+        self._pace_wait_s = pace_wait_s
+        self._lanes: dict[str, _Lane] = {}
+        self._hosts: dict[str, asyncio.Semaphore] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
+        self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
+
+    async def fetch(self, account: AccountConfig) -> Reading:
+        """Return one reading of the account, `at` the service's time when the answer was complete.
+
+        While its key has to keep quiet (after a 429, or a spent budget that resets too late to wait for) nothing is
+        sent and the reading is `Unavailable(rate_limited)` with `retry_at`.
+        """
+        lane = self._lanes.get(account.id)
+        if lane is None or lane.account is not account:
+            lane = self._lanes[account.id] = self._open_lane(account)
+        async with lane.host:
+            if (quiet := await self._wait_turn(lane)) is not None:
+                return quiet
+            async with self._all:
+                return await self._ask(lane)
+
+    async def _wait_turn(self, lane: _Lane) -> Unavailable | None:
+        """Wait while the key's budget is spent; returns the reading where waiting would be too long."""
+        pace = lane.pace
+        waited_s = 0.0
+        while (free_at := pace.free_at(now := self._clock.now())) is not None:
+            wait_s = (free_at - now) / timedelta(seconds=1)
+            if pace.quiet_until is not None or waited_s + wait_s > self._pace_wait_s:
+                until = "told to wait (429)" if pace.quiet_until is not None else "its requests are spent"
+                return Unavailable(lane.account.id, now, Reason.RATE_LIMITED, f"not asked: {until}", free_at)
+            waited_s += wait_s
+            await self._clock.sleep(wait_s)
+        pace.send()
+        return None
+
+    async def _ask(self, lane: _Lane) -> Reading:
+        account, headers = lane.account, None
+        try:
+            answer = await self._http.exchange(
+                "GET",
+                account.url,
+                headers=lane.headers,
+                deadline_s=self._deadline_s,
+                max_bytes=self._max_bytes,
+            )
+            headers = answer.headers
+        except HttpFailure as failure:
+            return self._masked(lane, failed(account.id, self._clock.now(), failure))
+        finally:
+            lane.pace.back(headers, self._clock.now())
+        at = self._clock.now()
+        if answer.status == 200 and answer.body == lane.last_body:
+            return Known(account.id, at, lane.last_metrics)
+        reading = lane.parse(account.id, at, answer)
+        if isinstance(reading, Known):
+            lane.last_body, lane.last_metrics = answer.body, reading.metrics
+            return reading
+        if reading.reason is Reason.RATE_LIMITED:
+            lane.pace.quiet_until = reading.retry_at
+        return self._masked(lane, reading)
+
+    def _masked(self, lane: _Lane, reading: Unavailable) -> Unavailable:
+        """The same without a secret of the account in its words."""
+        for secret in lane.secrets:
+            if secret in reading.detail:
+                reading = replace(reading, detail=one_line(reading.detail, secret=secret))
+        return reading
+
+    def _open_lane(self, account: AccountConfig) -> _Lane:
+        host = urlsplit(account.url).netloc.rpartition("@")[2]
+        headers = headers_of(account)
+        key = account.api_key.get_secret_value()
+        secrets = {key, *(value for name, value in headers.items() if name != "accept")}
+        return _Lane(
+            account=account,
+            headers=headers,
+            parse=parser_of(account),
+            host=self._hosts.setdefault(host, asyncio.Semaphore(POLLS_PER_HOST)),
+            pace=self._paces.setdefault((host, "\n".join(sorted(secrets))), Pace()),
+            secrets=tuple(secret for secret in secrets if secret),
+        )

@@ -1,0 +1,226 @@
+"""Reading a JSON answer strictly: exact numbers, named faults, no guess. Every provider reads through this."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from alerts.instants import EPOCH, from_ms
+from alerts.money import MAX_MICRO, to_micro
+from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from daemon.http import Answer
+from daemon.limits import EXTRA_BYTES
+from daemon.sources.refusals import one_line, refused
+
+Document = Mapping[str, Any]
+
+TEXT_CHARACTERS = 500
+"""A provider's own words (a name, an error) are cut here."""
+
+
+class BadPayload(Exception):  # noqa: N818 – what the contract calls it
+    """The answer is not what the provider promises; the message names the field and the fault, in one line."""
+
+
+def read(account: str, at: datetime, answer: Answer, build: Callable[[Document], Metrics]) -> Reading:
+    """Turn one answer into a reading: `build` is called with the object of a 2xx answer and may raise BadPayload."""
+    if not 200 <= answer.status < 300:
+        return refused(account, at, answer)
+    try:
+        return Known(account, at, build(decode(answer.body)))
+    except BadPayload as fault:
+        return Unavailable(account, at, Reason.BAD_PAYLOAD, one_line(str(fault)), status=answer.status)
+
+
+def _not_a_number(text: str) -> NoReturn:
+    raise BadPayload(f"the answer holds {text}, which is no number")
+
+
+_EXACT = json.JSONDecoder(parse_float=Decimal, parse_constant=_not_a_number)
+_BINARY = json.JSONDecoder(parse_constant=_not_a_number)
+
+
+def decode(body: bytes, *, exact: bool = True) -> dict[str, Any]:
+    """Return the JSON object in `body`, its fractions as exact decimals (or floats, where not `exact`).
+
+    Raises BadPayload for HTML, broken or too deeply nested JSON, NaN and Infinity, and anything but an object.
+    """
+    try:
+        document = (_EXACT if exact else _BINARY).decode(body.decode("utf-8-sig"))
+    except (ValueError, ArithmeticError) as error:
+        raise BadPayload(_why_not_json(body)) from error
+    except RecursionError as error:
+        raise BadPayload("the answer is nested too deeply") from error
+    if type(document) is not dict:
+        raise BadPayload(f"the answer is {_kind(document)}, not an object")
+    return document
+
+
+def _why_not_json(body: bytes) -> str:
+    start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start:
+        return "the answer is empty"
+    return "the answer is an HTML page, not JSON" if start.startswith(b"<") else "the answer is not JSON"
+
+
+_NUMBER = re.compile(r"\s*[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
+_NUMBER_CHARACTERS = 64
+
+
+def micro(document: Document, name: str, *, negative: bool = False) -> int | None:
+    """Return a number (or a string that holds one) in millionths; None where absent or null."""
+    value = document.get(name)
+    return None if value is None else to_millionths(value, name, negative=negative)
+
+
+def required_micro(document: Document, name: str, *, negative: bool = False) -> int:
+    """Like `micro`, for a field without which there is no reading."""
+    value = document.get(name)
+    if value is None:
+        raise BadPayload(f"{name} is missing" if name not in document else f"{name} is null")
+    return to_millionths(value, name, negative=negative)
+
+
+def to_millionths(value: object, name: str, *, negative: bool = False) -> int:
+    """Return a JSON number or numeric string in millionths; raises BadPayload for anything else, or below zero."""
+    if type(value) is str:
+        if len(value) > _NUMBER_CHARACTERS or _NUMBER.fullmatch(value) is None:
+            raise BadPayload(f"{name} is a text, not a number")
+    elif type(value) not in (int, Decimal, float):
+        raise BadPayload(f"{name} is {_kind(value)}, not a number")
+    try:
+        number = to_micro(value)  # type: ignore[arg-type]  # one of the four types, tested above
+    except (ValueError, ArithmeticError) as error:
+        raise BadPayload(f"{name} is out of range") from error
+    if number < 0 and not negative:
+        raise BadPayload(f"{name} is negative")
+    return number
+
+
+def count(document: Document, name: str, *, negative: bool = False) -> int | None:
+    """Return a whole number (or a string that holds one); None where absent or null."""
+    value = document.get(name)
+    if value is None:
+        return None
+    if type(value) is int and 0 <= value <= MAX_MICRO:
+        return value
+    return to_count(value, name, negative=negative)
+
+
+def to_count(value: object, name: str, *, negative: bool = False) -> int:
+    """Return a JSON number or numeric string that is whole; raises BadPayload for anything else."""
+    if type(value) is str and len(value) <= _NUMBER_CHARACTERS and _NUMBER.fullmatch(value) is not None:
+        try:
+            value = Decimal(value.strip())
+        except ArithmeticError as error:
+            raise BadPayload(f"{name} is out of range") from error
+    if type(value) not in (int, Decimal, float):
+        raise BadPayload(f"{name} is {_kind(value)}, not a number")
+    number = Decimal(str(value))
+    if not number.is_finite() or abs(number) > MAX_MICRO:
+        raise BadPayload(f"{name} is out of range")
+    whole = int(number)
+    if whole != number:
+        raise BadPayload(f"{name} is not a whole number")
+    if whole < 0 and not negative:
+        raise BadPayload(f"{name} is negative")
+    return whole
+
+
+def text(document: Document, name: str, *, numbers: bool = False) -> str | None:
+    """Return a text in one line, without control characters; None where absent, null or empty."""
+    value = document.get(name)
+    return None if value is None else to_text(value, name, numbers=numbers)
+
+
+def to_text(value: object, name: str, *, numbers: bool = False) -> str | None:
+    """Return a JSON string in one line (a number too, where `numbers`); None where it is empty."""
+    if numbers and type(value) in (int, Decimal):
+        value = str(value)
+    if type(value) is not str:
+        raise BadPayload(f"{name} is {_kind(value)}, not a text")
+    return one_line(value, TEXT_CHARACTERS) or None
+
+
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_MILLISECONDS_FROM = 100_000_000_000
+"""An epoch number above this (the year 5138 in seconds) counts milliseconds."""
+
+
+def instant(document: Document, name: str) -> datetime | None:
+    """Return an instant given as ISO 8601 text or as Unix seconds or milliseconds; None where absent or null."""
+    value = document.get(name)
+    return None if value is None else to_instant(value, name)
+
+
+def to_instant(value: object, name: str) -> datetime:
+    """Return ISO 8601 text (without an offset: UTC) or a Unix epoch number as an aware UTC instant."""
+    try:
+        if type(value) is str and _NUMBER.fullmatch(value) is None:
+            moment = datetime.fromisoformat(value.strip())
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        else:
+            moment = from_ms(_epoch_ms(value, name))
+    except (ValueError, OverflowError, ArithmeticError) as error:
+        raise BadPayload(f"{name} is neither an ISO date nor a Unix time") from error
+    if not _EARLIEST <= moment <= _LATEST:
+        raise BadPayload(f"{name} is {moment.year}, which cannot be")
+    return EPOCH + (moment - EPOCH)
+
+
+def _epoch_ms(value: object, name: str) -> int:
+    if type(value) not in (int, Decimal, float, str):
+        raise BadPayload(f"{name} is {_kind(value)}, not a date")
+    number = Decimal(str(value).strip()[:_NUMBER_CHARACTERS])
+    if not number.is_finite() or abs(number) >= _MILLISECONDS_FROM * 1000:
+        raise ValueError(name)
+    return int(number * 1000 if abs(number) < _MILLISECONDS_FROM else number)
+
+
+def extra(document: Document, known: frozenset[str]) -> str:
+    """Return the fields that are not `known` as canonical JSON text: sorted, ASCII, numbers as they were written.
+
+    Fields that do not fit into `EXTRA_BYTES` are left out, the last in the alphabet first.
+    """
+    unknown = document.keys() - known
+    if not unknown:
+        return "{}"
+    parts: list[str] = []
+    size = 2
+    for name in sorted(unknown):
+        try:
+            part = f"{json.dumps(name)}:{canonical(document[name])}"
+        except RecursionError:
+            continue
+        size += len(part) + 1
+        if size > EXTRA_BYTES:
+            break
+        parts.append(part)
+    return "{" + ",".join(parts) + "}"
+
+
+def canonical(value: Any) -> str:
+    """Return a decoded JSON value as canonical text: keys sorted, no spaces, ASCII, exact numbers."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def _kind(value: object) -> str:
+    for types, words in (
+        (bool, "true or false"),
+        (str, "a text"),
+        (list, "a list"),
+        (dict, "an object"),
+        ((int, float, Decimal), "a number"),
+    ):
+        if isinstance(value, types):
+            return words
+    return "null"

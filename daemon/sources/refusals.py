@@ -1,0 +1,141 @@
+"""Answers that are no reading: what each status means, when to ask again, and one safe line about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from alerts.instants import EPOCH
+from alerts.readings import Reason, Unavailable
+from daemon.http import Answer, FailureKind, HttpFailure
+from daemon.limits import RETRY_AFTER_MAX_S
+
+DETAIL_CHARACTERS = 160
+RETRY_AFTER_MIN_S = 1.0
+RETRY_AFTER_DEFAULT_S = 60.0
+"""After a 429 that does not say until when: both providers count by the minute."""
+
+_STATUS = {
+    401: Reason.UNAUTHORIZED,
+    402: Reason.PAYMENT_REQUIRED,
+    403: Reason.FORBIDDEN,
+    408: Reason.TIMEOUT,
+    429: Reason.RATE_LIMITED,
+}
+
+_FAILURE = {
+    FailureKind.TIMEOUT: Reason.TIMEOUT,
+    FailureKind.TOO_LARGE: Reason.TOO_LARGE,
+}
+
+
+def failed(account: str, at: datetime, failure: HttpFailure) -> Unavailable:
+    """Return what an exchange without an answer means."""
+    return Unavailable(account, at, _FAILURE.get(failure.kind, Reason.UNREACHABLE), one_line(failure.detail))
+
+
+def refused(account: str, at: datetime, answer: Answer) -> Unavailable:
+    """Return what an answer other than 2xx means."""
+    status = answer.status
+    reason = _STATUS.get(status)
+    if reason is None:
+        if 300 <= status < 400:
+            reason = Reason.REDIRECTED
+        elif 400 <= status < 500:
+            reason = Reason.NOT_FOUND
+        else:
+            reason = Reason.SERVER_ERROR if status >= 500 else Reason.BAD_PAYLOAD
+    retry_at = None
+    if reason is Reason.RATE_LIMITED:
+        retry_at = retry_after(answer.headers, at) or rate_reset(answer.headers, at)
+        retry_at = retry_at or at + timedelta(seconds=RETRY_AFTER_DEFAULT_S)
+    elif reason is Reason.SERVER_ERROR:
+        retry_at = retry_after(answer.headers, at)
+    return Unavailable(account, at, reason, one_line(_detail(answer)), retry_at, status)
+
+
+def _detail(answer: Answer) -> str:
+    words = _location(answer) if 300 <= answer.status < 400 else _said(answer.body)
+    return f"{answer.status}: {words}" if words else f"status {answer.status}"
+
+
+def _location(answer: Answer) -> str:
+    """Where a redirect points, without path and query: enough to recognise it, and nothing secret."""
+    try:
+        target = urlsplit(answer.headers.get("location", ""))
+        return f"redirects to {target.scheme}://{target.hostname}" if target.hostname else "redirects"
+    except ValueError:
+        return "redirects"
+
+
+def _said(body: bytes) -> str:
+    """The provider's own words: `error` (a text, or an object with a message), else what kind of page it is."""
+    start = body[:64].lstrip().lower()
+    if start.startswith(b"<"):
+        return "an HTML page"
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    error = document.get("error", document.get("message", document.get("detail")))
+    if isinstance(error, dict):
+        error = error.get("message", error.get("code"))
+    if not isinstance(error, str):
+        return ""
+    used, limit = document.get("used_gb"), document.get("limit_gb")
+    if isinstance(used, str | int | float) and isinstance(limit, str | int | float):
+        return f"{error[:80]} ({str(used)[:20]} of {str(limit)[:20]} GB)"
+    return error
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """Return the instant that `Retry-After` names, seconds or HTTP date, within an hour; None where it names none."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return _within(now, now + timedelta(seconds=min(int(value[:12]), RETRY_AFTER_MAX_S)))
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return _within(now, moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
+
+
+def rate_reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """Return the instant that `X-RateLimit-Reset` names (Unix seconds), within an hour; None where it names none."""
+    value = headers.get("x-ratelimit-reset", "").strip().partition(".")[0]
+    if not (value.isascii() and value.isdigit()):
+        return None
+    seconds = int(value[:12])
+    if seconds < _DELTA_BELOW:
+        return _within(now, now + timedelta(seconds=min(seconds, RETRY_AFTER_MAX_S)))
+    return _within(now, EPOCH + timedelta(seconds=seconds))
+
+
+_DELTA_BELOW = 100_000_000
+"""Some proxies write seconds to wait instead of Unix seconds; no Unix time since 1973 is that small."""
+
+
+def _within(now: datetime, moment: datetime) -> datetime:
+    """At least a second and at most an hour from now: neither a hammer nor a silence."""
+    low, high = now + timedelta(seconds=RETRY_AFTER_MIN_S), now + timedelta(seconds=RETRY_AFTER_MAX_S)
+    return min(max(moment, low), high)
+
+
+_KEY_LIKE = re.compile(r"\b(?:[a-z]{2,8}_(?:live|test)_|whsec_|whsk_|Bearer\s+)[A-Za-z0-9_+/=.-]{4,}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+def one_line(words: str, limit: int = DETAIL_CHARACTERS, secret: str = "") -> str:
+    """Return `words` as one clean line of at most `limit` characters, `secret` and all that looks like a key masked."""
+    if secret and secret in words:
+        words = words.replace(secret, "…")
+    clean = " ".join(_CONTROL.sub(" ", _KEY_LIKE.sub("…", words[: limit * 8])).split())
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
