@@ -102,7 +102,7 @@ class DeliveryQueue(Protocol):
     def due(self, key: str, now: datetime, limit: int) -> Sequence[Delivery]:
         """Return pending deliveries whose time has come, oldest first.
 
-        A delivery waits while an earlier one of the same account waits for its first retry: order is kept where it can be.
+        A delivery waits while an earlier one of the same account waits for its first retry: order where it can be.
         """
         ...
 
@@ -138,7 +138,7 @@ class DeliveryQueue(Protocol):
     ) -> None:
         """Record outcomes in one transaction, with the receiver's state where it changed and the events this causes.
 
-        `hasten` makes all that is pending for the receiver due now (it has recovered); `abandon` makes all of it dead, for
-        this reason (it is gone).
+        `hasten` makes all that is pending for the receiver due now (it has recovered); `abandon` makes all of it dead,
+        for this reason (it is gone).
         """
         ...

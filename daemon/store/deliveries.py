@@ -45,7 +45,8 @@ SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ?
 """
 
 _SAVE_RECEIVER = """
-INSERT INTO receiver (key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error)
+INSERT INTO receiver
+    (key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failing_since_ms = excluded.failing_since_ms,
     blocked_until_ms = excluded.blocked_until_ms, paused_since_ms = excluded.paused_since_ms,

@@ -1,0 +1,126 @@
+"""The deliverer: one lane a receiver, started when something is due for it.
+
+`deliver_due` sees all lanes through (for `once`, the demo, the simulator); `start_due` only starts them and says when
+to come back (for `run`, where a slow receiver must hold up nothing). Both are the same code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from random import Random
+
+from alerts.channels.base import Channel
+from alerts.delivery.lane import Attempted, Clock, Lane
+from alerts.limits import DELIVERY_DRAIN_S
+from alerts.outbox import DeliveryQueue
+
+
+class Deliverer:
+    """Delivers what is due. `observe` hears of every attempt; `idle` is called when a lane has nothing left to do."""
+
+    def __init__(
+        self,
+        queue: DeliveryQueue,
+        channels: Iterable[Channel],
+        clock: Clock,
+        rng: Random,
+        *,
+        observe: Callable[[Attempted], None] = lambda attempted: None,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._queue = queue
+        self._idle = idle
+        self._stopping = False
+        self._lanes = {
+            channel.key: Lane(channel, queue, clock, rng, observe, self._lane_finished) for channel in channels
+        }
+
+    async def deliver_due(self, now: datetime) -> datetime | None:
+        """Deliver all that is due, what this itself causes included; returns when the next delivery is due."""
+        self._begin_pass()
+        fruitless: set[str] = set()
+        while True:
+            before = {key: lane.sent + lane.failed for key, lane in self._lanes.items()}
+            started = self._start(now, fruitless)
+            running = [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]
+            if not running:
+                return self.next_due(now)
+            await asyncio.wait(running)
+            self._raise_errors()
+            fruitless |= {key for key in started if self._lanes[key].sent + self._lanes[key].failed == before[key]}
+
+    def start_due(self, now: datetime) -> datetime | None:
+        """Start all that is due and wait for nothing; returns when to come back for a lane that is not under way.
+
+        `idle` is called as each lane ends: come back then, too.
+        """
+        self._raise_errors()
+        self._start(now, set())
+        return self.next_due(now)
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Return when something is next due for a receiver whose lane is not under way; None where nothing waits."""
+        if self._stopping:
+            return None
+        instants = [lane.ready_at(now) for lane in self._lanes.values() if not lane.busy]
+        return min((at for at in instants if at is not None), default=None)
+
+    async def settle(self) -> None:
+        """Return when no lane is under way."""
+        while running := [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]:
+            await asyncio.wait(running)
+        self._raise_errors()
+
+    def stop(self) -> None:
+        """Start no further attempt; cut those that are still in flight after five seconds."""
+        if self._stopping:
+            return
+        self._stopping = True
+        for lane in self._lanes.values():
+            lane.stop()
+        asyncio.get_running_loop().call_later(DELIVERY_DRAIN_S, self._cut)
+
+    async def drain(self, within_s: float = DELIVERY_DRAIN_S) -> None:
+        """Stop, give attempts in flight so long, cut the rest, and return when every outcome is written."""
+        self.stop()
+        running = [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]
+        if running:
+            await asyncio.wait(running, timeout=within_s)
+        self._cut()
+        await self.settle()
+
+    def failed_in_last_pass(self) -> int:
+        """Return how many deliveries failed since the last `deliver_due` began."""
+        return sum(lane.failed for lane in self._lanes.values())
+
+    def _begin_pass(self) -> None:
+        for lane in self._lanes.values():
+            lane.sent = lane.failed = 0
+
+    def _start(self, now: datetime, leave_out: set[str]) -> set[str]:
+        started: set[str] = set()
+        if self._stopping:
+            return started
+        for key, lane in self._lanes.items():
+            if lane.busy:
+                lane.start(now)
+            elif key not in leave_out and (at := lane.ready_at(now)) is not None and at <= now:
+                lane.start(now)
+                started.add(key)
+        return started
+
+    def _cut(self) -> None:
+        for lane in self._lanes.values():
+            if lane.busy:
+                lane.cut()
+
+    def _lane_finished(self) -> None:
+        self._idle()
+
+    def _raise_errors(self) -> None:
+        """Raise what ended a lane: the store's errors are not swallowed."""
+        for lane in self._lanes.values():
+            if (error := lane.take_error()) is not None:
+                raise error

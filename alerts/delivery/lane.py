@@ -1,0 +1,364 @@
+"""One receiver's lane: takes what is due, sends it in order, and marks what became of it. Sends first, marks after.
+
+A lane that is killed at any point loses nothing: what was sent and not marked is sent again with the same id. Lanes
+share nothing but the store, so that a dead receiver costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Protocol
+
+from alerts.channels.base import Channel, Outcome, Parcel, Result
+from alerts.delivery import notices
+from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
+from alerts.events import EventDraft
+from alerts.limits import DELIVERY_ANSWER_KEPT, DELIVERY_BATCH, DELIVERY_MARKS_S, DELIVERY_WIDTH, DIGEST_EVENTS
+from alerts.outbox import Attempt, Delivery, DeliveryQueue, DeliveryState, Mark, ReceiverState
+
+HOUR = timedelta(hours=1)
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What an observer hears of each attempt, for the log and the counters."""
+
+    receiver: str
+    event: str
+    type: str
+    outcome: Outcome
+    verdict: Verdict
+
+
+class Lane:
+    """The deliveries of one receiver. At most one run of it is under way."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        queue: DeliveryQueue,
+        clock: Clock,
+        rng: Random,
+        observe: Callable[[Attempted], None],
+        finished: Callable[[], None],
+    ) -> None:
+        self.key = channel.key
+        self.sent = 0
+        self.failed = 0
+        self._channel = channel
+        self._queue = queue
+        self._clock = clock
+        self._rng = rng
+        self._observe = observe
+        self._finished_run = finished
+        self._task: asyncio.Task[None] | None = None
+        self._not_before: datetime | None = None
+        self._state = ReceiverState(channel.key)
+        self._saved = self._state
+        self._waiting: deque[Parcel] = deque()
+        self._flying: dict[asyncio.Task[Outcome], tuple[Parcel, datetime]] = {}
+        self._landed: deque[asyncio.Task[Outcome]] = deque()
+        self._marks: list[Mark] = []
+        self._marks_since = 0.0
+        self._drafts: list[EventDraft] = []
+        self._hasten = False
+        self._abandon = ""
+        self._more = False
+        self._stopping = False
+        self._wake = asyncio.Event()
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        return self._task
+
+    def ready_at(self, now: datetime) -> datetime | None:
+        """Return when the receiver can next be tried with something; None where nothing waits for it."""
+        due_at = self._queue.next_due(self.key)
+        if due_at is None:
+            return None
+        state = self._queue.receiver(self.key)
+        if state.stopped_at is not None:
+            reason = f"the receiver is gone: {state.last_error}"
+            self._queue.settle([], state, [], now, abandon=reason)
+            return None
+        waits = [due_at, state.blocked_until, self._allowed_at(now)]
+        return max(at for at in waits if at is not None)
+
+    def start(self, now: datetime) -> None:
+        """Send all that is due by `now` and what falls due meanwhile; a lane under way looks again."""
+        self._not_before = now
+        self._more = True
+        if self.busy:
+            self._wake.set()
+            return
+        self._task = asyncio.ensure_future(self._run())
+
+    def take_error(self) -> BaseException | None:
+        """Return what ended the last run, once, where it did not end well."""
+        task = self._task
+        if task is None or not task.done() or task.cancelled():
+            return None
+        self._task = None
+        return task.exception()
+
+    def stop(self) -> None:
+        """Start no further attempt; those in flight go on."""
+        self._stopping = True
+        self._wake.set()
+
+    def cut(self) -> None:
+        """Cancel the attempts in flight: they stay pending, and are sent again with the same id."""
+        self.stop()
+        for task in self._flying:
+            task.cancel()
+
+    # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        self._state = self._saved = self._queue.receiver(self.key)
+        try:
+            while True:
+                self._conclude_landed()
+                self._refill()
+                self._launch()
+                if not self._flying and not self._landed:
+                    self._flush()
+                    if not self._more or self._stopping or not self._state.is_open(self._now()):
+                        return
+                    if not self._waiting and not self._look_again():
+                        return
+                else:
+                    await self._wait()
+        finally:
+            for task in self._flying:
+                task.cancel()
+            self._flying.clear()
+            self._waiting.clear()
+            self._finished_run()
+
+    def _look_again(self) -> bool:
+        self._refill()
+        return bool(self._waiting)
+
+    def _now(self) -> datetime:
+        now = self._clock.now()
+        return now if self._not_before is None or now >= self._not_before else self._not_before
+
+    async def _wait(self) -> None:
+        """Return when an attempt has ended, when marks have waited long enough, or when there may be more to do."""
+        if self._landed:
+            return
+        self._wake.clear()
+        if not self._marks:
+            await self._wake.wait()
+            return
+        left_s = self._marks_since + DELIVERY_MARKS_S - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(left_s, 0.0)):
+                await self._wake.wait()
+        except TimeoutError:
+            self._flush()
+
+    # ── taking and sending ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _refill(self) -> None:
+        if self._waiting or not self._more or self._stopping:
+            return
+        now = self._now()
+        if not self._state.is_open(now):
+            return
+        if self._channel.gathers:
+            if not self._flying:
+                self._flush()
+                self._gather(now)
+            return
+        if len(self._flying) >= self._width():
+            return
+        self._flush()
+        flying = {delivery.number for parcel, _ in self._flying.values() for delivery in parcel.deliveries}
+        limit = DELIVERY_BATCH + len(flying)
+        due = self._queue.due(self.key, now, limit)
+        self._more = len(due) == limit
+        self._waiting.extend(Parcel(one.event.id, (one,)) for one in due if one.number not in flying)
+
+    def _gather(self, now: datetime) -> None:
+        self._more = False
+        allowed_at = self._allowed_at(now)
+        if allowed_at is not None and allowed_at > now:
+            return
+        due = self._queue.due(self.key, now, DIGEST_EVENTS)
+        if not due:
+            return
+        self._more = True
+        named = next((delivery for delivery in due if delivery.parcel is not None), None)
+        if named is not None and named.parcel is not None:
+            together = tuple(delivery for delivery in due if delivery.parcel == named.parcel)
+            parcel = Parcel(named.parcel, together, named.rest)
+        else:
+            together = tuple(due)
+            parcel = Parcel(_name(together), together)
+            self._queue.name_parcel([delivery.number for delivery in together], parcel.name)
+        self._waiting.append(self._threaded(parcel))
+
+    def _threaded(self, parcel: Parcel) -> Parcel:
+        episodes = {delivery.event.episode for delivery in parcel.deliveries}
+        if len(episodes) != 1 or (episode := episodes.pop()) is None:
+            return parcel
+        first = self._queue.first_parcel(self.key, episode)
+        answers = first if first != parcel.name else None
+        return Parcel(parcel.name, parcel.deliveries, parcel.rest, answers)
+
+    def _allowed_at(self, now: datetime) -> datetime | None:
+        most = self._channel.max_per_hour
+        if most is None:
+            return None
+        sent = self._queue.sent_since(self.key, now - HOUR)
+        return sent[-most].at + HOUR if len(sent) >= most else None
+
+    def _width(self) -> int:
+        return 1 if self._channel.gathers or self._state.failures else DELIVERY_WIDTH
+
+    def _launch(self) -> None:
+        if self._stopping or not self._state.is_open(self._now()):
+            self._waiting.clear()
+            return
+        busy = {parcel.deliveries[0].event.account for parcel, _ in self._flying.values()} - {None}
+        while self._waiting and len(self._flying) < self._width():
+            parcel = self._take_startable(busy)
+            if parcel is None:
+                return
+            busy.add(parcel.deliveries[0].event.account)
+            busy.discard(None)
+            task = asyncio.ensure_future(self._channel.send(parcel))
+            self._flying[task] = (parcel, self._now())
+            task.add_done_callback(self._land)
+
+    def _take_startable(self, busy: set[str | None]) -> Parcel | None:
+        for index, parcel in enumerate(self._waiting):
+            if parcel.deliveries[0].event.account not in busy:
+                del self._waiting[index]
+                return parcel
+        return None
+
+    def _land(self, task: asyncio.Task[Outcome]) -> None:
+        self._landed.append(task)
+        self._wake.set()
+
+    # ── marking ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _conclude_landed(self) -> None:
+        while self._landed:
+            task = self._landed.popleft()
+            if (flown := self._flying.pop(task, None)) is not None:
+                self._conclude(*flown, task)
+        if self._marks and asyncio.get_running_loop().time() - self._marks_since >= DELIVERY_MARKS_S:
+            self._flush()
+
+    def _conclude(self, parcel: Parcel, started_at: datetime, task: asyncio.Task[Outcome]) -> None:
+        now = self._now()
+        if not self._marks:
+            self._marks_since = asyncio.get_running_loop().time()
+        if task.cancelled():
+            self._marks.extend(_cut_mark(delivery, parcel, now) for delivery in parcel.deliveries)
+            return
+        outcome = _outcome_of(task)
+        roll = self._rng.random()
+        verdicts = [
+            judge_delivery(delivery.failures, self._state, outcome, now, roll) for delivery in parcel.deliveries
+        ]
+        for delivery, verdict in zip(parcel.deliveries, verdicts, strict=True):
+            self._marks.append(_mark(delivery, parcel, outcome, verdict, started_at))
+            self._observe(Attempted(self.key, delivery.event.id, delivery.event.type.value, outcome, verdict))
+        self._follow(parcel, outcome, max(verdicts, key=lambda verdict: verdict.failures), now, roll)
+
+    def _follow(self, parcel: Parcel, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> None:
+        before = self._state
+        consequence = judge_receiver(before, outcome, verdict, now, roll)
+        self._state = consequence.receiver
+        if outcome.result is Result.OK:
+            self.sent += len(parcel.deliveries)
+            if before.failures:
+                self._more = True
+        else:
+            self.failed += len(parcel.deliveries)
+            self._hold_back(parcel)
+        self._hasten |= consequence.hasten
+        self._abandon = self._abandon or consequence.abandon
+        pending = self._queue.pending(self.key) if consequence.tell is not None else 0
+        if consequence.tell is Tell.RECOVERED:
+            self._drafts.append(notices.recovered(before, pending, now))
+        elif consequence.tell is not None:
+            event = parcel.deliveries[0].event
+            self._drafts.append(notices.failing(consequence.tell, self._state, event, pending, now))
+
+    def _hold_back(self, parcel: Parcel) -> None:
+        """Leave what waits for the same account until the store says that it may go: the failed one goes first."""
+        account = parcel.deliveries[0].event.account
+        if account is not None:
+            kept = [other for other in self._waiting if other.deliveries[0].event.account != account]
+            if len(kept) < len(self._waiting):
+                self._waiting = deque(kept)
+                self._more = True
+
+    def _flush(self) -> None:
+        if not self._marks:
+            return
+        changed = self._state if self._state != self._saved or self._hasten or self._abandon else None
+        self._queue.settle(self._marks, changed, self._drafts, self._now(), hasten=self._hasten, abandon=self._abandon)
+        self._more |= self._hasten
+        self._saved = self._state
+        self._marks, self._drafts = [], []
+        self._hasten, self._abandon = False, ""
+
+
+def _outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
+    error = task.exception()
+    if error is None:
+        return task.result()
+    return Outcome(Result.FAILED, 0, error=f"internal error: {type(error).__name__}", maybe_arrived=True)
+
+
+def _mark(delivery: Delivery, parcel: Parcel, outcome: Outcome, verdict: Verdict, at: datetime) -> Mark:
+    named = delivery.event.id != parcel.name
+    keep = verdict.state is DeliveryState.DELIVERED or outcome.maybe_arrived or outcome.rest is not None
+    return Mark(
+        number=delivery.number,
+        attempt=Attempt(at, outcome.elapsed_ms, outcome.status, outcome.error, outcome.answer[:DELIVERY_ANSWER_KEPT]),
+        state=verdict.state,
+        failures=verdict.failures,
+        next_attempt_at=verdict.next_attempt_at,
+        rest=outcome.rest if verdict.state is not DeliveryState.DELIVERED else None,
+        parcel=parcel.name if keep and named else None,
+    )
+
+
+def _cut_mark(delivery: Delivery, parcel: Parcel, now: datetime) -> Mark:
+    return Mark(
+        number=delivery.number,
+        attempt=Attempt(now, 0, error="cut: the service stopped"),
+        state=DeliveryState.PENDING,
+        failures=delivery.failures,
+        next_attempt_at=now,
+        rest=delivery.rest,
+        parcel=parcel.name if delivery.event.id != parcel.name else None,
+    )
+
+
+def _name(together: Sequence[Delivery]) -> str:
+    first = together[0]
+    return (
+        f"{first.event.id}.{first.number}" if len(together) == 1 else f"{first.event.id}.{first.number}.{len(together)}"
+    )

@@ -1,0 +1,59 @@
+"""What others are told about a receiver that fails or is well again. Never told to itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from alerts.delivery.policy import Tell
+from alerts.events import Event, EventDraft, EventType, JsonValue, Severity
+from alerts.instants import rfc3339
+from alerts.outbox import ReceiverState
+
+_ACTIONS = {
+    Tell.FAILING: "look at the receiver; its events wait and are tried again by themselves",
+    Tell.PAUSED: "repair the receiver; its events wait, and it is probed once a day",
+    Tell.STOPPED: "the receiver said 410 Gone: remove it from the configuration, or replay what it missed",
+    Tell.REFUSED: "correct the address, or ask the mail server why it refuses it; the others have had the message",
+    Tell.DEAD: "look why this event is refused, and replay it",
+}
+
+
+def failing(tell: Tell, state: ReceiverState, event: Event, pending: int, now: datetime) -> EventDraft:
+    """Return `delivery.failing`: which receiver, since when, why, how much waits, and what a person does."""
+    data: dict[str, JsonValue] = {
+        "receiver": state.key,
+        "state": tell.value,
+        "failures": state.failures,
+        "failing_since": rfc3339(state.failing_since or now),
+        "last_error": state.last_error,
+        "pending": pending,
+        "event_id": event.id,
+        "action": f"{_ACTIONS[tell]}: `{_command(tell, state, event)}`",
+        "observed_at": rfc3339(now),
+    }
+    critical = tell in (Tell.PAUSED, Tell.STOPPED)
+    return EventDraft(
+        type=EventType.DELIVERY_FAILING,
+        at=now,
+        data=data,
+        severity=Severity.CRITICAL if critical else Severity.WARNING,
+        not_receiver=state.key,
+    )
+
+
+def recovered(before: ReceiverState, pending: int, now: datetime) -> EventDraft:
+    """Return `delivery.recovered`: it hears again, and what waited goes out now."""
+    data: dict[str, JsonValue] = {
+        "receiver": before.key,
+        "failures": before.failures,
+        "failing_since": rfc3339(before.failing_since or before.told_at or now),
+        "pending": pending,
+        "observed_at": rfc3339(now),
+    }
+    return EventDraft(type=EventType.DELIVERY_RECOVERED, at=now, data=data, not_receiver=before.key)
+
+
+def _command(tell: Tell, state: ReceiverState, event: Event) -> str:
+    if tell in (Tell.DEAD, Tell.STOPPED):
+        return f"brimful deliveries replay {event.id} --to {state.key}"
+    return f"brimful deliveries --receiver {state.key}"

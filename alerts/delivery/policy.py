@@ -1,0 +1,147 @@
+"""What follows from an attempt: for the delivery, for its receiver, and for those who are told. Pure: a table of cases.
+
+| outcome  | the delivery                           | its receiver                                                  |
+|----------|----------------------------------------|---------------------------------------------------------------|
+| ok       | delivered                              | well again; what waited is due now; told, if failing was      |
+| failed   | again by the schedule, dead at its end | one failure more; from the third only probed; paused at 5 days|
+| refused  | again by the schedule, dead at its end | well, but a person is told at once                            |
+| gone     | dead                                   | stopped: all that waits is dead; a person is told at once     |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from alerts.channels.base import Outcome, Result
+from alerts.delivery.schedule import delay_after, probe_after, spread
+from alerts.limits import (
+    DELIVERY_BREAKER_AFTER,
+    DELIVERY_PAUSE_AFTER_DAYS,
+    DELIVERY_PAUSED_PROBE_S,
+    DELIVERY_RETRY_AFTER_MAX_S,
+    DELIVERY_SLOW_MAX_S,
+    DELIVERY_TELL_AFTER,
+)
+from alerts.outbox import DeliveryState, ReceiverState
+
+
+class Tell(StrEnum):
+    """What others are told about a receiver."""
+
+    FAILING = "failing"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    REFUSED = "refused"
+    DEAD = "dead"
+    """One delivery is given up although its receiver hears the others."""
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of the delivery; `next_attempt_at` is set where it stays pending."""
+
+    state: DeliveryState
+    failures: int
+    next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What becomes of the receiver, and what others are told of it."""
+
+    receiver: ReceiverState
+    tell: Tell | None = None
+    hasten: bool = False
+    """All that waits for it is due now."""
+    abandon: str = ""
+    """All that waits for it is dead, for this reason."""
+
+
+def judge_delivery(failures: int, receiver: ReceiverState, outcome: Outcome, now: datetime, roll: float) -> Verdict:
+    """Return what follows for a delivery that had failed so often before. `roll` is chance in [0, 1)."""
+    if outcome.result is Result.OK:
+        return Verdict(DeliveryState.DELIVERED, failures)
+    if outcome.result is Result.GONE:
+        return Verdict(DeliveryState.DEAD, failures + 1)
+    if receiver.paused_since is not None:  # a daily probe uses up nothing: the queue waits for the receiver
+        return Verdict(DeliveryState.PENDING, failures, now)
+    delay = delay_after(failures + 1, roll)
+    if delay is None:
+        return Verdict(DeliveryState.DEAD, failures + 1)
+    return Verdict(DeliveryState.PENDING, failures + 1, now + max(delay, retry_after(outcome)))
+
+
+def judge_receiver(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> Consequence:
+    """Return what follows for the receiver; `verdict` is that of the parcel's oldest delivery."""
+    match outcome.result:
+        case Result.OK:
+            return _well_again(state)
+        case Result.GONE:
+            stopped = replace(
+                state,
+                failures=state.failures + 1,
+                failing_since=state.failing_since or now,
+                stopped_at=now,
+                told_at=now,
+                last_error=outcome.error,
+            )
+            return Consequence(stopped, Tell.STOPPED, abandon=f"the receiver is gone: {outcome.error}")
+        case Result.REFUSED:
+            # The server answered: its breaker closes. Who was refused is a person's matter, told once a run.
+            refused = replace(ReceiverState(state.key), told_at=state.told_at or now, last_error=outcome.error)
+            return Consequence(refused, Tell.REFUSED if state.told_at is None else None)
+        case Result.FAILED:
+            return _failed(state, outcome, verdict, now, roll)
+
+
+def retry_after(outcome: Outcome) -> timedelta:
+    """Return how long the receiver wishes to be left alone, within bounds; zero where it did not say."""
+    if outcome.retry_after is None:
+        return timedelta(0)
+    return min(max(outcome.retry_after, timedelta(0)), timedelta(seconds=DELIVERY_RETRY_AFTER_MAX_S))
+
+
+def _well_again(state: ReceiverState) -> Consequence:
+    was_blocked = state.failures >= DELIVERY_BREAKER_AFTER or state.paused_since is not None
+    return Consequence(
+        ReceiverState(state.key), Tell.RECOVERED if state.told_at is not None else None, hasten=was_blocked
+    )
+
+
+def _failed(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> Consequence:
+    failing_since = state.failing_since or now
+    failing = replace(
+        state,
+        failures=state.failures + 1,
+        failing_since=failing_since,
+        blocked_until=now + _left_alone(state, outcome, verdict, roll),
+        last_error=outcome.error,
+    )
+    if state.paused_since is None and now - failing_since >= timedelta(days=DELIVERY_PAUSE_AFTER_DAYS):
+        paused = replace(failing, paused_since=now, told_at=now, blocked_until=now + _paused_probe())
+        return Consequence(paused, Tell.PAUSED)
+    if state.paused_since is not None:
+        return Consequence(replace(failing, blocked_until=now + _paused_probe()))
+    if state.told_at is None and verdict.failures >= DELIVERY_TELL_AFTER and failing.failures >= DELIVERY_TELL_AFTER:
+        return Consequence(replace(failing, told_at=now), Tell.FAILING)
+    if state.told_at is None and verdict.state is DeliveryState.DEAD:
+        return Consequence(failing, Tell.DEAD)
+    return Consequence(failing)
+
+
+def _left_alone(state: ReceiverState, outcome: Outcome, verdict: Verdict, roll: float) -> timedelta:
+    waits = [retry_after(outcome)]
+    if outcome.slow and outcome.retry_after is None:
+        own = delay_after(verdict.failures, roll) or timedelta.max
+        waits.append(min(own, spread(timedelta(seconds=DELIVERY_SLOW_MAX_S), roll)))
+    beyond = state.failures + 1 - DELIVERY_BREAKER_AFTER
+    if beyond >= 0:
+        waits.append(probe_after(beyond, roll))
+    return max(waits)
+
+
+def _paused_probe() -> timedelta:
+    return timedelta(seconds=DELIVERY_PAUSED_PROBE_S)
