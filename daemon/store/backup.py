@@ -1,0 +1,74 @@
+"""Backup: a consistent copy of the database while a daemon writes to it, checked before it gets its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from daemon.store.connection import Store, StoreError
+
+
+def back_up(store: Store, to: Path) -> int:
+    """Copy the database to `to`, readable by its owner alone; returns its size in bytes.
+
+    The copy is one moment of the database (SQLite's backup interface, in one step: writers go on meanwhile). It is a
+    single file without a write-ahead log, and appears under its name only when whole, checked and on the disk. Raises
+    StoreError where `to` exists, cannot be written, or the copy does not pass SQLite's own checks.
+    """
+    if os.path.lexists(to):
+        raise StoreError(f"{to} exists already: a backup never overwrites")
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write to {to.parent}: {error.strerror}") from error
+    os.close(descriptor)
+    partial = Path(name)
+    try:
+        _copy(store, partial)
+        _check(partial)
+        _to_disk(partial)
+        _name(partial, to)
+        _to_disk(to.parent)
+        return to.stat().st_size
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot back up to {to}: {error}") from error
+    finally:
+        for leftover in (partial, *(Path(f"{partial}-{end}") for end in ("journal", "wal", "shm"))):
+            leftover.unlink(missing_ok=True)
+
+
+def _copy(store: Store, partial: Path) -> None:
+    with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
+        store.reader.backup(copy, pages=-1)
+        copy.execute("PRAGMA journal_mode=DELETE")
+
+
+def _check(partial: Path) -> None:
+    with contextlib.closing(sqlite3.connect(f"{partial.resolve().as_uri()}?mode=ro", uri=True)) as copy:
+        problems = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(5)")]
+        problems += [f"foreign key of {row[0]}" for row in copy.execute("PRAGMA foreign_key_check").fetchmany(5)]
+    if problems != ["ok"]:
+        raise StoreError(f"the copy is not sound, and was removed: {'; '.join(problems)}")
+
+
+def _name(partial: Path, to: Path) -> None:
+    """Give the copy its name at once, and never in place of another file."""
+    try:
+        os.link(partial, to)
+    except FileExistsError as error:
+        raise StoreError(f"{to} exists already: a backup never overwrites") from error
+    except OSError:  # a file system without hard links
+        if os.path.lexists(to):
+            raise StoreError(f"{to} exists already: a backup never overwrites") from None
+        partial.rename(to)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
