@@ -54,3 +54,10 @@ REPORTS_CAUGHT_UP = 40
 """Missed periods of one report that are sent after a downtime; older ones are left out, and logged."""
 REPORT_RETRIES_S = (60, 300, 1800, 3600)
 """Waits after a report that could not be sent; the last one repeats."""
+FOLD_ROWS = 5000
+"""Rows of old history that one transaction deletes."""
+
+CONFIG_BYTES = 1024 * 1024
+"""A configuration file."""
+SECRET_BYTES = 64 * 1024
+"""A file that holds one secret."""

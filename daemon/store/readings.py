@@ -1,0 +1,346 @@
+"""Readings, kept: equal consecutive ones as one run, failures as outages, and summaries kept up to date on the way.
+
+The run, the outage and the hour that go on stand in one row an account (`latest`), so that a poll costs the same
+whatever the history. What ended is appended to `runs`, `outages` and `summaries`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alerts.instants import from_ms, to_ms
+from alerts.readings import Known, Metrics, Reading, Unavailable
+from daemon.limits import FOLD_ROWS
+from daemon.store import summaries as sums
+from daemon.store.connection import Transaction
+from daemon.store.reading_rows import COLUMNS, OutageRun, Run, Values, metrics_of, outage_of, run_of, values_of
+
+_METRICS = ", ".join(COLUMNS)
+_OUTAGE = ("outage_first_ms", "outage_last_ms", "outage_count", "outage_reason", "outage_status", "outage_detail")
+_LATEST = (
+    "account",
+    "since_ms",
+    "number",
+    "first_ms",
+    "last_ms",
+    "count",
+    *COLUMNS,
+    "extra",
+    *_OUTAGE,
+    "hour_ms",
+    *sums.COLUMNS,
+)
+_EXTRA_AT = 6 + len(COLUMNS)
+_OUTAGE_AT = _EXTRA_AT + 1
+_HOUR_AT = _OUTAGE_AT + len(_OUTAGE)
+
+# Names of our own stand in these statements, never a value.
+_LOAD = f"SELECT {', '.join(_LATEST)} FROM latest WHERE account IN (SELECT value FROM json_each(?))"
+_SAVE = f"INSERT OR REPLACE INTO latest ({', '.join(_LATEST)}) VALUES (?{', ?' * (len(_LATEST) - 1)})"
+_TOUCH = "UPDATE latest SET last_ms = ?, count = ?, samples = ?, seen_last_ms = ? WHERE account = ?"
+_END_RUN = (
+    f"INSERT INTO runs (account, first_ms, number, last_ms, count, {_METRICS}) "
+    f"VALUES (?, ?, ?, ?, ?{', ?' * len(COLUMNS)})"
+)
+_END_OUTAGE = (
+    "INSERT INTO outages (account, first_ms, last_ms, count, reason, status, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_KEEP_EXTRA = "INSERT OR REPLACE INTO extras (account, at_ms, extra) VALUES (?, ?, ?)"
+
+
+@dataclass(slots=True)
+class _Current:
+    """One row of `latest`, being worked on."""
+
+    account: str
+    since_ms: int | None
+    number: int
+    first_ms: int
+    last_ms: int
+    count: int
+    """0 where there was no reading yet."""
+    values: Values
+    extra: str
+    outage: list[Any] | None
+    hour: sums.Hour | None
+    changed: bool = False
+    """Whether more than the counts of the run and the hour changed."""
+
+    def row(self) -> tuple[Any, ...]:
+        run = (self.first_ms, self.last_ms, self.count) if self.count else (None, None, None)
+        outage = self.outage or (None,) * len(_OUTAGE)
+        hour = self.hour or (None,) * (1 + len(sums.COLUMNS))
+        return (self.account, self.since_ms, self.number, *run, *self.values, self.extra, *outage, *hour)
+
+
+class _Ended:
+    """What ended in one batch, gathered for `executemany`."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[Any, ...]] = []
+        self.outages: list[tuple[Any, ...]] = []
+        self.hours: list[tuple[str, sums.Hour]] = []
+        self.extras: list[tuple[str, int, str]] = []
+
+
+def record(tx: Transaction, readings: Sequence[Reading]) -> None:
+    """Keep a batch of readings, in order. Give it what may be kept as history: an unconfirmed reading may not.
+
+    A known reading equal to the account's run prolongs it, another ends it; so does an outage. The cost is fixed a
+    reading, whatever the history.
+    """
+    current = _load(tx, readings)
+    ended = _Ended()
+    for reading in readings:
+        row = current.get(reading.account)
+        if row is None:
+            row = current[reading.account] = _Current(
+                reading.account, None, 0, 0, 0, 0, (None,) * len(COLUMNS), "{}", None, None, True
+            )
+        if isinstance(reading, Known):
+            _known(row, reading, ended)
+        else:
+            _unavailable(row, reading, ended)
+    _write(tx, current, ended)
+
+
+def _load(tx: Transaction, readings: Sequence[Reading]) -> dict[str, _Current]:
+    names = json.dumps([reading.account for reading in readings])
+    loaded = {}
+    for row in tx.execute(_LOAD, (names,)):
+        loaded[row[0]] = _Current(
+            row[0],
+            row[1],
+            row[2],
+            row[3] or 0,
+            row[4] or 0,
+            row[5] or 0,
+            row[6:_EXTRA_AT],
+            row[_EXTRA_AT],
+            None if row[_OUTAGE_AT] is None else list(row[_OUTAGE_AT:_HOUR_AT]),
+            None if row[_HOUR_AT] is None else list(row[_HOUR_AT:]),
+        )
+    return loaded
+
+
+def _known(row: _Current, reading: Known, ended: _Ended) -> None:
+    at_ms, metrics = to_ms(reading.at), reading.metrics
+    values = values_of(metrics)
+    same = values == row.values and row.count > 0
+    hour = row.hour
+    if same and hour is not None and row.outage is None and metrics.extra == row.extra and _within(hour, at_ms):
+        row.count += 1
+        row.last_ms = max(row.last_ms, at_ms)
+        hour[1] += 1
+        hour[3] = max(hour[3], at_ms)
+        return
+    row.changed = True
+    _summarise(row, at_ms, metrics, ended)
+    if same and row.outage is None:
+        row.count += 1
+        row.last_ms = max(row.last_ms, at_ms)
+    else:
+        _end_run(row, ended)
+        _end_outage(row, ended)
+        row.number += 1
+        row.first_ms = row.last_ms = at_ms
+        row.count = 1
+        row.values = values
+        if row.since_ms is None:
+            row.since_ms = at_ms
+    if metrics.extra != row.extra:
+        row.extra = metrics.extra
+        ended.extras.append((row.account, at_ms, metrics.extra))
+
+
+def _within(hour: sums.Hour, at_ms: int) -> bool:
+    return bool(0 <= at_ms - hour[0] < sums.HOUR_MS)
+
+
+def _summarise(row: _Current, at_ms: int, metrics: Metrics, ended: _Ended) -> None:
+    before = metrics_of(row.values) if row.count else None
+    if row.hour is not None and _within(row.hour, at_ms):
+        sums.carry(row.hour, at_ms, metrics, before)
+        return
+    if row.hour is not None:
+        ended.hours.append((row.account, row.hour))
+    row.hour = sums.begin(at_ms, metrics, before)
+
+
+def _unavailable(row: _Current, reading: Unavailable, ended: _Ended) -> None:
+    row.changed = True
+    at_ms = to_ms(reading.at)
+    outage = row.outage
+    if outage is not None and outage[3] == reading.reason and outage[4] == reading.status:
+        outage[1] = max(outage[1], at_ms)
+        outage[2] += 1
+        outage[5] = reading.detail
+        return
+    _end_outage(row, ended)
+    row.outage = [at_ms, at_ms, 1, reading.reason.value, reading.status, reading.detail]
+
+
+def _end_run(row: _Current, ended: _Ended) -> None:
+    if row.count:
+        ended.runs.append((row.account, row.first_ms, row.number, row.last_ms, row.count, *row.values))
+
+
+def _end_outage(row: _Current, ended: _Ended) -> None:
+    if row.outage is not None:
+        ended.outages.append((row.account, *row.outage))
+        row.outage = None
+
+
+def _write(tx: Transaction, current: Mapping[str, _Current], ended: _Ended) -> None:
+    touched, saved = [], []
+    for row in current.values():
+        if row.changed:
+            saved.append(row.row())
+        elif row.hour is not None:
+            touched.append((row.last_ms, row.count, row.hour[1], row.hour[3], row.account))
+    if touched:
+        tx.executemany(_TOUCH, touched)
+    if saved:
+        tx.executemany(_SAVE, saved)
+    if ended.runs:
+        tx.executemany(_END_RUN, ended.runs)
+    if ended.outages:
+        tx.executemany(_END_OUTAGE, ended.outages)
+    if ended.extras:
+        tx.executemany(_KEEP_EXTRA, ended.extras)
+    if ended.hours:
+        sums.flush(tx, ended.hours)
+
+
+def last(connection: sqlite3.Connection, account: str) -> Known | None:
+    """Return the last good reading of the account, its unknown fields included."""
+    row = connection.execute(
+        f"SELECT last_ms, extra, {_METRICS} FROM latest WHERE account = ? AND count IS NOT NULL",
+        (account,),
+    ).fetchone()
+    return None if row is None else Known(account, from_ms(row[0]), metrics_of(row[2:], row[1]))
+
+
+def current_outage(connection: sqlite3.Connection, account: str) -> OutageRun | None:
+    """Return the outage that goes on, or None where the last poll brought a reading."""
+    row = connection.execute(
+        f"SELECT {', '.join(_OUTAGE)} FROM latest WHERE account = ? AND outage_first_ms IS NOT NULL",
+        (account,),
+    ).fetchone()
+    return None if row is None else outage_of(row)
+
+
+def accounts_seen(connection: sqlite3.Connection) -> dict[str, datetime | None]:
+    """Return every account that was ever polled, with the instant of its first good reading."""
+    rows = connection.execute("SELECT account, since_ms FROM latest ORDER BY account")
+    return {account: None if since is None else from_ms(since) for account, since in rows}
+
+
+def first_at(connection: sqlite3.Connection, account: str) -> datetime | None:
+    """Return the instant of the account's first good reading, whatever was folded away since."""
+    return accounts_seen(connection).get(account)
+
+
+def history(
+    connection: sqlite3.Connection, account: str, since: datetime, until: datetime
+) -> Iterator[Run | OutageRun]:
+    """Yield the runs and outages that touch [since, until), in the order in which they began, those that go on too."""
+    runs: Iterator[Run | OutageRun] = _runs(connection, account, to_ms(since), to_ms(until))
+    outages: Iterator[Run | OutageRun] = _outages(connection, account, to_ms(since), to_ms(until))
+    yield from heapq.merge(runs, outages, key=lambda one: one.first_at)
+
+
+def _runs(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[Run]:
+    fields = f"first_ms, last_ms, count, {_METRICS}"
+    for row in connection.execute(
+        f"SELECT {fields} FROM runs WHERE account = :account AND first_ms < :until AND last_ms >= :since"
+        # one run at the most reaches into the time from before: the last that began before it
+        " AND first_ms >= coalesce((SELECT max(first_ms) FROM runs WHERE account = :account AND first_ms < :since), 0)"
+        " ORDER BY first_ms, number",
+        {"account": account, "since": since_ms, "until": until_ms},
+    ):
+        yield run_of(row)
+    for row in connection.execute(
+        f"SELECT {fields} FROM latest WHERE account = ? AND first_ms < ? AND last_ms >= ?",
+        (account, until_ms, since_ms),
+    ):
+        yield run_of(row)
+
+
+def _outages(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[OutageRun]:
+    for row in connection.execute(
+        "SELECT first_ms, last_ms, count, reason, status, detail FROM outages"
+        " WHERE account = ? AND first_ms < ? AND last_ms >= ? ORDER BY first_ms, id",
+        (account, until_ms, since_ms),
+    ):
+        yield outage_of(row)
+    for row in connection.execute(
+        f"SELECT {', '.join(_OUTAGE)} FROM latest WHERE account = ? AND outage_first_ms < ? AND outage_last_ms >= ?",
+        (account, until_ms, since_ms),
+    ):
+        yield outage_of(row)
+
+
+def around(connection: sqlite3.Connection, account: str, instant: datetime) -> tuple[Run | None, Run | None]:
+    """Return the last run that began at or before `instant` and the first that began after it."""
+    at_ms = to_ms(instant)
+    fields = f"first_ms, last_ms, count, {_METRICS}"
+    query = f"SELECT {fields} FROM runs WHERE account = ?"
+    going_on = connection.execute(
+        f"SELECT {fields} FROM latest WHERE account = ? AND count IS NOT NULL",
+        (account,),
+    ).fetchone()
+    before = connection.execute(
+        f"{query} AND first_ms <= ? ORDER BY first_ms DESC, number DESC LIMIT 1", (account, at_ms)
+    ).fetchone()
+    after = connection.execute(
+        f"{query} AND first_ms > ? ORDER BY first_ms, number LIMIT 1", (account, at_ms)
+    ).fetchone()
+    if going_on is not None:
+        if going_on[0] <= at_ms:
+            before = going_on
+        elif after is None:
+            after = going_on
+    return (None if before is None else run_of(before), None if after is None else run_of(after))
+
+
+def extras(
+    connection: sqlite3.Connection, account: str, since: datetime, until: datetime
+) -> Iterator[tuple[datetime, str]]:
+    """Yield when the unknown fields changed in [since, until), and what they became (canonical JSON)."""
+    for at_ms, extra in connection.execute(
+        "SELECT at_ms, extra FROM extras WHERE account = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms",
+        (account, to_ms(since), to_ms(until)),
+    ):
+        yield from_ms(at_ms), extra
+
+
+def fold_old(tx: Transaction, before: datetime, rows: int = FOLD_ROWS) -> int:
+    """Delete runs, outages and unknown fields that ended before `before`; their summaries stay.
+
+    At most `rows` go in one transaction; returns how many went, so that the caller goes on while there are more.
+    """
+    limit_ms = to_ms(before)
+    gone = 0
+    for account in accounts_seen(tx):
+        for statement in _FOLD:
+            if gone >= rows:
+                return gone
+            gone += tx.execute(statement, (account, limit_ms, rows - gone)).rowcount
+    return gone
+
+
+_FOLD = (
+    "DELETE FROM runs WHERE (account, first_ms, number) IN (SELECT account, first_ms, number FROM runs"
+    " WHERE account = ?1 AND first_ms < ?2 AND last_ms < ?2 ORDER BY first_ms LIMIT ?3)",
+    "DELETE FROM outages WHERE id IN (SELECT id FROM outages"
+    " WHERE account = ?1 AND first_ms < ?2 AND last_ms < ?2 ORDER BY first_ms LIMIT ?3)",
+    "DELETE FROM extras WHERE (account, at_ms) IN (SELECT account, at_ms FROM extras"
+    " WHERE account = ?1 AND at_ms < ?2 ORDER BY at_ms LIMIT ?3)",
+)

@@ -1,0 +1,199 @@
+"""Summaries by hour and by day: kept up to date reading by reading, and kept when the readings are folded away."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from alerts.instants import from_ms, to_ms
+from alerts.readings import Metrics
+from daemon.store.connection import Transaction
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+class Span(StrEnum):
+    HOUR = "hour"
+    DAY = "day"  # of UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the readings of one hour or day (UTC) said. Money in micro-dollars, volume in micro-gigabytes.
+
+    `spent` and `credited` are the growth of accrued and of funded since the reading before, `used_grown` that of the
+    volume; a counter that ran backwards adds nothing. None is "not said".
+    """
+
+    start_at: datetime
+    samples: int
+    seen_first_at: datetime
+    seen_last_at: datetime
+    balance_first: int | None
+    balance_last: int | None
+    uncharged_first: int | None
+    uncharged_last: int | None
+    charged_first: int | None
+    charged_last: int | None
+    available_min: int | None
+    available_max: int | None
+    spent: int | None
+    credited: int | None
+    used_first: int | None
+    used_last: int | None
+    used_grown: int | None
+    effective_max: int | None
+
+
+COLUMNS = (
+    "samples",
+    "seen_first_ms",
+    "seen_last_ms",
+    "balance_first",
+    "balance_last",
+    "uncharged_first",
+    "uncharged_last",
+    "charged_first",
+    "charged_last",
+    "available_min",
+    "available_max",
+    "spent",
+    "credited",
+    "used_first",
+    "used_last",
+    "used_grown",
+    "effective_max",
+)
+
+_LEAST = frozenset({"seen_first_ms", "available_min"})
+_MOST = frozenset({"seen_last_ms", "available_max", "effective_max"})
+_FIRST = frozenset({"balance_first", "uncharged_first", "charged_first", "used_first"})
+_SUM = frozenset({"samples", "spent", "credited", "used_grown"})
+
+
+def _merged(name: str) -> str:
+    """How a column of an hour joins the same column of its day, in SQL; what was not said changes nothing."""
+    both = {
+        name in _LEAST: f"min({name}, excluded.{name})",
+        name in _MOST: f"max({name}, excluded.{name})",
+        name in _SUM: f"{name} + excluded.{name}",
+        name in _FIRST: name,
+    }.get(True, f"excluded.{name}")
+    return f"{name} = coalesce({both}, {name}, excluded.{name})"
+
+
+_MERGE = ", ".join(map(_merged, COLUMNS))
+_FLUSH = (
+    f"INSERT INTO summaries (account, span, start_ms, {', '.join(COLUMNS)}) "
+    f"VALUES (?, ?, ?{', ?' * len(COLUMNS)}) ON CONFLICT DO UPDATE SET {_MERGE}"
+)
+
+Hour = list[Any]
+"""The hour that goes on: its start in milliseconds, then the values of `COLUMNS`."""
+
+
+def hour_of(at_ms: int) -> int:
+    """Return the start of the hour that `at_ms` lies in."""
+    return at_ms - at_ms % HOUR_MS
+
+
+def begin(at_ms: int, metrics: Metrics, before: Metrics | None) -> Hour:
+    """Return a new hour that holds one reading."""
+    balance, uncharged, charged = metrics.balance_microusd, metrics.uncharged_microusd, metrics.total_charged_microusd
+    available, used = metrics.available_microusd, metrics.used_microgb
+    hour = [hour_of(at_ms), 1, at_ms, at_ms, balance, balance, uncharged, uncharged, charged, charged]
+    hour += [available, available, None, None, used, used, None, metrics.effective_microgb]
+    _grow(hour, metrics, before)
+    return hour
+
+
+def carry(hour: Hour, at_ms: int, metrics: Metrics, before: Metrics | None) -> None:
+    """Add a reading that differs from the one before to the hour that goes on."""
+    hour[1] += 1
+    hour[3] = max(hour[3], at_ms)
+    hour[5], hour[7], hour[9] = metrics.balance_microusd, metrics.uncharged_microusd, metrics.total_charged_microusd
+    available, used, effective = metrics.available_microusd, metrics.used_microgb, metrics.effective_microgb
+    if available is not None:
+        hour[10] = available if hour[10] is None else min(hour[10], available)
+        hour[11] = available if hour[11] is None else max(hour[11], available)
+    hour[15] = used
+    if effective is not None:
+        hour[17] = effective if hour[17] is None else max(hour[17], effective)
+    _grow(hour, metrics, before)
+
+
+def _grow(hour: Hour, metrics: Metrics, before: Metrics | None) -> None:
+    accrued, funded, used = metrics.accrued_microusd, metrics.funded_microusd, metrics.used_microgb
+    if accrued is not None:
+        hour[12] = (hour[12] or 0) + _growth(accrued, None if before is None else before.accrued_microusd)
+    if funded is not None:
+        hour[13] = (hour[13] or 0) + _growth(funded, None if before is None else before.funded_microusd)
+    if used is not None:
+        hour[16] = (hour[16] or 0) + _growth(used, None if before is None else before.used_microgb)
+
+
+def _growth(now: int, before: int | None) -> int:
+    return 0 if before is None or now < before else now - before
+
+
+def flush(tx: Transaction, ended: Sequence[tuple[str, Hour]]) -> None:
+    """Write hours that ended, and add them to their days."""
+    rows = []
+    for account, hour in ended:
+        start = hour[0]
+        rows.append((account, Span.HOUR, start, *hour[1:]))
+        rows.append((account, Span.DAY, start - start % DAY_MS, *hour[1:]))
+    tx.executemany(_FLUSH, rows)
+
+
+def summaries(
+    connection: sqlite3.Connection, account: str, span: Span, since: datetime, until: datetime
+) -> Iterator[Summary]:
+    """Yield the hours or days that start in [since, until), in order, the one that goes on included."""
+    width = HOUR_MS if span is Span.HOUR else DAY_MS
+    first, last = to_ms(since), to_ms(until)
+    going_on = connection.execute(
+        f"SELECT hour_ms, {', '.join(COLUMNS)} FROM latest WHERE account = ? AND hour_ms IS NOT NULL",
+        (account,),
+    ).fetchone()
+    open_start = None if going_on is None else going_on[0] - going_on[0] % width
+    for row in connection.execute(
+        f"SELECT start_ms, {', '.join(COLUMNS)} FROM summaries"
+        " WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ? ORDER BY start_ms",
+        (account, span, first, last),
+    ).fetchall():
+        if open_start is not None and row[0] >= open_start:
+            if row[0] == open_start:
+                yield _summary(_joined(row, going_on))
+                open_start = None
+                continue
+            if first <= open_start < last:  # the clock was stepped back: later hours exist already
+                yield _summary((open_start, *going_on[1:]))
+            open_start = None
+        yield _summary(row)
+    if open_start is not None and first <= open_start < last:
+        yield _summary((open_start, *going_on[1:]))
+
+
+def _joined(stored: Sequence[Any], hour: Sequence[Any]) -> tuple[Any, ...]:
+    """A stored day and the hour that goes on as one row: what `_MERGE` says in SQL."""
+    joined: list[Any] = [stored[0]]
+    for name, old, new in zip(COLUMNS, stored[1:], hour[1:], strict=True):
+        if old is None or new is None:
+            joined.append(new if old is None else old)
+        elif name in _SUM:
+            joined.append(old + new)
+        elif name in _LEAST or name in _MOST:
+            joined.append(min(old, new) if name in _LEAST else max(old, new))
+        else:
+            joined.append(old if name in _FIRST else new)
+    return tuple(joined)
+
+
+def _summary(row: Sequence[Any]) -> Summary:
+    return Summary(from_ms(row[0]), row[1], from_ms(row[2]), from_ms(row[3]), *row[4:])
