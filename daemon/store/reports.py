@@ -1,0 +1,147 @@
+"""Reports in the store: which period's report was sent, and the facts that a report is made of."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.credits import Charge
+from alerts.instants import from_ms, to_ms
+from alerts.reports import Blocked, DeadDelivery
+from alerts.spans import Span
+from daemon.store import ledger_notes, ledger_reads
+from daemon.store.connection import Transaction
+from daemon.store.ledger_notes import Stop, StopKind
+from daemon.topups.states import State
+
+_LISTED = 100
+"""Rows of one kind that a report lists at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is recorded of one report of one period."""
+
+    report: str
+    period: str
+    message_id: str
+    sent_at: datetime | None
+    failures: int
+    next_attempt_at: datetime | None
+    last_error: str
+
+
+def sendings(conn: sqlite3.Connection, report: str) -> dict[str, Sending]:
+    """Return what is recorded of a report, by period."""
+    rows = conn.execute(
+        "SELECT report, period, message_id, sent_ms, failures, next_attempt_ms, last_error FROM report"
+        " WHERE report = ?",
+        (report,),
+    )
+    return {row[1]: Sending(row[0], row[1], row[2], _instant(row[3]), row[4], _instant(row[5]), row[6]) for row in rows}
+
+
+def mark_sent(tx: Transaction, report: str, span: Span, message_id: str, now: datetime) -> None:
+    """Record that the mail server has taken the report of this period."""
+    _save(tx, report, span, message_id, sent_ms=to_ms(now), failures=0, next_ms=None, error="")
+
+
+def mark_failed(
+    tx: Transaction, report: str, span: Span, message_id: str, *, failures: int, next_at: datetime, error: str
+) -> None:
+    """Record a try that failed, and when the next one is due."""
+    _save(tx, report, span, message_id, sent_ms=None, failures=failures, next_ms=to_ms(next_at), error=error[:500])
+
+
+def _save(
+    tx: Transaction,
+    report: str,
+    span: Span,
+    message_id: str,
+    *,
+    sent_ms: int | None,
+    failures: int,
+    next_ms: int | None,
+    error: str,
+) -> None:
+    tx.execute(
+        "INSERT INTO report"
+        " (report, period, start_ms, end_ms, message_id, sent_ms, failures, next_attempt_ms, last_error)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (report, period) DO UPDATE SET message_id = excluded.message_id, sent_ms = excluded.sent_ms,"
+        " failures = excluded.failures, next_attempt_ms = excluded.next_attempt_ms, last_error = excluded.last_error",
+        (report, span.key, to_ms(span.start), to_ms(span.end), message_id, sent_ms, failures, next_ms, error),
+    )
+
+
+def charges(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[Charge, ...]:
+    """Return the account's paid top-ups, by the time of the card's charge where Stripe told it."""
+    return tuple(
+        Charge(t.id, t.payment_intent or "", t.amount_microusd, t.charged_at or t.paid_at, t.credited_at)
+        for t in ledger_reads.charged_between(conn, account, since, until)
+        if t.paid_at is not None
+    )
+
+
+def dead_deliveries(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[DeadDelivery, ...]:
+    """Return the deliveries that were given up between the two instants and not replayed since, newest first."""
+    rows = conn.execute(
+        "SELECT d.receiver, e.type, e.id, d.settled_ms FROM delivery d JOIN event e ON e.number = d.event"
+        " WHERE d.state = 'dead' AND d.settled_ms >= ? AND d.settled_ms < ? ORDER BY d.settled_ms DESC LIMIT ?",
+        (to_ms(since), to_ms(until), _LISTED),
+    )
+    return tuple(DeadDelivery(receiver, kind, event, from_ms(ms)) for receiver, kind, event, ms in rows)
+
+
+def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[Blocked, ...]:
+    """Return the top-ups that a cap refused between the two instants, newest first."""
+    rows = conn.execute(
+        "SELECT account, at_ms, body FROM event WHERE type = 'topup.capped' AND committed_ms >= ? AND committed_ms < ?"
+        " ORDER BY number DESC LIMIT ?",
+        (to_ms(since), to_ms(until), _LISTED),
+    )
+    return tuple(
+        Blocked(account or "", from_ms(at_ms), *_words(json.loads(body)["data"], "a cap allowed no further charge"))
+        for account, at_ms, body in rows
+    )
+
+
+def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
+    """Return the top-ups that stand still until a person acts: pauses, suspensions, breakers, open questions."""
+    stops = [
+        Blocked(
+            "every account" if stop.scope == ledger_notes.EVERYWHERE else stop.scope,
+            stop.since_at,
+            f"top-ups {_STOPS[stop.kind]}: {stop.message or stop.reason}",
+            _resume(stop),
+        )
+        for stop in ledger_notes.stops(conn)
+    ]
+    questions = [
+        Blocked(t.account, t.state_at, f"{t.id} {_QUESTIONS[t.state]}: {t.reason}", f"brimful topups explain {t.id}")
+        for t in ledger_reads.open_topups(conn)
+        if t.state in _QUESTIONS
+    ]
+    return tuple([*stops, *questions][:_LISTED])
+
+
+_STOPS = {StopKind.PAUSE: "are paused", StopKind.SUSPENSION: "are suspended", StopKind.BREAKER: "are stopped"}
+_QUESTIONS = {State.NEEDS_REVIEW: "needs a review", State.ACTION_REQUIRED: "needs an action"}
+
+
+def _resume(stop: Stop) -> str:
+    if stop.kind is StopKind.BREAKER:
+        return "brimful check --online"
+    return "brimful topups resume" + ("" if stop.scope == ledger_notes.EVERYWHERE else f" {stop.scope}")
+
+
+def _words(data: dict[str, object], otherwise: str) -> tuple[str, str]:
+    """What an event's data says for a person, and what it asks for."""
+    said = next((str(data[name]) for name in ("message", "reason", "detail") if data.get(name)), otherwise)
+    return said, str(data.get("action", ""))
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
