@@ -19,7 +19,9 @@ def parse_cron(text: str) -> str:
     """Return the expression with single spaces. Raises ValueError with a sentence; @-names and seconds are refused."""
     fields = text.split()
     if len(fields) != 5:
-        raise ValueError(f"a cron expression has five fields (minute hour day month weekday), this one has {len(fields)}")
+        raise ValueError(
+            f"a cron expression has five fields (minute hour day month weekday), this one has {len(fields)}"
+        )
     normal = " ".join(fields)
     try:
         next(CronSim(normal, _SAMPLE_AT))

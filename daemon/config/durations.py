@@ -11,7 +11,7 @@ _LONGEST = timedelta(days=36_525)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that `text` names: a whole number and one of s, m, h, d, w. Raises ValueError with a sentence."""
+    """Return the duration that `text` names: a whole number and one of s, m, h, d, w. Raises ValueError, a sentence."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise ValueError('a duration is a whole number and a unit, such as "90s", "15m", "24h" or "7d"')

@@ -1,14 +1,153 @@
-"""From TOML to \`Config\`."""
+"""From a TOML file to `Config`, or to every problem that it has, at once."""
 
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+from pydantic import SecretStr
+
+from daemon.config import build
+from daemon.config.lint import Facts, lint
+from daemon.config.lint.process import store_folder, templates_folder, zone
+from daemon.config.lint.receivers import secret_paths
 from daemon.config.model import Config
+from daemon.config.problems import Level, Problem, ProblemId, Problems
+from daemon.config.reading import Tables, read
+from daemon.config.secret import Secrets
+from daemon.limits import CONFIG_BYTES
+
+_WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
 class ConfigError(Exception):
-    """Every problem of a configuration at once; \`str()\` is what a person reads."""
+    """Every problem of a configuration at once; `str()` is what a person reads. It holds no secret."""
+
+    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
+        self.path = path
+        self.problems = problems
+        super().__init__(f"{path}: {summary(problems)}\n" + "\n".join(str(problem) for problem in problems))
 
 
-def load(path: Path) -> Config:
-    """Return the checked configuration at \`path\`; raises ConfigError."""
-    raise ConfigError(f"cannot read {path}")
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in a configuration: `config` is None where there is an error. `tables` is None for no TOML."""
+
+    path: Path
+    config: Config | None
+    problems: tuple[Problem, ...]
+    facts: Facts | None = None
+
+
+def load(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Config:
+    """Return the checked configuration at `path`; raises ConfigError with every problem.
+
+    With `secrets=False` a secret that is unset is empty and only warned of: for commands that use none (`check`, and
+    all that only read the database). Whatever polls, charges or delivers needs them.
+    """
+    found = inspect(path, secrets=secrets, environ=environ)
+    if found.config is None:
+        raise ConfigError(path, found.problems)
+    return found.config
+
+
+def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Inspection:
+    """Return what is at `path` and everything that is wrong with it. Raises nothing for a bad configuration."""
+    environ = os.environ if environ is None else environ
+    problems = Problems()
+    document = _document(path, problems)
+    if document is None:
+        return Inspection(path, None, problems.sorted)
+    tables = read(document, problems)
+    resolved = _resolved(tables, Secrets(environ, path.parent, problems, required=secrets))
+    facts = Facts(tables, resolved, zone(tables.root.timezone, problems), problems)
+    lint(facts)
+    store = build.store_at(tables.store.table.path, environ)
+    store_folder(store, problems)
+    templates = build.templates_at(tables.root.templates, path)
+    if templates is not None:
+        templates_folder(templates, problems)
+    config = None
+    if not problems.errors:
+        config = build.build(facts, path, store, tuple(_line(problem) for problem in problems))
+    return Inspection(path, config, problems.sorted, facts)
+
+
+def summary(problems: tuple[Problem, ...]) -> str:
+    """Return `2 errors, 1 warning`."""
+    errors = sum(problem.severity is Level.ERROR for problem in problems)
+    counts = ((errors, "error"), (len(problems) - errors, "warning"))
+    said = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+    return ", ".join(said) or "no problem"
+
+
+def _line(problem: Problem) -> str:
+    return f"{problem.id.value} {problem.key_path}: {problem.message}"
+
+
+def _document(path: Path, problems: Problems) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(CONFIG_BYTES + 1)
+    except OSError as error:
+        said = f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}"
+        problems.add(ProblemId.FILE_UNREADABLE, str(path), said, "`brimful init` writes one")
+        return None
+    if len(raw) > CONFIG_BYTES:
+        problems.add(ProblemId.FILE_TOO_LARGE, str(path), f"a configuration has at most {CONFIG_BYTES} bytes")
+        return None
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        problems.add(ProblemId.TOML_SYNTAX, f"line {line}", "this is not UTF-8 text")
+    except tomllib.TOMLDecodeError as error:
+        _note_syntax(str(error), problems)
+    except RecursionError:
+        problems.add(ProblemId.TOML_SYNTAX, str(path), "it is nested too deeply")
+    return None
+
+
+def _note_syntax(text: str, problems: Problems) -> None:
+    match = _WHERE.match(text)
+    if match is None:
+        problems.add(ProblemId.TOML_SYNTAX, "the file", text)
+        return
+    where = f"line {match['line']}, column {match['column']}" if match["line"] else "the end of the file"
+    said = match["said"]
+    hint = 'text stands in "quotes", and each key once' if said == "Invalid value" else ""
+    problems.add(ProblemId.TOML_SYNTAX, where, f"{said[:1].lower()}{said[1:]}", hint)
+
+
+def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
+    """Return the secrets by key path, each read once, none that nothing needs."""
+    found: dict[str, SecretStr] = {}
+
+    def take(reference: str | None, path: str, item: str = "", *, literal_is_fine: bool = False) -> None:
+        if reference is not None:
+            found[path] = secrets.resolve(reference, path, item, literal_is_fine=literal_is_fine)
+
+    for account in tables.accounts.values():
+        take(account.table.api_key, account.at("api_key"))
+        for name, value in account.table.headers.items():
+            take(value, account.at(f"headers.{name}"), literal_is_fine=not _SECRET_HEADER.search(name))
+    if tables.stripe is not None:
+        take(tables.stripe.table.api_key, "stripe.api_key")
+    if tables.smtp is not None and tables.smtp.table.username:
+        take(tables.smtp.table.password or None, "smtp.password")
+    take(tables.http.table.token or None, "http.token")
+    take(tables.heartbeat.table.url or None, "heartbeat.url", literal_is_fine=True)
+    for webhook in tables.webhooks:
+        take(webhook.table.url, webhook.at("url"), webhook.name, literal_is_fine=True)
+        for reference, path in zip(webhook.table.secret or (), secret_paths(webhook), strict=True):
+            take(reference, path, webhook.name)
+    for chat in tables.chats:
+        take(chat.table.url, chat.at("url"), chat.name)
+    return found

@@ -16,6 +16,8 @@ from alerts.accounts import AccountInfo
 from alerts.receivers import Receivers
 from alerts.rules.specs import RuleSpec
 
+NO_SECRET = SecretStr("")
+
 
 class Provider(StrEnum):
     CONTENTSTATS = "contentstats"
@@ -66,6 +68,25 @@ class TopupConfig:
     receipt_email: str = ""
 
 
+JSON_FIELDS = (
+    "balance_usd",
+    "uncharged_usage_usd",
+    "total_charged_usd",
+    "used_gb",
+    "reserved_gb",
+    "effective_gb",
+    "limit_gb",
+    "remaining_gb",
+    "period_start",
+    "period_end",
+    "period_used_gb",
+    "billing_error",
+    "client_name",
+    "usage_count",
+)
+"""The fields that an expression of `provider = "json"` may fill; `balance_usd` or `used_gb` is needed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonMapping:
     """How `provider = "json"` reads an answer: JMESPath expressions by field name, and extra request headers."""
@@ -112,7 +133,7 @@ class SmtpConfig:
     security: SmtpSecurity
     sender: str
     username: str = ""
-    password: SecretStr = SecretStr("")
+    password: SecretStr = NO_SECRET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +142,7 @@ class WebConfig:
 
     host: str | None
     port: int
-    token: SecretStr = SecretStr("")
+    token: SecretStr = NO_SECRET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,3 +170,5 @@ class Config:
     smtp: SmtpConfig | None = None
     web: WebConfig = field(default_factory=lambda: WebConfig(host=None, port=0))
     heartbeat_url: SecretStr | None = None
+    warnings: tuple[str, ...] = ()
+    """What `check` would warn of, a line each: `run` logs them."""

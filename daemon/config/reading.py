@@ -108,7 +108,9 @@ def _entries(path: str, value: Any, problems: Problems) -> list[tuple[int, dict[
     if value is None:
         return []
     if not isinstance(value, list):
-        problems.add(ProblemId.VALUE_TYPE, path, "a list of tables is expected", f"write [[{path}]], in double brackets")
+        problems.add(
+            ProblemId.VALUE_TYPE, path, "a list of tables is expected", f"write [[{path}]], in double brackets"
+        )
         return []
     for index, entry in enumerate(value):
         if not isinstance(entry, dict):
@@ -175,7 +177,7 @@ def _table(kind: type[T], data: Mapping[str, Any], path: str, name: str, problem
             _note(details, path, name, problems, meant)
             broken.add(str(details["loc"][0]))
         table = kind.model_validate({key: value for key, value in values.items() if key not in broken})
-    table._broken = frozenset(broken)  # noqa: SLF001 - the reader completes the table
+    table._broken = frozenset(broken)
     for key in kind.required:
         if key not in table.given:
             problems.add(ProblemId.KEY_MISSING, _join(path, key), "this key is needed", item=name)
@@ -193,7 +195,13 @@ def _spelt(
         if key in known:
             continue
         hint = suggestion(key, [k for k in known if k not in data]) or suggestion(key, known)
-        problems.add(ProblemId.KEY_UNKNOWN, _join(path, _key(key)), "there is no such key here", hint or _elsewhere(key, known), item=name)
+        problems.add(
+            ProblemId.KEY_UNKNOWN,
+            _join(path, _key(key)),
+            "there is no such key here",
+            hint or _elsewhere(key, known),
+            item=name,
+        )
         near = next((k for k in known if hint and f'"{k}"' in hint), None)
         if near is not None and near not in values:
             values[near] = value

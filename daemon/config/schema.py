@@ -1,7 +1,7 @@
 """The keys of the TOML file, table by table. Everything is optional here; what a table needs stands in its `required`.
 
-So one wrong value never hides another: a value that cannot be read is reported and left out, and the rest of its table is
-still looked at. `broken` names the keys that were given and left out.
+So one wrong value never hides another: a value that cannot be read is reported and left out, and the rest of its table
+is still looked at. `broken` names the keys that were given and left out.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Table(BaseModel):
     required: ClassVar[tuple[str, ...]] = ()
     _broken: frozenset[str] = PrivateAttr(default=frozenset())
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Show the keys alone: a literal secret never gets into a log or a traceback."""
+        return [(None, key) for key in sorted(self.given)]
+
     @property
     def given(self) -> frozenset[str]:
         return frozenset(self.model_fields_set) | self._broken
@@ -60,14 +64,14 @@ class StoreTable(Table):
 
 
 class StripeTable(Table):
-    required = ("api_key", "mode")
+    required: ClassVar[tuple[str, ...]] = ("api_key", "mode")
     api_key: Secret | None = None
     mode: Annotated[StripeMode, words(StripeMode)] | None = None
     api_base: Text = "https://api.stripe.com"
 
 
 class SmtpTable(Table):
-    required = ("host", "sender")
+    required: ClassVar[tuple[str, ...]] = ("host", "sender")
     host: Text | None = None
     port: Port | None = None
     security: Annotated[SmtpSecurity, words(SmtpSecurity)] = SmtpSecurity.NONE
@@ -86,7 +90,13 @@ class HeartbeatTable(Table):
 
 
 class TopupTable(Table):
-    required = ("when_below_usd", "customer", "max_charge_usd", "max_per_day_usd", "max_per_month_usd")
+    required: ClassVar[tuple[str, ...]] = (
+        "when_below_usd",
+        "customer",
+        "max_charge_usd",
+        "max_per_day_usd",
+        "max_per_month_usd",
+    )
     when_below_usd: Money | None = None
     amount_usd: Charge | None = None
     to_usd: Charge | None = None
@@ -104,7 +114,7 @@ class TopupTable(Table):
 
 
 class AccountTable(Table):
-    required = ("provider",)
+    required: ClassVar[tuple[str, ...]] = ("provider",)
     provider: Annotated[Provider, words(Provider)] | None = None
     base_url: Text | None = None
     url: Text | None = None
@@ -120,7 +130,7 @@ class AccountTable(Table):
 class RuleTable(Table):
     """What every kind of rule has."""
 
-    required = ("id",)
+    required: ClassVar[tuple[str, ...]] = ("id",)
     id: Id | None = None
     kind: Text | None = None
     enabled: Flag = True
@@ -131,27 +141,27 @@ class RuleTable(Table):
 
 
 class LowBalanceTable(RuleTable):
-    required = ("id", "below_usd")
+    required: ClassVar[tuple[str, ...]] = ("id", "below_usd")
     below_usd: Money | None = None
     measure: Annotated[Measure, words(Measure)] = Measure.AVAILABLE
     clear_above_usd: Money | None = None
 
 
 class RunwayTable(RuleTable):
-    required = ("id", "below_days")
+    required: ClassVar[tuple[str, ...]] = ("id", "below_days")
     below_days: Positive | None = None
     clear_above_days: Positive | None = None
 
 
 class QuotaTable(RuleTable):
-    required = ("id",)
+    required: ClassVar[tuple[str, ...]] = ("id",)
     at_percent: Percents = Field(default_factory=lambda: [Decimal(80), Decimal(90), Decimal(100)])
     clear_below_percent: Positive | None = None
     forecast_days: Positive | None = None
 
 
 class BudgetTable(RuleTable):
-    required = ("id", "period")
+    required: ClassVar[tuple[str, ...]] = ("id", "period")
     period: Annotated[Period, words(Period)] | None = None
     limit_usd: Money | None = None
     limit_gb: Volume | None = None
@@ -182,14 +192,14 @@ RULE_TABLES: dict[str, type[RuleTable]] = {
 class ReceiverTable(Table):
     """What every kind of receiver has."""
 
-    required = ("id",)
+    required: ClassVar[tuple[str, ...]] = ("id",)
     id: Id | None = None
     events: Texts = Field(default_factory=lambda: ["*"])
     accounts: Texts = Field(default_factory=lambda: ["*"])
 
 
 class WebhookTable(ReceiverTable):
-    required = ("id", "url", "secret")
+    required: ClassVar[tuple[str, ...]] = ("id", "url", "secret")
     url: Secret | None = None
     event: Text | None = None
     threshold: Money | None = None
@@ -198,18 +208,18 @@ class WebhookTable(ReceiverTable):
 
 
 class EmailTable(ReceiverTable):
-    required = ("id", "to")
+    required: ClassVar[tuple[str, ...]] = ("id", "to")
     to: Mails | None = None
     max_per_hour: Count = 10
 
 
 class ChatTable(ReceiverTable):
-    required = ("id", "url")
+    required: ClassVar[tuple[str, ...]] = ("id", "url")
     url: Secret | None = None
 
 
 class ReportTable(Table):
-    required = ("id", "period", "cron", "to")
+    required: ClassVar[tuple[str, ...]] = ("id", "period", "cron", "to")
     id: Id | None = None
     period: Annotated[ReportPeriod, words(ReportPeriod)] | None = None
     cron: Cron | None = None

@@ -42,7 +42,9 @@ class Secrets:
         if value is None:
             return SecretStr("")
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-            self._problems.add(ProblemId.SECRET_INVALID, path, "the secret holds a line break or a control character", item=item)
+            self._problems.add(
+                ProblemId.SECRET_INVALID, path, "the secret holds a line break or a control character", item=item
+            )
             return SecretStr("")
         return SecretStr(value)
 
@@ -108,7 +110,9 @@ class Secrets:
             self._problems.add(ProblemId.SECRET_INVALID, path, "this is no reference and no secret", hint, item=item)
             return None
         if not is_fine:
-            self._problems.add(ProblemId.SECRET_LITERAL, path, "a secret stands in the configuration itself", hint, item=item)
+            self._problems.add(
+                ProblemId.SECRET_LITERAL, path, "a secret stands in the configuration itself", hint, item=item
+            )
         return text
 
     def _unavailable(self, path: str, item: str, said: str, hint: str) -> None:

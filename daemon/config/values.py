@@ -1,7 +1,7 @@
 """The kinds of values that a configuration is made of, each read strictly: what was written is what is meant.
 
-Money is read from the TOML text as `Decimal`, never through a float. A validator raises `PydanticCustomError` whose type
-is the problem's id and whose context may hold a hint; no message repeats a value that could be a secret.
+Money is read from the TOML text as `Decimal`, never through a float. A validator raises `PydanticCustomError` whose
+type is the problem's id and whose context may hold a hint; no message repeats a value that could be a secret.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from alerts.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
@@ -21,7 +21,9 @@ from daemon.config.cron import parse_cron
 from daemon.config.durations import parse_duration
 from daemon.config.problems import ProblemId, listing, suggestion
 
-_MAIL = re.compile(r"[^\s@<>,;\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[^\s@<>,;\x00-\x1f]{1,64}@\[[0-9A-Fa-f:.]+\]")
+_MAIL = re.compile(
+    r"[^\s@<>,;\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[^\s@<>,;\x00-\x1f]{1,64}@\[[0-9A-Fa-f:.]+\]"
+)
 _SENDER = re.compile(r"(?P<name>[^<>\x00-\x1f]*)<(?P<address>[^<>]+)>")
 MAX_TEXT = 2048
 MAX_ITEMS = 256
@@ -29,7 +31,7 @@ MAX_ITEMS = 256
 
 def refuse(id: ProblemId, message: str, hint: str = "") -> PydanticCustomError:
     """Return the error that a validator raises."""
-    return PydanticCustomError(id.value, "{said}", {"said": message, "hint": hint})  # type: ignore[arg-type]  # any text
+    return PydanticCustomError(id.value, "{said}", {"said": message, "hint": hint})
 
 
 def number(value: Any) -> Decimal:
@@ -209,12 +211,12 @@ Reminder = Annotated[timedelta | None, BeforeValidator(_remind)]
 """A duration, or "never"."""
 Cron = Annotated[str, BeforeValidator(_cron)]
 Text = Annotated[str, BeforeValidator(_text)]
-Secret = Annotated[str, BeforeValidator(_text), Field(repr=False)]
+Secret = Annotated[str, BeforeValidator(_text)]
 """A reference to a secret, or a literal: never repeated in a message."""
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Mail = Annotated[str, BeforeValidator(_mail)]
 OptionalMail = Annotated[str, BeforeValidator(_mail_or_none)]
-Secrets = Annotated[list[str], BeforeValidator(_secrets), Field(repr=False)]
+Secrets = Annotated[list[str], BeforeValidator(_secrets)]
 """One secret or a list of them, the first of which is current."""
 Sender = Annotated[str, BeforeValidator(_sender)]
 Id = Annotated[str, BeforeValidator(_id)]

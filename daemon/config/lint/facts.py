@@ -1,0 +1,100 @@
+"""What the lints look at: the tables, the secrets behind them, and what each account can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from daemon.config.model import Provider
+from daemon.config.problems import ProblemId, Problems, suggestion
+from daemon.config.reading import Item, Tables
+from daemon.config.schema import AccountTable
+from daemon.config.urls import Plain, fault
+
+
+class Has(StrEnum):
+    """What a reading of an account can hold."""
+
+    BALANCE = "a balance"
+    TOTAL = "a running total of what was charged"
+    VOLUME = "a used volume"
+    LIMIT = "a quota"
+    PERIOD = "a billing period"
+
+
+_BY_PROVIDER = {
+    Provider.CONTENTSTATS: frozenset({Has.BALANCE, Has.TOTAL}),
+    Provider.TORNADO: frozenset({Has.VOLUME, Has.LIMIT, Has.PERIOD}),
+}
+
+_BY_FIELD = {
+    Has.BALANCE: frozenset({"balance_usd"}),
+    Has.TOTAL: frozenset({"total_charged_usd"}),
+    Has.VOLUME: frozenset({"used_gb"}),
+    Has.LIMIT: frozenset({"limit_gb"}),
+    Has.PERIOD: frozenset({"period_start"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`secrets` by key path, empty where one is unset; `zone` is UTC where the configured one is unknown."""
+
+    tables: Tables
+    secrets: Mapping[str, SecretStr]
+    zone: ZoneInfo
+    problems: Problems
+
+    def note(self, id: ProblemId, item: Item[Any], key: str, message: str, hint: str = "") -> None:
+        """Note a problem at a key of a table."""
+        self.problems.add(id, item.at(key) if key else item.path, message, hint, item=item.name)
+
+    def secret(self, path: str) -> str:
+        """Return the secret that was read for a key path, empty where there is none."""
+        found = self.secrets.get(path)
+        return found.get_secret_value() if found is not None else ""
+
+    def has(self, account: Item[AccountTable]) -> frozenset[Has]:
+        """Return what a reading of the account can hold; everything, where its provider could not be read."""
+        table = account.table
+        if table.provider is Provider.JSON:
+            fields = {has for has, keys in _BY_FIELD.items() if not keys.isdisjoint(table.fields_)}
+            return frozenset(fields)
+        return frozenset(Has) if table.provider is None else _BY_PROVIDER[table.provider]
+
+    def covered(self, patterns: Iterable[str]) -> tuple[str, ...]:
+        """Return the ids of the accounts that one of the patterns names."""
+        wanted = tuple(patterns)
+        return tuple(id for id in self.tables.accounts if any(fnmatchcase(id, pattern) for pattern in wanted))
+
+    def note_accounts(self, item: Item[Any], patterns: Iterable[str]) -> None:
+        """Note every pattern that names no account."""
+        for pattern in patterns:
+            if pattern == "*" or self.covered([pattern]):
+                continue
+            is_glob = any(letter in pattern for letter in "*?[")
+            said = f'no account matches "{pattern}"' if is_glob else f'there is no account "{pattern}"'
+            known = ", ".join(self.tables.accounts) or "none"
+            hint = suggestion(pattern.strip("*?"), self.tables.accounts) or f"configured: {known}"
+            self.note(ProblemId.ACCOUNT_UNKNOWN, item, "accounts", said, hint)
+
+    def note_twins(self, items: Iterable[Item[Any]]) -> None:
+        """Note every id that an earlier table of the same kind has."""
+        first: dict[str, str] = {}
+        for item in items:
+            id = item.table.id
+            if id is not None and first.setdefault(id, item.path) != item.path:
+                said = f'{first[id]} has the id "{id}" already'
+                self.note(ProblemId.ID_DUPLICATE, item, "id", said, "ids are told apart within a kind")
+
+    def note_url(self, item: Item[Any], key: str, url: str, plain: Plain) -> None:
+        """Note what is wrong with a URL, if anything."""
+        found = fault(url, plain)
+        if found is not None:
+            self.note(found.id, item, key, found.message, found.hint)

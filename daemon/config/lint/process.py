@@ -1,0 +1,103 @@
+"""The process itself: zone, folders, mail server, page and heartbeat."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
+
+from daemon.config.lint.facts import Facts
+from daemon.config.model import SmtpSecurity
+from daemon.config.problems import ProblemId, Problems, suggestion
+from daemon.config.reading import Item
+from daemon.config.schema import SmtpTable
+from daemon.config.urls import Plain, is_loopback
+
+
+def lint(facts: Facts) -> None:
+    if facts.tables.smtp is not None:
+        _lint_smtp(facts, facts.tables.smtp)
+    _lint_page(facts)
+    url = facts.secret("heartbeat.url")
+    if url:
+        facts.note_url(facts.tables.heartbeat, "url", url, Plain.OWN)
+
+
+def zone(name: str, problems: Problems) -> ZoneInfo:
+    """Return the zone, or UTC where there is none of that name: that is noted."""
+    known = available_timezones()
+    if name in known:
+        return ZoneInfo(name)
+    hint = suggestion(name, known) or 'such as "Europe/Berlin"'
+    problems.add(ProblemId.TIMEZONE_UNKNOWN, "timezone", "there is no such time zone", hint)
+    return ZoneInfo("UTC")
+
+
+def listen_at(text: str) -> tuple[str | None, int] | None:
+    """Return host and port of `127.0.0.1:9750` or `[::1]:9750`, (None, 0) for the empty text; None is no address."""
+    if not text:
+        return None, 0
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not bare or (":" in host and bare == host):
+        return None
+    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        return None
+    return bare, int(port)
+
+
+def store_folder(path: Path, problems: Problems) -> None:
+    """Note a folder that the database cannot be made in."""
+    folder = path.parent
+    if not folder.is_dir():
+        problems.add(ProblemId.STORE_FOLDER, "store.path", f"the folder {folder} does not exist", f"mkdir -p {folder}")
+    elif not os.access(folder, os.W_OK):
+        said = f"this user may not write to the folder {folder}"
+        problems.add(ProblemId.STORE_FOLDER, "store.path", said, "check it as the user that the daemon runs as")
+
+
+def templates_folder(path: Path, problems: Problems) -> None:
+    """Note a folder of templates that is not there, and files in it that replace nothing."""
+    if not path.is_dir():
+        problems.add(ProblemId.TEMPLATES_MISSING, "templates", f"the folder {path} does not exist")
+        return
+    built_in = _built_in_templates()
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if built_in and file.is_file() and not name.startswith(".") and name not in built_in:
+            said = f"no built-in template is called {name}: it replaces nothing"
+            problems.add(ProblemId.TEMPLATES_UNKNOWN, "templates", said, suggestion(name, built_in))
+
+
+def _built_in_templates() -> frozenset[str]:
+    import alerts
+
+    inside = Path(alerts.__file__).parent
+    for folder in (inside / "_templates", inside.parent / "templates"):
+        if folder.is_dir():
+            return frozenset(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    return frozenset()
+
+
+def _lint_smtp(facts: Facts, item: Item[SmtpTable]) -> None:
+    table = item.table
+    if table.username and "password" not in table.given:
+        facts.note(ProblemId.SMTP_LOGIN, item, "password", "a username without a password", 'write "env:NAME"')
+    if table.security is not SmtpSecurity.NONE or table.host is None or is_loopback(table.host):
+        return
+    what = "the password crosses" if table.username else "mails cross"
+    hint = 'write security = "starttls" or "tls"'
+    facts.note(ProblemId.SMTP_PLAIN, item, "security", f"{what} the network unencrypted", hint)
+
+
+def _lint_page(facts: Facts) -> None:
+    item = facts.tables.http
+    place = listen_at(item.table.listen)
+    if place is None:
+        hint = 'such as "127.0.0.1:9750"; "" turns the page off'
+        facts.note(ProblemId.HTTP_LISTEN, item, "listen", "an address and a port are expected", hint)
+        return
+    host, _ = place
+    if host is not None and not is_loopback(host) and not item.table.token:
+        said = "others than this machine can read the page, and there is no token"
+        facts.note(ProblemId.HTTP_OPEN, item, "token", said, 'write token = "env:NAME", or listen on 127.0.0.1')

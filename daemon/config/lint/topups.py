@@ -1,0 +1,203 @@
+"""Top-ups: sizes, minima, caps and times that fit each other, and a Stripe key that is what it is said to be."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from alerts.money import format_usd
+from daemon.config.cron import gaps
+from daemon.config.durations import format_duration
+from daemon.config.lint.accounts import base_url
+from daemon.config.lint.facts import Facts, Has
+from daemon.config.model import Provider, StripeMode, TopupMode
+from daemon.config.problems import ProblemId
+from daemon.config.reading import Item
+from daemon.config.schema import LowBalanceTable, StripeTable, TopupTable
+from daemon.config.urls import Plain, host_and_port, is_loopback
+
+STRIPE_MINIMUM_MICROUSD = 500_000
+"""Stripe charges no less than 0.50 dollars."""
+PROVIDER_MINIMA_MICROUSD = {Provider.CONTENTSTATS: 10_000_000}
+"""The smallest credit purchase of a provider."""
+DEFAULT_COOLDOWN = timedelta(minutes=60)
+
+_SIZES = ("amount_usd", "to_usd", "cover_days")
+_KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", re.ASCII)
+_DESCRIPTOR = re.compile(r"[^<>\\'\"*]{1,22}")
+_DAY = timedelta(days=1)
+_STRIPE_HOST = "api.stripe.com"
+
+
+def lint(facts: Facts) -> None:
+    for id, topup in facts.tables.topups.items():
+        _lint_size(facts, id, topup)
+        _lint_caps(facts, topup)
+        _lint_times(facts, id, topup)
+        _lint_provider(facts, id, topup)
+        _lint_words(facts, topup)
+        _lint_alerted(facts, id, topup)
+    _lint_shared_keys(facts)
+    if facts.tables.stripe is not None:
+        _lint_stripe(facts, facts.tables.stripe)
+
+
+def least_charge(facts: Facts, id: str) -> int:
+    """Return the smallest charge that the account's provider and Stripe take, in micro-dollars."""
+    provider = facts.tables.accounts[id].table.provider
+    return max(STRIPE_MINIMUM_MICROUSD, PROVIDER_MINIMA_MICROUSD.get(provider, 0) if provider else 0)
+
+
+def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+    table = item.table
+    sizes = [key for key in _SIZES if key in table.given]
+    if len(sizes) != 1:
+        said = f"{' and '.join(sizes)} exclude each other" if sizes else "the size of a top-up is not said"
+        facts.note(ProblemId.TOPUP_SIZE, item, "", said, "write one of amount_usd, to_usd and cover_days")
+    below, to, amount = table.when_below_usd, table.to_usd, table.amount_usd
+    if to is not None and below is not None and to <= below:
+        said = f"restoring to {format_usd(to)} never gets above the threshold of {format_usd(below)}"
+        facts.note(ProblemId.TOPUP_RESTORE, item, "to_usd", said, "make to_usd larger than when_below_usd")
+    if amount is not None and below is not None and amount < below:
+        said = f"one charge of {format_usd(amount)} may land below the threshold of {format_usd(below)}"
+        facts.note(ProblemId.TOPUP_SMALL, item, "amount_usd", said, "several amounts are then charged at once")
+    least = least_charge(facts, id)
+    for key, value in (("min_charge_usd", table.min_charge_usd), ("amount_usd", amount)):
+        if value is not None and value < least:
+            facts.note(ProblemId.TOPUP_MINIMUM, item, key, f"the least that can be charged is {format_usd(least)}")
+    minimum = table.min_charge_usd
+    if amount is not None and minimum is not None and least <= amount < minimum:
+        said = f"an amount of {format_usd(amount)} is below min_charge_usd, {format_usd(minimum)}"
+        facts.note(ProblemId.TOPUP_MINIMUM, item, "amount_usd", said)
+
+
+def _lint_caps(facts: Facts, item: Item[TopupTable]) -> None:
+    table = item.table
+    amount, most = table.amount_usd, table.max_charge_usd
+    id = item.path.split(".")[1]
+    charge = amount or table.min_charge_usd or least_charge(facts, id)
+    if most is not None and charge > most:
+        said = f"a charge of {format_usd(charge)} is over max_charge_usd, {format_usd(most)}"
+        facts.note(ProblemId.TOPUP_OVER_MAXIMUM, item, "max_charge_usd", said, "nothing would ever be charged")
+    for key, cap in (("max_per_day_usd", table.max_per_day_usd), ("max_per_month_usd", table.max_per_month_usd)):
+        if cap is not None and cap < charge:
+            said = f"a cap of {format_usd(cap)} is below one charge of {format_usd(charge)}"
+            facts.note(ProblemId.TOPUP_CAP, item, key, said, "nothing would ever be charged")
+    day, month = table.max_per_day_usd, table.max_per_month_usd
+    if day is not None and month is not None and month < day:
+        said = f"the month's cap of {format_usd(month)} is below the day's, {format_usd(day)}"
+        facts.note(ProblemId.TOPUP_CAPS_ORDER, item, "max_per_month_usd", said)
+
+
+def _lint_times(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+    """Compare times with the fastest burn that the caps foresee. Real burn is judged where there is history."""
+    table = item.table
+    below, day = table.when_below_usd, table.max_per_day_usd
+    if below is None or day is None:
+        return
+    burn_times(facts, id, item, day, "burn as fast as max_per_day_usd allows")
+
+
+def burn_times(facts: Facts, id: str, item: Item[TopupTable], burn_microusd_per_day: int, when: str) -> None:
+    """Note a threshold that one poll interval burns through, and a cooldown longer than what the threshold lasts."""
+    below = item.table.when_below_usd
+    if below is None or burn_microusd_per_day <= 0:
+        return
+    runway = _DAY * below / burn_microusd_per_day
+    _, interval = gaps(facts.tables.accounts[id].table.poll, facts.zone)
+    if runway < interval:
+        said = (
+            f"{when}, {format_usd(below)} last {_rough(runway)}, and the account is polled every {_rough(interval)}: "
+            "it can run dry between two polls"
+        )
+        facts.note(ProblemId.TOPUP_THRESHOLD, item, "when_below_usd", said, "raise it, or poll more often")
+    cooldown = item.table.cooldown or DEFAULT_COOLDOWN
+    if cooldown > runway:
+        said = (
+            f"{when}, {format_usd(below)} last {_rough(runway)}, less than the cooldown of {format_duration(cooldown)}"
+        )
+        facts.note(ProblemId.TOPUP_COOLDOWN, item, "cooldown", said, "shorten it, or raise when_below_usd")
+
+
+def _rough(duration: timedelta) -> str:
+    minutes = round(duration.total_seconds() / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{round(minutes / 60)} h" if minutes < 2880 else f"{round(minutes / 1440)} days"
+
+
+def _lint_provider(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+    has = facts.has(facts.tables.accounts[id])
+    if Has.BALANCE not in has:
+        facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider tells no balance to top up")
+    elif Has.TOTAL not in has:
+        said = "without a running total a credit is seen by a rise of the balance, which is weaker"
+        facts.note(ProblemId.TOPUP_WEAK_CREDIT, item, "", said, "map total_charged_usd where the API has one")
+    if facts.tables.stripe is None and item.table.mode is not TopupMode.OFF:
+        facts.note(ProblemId.TOPUP_NO_STRIPE, item, "", "there is no [stripe] to charge with", "write [stripe]")
+
+
+def _lint_words(facts: Facts, item: Item[TopupTable]) -> None:
+    table = item.table
+    if table.customer is not None and not table.customer.startswith("cus_"):
+        facts.note(ProblemId.TOPUP_OBJECT_ID, item, "customer", "Stripe's customers are named cus_…")
+    if table.payment_method and not table.payment_method.startswith(("pm_", "card_", "src_")):
+        facts.note(ProblemId.TOPUP_OBJECT_ID, item, "payment_method", "Stripe's payment methods are named pm_…")
+    suffix = table.statement_descriptor_suffix
+    if suffix and not (_DESCRIPTOR.fullmatch(suffix) and suffix.isascii() and any(map(str.isalpha, suffix))):
+        said = "Stripe takes 1 to 22 Latin characters, one of them a letter, without < > \\ ' \" *"
+        facts.note(ProblemId.TOPUP_DESCRIPTOR, item, "statement_descriptor_suffix", said)
+
+
+def _lint_alerted(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+    """A top-up that fails is told, but only a rule or a receiver's threshold tells that the balance sinks."""
+    if item.table.mode is TopupMode.OFF:
+        return
+    ruled = any(
+        isinstance(rule.table, LowBalanceTable) and rule.table.enabled and id in facts.covered(rule.table.accounts)
+        for rule in facts.tables.rules
+    )
+    heard = any(
+        "threshold" in webhook.table.given and id in facts.covered(webhook.table.accounts)
+        for webhook in facts.tables.webhooks
+    )
+    if not ruled and not heard:
+        said = "no low_balance rule covers this account: nobody is told when its balance sinks all the same"
+        facts.note(ProblemId.TOPUP_UNALERTED, item, "", said, 'add a rule of the kind "low_balance"')
+
+
+def _lint_shared_keys(facts: Facts) -> None:
+    """Two top-ups of one balance would each charge for the same need."""
+    seen: dict[tuple[str, str], str] = {}
+    for id, item in facts.tables.topups.items():
+        account = facts.tables.accounts[id]
+        key = facts.secret(account.at("api_key")) or account.table.api_key or ""
+        base = base_url(account.table).lower()
+        first = seen.setdefault((base, key), id) if key and base else id
+        if first != id:
+            said = f'the account "{first}" tops up the same balance: same base URL, same key'
+            facts.note(ProblemId.TOPUP_SHARED_KEY, item, "", said, "one need would be charged twice: keep one of them")
+
+
+def _lint_stripe(facts: Facts, item: Item[StripeTable]) -> None:
+    key, mode = facts.secret(item.at("api_key")), item.table.mode
+    form = _KEY.fullmatch(key)
+    if key and form is None:
+        said = "this is no secret or restricted key: they begin with sk_test_, sk_live_, rk_test_ or rk_live_"
+        facts.note(ProblemId.STRIPE_KEY, item, "api_key", said)
+    if form is not None and mode is not None and form[2] != mode.value:
+        said = f'a {form[2]} key with mode = "{mode.value}"'
+        hint = f'nothing is charged until the two agree: use a {mode.value} key, or write mode = "{form[2]}"'
+        facts.note(ProblemId.STRIPE_MODE, item, "mode", said, hint)
+    base = item.table.api_base
+    facts.note_url(item, "api_base", base, Plain.OWN)
+    if base.endswith("/") or base.count("/") > 2:
+        facts.note(ProblemId.URL_INVALID, item, "api_base", "it ends after the host and port", "leave the rest out")
+        return
+    try:
+        host, _ = host_and_port(base)
+    except (ValueError, KeyError):
+        return
+    if mode is StripeMode.LIVE and host != _STRIPE_HOST:
+        said = f"a live key is sent to {'this machine' if is_loopback(host) else host}, not to Stripe"
+        facts.note(ProblemId.STRIPE_BASE, item, "api_base", said, f"https://{_STRIPE_HOST} is the default")

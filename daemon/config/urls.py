@@ -1,0 +1,99 @@
+"""URLs as they are accepted: https, or http to an address that is certainly one's own. No message repeats a URL."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import SplitResult, urlsplit
+
+from daemon.config.problems import ProblemId
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Plain(Enum):
+    """Where http without TLS is accepted."""
+
+    OWN = "own"  # to a loopback or private address only
+    ANYWHERE = "anywhere"  # the operator allowed it
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a URL."""
+
+    id: ProblemId
+    message: str
+    hint: str = ""
+
+
+def fault(url: str, plain: Plain) -> Fault | None:
+    """Return what is wrong with `url`, or None."""
+    split = _split(url)
+    if split is None or not split.hostname or split.scheme not in _DEFAULT_PORTS:
+        return Fault(ProblemId.URL_INVALID, "this is not a web address", 'such as "https://example.com/usage"')
+    if split.username is not None or split.password is not None:
+        return Fault(ProblemId.URL_INVALID, "a name or password stands in the URL", "use a header or a key")
+    if split.fragment:
+        return Fault(ProblemId.URL_INVALID, "a part after '#' is never sent", "leave it out")
+    address = address_of(split.hostname)
+    if address is not None and not address.is_loopback:
+        from daemon.addresses import refusal  # brings the HTTP library: only where there is an address to judge
+
+        if reason := refusal(address):
+            return Fault(ProblemId.URL_FORBIDDEN, reason)
+    if split.scheme == "http" and plain is Plain.OWN and not is_own(split.hostname):
+        said = "http is accepted to a loopback or private address only"
+        return Fault(ProblemId.URL_PLAIN, said, "use https")
+    return None
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a valid URL, the port left out where it is the scheme's own."""
+    split = urlsplit(url)
+    host = split.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = "" if split.port in (None, _DEFAULT_PORTS.get(split.scheme)) else f":{split.port}"
+    return f"{split.scheme}://{host}{port}"
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return where a valid URL connects to."""
+    split = urlsplit(url)
+    return split.hostname or "", split.port or _DEFAULT_PORTS[split.scheme]
+
+
+def address_of(host: str) -> Address | None:
+    """Return the address that a host spells out, or None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, without asking any resolver."""
+    address = address_of(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def is_own(host: str) -> bool:
+    """Whether the host is a loopback or private address; a name is not, but for localhost."""
+    address = address_of(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return is_loopback(host) or (address is not None and address.is_private and not address.is_link_local)
+
+
+def _split(url: str) -> SplitResult | None:
+    if any(letter.isspace() for letter in url):
+        return None
+    try:
+        split = urlsplit(url)
+        return None if split.port == 0 else split
+    except ValueError:
+        return None
