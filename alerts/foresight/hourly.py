@@ -19,6 +19,16 @@ _KEPT_BYTES = KEPT_HOURS * _ITEM_BYTES
 _LARGEST = 2**62
 
 
+@dataclass(slots=True)
+class Memo:
+    """What was worked out from the whole hours: shared by the counters of one hour and dropped with it."""
+
+    text: str = ""
+    learnt: object | None = None
+    """What was learnt up to the last midnight: handed on from hour to hour."""
+    pattern: object | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Hourly:
     """One monotone counter: its first and last point, its value when the current hour began, and the whole hours past.
@@ -33,8 +43,8 @@ class Hourly:
     last: int
     hour_start: int
     packed: bytes = b""
-    memo: list[object] = field(default_factory=list, repr=False, compare=False)
-    """What was worked out from the whole hours: shared within the hour, dropped with it. Not part of the value."""
+    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
+    """Not part of the value."""
 
     @classmethod
     def begin(cls, at_ms: int, value: int) -> Hourly:
@@ -77,7 +87,7 @@ class Hourly:
                 closed.append(min(after - before, _LARGEST))
             before = after
         packed = (self.packed + closed.tobytes())[-_KEPT_BYTES:]
-        return Hourly(self.first_ms, self.first, at_ms, value, before, packed)
+        return Hourly(self.first_ms, self.first, at_ms, value, before, packed, Memo(learnt=self.memo.learnt))
 
     def value_at(self, at_ms: int) -> int:
         """Return the counter at an instant, interpolated within its hour; before the first point it is the first value.
@@ -101,16 +111,22 @@ class Hourly:
         whole = sum(hours[len(hours) - back :]) if back else 0
         return self.hour_start - whole - hours[len(hours) - back - 1] * into // HOUR_MS
 
-    def encode(self) -> list[int | list[int]]:
-        """Return what `decode` reads back: a list of integers, the hours last."""
-        return [self.first_ms, self.first, self.last_ms, self.last, self.hour_start, list(self.hours)]
+    def encode(self) -> str:
+        """Return the point and the hour under way as JSON: five integers."""
+        return f"[{self.first_ms},{self.first},{self.last_ms},{self.last},{self.hour_start}]"
+
+    def encode_hours(self) -> str:
+        """Return the whole hours as JSON; the text is made once an hour."""
+        if not self.memo.text:
+            self.memo.text = f"[{','.join(map(str, self.hours))}]"
+        return self.memo.text
 
     @classmethod
-    def decode(cls, value: object) -> Hourly:
+    def decode(cls, points: object, hours: object) -> Hourly:
         """Return the counter that was encoded; raises ValueError for anything else."""
-        if not isinstance(value, list) or len(value) != 6 or not isinstance(value[5], list):
+        if not isinstance(points, list) or len(points) != 5 or not isinstance(hours, list) or len(hours) > KEPT_HOURS:
             raise ValueError("not an hourly counter")
-        first_ms, first, last_ms, last, hour_start, hours = value
-        if not all(type(number) is int for number in (*value[:5], *hours)) or len(hours) > KEPT_HOURS:
+        if not all(type(number) is int for number in (*points, *hours)):
             raise ValueError("not an hourly counter")
+        first_ms, first, last_ms, last, hour_start = points
         return cls(first_ms, first, last_ms, last, hour_start, array("q", hours).tobytes())

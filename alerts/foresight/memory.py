@@ -6,8 +6,9 @@ Four weeks of hours of what was spent, what was scheduled and what was stored, w
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, Hourly
 from alerts.instants import to_ms
@@ -75,7 +76,6 @@ class BurnMemory:
     used_base: int = 0
     """What is added to a used volume to make it monotone: grows when the provider's counter starts again."""
     reserve: Reserve | None = None
-    _text: list[str] = field(default_factory=list, repr=False, compare=False)
 
     def fold(
         self,
@@ -119,48 +119,63 @@ class BurnMemory:
         return (counter.last_ms - counter.first_ms) // DAY_MS if counter else 0
 
     def encode(self) -> str:
-        """Return the memory as compact JSON text of integers; kept, since an unchanged memory is often saved again."""
-        if not self._text:
-            schedule = self.schedule
-            parts = [
-                _VERSION,
-                self.spend and self.spend.encode(),
-                schedule
-                and [
-                    schedule.rate_microusd_per_day,
-                    schedule.since_ms,
-                    schedule.sum_scaled,
-                    schedule.counter.encode(),
-                ],
-                self.used and self.used.encode(),
-                self.used_base,
-                self.reserve and [self.reserve.hour, *self.reserve.peaks],
-            ]
-            self._text.append(json.dumps(parts, separators=(",", ":")))
-        return self._text[0]
+        """Return the memory as compact JSON text of integers: `[now, hours]`, some ten kilobytes after four weeks."""
+        now, hours = self.encode_parts()
+        return f"[{now},{hours}]"
+
+    def encode_parts(self) -> tuple[str, str]:
+        """Return the two halves of `encode`: what moves with the readings (short), and the whole hours.
+
+        The second changes once an hour only, so that a store can keep it in a column of its own and leave it alone.
+        """
+        schedule, counters = self.schedule, self._counters
+        points = [counter.encode() if counter else "null" for counter in counters]
+        rate = f"[{schedule.rate_microusd_per_day},{schedule.since_ms},{schedule.sum_scaled}]" if schedule else "null"
+        reserve = f"[{','.join(map(str, (self.reserve.hour, *self.reserve.peaks)))}]" if self.reserve else "null"
+        hours = [counter.encode_hours() if counter else "null" for counter in counters]
+        return f"[{_VERSION},{','.join(points)},{rate},{self.used_base},{reserve}]", f"[{','.join(hours)}]"
+
+    @property
+    def _counters(self) -> tuple[Hourly | None, Hourly | None, Hourly | None]:
+        return self.spend, self.schedule.counter if self.schedule else None, self.used
 
     @classmethod
     def decode(cls, text: str) -> BurnMemory:
         """Return the memory that was encoded; raises ValueError for text that is not one."""
         try:
-            version, spend, schedule, used, base, reserve = json.loads(text)
-        except (TypeError, ValueError) as error:
+            now, hours = json.loads(text)
+            return cls._decode(now, hours)
+        except TypeError as error:
             raise ValueError("not a burn memory") from error
+
+    @classmethod
+    def decode_parts(cls, now: str, hours: str) -> BurnMemory:
+        """Return the memory whose two halves were encoded; raises ValueError for text that is not one."""
+        return cls.decode(f"[{now},{hours}]")
+
+    @classmethod
+    def _decode(cls, now: list[Any], hours: list[Any]) -> BurnMemory:
+        version, spend, scheduled, used, rate, base, reserve = now
+        spend_hours, scheduled_hours, used_hours = hours
         if version != _VERSION or type(base) is not int:
             raise ValueError("not a burn memory of this version")
+        schedule = None
+        if rate is not None:
+            now_rate, since_ms, total = _integers(rate, 3)
+            schedule = Schedule(now_rate, since_ms, total, Hourly.decode(scheduled, scheduled_hours))
         return cls(
-            Hourly.decode(spend) if spend else None,
-            _decode_schedule(schedule) if schedule else None,
-            Hourly.decode(used) if used else None,
+            Hourly.decode(spend, spend_hours) if spend is not None else None,
+            schedule,
+            Hourly.decode(used, used_hours) if used is not None else None,
             base,
-            _decode_reserve(reserve) if reserve else None,
+            _decode_reserve(reserve) if reserve is not None else None,
         )
 
 
-def _decode_schedule(value: object) -> Schedule:
-    if not isinstance(value, list) or len(value) != 4 or not all(type(number) is int for number in value[:3]):
-        raise ValueError("not a schedule")
-    return Schedule(value[0], value[1], value[2], Hourly.decode(value[3]))
+def _integers(value: object, count: int) -> list[int]:
+    if not isinstance(value, list) or len(value) != count or not all(type(number) is int for number in value):
+        raise ValueError("not a burn memory")
+    return value
 
 
 def _decode_reserve(value: object) -> Reserve:

@@ -18,6 +18,7 @@ Z_10_90 = 1.2816
 """The normal distribution's tenth and ninetieth percentile, in standard deviations."""
 HORIZON_HOURS = 24 * 730
 """Two years: what lies beyond is not foretold."""
+_CROSSING_STEPS = 40
 _SHORTEST = timedelta(minutes=10)
 """Less history than this says nothing of a rate."""
 _DAY = timedelta(days=1)
@@ -51,18 +52,37 @@ class Outlook:
         """Return after how many hours `amount` is used up on that path, or None where not within two years."""
         if amount <= 0:
             return 0.0
-        low, high = 0.0, 1.0
-        while self.growth_over(high, z) < amount:
-            low, high = high, high * 2
-            if low >= HORIZON_HOURS:
+        if self.per_day <= 0:
+            return None
+        guess = min(max(amount / self.per_day * 24, 0.05), HORIZON_HOURS)
+        low, high = 0.0, guess
+        below, above = -1.0 * amount, self.growth_over(high, z) - amount
+        while above < 0:
+            if high >= HORIZON_HOURS:
                 return None
-        while high - low > 0.01 + high * 1e-5:
-            middle = (low + high) / 2
-            if self.growth_over(middle, z) < amount:
-                low = middle
+            low, below = high, above
+            high = min(high * 1.6, HORIZON_HOURS)
+            above = self.growth_over(high, z) - amount
+        return self._between(amount, z, (low, below), (high, above))
+
+    def _between(self, amount: int, z: float, under: tuple[float, float], over: tuple[float, float]) -> float:
+        """Return where the path crosses `amount`: false position with the Illinois step, since the path only rises."""
+        (low, below), (high, above) = under, over
+        side = 0
+        for _ in range(_CROSSING_STEPS):
+            if high - low <= 0.01 or above <= amount * 1e-4:
+                break
+            middle = (low * above - high * below) / (above - below)
+            value = self.growth_over(middle, z) - amount
+            if value < 0:
+                low, below = middle, value
+                above = above / 2 if side < 0 else above
+                side = -1
             else:
-                high = middle
-        return high if high <= HORIZON_HOURS else None
+                high, above = middle, value
+                below = below / 2 if side > 0 else below
+                side = 1
+        return high
 
 
 def spend_outlook(memory: BurnMemory, scheduled_microusd_per_day: int | None, now: datetime) -> Outlook | None:

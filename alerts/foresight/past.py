@@ -11,6 +11,7 @@ from math import log, sqrt
 Spreads = Sequence[float]
 LEADS = (3, 6, 12, 24, 48, 96, 192, 384)
 """Leads in hours at which the error is measured; between them it is interpolated, beyond them it grows by the root."""
+SCORED_LEADS = (12, 24, 48, 96)
 PRIOR_SPREADS = (0.55, 0.45, 0.37, 0.32, 0.33, 0.36, 0.42, 0.50)
 """The standard deviation of the logarithm that is expected of an account of which nothing is known yet."""
 PRIOR_SCHEDULED = (0.15, 0.15, 0.15, 0.18, 0.22, 0.26, 0.32, 0.40)
@@ -35,12 +36,12 @@ class Track:
         return cls(array("d", [0.0, *accumulate(hours)]), array("d", [0.0, *accumulate(seasonal)]))
 
 
-def measure(track: Track, levels: Sequence[float]) -> list[tuple[float, int]]:
+def measure(track: Track, levels: Sequence[float], leads: Sequence[int] = LEADS) -> list[tuple[float, int]]:
     """Return for each lead the mean square of the error's logarithm of past forecasts, and how many were judged."""
     count = len(levels)
     floor = 0.02 * track.growth[count] / count + 1e-9
     errors = []
-    for lead in LEADS:
+    for lead in leads:
         square, judged = 0.0, 0
         least = floor * lead
         for origin in range(count - lead, max(11, count - lead - _ORIGINS_BACK), -_ORIGIN_STEP):
@@ -57,13 +58,12 @@ def _independent(lead: int, judged: int) -> float:
     return judged * _ORIGIN_STEP / max(lead, _ORIGIN_STEP)
 
 
-def score(errors: Sequence[tuple[float, int]]) -> float:
+def score(track: Track, levels: Sequence[float]) -> float:
     """Return how far off a way was at leads of half a day to four days; each lead counts by what is known of it."""
     total = weight = 1e-9
-    for lead, (square, judged) in zip(LEADS, errors, strict=True):
-        if 12 <= lead <= 96 and judged:
-            total += square * _independent(lead, judged)
-            weight += _independent(lead, judged)
+    for lead, (square, judged) in zip(SCORED_LEADS, measure(track, levels, SCORED_LEADS), strict=True):
+        total += square * _independent(lead, judged)
+        weight += _independent(lead, judged)
     return sqrt(total / weight)
 
 

@@ -1,7 +1,8 @@
 """The pattern of a counter: its level, its shape, its trend, and how far off such a forecast was before.
 
-Learnt from the hours that the memory keeps, at most once an hour and only when somebody asks. The numbers here are
-dimensionless shapes and estimates, so they are Python's floats; money goes in and comes out as whole micro-units.
+Learnt from the whole hours up to the last midnight (UTC), once a day and only when somebody asks; the level then
+follows hour by hour. It is a function of the remembered hours alone, so a restart changes nothing. The numbers here
+are dimensionless shapes and estimates, so they are Python's floats; money goes in and out as whole micro-units.
 
 Method: several ways to tell the level (the provider's schedule as it stands; the schedule led by the shape; what was
 spent, by exponential weights of three half-lives) each forecast the account's own past, and the one that did best
@@ -13,17 +14,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import exp, log, sqrt
 
-from alerts.foresight.hourly import Hourly
+from alerts.foresight.hourly import KEPT_HOURS, Hourly
 from alerts.foresight.past import Spreads, Track, measure, pooled, score
 from alerts.foresight.shape import WEEK_HOURS, week_shape
 
 LEARNING_HOURS = 24
 """A day of whole hours: before it there is no pattern."""
-HALF_LIVES = ((8.0, 1.10), (24.0, 1.0), (72.0, 1.05))
+HALF_LIVES = ((4.0, 1.10), (12.0, 1.02), (24.0, 1.0), (72.0, 1.05))
 """Half-lives of the observed level in hours, each with how much better than a day's it must do to be taken."""
 LED_HALF_LIFE = 3.0
 LED_PENALTY = 0.95
@@ -34,12 +35,36 @@ TREND_MEMORY_DAYS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
-    """A level that follows the schedule: weighted schedule over weighted shape, times what a scheduled dollar costs."""
+class Weighted:
+    """A level by exponential weights: weighted growth over weighted shape. O(1) to move on by an hour."""
 
-    total: float
-    weight: float
-    ratio: float
+    half_life: float
+    total: float = 0.0
+    weight: float = 0.0
+
+    def after(self, growth: float, shape: float) -> Weighted:
+        keep = 0.5 ** (1 / self.half_life)
+        return Weighted(self.half_life, keep * self.total + growth, keep * self.weight + shape)
+
+    def level(self, fallback: float) -> float:
+        return self.total / self.weight if self.weight > 1e-6 else fallback
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to tell the level. Observed: `growth` alone. Led: `growth` is the schedule's, times `ratio`'s level.
+
+    Neither: the schedule as it stands. `score` is how far off it was on the past, lower is better.
+    """
+
+    score: float
+    levels: Sequence[float]
+    growth: Weighted | None = None
+    ratio: Weighted | None = None
+
+    @property
+    def by_schedule(self) -> bool:
+        return self.growth is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +78,7 @@ class Pattern:
     """Sums of the shape over two weeks from the start of the epoch's week, so that any stretch is one difference."""
     trend_per_day: float
     spreads: Spreads
-    by_schedule: bool = False
-    """The schedule as it stands forecast best: its rate now is the level, and it has no shape."""
-    lead: Lead | None = None
+    way: Way
 
     @property
     def week(self) -> float:
@@ -76,16 +99,38 @@ class Pattern:
         whole = int(place)
         return self.sums[whole] + (self.sums[whole + 1] - self.sums[whole]) * (place - whole)
 
+    @property
+    def by_schedule(self) -> bool:
+        """Whether the schedule as it stands forecast best: its rate now is the level, and it has no shape."""
+        return self.way.by_schedule
+
     def level_now(self, hour: int, scheduled_per_day: int | None) -> float:
         """Return the level, where a schedule leads it by its rate now."""
-        if scheduled_per_day is None or not (self.by_schedule or self.lead):
+        way = self.way
+        if scheduled_per_day is None or (way.growth and not way.ratio):
             return self.level
-        if self.lead is None:
+        if way.growth is None or way.ratio is None:
             return scheduled_per_day / 24
-        keep = 0.5 ** (1 / LED_HALF_LIFE)
-        total = keep * self.lead.total + scheduled_per_day / 24
-        weight = keep * self.lead.weight + self.shape_at(hour)
-        return self.lead.ratio * total / weight if weight > 1e-6 else self.level
+        led = way.growth.after(scheduled_per_day / 24, self.shape_at(hour)).level(0.0)
+        return way.ratio.level(0.0) * led if led else self.level
+
+    def moved_on(self, growth: Sequence[int], scheduled: Sequence[int] | None) -> Pattern | None:
+        """Return the pattern with further hours' growth; None where its way needs a schedule that is not there."""
+        way, level, hour = self.way, self.level, self.end_hour
+        for index, amount in enumerate(growth):
+            shape = self.shape_at(hour + index)
+            if way.growth is not None and way.ratio is None:
+                way = replace(way, growth=way.growth.after(amount, shape))
+                level = way.growth.level(level) if way.growth else level
+                continue
+            if scheduled is None:
+                return None
+            if way.growth is None or way.ratio is None:
+                level = scheduled[index]
+                continue
+            led, ratio = way.growth.after(scheduled[index], shape), way.ratio.after(amount, scheduled[index])
+            way, level = replace(way, growth=led, ratio=ratio), ratio.level(1.0) * led.level(level)
+        return replace(self, end_hour=hour + len(growth), hours=self.hours + len(growth), way=way, level=level)
 
     def trended(self, lead: float) -> float:
         """Return the factor of a trend that fades: its mean effect over `lead` hours."""
@@ -97,70 +142,78 @@ class Pattern:
 
 def learn(counter: Hourly, schedule: Hourly | None = None) -> Pattern | None:
     """Return the pattern of the counter's whole hours, or None before a day of them. Kept until the hour is over."""
-    if not counter.memo:
-        counter.memo.append(_learn(counter, schedule))
-    pattern = counter.memo[0]
-    return pattern if isinstance(pattern, Pattern) else None
+    memo = counter.memo
+    if memo.pattern is None:
+        memo.pattern = _follow(counter, schedule)
+    return memo.pattern if isinstance(memo.pattern, Pattern) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """One way to tell the level: its score on the past (lower is better), its levels, its errors."""
-
-    score: float
-    levels: Sequence[float]
-    errors: Sequence[tuple[float, int]]
-    by_schedule: bool = False
-    lead: Lead | None = None
-
-
-def _learn(counter: Hourly, schedule: Hourly | None) -> Pattern | None:
+def _follow(counter: Hourly, schedule: Hourly | None) -> Pattern | None:
+    """Return what was learnt up to the last midnight, moved on by the hours since."""
     hours = counter.hours
     count = len(hours)
     if count < LEARNING_HOURS:
         return None
-    start = counter.hour - count
+    scheduled: Sequence[int] | None = None
+    if schedule is not None and schedule.hour == counter.hour and len(schedule.hours) >= count:
+        scheduled = schedule.hours[len(schedule.hours) - count :]
+    since = counter.hour % 24
+    known = count - since
+    if known < LEARNING_HOURS:
+        return _learn(hours, scheduled, counter.hour)
+    learnt = counter.memo.learnt
+    if not isinstance(learnt, Pattern) or learnt.end_hour != counter.hour - since:
+        # As many hours as are there all day long, so that it does not matter at which hour it is learnt.
+        first = max(0, known - (KEPT_HOURS - 24))
+        learnt = _learn(hours[first:known], scheduled and scheduled[first:known], counter.hour - since)
+        counter.memo.learnt = learnt
+    moved = learnt.moved_on(hours[known:], scheduled and scheduled[known:])
+    return moved or _learn(hours, None, counter.hour)
+
+
+def _learn(hours: Sequence[int], scheduled: Sequence[int] | None, end_hour: int) -> Pattern:
+    count = len(hours)
+    start = end_hour - count
     shape = week_shape(hours, start)
     seasonal = [shape[(start + index) % WEEK_HOURS] for index in range(count)]
     track = Track.of(hours, seasonal)
     ways = []
     for half_life, penalty in HALF_LIVES:
-        levels, _, _ = weighted_levels(hours, seasonal, half_life)
-        errors = measure(track, levels)
-        ways.append(_Way(penalty * score(errors), levels, errors))
-    if schedule is not None and schedule.hour == counter.hour and len(schedule.hours) >= count:
-        ways += _schedule_ways(hours, schedule.hours[len(schedule.hours) - count :], seasonal, track)
+        levels, last = weighted_levels(hours, seasonal, half_life)
+        ways.append(Way(penalty * score(track, levels), levels, last))
+    if scheduled is not None and any(scheduled):
+        ways += _schedule_ways(hours, scheduled, seasonal, track)
     best = min(ways, key=lambda way: way.score)
-    trend = 0.0
     if best.by_schedule:
-        shape = [1.0] * WEEK_HOURS
+        shape, track, trend = _FLAT, Track.of(hours, [1.0] * count), 0.0
     else:
         trend = _trend(hours, seasonal)
-    sums = array("d", [0.0, *accumulate(shape + shape)])
-    spreads = pooled(best.errors, scheduled=best.by_schedule or best.lead is not None)
-    return Pattern(counter.hour, count, best.levels[-1], sums, trend, spreads, best.by_schedule, best.lead)
+    return Pattern(
+        end_hour=end_hour,
+        hours=count,
+        level=best.levels[-1],
+        sums=array("d", [0.0, *accumulate(shape + shape)]),
+        trend_per_day=trend,
+        spreads=pooled(measure(track, best.levels), scheduled=best.by_schedule or best.ratio is not None),
+        way=replace(best, levels=()),
+    )
 
 
 def _schedule_ways(
     hours: Sequence[int], scheduled: Sequence[int], seasonal: Sequence[float], track: Track
-) -> list[_Way]:
-    if not any(scheduled):
-        return []
+) -> list[Way]:
     flat = Track.of(hours, [1.0] * len(hours))
-    errors = measure(flat, scheduled)
-    ways = [_Way(SCHEDULE_PENALTY * score(errors), scheduled, errors, by_schedule=True)]
-    ratios, _, _ = weighted_levels(hours, scheduled, RATIO_HALF_LIFE)
-    follows, total, weight = weighted_levels(scheduled, seasonal, LED_HALF_LIFE)
+    ratios, ratio = weighted_levels(hours, scheduled, RATIO_HALF_LIFE)
+    follows, led = weighted_levels(scheduled, seasonal, LED_HALF_LIFE)
     levels = [ratio * level for ratio, level in zip(ratios, follows, strict=True)]
-    errors = measure(track, levels)
-    ways.append(_Way(LED_PENALTY * score(errors), levels, errors, lead=Lead(total, weight, ratios[-1])))
-    return ways
+    return [
+        Way(SCHEDULE_PENALTY * score(flat, scheduled), scheduled),
+        Way(LED_PENALTY * score(track, levels), levels, led, ratio),
+    ]
 
 
-def weighted_levels(
-    hours: Sequence[int], seasonal: Sequence[float], half_life: float
-) -> tuple[list[float], float, float]:
-    """Return the level as it was known after each hour, and the last two sums: weighted growth over weighted shape."""
+def weighted_levels(hours: Sequence[int], seasonal: Sequence[float], half_life: float) -> tuple[list[float], Weighted]:
+    """Return the level as it was known after each hour, and the weights after the last."""
     keep = 0.5 ** (1 / half_life)
     total = weight = 0.0
     fallback = sum(hours) / max(sum(seasonal), 1e-9)
@@ -169,7 +222,7 @@ def weighted_levels(
         total = keep * total + growth
         weight = keep * weight + shape
         levels.append(total / weight if weight > 1e-6 else fallback)
-    return levels, total, weight
+    return levels, Weighted(half_life, total, weight)
 
 
 def _trend(hours: Sequence[int], seasonal: Sequence[float]) -> float:
@@ -193,3 +246,5 @@ def _trend(hours: Sequence[int], seasonal: Sequence[float]) -> float:
 
 _STEEPEST = 0.10
 """A tenth a day either way: what is steeper is a step, not a trend, and the level follows it."""
+
+_FLAT = [1.0] * WEEK_HOURS
