@@ -63,10 +63,13 @@ def guarded() -> Iterator[None]:
         sys.exit(NO)
 
 
-def load_config(context: typer.Context) -> Config:
-    """Return the checked configuration; raises ConfigError with every problem."""
+def load_config(context: typer.Context, *, secrets: bool = True) -> Config:
+    """Return the checked configuration; raises ConfigError with every problem.
+
+    `secrets=False` for a command that only works on the database: it runs where the secrets are not at hand.
+    """
     options: Options = context.obj
-    return load(options.config_path())
+    return load(options.config_path(), secrets=secrets)
 
 
 @contextmanager
