@@ -125,7 +125,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.key_path} ({self.item})" if self.item else self.key_path
         text = f"{self.severity.value:<7}  {self.id.value}  {where}: {self.message}"
-        return f"{text}\n         {self.hint}" if self.hint else text
+        return f"{text}\n         hint: {self.hint}" if self.hint else text
 
 
 class Problems:

@@ -98,7 +98,7 @@ def _single(kind: type[T], path: str, value: Any, problems: Problems) -> Item[T]
     if value is None:
         return None
     if not isinstance(value, dict):
-        hint = f"write [{path}], once, in single brackets"
+        hint = f"write [{path}] in single brackets, once"
         problems.add(ProblemId.VALUE_TYPE, path, "a table is expected", hint)
         return None
     return Item(_table(kind, value, path, "", problems), path)

@@ -51,7 +51,8 @@ class Table(BaseModel):
 
     @property
     def given(self) -> frozenset[str]:
-        return frozenset(self.model_fields_set) | self._broken
+        fields = type(self).model_fields
+        return frozenset(fields[name].alias or name for name in self.model_fields_set) | self._broken
 
     @property
     def broken(self) -> frozenset[str]:

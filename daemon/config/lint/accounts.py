@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import jmespath
@@ -23,6 +24,7 @@ DEFAULT_BASE_URLS = {
 USAGE_PATHS = {Provider.CONTENTSTATS: "/api/v1/usage", Provider.TORNADO: "/usage"}
 """Where each provider answers, below its base URL."""
 
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _JSON_ONLY = ("url", "headers", "fields")
 _OFTEN = timedelta(minutes=1)
 _RARE = timedelta(hours=24)
@@ -50,6 +52,17 @@ def base_url(account: AccountTable) -> str:
     return DEFAULT_BASE_URLS[account.provider] if account.provider is not None else ""
 
 
+def identity(facts: Facts, account: Item[AccountTable]) -> tuple[str, str] | None:
+    """Return where and by what secret the account is asked: two with the same are one. None where it cannot be told."""
+    table = account.table
+    if table.provider is Provider.JSON:
+        secrets = [f"{name.lower()}={facts.secret(account.at(f'headers.{name}'))}" for name in sorted(table.headers)]
+        return (table.url, "\n".join(secrets)) if table.url and secrets else None
+    key = facts.secret(account.at("api_key")) or table.api_key or ""
+    base = base_url(table).lower()
+    return (base, key) if base and key else None
+
+
 def _lint_keys(facts: Facts, account: Item[AccountTable]) -> None:
     table = account.table
     if table.provider is None:
@@ -59,8 +72,13 @@ def _lint_keys(facts: Facts, account: Item[AccountTable]) -> None:
             if key not in table.given:
                 said = 'an account of the provider "json" needs this key'
                 facts.note(ProblemId.KEY_MISSING, account, key, said)
-        if "base_url" in table.given:
-            facts.note(ProblemId.ACCOUNT_KEYS, account, "base_url", 'the provider "json" has no base_url', "write url")
+        for key, instead in (("base_url", "write url"), ("api_key", "write it as one of the headers")):
+            if key in table.given:
+                facts.note(ProblemId.ACCOUNT_KEYS, account, key, f'the provider "json" has no {key}', instead)
+        for name in table.headers:
+            if not _HEADER.fullmatch(name):
+                said = "this is not the name of a header"
+                facts.note(ProblemId.VALUE_INVALID, account, f"headers.{name}", said)
         return
     if "api_key" not in table.given:
         facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", 'write "env:NAME"')
@@ -109,11 +127,8 @@ def _lint_twins(facts: Facts) -> None:
     """Two accounts on one key are told twice of everything (with top-ups they are an error, noted there)."""
     seen: dict[tuple[str, str], str] = {}
     for id, account in facts.tables.accounts.items():
-        key = facts.secret(account.at("api_key")) or account.table.api_key or ""
-        where = account.table.url or base_url(account.table)
-        if not key or not where:
-            continue
-        first = seen.setdefault((where, key), id)
+        same = identity(facts, account)
+        first = seen.setdefault(same, id) if same is not None else id
         if first != id and not {first, id} <= facts.tables.topups.keys():
             said = f'it asks the same URL with the same key as the account "{first}"'
-            facts.note(ProblemId.ACCOUNT_TWICE, account, "api_key", said, "one account would do")
+            facts.note(ProblemId.ACCOUNT_TWICE, account, "", said, "one account would do")

@@ -91,7 +91,7 @@ class Facts:
             id = item.table.id
             if id is not None and first.setdefault(id, item.path) != item.path:
                 said = f'{first[id]} has the id "{id}" already'
-                self.note(ProblemId.ID_DUPLICATE, item, "id", said, "ids are told apart within a kind")
+                self.note(ProblemId.ID_DUPLICATE, item, "id", said, "give it an id of its own")
 
     def note_url(self, item: Item[Any], key: str, url: str, plain: Plain) -> None:
         """Note what is wrong with a URL, if anything."""

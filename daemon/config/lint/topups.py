@@ -8,7 +8,7 @@ from datetime import timedelta
 from alerts.money import format_usd
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
-from daemon.config.lint.accounts import base_url
+from daemon.config.lint.accounts import identity
 from daemon.config.lint.facts import Facts, Has
 from daemon.config.model import Provider, StripeMode, TopupMode
 from daemon.config.problems import ProblemId
@@ -170,10 +170,8 @@ def _lint_shared_keys(facts: Facts) -> None:
     """Two top-ups of one balance would each charge for the same need."""
     seen: dict[tuple[str, str], str] = {}
     for id, item in facts.tables.topups.items():
-        account = facts.tables.accounts[id]
-        key = facts.secret(account.at("api_key")) or account.table.api_key or ""
-        base = base_url(account.table).lower()
-        first = seen.setdefault((base, key), id) if key and base else id
+        same = identity(facts, facts.tables.accounts[id])
+        first = seen.setdefault(same, id) if same is not None else id
         if first != id:
             said = f'the account "{first}" tops up the same balance: same base URL, same key'
             facts.note(ProblemId.TOPUP_SHARED_KEY, item, "", said, "one need would be charged twice: keep one of them")
