@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
 
+from alerts.mail import new_message
 from alerts.reports import Report
 
 
-def compose(report: Report, *, sender: str, to: tuple[str, ...], message_id: str, at: datetime) -> EmailMessage:
-    """Return the message. A report has the same `message_id` on every try, so that a mail program shows it once."""
-    message = EmailMessage()
-    message["From"] = sender
-    message["To"] = ", ".join(to)
-    message["Subject"] = report.subject
-    message["Date"] = format_datetime(at)
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(report.text)
-    message.add_alternative(report.html, subtype="html")
+def compose(report: Report, *, sender: str, to: Sequence[str], name: str, at: datetime) -> EmailMessage:
+    """Return the message. A report has the same `name` on every try, so that a mail program shows it once."""
+    message = new_message(
+        sender=sender, to=to, subject=report.subject, at=at, name=name, text=report.text, html=report.html
+    )
     html = message.get_payload(1)
     assert isinstance(html, EmailMessage)
     for picture in report.pictures:
-        html.add_related(
-            picture.png, "image", "png", cid=f"<{picture.cid}>", filename=picture.cid, disposition="inline"
-        )
+        cid = f"<{picture.cid}>"
+        html.add_related(picture.png, "image", "png", cid=cid, filename=picture.cid, disposition="inline")
     if report.csv is not None:
-        message.add_attachment(
-            report.csv.encode(),
-            maintype="text",
-            subtype="csv",
-            filename=f"{report.stem}.csv",
-            params={"charset": "utf-8"},
-        )
+        attached, charset = f"{report.stem}.csv", {"charset": "utf-8"}
+        message.add_attachment(report.csv.encode(), maintype="text", subtype="csv", filename=attached, params=charset)
     return message
