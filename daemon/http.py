@@ -143,9 +143,15 @@ class HttpClient:
         return request
 
 
-def _network_transport() -> AiohttpTransport:
-    context = ssl.create_default_context()  # the system's authorities, and SSL_CERT_FILE
+def trust() -> ssl.SSLContext:
+    """Return whom the process believes: the system's authorities, those of SSL_CERT_FILE, and certifi's."""
+    context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
+    return context
+
+
+def _network_transport() -> AiohttpTransport:
+    context = trust()
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
