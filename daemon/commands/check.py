@@ -1,7 +1,123 @@
-"""Registered by `daemon.cli`."""
+"""`check`: every problem of the configuration at once, and with `--online` whether what it names would work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daemon.commands.common import NO, OK, USAGE, Options, print_json
+from daemon.config.load import Inspection, inspect, summary
+from daemon.config.problems import Level, Problem
+
+if TYPE_CHECKING:
+    from daemon.config.model import Config
+    from daemon.online import Outcome
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    """Add `check`."""
+    app.command()(check)
+
+
+def check(
+    context: typer.Context,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask each usage API, Stripe, SMTP and webhook host; no money moves.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the problems and outcomes as JSON.")] = False,
+) -> None:
+    """Print every problem of the configuration, each with an id, its key and a hint.
+
+    Exits 2 if there is an error, 1 if something asked online does not work, else 0. A secret that is not set is a
+    warning here and an error for --online and for the daemon.
+    """
+    options: Options = context.obj
+    raise typer.Exit(run_check(options.config_path(), online=online, as_json=as_json))
+
+
+def run_check(path: Path, *, online: bool, as_json: bool) -> int:
+    """Check the configuration at `path`, print what was found, and return the exit code."""
+    found = inspect(path, secrets=online)
+    if found.facts is not None and found.config is not None:
+        _look_back(found, found.config)
+    errors = any(problem.severity is Level.ERROR for problem in found.problems)
+    outcomes = asyncio.run(_ask(found.config)) if online and found.config is not None and not errors else ()
+    if found.facts is not None and outcomes:
+        _look_at_burn(found, outcomes)
+    if as_json:
+        print_json(_as_json(path, found.problems, outcomes, online=online))
+    else:
+        _print(path, found.problems, outcomes, asked_for=online)
+    if errors:
+        return USAGE
+    return OK if all(outcome.fine for outcome in outcomes) else NO
+
+
+def _look_back(found: Inspection, config: Config) -> None:
+    if config.store.path.is_file():
+        from daemon.config.past import lint_past  # opens the database: only where there is one
+
+        assert found.facts is not None
+        lint_past(found.facts, config.store.path)
+
+
+def _look_at_burn(found: Inspection, outcomes: tuple[Outcome, ...]) -> None:
+    from daemon.config.lint.burn import lint_burn
+
+    assert found.facts is not None
+    burns = {o.account: o.burn_microusd_per_day for o in outcomes if o.account and o.burn_microusd_per_day}
+    lint_burn(found.facts, burns)
+
+
+async def _ask(config: Config) -> tuple[Outcome, ...]:
+    from daemon.clock import SystemClock
+    from daemon.http import HttpClient
+    from daemon.online import ask_all
+
+    http = HttpClient()
+    try:
+        return await ask_all(config, SystemClock(), http)
+    finally:
+        await http.aclose()
+
+
+def _as_json(
+    path: Path, problems: tuple[Problem, ...], outcomes: tuple[Outcome, ...], *, online: bool
+) -> Mapping[str, object]:
+    document: dict[str, object] = {
+        "config": str(path),
+        "ok": not any(p.severity is Level.ERROR for p in problems) and all(o.fine for o in outcomes),
+        "problems": [
+            {
+                "id": problem.id.value,
+                "severity": problem.severity.value,
+                "key": problem.key_path,
+                "item": problem.item,
+                "message": problem.message,
+                "hint": problem.hint,
+            }
+            for problem in problems
+        ],
+    }
+    if online:
+        document["online"] = [{"target": o.target, "ok": o.fine, "detail": o.detail} for o in outcomes]
+    return document
+
+
+def _print(path: Path, problems: tuple[Problem, ...], outcomes: tuple[Outcome, ...], *, asked_for: bool) -> None:
+    for problem in problems:
+        typer.echo(str(problem))
+    for outcome in outcomes:
+        typer.echo(f"{'ok' if outcome.fine else 'failed':<7}  {outcome.target}: {outcome.detail}")
+    typer.echo(f"{path}: {summary(problems)}")
+    if asked_for and outcomes:
+        failed = sum(not outcome.fine for outcome in outcomes)
+        typer.echo(
+            f"online: {len(outcomes) - failed} of {len(outcomes)} work" + (f", {failed} failed" if failed else "")
+        )
+    elif asked_for:
+        typer.echo("online: nothing was asked, because the configuration has errors")

@@ -38,12 +38,20 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in a configuration: `config` is None where there is an error. `tables` is None for no TOML."""
+    """What was found in a configuration: `config` is None where there is an error, `facts` where it is no TOML.
+
+    `problems` grows when more is looked at (the database, the usage APIs' answers).
+    """
 
     path: Path
     config: Config | None
-    problems: tuple[Problem, ...]
+    noted: Problems
     facts: Facts | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem found so far, errors first."""
+        return self.noted.sorted
 
 
 def load(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Config:
@@ -64,7 +72,7 @@ def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | No
     problems = Problems()
     document = _document(path, problems)
     if document is None:
-        return Inspection(path, None, problems.sorted)
+        return Inspection(path, None, problems)
     tables = read(document, problems)
     resolved = _resolved(tables, Secrets(environ, path.parent, problems, required=secrets))
     facts = Facts(tables, resolved, zone(tables.root.timezone, problems), problems)
@@ -77,7 +85,7 @@ def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | No
     config = None
     if not problems.errors:
         config = build.build(facts, path, store, tuple(_line(problem) for problem in problems))
-    return Inspection(path, config, problems.sorted, facts)
+    return Inspection(path, config, problems, facts)
 
 
 def summary(problems: tuple[Problem, ...]) -> str:

@@ -81,6 +81,7 @@ class ProblemId(StrEnum):
     TOPUP_SHARED_KEY = "topup-shared-key"
     TOPUP_OBJECT_ID = ("topup-object-id", Level.WARNING)
     TOPUP_DESCRIPTOR = "topup-descriptor"
+    TOPUP_OPEN = "topup-open-changed"
     TOPUP_UNALERTED = ("topup-unalerted", Level.WARNING)
     STRIPE_KEY = "stripe-key"
     STRIPE_MODE = "stripe-mode"
@@ -108,6 +109,7 @@ class ProblemId(StrEnum):
     HTTP_OPEN = "http-open"
     TEMPLATES_MISSING = "templates-missing"
     TEMPLATES_UNKNOWN = ("templates-unknown", Level.WARNING)
+    STORE_UNREADABLE = "store-unreadable"
     STORE_FOLDER = ("store-folder", Level.WARNING)
 
 

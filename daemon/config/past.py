@@ -1,0 +1,75 @@
+"""A configuration against its own database: burn that was seen, and top-ups that are open. It only reads."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from daemon.config.lint.burn import lint_burn
+from daemon.config.lint.facts import Facts
+from daemon.config.problems import ProblemId
+from daemon.store import Store, StoreError
+from daemon.store.ledger_reads import open_topups
+from daemon.store.migrations import pending
+from daemon.store.readings import around, last
+
+_LOOK_BACK = timedelta(days=7)
+_LEAST = timedelta(hours=12)
+_DAY = timedelta(days=1)
+
+
+def lint_past(facts: Facts, database: Path) -> None:
+    """Note what the database says against the configuration; nothing where there is none yet."""
+    if not database.is_file():
+        return
+    try:
+        store = Store(database, readonly=True)
+    except StoreError as error:
+        facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", str(error))
+        return
+    try:
+        if not pending(store.reader):
+            lint_burn(facts, burns(store.reader, facts.tables.accounts))
+            _lint_open(facts, store.reader)
+    except sqlite3.Error as error:
+        said = f"the database {database} cannot be read: {error}"
+        facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", said)
+    finally:
+        store.close()
+
+
+def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, int]:
+    """Return what each account burns in micro-dollars a day: the larger of what is scheduled and the last week's."""
+    found = {}
+    for id in accounts:
+        known = last(connection, id)
+        if known is None:
+            continue
+        observed, accrued = 0, known.metrics.accrued_microusd
+        before, after = around(connection, id, known.at - _LOOK_BACK)
+        base = before or after
+        if base is not None and accrued is not None and base.metrics.accrued_microusd is not None:
+            since = max(base.last_at, known.at - _LOOK_BACK) if base is before else base.first_at
+            if known.at - since >= _LEAST:
+                observed = int((accrued - base.metrics.accrued_microusd) / ((known.at - since) / _DAY))
+        burn = max(observed, known.metrics.scheduled_burn_microusd_per_day or 0)
+        if burn > 0:
+            found[id] = burn
+    return found
+
+
+def _lint_open(facts: Facts, connection: sqlite3.Connection) -> None:
+    """A top-up that is open belongs to its account and customer until it ends."""
+    for topup in open_topups(connection):
+        table = facts.tables.topups.get(topup.account)
+        path = f"accounts.{topup.account}.topup"
+        if table is None:
+            said = f"the top-up {topup.id} of this account is open, and the account or its topup table is gone"
+            hint = f'put it back with mode = "off" until it has ended: `brimful topups explain {topup.id}`'
+            facts.problems.add(ProblemId.TOPUP_OPEN, path, said, hint)
+        elif table.table.customer not in (None, topup.customer):
+            said = f"the top-up {topup.id} is open with another customer, {topup.customer}"
+            hint = f"change it back until that has ended: `brimful topups explain {topup.id}`"
+            facts.problems.add(ProblemId.TOPUP_OPEN, f"{path}.customer", said, hint)
