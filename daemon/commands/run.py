@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.commands.common import NO, fail, load_config, print_json
 from daemon.config.model import Config
 from daemon.lock import DatabaseHeldError
-from daemon.service import Outcome
+
+if TYPE_CHECKING:
+    from daemon.service import Outcome
 
 
 def register(app: typer.Typer) -> None:
