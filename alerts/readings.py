@@ -21,13 +21,14 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"  # refused, reset, DNS, TLS
     TOO_LARGE = "too_large"  # body over the limit
     BAD_PAYLOAD = "bad_payload"  # HTML, bad JSON, NaN, wrong types, missing fields
+    SUSPECT = "suspect"  # an answer that cannot be believed: recorded as no reading, never judged
 
     @property
     def passes_by_itself(self) -> bool:
         return self in _TEMPORARY
 
 
-_TEMPORARY = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.UNREACHABLE})
+_TEMPORARY = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.UNREACHABLE, Reason.SUSPECT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from pydantic import SecretStr
 
-from alerts.events import EventDraft
+from alerts.events import EventDraft, EventType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,10 @@ class _Receiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookReceiver(_Receiver):
-    """`secrets`: `whsec_…` or `whsk_…`, the current one first. `own_threshold_microusd`: hears only that (never the rules')."""
+    """A URL that is posted to.
+
+    `secrets`: `whsec_…` or `whsk_…`, the current one first. `own_threshold_microusd`: hears only that, never the rules'.
+    """
 
     url: str
     secrets: tuple[SecretStr, ...]
@@ -69,12 +72,17 @@ class Receivers:
     def route(self, draft: EventDraft) -> tuple[str, ...]:
         """Return the keys of the receivers that are told of `draft`, in configured order."""
         if draft.only_receiver is not None:
-            return tuple(r.key for r in self.all if r.key == draft.only_receiver)
+            return tuple(r.key for r in self.all if r.key == draft.only_receiver and _is_meant(r, draft))
         return tuple(
             r.key
             for r in self.all
             if r.key != draft.not_receiver and not _hears_own_threshold_only(r, draft) and r.wants(draft)
         )
+
+
+def _is_meant(receiver: Receiver, draft: EventDraft) -> bool:
+    """Whether what is told to this receiver alone was asked for: a test always is, others by their type."""
+    return draft.type is EventType.TEST_PING or receiver.wants(draft)
 
 
 def _hears_own_threshold_only(receiver: Receiver, draft: EventDraft) -> bool:

@@ -81,7 +81,7 @@ class Budget(_Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spike(_Rule):
-    """In breach while burn over `window` is at least `factor` times its own usual, and at least `min_microusd_per_day`."""
+    """In breach while burn over `window` is at least `factor` times its usual, and at least `min_microusd_per_day`."""
 
     factor: Decimal = Decimal(4)
     window: timedelta = timedelta(hours=3)

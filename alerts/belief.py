@@ -1,0 +1,111 @@
+"""Belief: whether a reading can be true beside the one before it, and whether a second read confirms it.
+
+A doubted reading is read again at once. Nothing fires and nothing is charged on it unless the second read agrees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from alerts.money import MICRO
+from alerts.readings import Known, Metrics, Reading
+from alerts.state import AccountState
+
+BURN_FACTOR = 10
+"""A drop of more than so many times the largest burn seen or scheduled is not believed at once."""
+DROP_BELIEVED_MICROUSD = MICRO
+"""A drop of a dollar or less is always believed."""
+JUMP_FACTOR = 100
+"""A rise to at least so many times what was there before is not believed at once: two orders of magnitude."""
+JUMP_FROM_MICRO = MICRO
+"""What is less than a dollar (or a gigabyte) counts as one when a rise is judged."""
+AGREES_WITHIN = 10
+"""A second read agrees where it is off by at most a tenth of the doubted step."""
+_DAY = timedelta(days=1)
+_SHORTEST_GAP = timedelta(minutes=1)
+_COUNTERS = ("total_charged_microusd", "total_snapshots", "used_microgb", "usage_count")
+_LEVELS = ("balance_microusd", "effective_microgb", "total_charged_microusd", "used_microgb", "limit_microgb")
+
+
+class Doubtful(StrEnum):
+    BACKWARDS = "backwards"  # a counter that only grows has fallen
+    DROP = "drop"  # more gone than the burn explains
+    JUMP = "jump"  # up by orders of magnitude
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One field that cannot be believed, in micro-units (counts for `total_snapshots` and `usage_count`)."""
+
+    kind: Doubtful
+    field: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a reading is doubted; at least one finding."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def resets(self) -> frozenset[str]:
+        """The counters that ran backwards: confirmed, they have started again."""
+        return frozenset(finding.field for finding in self.findings if finding.kind is Doubtful.BACKWARDS)
+
+
+def doubt(state: AccountState, known: Known) -> Doubt | None:
+    """Return why the reading cannot be believed at once, or None. The first reading of an account is believed."""
+    last = state.last
+    if last is None or known.metrics == last.metrics:
+        return None
+    before, after = last.metrics, known.metrics
+    findings = []
+    for field in _COUNTERS:
+        if (fell := _fell(field, before, after)) is not None:
+            findings.append(fell)
+    if before.period_start_at == after.period_start_at and (fell := _fell("period_used_microgb", before, after)):
+        findings.append(fell)
+    largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
+    if (drop := _drop(before, after, known.at - last.at, largest)) is not None:
+        findings.append(drop)
+    for field in _LEVELS:
+        old, new = getattr(before, field), getattr(after, field)
+        if old is not None and new is not None and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
+            findings.append(Finding(Doubtful.JUMP, field, old, new))
+    return Doubt(tuple(findings)) if findings else None
+
+
+def confirms(doubted: Doubt, second: Reading | None) -> bool:
+    """Whether a second read says the same of every doubted field, so that both are believed."""
+    if not isinstance(second, Known):
+        return False
+    for finding in doubted.findings:
+        again = getattr(second.metrics, finding.field)
+        if again is None or abs(again - finding.after) * AGREES_WITHIN > abs(finding.after - finding.before):
+            return False
+    return True
+
+
+def largest_explained(largest_microusd_per_day: int, before: Metrics, after: Metrics, gap: timedelta) -> int:
+    """Return the largest fall of the available balance that is believed at once over `gap`, in micro-dollars."""
+    scheduled = max(before.scheduled_burn_microusd_per_day or 0, after.scheduled_burn_microusd_per_day or 0)
+    burn = max(largest_microusd_per_day, scheduled)
+    return max(BURN_FACTOR * burn * max(gap, _SHORTEST_GAP) // _DAY, DROP_BELIEVED_MICROUSD)
+
+
+def _fell(field: str, before: Metrics, after: Metrics) -> Finding | None:
+    old, new = getattr(before, field), getattr(after, field)
+    if old is None or new is None or new >= old:
+        return None
+    return Finding(Doubtful.BACKWARDS, field, old, new)
+
+
+def _drop(before: Metrics, after: Metrics, gap: timedelta, largest: int) -> Finding | None:
+    old, new = before.available_microusd, after.available_microusd
+    if old is None or new is None or old - new <= largest_explained(largest, before, after, gap):
+        return None
+    return Finding(Doubtful.DROP, "available_microusd", old, new)

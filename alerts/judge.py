@@ -1,0 +1,305 @@
+"""The judgement: what a reading, or time alone, changes for one account, and what is told of it. Pure.
+
+`judge` takes one reading (and the second read of a doubted one), `judge_time` takes none. Both return the new state,
+the events, the episodes that changed, and every decision not to tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from alerts.belief import confirms, doubt
+from alerts.episodes import Subject, Telling, advance, rebase, reminder_due
+from alerts.events import EventDraft
+from alerts.readings import Known, Reading, Reason, Unavailable
+from alerts.rules import own
+from alerts.rules.kinds import KINDS, Kind, fingerprint
+from alerts.rules.specs import RuleSpec, Stale
+from alerts.rules.stale import watched
+from alerts.rules.view import CLEAR, UNKNOWN, Context, Verdict, View
+from alerts.sitting import Sitting
+from alerts.spend import SpendMemory
+from alerts.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
+
+__all__ = ["Context", "Judgement", "judge", "judge_time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judgement found. `believed` may be acted on; None where there is no such reading."""
+
+    state: AccountState
+    drafts: tuple[EventDraft, ...]
+    episodes: tuple[Episode, ...]
+    decisions: tuple[Decision, ...]
+    believed: Known | None
+    judged: Reading | None
+    changes: bool
+    """Whether there is anything to commit."""
+
+    @property
+    def recorded(self) -> Reading:
+        """The reading as history keeps it: a suspect one is none. Only for a judgement of a reading."""
+        assert self.judged is not None
+        return self.judged
+
+
+def judge(state: AccountState, reading: Reading, second: Reading | None, context: Context) -> Judgement:
+    """Judge one reading. `second` is the read that was made at once because `belief.doubt` doubted the first."""
+    sitting = Sitting(state, context)
+    sitting.release()
+    recorded, believed, resets = _believe(sitting, reading, second)
+    if believed is not None:
+        _take_in(sitting, believed, resets)
+    elif isinstance(recorded, Unavailable) and recorded.reason is not Reason.SUSPECT:
+        own.unavailable(sitting, recorded)
+    return _conclude(sitting, recorded, believed, read=True)
+
+
+def judge_time(state: AccountState, context: Context) -> Judgement:
+    """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
+    sitting = Sitting(state, context)
+    sitting.release()
+    return _conclude(sitting, None, None, read=False)
+
+
+def _believe(
+    sitting: Sitting, reading: Reading, second: Reading | None
+) -> tuple[Reading, Known | None, frozenset[str]]:
+    """Return what is recorded, what is believed, and the counters that are confirmed to have started again."""
+    nothing: frozenset[str] = frozenset()
+    if isinstance(reading, Unavailable):
+        return reading, None, nothing
+    doubted = doubt(sitting.state, reading)
+    if doubted is None:
+        return reading, reading, nothing
+    if confirms(doubted, second):
+        assert isinstance(second, Known)
+        if doubted.resets:
+            own.suspect(sitting, doubted, second, confirmed=True)
+        else:
+            sitting.decide(own.SUSPECT, "implausible, but the second read agrees: believed")
+        return second, second, doubted.resets
+    own.suspect(sitting, doubted, reading, confirmed=False)
+    if isinstance(second, Known) and doubt(sitting.state, second) is None:
+        return second, second, nothing
+    first = doubted.findings[0]
+    detail = f"{first.field} {first.kind.value}: {first.before} then {first.after}"
+    return Unavailable(reading.account, reading.at, Reason.SUSPECT, detail), None, nothing
+
+
+def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
+    """Make the believed reading the last one, then judge everything by it."""
+    state, metrics, zone = sitting.state, known.metrics, sitting.context.zone
+    before = None if state.last is None else state.last.metrics
+    if state.spend is None:
+        spend = SpendMemory.begin(known.at, metrics, zone)
+    else:
+        spend = state.spend.fold(known.at, metrics, zone, resets)
+    counts_money = metrics.accrued_microusd is not None or metrics.available_microusd is not None
+    burn = state.burn.fold(
+        known.at,
+        spend.money.value if counts_money else None,
+        metrics.scheduled_burn_microusd_per_day,
+        metrics.used_microgb,
+        metrics.reserved_microgb,
+    )
+    sitting.state = AccountState(
+        state.account,
+        known,
+        state.outage,
+        spend,
+        burn,
+        state.rules,
+        state.held,
+        state.remind_at,
+        state.judged_by,
+        state.watch,
+    )
+    own.available(sitting, known)
+    own.plain(sitting, known)
+    own.limits(sitting, before, known)
+    own.billing(sitting, known)
+    view = View(sitting.state, known, sitting.context)
+    own.depleted(sitting, view)
+    edited = state.judged_by is not sitting.context.rules
+    for rule in sitting.context.rules:
+        if not isinstance(rule, Stale):
+            _judge_rule(sitting, rule, view, edited=edited)
+
+
+def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -> None:
+    kind = KINDS[type(rule)]
+    verdict = kind.look(rule, view)
+    memory = sitting.rules.get(rule.id, NEW_RULE)
+    if edited:
+        memory = _rebased(sitting, rule, kind, memory, verdict)
+    elif memory.episode is None and not memory.breaches and (verdict is CLEAR or verdict is UNKNOWN):
+        return
+    _advance(sitting, rule, kind, memory, verdict, view)
+
+
+def _rebased(sitting: Sitting, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict) -> RuleMemory:
+    """Return the memory under the rule as it is now written; a rule of another kind begins anew."""
+    judged = fingerprint(rule)
+    if memory.judged == judged and (memory.episode is None or memory.episode.severity is rule.severity):
+        return memory
+    if memory.episode is not None and memory.episode.kind != kind.name:
+        sitting.record(replace(memory.episode, closed_at=sitting.now, closed_why="the rule is of another kind now"))
+        memory = NEW_RULE
+    memory = rebase(memory, verdict, rule.severity, judged)
+    if memory.episode is not None:
+        sitting.record(memory.episode)
+    sitting.remember(rule.id, memory)
+    return memory
+
+
+def _advance(sitting: Sitting, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict, view: View) -> None:
+    subject = Subject(sitting.state.account, rule.id, kind.name, rule.severity, rule.for_readings, kind.ended)
+    moved = advance(
+        subject,
+        memory,
+        verdict,
+        partial(kind.news, rule),
+        why=partial(kind.why, rule, view),
+        new_id=sitting.context.new_id,
+        now=view.known.at,
+    )
+    changed = moved.memory
+    if moved.ended is not None:
+        sitting.record(moved.ended)
+    for reason in moved.reasons:
+        sitting.decide(rule.id, reason, changed.episode)
+    told = [_tell(sitting, rule, kind, view, telling) for telling in moved.tellings]
+    if changed.episode is not None and told:
+        told_at = sitting.now if all(told) else (memory.episode.told_at if memory.episode is not None else None)
+        changed = replace(changed, episode=replace(changed.episode, told_at=told_at))
+        assert changed.episode is not None
+        sitting.record(changed.episode)
+    if changed is not memory:
+        sitting.remember(rule.id, changed)
+
+
+def _tell(sitting: Sitting, rule: RuleSpec, kind: Kind, view: View, telling: Telling) -> bool:
+    return sitting.tell(
+        telling.type,
+        telling.episode,
+        kind.numbers(rule, view, telling.verdict),
+        at=sitting.now if telling.reminder else view.known.at,
+        observed_at=view.known.at,
+        reminder=telling.reminder,
+        only_receiver=rule.only_receiver,
+    )
+
+
+# ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None, *, read: bool) -> Judgement:
+    context = sitting.context
+    edited = sitting.state.judged_by is not context.rules
+    sitting.state = _watching(sitting.state, context)
+    if edited and believed is None:
+        _judge_edits(sitting)
+    for rule in context.rules:
+        if isinstance(rule, Stale):
+            own.silence(sitting, rule)
+    if sitting.state.remind_at is not None and sitting.state.remind_at <= sitting.now:
+        _remind(sitting)
+    remind_at = _next_reminder(sitting) if sitting.dirty or edited else sitting.state.remind_at
+    dirty = sitting.dirty or remind_at != sitting.state.remind_at
+    return Judgement(
+        sitting.finish(remind_at),
+        tuple(sitting.drafts),
+        tuple(sitting.episodes.values()),
+        tuple(sitting.decisions),
+        believed,
+        recorded,
+        changes=read or dirty,
+    )
+
+
+def _watching(state: AccountState, context: Context) -> AccountState:
+    return AccountState(
+        state.account,
+        state.last,
+        state.outage,
+        state.spend,
+        state.burn,
+        state.rules,
+        state.held,
+        state.remind_at,
+        context.rules,
+        watched(state.watch, context),
+    )
+
+
+def _judge_edits(sitting: Sitting) -> None:
+    """Judge rules that are new or have other numbers at once, against the last reading."""
+    last = sitting.state.last
+    if last is None:
+        return
+    view = View(sitting.state, last, sitting.context)
+    for rule in sitting.context.rules:
+        if isinstance(rule, Stale):
+            continue
+        memory = sitting.memory(rule.id)
+        if memory.judged != fingerprint(rule):
+            _judge_rule(sitting, rule, view, edited=True)
+        elif memory.episode is not None and memory.episode.severity is not rule.severity:
+            _rebased(sitting, rule, KINDS[type(rule)], memory, UNKNOWN)
+
+
+def _remind(sitting: Sitting) -> None:
+    for name, every in own.REMINDED.items():
+        memory = sitting.memory(name)
+        if memory.episode is not None and reminder_due(memory, every, sitting.now):
+            _remind_unless_muted(sitting, name, memory.episode)
+    last = sitting.state.last
+    for rule in sitting.context.rules:
+        memory = sitting.memory(rule.id)
+        if memory.episode is None or not reminder_due(memory, rule.remind_every, sitting.now):
+            continue
+        if isinstance(rule, Stale):
+            _remind_unless_muted(sitting, rule.id, memory.episode)
+        elif last is not None and KINDS[type(rule)].reminds:
+            _remind_rule(sitting, rule, memory, View(sitting.state, last, sitting.context))
+
+
+def _remind_unless_muted(sitting: Sitting, rule: str, episode: Episode) -> None:
+    if sitting.is_muted(rule):
+        sitting.decide(rule, "muted: no reminder", episode)
+    else:
+        own.remind(sitting, rule, episode)
+
+
+def _remind_rule(sitting: Sitting, rule: RuleSpec, memory: RuleMemory, view: View) -> None:
+    kind, episode = KINDS[type(rule)], memory.episode
+    assert episode is not None
+    assert episode.told_type is not None
+    if sitting.is_muted(rule.id):
+        sitting.decide(rule.id, "muted: no reminder", episode)
+    elif kind.waits_for_topup and (standing := view.topup()).under_way:
+        sitting.decide(rule.id, f"no reminder: a top-up is under way ({standing.state})", episode)
+    else:
+        verdict = replace(kind.look(rule, view), step=memory.told.step)
+        _tell(sitting, rule, kind, view, Telling(episode.told_type, episode, verdict, reminder=True))
+        reminded = replace(episode, told_at=sitting.now)
+        sitting.record(reminded)
+        sitting.remember(rule.id, replace(memory, episode=reminded))
+
+
+def _next_reminder(sitting: Sitting) -> datetime | None:
+    """Return the earliest instant at which an open episode is told again."""
+    every = dict(own.REMINDED)
+    for rule in sitting.context.rules:
+        if rule.remind_every is not None and (isinstance(rule, Stale) or KINDS[type(rule)].reminds):
+            every[rule.id] = rule.remind_every
+    due = [
+        memory.episode.told_at + every[rule]
+        for rule, memory in sitting.rules.items()
+        if memory.episode is not None and memory.episode.told_at is not None and rule in every
+    ]
+    return min(due, default=None)

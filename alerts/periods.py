@@ -1,0 +1,47 @@
+"""Periods: the day, week, month or quarter that an instant falls in, in one zone; and the provider's own period.
+
+Right over clock changes: a day is as long as the zone makes it, and a month begins at local midnight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from alerts.readings import Metrics
+from alerts.rules.specs import Period
+from alerts.spans import SpanKind, span_at
+
+CALENDAR = (Period.DAY, Period.WEEK, Period.MONTH, Period.QUARTER)
+LONGEST_BILLING = timedelta(days=400)
+"""A provider's period that claims to be longer is not believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From `start` (included) to `end` (excluded), aware UTC."""
+
+    start: datetime
+    end: datetime
+
+
+def calendar(period: Period, instant: datetime, zone: ZoneInfo) -> Stretch:
+    """Return the calendar period that holds `instant` in `zone`; a week begins on Monday. Not for `Period.BILLING`."""
+    if period is not Period.QUARTER:
+        span = span_at(SpanKind(period.value), instant, zone)
+        return Stretch(span.start, span.end)
+    start = end = span_at(SpanKind.MONTH, instant, zone)
+    while start.start.astimezone(zone).month % 3 != 1:
+        start = span_at(SpanKind.MONTH, start.start - timedelta(milliseconds=1), zone)
+    while end.end.astimezone(zone).month % 3 != 1:
+        end = span_at(SpanKind.MONTH, end.end, zone)
+    return Stretch(start.start, end.end)
+
+
+def billing(metrics: Metrics) -> Stretch | None:
+    """Return the provider's own period; None where it says none, or one that cannot be."""
+    start, end = metrics.period_start_at, metrics.period_end_at
+    if start is None or end is None or not timedelta() < end - start <= LONGEST_BILLING:
+        return None
+    return Stretch(start, end)

@@ -1,0 +1,117 @@
+"""`budget`: spend (or volume) of a period against a limit, in steps told once a period; and its projected end."""
+
+from __future__ import annotations
+
+from alerts.events import EventType
+from alerts.foresight.period import Projection, project
+from alerts.money import format_gb, format_usd, percent_of
+from alerts.rules.numbers import moment, money, number, to_the_cent
+from alerts.rules.specs import Budget, Period
+from alerts.rules.view import UNKNOWN, News, Payload, Standing, Verdict, View
+from alerts.spend import Spent
+from alerts.state import Told
+
+REACHED, PROJECTED = EventType.BUDGET_REACHED, EventType.BUDGET_PROJECTED
+
+
+def look(rule: Budget, view: View) -> Verdict:
+    """In breach at or above a step, or when the period is projected to end above the limit; never clear inside it."""
+    period = _period(rule, view)
+    if period is None or period.end <= view.now:
+        return UNKNOWN
+    spent, limit = _spent(rule, period), _limit(rule)
+    step = None
+    for percent in rule.at_percent:
+        if spent * 100 >= limit * percent:
+            step = percent
+    projected = rule.projected and spent < limit and _is_projected_above(rule, view, period, limit)
+    standing = Standing.BREACH if step is not None or projected else Standing.BETWEEN
+    return Verdict(standing, step, projected, period.start, period.end)
+
+
+def news(rule: Budget, verdict: Verdict, told: Told) -> tuple[News, ...]:
+    """The deepest step that was not told in this period, and the projection where it was not."""
+    found = []
+    if verdict.step is not None and (told.step is None or verdict.step > told.step):
+        told = Told(True, verdict.step, told.projected)
+        found.append(News(REACHED, told))
+    if verdict.projected and not told.projected:
+        told = Told(True, told.step, True)
+        found.append(News(PROJECTED, told))
+    return tuple(found)
+
+
+def numbers(rule: Budget, view: View, verdict: Verdict) -> Payload:
+    period = _period(rule, view)
+    assert period is not None
+    spent, limit = _spent(rule, period), _limit(rule)
+    ahead = _projection(rule, view, period)
+    unit = "usd" if rule.limit_microusd is not None else "gb"
+    return {
+        "period": rule.period.value,
+        "period_start": moment(period.start),
+        "period_end": moment(period.end),
+        "counted_since": moment(period.since),
+        f"spent_{unit}": money(spent),
+        f"limit_{unit}": money(limit),
+        "percent": number(percent_of(spent, limit)),
+        "step_percent": number(verdict.step),
+        f"projected_{unit}": None if ahead is None else to_the_cent(ahead.likely),
+        f"projected_{unit}_low": None if ahead is None else to_the_cent(ahead.low),
+        f"projected_{unit}_high": None if ahead is None else to_the_cent(ahead.high),
+        "partial": period.partial,
+    }
+
+
+def why(rule: Budget, view: View, verdict: Verdict) -> str:
+    period = _period(rule, view)
+    assert period is not None
+    spent, limit, show = _spent(rule, period), _limit(rule), format_gb if rule.limit_microgb else format_usd
+    said = f"{show(spent)} of {show(limit)} ({percent_of(spent, limit)} %) in this {rule.period.value}"
+    return f"{said}; projected to end above it" if verdict.projected else said
+
+
+def _period(rule: Budget, view: View) -> Spent | None:
+    """Return the period and what was spent in it; None where the provider has no such period or no such number."""
+    memory, metrics = view.state.spend, view.metrics
+    counted = metrics.available_microusd if rule.limit_microusd is not None else metrics.used_microgb
+    if memory is None:
+        return None
+    if rule.limit_microusd is not None and metrics.accrued_microusd is None and counted is None:
+        return None
+    if rule.limit_microgb is not None and counted is None and metrics.period_used_microgb is None:
+        return None
+    spent = memory.over(rule.period)
+    used = metrics.period_used_microgb
+    if spent is None or rule.period is not Period.BILLING or rule.limit_microgb is None or used is None:
+        return spent
+    # The provider counts its own period itself: whole, whenever our history began.
+    return Spent(spent.microusd, used, spent.start, spent.end, spent.start, False)
+
+
+def _spent(rule: Budget, period: Spent) -> int:
+    return period.microusd if rule.limit_microusd is not None else period.microgb
+
+
+def _limit(rule: Budget) -> int:
+    limit = rule.limit_microusd if rule.limit_microusd is not None else rule.limit_microgb
+    assert limit is not None
+    return limit
+
+
+def _projection(rule: Budget, view: View, period: Spent) -> Projection | None:
+    # From where spend is really counted: a first reading in mid-period says nothing of the days before it.
+    return project(
+        view.state.burn,
+        _spent(rule, period),
+        period.since,
+        period.end,
+        view.now,
+        scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
+        volume=rule.limit_microgb is not None,
+    )
+
+
+def _is_projected_above(rule: Budget, view: View, period: Spent, limit: int) -> bool:
+    ahead = _projection(rule, view, period)
+    return ahead is not None and ahead.likely > limit

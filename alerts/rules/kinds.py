@@ -1,0 +1,56 @@
+"""The kinds of rules: for each what it says of an account, what of that is news, and the numbers that it compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from alerts.events import EventType
+from alerts.rules import budget, low_balance, quota, runway, spike
+from alerts.rules.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike
+from alerts.rules.view import News, Payload, Verdict, View
+from alerts.state import Told
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`reminds`: whether an open episode is told again; `waits_for_topup`: a top-up under way holds that back."""
+
+    name: str
+    look: Callable[[Any, View], Verdict]
+    news: Callable[[Any, Verdict, Told], tuple[News, ...]]
+    numbers: Callable[[Any, View, Verdict], Payload]
+    why: Callable[[Any, View, Verdict], str]
+    ended: EventType | None
+    reminds: bool = True
+    waits_for_topup: bool = False
+
+
+KINDS: Mapping[type[RuleSpec], Kind] = {
+    LowBalance: Kind(
+        "low_balance",
+        low_balance.look,
+        low_balance.news,
+        low_balance.numbers,
+        low_balance.why,
+        low_balance.ENDED,
+        waits_for_topup=True,
+    ),
+    Runway: Kind("runway", runway.look, runway.news, runway.numbers, runway.why, runway.ENDED, waits_for_topup=True),
+    Quota: Kind("quota", quota.look, quota.news, quota.numbers, quota.why, quota.ENDED),
+    Budget: Kind("budget", budget.look, budget.news, budget.numbers, budget.why, None, reminds=False),
+    Spike: Kind("spike", spike.look, spike.news, spike.numbers, spike.why, spike.ENDED),
+}
+"""Every kind that is judged by a reading. `stale` is judged by the absence of one, in `alerts.rules.stale`."""
+
+_WORDS = frozenset({"accounts", "severity", "remind_every", "for_readings"})
+"""What an edit may change without the account being judged anew."""
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(rule: RuleSpec) -> str:
+    """Return the numbers that a rule judges by, as text: another text means that it has to be judged anew."""
+    numbers = [f"{f.name}={getattr(rule, f.name)}" for f in fields(rule) if f.name not in _WORDS]
+    return f"{type(rule).__name__}({', '.join(numbers)})"

@@ -1,0 +1,52 @@
+"""`low_balance`: the available balance (or the whole balance) is below a threshold."""
+
+from __future__ import annotations
+
+from alerts.events import EventType
+from alerts.money import format_usd, to_number
+from alerts.rules.numbers import burn_numbers, money_numbers, topup_numbers
+from alerts.rules.specs import LowBalance, Measure
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
+from alerts.state import Told
+
+ENTERED, ENDED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
+
+
+def look(rule: LowBalance, view: View) -> Verdict:
+    """In breach strictly below the threshold; clear strictly above the clear line."""
+    measured = _measured(rule, view)
+    if measured is None:
+        return UNKNOWN
+    if measured < rule.below_microusd:
+        return BREACH
+    return CLEAR if measured > rule.clear_above_microusd else BETWEEN
+
+
+def news(rule: LowBalance, verdict: Verdict, told: Told) -> tuple[News, ...]:
+    """The entering, once."""
+    return () if told.entered else (News(ENTERED, Told(entered=True)),)
+
+
+def numbers(rule: LowBalance, view: View, verdict: Verdict) -> Payload:
+    return {
+        **money_numbers(view),
+        "threshold_usd": to_number(rule.below_microusd),
+        "clear_above_usd": to_number(rule.clear_above_microusd),
+        "measure": rule.measure.value,
+        **burn_numbers(view),
+        "topup": topup_numbers(view),
+    }
+
+
+def why(rule: LowBalance, view: View, verdict: Verdict) -> str:
+    measured = _measured(rule, view)
+    assert measured is not None
+    where = "below" if measured < rule.below_microusd else "not yet above the clear line of"
+    line = rule.below_microusd if measured < rule.below_microusd else rule.clear_above_microusd
+    if verdict is CLEAR:
+        where, line = "above", rule.clear_above_microusd
+    return f"{rule.measure.value} {format_usd(measured)} is {where} {format_usd(line)}"
+
+
+def _measured(rule: LowBalance, view: View) -> int | None:
+    return view.metrics.available_microusd if rule.measure is Measure.AVAILABLE else view.metrics.balance_microusd

@@ -1,0 +1,56 @@
+"""The numbers that several events carry, in their wire names: dollars and gigabytes as JSON numbers without noise."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from alerts.events import JsonValue
+from alerts.instants import rfc3339
+from alerts.money import to_number
+from alerts.rules.view import Payload, View
+
+
+def money(microusd: int | None) -> int | float | None:
+    """Return micro-units as a JSON number, None as null."""
+    return None if microusd is None else to_number(microusd)
+
+
+def number(value: Decimal | None) -> int | float | None:
+    """Return a decimal of at most six places as the shortest JSON number: 92.0 is 92, 1.98 is 1.98; None as null."""
+    return None if value is None else to_number(int(value.scaleb(6)))
+
+
+def moment(instant: datetime | None) -> str | None:
+    """Return an instant as RFC 3339, None as null."""
+    return None if instant is None else rfc3339(instant)
+
+
+def to_the_cent(microusd: int) -> int | float:
+    """Return an estimate as dollars of two places: more would claim what nobody knows."""
+    return to_number((microusd + 5_000) // 10_000 * 10_000)
+
+
+def money_numbers(view: View) -> Payload:
+    metrics = view.metrics
+    return {
+        "balance_usd": money(metrics.balance_microusd),
+        "uncharged_usage_usd": money(metrics.uncharged_microusd or 0),
+        "available_usd": money(metrics.available_microusd),
+    }
+
+
+def burn_numbers(view: View) -> Payload:
+    """What burns, by which basis, and how long the available balance lasts by it."""
+    found = view.burn()
+    return {
+        "burn_usd_per_day": None if found is None else to_the_cent(found.microusd_per_day),
+        "days_remaining": number(view.days_remaining()),
+        "basis": None if found is None else found.basis,
+        "partial": found is not None and found.partial,
+    }
+
+
+def topup_numbers(view: View) -> dict[str, JsonValue]:
+    standing = view.topup()
+    return {"state": standing.state, "reason": standing.reason, "id": standing.id}

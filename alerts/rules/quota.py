@@ -1,0 +1,100 @@
+"""`quota`: effective usage (used and reserved) against the limit, in steps; and when it will be full."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from alerts.events import EventType
+from alerts.foresight.quota import Fill, full_at
+from alerts.money import format_gb, percent_of
+from alerts.rules.numbers import moment, money, number
+from alerts.rules.specs import Quota
+from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, News, Payload, Standing, Verdict, View
+from alerts.state import Told
+
+HIGH, EXCEEDED, ENDED = EventType.QUOTA_HIGH, EventType.QUOTA_EXCEEDED, EventType.QUOTA_RECOVERED
+FULL_PERCENT = Decimal(100)
+FORECAST_FROM_DAYS = 1
+"""A forecast fires only when it rests on at least a whole day of history: one upload is no trend."""
+FORECAST_CLEAR_FACTOR = Decimal("1.2")
+"""An episode that a forecast holds open ends when the limit is this much further away than `forecast_days`."""
+
+
+def look(rule: Quota, view: View) -> Verdict:
+    """In breach at or above a step, or when it will be full soon; clear below the clear line and not full soon.
+
+    A limit that is gone cannot be neared: clear.
+    """
+    limit, effective = view.metrics.limit_microgb, view.metrics.effective_microgb
+    if effective is None:
+        return UNKNOWN
+    if limit is None:
+        return CLEAR
+    if limit <= 0:
+        return UNKNOWN
+    step = None
+    for percent in rule.at_percent:
+        if effective * 100 >= limit * percent:
+            step = percent
+    if step is not None:
+        return Verdict(Standing.BREACH, step)
+    soon = _full_within(rule, view, Decimal(1))
+    if soon:
+        return Verdict(Standing.BREACH)
+    if effective * 100 >= limit * rule.clear_below_percent or _full_within(rule, view, FORECAST_CLEAR_FACTOR):
+        return BETWEEN
+    return CLEAR
+
+
+def news(rule: Quota, verdict: Verdict, told: Told) -> tuple[News, ...]:
+    """A deeper step than was told; a forecast only where nothing was."""
+    step = verdict.step
+    if step is None:
+        return () if told.entered else (News(HIGH, Told(entered=True)),)
+    if told.step is not None and step <= told.step:
+        return ()
+    return (News(EXCEEDED if step >= FULL_PERCENT else HIGH, Told(entered=True, step=step)),)
+
+
+def numbers(rule: Quota, view: View, verdict: Verdict) -> Payload:
+    metrics = view.metrics
+    limit, effective = metrics.limit_microgb, metrics.effective_microgb
+    fill = full_at(view.state.burn, metrics, view.now)
+    ahead = None if fill is None else fill.effective
+    return {
+        "used_gb": money(metrics.used_microgb),
+        "reserved_gb": money(metrics.reserved_microgb or 0),
+        "effective_gb": money(effective),
+        "limit_gb": money(limit),
+        "percent": number(percent_of(effective, limit)) if limit and effective is not None else None,
+        "step_percent": number(verdict.step),
+        "clear_below_percent": number(rule.clear_below_percent),
+        "forecast_days": number(rule.forecast_days),
+        "full_at": {
+            "earliest": None if ahead is None else moment(ahead.earliest_at),
+            "likely": None if ahead is None else moment(ahead.likely_at),
+            "latest": None if ahead is None else moment(ahead.latest_at),
+        },
+        "partial": fill is not None and fill.partial,
+    }
+
+
+def why(rule: Quota, view: View, verdict: Verdict) -> str:
+    limit, effective = view.metrics.limit_microgb, view.metrics.effective_microgb
+    if limit is None or effective is None:
+        return "there is no limit any more"
+    said = f"{percent_of(effective, limit)} % of {format_gb(limit)} are used or reserved"
+    if verdict.standing is Standing.BREACH and verdict.step is None:
+        return f"{said}; it will be full within {rule.forecast_days} days"
+    return said
+
+
+def _full_within(rule: Quota, view: View, factor: Decimal) -> bool:
+    if rule.forecast_days is None or view.state.burn.days < FORECAST_FROM_DAYS:
+        return False
+    fill: Fill | None = full_at(view.state.burn, view.metrics, view.now)
+    if fill is None or fill.effective.likely_at is None:
+        return False
+    left_s = (fill.effective.likely_at - view.now) // timedelta(seconds=1)
+    return left_s <= rule.forecast_days * factor * 86_400

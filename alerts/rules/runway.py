@@ -1,0 +1,56 @@
+"""`runway`: the available balance lasts fewer days than it should."""
+
+from __future__ import annotations
+
+from alerts.events import EventType
+from alerts.foresight.runway import runway
+from alerts.rules.numbers import burn_numbers, moment, money_numbers, number, topup_numbers
+from alerts.rules.specs import Runway
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
+from alerts.state import Told
+
+ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED
+
+
+def look(rule: Runway, view: View) -> Verdict:
+    """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns."""
+    found, available = view.burn(), view.metrics.available_microusd
+    if found is None or available is None:
+        return UNKNOWN
+    days = view.days_remaining()
+    if days is None or days > rule.clear_above_days:
+        return CLEAR
+    return BREACH if days < rule.below_days else BETWEEN
+
+
+def news(rule: Runway, verdict: Verdict, told: Told) -> tuple[News, ...]:
+    """The entering, once."""
+    return () if told.entered else (News(ENTERED, Told(entered=True)),)
+
+
+def numbers(rule: Runway, view: View, verdict: Verdict) -> Payload:
+    ahead = runway(view.state.burn, view.metrics, view.now)
+    return {
+        **money_numbers(view),
+        "threshold_days": number(rule.below_days),
+        "clear_above_days": number(rule.clear_above_days),
+        **burn_numbers(view),
+        "days_p10": None if ahead is None else number(ahead.days_p10),
+        "days_p50": None if ahead is None else number(ahead.days_p50),
+        "days_p90": None if ahead is None else number(ahead.days_p90),
+        "runs_out_at": {
+            "earliest": None if ahead is None else moment(ahead.earliest_at),
+            "likely": None if ahead is None else moment(ahead.likely_at),
+            "latest": None if ahead is None else moment(ahead.latest_at),
+        },
+        "topup": topup_numbers(view),
+    }
+
+
+def why(rule: Runway, view: View, verdict: Verdict) -> str:
+    days = view.days_remaining()
+    if days is None:
+        return "nothing burns"
+    if verdict is CLEAR:
+        return f"{days} days remain, more than {rule.clear_above_days}"
+    return f"{days} days remain, the threshold is {rule.below_days}"

@@ -1,0 +1,41 @@
+"""`stale`: no good reading for a while, although this process was there to see one. Told as `reading.unavailable`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from alerts.rules.specs import Stale
+from alerts.rules.view import Context
+from alerts.state import AccountState, Watch
+
+INTERVALS = 3
+SHORTEST = timedelta(hours=1)
+"""By default silence is news after three poll intervals, and not before an hour."""
+GAP = timedelta(minutes=5)
+"""A process that was not there for longer than this (asleep, stopped) begins to watch anew: the silence was its own."""
+
+
+def after(rule: Stale, poll_interval: timedelta | None) -> timedelta:
+    """Return how long silence is no news."""
+    if rule.after is not None:
+        return rule.after
+    return max(INTERVALS * poll_interval, SHORTEST) if poll_interval is not None else SHORTEST
+
+
+def watched(watch: Watch | None, context: Context) -> Watch:
+    """Return since when this process has watched without a gap."""
+    now = context.now
+    gap = max(GAP, 2 * context.poll_interval) if context.poll_interval is not None else GAP
+    if watch is None or not timedelta() <= now - watch.beat_at <= gap:
+        return Watch(now, now)
+    return Watch(watch.since, now)
+
+
+def is_stale(rule: Stale, state: AccountState, context: Context) -> bool:
+    """Whether there was no good reading for too long, counted from when this process began to watch."""
+    if state.watch is None:
+        return False
+    since: datetime = state.watch.since
+    if state.last is not None:
+        since = max(since, state.last.at)
+    return context.now - since >= after(rule, context.poll_interval)

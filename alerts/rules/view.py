@@ -1,0 +1,108 @@
+"""What a rule sees of an account, and what it says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from zoneinfo import ZoneInfo
+
+from alerts.accounts import AccountInfo
+from alerts.events import EventType, JsonValue
+from alerts.foresight.burn import Burn, burn
+from alerts.foresight.runway import days_remaining
+from alerts.readings import Known, Metrics
+from alerts.rules.specs import RuleSpec
+from alerts.state import NO_TOPUP, AccountState, Told, TopupStanding
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a judgement is made with: the account, the rules that cover it, the zone of its periods, and the time.
+
+    `rules` should be the same tuple from judgement to judgement: another one is compared with what was judged before.
+    `mutes` names the rules that are muted and until when. `new_id` draws an id with a prefix.
+    """
+
+    info: AccountInfo
+    rules: tuple[RuleSpec, ...]
+    zone: ZoneInfo
+    now: datetime
+    poll_interval: timedelta | None
+    mutes: Mapping[str, datetime]
+    topup: Callable[[], TopupStanding | None]
+    new_id: Callable[[str], str]
+
+    def at(self, now: datetime, mutes: Mapping[str, datetime]) -> Context:
+        """Return the same context at another time."""
+        return Context(self.info, self.rules, self.zone, now, self.poll_interval, mutes, self.topup, self.new_id)
+
+
+class Standing(Enum):
+    BREACH = "breach"
+    BETWEEN = "between"  # neither in breach nor beyond the clear line: an open episode stays open
+    CLEAR = "clear"
+    UNKNOWN = "unknown"  # the reading does not say: everything stays as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of an account: where it stands, the deepest step reached, and whether a projection is above."""
+
+    standing: Standing
+    step: Decimal | None = None
+    projected: bool = False
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+
+
+BREACH = Verdict(Standing.BREACH)
+BETWEEN = Verdict(Standing.BETWEEN)
+CLEAR = Verdict(Standing.CLEAR)
+UNKNOWN = Verdict(Standing.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to tell: the event's type, and what is told once it is."""
+
+    type: EventType
+    told: Told
+
+
+class View:
+    """One account at one time: the last believed reading, what is remembered, and what follows from both."""
+
+    __slots__ = ("_burn", "_burn_known", "context", "known", "metrics", "now", "state")
+
+    def __init__(self, state: AccountState, known: Known, context: Context) -> None:
+        self.state = state
+        self.known = known
+        self.metrics: Metrics = known.metrics
+        self.context = context
+        self.now = context.now
+        self._burn: Burn | None = None
+        self._burn_known = False
+
+    def burn(self) -> Burn | None:
+        """Return the burn that `days_remaining` rests on, worked out once."""
+        if not self._burn_known:
+            self._burn = burn(self.state.burn, self.metrics, self.now)
+            self._burn_known = True
+        return self._burn
+
+    def days_remaining(self) -> Decimal | None:
+        """Return available / burn with two decimals; None where either is unknown or nothing burns."""
+        found, available = self.burn(), self.metrics.available_microusd
+        if found is None or available is None:
+            return None
+        return days_remaining(available, found.microusd_per_day)
+
+    def topup(self) -> TopupStanding:
+        """Return what is under way with the account's top-ups."""
+        return self.context.topup() or NO_TOPUP
+
+
+Payload = dict[str, JsonValue]

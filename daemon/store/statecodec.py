@@ -1,0 +1,174 @@
+"""How the judgement's memory is written: one JSON text a concern, absent fields left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from alerts.events import EventDraft, EventType, Severity
+from alerts.instants import from_ms, to_ms
+from alerts.readings import Metrics, Reason
+from alerts.state import AccountState, Episode, Outage, RuleMemory, Told
+
+_METRICS = tuple(f.name for f in fields(Metrics))
+_INSTANTS = frozenset({"period_start_at", "period_end_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What `account_state.memory` holds: everything of a state that has no column of its own."""
+
+    outage: Outage | None
+    rules: dict[str, RuleMemory]
+    held: tuple[EventDraft, ...]
+    remind_at: datetime | None
+
+
+def encode_metrics(metrics: Metrics) -> str:
+    """Return the fields that are said as a JSON object; instants in milliseconds."""
+    said: dict[str, int | str] = {}
+    for name in _METRICS:
+        value = getattr(metrics, name)
+        if value is not None and value != "{}":
+            said[name] = to_ms(value) if name in _INSTANTS else value
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_metrics(text: str) -> Metrics:
+    """Return the metrics that were encoded; fields of a newer program are left aside."""
+    said = json.loads(text)
+    known: dict[str, Any] = {
+        name: from_ms(said[name]) if name in _INSTANTS else said[name] for name in _METRICS if name in said
+    }
+    return Metrics(**known)
+
+
+def encode_rest(state: AccountState) -> str:
+    """Return outage, rules, held events and the next reminder as a JSON object."""
+    rest: dict[str, Any] = {"rules": {rule: _rule(memory) for rule, memory in state.rules.items()}}
+    if state.outage is not None:
+        outage = state.outage
+        rest["outage"] = [_ms(outage.since), outage.polls, outage.reason.value, outage.detail, _ms(outage.last_at)]
+    if state.held:
+        rest["held"] = [_draft(draft) for draft in state.held]
+    if state.remind_at is not None:
+        rest["remind_at"] = _ms(state.remind_at)
+    return json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_rest(text: str, account: str) -> Rest:
+    """Return what was encoded."""
+    rest = json.loads(text)
+    outage = rest.get("outage")
+    return Rest(
+        outage=None if outage is None else _read_outage(outage),
+        rules={rule: _read_rule(value, account, rule) for rule, value in rest["rules"].items()},
+        held=tuple(_read_draft(value) for value in rest.get("held", ())),
+        remind_at=_instant(rest.get("remind_at")),
+    )
+
+
+def _rule(memory: RuleMemory) -> dict[str, Any]:
+    told, episode = memory.told, memory.episode
+    written = {
+        "judged": memory.judged,
+        "breaches": memory.breaches,
+        "entered": told.entered,
+        "step": None if told.step is None else str(told.step),
+        "projected": told.projected,
+        "words": told.words,
+        "from": _ms(memory.period_start),
+        "to": _ms(memory.period_end),
+        "quiet": _ms(memory.quiet_until),
+        "episode": None if episode is None else _episode(episode),
+    }
+    return {name: value for name, value in written.items() if value}
+
+
+def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
+    step, episode = value.get("step"), value.get("episode")
+    return RuleMemory(
+        judged=value.get("judged", ""),
+        breaches=value.get("breaches", 0),
+        episode=None if episode is None else _read_episode(episode, account, rule),
+        told=Told(
+            entered=value.get("entered", False),
+            step=None if step is None else Decimal(step),
+            projected=value.get("projected", False),
+            words=value.get("words", ""),
+        ),
+        period_start=_instant(value.get("from")),
+        period_end=_instant(value.get("to")),
+        quiet_until=_instant(value.get("quiet")),
+    )
+
+
+def _episode(episode: Episode) -> list[Any]:
+    """An open episode: where it ended is never written here."""
+    told_type = None if episode.told_type is None else episode.told_type.value
+    return [
+        episode.id,
+        episode.kind,
+        episode.severity.value,
+        _ms(episode.opened_at),
+        _ms(episode.told_at),
+        told_type,
+        episode.why,
+    ]
+
+
+def _read_episode(value: list[Any], account: str, rule: str) -> Episode:
+    identity, kind, severity, opened, told, told_type, why = value
+    return Episode(
+        id=identity,
+        account=account,
+        rule=rule,
+        kind=kind,
+        severity=Severity(severity),
+        opened_at=from_ms(opened),
+        why=why,
+        told_at=_instant(told),
+        told_type=None if told_type is None else EventType(told_type),
+    )
+
+
+def _read_outage(value: list[Any]) -> Outage:
+    since, polls, reason, detail, last = value
+    return Outage(from_ms(since), polls, Reason(reason), detail, from_ms(last))
+
+
+def _draft(draft: EventDraft) -> dict[str, Any]:
+    return {
+        "type": draft.type.value,
+        "at": _ms(draft.at),
+        "data": dict(draft.data),
+        "account": draft.account,
+        "severity": draft.severity.value,
+        "rule": draft.rule,
+        "episode": draft.episode,
+        "only_receiver": draft.only_receiver,
+    }
+
+
+def _read_draft(value: dict[str, Any]) -> EventDraft:
+    return EventDraft(
+        type=EventType(value["type"]),
+        at=from_ms(value["at"]),
+        data=value["data"],
+        account=value["account"],
+        severity=Severity(value["severity"]),
+        rule=value["rule"],
+        episode=value["episode"],
+        only_receiver=value["only_receiver"],
+    )
+
+
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else to_ms(instant)
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)

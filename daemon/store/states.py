@@ -1,0 +1,278 @@
+"""The judgement's memory of each account, its episodes, its decisions not to tell, and the mutes.
+
+A save that finds nothing changed but the reading writes one column of one row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from alerts.events import EventType, Severity
+from alerts.foresight.memory import BurnMemory
+from alerts.instants import from_ms, to_ms
+from alerts.judge import Judgement
+from alerts.readings import Known
+from alerts.spend import SpendMemory
+from alerts.state import AccountState, Decision, Episode
+from daemon.store.connection import Transaction
+from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
+
+DECISIONS_KEPT = 500
+"""Rows of decisions kept for each account; equal ones of an episode are one row."""
+EPISODES_LISTED = 200
+
+_SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
+
+
+def load(conn: sqlite3.Connection, account: str) -> AccountState:
+    """Return what is remembered of the account; nothing of one that was never judged."""
+    row = conn.execute(f"{_SELECT} WHERE account = ?", (account,)).fetchone()
+    return AccountState.new(account) if row is None else _read(row)
+
+
+def load_all(conn: sqlite3.Connection) -> dict[str, AccountState]:
+    """Return what is remembered of every account that was ever judged."""
+    return {row[0]: _read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
+
+
+def save(tx: Transaction, judgement: Judgement, previous: AccountState | None) -> None:
+    """Write what the judgement changed. `previous` is the state that the store holds; None writes everything."""
+    state = judgement.state
+    if previous is None:
+        _insert(tx, state)
+    else:
+        _update(tx, state, previous)
+    for episode in judgement.episodes:
+        _save_episode(tx, episode)
+    if judgement.decisions:
+        _save_decisions(tx, state.account, judgement.decisions)
+
+
+def _insert(tx: Transaction, state: AccountState) -> None:
+    last, spend = state.last, state.spend
+    tx.execute(
+        "INSERT OR REPLACE INTO account_state (account, last_at, metrics, spend, burn, memory)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            state.account,
+            None if last is None else to_ms(last.at),
+            None if last is None else encode_metrics(last.metrics),
+            None if spend is None else spend.encode(),
+            state.burn.encode(),
+            encode_rest(state),
+        ),
+    )
+
+
+def _update(tx: Transaction, state: AccountState, previous: AccountState) -> None:
+    columns: list[str] = []
+    values: list[int | str] = []
+    last, before, spend = state.last, previous.last, state.spend
+    if last is not None and last is not before:
+        columns.append("last_at = ?")
+        values.append(to_ms(last.at))
+        if before is None or last.metrics != before.metrics:
+            columns.append("metrics = ?")
+            values.append(encode_metrics(last.metrics))
+    if spend is not None and (previous.spend is None or not spend.same_counts(previous.spend)):
+        columns.append("spend = ?")
+        values.append(spend.encode())
+    if state.burn is not previous.burn and not _same_hours(state.burn, previous.burn):
+        columns.append("burn = ?")
+        values.append(state.burn.encode())
+    if (
+        state.rules is not previous.rules
+        or state.outage is not previous.outage
+        or state.held is not previous.held
+        or state.remind_at != previous.remind_at
+    ):
+        columns.append("memory = ?")
+        values.append(encode_rest(state))
+    if not columns:
+        return
+    values.append(state.account)
+    changed = tx.execute(f"UPDATE account_state SET {', '.join(columns)} WHERE account = ?", values).rowcount
+    if not changed:
+        _insert(tx, state)
+
+
+def _same_hours(burn: BurnMemory, before: BurnMemory) -> bool:
+    """Whether only the point within the current hour moved: `load` folds the last reading in again."""
+    if (burn.spend is None) is not (before.spend is None) or (burn.used is None) is not (before.used is None):
+        return False
+    spend = burn.spend is None or before.spend is None or burn.spend.packed is before.spend.packed
+    used = burn.used is None or before.used is None or burn.used.packed is before.used.packed
+    same_hour = spend and used and _hours(burn) == _hours(before)
+    return (
+        same_hour
+        and burn.schedule is before.schedule
+        and burn.reserve is before.reserve
+        and burn.used_base == before.used_base
+    )
+
+
+def _hours(burn: BurnMemory) -> tuple[int | None, int | None]:
+    return (None if burn.spend is None else burn.spend.hour, None if burn.used is None else burn.used.hour)
+
+
+def _read(row: tuple[str, int | None, str | None, str | None, str, str]) -> AccountState:
+    account, last_at, metrics, spend_text, burn_text, memory = row
+    rest = decode_rest(memory, account)
+    last = None
+    if last_at is not None and metrics is not None:
+        last = Known(account, from_ms(last_at), decode_metrics(metrics))
+    spend = None if spend_text is None else SpendMemory.decode(spend_text)
+    burn = BurnMemory.decode(burn_text)
+    if last is not None and spend is not None:
+        spend = replace(spend, at=max(spend.at, last.at))
+        said = last.metrics
+        counts_money = said.accrued_microusd is not None or said.available_microusd is not None
+        burn = burn.fold(
+            last.at,
+            spend.money.value if counts_money else None,
+            said.scheduled_burn_microusd_per_day,
+            said.used_microgb,
+            said.reserved_microgb,
+        )
+    return AccountState(
+        account=account,
+        last=last,
+        outage=rest.outage,
+        spend=spend,
+        burn=burn,
+        rules=rest.rules,
+        held=rest.held,
+        remind_at=rest.remind_at,
+    )
+
+
+# ── episodes and decisions ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _save_episode(tx: Transaction, episode: Episode) -> None:
+    tx.execute(
+        "INSERT INTO episode"
+        " (id, account, rule, kind, severity, opened_at, closed_at, told_at, told_type, why, closed_why)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, closed_at = excluded.closed_at,"
+        " told_at = excluded.told_at, told_type = excluded.told_type, why = excluded.why,"
+        " closed_why = excluded.closed_why",
+        (
+            episode.id,
+            episode.account,
+            episode.rule,
+            episode.kind,
+            episode.severity.value,
+            to_ms(episode.opened_at),
+            None if episode.closed_at is None else to_ms(episode.closed_at),
+            None if episode.told_at is None else to_ms(episode.told_at),
+            None if episode.told_type is None else episode.told_type.value,
+            episode.why,
+            episode.closed_why,
+        ),
+    )
+
+
+def _save_decisions(tx: Transaction, account: str, decisions: Iterable[Decision]) -> None:
+    added = False
+    for decision in decisions:
+        at = to_ms(decision.at)
+        key = (account, decision.rule, decision.episode or "", decision.reason)
+        known = tx.execute(
+            "UPDATE decision SET times = times + 1, last_at = ?"
+            " WHERE account = ? AND rule = ? AND episode = ? AND reason = ?",
+            (at, *key),
+        ).rowcount
+        if not known:
+            tx.execute(
+                "INSERT INTO decision (account, rule, episode, reason, first_at, last_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, at, at),
+            )
+            added = True
+    if added:
+        tx.execute(
+            "DELETE FROM decision WHERE account = ? AND id <="
+            " (SELECT id FROM decision WHERE account = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (account, account, DECISIONS_KEPT),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A decision not to tell, and how often it was taken."""
+
+    account: str
+    rule: str
+    episode: str | None
+    reason: str
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
+def episodes(
+    conn: sqlite3.Connection, *, account: str | None = None, since: datetime | None = None, open_only: bool = False
+) -> list[Episode]:
+    """Return open episodes, then those that ended at or after `since`, newest first; at most `EPISODES_LISTED`."""
+    rows = conn.execute(
+        "SELECT id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
+        " FROM episode"
+        " WHERE (?1 IS NULL OR account = ?1) AND (closed_at IS NULL OR (NOT ?2 AND closed_at >= ?3))"
+        " ORDER BY closed_at IS NOT NULL, opened_at DESC, id LIMIT ?4",
+        (account, open_only, 0 if since is None else to_ms(since), EPISODES_LISTED),
+    )
+    return [_episode(row) for row in rows]
+
+
+def decisions(
+    conn: sqlite3.Connection, *, account: str | None = None, since: datetime | None = None, limit: int = 50
+) -> list[Untold]:
+    """Return the decisions not to tell, the latest first."""
+    rows = conn.execute(
+        "SELECT account, rule, episode, reason, first_at, last_at, times FROM decision"
+        " WHERE (?1 IS NULL OR account = ?1) AND last_at >= ?2 ORDER BY last_at DESC, id DESC LIMIT ?3",
+        (account, 0 if since is None else to_ms(since), limit),
+    )
+    return [Untold(row[0], row[1], row[2] or None, row[3], from_ms(row[4]), from_ms(row[5]), row[6]) for row in rows]
+
+
+def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
+    identity, account, rule, kind, severity, opened, why, told, told_type, closed, closed_why = row
+    return Episode(
+        id=identity,
+        account=account,
+        rule=rule,
+        kind=kind,
+        severity=Severity(severity),
+        opened_at=from_ms(opened),
+        why=why,
+        told_at=None if told is None else from_ms(told),
+        told_type=None if told_type is None else EventType(told_type),
+        closed_at=None if closed is None else from_ms(closed),
+        closed_why=closed_why,
+    )
+
+
+# ── mutes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mutes(conn: sqlite3.Connection, now: datetime) -> Mapping[str, datetime]:
+    """Return the rules that are muted at `now`, and until when."""
+    rows = conn.execute("SELECT rule, until_at FROM mute WHERE until_at > ?", (to_ms(now),))
+    return {rule: from_ms(until) for rule, until in rows}
+
+
+def set_mute(tx: Transaction, rule: str, now: datetime, until: datetime) -> None:
+    """Mute a rule for every account; another mute of it is replaced. Mutes that have ended are cleared away."""
+    tx.execute("DELETE FROM mute WHERE until_at <= ?", (to_ms(now),))
+    tx.execute(
+        "INSERT OR REPLACE INTO mute (rule, muted_at, until_at) VALUES (?, ?, ?)", (rule, to_ms(now), to_ms(until))
+    )
+
+
+def clear_mute(tx: Transaction, rule: str) -> bool:
+    """End a mute; False where there is none."""
+    return bool(tx.execute("DELETE FROM mute WHERE rule = ?", (rule,)).rowcount)
