@@ -8,6 +8,7 @@ never says that the request was not sent.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -259,7 +260,10 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], FailureKind, str], ...] = (
 
 
 def _os_text(error: OSError) -> str:
-    """The system's words, in one line, without the URL that some messages carry."""
+    """The system's words, in one line, without the query of a URL that some messages carry."""
     inner = getattr(error, "_os_error", error)
     text = getattr(inner, "strerror", None) or (str(inner.args[-1]) if getattr(inner, "args", ()) else "")
-    return " ".join(str(text).split())[:200]
+    return " ".join(_QUERY.sub("?…", str(text)).split())[:200]
+
+
+_QUERY = re.compile(r"\?\S*")
