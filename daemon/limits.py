@@ -61,3 +61,6 @@ CONFIG_BYTES = 1024 * 1024
 """A configuration file."""
 SECRET_BYTES = 64 * 1024
 """A file that holds one secret."""
+HEARTBEAT_EVERY_S = 60.0
+"""Between two pings of the outside watcher."""
+HEARTBEAT_DEADLINE_S = 5.0

@@ -35,7 +35,7 @@ class Tell(StrEnum):
     STOPPED = "stopped"
     REFUSED = "refused"
     DEAD = "dead"
-    """One delivery is given up although its receiver hears the others."""
+    """One delivery is given up: told each time, whatever was told of its receiver before."""
     RECOVERED = "recovered"
 
 
@@ -127,7 +127,7 @@ def _failed(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datet
         return Consequence(replace(failing, blocked_until=now + _paused_probe()))
     if state.told_at is None and verdict.failures >= DELIVERY_TELL_AFTER and failing.failures >= DELIVERY_TELL_AFTER:
         return Consequence(replace(failing, told_at=now), Tell.FAILING)
-    if state.told_at is None and verdict.state is DeliveryState.DEAD:
+    if verdict.state is DeliveryState.DEAD:
         return Consequence(failing, Tell.DEAD)
     return Consequence(failing)
 

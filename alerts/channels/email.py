@@ -1,0 +1,76 @@
+"""E-mail: one message an event, or a digest where several fall together; a second try is the same message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from email.message import EmailMessage
+from zoneinfo import ZoneInfo
+
+from jinja2 import TemplateError
+
+from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.letter import Letter, write_letter
+from alerts.mail import Mailed, Mailer, new_message
+from alerts.receivers import EmailReceiver
+from alerts.templating import Templates
+
+
+class EmailChannel:
+    """One `[[emails]]` table: its addresses share a message. `now` is the service's clock."""
+
+    gathers = True
+
+    def __init__(
+        self,
+        receiver: EmailReceiver,
+        mailer: Mailer,
+        templates: Templates,
+        zone: ZoneInfo,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.key = receiver.key
+        self.max_per_hour: int | None = receiver.max_per_hour
+        self._to = receiver.to
+        self._mailer = mailer
+        self._templates = templates
+        self._zone = zone
+        self._now = now
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        message = self.compose(parcel)
+        result = await self._mailer.send(message, parcel.rest or self._to)
+        if not isinstance(result, Mailed):
+            return Outcome(
+                Result.FAILED,
+                result.elapsed_ms,
+                result.status,
+                error=result.reason,
+                maybe_arrived=result.maybe_arrived,
+                rest=parcel.rest,
+            )
+        if result.refused:
+            refused = "; ".join(f"{address}: {words}" for address, words in result.refused.items())
+            return Outcome(Result.REFUSED, result.elapsed_ms, error=f"refused: {refused}", rest=tuple(result.refused))
+        return Outcome(Result.OK, result.elapsed_ms, 250, answer=result.answer)
+
+    def compose(self, parcel: Parcel) -> EmailMessage:
+        """Return the message of a parcel."""
+        letter = self._write(parcel)
+        return new_message(
+            sender=self._mailer.sender,
+            to=self._to,
+            subject=letter.subject,
+            at=self._now().astimezone(self._zone),
+            name=parcel.name,
+            text=letter.text,
+            html=letter.html,
+            answers=parcel.answers,
+        )
+
+    def _write(self, parcel: Parcel) -> Letter:
+        events = [delivery.event for delivery in parcel.deliveries]
+        try:
+            return write_letter(events, self._templates, self._zone)
+        except TemplateError:  # an operator's own template is wrong: the alert goes out by the built-in one
+            return write_letter(events, Templates(), self._zone)

@@ -1,0 +1,177 @@
+"""The numbers of an event as a person reads them: label and value, in a fixed order, in the configured zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alerts.money import format_gb, format_usd, to_micro
+
+DASH = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Reads an event's data leniently: what is missing or null reads as a dash, never as a zero."""
+
+    data: Mapping[str, Any]
+    zone: ZoneInfo
+
+    def usd(self, name: str) -> str:
+        value = self.data.get(name)
+        return DASH if value is None or isinstance(value, str) else format_usd(to_micro(value))
+
+    def gb(self, name: str) -> str:
+        value = self.data.get(name)
+        return DASH if value is None else format_gb(to_micro(value))
+
+    def number(self, name: str, unit: str = "") -> str:
+        value = self.data.get(name)
+        return DASH if value is None else f"{_plain(value)}{unit}"
+
+    def percent(self, name: str) -> str:
+        return self.number(name, " %")
+
+    def text(self, name: str) -> str:
+        value = self.data.get(name)
+        if value is None or value == "":
+            return DASH
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return _plain(value) if isinstance(value, int | float) else str(value)
+
+    def at(self, name: str) -> str:
+        return self._moment(self.data.get(name))
+
+    def span(self, name: str) -> str:
+        """Return a foreseen instant with its earliest and latest, as far as they are known."""
+        value = self.data.get(name)
+        if not isinstance(value, Mapping):
+            return self._moment(value)
+        likely = self._moment(value.get("likely"))
+        earliest, latest = self._moment(value.get("earliest")), self._moment(value.get("latest"))
+        return f"{likely} (between {earliest} and {latest})" if DASH not in (earliest, latest) else likely
+
+    def topup(self, name: str) -> str:
+        """Return the state of the account's top-up, or why there is none."""
+        value = self.data.get(name)
+        if not isinstance(value, Mapping):
+            return self.text(name)
+        state, reason = str(value.get("state") or DASH), str(value.get("reason") or "")
+        return f"{state}: {reason}" if reason else state
+
+    def change(self, name: str) -> str:
+        """Return the limits that changed, each old and new."""
+        value = self.data.get(name)
+        if isinstance(value, Mapping):
+            value = [
+                {"limit": key, **(pair if isinstance(pair, Mapping) else {"new": pair})} for key, pair in value.items()
+            ]
+        if not isinstance(value, list):
+            return self.text(name)
+        changes = [one for one in value if isinstance(one, Mapping)]
+        return "; ".join(
+            f"{_words(str(one.get('limit') or one.get('name') or one.get('field')))} "
+            f"{_loose(one.get('old'))} → {_loose(one.get('new'))}"
+            for one in changes
+        )
+
+    def rows(self) -> Iterator[Figure]:
+        """Yield what the event holds of the known figures, in the order in which a person asks for them."""
+        for name, label, show in _ROWS:
+            if self.data.get(name) is not None and (value := show(self, name)) not in ("", DASH):
+                yield Figure(label, value)
+
+    def _moment(self, value: Any) -> str:
+        if not isinstance(value, str):
+            return DASH
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return show_moment(at, self.zone)
+
+
+def show_moment(at: datetime, zone: ZoneInfo) -> str:
+    """Return `Sun 1 Nov 2026, 09:00 CET`: the zone is always named."""
+    local = at.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b %Y, %H:%M} {local.tzname()}"
+
+
+def _plain(value: Any) -> str:
+    number = Decimal(str(value))
+    return f"{int(number):,}" if number == number.to_integral_value() else f"{number.normalize():,f}"
+
+
+def _loose(value: Any) -> str:
+    if value is None:
+        return "none"
+    return _plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+_Show = Callable[[Figures, str], str]
+_ROWS: tuple[tuple[str, str, _Show], ...] = (
+    ("available_usd", "Available", Figures.usd),
+    ("threshold_usd", "Threshold", Figures.usd),
+    ("balance_usd", "Balance", Figures.usd),
+    ("uncharged_usage_usd", "Accrued, not yet deducted", Figures.usd),
+    ("amount_usd", "Amount", Figures.usd),
+    ("credited_usd", "Credited", Figures.usd),
+    ("spent_usd", "Spent", Figures.usd),
+    ("spent_gb", "Used in the period", Figures.gb),
+    ("limit_usd", "Limit", Figures.usd),
+    ("effective_gb", "Used and reserved", Figures.gb),
+    ("used_gb", "Used", Figures.gb),
+    ("reserved_gb", "Reserved", Figures.gb),
+    ("limit_gb", "Limit", Figures.gb),
+    ("percent", "Of the limit", Figures.percent),
+    ("step_percent", "Step reached", Figures.percent),
+    ("projected_usd", "Projected at the period's end", Figures.usd),
+    ("projected_gb", "Projected at the period's end", Figures.gb),
+    ("burn_usd_per_day", "Burn a day", Figures.usd),
+    ("usual_usd_per_day", "Usual burn a day", Figures.usd),
+    ("peak_usd_per_day", "Largest burn a day before", Figures.usd),
+    ("basis", "Burn is", Figures.text),
+    ("days_remaining", "Days left", Figures.number),
+    ("threshold_days", "Threshold, days", Figures.number),
+    ("runs_out_at", "Runs out", Figures.span),
+    ("full_at", "Full", Figures.span),
+    ("period_start", "Period from", Figures.at),
+    ("period_end", "Period to", Figures.at),
+    ("topup", "Top-up", Figures.topup),
+    ("topup_id", "Top-up", Figures.text),
+    ("payment_intent", "Stripe payment", Figures.text),
+    ("decline_code", "Decline code", Figures.text),
+    ("cap", "Cap", Figures.text),
+    ("cap_usd", "Cap", Figures.usd),
+    ("left_usd", "Left under the cap", Figures.usd),
+    ("reason", "Reason", Figures.text),
+    ("detail", "Detail", Figures.text),
+    ("retry_at", "Next try", Figures.at),
+    ("changes", "Changed", Figures.change),
+    ("billing_error", "The provider says", Figures.text),
+    ("receiver", "Receiver", Figures.text),
+    ("failures", "Failures in a row", Figures.number),
+    ("failing_since", "Failing since", Figures.at),
+    ("last_error", "Last error", Figures.text),
+    ("pending", "Events waiting", Figures.number),
+    ("since", "Since", Figures.at),
+    ("unavailable_since", "Since", Figures.at),
+    ("last_good_at", "Last good reading", Figures.at),
+    ("rule", "Rule", Figures.text),
+    ("observed_at", "Observed", Figures.at),
+)

@@ -1,0 +1,50 @@
+"""The heartbeat: an outside watcher is pinged while every job is fresh, so that someone else notices our silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from pydantic import SecretStr
+
+from daemon.http import HttpClient, HttpFailure
+from daemon.limits import HEARTBEAT_DEADLINE_S, HEARTBEAT_EVERY_S
+
+log = structlog.get_logger("brimful.heartbeat")
+
+
+class Heartbeat:
+    """Pings `url` at most once a minute. The URL is a secret: whoever knows it can keep the watcher quiet."""
+
+    def __init__(self, url: SecretStr, http: HttpClient, *, every_s: float = HEARTBEAT_EVERY_S) -> None:
+        self.missed = 0
+        self._url = url
+        self._http = http
+        self._every = timedelta(seconds=every_s)
+        self._last_at: datetime | None = None
+
+    async def beat(self, now: datetime, unfresh: Sequence[str]) -> bool:
+        """Ping if it is time and `unfresh` is empty; returns whether the watcher heard. A failure is counted."""
+        if unfresh:
+            return False
+        if self._last_at is not None and timedelta(0) <= now - self._last_at < self._every:
+            return False
+        self._last_at = now
+        try:
+            answer = await self._http.exchange(
+                "GET",
+                self._url.get_secret_value(),
+                headers={},
+                deadline_s=HEARTBEAT_DEADLINE_S,
+                max_bytes=1024,
+                truncate=True,
+            )
+        except HttpFailure as failure:
+            return self._miss(failure.kind.value)
+        return True if 200 <= answer.status < 300 else self._miss(f"HTTP {answer.status}")
+
+    def _miss(self, why: str) -> bool:
+        self.missed += 1
+        log.warning("heartbeat missed", why=why, missed=self.missed)
+        return False
