@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,120}")
 
 @dataclass(frozen=True, slots=True)
 class Mailed:
-    """The server answered for every address: `refused` has those it refused, with its words; the others have the mail."""
+    """The server answered for every address: `refused` has those it refused, with its words; the others have it."""
 
     elapsed_ms: int
     refused: Mapping[str, str] = field(default_factory=dict)
