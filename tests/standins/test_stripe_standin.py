@@ -78,7 +78,8 @@ class _Sdk(stripe.HTTPClient):
         try:
             answer = await self._client.request(method.upper(), url, headers=dict(headers), content=post_data)
         except httpx.HTTPError as error:
-            raise stripe.APIConnectionError(type(error).__name__, should_retry=False) from error
+            failed = stripe.APIConnectionError(type(error).__name__, should_retry=False)  # type: ignore[no-untyped-call]
+            raise failed from error
         return answer.content, answer.status_code, answer.headers
 
     async def close_async(self) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import httpx
-from aiohttp import web
 
+from daemon.standins import loopback
 from daemon.standins.stripe.wire import Reply, Request
 
 _BEAT_S = 0.05
-_BODY_BYTES = 1_000_000
 
 
 class Handler(Protocol):
@@ -53,7 +51,7 @@ class Transport(httpx.AsyncBaseTransport):
         )
 
 
-def _request(method: str, path: str, query: str, body: str, headers: dict[str, str]) -> Request:
+def _request(method: str, path: str, query: str, body: str, headers: Mapping[str, str]) -> Request:
     lowered = {name.lower(): value for name, value in headers.items()}
     return Request(method, path, query if method in ("GET", "DELETE") else body, lowered)
 
@@ -62,47 +60,26 @@ def _request(method: str, path: str, query: str, body: str, headers: dict[str, s
 async def serve(standin: Handler, port: int) -> AsyncIterator[str]:
     """Serve the stand-in on 127.0.0.1; yields the base URL. What falls due by the clock happens meanwhile."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        body = (await request.read()).decode()
-        reply = standin.handle(
-            _request(request.method, request.path, request.query_string, body, dict(request.headers))
-        )
-        if reply.wait_s:
-            await asyncio.sleep(reply.wait_s)
-        if reply.answer is None:
-            return _cut(request)
-        response = web.StreamResponse(status=reply.answer.status, headers=dict(reply.answer.headers))
-        response.content_length = len(reply.answer.body)
-        await response.prepare(request)
-        if reply.truncated:
-            await response.write(reply.answer.body[: len(reply.answer.body) // 2])
-            return _cut(request, response)
-        await response.write(reply.answer.body)
-        await response.write_eof()
-        return response
+    def answer(asked: loopback.Asked) -> loopback.Reply:
+        path, _, query = asked.path.partition("?")
+        return _on_socket(standin.handle(_request(asked.method, path, query, asked.body.decode(), asked.headers)))
 
-    app = web.Application(client_max_size=_BODY_BYTES)
-    app.router.add_route("*", "/{tail:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    await web.SockSite(runner, listener).start()
     beat = asyncio.create_task(_settle(standin))
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with loopback.serve(answer, port) as base_url:
+            yield base_url
     finally:
         beat.cancel()
         with suppress(asyncio.CancelledError):
             await beat
-        await runner.cleanup()
 
 
-def _cut(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
-    if request.transport is not None:
-        request.transport.abort()
-    return response or web.Response(status=500)
+def _on_socket(reply: Reply) -> loopback.Reply:
+    """How an answer goes out over a socket: whole, half, or not at all."""
+    if reply.answer is None:
+        return loopback.Reply(manner=loopback.Manner.CLOSED, wait_s=reply.wait_s)
+    manner = loopback.Manner.CUT if reply.truncated else loopback.Manner.WHOLE
+    return loopback.Reply(reply.answer.status, reply.answer.body, reply.answer.headers, manner, reply.wait_s)
 
 
 async def _settle(standin: Handler) -> None:

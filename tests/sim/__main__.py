@@ -1,0 +1,61 @@
+"""`python -m tests.sim`: run seeds, and say how many simulated years an hour of CPU holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.sim.runner import Result, run_seed, run_seeds
+
+DAYS_A_YEAR = 365.25
+
+
+def main() -> int:
+    options = _options()
+    if options.seed is not None:
+        return _replay(run_seed(options.seed, options.days))
+    bad = 0
+    cpu_s = days = charges = done = 0.0
+    for result in run_seeds(range(options.first, options.first + options.seeds), options.days, jobs=options.jobs):
+        done += 1
+        cpu_s += result.cpu_s
+        days += result.days
+        charges += result.charges
+        if result.violations:
+            bad += 1
+            _report(result)
+    years_per_hour = days / DAYS_A_YEAR / (cpu_s / 3600) if cpu_s else 0.0
+    print(
+        f"{done:.0f} seeds of {options.days:g} days, {charges:.0f} charges: {bad} with violations; "
+        f"{years_per_hour:.0f} simulated years per CPU hour ({cpu_s:.0f} s of CPU)"
+    )
+    return 1 if bad else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--days", type=float, default=30.0, help="simulated days of each")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--seed", type=int, help="replay one seed and print its trace")
+    return parser.parse_args()
+
+
+def _report(result: Result) -> None:
+    print(f"seed {result.seed}: {len(result.violations)} violations")
+    for violation in result.violations[:5]:
+        print(f"  {violation}")
+    print(f"  replay: {result.command}", flush=True)
+
+
+def _replay(result: Result) -> int:
+    print("\n".join(result.trace))
+    print(f"seed {result.seed}, {result.days:g} days, {result.charges} charges")
+    for violation in result.violations:
+        print(f"VIOLATION {violation}")
+    return 1 if result.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""The invariants, held by someone who knows the truth: what was really charged, credited, burnt and told."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from alerts.money import from_cents
+from daemon.config.model import TopupConfig
+from daemon.standins.stripe import Charge, Intent
+from tests.sim.world import HEAL, Committed, World, read_events
+
+_OPENERS = {
+    "balance.low": "balance.recovered",
+    "runway.short": "runway.recovered",
+    "usage.spike": "usage.spike_ended",
+    "reading.unavailable": "reading.restored",
+}
+_HARD = frozenset(
+    {
+        "stolen_card",
+        "lost_card",
+        "fraudulent",
+        "expired_card",
+        "do_not_try_again",
+        "authentication_required",
+    }
+)
+KEY_LIFE = timedelta(hours=24)
+
+
+class Watch:
+    """Looks at the world in the moment a confirm reaches Stripe: what was true then is judged then."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.violations: list[str] = []
+
+    def look(self, intent_id: str) -> None:
+        """Judge one confirm, before it is executed."""
+        intent = self.world.stripe.books.objects.get(intent_id)
+        account = intent.metadata.get("account", "") if isinstance(intent, Intent) else ""
+        if account not in self.world.ledgers:
+            return
+        topup = self.world.scenario.config.accounts[account].topup
+        assert topup is not None
+        now = self.world.truth.now()
+        available = min(self.world.source.visible(account)[0], self.world.ledgers[account].available)
+        if available >= topup.when_below_microusd:
+            self.violations.append(
+                f"{now}: {intent_id} is confirmed though {account} has {available / 1e6:.2f}: a false reading"
+            )
+        self._others(now, intent_id, account)
+
+    def _others(self, now: datetime, intent_id: str, account: str) -> None:
+        credited = {why for _, _, why in self.world.ledgers[account].credits}
+        for other in self.world.stripe.intents(account):
+            if other.id == intent_id:
+                continue
+            if other.status == "processing":
+                self.violations.append(f"{now}: {intent_id} is confirmed while {other.id} is processing")
+            if other.status == "succeeded" and other.id not in credited:
+                self.violations.append(f"{now}: {intent_id} is confirmed, the credit of {other.id} is unseen")
+
+
+def check(world: World, watch: Watch) -> list[str]:
+    """Return every violation of a run that has ended."""
+    found = list(watch.violations)
+    committed = [event for box in world.boxes for event in read_events(box, certain=not box.restored)]
+    for account, config in world.scenario.config.accounts.items():
+        assert config.topup is not None
+        charges = world.stripe.successes(account)
+        found += _caps(world, charges, config.topup)
+        found += _one_a_need(world, account, charges, config.topup)
+        found += _cards(world, account)
+        found += _told(world, account, charges)
+        found += _converged(world, account, config.topup)
+    found += _keys(world)
+    found += _deliveries(world, committed)
+    found += _episodes(world, committed)
+    return found
+
+
+# --- money --------------------------------------------------------------------------------------------------------
+
+
+def _caps(world: World, charges: list[Charge], topup: TopupConfig) -> Iterator[str]:
+    zone = world.scenario.config.timezone
+    months: dict[str, int] = defaultdict(int)
+    for index, charge in enumerate(charges):
+        amount = from_cents(charge.amount)
+        if amount > topup.max_charge_microusd:
+            yield f"{charge.intent}: {amount / 1e6} in one charge"
+        months[f"{charge.at.astimezone(zone):%Y-%m}"] += amount
+        day = [other for other in charges[: index + 1] if other.at > charge.at - timedelta(hours=24)]
+        total = sum(from_cents(other.amount) for other in day)
+        if total > topup.max_per_day_microusd:
+            yield f"{charge.at}: {total / 1e6} within 24 h, the cap is {topup.max_per_day_microusd / 1e6}"
+    for month, total in months.items():
+        if total > topup.max_per_month_microusd:
+            yield f"{month}: {total / 1e6}, the cap is {topup.max_per_month_microusd / 1e6}"
+
+
+def _one_a_need(world: World, account: str, charges: list[Charge], topup: TopupConfig) -> Iterator[str]:
+    """Between two successes the credit of the first has come: else both met the same need."""
+    came = {why: at for at, _, why in world.ledgers[account].credits}
+    for first, second in pairwise(charges):
+        credited_at = came.get(first.intent)
+        if credited_at is None or credited_at > second.at:
+            yield f"{second.at}: {second.intent} charged before the credit of {first.intent} came: one need twice"
+    for charge in charges:
+        if sum(other.intent == charge.intent for other in charges) > 1:
+            yield f"{charge.intent} was charged twice"
+
+
+def _cards(world: World, account: str) -> Iterator[str]:
+    """A card that was refused for good is not tried again until a person said so; no card more than 15 times."""
+    by_card: dict[str, list[Charge]] = defaultdict(list)
+    for charge in world.stripe.books.charges:
+        if charge.metadata.get("account") == account and charge.fingerprint:
+            by_card[charge.fingerprint].append(charge)
+    for card, tries in by_card.items():
+        for first, second in pairwise(tries):
+            code = (first.decline.decline_code or first.decline.code) if first.decline else ""
+            asked = any(first.at <= at <= second.at for at in world.resumes)
+            if first.status == "failed" and code in _HARD and not asked:
+                yield f"{second.at}: card {card} tried again after {code} at {first.at}"
+        for charge in tries:
+            window = [other for other in tries if charge.at - timedelta(days=30) < other.at <= charge.at]
+            if sum(other.status == "failed" for other in window) > 15:
+                yield f"{charge.at}: card {card} failed more than 15 times in 30 days"
+
+
+def _keys(world: World) -> Iterator[str]:
+    first: dict[str, datetime] = {}
+    for exchange in world.exchanges():
+        if exchange.key is None:
+            continue
+        since = exchange.at - first.setdefault(exchange.key, exchange.at)
+        if since >= KEY_LIFE and exchange.endpoint != "payment_intents.cancel":
+            yield f"{exchange.at}: key {exchange.key} is {since} old and protects nothing"
+
+
+# --- what was told --------------------------------------------------------------------------------------------------
+
+
+def _told(world: World, account: str, charges: list[Charge]) -> Iterator[str]:
+    """Every charge is told once an id, and its credit is followed up, unless the disk that knew it was lost."""
+    told: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in world.receivers.firsts("app"):
+        data = one.data
+        if data.get("account") == account and "payment_intent" in data:
+            told[one.type, str(data["payment_intent"])].add(one.id)
+    for charge in charges:
+        if charge.at > world.end - timedelta(hours=6):
+            continue
+        lost = any(charge.at - timedelta(hours=2) <= at for at in world.lost_disks)
+        ids = told["topup.succeeded", charge.intent]
+        if not ids and not lost:
+            yield f"{charge.intent} of {charge.at} was never told"
+        if len(ids) > 1:
+            yield f"{charge.intent} was told under {len(ids)} ids"
+        followed = told["topup.credited", charge.intent] | told["topup.not_credited", charge.intent]
+        if not followed and not lost:
+            yield f"{charge.intent} of {charge.at} was not followed up"
+
+
+def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:
+    """Each committed event arrived at least once at each receiver, always with the same bytes."""
+    bodies: dict[str, bytes] = {}
+    heard: dict[str, set[str]] = defaultdict(set)
+    for told in world.receivers.told:
+        heard[told.id].add(told.receiver)
+        if bodies.setdefault(told.id, told.body) != told.body:
+            yield f"{told.id} arrived with other bytes"
+    known = {event.id: event for event in [*world.buried, *committed]}
+    for told_id in bodies:
+        if told_id not in known and not world.lost_disks and len(world.boxes) == 1:
+            yield f"{told_id} was told and never committed: {bodies[told_id][:120]!r}"
+    for event in committed:
+        if event.body != bodies.get(event.id, event.body) and not event.type.startswith("topup."):
+            yield f"{event.id} was delivered with other bytes than were committed"
+        if event.box == "one" and event.certain:
+            missing = {"app", "audit"} - heard[event.id]
+            if missing and not event.type.startswith("delivery."):
+                yield f"{event.type} {event.id} never reached {', '.join(sorted(missing))}"
+
+
+def _episodes(world: World, committed: list[Committed]) -> Iterator[str]:
+    """Sequences have no gap, and episodes strictly alternate for each rule and account."""
+    sequences: dict[tuple[str, str], list[int]] = defaultdict(list)
+    open_now: dict[tuple[str, str, str, str], str] = {}
+    for event in committed:
+        if event.account is None or event.sequence is None:
+            continue
+        sequences[event.store, event.account].append(event.sequence)
+        data = json.loads(event.body)["data"]
+        episode, rule = str(data.get("episode")), str(data.get("rule"))
+        for opener, closer in _OPENERS.items():
+            key = (event.store, event.account, rule, opener)
+            if event.type == opener:
+                if key in open_now and open_now[key] != episode:
+                    yield f"{event.id}: {opener} of {rule} opened twice without an end"
+                elif key in open_now and not data.get("reminder"):
+                    yield f"{event.id}: {opener} of {rule} told twice in one episode"
+                open_now[key] = episode
+            elif event.type == closer and open_now.pop(key, None) != episode:
+                yield f"{event.id}: {closer} of {rule} closes no open episode"
+    for (store, account), numbers in sequences.items():
+        if numbers != list(range(1, len(numbers) + 1)):
+            yield f"{account} in {store}: sequence {numbers[:5]}… has a gap or repeats"
+
+
+# --- what healed ----------------------------------------------------------------------------------------------------
+
+
+def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
+    """Once healed, nothing hangs: no live PaymentIntent is left, and the account has what it needs or may have."""
+    living = [
+        intent.id
+        for intent in world.stripe.intents(account)
+        if intent.status not in ("succeeded", "canceled") and intent.created_at < world.end - HEAL
+    ]
+    if living:
+        yield f"{account}: {', '.join(living)} never ended"
+    available = world.ledgers[account].available
+    if available < topup.when_below_microusd - 3 * 3_000_000 and not _spent(world, account, topup):
+        yield f"{account} was left at {available / 1e6:.2f}, the threshold is {topup.when_below_microusd / 1e6}"
+
+
+def _spent(world: World, account: str, topup: TopupConfig) -> bool:
+    """Whether a cap explains that nothing was charged."""
+    zone = world.scenario.config.timezone
+    charges = world.stripe.successes(account)
+    month = f"{world.end.astimezone(zone):%Y-%m}"
+    by_month = sum(from_cents(one.amount) for one in charges if f"{one.at.astimezone(zone):%Y-%m}" == month)
+    by_day = sum(from_cents(one.amount) for one in charges if one.at > world.end - timedelta(hours=24))
+    room = 60_000_000
+    return by_month > topup.max_per_month_microusd - room or by_day > topup.max_per_day_microusd - room

@@ -1,0 +1,74 @@
+"""Virtual time: an event loop that jumps to its next timer, and clocks that read it, skewed where a fault says so."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+
+class _Jump(selectors.DefaultSelector):
+    """Polls without waiting; where nothing is ready, time moves on by what it was asked to wait."""
+
+    jump: Callable[[float], None]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.jump(timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Nothing waits: thirty days pass as fast as the work in them."""
+
+    def __init__(self) -> None:
+        selector = _Jump()
+        selector.jump = self._jump
+        self._elapsed_s = 0.0
+        super().__init__(selector)
+
+    def _jump(self, seconds: float) -> None:
+        self._elapsed_s += seconds
+
+    def time(self) -> float:
+        return self._elapsed_s
+
+
+class TrueClock:
+    """The world's time: where the loop stands, from `start`. Whole milliseconds."""
+
+    def __init__(self, start: datetime) -> None:
+        self.start = start
+
+    def now(self) -> datetime:
+        elapsed_ms = int(asyncio.get_running_loop().time() * 1000)
+        return self.start + timedelta(milliseconds=elapsed_ms)
+
+    def wall(self) -> datetime:
+        return self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class SkewedClock(TrueClock):
+    """One machine's clock: the world's, off by `skew`, which faults change."""
+
+    def __init__(self, truth: TrueClock) -> None:
+        super().__init__(truth.start)
+        self.skew = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.skew
+
+
+def run(main: Callable[[], Any]) -> Any:
+    """Run a coroutine function on a loop of virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main())
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

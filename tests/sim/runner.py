@@ -1,0 +1,112 @@
+"""Runs seeds: each in a world of its own, on a disk in memory, under virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from daemon.clock import Clock, SeededIds
+from daemon.config.model import Config
+from daemon.service import Service, open_service
+from tests.sim import clocks
+from tests.sim.box import KilledError, Life, Wire, own_tasks
+from tests.sim.checker import Watch, check
+from tests.sim.operator import Operator
+from tests.sim.world import World
+
+MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one seed came to. `trace` is the world's, in the order of time."""
+
+    seed: int
+    days: float
+    violations: list[str]
+    cpu_s: float
+    charges: int
+    trace: list[str] = field(repr=False)
+
+    @property
+    def command(self) -> str:
+        """What replays the seed with its trace."""
+        return f"{'python'} -m tests.sim --seed {self.seed} --days {self.days:g}"
+
+
+def run_seed(seed: int, days: float) -> Result:
+    """Run one seed to its end and hold every invariant."""
+    started = time.process_time()
+    _quiet()
+    home = MEMORY if MEMORY.is_dir() else None
+    disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-", dir=home))
+    try:
+        world, violations = clocks.run(partial(_live, seed, days, disks))
+    finally:
+        shutil.rmtree(disks, ignore_errors=True)
+    charges = len(world.stripe.successes())
+    return Result(seed, days, violations, time.process_time() - started, charges, world.trace)
+
+
+def run_seeds(seeds: Iterable[int], days: float, *, jobs: int) -> Iterator[Result]:
+    """Run many, in processes of their own."""
+    if jobs == 1:
+        yield from (run_seed(seed, days) for seed in seeds)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(partial(run_seed, days=days), seeds, chunksize=4)
+
+
+async def _live(seed: int, days: float, disks: Path) -> tuple[World, list[str]]:
+    loop = asyncio.get_running_loop()
+    own_tasks(loop)
+    unhandled: list[str] = []
+    loop.set_exception_handler(partial(_unhandled, unhandled))
+    world = World(seed, days, disks, _open)
+    watch = Watch(world)
+    world.watch = watch.look
+    world.begin()
+    operator = asyncio.create_task(Operator(world).work())
+    await world.befall()
+    operator.cancel()
+    violations = check(world, watch)
+    await world.end_all()
+    return world, [*violations, *world.crashes, *unhandled]
+
+
+def _open(config: Config, clock: Clock, life: Life, salt: str) -> AbstractAsyncContextManager[Service]:
+    """Open the real service as one life of a machine: only its edges are the world's."""
+    number = random.Random(salt).getrandbits(64)
+    return open_service(
+        config,
+        clock=clock,
+        ids=SeededIds(number),
+        rng=random.Random(number),
+        transport=Wire(life),
+        probe=life.probe,
+    )
+
+
+def _unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if error is None or isinstance(error, KilledError | asyncio.CancelledError):
+        return
+    found.append(f"unhandled: {context.get('message')}: {error!r}")
+
+
+def _quiet() -> None:
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))

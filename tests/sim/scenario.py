@@ -1,0 +1,113 @@
+"""The configuration of one run: accounts, caps, rules and receivers, drawn by the seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+from alerts.accounts import AccountInfo
+from alerts.money import MICRO
+from alerts.receivers import Receivers, WebhookReceiver
+from alerts.rules.specs import Budget, LowBalance, Period, Runway, Spike, Stale
+from daemon.config.model import AccountConfig, Config, Provider, StoreConfig, StripeConfig, StripeMode, TopupConfig
+
+STARTS = (
+    datetime(2026, 3, 24, 5, 0, tzinfo=UTC),  # Europe's clocks go forward on the 29th
+    datetime(2026, 10, 20, 5, 0, tzinfo=UTC),  # and back on the 25th
+    datetime(2026, 12, 26, 5, 0, tzinfo=UTC),  # a month and a year end
+    datetime(2026, 6, 3, 5, 0, tzinfo=UTC),
+)
+ZONES = ("Europe/Berlin", "America/New_York", "UTC")
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is the same for every machine of a run."""
+
+    config: Config
+    start: datetime
+    balances: dict[str, int]
+    videos: dict[str, int]
+
+
+def draw(rng: random.Random) -> Scenario:
+    """Draw a scenario; where its database lies is for each machine to say."""
+    start, zone = rng.choice(STARTS), ZoneInfo(rng.choice(ZONES))
+    names = ("clips",) if rng.random() < 0.75 else ("clips", "reels")
+    accounts = {name: _account(rng, name) for name in names}
+    config = Config(
+        path=Path("config.toml"),
+        timezone=zone,
+        store=StoreConfig(path=Path("brimful.db")),
+        accounts=accounts,
+        rules=_rules(),
+        receivers=Receivers(webhooks=(_webhook("app"), _webhook("audit"))),
+        stripe=StripeConfig(api_key=SecretStr("sk_test_123"), mode=StripeMode.TEST, api_base="http://stripe.sim"),
+    )
+    balances = {name: rng.randrange(5, 60) * MICRO for name in names}
+    videos = {name: rng.choice([10, 30, 70, 140]) for name in names}
+    return Scenario(config, start, balances, videos)
+
+
+def _account(rng: random.Random, name: str) -> AccountConfig:
+    amount = rng.choice([20, 50]) * MICRO
+    topup = TopupConfig(
+        when_below_microusd=rng.choice([10, 20]) * MICRO,
+        customer="cus_1",
+        max_charge_microusd=200 * MICRO,
+        max_per_day_microusd=rng.choice([100, 200, 400]) * MICRO,
+        max_per_month_microusd=rng.choice([500, 2000]) * MICRO,
+        min_charge_microusd=10 * MICRO,
+        payment_method=rng.choice([None, "pm_1"]),
+        cooldown=timedelta(minutes=rng.choice([0, 60, 60])),
+    )
+    size = rng.choice(["fixed", "fixed", "restore", "cover"])
+    if size == "fixed":
+        topup = replace(topup, amount_microusd=amount)
+    elif size == "restore":
+        topup = replace(topup, to_microusd=topup.when_below_microusd + amount)
+    else:
+        topup = replace(topup, cover_days=Decimal(3))
+    return AccountConfig(
+        info=AccountInfo(id=name, provider="contentstats"),
+        provider=Provider.CONTENTSTATS,
+        base_url="http://usage.sim",
+        url=f"http://usage.sim/{name}",
+        api_key=SecretStr(f"cs_test_{name}"),
+        poll="*/5 * * * *",
+        topup=topup,
+    )
+
+
+def _rules() -> tuple[LowBalance | Runway | Budget | Spike | Stale, ...]:
+    return (
+        LowBalance(id="low", below_microusd=8 * MICRO, clear_above_microusd=10 * MICRO),
+        Runway(id="runway", below_days=Decimal(1), clear_above_days=Decimal("1.2")),
+        Budget(id="budget", period=Period.MONTH, limit_microusd=300 * MICRO),
+        Spike(id="spike"),
+        Stale(id="stale", after=timedelta(hours=3)),
+    )
+
+
+def _webhook(id: str) -> WebhookReceiver:
+    return WebhookReceiver(id=id, url=f"http://hook.sim/{id}", secrets=(SecretStr(SECRET),), allow_http=True)
+
+
+def on_disk(config: Config, disk: Path, *, other_amount: bool = False) -> Config:
+    """Return the configuration of one machine; a twin may have been given another amount."""
+    config = replace(config, store=replace(config.store, path=disk / "brimful.db"))
+    if not other_amount:
+        return config
+    accounts = {}
+    for name, account in config.accounts.items():
+        assert account.topup is not None
+        topup = replace(account.topup, amount_microusd=30 * MICRO, to_microusd=None, cover_days=None)
+        accounts[name] = replace(account, topup=topup)
+    return replace(config, accounts=accounts)

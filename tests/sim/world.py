@@ -1,0 +1,271 @@
+"""The world of one run: the provider, Stripe, the receivers and the machines, and the faults that befall them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from alerts.money import from_cents
+from daemon.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
+from tests.sim import scenario, swarm
+from tests.sim.box import DENSE, SPARSE, Box, Life
+from tests.sim.clocks import SkewedClock, TrueClock
+from tests.sim.receivers import Receivers
+from tests.sim.source import Ledger, Outage, Source
+from tests.sim.swarm import Act, Happening
+
+HEAL = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One event row of a database: what had to be delivered."""
+
+    box: str
+    store: str
+    id: str
+    type: str
+    account: str | None
+    sequence: int | None
+    body: bytes
+    certain: bool
+    """Whether its delivery can be demanded: not where its disk was lost or went back."""
+
+
+class World:
+    """Everything outside the daemon, and the list of what happened."""
+
+    def __init__(self, seed: int, days: float, disks: Path, open_service: Callable[..., Any]) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.days = days
+        self.scenario = scenario.draw(self.rng)
+        self.truth = TrueClock(self.scenario.start)
+        self.end = self.scenario.start + timedelta(days=days)
+        self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - HEAL.days, 1.0))
+        self.ledgers: dict[str, Ledger] = {}
+        self.source = Source(random.Random(seed + 1), self.ledgers)
+        self.receivers = Receivers(self.truth, random.Random(seed + 2))
+        self.stripe = StripeStandin(
+            self.truth, seed=seed, strict=False, credit=self._credit, credit_lag=self._credit_lag
+        )
+        self.stripe_transport = self.stripe.transport(wait=asyncio.sleep)
+        self.trace: list[str] = []
+        self.crashes: list[str] = []
+        self.watch: Callable[[str], None] = lambda intent: None
+        """Called with a PaymentIntent's id in the moment before a confirm of it reaches Stripe."""
+        self.boxes: list[Box] = []
+        self.clocks: dict[str, SkewedClock] = {}
+        self.buried: list[Committed] = []
+        self.faults_over = False
+        self.resumes: list[datetime] = []
+        self.lost_disks: list[datetime] = []
+        self._disks = disks
+        self._open_service = open_service
+        self._lag = random.Random(seed + 3)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- beginning ----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Open the accounts, the shop and the first machine. Called inside the loop."""
+        for name in self.scenario.config.accounts:
+            self.ledgers[name] = Ledger(self.truth, self.scenario.balances[name], self.scenario.videos[name])
+        self.stripe.add_customer("cus_1", card="pm_1")
+        self.source.lie_rate = self.swarm.lie_rate
+        self.source.slow_rate = self.swarm.slow_rate
+        self.receivers.lost_rate = self.swarm.lost_rate
+        self.receivers.fail_rate = self.swarm.fail_rate
+        self.receivers.slow_rate = self.swarm.slow_rate
+        self.add_box("one")
+
+    def add_box(self, name: str, *, other_amount: bool = False) -> Box:
+        """Start a machine with an empty disk."""
+        disk = self._disks / name
+        disk.mkdir(parents=True)
+        self.clocks[name] = clock = SkewedClock(self.truth)
+        config = scenario.on_disk(self.scenario.config, disk, other_amount=other_amount)
+        lives = [0]
+
+        def open_service(life: Life) -> Any:
+            lives[0] += 1
+            return self._open_service(config, clock, life, f"{self.seed}/{name}/{lives[0]}")
+
+        box = Box(self, name, disk, open_service)
+        self.boxes.append(box)
+        self._tasks.append(asyncio.create_task(box.live()))
+        return box
+
+    def note(self, who: str, what: str) -> None:
+        """Add a line to the trace."""
+        self.trace.append(f"{self.truth.now():%m-%d %H:%M:%S} {who:8} {what}")
+
+    def clock_of(self, box: Box) -> SkewedClock:
+        return self.clocks[box.name]
+
+    def density(self, box: Box) -> timedelta:
+        """How soon a machine looks again: five minutes while anything is open, else an hour."""
+        for account, ledger in self.ledgers.items():
+            topup = self.scenario.config.accounts[account].topup
+            if topup is not None and ledger.available < topup.when_below_microusd:
+                return DENSE
+        if any(intent.status not in ("succeeded", "canceled") for intent in self.stripe.books.intents[-3:]):
+            return DENSE
+        if self.stripe.settle() is not None or self.source.outage or self.source.frozen:
+            return DENSE
+        return SPARSE
+
+    # --- credit --------------------------------------------------------------------------------------------------
+
+    def _credit_lag(self, charge: Charge) -> timedelta:
+        low, high = self.swarm.lag_minutes
+        lag = timedelta(minutes=self._lag.uniform(low, high))
+        self.note(
+            "stripe", f"CHARGED {charge.amount} for {charge.metadata.get('topup')} {charge.intent}, credit in {lag}"
+        )
+        asyncio.get_running_loop().call_later(lag.total_seconds() + 0.001, self.stripe.settle)
+        return lag
+
+    def _credit(self, charge: Charge) -> None:
+        account = charge.metadata.get("account", "")
+        if account in self.ledgers:
+            self.note("provider", f"credited {charge.amount} to {account}")
+            self.ledgers[account].credit(from_cents(charge.amount), charge.intent)
+
+    # --- faults --------------------------------------------------------------------------------------------------
+
+    async def befall(self) -> None:
+        """Let the swarm's faults happen, each at its time; then heal the world and let it converge."""
+        for happening in self.swarm.happenings:
+            await self._until(happening.at)
+            self.note("fault", f"{happening.act} {happening.value} {happening.seconds:.0f}")
+            self._act(happening)
+        await self._until(self.end - HEAL)
+        self.heal()
+        await self._until(self.end)
+
+    async def _until(self, at: datetime) -> None:
+        seconds = (at - self.truth.now()).total_seconds()
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, do)
+
+    def _act(self, happening: Happening) -> None:
+        box = self.boxes[0]
+        match happening.act:
+            case Act.OUTAGE:
+                self.source.outage = Outage(happening.value)
+                self._later(happening.seconds, self._end_outage)
+            case Act.FREEZE:
+                self.source.freeze()
+                self._later(min(happening.seconds, 7200.0), self.source.thaw)
+            case Act.CREDIT:
+                self._act_on_ledger(lambda ledger: ledger.credit(int(happening.value) * 1_000_000, "by hand"))
+            case Act.BURN:
+                self._act_on_ledger(lambda ledger: self._change_burn(ledger, happening.value))
+            case Act.RECEIVER_DOWN:
+                self.receivers.down.add(happening.value)
+                self._later(happening.seconds, lambda: self.receivers.down.discard(happening.value))
+            case Act.KILL:
+                box.kill(happening.seconds)
+            case Act.KILL_AT_COMMIT if box.life is not None:
+                box.life.kill_at_commit = (happening.value, int(happening.seconds))
+            case Act.KILL_AT_REQUEST if box.life is not None:
+                box.life.kill_at_request = (happening.value, int(happening.seconds))
+            case Act.BACKUP:
+                box.back_up()
+            case Act.RESTORE if (box.disk / "backup.db").exists():
+                box.kill(happening.seconds, lambda: self._lose(box, box.restore))
+            case Act.WIPE:
+                box.kill(happening.seconds, lambda: self._lose(box, box.wipe))
+            case Act.TWIN if len(self.boxes) < 3:
+                twin = self.add_box(f"twin{len(self.boxes)}", other_amount=happening.value == "other_amount")
+                self._later(happening.seconds, twin.stop)
+            case Act.CLOCK_STEP:
+                self.clock_of(box).skew += timedelta(seconds=happening.seconds)
+            case Act.STRIKE:
+                strike, endpoint = happening.value.split(" ")
+                self.stripe.fail(Strike(strike), endpoint, delay_s=happening.seconds)
+            case Act.CARD:
+                self.stripe.next_outcome("pm_1", _outcome(happening))
+            case Act.STRIPE_OUT:
+                fault = self.stripe.fail(Strike(happening.value), "*", times=1_000_000)
+                self._later(happening.seconds, lambda: setattr(fault, "times", 0))
+            case _:
+                return
+
+    def _end_outage(self) -> None:
+        self.source.outage = None
+
+    def _act_on_ledger(self, do: Callable[[Ledger], None]) -> None:
+        ledger = self.ledgers[self.rng.choice(sorted(self.ledgers))]
+        ledger.settle()
+        do(ledger)
+
+    def _change_burn(self, ledger: Ledger, factor: str) -> None:
+        ledger.videos = min(max(1, ledger.videos * int(10 * float(factor)) // 10), 200)
+
+    def _lose(self, box: Box, do: Callable[[], None]) -> None:
+        self.lost_disks.append(self.truth.now())
+        do()
+
+    def heal(self) -> None:
+        """End every fault: what is left is for the daemon, and its operator, to bring in order."""
+        self.note("world", "HEALED")
+        self.faults_over = True
+        self.source.outage = None
+        self.source.thaw()
+        self.source.lie_rate = self.source.slow_rate = 0.0
+        self.receivers.down.clear()
+        self.receivers.fail_rate = self.receivers.lost_rate = self.receivers.slow_rate = 0.0
+        self.stripe.faults.clear()
+        self.stripe.method("pm_1").queue.clear()
+        for clock in self.clocks.values():
+            clock.skew = max(clock.skew, timedelta(0))
+        for box in self.boxes[1:]:
+            box.stop()
+
+    # --- ending --------------------------------------------------------------------------------------------------
+
+    def bury(self, box: Box) -> None:
+        """Read what a database had committed before it is gone: it may still have been delivered, not more."""
+        self.buried += read_events(box, certain=False)
+
+    async def end_all(self) -> None:
+        for box in self.boxes:
+            box.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def exchanges(self) -> list[Exchange]:
+        return self.stripe.exchanges
+
+
+def _outcome(happening: Happening) -> Outcome:
+    kind, _, name = happening.value.partition(" ")
+    if kind == "declined":
+        return declined(name)
+    return processing(then_fails=kind == "processing_fail", after=timedelta(seconds=happening.seconds))
+
+
+def read_events(box: Box, *, certain: bool) -> list[Committed]:
+    """Return every event that the machine's database holds."""
+    if not box.database.exists():
+        return []
+    connection = sqlite3.connect(box.database)
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
+        store = row[0] if row else ""
+        rows = connection.execute("SELECT id, type, account, sequence, body FROM event ORDER BY number").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        connection.close()
+    return [Committed(box.name, store, *row[:4], bytes(row[4]), certain) for row in rows]
