@@ -64,3 +64,5 @@ SECRET_BYTES = 64 * 1024
 HEARTBEAT_EVERY_S = 60.0
 """Between two pings of the outside watcher."""
 HEARTBEAT_DEADLINE_S = 5.0
+TIDY_EVERY_S = 3600.0
+"""How often readings older than `keep_readings` are looked for."""

@@ -8,19 +8,27 @@ sees them through, in that order: read, judge, charge, report, deliver, includin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
+import httpx
 import structlog
 
 from alerts.delivery import Deliverer
 from alerts.instants import EPOCH
+from alerts.mail import Mailer
 from alerts.readings import Known, Unavailable
-from daemon.clock import Clock
+from alerts.state import TopupStanding
+from daemon.channels import build_channels
+from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
 from daemon.heartbeat import Heartbeat
+from daemon.http import HttpClient
 from daemon.lanes import Lane
 from daemon.limits import (
     BEAT_S,
@@ -30,10 +38,20 @@ from daemon.limits import (
     POLL_ROUND_DEADLINE_S,
     REPORT_PASS_DEADLINE_S,
 )
+from daemon.lock import held
+from daemon.mailer import SmtpMailer
 from daemon.reporting import Reporter
 from daemon.rounds import Polled, Rounds
 from daemon.schedule import Timetable, groups
-from daemon.topups.desk import TopupDesk
+from daemon.sources.fetcher import Fetcher
+from daemon.store import Store
+from daemon.store.deliveries import StoredQueue
+from daemon.store.migrations import migrate
+from daemon.store.outbox import Outbox, store_id
+from daemon.tidying import Tidying
+
+if TYPE_CHECKING:
+    from daemon.topups.desk import TopupDesk
 
 log = structlog.get_logger("brimful.service")
 
@@ -65,6 +83,7 @@ class Service:
         topups: TopupDesk | None,
         deliverer: Deliverer,
         reporter: Reporter,
+        tidying: Tidying,
         heartbeat: Heartbeat | None,
         clock: Clock,
         overlap: bool = False,
@@ -75,6 +94,7 @@ class Service:
         self.topups = topups
         self.deliverer = deliverer
         self.reporter = reporter
+        self.tidying = tidying
         self.heartbeat = heartbeat
         self._clock = clock
         self._overlap = overlap
@@ -98,6 +118,11 @@ class Service:
         self._reports = lane("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
         self._delivery = lane("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
 
+    @property
+    def crons(self) -> tuple[str, ...]:
+        """The poll schedules, each once."""
+        return tuple(self._groups)
+
     # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def step(self, now: datetime) -> datetime:
@@ -112,6 +137,7 @@ class Service:
                 lane.start()
             if not self._overlap:
                 await lane.idle()
+        self.tidying.tidy(now)
         if self.heartbeat is not None:
             await self.heartbeat.beat(now, self.unfresh(now))
         return self.next_wake(self._clock.now())
@@ -192,7 +218,11 @@ class Service:
         self._due_at["reports"] = await self.reporter.send_due(self._clock.now())
 
     async def _deliver(self) -> None:
-        self._due_at["delivery"] = await self.deliverer.deliver_due(self._clock.now())
+        now = self._clock.now()
+        if self._overlap:
+            self._due_at["delivery"] = self.deliverer.start_due(now)
+        else:
+            self._due_at["delivery"] = await self.deliverer.deliver_due(now)
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,7 +262,73 @@ class Service:
             unreadable=unreadable,
             needs_person=self.topups.needs_person() if self.topups is not None else [],
             undelivered=self.deliverer.failed_in_last_pass(),
-            failed=[f"{lane.name}: {lane.health.last_error}" for lane in self._lanes() if lane.health.last_error],
+            failed=[
+                *(f"report {report} could not be sent" for report in self.reporter.failing()),
+                *(f"{lane.name}: {lane.health.last_error}" for lane in self._lanes() if lane.health.last_error),
+            ],
+        )
+
+
+@asynccontextmanager
+async def open_service(
+    config: Config,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    rng: random.Random | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    mailer: Mailer | None = None,
+    probe: Callable[[str], None] | None = None,
+    overlap: bool = False,
+    wake: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Service]:
+    """Hold the database, compose the parts with real defaults, and yield the service; close everything after.
+
+    Raises DatabaseHeldError where another process has the database, StoreError where it cannot be used.
+    """
+    clock, ids = clock or SystemClock(), ids or RandomIds()
+    rng = rng or random.SystemRandom()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(held(config.store.path))
+        store = Store(config.store.path, probe=probe)
+        stack.callback(store.close)
+        store.check()
+        migrate(store)
+        with store.write(durable=True) as tx:
+            name = store_id(tx, ids)
+        outbox = Outbox(name, config.receivers, ids)
+        queue = StoredQueue(store, outbox)
+        http = HttpClient(transport=transport)
+        stack.push_async_callback(http.aclose)
+        if mailer is None and config.smtp is not None:
+            mailer = SmtpMailer(config.smtp)
+        topups = None
+        if any(account.topup is not None for account in config.accounts.values()):
+            from daemon.topups.desk import open_desk  # the Stripe SDK is loaded only where an account is topped up
+
+            topups = open_desk(config, store=store, outbox=outbox, http=http, clock=clock, ids=ids, rng=rng)
+        standing: Callable[[str], TopupStanding | None] = topups.standing if topups is not None else lambda _: None
+        yield Service(
+            config,
+            rounds=Rounds(
+                config,
+                store=store,
+                outbox=outbox,
+                fetcher=Fetcher(http, clock),
+                clock=clock,
+                ids=ids,
+                standing=standing,
+            ),
+            topups=topups,
+            deliverer=Deliverer(
+                queue, build_channels(config, http=http, mailer=mailer, clock=clock), clock, rng, idle=wake
+            ),
+            reporter=Reporter(config, store=store, mailer=mailer, name=name),
+            tidying=Tidying(config, store),
+            heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
+            clock=clock,
+            overlap=overlap,
+            wake=wake,
         )
 
 

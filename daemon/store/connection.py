@@ -74,6 +74,18 @@ class Store:
             raise
         self._call_probe("committed")
 
+    def check(self) -> None:
+        """Raise StoreError where the file is damaged: no charge is planned on half a ledger."""
+        try:
+            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
+        if verdict != "ok":
+            raise StoreError(
+                f"the database {self.path} is damaged ({verdict}): restore the latest `brimful backup`, "
+                "or move the file away and start with an empty one (Stripe still knows every charge)"
+            )
+
     def close(self) -> None:
         self._connection.close()
 
