@@ -1,0 +1,70 @@
+# Each target makes .venv by itself, once, from the hashed lock. Needs git, make and Python 3.11 or later.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+SOURCES := alerts daemon tests benchmarks
+
+SEEDS ?= 2000
+N ?= 300
+
+.PHONY: help demo test lint bench run lock clean sim mutants crash
+
+help:
+	@echo "make demo    watch the whole job for half a minute: nothing to set up"
+	@echo "make test    everything that CI runs: lint, types, tests with coverage"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   polls per CPU second, beside the floor of the same client"
+	@echo "make run     the daemon, with ./config.toml"
+	@echo "make lock    write requirements.lock anew"
+
+demo: $(READY)
+	@$(VENV)/bin/brimful demo
+
+run: $(READY)
+	@$(VENV)/bin/brimful run
+
+lint: $(READY)
+	@echo "ruff"
+	@$(PYTHON) -m ruff check --quiet $(SOURCES)
+	@$(PYTHON) -m ruff format --quiet --check $(SOURCES)
+	@echo "mypy"
+	@$(PYTHON) -m mypy
+
+test: lint
+	@echo "pytest"
+	@$(PYTHON) -m pytest --cov --cov-report=term
+
+bench: $(READY)
+	@$(PYTHON) -m benchmarks.pipeline
+
+$(READY): requirements.lock pyproject.toml
+	@set -e; \
+	found=; \
+	for candidate in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+		if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+			found=$$candidate; break; \
+		fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.11 or later with its venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 1; \
+	fi; \
+	if ! $(PYTHON) -c '' 2>/dev/null; then \
+		echo "making $(VENV), once"; \
+		"$$found" -m venv --clear $(VENV); \
+	fi; \
+	echo "installing the locked packages into $(VENV)"; \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .; \
+	touch $(READY)
+
+# Write the lock from pyproject.toml. PIP_COMPILE may name another pip-compile (pip install pip-tools).
+PIP_COMPILE ?= pip-compile
+lock:
+	@$(PIP_COMPILE) --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --annotation-style line \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --extra chat \
+		--output-file requirements.lock pyproject.toml
+	@! grep -nE '://|^ *--(index|extra|find)' requirements.lock
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build
