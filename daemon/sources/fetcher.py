@@ -51,7 +51,7 @@ class _Lane:
     host: asyncio.Semaphore
     pace: Pace
     secrets: tuple[str, ...]
-    last_body: bytes = b""
+    last_body: bytes | None = None
     last_metrics: Metrics = field(default_factory=Metrics)
 
 
