@@ -49,7 +49,7 @@ def drawing(statement: Statement, zone: ZoneInfo) -> Drawing | None:
         marks = tuple((to_ms(c.at), after.get(c.at, 0), f"+{format_usd(c.amount_microusd)}") for c in money.credits)
         marks = tuple(mark for mark in marks if mark[1])
     return Drawing(
-        cid=f"chart-{statement.account.id}.png",
+        cid=f"{statement.account.id}-{statement.span.key}.png",
         alt=_alt(statement, zone),
         unit="USD" if money is not None else "GB",
         title="Balance" if money is not None else "Effective storage",

@@ -95,7 +95,7 @@ def _statement(config: Config, conn: sqlite3.Connection, account: str, span: Spa
 
 
 def _open_alerts(conn: sqlite3.Connection, names: dict[str, str]) -> Iterable[OpenAlert]:
-    for episode in states.open_episodes(conn):
+    for episode in states.episodes(conn, open_only=True):
         if episode.account in names:
             yield OpenAlert(
                 names[episode.account], episode.rule, episode.severity.value, episode.opened_at, episode.why

@@ -23,7 +23,7 @@ def backup(
     """Copy the database to PATH while the daemon runs; the copy is checked, and nothing is ever overwritten."""
     from daemon.store.backup import back_up
 
-    config = load_config(context)
+    config = load_config(context, secrets=False)
     source = config.store.path
     if not source.exists():
         raise StoreError(f"there is no database at {source} yet: `brimful run` or `brimful once` makes it")

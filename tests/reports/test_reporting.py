@@ -1,0 +1,182 @@
+"""Each period's report is sent once: at its time, after downtime, and again only where it did not arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import daemon.charts
+from daemon.config.model import Config
+from daemon.reporting import Reporter
+from daemon.standins.mailbox import MailboxStandin
+from daemon.store import Store, reports
+from tests.helpers_statements import BERLIN, OCTOBER
+
+CRON_TIME = datetime(2026, 11, 1, 8, tzinfo=BERLIN).astimezone(UTC)
+
+Make = Callable[..., Reporter]
+
+
+@pytest.fixture
+def charts() -> None:
+    """Asked for by a test that wants charts drawn."""
+
+
+@pytest.fixture(autouse=True)
+def _no_charts(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Charts take a second each; the tests that want them say so."""
+    if "charts" not in request.fixturenames:
+        monkeypatch.setattr(daemon.charts, "CHARTS_PER_REPORT", 0)
+
+
+def keys(reporter: Reporter, now: datetime) -> list[str]:
+    return [one.span.key for one in reporter.due(now)]
+
+
+async def test_a_report_is_due_when_its_cron_time_has_passed_and_not_before(make_reporter: Make) -> None:
+    reporter = make_reporter()
+    assert keys(reporter, CRON_TIME - timedelta(seconds=1)) == ["2026-09"]
+    assert keys(reporter, CRON_TIME) == ["2026-09", "2026-10"]
+
+
+async def test_a_report_is_sent_once(make_reporter: Make, mailbox: MailboxStandin) -> None:
+    reporter = make_reporter()
+    await reporter.send_due(CRON_TIME)
+    await reporter.send_due(CRON_TIME + timedelta(hours=1))
+    assert [kept.message["Subject"].partition(":")[0] for kept in mailbox.kept] == [
+        "Usage statement September 2026",
+        "Usage statement October 2026",
+    ]
+    assert keys(make_reporter(), CRON_TIME + timedelta(days=1)) == [], "another process knows it too"
+
+
+async def test_periods_before_the_first_reading_are_not_due(make_reporter: Make) -> None:
+    assert "2026-08" not in keys(make_reporter(), CRON_TIME)
+
+
+async def test_after_a_downtime_each_missed_period_is_sent_once(make_reporter: Make, mailbox: MailboxStandin) -> None:
+    reporter = make_reporter(period="day", cron="0 8 * * *")
+    await reporter.send_due(datetime(2026, 10, 9, 12, tzinfo=BERLIN).astimezone(UTC))
+    subjects = [str(kept.message["Subject"]) for kept in mailbox.kept]
+    assert len(subjects) == len(set(subjects)) == 9
+    assert subjects[-1].startswith("Usage statement 8 October 2026")
+
+
+async def test_catching_up_has_a_limit(make_reporter: Make, mailbox: MailboxStandin) -> None:
+    reporter = make_reporter(period="day", cron="0 8 * * *")
+    assert len(reporter.due(datetime(2027, 3, 1, 12, tzinfo=UTC))) == 40
+
+
+async def test_a_cron_time_at_the_very_end_of_the_period_counts(make_reporter: Make) -> None:
+    assert "2026-10" in keys(make_reporter(cron="0 0 1 * *"), OCTOBER.end)
+
+
+async def test_send_due_says_when_to_come_back(make_reporter: Make) -> None:
+    reporter = make_reporter()
+    assert await reporter.send_due(CRON_TIME) == datetime(2026, 12, 1, 8, tzinfo=BERLIN)
+
+
+async def test_a_mail_server_that_is_down_is_tried_again_with_the_same_message_id(
+    make_reporter: Make, mailbox: MailboxStandin, october: Store
+) -> None:
+    reporter = make_reporter()
+    mailbox.reject_content = True
+    again_at = await reporter.send_due(CRON_TIME)
+    assert again_at == CRON_TIME + timedelta(minutes=1)
+    assert reporter.failing() == ["finance 2026-09", "finance 2026-10"]
+    assert keys(reporter, CRON_TIME + timedelta(seconds=30)) == []
+    failed = reports.sendings(october.reader, "finance")["2026-10"]
+    assert (failed.sent_at, failed.failures) == (None, 1)
+    assert "554" in failed.last_error
+    mailbox.reject_content = False
+    assert again_at is not None
+    await reporter.send_due(again_at)
+    assert reporter.failing() == []
+    assert len(mailbox.kept) == 2
+    assert mailbox.kept[1].message["Message-ID"] == "<report.finance.2026-10.store_1@example.com>"
+
+
+async def test_an_answer_that_was_lost_sends_the_same_message_again(
+    make_reporter: Make, mailbox: MailboxStandin
+) -> None:
+    reporter = make_reporter()
+    mailbox.lose_answer = 2
+    again_at = await reporter.send_due(CRON_TIME)
+    assert again_at is not None
+    await reporter.send_due(again_at)
+    ids = [kept.message["Message-ID"] for kept in mailbox.kept]
+    assert len(ids) == 4
+    assert len(set(ids)) == 2, "a mail program shows each once"
+
+
+async def test_sending_by_hand_again_does_not_undo_what_was_sent(
+    make_reporter: Make, mailbox: MailboxStandin, october: Store
+) -> None:
+    reporter = make_reporter()
+    await reporter.send_due(CRON_TIME)
+    mailbox.reject_content = True
+    [report] = reporter._config.reports
+    sent = await reporter.send(report, OCTOBER, CRON_TIME)
+    assert "554" in sent.error
+    assert reports.sendings(october.reader, "finance")["2026-10"].sent_at == CRON_TIME
+
+
+async def test_a_template_of_the_operator_that_is_wrong_is_told_and_tried_again(
+    make_reporter: Make, tmp_path: Path, configure: Callable[..., Config], october: Store
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "report.txt.j2").write_text("{{ no_such_thing }}")
+    config = configure()
+    reporter = Reporter(replace(config, templates=folder), store=october, mailer=make_reporter()._mailer, name="s")
+    await reporter.send_due(CRON_TIME)
+    assert "no_such_thing" in reports.sendings(october.reader, "finance")["2026-10"].last_error
+
+
+async def test_without_a_mail_server_nothing_is_due(configure: Callable[..., Config], october: Store) -> None:
+    assert await Reporter(configure(), store=october, mailer=None, name="s").send_due(CRON_TIME) is None
+
+
+async def test_a_store_without_readings_has_nothing_to_report(
+    configure: Callable[..., Config], store: Store, mailbox: MailboxStandin
+) -> None:
+    reporter = Reporter(configure(), store=store, mailer=None, name="s")
+    assert reporter.due(CRON_TIME) == []
+
+
+@pytest.mark.usefixtures("charts")
+async def test_the_mail_carries_text_html_chart_and_csv(make_reporter: Make, mailbox: MailboxStandin) -> None:
+    await make_reporter().send_due(CRON_TIME)
+    message = mailbox.kept[1].message
+    kinds = [part.get_content_type() for part in message.walk()]
+    assert kinds == [
+        "multipart/mixed",
+        "multipart/alternative",
+        "text/plain",
+        "multipart/related",
+        "text/html",
+        "image/png",
+        "text/csv",
+    ]
+    html = mailbox.kept[1].part("html")
+    assert 'src="cid:clips-2026-10.png"' in html
+    assert "Balance of Video tracking, October 2026: from $50.00 to $19.00" in html
+    assert "prefers-color-scheme: dark" in html
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert "Balanced to the cent. $31.00 used" in mailbox.kept[1].part("plain")
+
+
+async def test_a_report_whose_charts_fail_is_sent_all_the_same(
+    make_reporter: Make, mailbox: MailboxStandin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit('no display')")
+    monkeypatch.setattr(daemon.charts, "CHARTS_PER_REPORT", 9)
+    monkeypatch.setattr(daemon.charts, "_CHILD", broken)
+    await make_reporter().send_due(CRON_TIME)
+    assert "image/png" not in [part.get_content_type() for part in mailbox.kept[1].message.walk()]
+    assert "Opening balance" in mailbox.kept[1].part("html")
