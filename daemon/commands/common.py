@@ -87,13 +87,32 @@ def reading(config: Config) -> Iterator[Store]:
         store.close()
 
 
+@contextmanager
+def writing(config: Config) -> Iterator[Store]:
+    """Open the store for one short transaction, safe beside a running daemon. Never migrates."""
+    from daemon.store.migrations import require_current
+
+    if not config.store.path.exists():
+        raise StoreError(f"there is no database at {config.store.path} yet: `brimful run` or `brimful once` makes it")
+    store = Store(config.store.path)
+    try:
+        require_current(store)
+        yield store
+    finally:
+        store.close()
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document, two-space indented, to stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = (), empty: str = "nothing yet"
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[str] = (),
+    empty: str = "nothing yet",
 ) -> None:
     """Print a table for a person; `right` names the columns that are aligned right. Cells are plain text, never markup."""
     console = Console()
