@@ -100,7 +100,7 @@ def summary_view(statements: Sequence[Statement], zone: ZoneInfo) -> SummaryView
         total=_line("Total", [c for _, c in prepaid], any(s.partial for s, _ in prepaid)) if len(prepaid) > 1 else None,
         used=usd(sum(c.used for _, c in prepaid)) if prepaid else "",
         charged_to_cards=charged_to_cards,
-        card_charges=f"{_count(len(charges), 'card charge')} of {charged_to_cards} in all" if charges else "",
+        card_charges=f"{counted(len(charges), 'card charge')} of {charged_to_cards} in all" if charges else "",
         unexplained=usd(sum(c.off for _, c in prepaid)) if any(c.off for _, c in prepaid) else "",
     )
 
@@ -126,7 +126,7 @@ def account_view(statement: Statement, zone: ZoneInfo) -> AccountView:
     rests_on = "no reading in the period"
     if since is not None and until is not None:
         rests_on = (
-            f"{_count(statement.readings, 'reading')}, the opening one of {day_and_time(since, zone)}, "
+            f"{counted(statement.readings, 'reading')}, the opening one of {day_and_time(since, zone)}, "
             f"the closing one of {day_and_time(until, zone)}"
         )
     return AccountView(
@@ -157,9 +157,9 @@ def _money_rows(money: Money) -> tuple[Row, ...]:
     others = sum(1 for c in money.credits if c.charge is None)
     rows = [Row("Opening balance", usd(cents.opening), "edge")]
     if topups or not others:
-        rows.append(Row("Top-ups", usd(cents.topups), detail=_count(topups, "charge") if topups else ""))
+        rows.append(Row("Top-ups", usd(cents.topups), detail=counted(topups, "charge") if topups else ""))
     if others:
-        rows.append(Row("Other credits", usd(cents.other_credits), detail=_count(others, "credit")))
+        rows.append(Row("Other credits", usd(cents.other_credits), detail=counted(others, "credit")))
     rows.append(Row("Usage charged", usd(-cents.charged)))
     if cents.off:
         rows.append(Row("Unexplained difference", usd(cents.off), "warn", "neither usage nor credit explains it"))
@@ -234,5 +234,6 @@ def _volume_rows(volume: Volume, zone: ZoneInfo) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return `1 charge`, `1,200 charges`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -12,7 +12,15 @@ from zoneinfo import ZoneInfo
 
 from alerts.pictures import Picture
 from alerts.report_csv import to_csv
-from alerts.report_views import AccountView, Figure, SummaryView, account_view, day_and_time, summary_view
+from alerts.report_views import (
+    AccountView,
+    Figure,
+    SummaryView,
+    account_view,
+    counted,
+    day_and_time,
+    summary_view,
+)
 from alerts.spans import Span
 from alerts.statements import Statement
 from alerts.templating import Templates
@@ -125,7 +133,7 @@ def _figures(views: Sequence[AccountView], pictures: Mapping[str, Picture], link
 
 def _subject(facts: Facts, summary: SummaryView) -> str:
     start = "Preview: " if facts.preview else ""
-    told = f"{summary.used} used" if summary.used else f"{len(facts.statements)} accounts"
+    told = f"{summary.used} used" if summary.used else counted(len(facts.statements), "account")
     cards = f", {summary.card_charges}" if summary.card_charges else ""
     open_ends = " — does not balance by itself" if summary.unexplained else ""
     return f"{start}Usage statement {facts.span.title}: {told}{cards}{open_ends}"
