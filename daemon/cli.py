@@ -16,6 +16,7 @@ from daemon.commands import (
     check,
     deliveries,
     demo,
+    init,
     report,
     run,
     test,
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="Watches prepaid and metered API accounts: alerts before they run dry, tops them up once, tells finance.",
 )
 
-for module in (demo, run, check, accounts, alerts, topups, deliveries, report, backtest, test, backup):
+for module in (demo, run, check, accounts, alerts, topups, deliveries, report, backtest, init, test, backup):
     module.register(app)
 
 

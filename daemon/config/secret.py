@@ -84,7 +84,7 @@ class Secrets:
             raw = file.read_bytes()[: SECRET_BYTES + 1] if file else b""
         except OSError:
             raw = b""
-        if file is None or not raw:
+        if file is None or not raw.strip():
             said = f"there is no credential {name}"
             self._unavailable(path, item, said, f"systemd gives it by LoadCredential={name}:/a/file in the unit")
             return None
