@@ -54,8 +54,8 @@ $(READY): requirements.lock pyproject.toml
 		"$$found" -m venv --clear $(VENV); \
 	fi; \
 	echo "installing the locked packages into $(VENV)"; \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .; \
+	$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock; \
+	$(PYTHON) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable .; \
 	touch $(READY)
 
 # Write the lock from pyproject.toml. PIP_COMPILE may name another pip-compile (pip install pip-tools).
