@@ -7,7 +7,7 @@ the counter unchanged costs a comparison. All integers.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 HOUR_MS = 3_600_000
@@ -27,6 +27,8 @@ class Memo:
     learnt: object | None = None
     """What was learnt up to the last midnight: handed on from hour to hour."""
     pattern: object | None = None
+    notes: dict[Hashable, object] = field(default_factory=dict)
+    """What others worked out from the same hours, by a key of theirs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,11 @@ class Outlook:
             median = self.level * lead
         else:
             median = self.level * self.pattern.shape_over(self.start_hour, lead) * self.pattern.trended(lead)
-        return median * exp(z * spread_over(self.spreads, lead)) if z else median
+        return median * exp(z * self.spread_over(lead)) if z else median
+
+    def spread_over(self, lead: float) -> float:
+        """Return the standard deviation of the logarithm of what is spent over `lead` hours."""
+        return spread_over(self.spreads, lead)
 
     def hours_until(self, amount: int, z: float = 0.0) -> float | None:
         """Return after how many hours `amount` is used up on that path, or None where not within two years."""
@@ -91,7 +95,26 @@ def spend_outlook(memory: BurnMemory, scheduled_microusd_per_day: int | None, no
     With a day of history the basis is the way that would have forecast the account's own past best; the schedule is
     preferred where it is about as good. Before that, and where nothing was spent at all, the schedule it is.
     """
-    scheduled = scheduled_microusd_per_day
+    spend = memory.spend
+    if spend is None:
+        return _spend_outlook(memory, scheduled_microusd_per_day, now)
+    # One reading is asked for its burn, its runway and its projection: the answer is kept until the next question.
+    notes, asked = spend.memo.notes, (now, scheduled_microusd_per_day, spend.last, spend.last_ms)
+    kept = notes.get("outlook")
+    if isinstance(kept, _Kept) and kept.asked == asked:
+        return kept.outlook
+    outlook = _spend_outlook(memory, scheduled_microusd_per_day, now)
+    notes["outlook"] = _Kept(asked, outlook)
+    return outlook
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    asked: tuple[datetime, int | None, int, int]
+    outlook: Outlook | None
+
+
+def _spend_outlook(memory: BurnMemory, scheduled: int | None, now: datetime) -> Outlook | None:
     spend = memory.spend
     pattern = learn(spend, memory.schedule.counter if memory.schedule else None) if spend else None
     if scheduled and (pattern is None or pattern.level <= 0):

@@ -42,9 +42,12 @@ class Weighted:
     total: float = 0.0
     weight: float = 0.0
 
-    def after(self, growth: float, shape: float) -> Weighted:
-        keep = 0.5 ** (1 / self.half_life)
-        return Weighted(self.half_life, keep * self.total + growth, keep * self.weight + shape)
+    def after_all(self, growth: Sequence[float], shapes: Sequence[float]) -> Weighted:
+        keep, total, weight = 0.5 ** (1 / self.half_life), self.total, self.weight
+        for amount, shape in zip(growth, shapes, strict=True):
+            total = keep * total + amount
+            weight = keep * weight + shape
+        return Weighted(self.half_life, total, weight)
 
     def level(self, fallback: float) -> float:
         return self.total / self.weight if self.weight > 1e-6 else fallback
@@ -111,24 +114,24 @@ class Pattern:
             return self.level
         if way.growth is None or way.ratio is None:
             return scheduled_per_day / 24
-        led = way.growth.after(scheduled_per_day / 24, self.shape_at(hour)).level(0.0)
+        led = way.growth.after_all((scheduled_per_day / 24,), (self.shape_at(hour),)).level(0.0)
         return way.ratio.level(0.0) * led if led else self.level
 
     def moved_on(self, growth: Sequence[int], scheduled: Sequence[int] | None) -> Pattern | None:
         """Return the pattern with further hours' growth; None where its way needs a schedule that is not there."""
         way, level, hour = self.way, self.level, self.end_hour
-        for index, amount in enumerate(growth):
-            shape = self.shape_at(hour + index)
-            if way.growth is not None and way.ratio is None:
-                way = replace(way, growth=way.growth.after(amount, shape))
-                level = way.growth.level(level) if way.growth else level
-                continue
-            if scheduled is None:
-                return None
-            if way.growth is None or way.ratio is None:
-                level = scheduled[index]
-                continue
-            led, ratio = way.growth.after(scheduled[index], shape), way.ratio.after(amount, scheduled[index])
+        if not growth:
+            return self
+        shapes = [self.shape_at(hour + index) for index in range(len(growth))]
+        if way.growth is not None and way.ratio is None:
+            observed = way.growth.after_all(growth, shapes)
+            way, level = replace(way, growth=observed), observed.level(level)
+        elif scheduled is None:
+            return None
+        elif way.growth is None or way.ratio is None:
+            level = scheduled[-1]
+        else:
+            led, ratio = way.growth.after_all(scheduled, shapes), way.ratio.after_all(growth, scheduled)
             way, level = replace(way, growth=led, ratio=ratio), ratio.level(1.0) * led.level(level)
         return replace(self, end_hour=hour + len(growth), hours=self.hours + len(growth), way=way, level=level)
 

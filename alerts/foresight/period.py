@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import exp
 
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import Z_10_90, spend_outlook, used_outlook
@@ -45,12 +46,8 @@ def project(
     outlook = used_outlook(memory, now) if volume else spend_outlook(memory, scheduled_microusd_per_day, now)
     if outlook is None:
         return Projection(spent, spent + round(by_pace), spent + round(2 * by_pace))
-    to_come = part * by_pace + (1 - part) * outlook.growth_over(left_hours)
     recent = outlook.growth_over(left_hours)
-    low, high = (outlook.growth_over(left_hours, z) - recent for z in (-Z_10_90, Z_10_90))
-    share = to_come / recent if recent > 0 else 1.0
-    return Projection(
-        spent + max(round(to_come + low * share), 0),
-        spent + round(to_come),
-        spent + round(to_come + high * share),
-    )
+    to_come = part * by_pace + (1 - part) * recent
+    wide = exp(Z_10_90 * outlook.spread_over(left_hours))
+    # The range is the recent burn's, moved to where the two together expect the end.
+    return Projection(spent + round(to_come / wide), spent + round(to_come), spent + round(to_come * wide))

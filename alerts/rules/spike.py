@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -83,8 +84,17 @@ def usual(counter: Hourly | None, window: timedelta, under_way: timedelta = time
     if counter is None:
         return None
     width = max(-(-window // timedelta(hours=1)), 1)
-    hours = counter.hours
-    end = len(hours) - width - -(-under_way // timedelta(hours=1))
+    skipped = width + -(-under_way // timedelta(hours=1))
+    notes, key = counter.memo.notes, ("usual", width, skipped)
+    if key not in notes:
+        notes[key] = _usual_of(counter.hours, width, skipped)
+    found = notes[key]
+    return found if isinstance(found, Usual) else None
+
+
+def _usual_of(hours: Sequence[int], width: int, skipped: int) -> Usual | None:
+    """Worked out once an hour: it rests on whole hours alone."""
+    end = len(hours) - skipped
     days = [sum(hours[start : start + 24]) for start in range(end - 24, max(end - 24 * (USUAL_DAYS + 1), -1), -24)]
     if len(days) < LEARNING_DAYS:
         return None
