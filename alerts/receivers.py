@@ -27,7 +27,7 @@ class _Receiver:
 class WebhookReceiver(_Receiver):
     """A URL that is posted to.
 
-    `secrets`: `whsec_…` or `whsk_…`, the current one first. `own_threshold_microusd`: hears only that, never the rules'.
+    `secrets`: `whsec_…` or `whsk_…`, the current one first. `own_threshold_microusd`: hears that alone.
     """
 
     url: str

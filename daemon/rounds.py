@@ -105,6 +105,8 @@ class Rounds:
             judgement = judge_time(self.state(account_id), self._context(account_id, now, mutes))
             if judgement.changes:
                 changed.append(judgement)
+            else:
+                self._states[account_id] = judgement.state
         if changed:
             self._commit([], changed, now)
         return sum(len(judgement.drafts) for judgement in changed)

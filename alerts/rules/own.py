@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alerts.belief import Doubt
+from alerts.belief import Doubt, Doubtful, Finding
 from alerts.events import EventType, JsonValue, Severity
 from alerts.instants import rfc3339
 from alerts.money import format_usd, to_number
@@ -22,6 +22,7 @@ from alerts.state import Episode, Outage
 
 READING, SUSPECT, BILLING = "account:reading", "account:suspect", "account:billing"
 LIMITS, BALANCE = "account:limits", "account:balance"
+OWN = (READING, SUSPECT, BILLING, LIMITS, BALANCE)
 REMIND_EVERY = timedelta(hours=24)
 REMINDED = {READING: REMIND_EVERY, BILLING: REMIND_EVERY}
 """Own episodes that are told again; the others are told once."""
@@ -37,6 +38,12 @@ _WIRE = {
     "effective_microgb": "effective_gb",
     "limit_microgb": "limit_gb",
     "period_used_microgb": "current_period_usage_gb",
+}
+_MOVES = {Doubtful.BACKWARDS: "ran backwards", Doubtful.DROP: "dropped", Doubtful.JUMP: "jumped"}
+_SUSPECT_REASONS = {
+    Doubtful.BACKWARDS: "counter_backwards",
+    Doubtful.DROP: "implausible_drop",
+    Doubtful.JUMP: "implausible_jump",
 }
 _LIMITS = (
     ("limit_gb", "limit_microgb"),
@@ -174,8 +181,13 @@ def suspect(sitting: Sitting, doubt: Doubt, known: Known, *, confirmed: bool) ->
         for finding in doubt.findings
     ]
     first = doubt.findings[0]
-    why = f"{_WIRE.get(first.field, first.field)} {first.kind.value}: {'confirmed' if confirmed else 'not confirmed'}"
-    numbers: Payload = {"confirmed": confirmed, "findings": findings}
+    why = f"{_described(first)}{', confirmed by a second read' if confirmed else ''}"
+    numbers: Payload = {
+        "reason": _SUSPECT_REASONS[first.kind],
+        "detail": why,
+        "confirmed": confirmed,
+        "findings": findings,
+    }
     memory = sitting.memory(SUSPECT)
     if confirmed:
         if memory.episode is not None:
@@ -188,6 +200,12 @@ def suspect(sitting: Sitting, doubt: Doubt, known: Known, *, confirmed: bool) ->
     else:
         sitting.open(SUSPECT, Severity.WARNING, EventType.READING_SUSPECT, why, numbers, at=known.at)
     sitting.remember(SUSPECT, replace(sitting.memory(SUSPECT), quiet_until=known.at + QUIET))
+
+
+def _described(finding: Finding) -> str:
+    name = _WIRE.get(finding.field)
+    before, after = (number if name is None else to_number(number) for number in (finding.before, finding.after))
+    return f"{name or finding.field} {_MOVES[finding.kind]} from {before} to {after}"
 
 
 def plain(sitting: Sitting, known: Known) -> None:

@@ -1,7 +1,260 @@
-"""Registered by `daemon.cli`."""
+"""`alerts`: open and recent episodes, why each is open, what was told to whom and what was not; mute and unmute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from daemon.commands.common import NO, USAGE, fail, load_config, print_json, print_table, reading
+
+if TYPE_CHECKING:
+    from alerts.state import Episode
+    from daemon.config.model import Config
+    from daemon.store import Store
+    from daemon.store.states import Untold
+    from daemon.store.tellings import Telling
+
+RECENT = timedelta(days=7)
+LONGEST_MUTE = timedelta(days=90)
+
+_app = typer.Typer(help="Open and recent episodes; mute a rule for a while.", invoke_without_command=True)
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    """Add `alerts`, `alerts mute` and `alerts unmute`."""
+    app.add_typer(_app, name="alerts")
+
+
+@_app.callback()
+def alerts(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Not only the last 7 days.")] = False,
+    account: Annotated[str | None, typer.Option("--account", help="Of one account only.")] = None,
+) -> None:
+    """Open and recent episodes: why each is open, since when, what was told to whom, and what was not and why."""
+    if context.invoked_subcommand is not None:
+        return
+    from daemon.clock import SystemClock
+    from daemon.store import states
+    from daemon.store.tellings import tellings
+
+    config = load_config(context, secrets=False)
+    now = SystemClock().now()
+    since = None if everything else now - RECENT
+    with reading(config) as store:
+        if account is not None and account not in config.accounts:
+            fail(f"there is no account {account!r}{_near(account, config.accounts)}", USAGE)
+        episodes = states.episodes(store.reader, account=account, since=since)
+        told = tellings(store.reader, [episode.id for episode in episodes])
+        untold = states.decisions(store.reader, account=account, since=since)
+        mutes = states.mutes(store.reader, now)
+    if as_json:
+        print_json(_document(config, episodes, told, untold, mutes))
+    else:
+        _print(config, now, episodes, told, untold, mutes)
+
+
+@_app.command()
+def mute(
+    context: typer.Context,
+    rule: Annotated[str, typer.Argument(help="The rule's id, or one of the account's own, such as account:reading.")],
+    duration: Annotated[str, typer.Option("--for", help="How long, such as 90m, 4h, 2d.")],
+) -> None:
+    """Hold a rule's events back for a while: they are told when the mute ends. Works beside a running daemon."""
+    from daemon.clock import SystemClock
+    from daemon.config.durations import format_duration, parse_duration
+    from daemon.store import states
+
+    config = load_config(context, secrets=False)
+    names = _rule_names(config)
+    if rule not in names:
+        fail(f"there is no rule {rule!r}{_near(rule, names)}", USAGE)
+    try:
+        length = parse_duration(duration)
+    except ValueError as error:
+        fail(f"--for {duration!r}: {error}", USAGE)
+    if not timedelta() < length <= LONGEST_MUTE:
+        fail(f"--for {duration!r}: a mute lasts up to {format_duration(LONGEST_MUTE)}", USAGE)
+    now = SystemClock().now()
+    with _writing(config) as store, store.write(durable=True) as tx:
+        states.set_mute(tx, rule, now, now + length)
+    typer.echo(f"{rule} is muted until {_local(now + length, config)}; what happens meanwhile is told then")
+
+
+@_app.command()
+def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The rule's id.")]) -> None:
+    """End a mute: what it held back is told with the next pass."""
+    from daemon.store import states
+
+    config = load_config(context, secrets=False)
+    with _writing(config) as store, store.write(durable=True) as tx:
+        ended = states.clear_mute(tx, rule)
+    if not ended:
+        fail(f"{rule} is not muted", NO)
+    typer.echo(f"{rule} is not muted any more; what was held back is told with the next pass")
+
+
+@contextmanager
+def _writing(config: Config) -> Iterator[Store]:
+    """Open the store for a small transaction of its own, beside a running daemon or without one. Never migrates."""
+    from daemon.store import Store, StoreError
+    from daemon.store.migrations import require_current
+
+    if not config.store.path.exists():
+        raise StoreError(f"there is no database at {config.store.path} yet: `brimful run` or `brimful once` makes it")
+    store = Store(config.store.path)
+    try:
+        require_current(store)
+        yield store
+    finally:
+        store.close()
+
+
+def _rule_names(config: Config) -> list[str]:
+    from alerts.rules.own import OWN
+
+    return [*(rule.id for rule in config.rules), *OWN]
+
+
+def _near(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
+    close = get_close_matches(name, list(names), n=1)
+    return f": did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(names))}" if names else ""
+
+
+# ── how it is shown ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _document(
+    config: Config,
+    episodes: Sequence[Episode],
+    told: Mapping[str, list[Telling]],
+    untold: Sequence[Untold],
+    mutes: Mapping[str, datetime],
+) -> dict[str, Any]:
+    from alerts.instants import rfc3339
+
+    entries = [_entry(config, episode, told.get(episode.id, []), mutes) for episode in episodes]
+    return {
+        "open": [entry for entry in entries if entry["closed_at"] is None],
+        "recent": [entry for entry in entries if entry["closed_at"] is not None],
+        "not_told": [
+            {
+                "account": one.account,
+                "rule": one.rule,
+                "episode": one.episode,
+                "reason": one.reason,
+                "first_at": rfc3339(one.first_at),
+                "last_at": rfc3339(one.last_at),
+                "times": one.times,
+            }
+            for one in untold
+        ],
+        "mutes": [{"rule": rule, "until": rfc3339(until)} for rule, until in sorted(mutes.items())],
+    }
+
+
+def _entry(config: Config, episode: Episode, told: Sequence[Telling], mutes: Mapping[str, datetime]) -> dict[str, Any]:
+    from alerts.instants import rfc3339
+
+    return {
+        "episode": episode.id,
+        "account": episode.account,
+        "rule": episode.rule,
+        "kind": episode.kind,
+        "severity": episode.severity.value,
+        "opened_at": rfc3339(episode.opened_at),
+        "why": episode.why,
+        "closed_at": None if episode.closed_at is None else rfc3339(episode.closed_at),
+        "closed_why": episode.closed_why or None,
+        "configured": episode.rule in _rule_names(config),
+        "muted_until": None if episode.rule not in mutes else rfc3339(mutes[episode.rule]),
+        "told": [
+            {
+                "event": telling.event,
+                "type": telling.type.value,
+                "at": rfc3339(telling.at),
+                "to": [
+                    {
+                        "receiver": heard.receiver,
+                        "state": heard.state,
+                        "at": None if heard.settled_at is None else rfc3339(heard.settled_at),
+                    }
+                    for heard in telling.heard
+                ],
+            }
+            for telling in told
+        ],
+    }
+
+
+def _print(
+    config: Config,
+    now: datetime,
+    episodes: Sequence[Episode],
+    told: Mapping[str, list[Telling]],
+    untold: Sequence[Untold],
+    mutes: Mapping[str, datetime],
+) -> None:
+    names = _rule_names(config)
+    running = [
+        [
+            episode.account,
+            episode.rule if episode.rule in names else f"{episode.rule} (not configured any more)",
+            episode.severity.value,
+            f"{_local(episode.opened_at, config)} ({_age(now - episode.opened_at)})",
+            episode.why,
+            _told(told.get(episode.id, []), muted=episode.rule in mutes),
+        ]
+        for episode in episodes
+        if episode.closed_at is None
+    ]
+    print_table("Open", ["account", "rule", "severity", "since", "why", "told"], running, empty="no episode is open")
+    ended = [
+        [
+            episode.account,
+            episode.rule,
+            _local(episode.opened_at, config),
+            _local(episode.closed_at, config),
+            episode.why,
+            episode.closed_why,
+            _told(told.get(episode.id, []), muted=False),
+        ]
+        for episode in episodes
+        if episode.closed_at is not None
+    ]
+    columns = ["account", "rule", "from", "to", "why", "ended because", "told"]
+    print_table("Recent", columns, ended, empty="none")
+    skipped = [[one.account, one.rule, one.reason, str(one.times), _local(one.last_at, config)] for one in untold]
+    print_table("Not told", ["account", "rule", "because", "times", "last"], skipped, right=["times"], empty="nothing")
+    if mutes:
+        rows = [[rule, _local(until, config)] for rule, until in sorted(mutes.items())]
+        print_table("Muted", ["rule", "until"], rows)
+
+
+def _told(told: Sequence[Telling], *, muted: bool) -> str:
+    if not told:
+        return "held back by a mute" if muted else "nothing yet"
+    lines = []
+    for telling in told:
+        heard = ", ".join(
+            one.receiver if one.state == "delivered" else f"{one.receiver} ({one.state})" for one in telling.heard
+        )
+        lines.append(f"{telling.type.value} → {heard or 'nobody asked for it'}")
+    return "\n".join(lines)
+
+
+def _local(instant: datetime, config: Config) -> str:
+    return instant.astimezone(config.timezone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def _age(age: timedelta) -> str:
+    minutes = max(age // timedelta(minutes=1), 0)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
