@@ -39,6 +39,11 @@ class Figures:
         value = self.data.get(name)
         return DASH if value is None else f"{_plain(value)}{unit}"
 
+    def burn(self, name: str) -> str:
+        """Return the burn with what it rests on."""
+        usd, basis = self.usd(name), self.text("basis")
+        return usd if DASH in (usd, basis) else f"{usd} ({basis})"
+
     def percent(self, name: str) -> str:
         return self.number(name, " %")
 
@@ -81,7 +86,7 @@ class Figures:
             return self.text(name)
         changes = [one for one in value if isinstance(one, Mapping)]
         return "; ".join(
-            f"{_words(str(one.get('limit') or one.get('name') or one.get('field')))} "
+            f"{_words(str(one.get('field') or one.get('limit') or one.get('name')))} "
             f"{_loose(one.get('old'))} → {_loose(one.get('new'))}"
             for one in changes
         )
@@ -142,10 +147,9 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("step_percent", "Step reached", Figures.percent),
     ("projected_usd", "Projected at the period's end", Figures.usd),
     ("projected_gb", "Projected at the period's end", Figures.gb),
-    ("burn_usd_per_day", "Burn a day", Figures.usd),
+    ("burn_usd_per_day", "Burn a day", Figures.burn),
     ("usual_usd_per_day", "Usual burn a day", Figures.usd),
     ("peak_usd_per_day", "Largest burn a day before", Figures.usd),
-    ("basis", "Burn is", Figures.text),
     ("days_remaining", "Days left", Figures.number),
     ("threshold_days", "Threshold, days", Figures.number),
     ("runs_out_at", "Runs out", Figures.span),
@@ -153,14 +157,17 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("period_start", "Period from", Figures.at),
     ("period_end", "Period to", Figures.at),
     ("topup", "Top-up", Figures.topup),
-    ("topup_id", "Top-up", Figures.text),
     ("payment_intent", "Stripe payment", Figures.text),
     ("decline_code", "Decline code", Figures.text),
+    ("attempt", "Attempt", Figures.number),
+    ("next_attempt_at", "Tried again", Figures.at),
+    ("paid_at", "Paid", Figures.at),
+    ("needed_usd", "Needed", Figures.usd),
     ("cap", "Cap", Figures.text),
-    ("cap_usd", "Cap", Figures.usd),
+    ("cap_usd", "Cap amount", Figures.usd),
+    ("spent_and_open_usd", "Spent and open", Figures.usd),
     ("left_usd", "Left under the cap", Figures.usd),
     ("reason", "Reason", Figures.text),
-    ("detail", "Detail", Figures.text),
     ("retry_at", "Next try", Figures.at),
     ("changes", "Changed", Figures.change),
     ("billing_error", "The provider says", Figures.text),
@@ -170,7 +177,7 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("last_error", "Last error", Figures.text),
     ("pending", "Events waiting", Figures.number),
     ("since", "Since", Figures.at),
-    ("unavailable_since", "Since", Figures.at),
+    ("polls", "Polls without an answer", Figures.number),
     ("last_good_at", "Last good reading", Figures.at),
     ("rule", "Rule", Figures.text),
     ("observed_at", "Observed", Figures.at),
