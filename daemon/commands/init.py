@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -117,7 +118,8 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
 
 def text_of(answers: Answers) -> str:
     """Return the TOML text."""
-    account = f"accounts.{_quoted(answers.account)}"
+    bare = re.fullmatch(r"[A-Za-z0-9_-]+", answers.account, re.ASCII)
+    account = f"accounts.{answers.account if bare else _quoted(answers.account)}"
     parts = [[f"timezone = {_quoted(answers.timezone)}"]]
     parts.append([f"[{account}]", f"provider = {_quoted(answers.provider)}"])
     if answers.base_url:
