@@ -116,11 +116,14 @@ def rate_reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
     seconds = int(value[:12])
     if seconds < _DELTA_BELOW:
         return _within(now, now + timedelta(seconds=min(seconds, RETRY_AFTER_MAX_S)))
-    return _within(now, EPOCH + timedelta(seconds=seconds))
+    return _within(now, EPOCH + timedelta(seconds=min(seconds, _LATEST_S)))
 
 
 _DELTA_BELOW = 100_000_000
 """Some proxies write seconds to wait instead of Unix seconds; no Unix time since 1973 is that small."""
+
+
+_LATEST_S = 10_000_000_000
 
 
 def _within(now: datetime, moment: datetime) -> datetime:

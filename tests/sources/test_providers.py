@@ -1,0 +1,309 @@
+"""What an answer of each provider becomes."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from daemon.config.model import JSON_FIELDS
+from daemon.http import Answer
+from daemon.sources import contentstats, tornado
+from daemon.sources.json import FIELDS, JsonParser, compile_fields
+from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE
+
+
+def answer(document: Any, status: int = 200) -> Answer:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Answer(status, {}, body, 1)
+
+
+def prepaid(**changed: Any) -> Reading:
+    return contentstats.parse("clips", NOW, answer({**CONTENTSTATS_PAGE, **changed}))
+
+
+def storage(**changed: Any) -> Reading:
+    return tornado.parse("media", NOW, answer({**TORNADO_PAGE, **changed}))
+
+
+def metrics(reading: Reading) -> Metrics:
+    assert isinstance(reading, Known), reading
+    return reading.metrics
+
+
+def refusal(reading: Reading) -> str:
+    assert isinstance(reading, Unavailable), reading
+    assert reading.reason is Reason.BAD_PAYLOAD
+    return reading.detail
+
+
+def test_the_prepaid_page_reads_to_the_microdollar() -> None:
+    said = metrics(prepaid())
+    assert said.available_microusd == 11_700_000
+    assert said.accrued_microusd == 7_500_000
+    assert said.funded_microusd == 19_200_000
+    assert said.scheduled_burn_microusd_per_day == 1_080_000
+    assert (said.estimated_snapshots_remaining, said.total_snapshots) == (830, 450)
+
+
+def test_the_storage_page_has_an_effective_volume() -> None:
+    assert metrics(storage()).effective_microgb == 46_190_000
+
+
+def test_an_older_deployment_has_an_effective_volume_too() -> None:
+    said = metrics(
+        tornado.parse("media", NOW, answer({"client_name": "x", "usage_count": 1, "storage_usage_gb": 45.67}))
+    )
+    assert said.effective_microgb == 45_670_000
+    assert said.effective_said_microgb is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ("2026-11-01T01:00:00+01:00", "2026-12-01T00:00:00.000Z"),
+        ("2026-11-01", "2026-12-01"),
+        (1793491200, 1796083200),
+        (1793491200.0, 1796083200.9),
+        ("1793491200", "1796083200"),
+        (1793491200000, 1796083200000),
+    ],
+)
+def test_a_stripe_key_has_a_billing_period_in_iso_or_epoch(start: Any, end: Any) -> None:
+    said = metrics(storage(billing_period_start=start, billing_period_end=end, current_period_usage_gb=12.5))
+    assert said.period_start_at == datetime(2026, 11, 1, tzinfo=UTC)
+    assert said.period_end_at is not None
+    assert said.period_end_at.date() == datetime(2026, 12, 1, tzinfo=UTC).date()
+    assert said.period_used_microgb == 12_500_000
+
+
+def test_a_stripe_key_with_a_billing_error_is_read_with_it() -> None:
+    assert metrics(storage(billing_error="Failed to retrieve\nsubscription")).billing_error == (
+        "Failed to retrieve subscription"
+    )
+
+
+def test_a_trial_key_has_its_quota_and_limits() -> None:
+    said = metrics(
+        storage(
+            storage_limit_gb="1024.00",
+            storage_limit_bytes=1099511627776,
+            storage_remaining_gb=977.81,
+            max_resolution_limit="720",
+            max_duration_limit_seconds=600,
+            max_filesize_limit_bytes=104857600,
+            max_filesize_limit_mb=100.0,
+        )
+    )
+    assert (said.limit_microgb, said.limit_bytes, said.remaining_microgb) == (1_024_000_000, 1 << 40, 977_810_000)
+    assert (said.max_resolution, said.max_duration_s) == ("720", 600)
+    assert (said.max_filesize_bytes, said.max_filesize_microunits_mb) == (104_857_600, 100_000_000)
+
+
+def test_a_limit_in_bytes_alone_is_a_limit() -> None:
+    assert metrics(storage(storage_limit_bytes=1 << 40)).limit_microgb == 1_024_000_000
+
+
+@pytest.mark.parametrize(
+    "missing", [{}, {"storage_limit_gb": None, "billing_period_start": None, "billing_error": None}]
+)
+def test_absent_and_null_are_the_same_nothing(missing: dict[str, Any]) -> None:
+    said = metrics(storage(**missing))
+    assert (said.limit_microgb, said.period_start_at, said.billing_error, said.extra) == (None, None, None, "{}")
+
+
+@given(st.decimals(min_value=0, max_value=10**8, places=6), st.booleans())
+def test_numbers_are_exact_as_numbers_and_as_texts(number: Any, as_text: bool) -> None:
+    body = json.dumps({**CONTENTSTATS_PAGE, "balance_usd": "@"}).replace(
+        '"@"', f'"{number}"' if as_text else str(number)
+    )
+    said = metrics(contentstats.parse("clips", NOW, answer(body.encode())))
+    assert said.balance_microusd == int(number * 1_000_000)
+
+
+def test_a_balance_may_be_a_debt() -> None:
+    assert metrics(prepaid(balance_usd=-0.25)).available_microusd == -1_000_000
+
+
+def test_unknown_fields_are_kept_as_they_were_written() -> None:
+    body = (
+        b'{"z": 1, "plan": {"b": 1.50, "a": [null, true, "\\u00e9"]}, '
+        + json.dumps(dict(CONTENTSTATS_PAGE)).encode()[1:]
+    )
+    assert metrics(contentstats.parse("clips", NOW, answer(body))).extra == (
+        '{"plan":{"a":[null,true,"\\u00e9"],"b":1.50},"z":1}'
+    )
+
+
+def test_unknown_fields_are_kept_up_to_a_size() -> None:
+    extra = metrics(prepaid(a=1, padding="x" * 50_000)).extra
+    assert extra == '{"a":1}'
+
+
+WRONG = [True, [], {}, "", "twelve", "1_000", "0x10", "NaN", "Infinity", "१२", 10**16, -(10**16), "1" * 100]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd", "cost_per_snapshot"])
+def test_money_of_a_wrong_type_is_a_bad_payload_that_names_the_field(field: str, wrong: Any) -> None:
+    assert refusal(prepaid(**{field: wrong})).startswith(field)
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, 1.5, -1, "1.5"], ids=repr)
+@pytest.mark.parametrize("field", ["total_snapshots", "active_videos"])
+def test_counts_of_a_wrong_type_are_a_bad_payload_that_names_the_field(field: str, wrong: Any) -> None:
+    assert refusal(prepaid(**{field: wrong})).startswith(field)
+
+
+@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd"])
+def test_without_a_field_that_money_rests_on_there_is_no_reading(field: str) -> None:
+    without = {name: value for name, value in CONTENTSTATS_PAGE.items() if name != field}
+    assert refusal(contentstats.parse("clips", NOW, answer(without))) == f"{field} is missing"
+    assert refusal(prepaid(**{field: None})) == f"{field} is null"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("uncharged_usage_usd", -0.01),
+        ("total_charged_usd", -1),
+        ("cost_per_snapshot", "-0.015"),
+        ("active_videos", -3),
+    ],
+)
+def test_a_negative_number_that_cannot_be_is_a_bad_payload(field: str, value: Any) -> None:
+    assert refusal(prepaid(**{field: value})) == f"{field} is negative"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"storage_usage_gb": None},
+        {"storage_usage_gb": -1},
+        {"storage_limit_gb": -1},
+        {"storage_limit_gb": 0},
+        {"billing_period_start": "soon"},
+        {"billing_period_start": "1066-10-14"},
+        {"billing_period_start": 10**14},
+        {"billing_period_start": True},
+        {"billing_period_start": []},
+        {"billing_period_start": "2026-12-01", "billing_period_end": "2026-11-01"},
+        {"client_name": 7},
+        {"billing_error": {"code": 1}},
+        {"max_resolution_limit": []},
+    ],
+    ids=repr,
+)
+def test_a_storage_answer_with_a_wrong_field_is_a_bad_payload(changed: dict[str, Any]) -> None:
+    assert refusal(storage(**changed))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (b"  \n", "empty"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[]", "a list"),
+        (b"null", "null"),
+        (b'"text"', "a text"),
+        (b"[" * 100_000, "deep"),
+        (b'{"balance_usd": NaN}', "NaN"),
+        (b'{"balance_usd": -Infinity}', "Infinity"),
+        (b'{"balance_usd": 1e999}', "range"),
+        (b'{"balance_usd": 1e9999999999999999999}', "not JSON"),
+        (b'{"balance_usd": ' + b"9" * 5000 + b"}", "not JSON"),
+    ],
+    ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else value,
+)
+def test_a_body_that_is_no_answer_is_a_bad_payload_with_a_reason(body: bytes, words: str) -> None:
+    assert words in refusal(contentstats.parse("clips", NOW, answer(body)))
+
+
+def test_a_byte_order_mark_does_no_harm() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(dict(CONTENTSTATS_PAGE)).encode()
+    assert metrics(contentstats.parse("clips", NOW, answer(body))).balance_microusd == 12_450_000
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_a_reading_and_never_an_exception(body: bytes) -> None:
+    for parse in (contentstats.parse, tornado.parse, JsonParser({"balance_usd": "balance"})):
+        assert isinstance(parse("clips", NOW, answer(body)), Known | Unavailable)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(CONTENTSTATS_PAGE)), JSON_VALUES)
+def test_any_value_in_any_prepaid_field_gives_a_reading_and_never_an_exception(field: str, value: Any) -> None:
+    reading = prepaid(**{field: value})
+    if isinstance(reading, Unavailable):
+        assert "\n" not in reading.detail
+        assert len(reading.detail) <= 160
+
+
+@given(st.sampled_from(sorted(tornado.FIELDS)), JSON_VALUES)
+def test_any_value_in_any_storage_field_gives_a_reading_and_never_an_exception(field: str, value: Any) -> None:
+    reading = storage(**{field: value})
+    if isinstance(reading, Known):
+        reading.metrics.extra.encode()
+        (reading.metrics.client_name or "").encode()  # it can be stored
+
+
+def test_a_third_api_needs_only_expressions() -> None:
+    parse = JsonParser(
+        {
+            "balance_usd": "data.credits[?type=='paid'] | [0].amount",
+            "used_gb": "sum(data.volumes[].gb)",
+            "limit_gb": "data.plan.limit",
+            "period_end": "data.plan.renews",
+            "billing_error": "data.error",
+        }
+    )
+    reading = parse(
+        "third",
+        NOW,
+        answer(
+            {
+                "data": {
+                    "credits": [{"type": "free", "amount": 1}, {"type": "paid", "amount": "19.90"}],
+                    "volumes": [{"gb": 0.1}, {"gb": 0.2}],
+                    "plan": {"limit": 100, "renews": "2026-12-01"},
+                }
+            }
+        ),
+    )
+    said = metrics(reading)
+    assert (said.balance_microusd, said.used_microgb, said.limit_microgb) == (19_900_000, 300_000, 100_000_000)
+    assert said.period_end_at == datetime(2026, 12, 1, tzinfo=UTC)
+    assert said.billing_error is None
+
+
+def test_an_expression_that_finds_no_balance_leaves_no_reading() -> None:
+    parse = JsonParser({"balance_usd": "balance", "limit_gb": "limit"})
+    assert refusal(parse("third", NOW, answer({"other": 1}))) == "balance_usd is missing"
+
+
+def test_an_expression_that_fails_on_the_answer_leaves_no_reading() -> None:
+    parse = JsonParser({"balance_usd": "sum(items)"})
+    assert refusal(parse("third", NOW, answer({"items": "none"}))).startswith("balance_usd")
+
+
+@pytest.mark.parametrize("fields", [{"balance_usd": "a["}, {"colour": "a"}])
+def test_an_expression_that_is_wrong_is_named(fields: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=next(iter(fields))):
+        compile_fields(fields)
+
+
+def test_the_configuration_knows_the_fields_that_can_be_mapped() -> None:
+    assert set(JSON_FIELDS) == FIELDS

@@ -1,0 +1,126 @@
+"""Answers that are no reading."""
+
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.readings import Reason, Unavailable
+from daemon.http import Answer, FailureKind, HttpFailure
+from daemon.sources.refusals import failed, one_line, rate_reset, refused, retry_after
+from tests.helpers_sources import NOW
+
+
+def unavailable(status: int, body: bytes = b"", **headers: str) -> Unavailable:
+    return refused("clips", NOW, Answer(status, {name.replace("_", "-"): v for name, v in headers.items()}, body, 1))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (301, Reason.REDIRECTED),
+        (304, Reason.REDIRECTED),
+        (400, Reason.NOT_FOUND),
+        (401, Reason.UNAUTHORIZED),
+        (402, Reason.PAYMENT_REQUIRED),
+        (403, Reason.FORBIDDEN),
+        (404, Reason.NOT_FOUND),
+        (408, Reason.TIMEOUT),
+        (410, Reason.NOT_FOUND),
+        (418, Reason.NOT_FOUND),
+        (429, Reason.RATE_LIMITED),
+        (500, Reason.SERVER_ERROR),
+        (502, Reason.SERVER_ERROR),
+        (503, Reason.SERVER_ERROR),
+        (599, Reason.SERVER_ERROR),
+        (199, Reason.BAD_PAYLOAD),
+        (999, Reason.SERVER_ERROR),
+    ],
+)
+def test_every_status_has_its_reason(status: int, reason: Reason) -> None:
+    assert unavailable(status).reason is reason
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_failure_has_its_reason(kind: FailureKind) -> None:
+    reading = failed("clips", NOW, HttpFailure(kind, "words"))
+    expected = {"timeout": Reason.TIMEOUT, "too_large": Reason.TOO_LARGE}.get(kind.value, Reason.UNREACHABLE)
+    assert reading.reason is expected
+
+
+def test_a_full_quota_is_told_with_its_numbers() -> None:
+    body = b'{"error":"Storage quota exceeded","limit_gb":"1024.00","used_gb":"1024.00","message":"Contact us"}'
+    assert unavailable(403, body).detail == "403: Storage quota exceeded (1024.00 of 1024.00 GB)"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"error": "API key required"}', "401: API key required"),
+        (b'{"error": {"message": "no\\nkey"}}', "401: no key"),
+        (b'{"message": "nope"}', "401: nope"),
+        (b'{"error": 7}', "status 401"),
+        (b"<html>secret</html>", "401: an HTML page"),
+        (b"plain secret", "status 401"),
+        (b"[" * 50_000, "status 401"),
+        (b"", "status 401"),
+    ],
+)
+def test_the_detail_is_the_providers_error_and_never_the_raw_body(body: bytes, detail: str) -> None:
+    assert unavailable(401, body).detail == detail
+
+
+def test_a_redirect_is_told_without_path_and_query() -> None:
+    detail = unavailable(302, location="https://user:pass@login.example/path?token=sk_test_123").detail
+    assert detail == "302: redirects to https://login.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "30"}, 30),
+        ({"retry-after": "Sun, 01 Nov 2026 12:02:00 GMT"}, 120),
+        ({"retry-after": "0"}, 1),
+        ({"retry-after": "999999999999"}, 3600),
+        ({"retry-after": "Sun, 01 Nov 2020 12:02:00 GMT"}, 1),
+        ({"retry-after": "later"}, 60),
+        ({"x-ratelimit-reset": "1793534445"}, 45),
+        ({"x-ratelimit-reset": "20"}, 20),
+        ({"x-ratelimit-reset": "99999999999"}, 3600),
+        ({"x-ratelimit-reset": "-5"}, 60),
+        ({"retry-after": "7", "x-ratelimit-reset": "1793534445"}, 7),
+        ({}, 60),
+    ],
+    ids=repr,
+)
+def test_a_rate_limit_says_when_to_ask_again(headers: dict[str, str], seconds: int) -> None:
+    assert datetime(2026, 11, 1, 12, tzinfo=UTC) == NOW
+    reading = refused("clips", NOW, Answer(429, headers, b"", 1))
+    assert reading.retry_at == NOW + timedelta(seconds=seconds)
+
+
+@given(st.text(max_size=40))
+def test_any_header_value_is_survived(value: str) -> None:
+    for read, name in ((retry_after, "retry-after"), (rate_reset, "x-ratelimit-reset")):
+        moment = read({name: value}, NOW)
+        assert moment is None or NOW < moment <= NOW + timedelta(hours=1)
+
+
+@given(st.text(max_size=300))
+def test_a_detail_is_always_one_clean_line(words: str) -> None:
+    line = one_line(words)
+    assert len(line) <= 160
+    assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in line)
+    line.encode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["key cs_live_abcdef123 is wrong", "use Bearer abc.def.ghi", "sk_test_123456", "whsec_MfKQ9r8GKYqrTwjUPD8I"],
+)
+def test_what_looks_like_a_key_is_masked(words: str) -> None:
+    line = one_line(words)
+    assert "…" in line
+    assert not any(secret in line for secret in ("abcdef123", "abc.def", "123456", "MfKQ9r8"))

@@ -1,0 +1,284 @@
+"""Readings, kept: runs, outages, unknown fields, summaries, folding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from daemon.store import Store, readings
+from daemon.store.migrations import migrate
+from daemon.store.reading_rows import OutageRun, Run
+from daemon.store.summaries import Span, Summary, summaries
+from tests.helpers_sources import NOW
+
+MINUTE = timedelta(minutes=1)
+FAR = timedelta(days=4000)
+PREPAID = Metrics(
+    balance_microusd=12_450_000,
+    uncharged_microusd=750_000,
+    total_charged_microusd=6_750_000,
+    total_snapshots=450,
+    active_videos=3,
+    cost_per_snapshot_microusd=15_000,
+    estimated_snapshots_remaining=830,
+)
+STORAGE = Metrics(
+    client_name="My Application",
+    usage_count=1523,
+    used_microgb=45_670_000,
+    reserved_microgb=520_000,
+    effective_said_microgb=46_190_000,
+    limit_microgb=1_024_000_000,
+    limit_bytes=1 << 40,
+    remaining_microgb=977_810_000,
+    period_start_at=datetime.fromisoformat("2026-11-01T00:00:00+00:00"),
+    period_end_at=datetime.fromisoformat("2026-12-01T00:00:00+00:00"),
+    period_used_microgb=1,
+    billing_error="unreachable",
+    max_resolution="720",
+    max_duration_s=600,
+    max_filesize_bytes=104_857_600,
+    max_filesize_microunits_mb=100_000_000,
+    extra='{"new":1}',
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "brimful.db")
+    migrate(store)
+    yield store
+    store.close()
+
+
+def keep(store: Store, *kept: Reading) -> None:
+    with store.write(durable=False) as tx:
+        readings.record(tx, kept)
+
+
+def known(at: datetime, metrics: Metrics = PREPAID, account: str = "clips") -> Known:
+    return Known(account, at, metrics)
+
+
+def down(at: datetime, reason: Reason = Reason.TIMEOUT, account: str = "clips", detail: str = "slow") -> Unavailable:
+    return Unavailable(account, at, reason, detail)
+
+
+def spent(microusd: int) -> Metrics:
+    return replace(PREPAID, uncharged_microusd=750_000 + microusd)
+
+
+def past(store: Store, account: str = "clips") -> list[Run | OutageRun]:
+    return list(readings.history(store.reader, account, NOW - FAR, NOW + FAR))
+
+
+def rows(store: Store, table: str) -> int:
+    return int(store.reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+@pytest.mark.parametrize("metrics", [PREPAID, STORAGE, Metrics()], ids=["prepaid", "storage", "nothing"])
+def test_a_reading_comes_back_as_it_was(store: Store, metrics: Metrics) -> None:
+    keep(store, known(NOW, metrics))
+    assert readings.last(store.reader, "clips") == known(NOW, metrics)
+
+
+def test_equal_consecutive_readings_are_one_row(store: Store) -> None:
+    for number in range(100):
+        keep(store, known(NOW + number * MINUTE))
+    assert (rows(store, "latest"), rows(store, "runs")) == (1, 0)
+    assert past(store) == [Run(NOW, NOW + 99 * MINUTE, 100, PREPAID)]
+
+
+def test_a_different_reading_ends_the_run(store: Store) -> None:
+    keep(store, known(NOW), known(NOW + MINUTE), known(NOW + 2 * MINUTE, spent(1)))
+    assert past(store) == [
+        Run(NOW, NOW + MINUTE, 2, PREPAID),
+        Run(NOW + 2 * MINUTE, NOW + 2 * MINUTE, 1, spent(1)),
+    ]
+
+
+def test_an_outage_is_a_run_too_and_parts_equal_readings(store: Store) -> None:
+    keep(store, known(NOW), down(NOW + MINUTE), down(NOW + 2 * MINUTE), known(NOW + 3 * MINUTE))
+    assert past(store) == [
+        Run(NOW, NOW, 1, PREPAID),
+        OutageRun(NOW + MINUTE, NOW + 2 * MINUTE, 2, Reason.TIMEOUT, None, "slow"),
+        Run(NOW + 3 * MINUTE, NOW + 3 * MINUTE, 1, PREPAID),
+    ]
+    assert readings.current_outage(store.reader, "clips") is None
+
+
+def test_an_outage_changes_nothing_of_the_last_good_reading(store: Store) -> None:
+    keep(store, known(NOW))
+    keep(store, down(NOW + MINUTE), down(NOW + 2 * MINUTE, Reason.UNAUTHORIZED))
+    assert readings.last(store.reader, "clips") == known(NOW)
+    outage = readings.current_outage(store.reader, "clips")
+    assert outage is not None
+    assert (outage.reason, outage.count) == (Reason.UNAUTHORIZED, 1)
+    assert rows(store, "summaries") == 0
+
+
+def test_an_account_that_never_answered_has_no_reading(store: Store) -> None:
+    keep(store, down(NOW))
+    assert readings.last(store.reader, "clips") is None
+    assert readings.first_at(store.reader, "clips") is None
+    assert readings.accounts_seen(store.reader) == {"clips": None}
+
+
+def test_unknown_fields_are_kept_when_they_change_and_end_no_run(store: Store) -> None:
+    for minute, extra in enumerate(['{"a":1}', '{"a":1}', '{"a":2}', "{}"]):
+        keep(store, known(NOW + minute * MINUTE, replace(PREPAID, extra=extra)))
+    assert [run.count for run in past(store)] == [4]
+    assert [extra for _, extra in readings.extras(store.reader, "clips", NOW, NOW + FAR)] == [
+        '{"a":1}',
+        '{"a":2}',
+        "{}",
+    ]
+
+
+def test_two_different_readings_of_one_instant_are_both_kept(store: Store) -> None:
+    keep(store, known(NOW), known(NOW, spent(1)), known(NOW, spent(2)), known(NOW))
+    assert [run.count for run in past(store)] == [1, 1, 1, 1]
+
+
+def test_a_clock_that_is_stepped_back_loses_no_reading(store: Store) -> None:
+    times = [0, 60, 120, 30, 90, 300, 10]
+    for number, minutes in enumerate(times):
+        keep(store, known(NOW + minutes * MINUTE, spent(number)))
+    assert sum(run.count for run in past(store)) == len(times)
+    total = sum(one.samples for one in summaries(store.reader, "clips", Span.HOUR, NOW - FAR, NOW + FAR))
+    assert total == len(times)
+
+
+def test_history_is_what_touches_the_time_asked_for(store: Store) -> None:
+    keep(store, *(known(NOW + 10 * number * MINUTE, spent(number // 2)) for number in range(10)))
+    part = list(readings.history(store.reader, "clips", NOW + 25 * MINUTE, NOW + 45 * MINUTE))
+    assert [run.metrics.uncharged_microusd for run in part if isinstance(run, Run)] == [750_001, 750_002]
+
+
+def test_the_runs_around_an_instant_are_found(store: Store) -> None:
+    keep(store, *(known(NOW + 10 * number * MINUTE, spent(number)) for number in range(3)))
+    before, after = readings.around(store.reader, "clips", NOW + 12 * MINUTE)
+    assert before is not None
+    assert after is not None
+    assert (before.metrics, after.metrics) == (spent(1), spent(2))
+    assert readings.around(store.reader, "clips", NOW - MINUTE)[0] is None
+    assert readings.around(store.reader, "clips", NOW + FAR)[1] is None
+
+
+def test_a_rolled_back_batch_leaves_nothing(store: Store) -> None:
+    keep(store, known(NOW))
+
+    def killed() -> None:
+        with store.write(durable=False) as tx:
+            readings.record(tx, [known(NOW + MINUTE, spent(1))])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        killed()
+    assert past(store) == [Run(NOW, NOW, 1, PREPAID)]
+
+
+def test_summaries_say_spend_credit_and_the_lowest(store: Store) -> None:
+    hour = NOW.replace(hour=0)
+    credited = replace(spent(30_000), balance_microusd=12_450_000 + 50_000_000)
+    keep(store, known(hour), known(hour + 20 * MINUTE, spent(10_000)), known(hour + 40 * MINUTE, spent(30_000)))
+    keep(store, known(hour + 70 * MINUTE, credited))
+    first, second = summaries(store.reader, "clips", Span.HOUR, hour, hour + FAR)
+    assert (first.samples, first.spent, first.credited) == (3, 30_000, 0)
+    assert (first.available_min, first.available_max) == (11_670_000, 11_700_000)
+    assert (second.samples, second.spent, second.credited) == (1, 0, 50_000_000)
+    (day,) = summaries(store.reader, "clips", Span.DAY, hour, hour + FAR)
+    assert (day.samples, day.spent, day.credited, day.available_min) == (4, 30_000, 50_000_000, 11_670_000)
+    assert (day.balance_first, day.balance_last) == (12_450_000, 62_450_000)
+
+
+def test_a_counter_that_ran_backwards_adds_no_spend(store: Store) -> None:
+    keep(store, known(NOW), known(NOW + MINUTE, replace(PREPAID, total_charged_microusd=0)))
+    keep(store, known(NOW + 2 * MINUTE, replace(PREPAID, total_charged_microusd=5)))
+    (day,) = summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR)
+    assert day.spent == 5
+
+
+def test_a_source_without_money_has_summaries_of_volume(store: Store) -> None:
+    keep(store, known(NOW, STORAGE), known(NOW + MINUTE, replace(STORAGE, used_microgb=46_000_000)))
+    (day,) = summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR)
+    assert (day.used_grown, day.effective_max, day.spent, day.available_min) == (330_000, 46_190_000, None, None)
+
+
+def test_old_history_is_folded_into_its_summaries(store: Store) -> None:
+    for number in range(60):
+        keep(store, known(NOW + 30 * number * MINUTE, spent(number)), down(NOW + (30 * number + 5) * MINUTE))
+    days = list(summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR))
+    gone = 0
+    with store.write(durable=False) as tx:
+        while folded := readings.fold_old(tx, NOW + 24 * 60 * MINUTE, rows=7):
+            assert folded <= 7
+            gone += folded
+    assert gone == 48 + 48
+    assert all(one.last_at >= NOW + 24 * 60 * MINUTE for one in past(store))
+    assert list(summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR)) == days
+    assert readings.first_at(store.reader, "clips") == NOW
+
+
+def test_the_run_that_goes_on_is_never_folded(store: Store) -> None:
+    keep(store, known(NOW))
+    with store.write(durable=False) as tx:
+        readings.fold_old(tx, NOW + FAR)
+    assert readings.last(store.reader, "clips") == known(NOW)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["clips", "media"]),
+        st.integers(min_value=1, max_value=90),
+        st.one_of(st.integers(min_value=-2, max_value=3), st.sampled_from(list(Reason)[:2])),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS, batch=st.integers(min_value=1, max_value=7))
+def test_whatever_comes_in_whatever_batches_nothing_is_lost_or_invented(
+    steps: list[tuple[str, int, int | Reason]], batch: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = Store(tmp_path_factory.mktemp("db") / "brimful.db")
+    migrate(store)
+    at, all_readings = NOW, []
+    for account, minutes, what in steps:
+        at += minutes * MINUTE
+        all_readings.append(down(at, what, account) if isinstance(what, Reason) else known(at, spent(what), account))
+    for start in range(0, len(all_readings), batch):
+        keep(store, *all_readings[start : start + batch])
+    for account in ("clips", "media"):
+        mine = [one for one in all_readings if one.account == account]
+        assert _unfolded(past(store, account)) == [
+            one.reason if isinstance(one, Unavailable) else one.metrics for one in mine
+        ]
+        good = [one for one in mine if isinstance(one, Known)]
+        assert readings.last(store.reader, account) == (good[-1] if good else None)
+        for span in Span:
+            _agrees(list(summaries(store.reader, account, span, NOW - FAR, NOW + FAR)), good)
+    store.close()
+
+
+def _unfolded(kept: list[Run | OutageRun]) -> list[Metrics | Reason]:
+    return [one.metrics if isinstance(one, Run) else one.reason for one in kept for _ in range(one.count)]
+
+
+def _agrees(kept: list[Summary], good: list[Known]) -> None:
+    accrued = [one.metrics.accrued_microusd or 0 for one in good]
+    assert sum(one.samples for one in kept) == len(good)
+    assert sum(one.spent or 0 for one in kept) == sum(max(0, later - earlier) for earlier, later in pairwise(accrued))
+    if good:
+        available = [one.metrics.available_microusd for one in good]
+        assert min(one.available_min for one in kept if one.available_min is not None) == min(a for a in available if a)
+        assert kept[-1].uncharged_last == good[-1].metrics.uncharged_microusd
