@@ -56,8 +56,8 @@ def test_what_is_uncharged_is_deducted_daily_and_funded_stays(standin: UsageStan
 def test_an_empty_account_pauses_and_resumes_when_the_credit_is_seen(standin: UsageStandin, clock: ManualClock) -> None:
     account = standin.prepaid("k", balance_usd="0.05", active_videos=3)
     clock.advance(5 * 3600)
-    assert account.paused
     assert said(standin, "k")["total_snapshots"] == 3
+    assert account.paused
     standin.credit("k", "50.00", visible_after=timedelta(minutes=90))
     clock.advance(60 * 60)
     assert said(standin, "k")["balance_usd"] < 1
