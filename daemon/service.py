@@ -107,6 +107,7 @@ class Service:
         self._polled: dict[str, Polled] = {}
         self._to_attend: dict[str, Polled] = {}
         self._recovered = False
+        self._time_judged_at: datetime | None = None
         self._due_at: dict[str, datetime | None] = dict.fromkeys(("money", "reports", "delivery"), EPOCH)
         self._first_polls = set(self._groups)
         lane = partial(Lane, clock=clock, finished=self._lane_finished)
@@ -131,7 +132,7 @@ class Service:
         self._start_polls(now)
         if not self._overlap:
             await self._idle(*self._polls.values())
-        self.rounds.judge_time(now)
+        self._judge_time(now)
         for lane in (self._money, self._reports, self._delivery):
             if self._has_work(lane, now):
                 lane.start()
@@ -228,11 +229,19 @@ class Service:
 
     def _start_polls(self, now: datetime) -> None:
         assert self._timetable is not None
-        timetable = self._timetable.corrected(now) if not self._first_polls else self._timetable
+        timetable = self._timetable.corrected(now)
         due = [cron for cron in timetable.due(now) if not self._polls[cron].busy]
         self._timetable = timetable.ran(due, now)
         for cron in due:
             self._polls[cron].start()
+
+    def _judge_time(self, now: datetime) -> None:
+        """Once a beat is enough where the lanes overlap: a step is taken whenever one of them ends."""
+        since = None if self._time_judged_at is None else now - self._time_judged_at
+        if self._overlap and since is not None and timedelta() <= since < timedelta(seconds=BEAT_S):
+            return
+        self.rounds.judge_time(now)
+        self._time_judged_at = now
 
     def _has_work(self, lane: Lane, now: datetime) -> bool:
         if lane is self._money:
