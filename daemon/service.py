@@ -203,6 +203,7 @@ class Service:
 
     async def _attend_money(self) -> None:
         if self.topups is None:
+            self._due_at["money"] = None
             return
         polled, self._to_attend = list(self._to_attend.values()), {}
         await asyncio.gather(*(self._attend_account(self.topups, one) for one in polled))
