@@ -15,7 +15,7 @@ from alerts.rules.view import News, Standing, Verdict
 from alerts.state import NOTHING_TOLD, Episode, RuleMemory, Told
 
 LONGEST_HOLD = 64
-"""As many events of one account are held back by mutes; beyond that the oldest episodes that have ended are dropped."""
+"""As many events of one account are held back by mutes; beyond that the oldest episode that has ended is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +136,6 @@ def _breach(
         )
     else:
         episode = replace(episode, why=sentence)
-    episode = replace(episode, told_at=now, told_type=found[-1].type if len(found) == 1 else found[0].type)
+    episode = replace(episode, told_at=now, told_type=found[0].type)
     tellings = tuple(Telling(one.type, episode, verdict) for one in found)
     return Advance(replace(memory, episode=episode, breaches=0, told=found[-1].told), tellings)

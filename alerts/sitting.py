@@ -99,8 +99,17 @@ class Sitting:
             self.drafts.append(draft)
             return True
         self.decide(episode.rule, f"muted: {type.value} is held back until the mute ends", episode)
-        self.state = replace(self.state, held=_bounded((*self.state.held, draft)))
+        self._hold(draft)
         return False
+
+    def _hold(self, draft: EventDraft) -> None:
+        held = (*self.state.held, draft)
+        if len(held) > LONGEST_HOLD:
+            drop = _whole_episode(held) or held[:1]
+            held = tuple(one for one in held if one not in drop)
+            for one in drop:
+                self.decide(one.rule or "", "muted for too long: an episode that has ended is not told any more")
+        self.state = replace(self.state, held=held)
 
     def release(self) -> None:
         """Tell what ended mutes held back, in the order in which it happened."""
@@ -178,12 +187,21 @@ class Sitting:
         return replace(state, rules=self.rules, remind_at=remind_at)
 
 
-def _bounded(held: tuple[EventDraft, ...]) -> tuple[EventDraft, ...]:
-    """Where there are too many, drop the oldest episode that has both ends among the held; else the oldest event."""
-    if len(held) <= LONGEST_HOLD:
-        return held
-    count: dict[str | None, int] = {}
-    for draft in held:
-        count[draft.episode] = count.get(draft.episode, 0) + 1
-    oldest = next((draft.episode for draft in held if count[draft.episode] > 1), held[0].episode)
-    return tuple(draft for draft in held if draft.episode != oldest)
+def _whole_episode(held: tuple[EventDraft, ...]) -> tuple[EventDraft, ...]:
+    """Return the oldest episode of which just the entering and the end are held: without both nobody misses a word."""
+    for first in held:
+        same = tuple(draft for draft in held if draft.episode == first.episode)
+        if len(same) == 2 and (first.type, same[1].type) in _PAIRS:
+            return same
+    return ()
+
+
+_PAIRS = frozenset(
+    {
+        (EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED),
+        (EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED),
+        (EventType.USAGE_SPIKE, EventType.USAGE_SPIKE_ENDED),
+        (EventType.READING_UNAVAILABLE, EventType.READING_RESTORED),
+        (EventType.BILLING_ERROR, EventType.BILLING_RESTORED),
+    }
+)

@@ -1,0 +1,151 @@
+"""An account under watch: readings go in, events come out, each held against its schema and the numbering of its account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jsonschema import Draft202012Validator
+
+from alerts.accounts import AccountInfo
+from alerts.belief import doubt
+from alerts.events import EventDraft, EventType, encode_body
+from alerts.judge import Context, Judgement, judge, judge_time
+from alerts.money import to_micro
+from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.rules.specs import RuleSpec
+from alerts.schema import schema
+from alerts.state import AccountState, TopupStanding
+
+START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
+_MICRO = {
+    "balance": "balance_microusd",
+    "uncharged": "uncharged_microusd",
+    "total": "total_charged_microusd",
+    "cost": "cost_per_snapshot_microusd",
+    "used": "used_microgb",
+    "reserved": "reserved_microgb",
+    "effective": "effective_said_microgb",
+    "limit": "limit_microgb",
+    "period_used": "period_used_microgb",
+    "filesize_mb": "max_filesize_microunits_mb",
+}
+
+
+def metrics(**said: Any) -> Metrics:
+    """Metrics in dollars and gigabytes under short names; every other name is the field's own."""
+    return Metrics(**{_MICRO.get(k, k): to_micro(v) if k in _MICRO and v is not None else v for k, v in said.items()})
+
+
+@cache
+def validator(type: EventType) -> Draft202012Validator:
+    return Draft202012Validator(schema(type))
+
+
+class Watched:
+    """One account. The second read of a doubted reading agrees, unless the test says what it is."""
+
+    def __init__(
+        self,
+        *rules: RuleSpec,
+        zone: str = "UTC",
+        start: datetime = START,
+        provider: str = "contentstats",
+        poll: timedelta | None = timedelta(minutes=5),
+    ) -> None:
+        self.rules = rules
+        self.state = AccountState.new("clips")
+        self.now = start
+        self.zone = ZoneInfo(zone)
+        self.poll = poll
+        self.provider = provider
+        self.mutes: dict[str, datetime] = {}
+        self.standing: TopupStanding | None = None
+        self.events: list[dict[str, Any]] = []
+        self.judgement: Judgement | None = None
+        self.judgements: list[Judgement] = []
+        self._ids = count(1)
+        self._sequence = 0
+
+    def context(self) -> Context:
+        return Context(
+            info=AccountInfo("clips", self.provider),
+            rules=self.rules,
+            zone=self.zone,
+            now=self.now,
+            poll_interval=self.poll,
+            mutes={rule: until for rule, until in self.mutes.items() if until > self.now},
+            topup=lambda: self.standing,
+            new_id=lambda prefix: f"{prefix}_{next(self._ids)}",
+        )
+
+    def read(
+        self, after: timedelta | float = 5, *, second: Metrics | Reason | None | str = "agrees", **said: Any
+    ) -> list[str]:
+        """Read `said` after so many minutes; returns the types of the events."""
+        self.wait(after)
+        first = Known("clips", self.now, metrics(**said))
+        again: Reading | None = None
+        if doubt(self.state, first) is not None:
+            if second == "agrees":
+                again = first
+            elif isinstance(second, Metrics):
+                again = Known("clips", self.now, second)
+            elif isinstance(second, Reason):
+                again = Unavailable("clips", self.now, second)
+        return self._take(judge(self.state, first, again, self.context()))
+
+    def fail(self, reason: Reason, after: timedelta | float = 5, detail: str = "it failed") -> list[str]:
+        self.wait(after)
+        return self._take(judge(self.state, Unavailable("clips", self.now, reason, detail), None, self.context()))
+
+    def beat(self, after: timedelta | float = 0) -> list[str]:
+        self.wait(after)
+        return self._take(judge_time(self.state, self.context()))
+
+    def beats(self, until: timedelta, every: timedelta = timedelta(minutes=1)) -> list[str]:
+        types: list[str] = []
+        for _ in range(until // every):
+            types += self.beat(every)
+        return types
+
+    def wait(self, after: timedelta | float) -> None:
+        self.now += after if isinstance(after, timedelta) else timedelta(minutes=after)
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The data of the last event."""
+        data: dict[str, Any] = self.events[-1]["data"]
+        return data
+
+    @property
+    def reasons(self) -> list[str]:
+        """The reasons of what the last judgement did not tell."""
+        assert self.judgement is not None
+        return [decision.reason for decision in self.judgement.decisions]
+
+    def data(self, type: str) -> list[dict[str, Any]]:
+        return [event["data"] for event in self.events if event["type"] == type]
+
+    def _take(self, judgement: Judgement) -> list[str]:
+        self.judgement = judgement
+        self.judgements.append(judgement)
+        self.state = judgement.state
+        return [self._commit(draft)["type"] for draft in judgement.drafts]
+
+    def _commit(self, draft: EventDraft) -> dict[str, Any]:
+        if draft.numbered:
+            self._sequence += 1
+        body: dict[str, Any] = json.loads(encode_body(draft, self._sequence if draft.numbered else None, "store_1"))
+        validator(draft.type).validate(body)
+        self.events.append(body)
+        return body
+
+
+def flat(types: Sequence[Sequence[str]]) -> list[str]:
+    return [type for some in types for type in some]
