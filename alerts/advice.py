@@ -11,8 +11,10 @@ import random
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from decimal import Decimal
+from itertools import accumulate, pairwise
 
+from alerts.foresight.hourly import HOUR_MS
 from alerts.money import MICRO
 
 MONTH_HOURS = 30 * 24
@@ -30,7 +32,7 @@ class Terms:
     `delay_hours` passes between the reading that is below the threshold and the credit being seen in the balance.
     """
 
-    risk: float
+    risk: Decimal
     charges_per_month: int
     delay_hours: int
     poll_hours: float
@@ -48,7 +50,7 @@ class Advice:
 
     threshold_microusd: int
     amount_microusd: int
-    risk: float
+    risk: Decimal
     charges_mean: float
     charges_most: int
     month_mean_microusd: int
@@ -83,7 +85,7 @@ def advise(hours: Sequence[int], terms: Terms, seed: int = 0) -> Advice | None:
     return Advice(
         threshold_microusd=threshold,
         amount_microusd=amount,
-        risk=sum(dry for _, dry in lives) / MONTHS,
+        risk=Decimal(sum(dry for _, dry in lives)) / MONTHS,
         charges_mean=sum(charges) / MONTHS,
         charges_most=charges[MONTHS * 95 // 100],
         month_mean_microusd=sum(spends) // MONTHS,
@@ -91,6 +93,26 @@ def advise(hours: Sequence[int], terms: Terms, seed: int = 0) -> Advice | None:
         months=MONTHS,
         past_days=len(hours) // 24,
     )
+
+
+def whole_hours(points: Sequence[tuple[int, int]]) -> list[int]:
+    """Return what a counter grew by in each whole hour, from its points (milliseconds, value): even between two.
+
+    The part of an hour at either end is left out.
+    """
+    grown: list[int] = []
+    boundary: int | None = None
+    for (before_ms, before), (at_ms, value) in pairwise(points):
+        hour = before_ms // HOUR_MS
+        if boundary is None and before_ms % HOUR_MS == 0:
+            boundary = before
+        while (hour + 1) * HOUR_MS <= at_ms:
+            hour += 1
+            reached = before + (value - before) * (hour * HOUR_MS - before_ms) // max(at_ms - before_ms, 1)
+            if boundary is not None:
+                grown.append(reached - boundary)
+            boundary = reached
+    return grown
 
 
 def _month(hours: Sequence[int], terms: Terms, chance: random.Random) -> _Month:

@@ -195,7 +195,8 @@ async def _compare(
 ) -> Figures:
     """Alternate chunks, each pair in the other order than the one before."""
     times = max(1, 400 // size)
-    polls, floors = [], []
+    polls: list[float] = []
+    floors: list[float] = []
     for number in range(chunks):
         for mine in (True, False) if number % 2 else (False, True):
             cpu_us = await _cpu_s(poll if mine else floor, times) / (times * size) * 1e6

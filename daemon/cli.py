@@ -10,6 +10,7 @@ import typer
 
 from daemon.commands import (
     accounts,
+    afford,
     alerts,
     backtest,
     backup,
@@ -33,7 +34,7 @@ app = typer.Typer(
     help="Watches prepaid and metered API accounts: alerts before they run dry, tops them up once, tells finance.",
 )
 
-for module in (demo, run, check, accounts, alerts, topups, deliveries, report, backtest, init, test, backup):
+for module in (demo, run, check, accounts, afford, alerts, topups, deliveries, report, backtest, init, test, backup):
     module.register(app)
 
 

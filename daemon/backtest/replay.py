@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from alerts.events import EventDraft
+from alerts.instants import to_ms
 from alerts.judge import Context, Judgement, judge
 from alerts.readings import Known, Metrics, Unavailable
 from alerts.state import AccountState, Episode
@@ -33,24 +34,45 @@ class FalseAlarm:
 
 
 @dataclass(slots=True)
+class Gauge:
+    """How low an available balance went, in micro-dollars, and how long it was at nought or below."""
+
+    below_zero: timedelta = timedelta()
+    lowest_microusd: int | None = None
+    _since: datetime | None = None
+
+    def see(self, at: datetime, available: int | None) -> None:
+        if available is None:
+            return
+        if self.lowest_microusd is None or available < self.lowest_microusd:
+            self.lowest_microusd = available
+        if self._since is not None:
+            self.below_zero += at - self._since
+        self._since = at if available <= 0 else None
+
+
+@dataclass(slots=True)
 class Outcome:
-    """What one configuration made (or would have made) of one account between two instants. Money in micro-dollars."""
+    """What a configuration would have made of one account between two instants.
+
+    `recorded` and `credits` are what really happened to the balance in that time; `spent` is the accrued spend by
+    instants in milliseconds, where it was asked for.
+    """
 
     since: datetime
     until: datetime
     readings: int = 0
     events: Counter[str] = field(default_factory=Counter)
+    """By type, reminders apart."""
+    reminders: int = 0
     charges: list[Charge] = field(default_factory=list)
     refusals: Mapping[str, int] = field(default_factory=dict)
-    credits: list[Charge] = field(default_factory=list)
     episodes: int = 0
     false_alarms: list[FalseAlarm] = field(default_factory=list)
-    below_zero: timedelta = timedelta()
-    lowest_microusd: int | None = None
-
-    @property
-    def charged_microusd(self) -> int:
-        return sum(charge.amount_microusd for charge in self.charges)
+    balance: Gauge = field(default_factory=Gauge)
+    recorded: Gauge = field(default_factory=Gauge)
+    credits: list[Charge] = field(default_factory=list)
+    spent: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Replay:
@@ -64,8 +86,10 @@ class Replay:
         until: datetime,
         *,
         delay: timedelta = CREDIT_DELAY,
+        keep_spend: bool = False,
     ) -> None:
         self._since = since
+        self._keep_spend = keep_spend
         self._purse = Purse(account.topup, config.timezone, delay)
         self._drawn = 0
         self._poll = longest_gap(account.poll, config.timezone, since)
@@ -81,7 +105,6 @@ class Replay:
         )
         self._state = AccountState.new(account.id)
         self._open: dict[str, Episode] = {}
-        self._below_since: datetime | None = None
         self.outcome = Outcome(since, until)
 
     def run(self, past: Past, progress: Callable[[datetime], None] = lambda at: None) -> Outcome:
@@ -101,7 +124,7 @@ class Replay:
             believed = self._judge(Known(account, at, metrics), counting)
             if counting:
                 self.outcome.readings += 1
-                self._measure(at, metrics)
+                self._measure(at, known, metrics)
                 last_at = at
                 if believed is not None:
                     self._purse.attend(believed, self._state.burn)
@@ -118,7 +141,7 @@ class Replay:
 
     def _count(self, judgement: Judgement, counting: bool) -> None:
         if counting:
-            self.outcome.events.update(_type(draft) for draft in judgement.drafts)
+            self._count_events(judgement.drafts)
         for episode in judgement.episodes:
             if episode.closed_at is None:
                 if counting and episode.id not in self._open:
@@ -129,24 +152,24 @@ class Replay:
             if counting and opened is not None and self._was_short(episode):
                 self.outcome.false_alarms.append(FalseAlarm(episode.rule, episode.opened_at, episode.closed_at))
 
+    def _count_events(self, drafts: Iterable[EventDraft]) -> None:
+        for draft in drafts:
+            if draft.data.get("reminder"):
+                self.outcome.reminders += 1
+            else:
+                self.outcome.events[draft.type.value] += 1
+
     def _was_short(self, episode: Episode) -> bool:
-        """Whether it ended by itself within a poll or two: not where a credit ended it."""
         assert episode.closed_at is not None
         helped = [*self._purse.charges[-5:], *self._purse.credits[-5:]]
-        if any(episode.opened_at - SHORT_POLLS * self._poll <= credit.at <= episode.closed_at for credit in helped):
-            return False
-        return episode.closed_at - episode.opened_at <= SHORT_POLLS * self._poll
+        return is_false_alarm(episode.opened_at, episode.closed_at, self._poll, helped)
 
-    def _measure(self, at: datetime, metrics: Metrics) -> None:
-        available = metrics.available_microusd
-        if available is None:
-            return
-        outcome = self.outcome
-        if outcome.lowest_microusd is None or available < outcome.lowest_microusd:
-            outcome.lowest_microusd = available
-        if self._below_since is not None:
-            outcome.below_zero += at - self._below_since
-        self._below_since = at if available <= 0 else None
+    def _measure(self, at: datetime, recorded: Metrics, metrics: Metrics) -> None:
+        outcome, spend = self.outcome, self._state.spend
+        outcome.balance.see(at, metrics.available_microusd)
+        outcome.recorded.see(at, recorded.available_microusd)
+        if self._keep_spend and spend is not None:
+            outcome.spent.append((to_ms(at), spend.money.value))
 
     def _finish(self, last_at: datetime) -> Outcome:
         outcome = self.outcome
@@ -161,6 +184,13 @@ class Replay:
         return f"{prefix}_{self._drawn}"
 
 
+def is_false_alarm(opened_at: datetime, closed_at: datetime, poll: timedelta, credits: Iterable[Charge]) -> bool:
+    """Whether an episode ended by itself within a poll or two: not where a credit ended it."""
+    if closed_at - opened_at > SHORT_POLLS * poll:
+        return False
+    return not any(opened_at - SHORT_POLLS * poll <= credit.at <= closed_at for credit in credits)
+
+
 def expand(past: Past) -> Iterator[tuple[datetime, Metrics | None, OutageRun | None]]:
     """Yield every poll of the history: a run's readings are spread evenly from its first to its last."""
     for run in past:
@@ -171,7 +201,3 @@ def expand(past: Past) -> Iterator[tuple[datetime, Metrics | None, OutageRun | N
                 yield at, run.metrics, None
             else:
                 yield at, None, run
-
-
-def _type(draft: EventDraft) -> str:
-    return draft.type.value

@@ -17,12 +17,35 @@ class Told:
     at: datetime
     rule: str | None
     episode: str | None
+    is_reminder: bool
 
 
 def told(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[Told]:
     """Return the account's events that happened in [since, until], oldest first."""
     rows = connection.execute(
-        "SELECT type, at_ms, rule, episode FROM event WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY number",
+        "SELECT type, at_ms, rule, episode, coalesce(json_extract(CAST(body AS TEXT), '$.data.reminder'), 0)"
+        " FROM event WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY number",
         (account, to_ms(since), to_ms(until)),
     )
-    return [Told(type, from_ms(at_ms), rule, episode) for type, at_ms, rule, episode in rows]
+    return [Told(type, from_ms(at_ms), rule, episode, bool(reminder)) for type, at_ms, rule, episode, reminder in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One episode as it was kept."""
+
+    rule: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+def episodes(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[Stretch]:
+    """Return the account's episodes that opened in [since, until], oldest first."""
+    rows = connection.execute(
+        "SELECT rule, opened_at, closed_at FROM episode WHERE account = ? AND opened_at BETWEEN ? AND ?"
+        " ORDER BY opened_at",
+        (account, to_ms(since), to_ms(until)),
+    )
+    return [
+        Stretch(rule, from_ms(opened), None if closed is None else from_ms(closed)) for rule, opened, closed in rows
+    ]

@@ -1,0 +1,1 @@
+"""Measurements: each prints its figures and what was wanted of them."""

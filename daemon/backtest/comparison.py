@@ -1,0 +1,202 @@
+"""What really happened to an account beside what one or two configurations would have made of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from alerts.advice import Advice, Terms, advise, whole_hours
+from alerts.money import from_cents
+from daemon.backtest.funds import Charge
+from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Outcome, Replay, is_false_alarm
+from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode
+from daemon.schedule import longest_gap
+from daemon.store.ledger_reads import charged_between
+from daemon.store.past import episodes, told
+from daemon.store.readings import history
+
+PROVIDERS_LEAST_MICROUSD = 10_000_000
+"""The smallest credit that a provider sells, where the account has no top-up table that says another."""
+_HOUR = timedelta(hours=1)
+Progress = Callable[[str, Decimal], None]
+"""Called with what is being done and the part of it that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What the database says of the stretch. `charges` are the ledger's, `credits` all that was seen in the balance."""
+
+    events: Mapping[str, int]
+    """By type, reminders apart."""
+    reminders: int
+    charges: Sequence[Charge]
+    credits: Sequence[Charge]
+    episodes: int
+    false_alarms: Sequence[FalseAlarm]
+    balance: Gauge
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """The advice, and what the recorded stretch would have been with it."""
+
+    advice: Advice
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One account. `partial`: readings are kept for less than what was asked for, from `since` on."""
+
+    account: str
+    since: datetime
+    until: datetime
+    partial: bool
+    happened: Happened
+    outcomes: Mapping[str, Outcome]
+    """By the configuration's label, this one first."""
+    advised: Advised | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be advised: the chance of running dry in a month, and the most charges in one."""
+
+    risk: Decimal
+    charges_per_month: int
+    delay: timedelta
+
+
+def compare(
+    connection: sqlite3.Connection,
+    account: str,
+    configs: Mapping[str, Config],
+    since: datetime,
+    until: datetime,
+    asked: Asked | None,
+    progress: Progress,
+) -> Comparison | None:
+    """Replay the account's readings of [since, until) through each configuration that has it; None without readings."""
+    first = next(iter(history(connection, account, since, until)), None)
+    if first is None:
+        return None
+    begin = max(since, first.first_at)
+    outcomes: dict[str, Outcome] = {}
+    for label, config in configs.items():
+        if (found := config.accounts.get(account)) is not None:
+            outcomes[label] = _replay(connection, config, found, begin, until, label, progress, bool(asked))
+    own = next(iter(outcomes.values()))
+    config = next(iter(configs.values()))
+    advised = None
+    if asked is not None:
+        advised = _advise(connection, config, config.accounts[account], own, until, asked, progress)
+    poll = longest_gap(config.accounts[account].poll, config.timezone, begin)
+    return Comparison(
+        account=account,
+        since=begin,
+        until=own.until,
+        partial=begin - since > SHORT_POLLS * poll,
+        happened=_happened(connection, account, own, poll),
+        outcomes=outcomes,
+        advised=advised,
+    )
+
+
+def _replay(
+    connection: sqlite3.Connection,
+    config: Config,
+    account: AccountConfig,
+    since: datetime,
+    until: datetime,
+    label: str,
+    progress: Progress,
+    keep_spend: bool,
+) -> Outcome:
+    begin = since - WARM_UP
+    past = history(connection, account.id, begin, until)
+
+    def report(at: datetime) -> None:
+        progress(
+            f"{account.id}: {label}", min(Decimal((at - begin) // _HOUR) / max((until - begin) // _HOUR, 1), Decimal(1))
+        )
+
+    return Replay(config, account, since, until, keep_spend=keep_spend).run(past, report)
+
+
+def _happened(connection: sqlite3.Connection, account: str, own: Outcome, poll: timedelta) -> Happened:
+    charges = [
+        Charge(topup.paid_at, from_cents(topup.amount_cents))
+        for topup in charged_between(connection, account, own.since, own.until)
+        if topup.paid_at is not None
+    ]
+    stretches = episodes(connection, account, own.since, own.until)
+    helped = [*charges, *own.credits]
+    events = told(connection, account, own.since, own.until)
+    return Happened(
+        events=Counter(event.type for event in events if not event.is_reminder),
+        reminders=sum(event.is_reminder for event in events),
+        charges=charges,
+        credits=own.credits,
+        episodes=len(stretches),
+        false_alarms=[
+            FalseAlarm(one.rule, one.opened_at, one.closed_at)
+            for one in stretches
+            if one.closed_at is not None and is_false_alarm(one.opened_at, one.closed_at, poll, helped)
+        ],
+        balance=own.recorded,
+    )
+
+
+def _advise(
+    connection: sqlite3.Connection,
+    config: Config,
+    account: AccountConfig,
+    own: Outcome,
+    until: datetime,
+    asked: Asked,
+    progress: Progress,
+) -> Advised | None:
+    topup = account.topup
+    terms = Terms(
+        risk=asked.risk,
+        charges_per_month=asked.charges_per_month,
+        delay_hours=max(-(-asked.delay // _HOUR), 1),
+        poll_hours=longest_gap(account.poll, config.timezone, own.since) / _HOUR,
+        min_charge_microusd=topup.min_charge_microusd if topup else PROVIDERS_LEAST_MICROUSD,
+    )
+    advice = advise(whole_hours(own.spent), terms)
+    if advice is None:
+        return None
+    changed = replace(account, topup=advised_topup(topup, advice))
+    outcome = _replay(connection, config, changed, own.since, until, "as advised", progress, False)
+    return Advised(advice, outcome)
+
+
+def advised_topup(topup: TopupConfig | None, advice: Advice) -> TopupConfig:
+    """Return a top-up table with the advised numbers; caps that are in their way are raised to what they need."""
+    amount = advice.amount_microusd
+    month = amount * max(advice.charges_most, 1)
+    if topup is None:
+        return TopupConfig(
+            when_below_microusd=advice.threshold_microusd,
+            amount_microusd=amount,
+            customer="",
+            max_charge_microusd=amount,
+            max_per_day_microusd=2 * amount,
+            max_per_month_microusd=month,
+        )
+    return replace(
+        topup,
+        when_below_microusd=advice.threshold_microusd,
+        amount_microusd=amount,
+        to_microusd=None,
+        cover_days=None,
+        max_charge_microusd=max(topup.max_charge_microusd, amount),
+        max_per_day_microusd=max(topup.max_per_day_microusd, 2 * amount),
+        max_per_month_microusd=max(topup.max_per_month_microusd, month),
+        mode=TopupMode.CHARGE,
+    )
