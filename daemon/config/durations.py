@@ -7,7 +7,7 @@ from datetime import timedelta
 
 _FORM = re.compile(r"([0-9]{1,9})(s|m|h|d|w)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_LONGEST = timedelta(days=36_525)
+_LONGEST_S = 36_525 * 86_400
 
 
 def parse_duration(text: str) -> timedelta:
@@ -15,10 +15,10 @@ def parse_duration(text: str) -> timedelta:
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise ValueError('a duration is a whole number and a unit, such as "90s", "15m", "24h" or "7d"')
-    duration = timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-    if duration > _LONGEST:
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST_S:
         raise ValueError("a duration is at most a hundred years")
-    return duration
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:

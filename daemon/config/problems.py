@@ -63,7 +63,6 @@ class ProblemId(StrEnum):
     ACCOUNT_TWICE = ("account-twice", Level.WARNING)
     FIELD_UNKNOWN = "field-unknown"
     FIELD_EXPRESSION = "field-expression"
-    POLL_OFTEN = ("poll-often", Level.WARNING)
     POLL_RARE = ("poll-rare", Level.WARNING)
     # top-ups and Stripe
     TOPUP_SIZE = "topup-size"

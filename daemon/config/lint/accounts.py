@@ -26,7 +26,6 @@ USAGE_PATHS = {Provider.CONTENTSTATS: "/api/v1/usage", Provider.TORNADO: "/usage
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _JSON_ONLY = ("url", "headers", "fields")
-_OFTEN = timedelta(minutes=1)
 _RARE = timedelta(hours=24)
 
 
@@ -100,9 +99,7 @@ def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:
 
 
 def _lint_poll(facts: Facts, account: Item[AccountTable]) -> None:
-    shortest, longest = gaps(account.table.poll, facts.zone)
-    if shortest < _OFTEN:
-        facts.note(ProblemId.POLL_OFTEN, account, "poll", "this asks more than once a minute")
+    _, longest = gaps(account.table.poll, facts.zone)
     if longest > _RARE and account.path.removeprefix("accounts.") in facts.tables.topups:
         said = f"up to {format_duration(longest)} pass between two polls of an account that is topped up"
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')

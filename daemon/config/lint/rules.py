@@ -50,7 +50,7 @@ def reads(table: RuleTable) -> tuple[frozenset[Has], str]:
         return frozenset({Has.BALANCE}), Has.BALANCE.value
     if isinstance(table, QuotaTable):
         return frozenset({Has.LIMIT}), Has.LIMIT.value
-    if isinstance(table, BudgetTable) and table.limit_gb is not None:
+    if isinstance(table, BudgetTable) and table.limit_gb is not None and table.limit_usd is None:
         return frozenset({Has.VOLUME}), Has.VOLUME.value
     if isinstance(table, BudgetTable | SpikeTable):
         return frozenset({Has.TOTAL, Has.BALANCE}), "money"
