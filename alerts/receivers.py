@@ -70,14 +70,20 @@ class Receivers:
     all: tuple[Receiver, ...] = field(default=())
 
     def route(self, draft: EventDraft) -> tuple[str, ...]:
-        """Return the keys of the receivers that are told of `draft`, in configured order."""
+        """Return the keys of the receivers that are told of `draft`, in configured order.
+
+        A failing receiver is always told of by mail: where no mail receiver asked for that, every one of them hears it.
+        """
         if draft.only_receiver is not None:
             return tuple(r.key for r in self.all if r.key == draft.only_receiver and _is_meant(r, draft))
-        return tuple(
-            r.key
-            for r in self.all
-            if r.key != draft.not_receiver and not _hears_own_threshold_only(r, draft) and r.wants(draft)
-        )
+        others = [r for r in self.all if r.key != draft.not_receiver]
+        told = [r for r in others if not _hears_own_threshold_only(r, draft) and r.wants(draft)]
+        if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in told):
+            told = [r for r in others if r in told or isinstance(r, EmailReceiver)]
+        return tuple(r.key for r in told)
+
+
+_ABOUT_DELIVERY = frozenset({EventType.DELIVERY_FAILING, EventType.DELIVERY_RECOVERED})
 
 
 def _is_meant(receiver: Receiver, draft: EventDraft) -> bool:
