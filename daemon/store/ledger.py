@@ -59,6 +59,10 @@ class Topup:
     reads: int = 0
     """Read-backs since the last send, for their schedule."""
     declines: int = 0
+    declined_charge: str | None = None
+    """The charge of the last decline that was acted on: seen again, it is not a further one."""
+    untold: bool = False
+    """Adopted as charged before any reading came: told only if the credit is then not seen yet."""
     cancel_as: State | None = None
     """Set while the PaymentIntent is being canceled: the end it then comes to."""
     watch_until: datetime | None = None
@@ -87,7 +91,7 @@ class Topup:
 
 
 COLUMNS = tuple(field.name for field in fields(Topup))
-_FLAGS = frozenset({"own", "probe"})
+_FLAGS = frozenset({"own", "probe", "untold"})
 
 
 def is_instant(column: str) -> bool:
@@ -187,7 +191,9 @@ def record_send(
         "SELECT max(send), min(key), min(params) FROM topup_sends WHERE topup = ? AND kind = ? AND n = ?",
         (topup.id, kind, n),
     ).fetchone()
-    assert earlier[0] is None or (earlier[1], earlier[2]) == (key, text), f"{topup.id}: {kind} {n} changed its parameters"
+    assert earlier[0] is None or (earlier[1], earlier[2]) == (key, text), (
+        f"{topup.id}: {kind} {n} changed its parameters"
+    )
     row = tx.execute(
         "INSERT INTO topup_sends (topup, kind, n, send, key, params, fingerprint, gates, sent_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",

@@ -102,7 +102,16 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
         (account,) if account is not None else (),
     )
     return tuple(
-        Stop(row[0], StopKind(row[1]), row[2], row[3], from_ms(row[4]), row[5], row[6], from_ms(row[7]) if row[7] else None)
+        Stop(
+            row[0],
+            StopKind(row[1]),
+            row[2],
+            row[3],
+            from_ms(row[4]),
+            row[5],
+            row[6],
+            from_ms(row[7]) if row[7] else None,
+        )
         for row in rows
     )
 
@@ -165,6 +174,11 @@ def marked(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
     return None if row is None else (from_ms(row[0]), row[1])
 
 
+def clear_mark(tx: Transaction, name: str) -> None:
+    """Forget what is remembered under a name."""
+    tx.execute("DELETE FROM topup_marks WHERE name = ?", (name,))
+
+
 # ── what Stripe listed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -203,4 +217,27 @@ def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:
         " WHERE account = ? ORDER BY created_at DESC",
         (account,),
     )
-    return tuple(SeenIntent(*row[:6], from_ms(row[6])) for row in rows)
+    return tuple(SeenIntent(r[0], r[1], r[2], r[3], r[4], r[5], from_ms(r[6])) for r in rows)
+
+
+# ── shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def record_shadow(tx: Transaction, account: str, now: datetime, *, amount_cents: int, gates: str) -> bool:
+    """Record that the account would now have been charged; one row a stretch of need. Returns whether it is a new one."""
+    done = tx.execute(
+        "UPDATE topup_shadows SET last_at = ?, count = count + 1 WHERE account = ? AND ended_at IS NULL",
+        (to_ms(now), account),
+    )
+    if done.rowcount:
+        return False
+    tx.execute(
+        "INSERT INTO topup_shadows (account, first_at, last_at, amount_cents, gates) VALUES (?, ?, ?, ?, ?)",
+        (account, to_ms(now), to_ms(now), amount_cents, gates),
+    )
+    return True
+
+
+def end_shadow(tx: Transaction, account: str, now: datetime) -> None:
+    """End the stretch: the account is above its threshold again."""
+    tx.execute("UPDATE topup_shadows SET ended_at = ? WHERE account = ? AND ended_at IS NULL", (to_ms(now), account))

@@ -131,7 +131,9 @@ def max_seq(conn: sqlite3.Connection, account: str) -> int:
 
 def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
     """Return every customer that the account has had."""
-    rows = conn.execute("SELECT customer FROM topup_customers WHERE account = ? ORDER BY first_at, customer", (account,))
+    rows = conn.execute(
+        "SELECT customer FROM topup_customers WHERE account = ? ORDER BY first_at, customer", (account,)
+    )
     return tuple(row[0] for row in rows)
 
 
@@ -168,7 +170,29 @@ def sends(conn: sqlite3.Connection, topup: str, kind: str | None = None) -> tupl
         " request_id, message FROM topup_sends WHERE topup = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY id",
         (topup, kind),
     )
-    return tuple(Send(*r[:9], from_ms(r[9]), _instant(r[10]), *r[11:]) for r in rows)
+    return tuple(_send(row) for row in rows)
+
+
+def _send(row: tuple[Any, ...]) -> Send:
+    topup, kind, n, send, key, params, fingerprint, gates = row[1:9]
+    answer, http_status, request_id, message = row[11:]
+    return Send(
+        id=row[0],
+        topup=topup,
+        kind=kind,
+        n=n,
+        send=send,
+        key=key,
+        params=params,
+        fingerprint=fingerprint,
+        gates=gates,
+        sent_at=from_ms(row[9]),
+        answered_at=_instant(row[10]),
+        answer=answer,
+        http_status=http_status,
+        request_id=request_id,
+        message=message,
+    )
 
 
 def attempts_on_card(conn: sqlite3.Connection, fingerprint: str, since: datetime) -> int:

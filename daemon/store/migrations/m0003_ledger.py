@@ -9,9 +9,7 @@ _STATES = (
     "'planned','creating','created','confirming','processing','retry_wait','action_required','needs_review',"
     "'paid','credited','abandoned','declined'"
 )
-_OPEN = (
-    "'planned','creating','created','confirming','processing','retry_wait','action_required','needs_review','paid'"
-)
+_OPEN = "'planned','creating','created','confirming','processing','retry_wait','action_required','needs_review','paid'"
 _WITHOUT_INTENT = "'planned','creating','needs_review','abandoned','declined'"
 
 STEPS = {
@@ -59,6 +57,8 @@ STATEMENTS: tuple[str, ...] = (
         next_at INTEGER,
         reads INTEGER NOT NULL DEFAULT 0 CHECK (reads >= 0),
         declines INTEGER NOT NULL DEFAULT 0 CHECK (declines >= 0),
+        declined_charge TEXT,
+        untold INTEGER NOT NULL DEFAULT 0 CHECK (untold IN (0, 1)),
         cancel_as TEXT CHECK (cancel_as IN ('abandoned', 'declined')),
         watch_until INTEGER,
         stripe_created_at INTEGER,

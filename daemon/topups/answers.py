@@ -1,0 +1,104 @@
+"""What can come back from a call that charges, and what is done about it: a table, read from top to bottom.
+
+A PaymentIntent read back by its id is the only authority on what happened; an answer only says what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+
+
+class AnswerKind(StrEnum):
+    """Every answer that is not the object that was asked for."""
+
+    ANSWERED = "answered"  # 200 and readable
+    UNKNOWN = "unknown"  # time-out, reset, TLS or proxy error, a body that does not parse
+    KEY_IN_USE = "key_in_use"  # 409: an earlier send of the key is running
+    RATE_LIMITED = "rate_limited"  # 429, or lock_timeout
+    SERVER_ERROR = "server_error"  # 5xx
+    OTHER_PARAMETERS = "other_parameters"  # 400 idempotency_error
+    UNEXPECTED_STATE = "unexpected_state"  # 400 payment_intent_unexpected_state
+    INTENT_MISSING = "intent_missing"  # 404 resource_missing
+    MISSING = "missing"  # 400 resource_missing: the customer or the method is gone
+    BAD_REQUEST = "bad_request"  # any other 4xx
+    UNAUTHORIZED = "unauthorized"  # 401
+    FORBIDDEN = "forbidden"  # 403
+    DECLINED = "declined"  # 402 card_error
+    WRONG_MODE = "wrong_mode"  # an object of the other livemode
+
+
+class Action(StrEnum):
+    READ_BACK = "read_back"  # the PaymentIntent's status decides
+    KEEP_OPEN = "keep_open"  # unknown: read back on schedule, the same key again, never a new one
+    SAME_KEY_SOON = "same_key_soon"  # 2 to 5 s, the same key, at most 5 times; then as unknown
+    BACK_OFF = "back_off"  # read back, the same key, 1 to 60 s; after 5 min wait 10 min
+    PIN = "pin"  # read back, wait 15 min, read back, then cancel; watched for 7 days
+    REVIEW = "review"  # a person decides; nothing is canceled
+    CANCEL_AND_SUSPEND = "cancel_and_suspend"  # told with Stripe's message
+    BREAK = "break"  # no account is charged until a good read; the PaymentIntent stays open
+    LIST_THEN_SAME_KEY = "list_then_same_key"  # create only: for 15 min, then the number is given up
+    ADOPT_OTHER = "adopt_other"  # create only: another daemon owns the number
+
+
+CONFIRM: Mapping[AnswerKind, Action] = {
+    AnswerKind.ANSWERED: Action.READ_BACK,
+    AnswerKind.UNKNOWN: Action.KEEP_OPEN,
+    AnswerKind.KEY_IN_USE: Action.SAME_KEY_SOON,
+    AnswerKind.RATE_LIMITED: Action.BACK_OFF,
+    AnswerKind.SERVER_ERROR: Action.PIN,
+    AnswerKind.OTHER_PARAMETERS: Action.READ_BACK,
+    AnswerKind.UNEXPECTED_STATE: Action.READ_BACK,
+    AnswerKind.INTENT_MISSING: Action.READ_BACK,  # reading it back tells whether it is the PaymentIntent that is missing
+    AnswerKind.MISSING: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.BAD_REQUEST: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.UNAUTHORIZED: Action.BREAK,
+    AnswerKind.FORBIDDEN: Action.BREAK,
+    AnswerKind.DECLINED: Action.READ_BACK,
+    AnswerKind.WRONG_MODE: Action.REVIEW,
+}
+
+CREATE: Mapping[AnswerKind, Action] = {
+    AnswerKind.ANSWERED: Action.READ_BACK,
+    AnswerKind.UNKNOWN: Action.LIST_THEN_SAME_KEY,
+    AnswerKind.KEY_IN_USE: Action.LIST_THEN_SAME_KEY,
+    AnswerKind.RATE_LIMITED: Action.LIST_THEN_SAME_KEY,
+    AnswerKind.SERVER_ERROR: Action.LIST_THEN_SAME_KEY,
+    AnswerKind.OTHER_PARAMETERS: Action.ADOPT_OTHER,
+    AnswerKind.UNEXPECTED_STATE: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.INTENT_MISSING: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.MISSING: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.BAD_REQUEST: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.UNAUTHORIZED: Action.BREAK,
+    AnswerKind.FORBIDDEN: Action.BREAK,
+    AnswerKind.DECLINED: Action.CANCEL_AND_SUSPEND,
+    AnswerKind.WRONG_MODE: Action.REVIEW,
+}
+
+READ_BACK_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600))
+"""How long after a send an unknown outcome is read back; then every `READ_BACK_EVERY`."""
+READ_BACK_EVERY = timedelta(minutes=30)
+SAME_KEY_AFTER = timedelta(minutes=3)
+"""A confirm that left no trace is sent again with its key after so long."""
+KEY_LIVES = timedelta(hours=23)
+"""Stripe prunes keys at 24 h: an older one protects nothing and is never sent again."""
+KEY_IN_USE_TIMES = 5
+KEY_IN_USE_WAIT_S = (2.0, 5.0)
+BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Waits within one pass after a 429."""
+BACK_OFF_LATER = timedelta(minutes=10)
+BACK_OFF_LONGEST = timedelta(minutes=5)
+PIN_AFTER = timedelta(minutes=15)
+WATCH_FOR = timedelta(days=7)
+CREATE_FOR = timedelta(minutes=15)
+"""So long is a create of unknown outcome sent again; then its number is given up."""
+
+
+def read_back_after(sent_for: timedelta) -> timedelta:
+    """Return how long after the send an outcome that has been unknown for `sent_for` is read back next."""
+    for after in READ_BACK_AFTER:
+        if after > sent_for:
+            return after
+    later = sent_for - READ_BACK_AFTER[-1]
+    return READ_BACK_AFTER[-1] + READ_BACK_EVERY * (later // READ_BACK_EVERY + 1)

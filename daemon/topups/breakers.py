@@ -1,0 +1,150 @@
+"""What stops charging by itself: an account's suspension, the breaker over all accounts, and the words that go with it.
+
+Each is set in the caller's transaction, together with the event that tells it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from daemon.store import ledger, ledger_notes
+from daemon.store.connection import Transaction
+from daemon.store.ledger import Topup
+from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
+from daemon.topups import events
+from daemon.topups.answers import AnswerKind
+from daemon.topups.bench import Bench, log
+from daemon.topups.declines import Decline
+from daemon.topups.gateway import Refused
+
+PROBE_EVERY = timedelta(minutes=10)
+UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
+CREDENTIALS = "stripe_credentials"
+
+
+def suspend(
+    bench: Bench,
+    tx: Transaction,
+    account: str,
+    now: datetime,
+    *,
+    reason: str,
+    message: str,
+    window: str,
+    topup: Topup | None = None,
+    fingerprint: str | None = None,
+) -> bool:
+    """Stop charging the account until a person resumes it, and tell it. Returns whether it was not stopped already."""
+    new = ledger_notes.stop(
+        tx,
+        Stop(account, StopKind.SUSPENSION, reason, message, now, topup.id if topup else None, fingerprint),
+    )
+    if new:
+        bench.tell(tx, [events.suspended(account, bench.provider(account), now, reason, message, window, topup)], now)
+    return new
+
+
+def suspend_for_card(bench: Bench, tx: Transaction, topup: Topup, now: datetime, decline: Decline) -> None:
+    """Stop charging the account because of its card, and remember the card."""
+    fingerprint = decline.fingerprint or topup.fingerprint
+    reason = events.decline_reason(decline.kind)
+    if fingerprint:
+        ledger_notes.remember_card(tx, topup.account, fingerprint, decline.code, now)
+    suspend(
+        bench,
+        tx,
+        topup.account,
+        now,
+        reason=reason,
+        message=f"{decline.code}: {decline.message}",
+        window=topup.id,
+        topup=topup,
+        fingerprint=fingerprint,
+    )
+
+
+def review_account(
+    bench: Bench, tx: Transaction, account: str, now: datetime, *, reason: str, message: str, window: str
+) -> bool:
+    """Stop charging the account until a person has looked, and tell it as `topup.needs_review`."""
+    new = ledger_notes.stop(tx, Stop(account, StopKind.SUSPENSION, reason, message, now))
+    if new:
+        draft = events.account_needs_review(account, bench.provider(account), now, reason, message, window)
+        bench.tell(tx, [draft], now)
+    return new
+
+
+def trips(refused: Refused) -> bool:
+    """Whether an answer means that the key is no good: no account is charged until a good read."""
+    return refused.kind in (AnswerKind.UNAUTHORIZED, AnswerKind.FORBIDDEN)
+
+
+def trip(bench: Bench, now: datetime, refused: Refused) -> None:
+    """Open the breaker over all accounts; each of them is told, once a day."""
+    with bench.store.write(durable=True) as tx:
+        stop = Stop(EVERYWHERE, StopKind.BREAKER, CREDENTIALS, refused.message, now, probe_at=now + PROBE_EVERY)
+        if not ledger_notes.stop(tx, stop):
+            ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+        for account in bench.charging():
+            tell_once(bench, tx, account, now, CREDENTIALS, refused.message)
+    log.error("breaker_open", message=refused.message, request_id=refused.request_id)
+
+
+async def probe(bench: Bench, now: datetime) -> datetime | None:
+    """Ask Stripe anew where the breaker is open and its time has come; returns when the next probe is due."""
+    stop = next((s for s in ledger_notes.stops(bench.store.reader) if s.kind is StopKind.BREAKER), None)
+    if stop is None:
+        return None
+    if stop.probe_at is not None and now < stop.probe_at:
+        return stop.probe_at
+    customers = [topup.customer for account in bench.charging() if (topup := bench.topup(account)) is not None]
+    answer = await bench.gateway.intents(customers[0], limit=1) if customers else None
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        if answer is None or not isinstance(answer, Refused):
+            ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
+            ledger.mark_latest(tx, now)
+            return None
+        ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+    return now + PROBE_EVERY
+
+
+def tell_once(bench: Bench, tx: Transaction, account: str, now: datetime, reason: str, message: str) -> None:
+    """Tell that an account is not charged, once a day: for what ends by itself."""
+    if ledger_notes.tell_once(tx, account, reason, events.day_of(now), now):
+        draft = events.suspended(account, bench.provider(account), now, reason, message, events.day_of(now))
+        bench.tell(tx, [draft], now)
+
+
+def note_unreachable(bench: Bench, account: str, now: datetime, refused: Refused, doing: str) -> None:
+    """Stripe could not be asked where a charge was wanted: opens the breaker, or is told once it lasts."""
+    bench.trouble(account, refused, doing)
+    if trips(refused):
+        trip(bench, now, refused)
+        return
+    name = f"unreachable:{account}"
+    with bench.store.write(durable=True) as tx:
+        since = ledger_notes.marked(tx, name)
+        if since is None:
+            ledger.mark(tx, name, now)
+        elif now - since[0] >= UNREACHABLE_TOLD_AFTER:
+            tell_once(bench, tx, account, now, "stripe_unreachable", refused.message)
+
+
+def note_reached(bench: Bench, tx: Transaction, account: str) -> None:
+    """Stripe answered: the next failure begins to count anew."""
+    ledger_notes.clear_mark(tx, f"unreachable:{account}")
+
+
+def tell_review_once(bench: Bench, tx: Transaction, account: str, now: datetime, reason: str, message: str) -> None:
+    """Ask a person to look, once, without stopping anything."""
+    if ledger_notes.tell_once(tx, account, reason, "", now):
+        draft = events.account_needs_review(account, bench.provider(account), now, reason, message, reason)
+        bench.tell(tx, [draft], now)
+
+
+def suspend_and_tell(bench: Bench, tx: Transaction, topup: Topup, now: datetime, *, reason: str, message: str) -> None:
+    """Suspend the account of a charge, and tell it even where the account stands suspended already."""
+    ledger_notes.stop(tx, Stop(topup.account, StopKind.SUSPENSION, reason, message, now, topup.id))
+    draft = events.suspended(topup.account, bench.provider(topup.account), now, reason, message, topup.id, topup)
+    bench.tell(tx, [draft], now)

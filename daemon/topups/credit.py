@@ -1,0 +1,89 @@
+"""The credit watch: a charge is over when the balance shows it, whoever looks and whatever was burnt meanwhile.
+
+`funded` = balance + total charged = every dollar ever credited: usage leaves it alone, only a credit raises it. Providers
+without a running total fall back to a rise of the balance, which is weaker, and `check` says so.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from alerts.readings import Known, Metrics
+from daemon.store import ledger, ledger_reads
+from daemon.store.ledger import Topup
+from daemon.topups import events
+from daemon.topups.bench import Bench, log
+from daemon.topups.states import State
+
+WARN_AFTER = timedelta(minutes=30)
+TOLD_AFTER = timedelta(hours=2)
+_RISE_PERCENT = 90
+"""Without a running total: so much of the amount must the balance have risen above its lowest since the plan."""
+
+
+def is_seen(topup: Topup, metrics: Metrics) -> bool:
+    """Whether a believed reading shows the credit of the top-up."""
+    if topup.funded_before_microusd is not None:
+        funded = metrics.funded_microusd
+        return funded is not None and funded >= topup.funded_before_microusd + topup.amount_microusd
+    low, balance = topup.low_balance_microusd, metrics.balance_microusd
+    if low is None or balance is None:
+        return False
+    return balance >= low + topup.amount_microusd * _RISE_PERCENT // 100
+
+
+def credit_wake(topup: Topup, now: datetime) -> datetime | None:
+    """Return when silence about the credit is told next; None once it was."""
+    if topup.paid_at is None:
+        return None
+    if topup.warned_at is None:
+        return topup.paid_at + WARN_AFTER
+    return topup.paid_at + TOLD_AFTER if topup.told_at is None else None
+
+
+def see(bench: Bench, topup: Topup, known: Known, now: datetime) -> Topup:
+    """Judge the credit by a believed reading; seen, the slot is free again and that is told."""
+    metrics = known.metrics
+    with bench.store.write(durable=True) as tx:
+        current = ledger_reads.get(tx, topup.id)
+        assert current is not None, "the ledger forgets nothing"
+        if current.state is State.PAID and is_seen(current, metrics):
+            after = ledger.move(
+                tx,
+                current,
+                State.CREDITED,
+                now,
+                reason="the credit is seen",
+                credited_at=known.at,
+                credited_microusd=metrics.funded_microusd or metrics.balance_microusd,
+                reading_at=known.at,
+                next_at=None,
+            )
+            bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)
+            return after
+        balance, low = metrics.balance_microusd, current.low_balance_microusd
+        if current.funded_before_microusd is None and balance is not None and (low is None or balance < low):
+            return ledger.change(tx, current, now, low_balance_microusd=balance)
+        return current
+
+
+def watch(bench: Bench, topup: Topup, now: datetime) -> Topup:
+    """Warn when the credit is 30 minutes late, and tell it at two hours."""
+    if topup.state is not State.PAID or topup.paid_at is None:
+        return topup
+    late = now - topup.paid_at
+    with bench.store.write(durable=True) as tx:
+        current = ledger_reads.get(tx, topup.id)
+        assert current is not None, "the ledger forgets nothing"
+        if current.state is not State.PAID or current.untold:
+            return ledger.change(tx, current, now, next_at=None)
+        if late >= TOLD_AFTER and current.told_at is None:
+            after = ledger.change(tx, current, now, told_at=now, warned_at=current.warned_at or now, next_at=None)
+            bench.tell(tx, [events.not_credited(after, bench.provider(topup.account), now)], now)
+            return after
+        if late >= WARN_AFTER and current.warned_at is None:
+            log.warning("credit_late", topup=topup.id, minutes=late // timedelta(minutes=1))
+            return ledger.change(
+                tx, current, now, warned_at=now, next_at=current.paid_at and current.paid_at + TOLD_AFTER
+            )
+        return ledger.change(tx, current, now, next_at=credit_wake(current, now))

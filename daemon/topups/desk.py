@@ -1,0 +1,208 @@
+"""The desk: where readings come in and charges come out. Four doors: recover, attend, tend, standing.
+
+`attend` takes a believed reading of an account, `tend` what time alone brings (read-backs, cancels, the credit watch,
+reconciliation). For one account everything happens under one lock; nothing is cached that another process may change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from alerts.foresight.memory import BurnMemory
+from alerts.readings import Known
+from alerts.state import TopupStanding
+from daemon.clock import Clock, Ids
+from daemon.config.model import Config, TopupConfig, TopupMode
+from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Store
+from daemon.store.ledger import Moved, Topup
+from daemon.topups import adoption, breakers, credit, reconcile, recovery
+from daemon.topups.audit import audit
+from daemon.topups.bench import Bench, Outbox, log
+from daemon.topups.confirm import go_on
+from daemon.topups.create import charge, continue_create
+from daemon.topups.gateway import Gateway
+from daemon.topups.judgement import Reread, Sight
+from daemon.topups.standing import people, standing
+from daemon.topups.states import State
+from daemon.topups.tending import tend_topup
+
+QUIET_FLUSHED_EVERY = timedelta(hours=1)
+AUDIT_EVERY = timedelta(days=1)
+
+
+class TopupDesk:
+    """Charges what is low, once. See `docs/topups.md` for the promise and the algorithm."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        store: Store,
+        outbox: Outbox,
+        gateway: Gateway,
+        clock: Clock,
+        ids: Ids,
+        rng: random.Random,
+    ) -> None:
+        self.bench = Bench(config, store, outbox, gateway, clock, ids, rng)
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._busy: set[str] | None = None
+        self._quiet: dict[str, int] = {}
+        self._flushed_at: datetime | None = None
+        self._shadowing = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
+
+    async def recover(self, now: datetime) -> None:
+        """At start, before the first poll: take up what the last process left, then adopt what Stripe knows."""
+        self.bench.troubles.clear()
+        await recovery.recover(self.bench, self._tend_locked)
+        self._note_busy()
+
+    async def attend(self, account_id: str, known: Known, reread: Reread, memory: BurnMemory) -> None:
+        """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
+
+        `reread` fetches the account again: the second read right before planning. A reading above the threshold of an
+        account with nothing open costs no query.
+        """
+        config = self.bench.topup(account_id)
+        available = known.metrics.available_microusd
+        if config is None or available is None:
+            return
+        low = available < config.when_below_microusd
+        if not low and self._busy is not None and account_id not in self._busy:
+            self._pass_by(account_id, known)
+            return
+        async with self._locks[account_id]:
+            self.bench.troubles.pop(account_id, None)
+            await self._attend(config, Sight(account_id, known, memory), reread, low=low)
+            self._note_busy()
+
+    async def _attend(self, config: TopupConfig, sight: Sight, reread: Reread, *, low: bool) -> None:
+        for topup in ledger_reads.open_topups(self.bench.store.reader, sight.account):
+            if topup.state is State.PAID:
+                if topup.untold:
+                    adoption.first_reading(self.bench, topup, sight.known)
+                else:
+                    credit.see(self.bench, topup, sight.known, self.bench.clock.now())
+            else:
+                await go_on(self.bench, config, topup, sight)
+        if low:
+            await charge(self.bench, config, sight, reread)
+        else:
+            self._pass_by(sight.account, sight.known)
+
+    def _pass_by(self, account: str, known: Known) -> None:
+        """Nothing is wanted: counted, and written down once an hour."""
+        self._quiet[account] = self._quiet.get(account, 0) + 1
+        if account in self._shadowing:
+            self._shadowing.discard(account)
+            with self.bench.store.write(durable=True) as tx:
+                ledger_notes.end_shadow(tx, account, known.at)
+
+    def _note_busy(self) -> None:
+        opened = {topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}
+        self._busy = opened
+        self._shadowing |= {
+            shadow.account for shadow in ledger_notes_shadows(self.bench.store) if shadow.ended_at is None
+        }
+
+    async def tend(self, now: datetime) -> datetime | None:
+        """Do what time alone brings, and return when to come back; None while nothing is open."""
+        await breakers.probe(self.bench, now)
+        for topup in ledger_reads.open_topups(self.bench.store.reader):
+            if topup.next_at is not None and topup.next_at <= now:
+                await self._tend_locked(topup)
+        for topup in ledger_reads.watched(self.bench.store.reader, now):
+            if topup.next_at is not None and topup.next_at <= now:
+                await self._tend_locked(topup)
+        await self._reconcile(now)
+        self._flush_quiet(now)
+        self._note_busy()
+        return self._next_wake()
+
+    async def _tend_locked(self, topup: Topup) -> None:
+        async with self._locks[topup.account]:
+            current = ledger_reads.get(self.bench.store.reader, topup.id)
+            if current is None or current.state is not topup.state:
+                return
+            try:
+                if current.state is State.CREATING:
+                    await continue_create(self.bench, current)
+                else:
+                    await tend_topup(self.bench, current)
+            except Moved:
+                log.info("moved", topup=topup.id)
+
+    async def _reconcile(self, now: datetime) -> None:
+        due = reconcile.due_at(self.bench)
+        if due is None or due > now:
+            return
+        await reconcile.read_events(self.bench)
+        last = ledger_notes.marked(self.bench.store.reader, "audit")
+        if last is None or now - last[0] >= AUDIT_EVERY:
+            await self._audit(now)
+
+    async def _audit(self, now: datetime) -> None:
+        """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
+        await reconcile.read_charges(self.bench)
+        for account in self.bench.charging():
+            async with self._locks[account]:
+                said = await audit(self.bench, account)
+            with self.bench.store.write(durable=True) as tx:
+                for finding in said.findings:
+                    message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
+                    breakers.tell_review_once(
+                        self.bench, tx, account, now, f"audit:{finding.payment_intent}", message + finding.history
+                    )
+        with self.bench.store.write(durable=True) as tx:
+            ledger.mark(tx, "audit", now)
+
+    def _flush_quiet(self, now: datetime) -> None:
+        if not self._quiet or (self._flushed_at is not None and now - self._flushed_at < QUIET_FLUSHED_EVERY):
+            return
+        with self.bench.store.write(durable=False) as tx:
+            for account, times in self._quiet.items():
+                ledger_notes.count_decision(
+                    tx,
+                    account,
+                    "threshold",
+                    now,
+                    detail="available is not below the threshold",
+                    gates="[]",
+                    times=times,
+                )
+        self._quiet.clear()
+        self._flushed_at = now
+
+    def _next_wake(self) -> datetime | None:
+        """Return when the next thing is due. A retry waits for a reading, not for a time."""
+        conn = self.bench.store.reader
+        now = self.bench.clock.now()
+        times = [
+            topup.next_at
+            for topup in (*ledger_reads.open_topups(conn), *ledger_reads.watched(conn, now))
+            if topup.next_at is not None and (topup.state is not State.RETRY_WAIT or topup.cancel_as is not None)
+        ]
+        times += [stop.probe_at for stop in ledger_notes.stops(conn) if stop.probe_at is not None]
+        if (due := reconcile.due_at(self.bench)) is not None:
+            times.append(due)
+        return min(times, default=None)
+
+    def hungry(self) -> tuple[str, ...]:
+        """Return the accounts whose open top-up waits for a reading: to be polled every five minutes."""
+        return tuple(sorted({topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}))
+
+    def standing(self, account_id: str) -> TopupStanding | None:
+        """Return what a `balance.low` says of the account's top-ups; None where it has none configured."""
+        return standing(self.bench.config, self.bench.store.reader, account_id, self.bench.clock.now())
+
+    def needs_person(self) -> list[str]:
+        """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
+        return people(self.bench.config, self.bench.store.reader, self.bench.troubles)
+
+
+def ledger_notes_shadows(store: Store) -> tuple[ledger_reads.Shadow, ...]:
+    return ledger_reads.shadows(store.reader)

@@ -1,0 +1,221 @@
+"""What is told of top-ups: every end, with what a person must do and the command to type.
+
+Ids derive from the create key, the type and the attempt, so that two daemons which tell of the same charge send the same
+`webhook-id`. Receivers credit once for each `payment_intent`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from alerts.events import EventDraft, EventType, JsonValue, Severity
+from alerts.instants import rfc3339
+from alerts.money import to_number
+from daemon.store.ledger import Topup
+from daemon.topups.declines import Decline, Kind
+from daemon.topups.gates import Gate
+
+_RESUME = "brimful topups resume {account}"
+_ACK = "brimful topups ack {topup}"
+_EXPLAIN = "brimful topups explain {topup}"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a person must do, in a sentence, and the command to type then."""
+
+    action: str
+    command: str
+
+
+def event_id(key: str, type_: EventType, attempt: int | str) -> str:
+    """Return the id that every daemon derives for the same thing."""
+    return "evt_" + sha256(f"{key}\n{type_}\n{attempt}".encode()).hexdigest()[:32]
+
+
+def planned(topup: Topup, provider: str, at: datetime) -> EventDraft:
+    return _of_topup(EventType.TOPUP_PLANNED, topup, provider, at, Severity.INFO)
+
+
+def succeeded(topup: Topup, provider: str, at: datetime) -> EventDraft:
+    """Charged. Carries everything that a service needs to credit the account, once for each `payment_intent`."""
+    return _of_topup(EventType.TOPUP_SUCCEEDED, topup, provider, at, Severity.INFO)
+
+
+def credited(topup: Topup, provider: str, at: datetime) -> EventDraft:
+    by = {"credited_by": "a person" if topup.credited_microusd is None else "the balance"}
+    return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.INFO, more=by)
+
+
+def declined(
+    topup: Topup, provider: str, at: datetime, decline: Decline, attempt: int, next_try_at: datetime | None
+) -> EventDraft:
+    """A refusal by the bank; soft ones say when the card is tried again."""
+    more: dict[str, JsonValue] = {
+        "decline_code": decline.code,
+        "message": decline.message,
+        "attempt": attempt,
+        "next_attempt_at": rfc3339(next_try_at) if next_try_at else None,
+    }
+    if next_try_at is not None:
+        advice = Advice("Nothing yet: the card is tried again. See that it has funds.", _EXPLAIN)
+        severity = Severity.WARNING
+    else:
+        advice = Advice("Save another card for the customer in Stripe, then resume.", _RESUME)
+        severity = Severity.CRITICAL
+    return _of_topup(EventType.TOPUP_DECLINED, topup, provider, at, severity, attempt, advice, more)
+
+
+def action_required(topup: Topup, provider: str, at: datetime, message: str, attempt: int) -> EventDraft:
+    advice = Advice(
+        "The bank wants the cardholder: save the card again for use off session (or another card), then resume.",
+        _RESUME,
+    )
+    more: dict[str, JsonValue] = {"message": message, "attempt": attempt}
+    return _of_topup(EventType.TOPUP_ACTION_REQUIRED, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
+
+
+def not_credited(topup: Topup, provider: str, at: datetime) -> EventDraft:
+    advice = Advice(
+        "The card was charged and the balance does not show it: ask the provider to credit the payment, or say that it "
+        "did. No second charge is made until then.",
+        _ACK,
+    )
+    since = {"paid_at": rfc3339(topup.paid_at)} if topup.paid_at else {}
+    return _of_topup(EventType.TOPUP_NOT_CREDITED, topup, provider, at, Severity.CRITICAL, 0, advice, since)
+
+
+def needs_review(topup: Topup, provider: str, at: datetime, reason: str, attempt: int | str = 0) -> EventDraft:
+    advice = Advice(
+        "Look at the PaymentIntent in Stripe; acknowledging cancels it if it is alive, else closes it.", _ACK
+    )
+    more: dict[str, JsonValue] = {"reason": reason}
+    return _of_topup(EventType.TOPUP_NEEDS_REVIEW, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
+
+
+def account_needs_review(
+    account: str, provider: str, at: datetime, reason: str, message: str, window: str
+) -> EventDraft:
+    """Charging of an account has stopped until a person resumes it."""
+    advice = Advice("See what happened; when it is in order, resume.", _RESUME)
+    return _of_account(EventType.TOPUP_NEEDS_REVIEW, account, provider, at, reason, message, window, advice)
+
+
+def suspended(
+    account: str, provider: str, at: datetime, reason: str, message: str, window: str, topup: Topup | None = None
+) -> EventDraft:
+    """Charging of an account has stopped: until a person resumes it, or where it says so, until Stripe answers again."""
+    advice = SUSPENDED_ADVICE.get(reason, Advice("Put right what Stripe refused, then resume.", _RESUME))
+    return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice, topup)
+
+
+SUSPENDED_ADVICE = {
+    "stripe_credentials": Advice(
+        "Stripe refuses the key: give it a valid one with write permission. Charging goes on with the next good read.",
+        "brimful check --online",
+    ),
+    "stripe_unreachable": Advice("Stripe cannot be reached: charging goes on when it can.", "brimful check --online"),
+    "clock_behind_ledger": Advice("The clock is behind what the ledger has seen: set the clock.", "brimful topups"),
+    "payment_method": Advice(
+        "Save a card for the customer in Stripe, or name one in the configuration.", "brimful check"
+    ),
+    "declined": Advice("Save another card for the customer in Stripe, then resume.", _RESUME),
+    "authentication_required": Advice("Save the card again for use off session, then resume.", _RESUME),
+    "refunded": Advice("A charge was refunded: see why, then resume.", _RESUME),
+    "disputed": Advice("A charge is disputed: answer it in Stripe, then resume.", _RESUME),
+}
+
+
+def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str, needed_microusd: int) -> EventDraft:
+    """Not even one increment fits under a cap; told once a window."""
+    advice = Advice("Raise the cap, or buy credit by hand.", "brimful topups explain {account}")
+    draft = _of_account(
+        EventType.TOPUP_CAPPED,
+        account,
+        provider,
+        at,
+        gate.name,
+        gate.detail,
+        f"{customer}:{gate.numbers['window']}",
+        advice,
+    )
+    more: dict[str, JsonValue] = {
+        "cap": gate.name,
+        "window": gate.numbers["window"],
+        "needed_usd": to_number(needed_microusd),
+        "cap_usd": to_number(gate.microusd["cap"]),
+        "spent_and_open_usd": to_number(gate.microusd["spent_and_open"]),
+        "left_usd": to_number(gate.microusd["left"]),
+    }
+    return EventDraft(draft.type, at, {**draft.data, **more}, account, draft.severity, id=draft.id)
+
+
+def decline_reason(kind: Kind) -> str:
+    return "authentication_required" if kind is Kind.AUTHENTICATION else "declined"
+
+
+def _of_topup(
+    type_: EventType,
+    topup: Topup,
+    provider: str,
+    at: datetime,
+    severity: Severity,
+    attempt: int | str = 0,
+    advice: Advice | None = None,
+    more: dict[str, JsonValue] | dict[str, str] | None = None,
+) -> EventDraft:
+    data: dict[str, JsonValue] = {
+        "account": topup.account,
+        "provider": provider,
+        "observed_at": rfc3339(topup.reading_at or at),
+        "topup": topup.id,
+        "payment_intent": topup.payment_intent,
+        "customer": topup.customer,
+        "amount_usd": to_number(topup.amount_microusd),
+        "funded_before_usd": None if topup.funded_before_microusd is None else to_number(topup.funded_before_microusd),
+        "available_usd": None if topup.available_microusd is None else to_number(topup.available_microusd),
+        "severity": severity.value,
+        **(more or {}),
+    }
+    if advice is not None:
+        data["action"] = advice.action
+        data["command"] = advice.command.format(account=topup.account, topup=topup.id)
+    return EventDraft(type_, at, data, topup.account, severity, id=event_id(topup.create_key, type_, attempt))
+
+
+def _of_account(
+    type_: EventType,
+    account: str,
+    provider: str,
+    at: datetime,
+    reason: str,
+    message: str,
+    window: str,
+    advice: Advice,
+    topup: Topup | None = None,
+) -> EventDraft:
+    data: dict[str, JsonValue] = {
+        "account": account,
+        "provider": provider,
+        "observed_at": rfc3339(at),
+        "topup": topup.id if topup else None,
+        "payment_intent": topup.payment_intent if topup else None,
+        "amount_usd": to_number(topup.amount_microusd) if topup else None,
+        "severity": Severity.CRITICAL.value,
+        "reason": reason,
+        "message": message,
+        "action": advice.action,
+        "command": advice.command.format(account=account, topup=topup.id if topup else account),
+    }
+    key = topup.create_key if topup else f"brimful:{account}"
+    return EventDraft(type_, at, data, account, Severity.CRITICAL, id=event_id(key, type_, f"{reason}:{window}"))
+
+
+def day_of(at: datetime) -> str:
+    """Return the window of what is told once a day."""
+    return f"{at:%Y-%m-%d}"
+
+
+PROCESSING_TOLD_AFTER = timedelta(hours=1)

@@ -1,0 +1,317 @@
+"""The gates: what must hold before a charge is planned, and again before each attempt. Pure, every number shown.
+
+All gates are judged, in order; the first that says no decides. Money in micro-dollars. Source: the rules for charging,
+`docs/topups.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from alerts.instants import rfc3339
+from alerts.money import format_usd
+from alerts.readings import Metrics
+from daemon.config.model import TopupConfig, TopupMode
+from daemon.store.ledger_notes import Stop, StopKind
+from daemon.store.ledger_reads import Spend
+from daemon.topups.brake import Pace
+from daemon.topups.declines import ATTEMPTS_ON_A_CARD
+from daemon.topups.size import Size, size
+
+FRESH_FOR = timedelta(minutes=5)
+"""A reading is of this pass for so long."""
+CLOCK_TOLERANCE = timedelta(seconds=5)
+ROLLING_DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate's word. `number` is its place in the rules; several names may share one."""
+
+    number: int
+    name: str
+    passed: bool
+    detail: str
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    microusd: Mapping[str, int] = field(default_factory=dict)
+    """The numbers that an event tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every gate's word, and the amount that passes them all."""
+
+    gates: tuple[Gate, ...]
+    amount_microusd: int
+
+    @property
+    def refused(self) -> Gate | None:
+        """The first gate that says no."""
+        return next((gate for gate in self.gates if not gate.passed), None)
+
+    def encode(self) -> str:
+        """Return the gates as JSON text, for the ledger."""
+        return json.dumps(
+            [
+                {"gate": g.number, "name": g.name, "passed": g.passed, "detail": g.detail, "numbers": dict(g.numbers)}
+                for g in self.gates
+            ],
+            separators=(",", ":"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that the gates are judged by. `itself` is the top-up that is about to be attempted; None when planning."""
+
+    now: datetime
+    zone: ZoneInfo
+    config: TopupConfig
+    stops: Sequence[Stop]
+    ledger_at: datetime | None
+    """The latest instant that the ledger has seen."""
+    metrics: Metrics
+    read_at: datetime
+    second: Metrics | None
+    """The second read, when planning; None where it failed, or where none is demanded."""
+    open_topups: Mapping[str, str]
+    """State by id, of every top-up that holds the slot."""
+    last_attempt_at: datetime | None
+    spends: Sequence[Spend]
+    burn_microusd_per_day: int | None
+    pace: Pace | None
+    released: bool = False
+    """A person resumed the account a little while ago: the brake is off."""
+    hold_until: datetime | None = None
+    """After a second look that differed: whoever plans later sees the other one."""
+    probe: bool = False
+    """The card is another one than the account was suspended for."""
+    attempts_on_card: int = 0
+    itself: str | None = None
+    amount_microusd: int | None = None
+    """The amount of the plan that is attempted; None when planning."""
+
+
+def judge(facts: Facts) -> Verdict:
+    """Judge every gate in order."""
+    wanted = size(facts.config, facts.metrics.available_microusd or 0, facts.burn_microusd_per_day)
+    caps = _caps(facts)
+    allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in caps))
+    amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(allowed)
+    gates = [
+        *_permitted(facts),
+        _reading(facts),
+        _threshold(facts),
+        _slot(facts),
+        _cooldown(facts),
+        _hold(facts),
+        _card(facts),
+        _size(facts, wanted),
+        *(_cap_gate(facts, wanted, cap) for cap in caps),
+        _brake(facts, amount or wanted.least_microusd),
+    ]
+    return Verdict(tuple(gates), amount)
+
+
+# ── 1 · permitted ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _permitted(facts: Facts) -> Iterable[Gate]:
+    mode = facts.config.mode
+    yield Gate(1, "mode", mode is not TopupMode.OFF, f"mode is {mode}", {"mode": mode.value})
+    for kind in StopKind:
+        stop = next((stop for stop in facts.stops if stop.kind is kind), None)
+        name = {StopKind.PAUSE: "pause", StopKind.SUSPENSION: "suspension", StopKind.BREAKER: "breaker"}[kind]
+        if stop is None:
+            yield Gate(1, name, True, f"no {name}")
+            continue
+        probing = kind is StopKind.SUSPENSION and facts.probe
+        since = {"since": rfc3339(stop.since_at), "scope": stop.scope, "reason": stop.reason}
+        detail = f"{stop.reason}, since {rfc3339(stop.since_at)}" + (" – one probe: another card" if probing else "")
+        yield Gate(1, name, probing, detail, since)
+    behind = facts.ledger_at is not None and facts.now + CLOCK_TOLERANCE < facts.ledger_at
+    latest = rfc3339(facts.ledger_at) if facts.ledger_at else "empty"
+    yield Gate(
+        1,
+        "clock",
+        not behind,
+        "the clock is behind the ledger" if behind else "the clock is not behind the ledger",
+        {"now": rfc3339(facts.now), "ledger": latest},
+    )
+
+
+# ── 2 to 5 · the reading, the threshold, the slot, the cooldown ─────────────────────────────────────────────────────
+
+
+def _reading(facts: Facts) -> Gate:
+    age = facts.now - facts.read_at
+    known = facts.metrics.available_microusd is not None
+    fresh = -CLOCK_TOLERANCE <= age <= FRESH_FOR
+    second = facts.itself is not None or (facts.second is not None and facts.second.available_microusd is not None)
+    detail = (
+        "the reading does not say the balance"
+        if not known
+        else "the reading is not of this pass"
+        if not fresh
+        else "the second read failed"
+        if not second
+        else "of this pass, complete, believed"
+    )
+    return Gate(
+        2,
+        "reading",
+        known and fresh and second,
+        detail,
+        {"read_at": rfc3339(facts.read_at), "age_s": str(age // timedelta(seconds=1))},
+    )
+
+
+def _threshold(facts: Facts) -> Gate:
+    below = facts.config.when_below_microusd
+    said = [facts.metrics.available_microusd]
+    if facts.second is not None:
+        said.append(facts.second.available_microusd)
+    low = all(available is not None and available < below for available in said)
+    texts = [format_usd(available, 6) if available is not None else "unknown" for available in said]
+    numbers = {"available": texts[0], "when_below": format_usd(below)}
+    if len(texts) > 1:
+        numbers["second_read"] = texts[1]
+    return Gate(3, "threshold", low, f"available {' then '.join(texts)}, charged below {format_usd(below)}", numbers)
+
+
+def _slot(facts: Facts) -> Gate:
+    others = {topup: state for topup, state in facts.open_topups.items() if topup != facts.itself}
+    detail = ", ".join(f"{topup} is {state}" for topup, state in others.items()) or "no open top-up, no unseen credit"
+    return Gate(4, "slot", not others, detail, dict(others))
+
+
+def _cooldown(facts: Facts) -> Gate:
+    if facts.itself is not None:
+        return Gate(5, "cooldown", True, "not applied to its own attempts")
+    last, cooldown = facts.last_attempt_at, facts.config.cooldown
+    passed = last is None or facts.now - last >= cooldown
+    numbers = {"cooldown": str(cooldown), "last_attempt": rfc3339(last) if last else "never"}
+    until = f"until {rfc3339(last + cooldown)}" if last else ""
+    return Gate(5, "cooldown", passed, "over" if passed else f"{cooldown} since the last attempt: {until}", numbers)
+
+
+def _hold(facts: Facts) -> Gate:
+    until = facts.hold_until
+    passed = facts.itself is not None or until is None or facts.now >= until
+    detail = "none" if passed or until is None else f"another daemon is charging: planned afresh at {rfc3339(until)}"
+    return Gate(5, "hold", passed, detail, {"until": rfc3339(until) if until else "none"})
+
+
+def _card(facts: Facts) -> Gate:
+    tried = facts.attempts_on_card
+    detail = f"{tried} attempts on the card in 30 days, at most {ATTEMPTS_ON_A_CARD}"
+    numbers = {"attempts": str(tried), "most": str(ATTEMPTS_ON_A_CARD)}
+    return Gate(5, "card", tried < ATTEMPTS_ON_A_CARD, detail, numbers)
+
+
+# ── 6 and 7 · the size and the caps ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _size(facts: Facts, wanted: Size) -> Gate:
+    most = facts.config.max_charge_microusd
+    amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(most)
+    passed = 0 < amount <= most
+    numbers = {
+        "wanted": format_usd(wanted.wanted_microusd),
+        "least": format_usd(wanted.least_microusd),
+        "max_charge": format_usd(most),
+        "amount": format_usd(amount),
+    }
+    return Gate(6, "size", passed, f"{format_usd(amount)} of {format_usd(most)} a charge", numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """One cap: what is spent or reserved in its window, and what is left. `window` names the window, told once."""
+
+    name: str
+    cap_microusd: int
+    counted_microusd: int
+    window: str
+
+    @property
+    def left_microusd(self) -> int:
+        return max(self.cap_microusd - self.counted_microusd, 0)
+
+
+def _caps(facts: Facts) -> tuple[Cap, Cap]:
+    day = counted(facts.spends, facts.now - ROLLING_DAY, facts.itself)
+    month_start = start_of_month(facts.now, facts.zone)
+    month = counted(facts.spends, month_start, facts.itself)
+    oldest = min((spend.local_at for spend in day), default=None)
+    return (
+        Cap(
+            "day",
+            facts.config.max_per_day_microusd,
+            sum(spend.amount_microusd for spend in day),
+            f"day from {rfc3339(oldest)}" if oldest else "day",
+        ),
+        Cap(
+            "month",
+            facts.config.max_per_month_microusd,
+            sum(spend.amount_microusd for spend in month),
+            f"month {month_start.astimezone(facts.zone):%Y-%m}",
+        ),
+    )
+
+
+def counted(spends: Sequence[Spend], since: datetime, itself: str | None) -> tuple[Spend, ...]:
+    """Return what counts in a window: open and unknown ones always, charges that either clock puts in it."""
+    return tuple(
+        spend
+        for spend in spends
+        if spend.topup != itself
+        and (
+            spend.is_open
+            or spend.local_at >= since
+            or (spend.stripe_at is not None and spend.stripe_at + timedelta(seconds=1) > since)
+        )
+    )
+
+
+def start_of_month(now: datetime, zone: ZoneInfo) -> datetime:
+    """Return when the calendar month began in the zone."""
+    local = now.astimezone(zone)
+    first = datetime(local.year, local.month, 1, tzinfo=zone)
+    return first.astimezone(now.tzinfo)
+
+
+def _cap_gate(facts: Facts, wanted: Size, cap: Cap) -> Gate:
+    if facts.amount_microusd is not None:
+        passed = facts.amount_microusd <= cap.left_microusd
+    else:
+        passed = wanted.within(min(facts.config.max_charge_microusd, cap.left_microusd)) > 0
+    numbers = {
+        "cap": format_usd(cap.cap_microusd),
+        "spent_and_open": format_usd(cap.counted_microusd),
+        "left": format_usd(cap.left_microusd),
+        "window": cap.window,
+    }
+    detail = f"{format_usd(cap.counted_microusd)} spent or open of {format_usd(cap.cap_microusd)} a {cap.name}"
+    told = {"cap": cap.cap_microusd, "spent_and_open": cap.counted_microusd, "left": cap.left_microusd}
+    return Gate(7, f"cap_{cap.name}", passed, detail, numbers, told)
+
+
+# ── 8 · the burn brake ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _brake(facts: Facts, amount: int) -> Gate:
+    if facts.pace is None:
+        return Gate(8, "brake", True, "not seven days of past yet")
+    numbers = {
+        "last_6_h": format_usd(facts.pace.recent_microusd),
+        "largest_6_h": format_usd(facts.pace.largest_microusd),
+        "mean_6_h": format_usd(facts.pace.mean_microusd),
+    }
+    held = facts.pace.far_beyond(amount) and not facts.released
+    detail = f"{numbers['last_6_h']} burnt in 6 h; the past's most {numbers['largest_6_h']}"
+    return Gate(8, "brake", not held, detail, numbers)

@@ -1,0 +1,319 @@
+"""The gateway: the one place that talks to Stripe, by its SDK on our own HTTP client.
+
+Every call returns an `Answered` or a `Refused`, and raises nothing: the SDK's errors, odd bodies and network failures
+are mapped totally to `AnswerKind`. Retries are ours, not the SDK's; telemetry is off; the idempotency key goes into the
+options. Every object's `livemode` is held against the configured mode.
+
+    StripeError …… by HTTP status, then type and code; any other exception, and any body we cannot read ▸ UNKNOWN
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
+
+import stripe
+
+from daemon.clock import Clock
+from daemon.config.model import StripeConfig, StripeMode
+from daemon.http import HttpClient, HttpFailure
+from daemon.topups.answers import AnswerKind
+from daemon.topups.stripe_objects import (
+    CardError,
+    Charge,
+    Event,
+    Page,
+    PaymentIntent,
+    PaymentMethod,
+    Unreadable,
+    read_charge,
+    read_default_method,
+    read_error,
+    read_event,
+    read_intent,
+    read_method,
+    read_page,
+)
+
+stripe.enable_telemetry = False  # it would write a file into the home directory
+
+DEADLINE_S = 30.0
+"""One exchange with Stripe, from connecting to the last byte: a confirm waits for the bank."""
+BODY_BYTES = 4_000_000
+PAGE_SIZE = 100
+REFUND_EVENTS = ["charge.refunded", "charge.dispute.created"]
+_ODD = (AttributeError, TypeError, LookupError, ValueError, RecursionError)
+"""What the SDK raises over bodies that it did not expect (`"error": "text"`, `[]`, `null`): a test walks them."""
+
+T = TypeVar("T")
+_Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """Stripe's answer. `replayed`: given again for the same key, so its body may be old."""
+
+    value: T
+    request_id: str | None
+    http_status: int = 200
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No answer, or one that is not the object asked for; `kind` says what to do. `message` is Stripe's, or ours."""
+
+    kind: AnswerKind
+    message: str
+    http_status: int | None = None
+    request_id: str | None = None
+    error: CardError | None = None
+    should_retry: bool | None = None
+    """Stripe's own advice (`Stripe-Should-Retry`)."""
+
+
+Outcome = Answered[PaymentIntent] | Refused
+
+
+class Gateway(Protocol):
+    """What the top-ups need of Stripe. `params` are the exact parameters that the ledger holds."""
+
+    async def create(self, params: Mapping[str, Any], key: str) -> Outcome: ...
+    async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
+    async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
+    async def retrieve(self, intent: str) -> Outcome: ...
+    async def intents(
+        self, customer: str, after: str | None = None, limit: int = PAGE_SIZE
+    ) -> Answered[Page[PaymentIntent]] | Refused: ...
+    async def charges(self, intent: str) -> Answered[Page[Charge]] | Refused: ...
+    async def events(
+        self, *, newer_than: str | None = None, older_than: str | None = None
+    ) -> Answered[Page[Event]] | Refused: ...
+    async def default_method(self, customer: str) -> Answered[str | None] | Refused: ...
+    async def method(self, method: str) -> Answered[PaymentMethod] | Refused: ...
+
+
+class StripeGateway:
+    """`Gateway` by the SDK. The HTTP client is shared and closed by whoever made it."""
+
+    def __init__(self, config: StripeConfig, http: HttpClient, clock: Clock) -> None:
+        self._livemode = config.mode is StripeMode.LIVE
+        key = config.api_key.get_secret_value()
+        problem = key_problem(key, config.mode)
+        if problem:
+            raise ValueError(problem)
+        self._client = stripe.StripeClient(
+            key,
+            http_client=_SharedClient(http, clock),
+            base_addresses={"api": config.api_base.rstrip("/")},
+            max_network_retries=0,
+        )
+
+    async def create(self, params: Mapping[str, Any], key: str) -> Outcome:
+        """Create a PaymentIntent; moves no money."""
+        asked = cast("Any", dict(params))
+        return await self._ask(
+            lambda: self._client.v1.payment_intents.create_async(asked, {"idempotency_key": key}), self._intent
+        )
+
+    async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome:
+        """Confirm a PaymentIntent: the only call that moves money."""
+        asked = cast("Any", dict(params))
+        return await self._ask(
+            lambda: self._client.v1.payment_intents.confirm_async(intent, asked, {"idempotency_key": key}), self._intent
+        )
+
+    async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome:
+        """Cancel a PaymentIntent, so that it can never be charged."""
+        asked = cast("Any", dict(params))
+        return await self._ask(
+            lambda: self._client.v1.payment_intents.cancel_async(intent, asked, {"idempotency_key": key}), self._intent
+        )
+
+    async def retrieve(self, intent: str) -> Outcome:
+        """Read a PaymentIntent back by its id, with its latest charge."""
+        params: Any = {"expand": ["latest_charge"]}
+        return await self._ask(lambda: self._client.v1.payment_intents.retrieve_async(intent, params), self._intent)
+
+    async def intents(
+        self, customer: str, after: str | None = None, limit: int = PAGE_SIZE
+    ) -> Answered[Page[PaymentIntent]] | Refused:
+        """List a customer's PaymentIntents, newest first: a list reads its own writes, a search does not."""
+        params: Any = {"customer": customer, "limit": limit, "expand": ["data.latest_charge"]}
+        if after is not None:
+            params["starting_after"] = after
+        return await self._ask(
+            lambda: self._client.v1.payment_intents.list_async(params),
+            lambda data: read_page(data, self._intent),
+        )
+
+    async def charges(self, intent: str) -> Answered[Page[Charge]] | Refused:
+        """List the charges of a PaymentIntent: every attempt on the card."""
+        params: Any = {"payment_intent": intent, "limit": PAGE_SIZE}
+        return await self._ask(
+            lambda: self._client.v1.charges.list_async(params),
+            lambda data: read_page(data, lambda item: self._in_mode(read_charge(item))),
+        )
+
+    async def events(
+        self, *, newer_than: str | None = None, older_than: str | None = None
+    ) -> Answered[Page[Event]] | Refused:
+        """List refunds and disputes, a page beside a cursor."""
+        params: Any = {"types": REFUND_EVENTS, "limit": PAGE_SIZE}
+        if newer_than is not None:
+            params["ending_before"] = newer_than
+        if older_than is not None:
+            params["starting_after"] = older_than
+        return await self._ask(
+            lambda: self._client.v1.events.list_async(params),
+            lambda data: read_page(data, lambda item: self._in_mode(read_event(item))),
+        )
+
+    async def default_method(self, customer: str) -> Answered[str | None] | Refused:
+        """Return the customer's default payment method."""
+        return await self._ask(lambda: self._client.v1.customers.retrieve_async(customer), read_default_method)
+
+    async def method(self, method: str) -> Answered[PaymentMethod] | Refused:
+        """Return a payment method with its card's fingerprint."""
+        return await self._ask(
+            lambda: self._client.v1.payment_methods.retrieve_async(method),
+            lambda data: self._in_mode(read_method(data)),
+        )
+
+    def _intent(self, data: Any) -> PaymentIntent:
+        return self._in_mode(read_intent(data))
+
+    def _in_mode(self, value: _Object) -> _Object:
+        if value.livemode is not self._livemode:
+            raise _OtherMode(value.id)
+        return value
+
+    async def _ask(self, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> Answered[T] | Refused:
+        """Make one call and map whatever comes of it. Cancellation alone passes through."""
+        try:
+            answer = await call()
+            response = answer.last_response
+            value = read(response.data)
+        except stripe.StripeError as error:
+            return refusal(error)
+        except _OtherMode as error:
+            return Refused(AnswerKind.WRONG_MODE, f"{error} is of the other mode (livemode)")
+        except Unreadable as error:
+            return Refused(AnswerKind.UNKNOWN, f"unreadable answer: {error}")
+        except _ODD as error:
+            return Refused(AnswerKind.UNKNOWN, f"unreadable answer: {type(error).__name__}")
+        replayed = response.headers.get("idempotent-replayed") == "true"
+        return Answered(value, response.request_id, response.code, replayed)
+
+
+class _OtherMode(Exception):  # noqa: N818 – it is said of an object
+    """An object's livemode is not the configured mode."""
+
+
+def key_problem(key: str, mode: StripeMode) -> str | None:
+    """Return why a key cannot be used in this mode, or None. Only secret and restricted keys charge unattended."""
+    prefix, _, rest = key.partition("_")
+    if prefix not in ("sk", "rk"):
+        return "only a secret (sk_) or restricted (rk_) key can charge unattended"
+    if rest.partition("_")[0] != mode.value:
+        return f"the key is not a {mode.value} key, but mode = {mode.value!r}"
+    return None
+
+
+def refusal(error: stripe.StripeError) -> Refused:
+    """Map an error of the SDK. The HTTP status decides, then the error's type and code: the SDK's classes do not."""
+    status = error.http_status
+    body = error.json_body if isinstance(error.json_body, Mapping) else {}
+    inner = body.get("error")
+    said: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
+    kind = _kind(status, str(said.get("type") or ""), str(said.get("code") or ""), bool(said))
+    headers = error.headers or {}
+    advice = headers.get("stripe-should-retry")
+    return Refused(
+        kind,
+        str(said.get("message") or error.user_message or type(error).__name__)[:500],
+        status,
+        error.request_id,
+        read_error(said) if kind is AnswerKind.DECLINED else None,
+        None if advice is None else advice == "true",
+    )
+
+
+def _kind(status: int | None, type_: str, code: str, readable: bool) -> AnswerKind:
+    if status is None or status < 400:
+        return AnswerKind.UNKNOWN
+    if status >= 500:
+        return AnswerKind.SERVER_ERROR
+    if status == 429:
+        return AnswerKind.RATE_LIMITED
+    if not readable:
+        return AnswerKind.UNKNOWN  # a proxy's page: nothing says that Stripe was reached
+    if status == 409:
+        return AnswerKind.KEY_IN_USE
+    if status == 401:
+        return AnswerKind.UNAUTHORIZED
+    if status == 403:
+        return AnswerKind.FORBIDDEN
+    if type_ == "idempotency_error":
+        return AnswerKind.OTHER_PARAMETERS
+    if status == 402 and type_ == "card_error":
+        return AnswerKind.DECLINED
+    if code == "payment_intent_unexpected_state":
+        return AnswerKind.UNEXPECTED_STATE
+    if code == "resource_missing":
+        return AnswerKind.INTENT_MISSING if status == 404 else AnswerKind.MISSING
+    return AnswerKind.BAD_REQUEST
+
+
+class _SharedClient(stripe.HTTPClient):
+    """The SDK's transport on our client. A failure is an `APIConnectionError`: whether it was sent is never inferred."""
+
+    name = "brimful"
+
+    def __init__(self, http: HttpClient, clock: Clock) -> None:
+        super().__init__()
+        self._http = http
+        self._clock = clock
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        content = post_data.encode() if isinstance(post_data, str) else post_data
+        try:
+            answer = await self._http.exchange(
+                method.upper(),
+                url,
+                headers=dict(headers or {}),
+                content=content,
+                deadline_s=DEADLINE_S,
+                max_bytes=BODY_BYTES,
+            )
+        except HttpFailure as failure:
+            raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]  # the SDK's own constructor
+                f"{failure.kind}: {failure.detail}", should_retry=False
+            ) from failure
+        return answer.body, answer.status, answer.headers
+
+    def request(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AssertionError("Stripe is asked asynchronously only")
+
+    def sleep_async(self, secs: float) -> Awaitable[None]:
+        return self._clock.sleep(secs)
+
+    async def close_async(self) -> None:
+        """The client is shared: it is not ours to close."""
+
+    def close(self) -> None:
+        """The client is shared: it is not ours to close."""
+
+
+def is_loopback(api_base: str) -> bool:
+    """Whether Stripe is a stand-in on this machine."""
+    host = urlsplit(api_base).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,108 @@
+"""The gates' facts, gathered inside the transaction that acts on them, and what a refusal leaves behind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.foresight.burn import burn
+from alerts.foresight.memory import BurnMemory
+from alerts.readings import Known, Unavailable
+from daemon.config.model import TopupConfig
+from daemon.store import ledger_notes, ledger_reads
+from daemon.store.connection import Transaction
+from daemon.store.ledger import Topup
+from daemon.topups import breakers, events
+from daemon.topups.bench import Bench
+from daemon.topups.brake import RELEASED_FOR, pace
+from daemon.topups.declines import ATTEMPTS_WITHIN
+from daemon.topups.gates import Facts, Gate, Verdict, judge
+
+Reread = Callable[[], Awaitable[Known | Unavailable]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a pass knows of an account: its believed reading, the second read where there was one, and its past."""
+
+    account: str
+    known: Known
+    memory: BurnMemory
+    second: Known | None = None
+
+
+def verdict(
+    bench: Bench,
+    conn: sqlite3.Connection,
+    config: TopupConfig,
+    sight: Sight,
+    *,
+    topup: Topup | None = None,
+    fingerprint: str | None = None,
+    probe: bool = False,
+) -> Verdict:
+    """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on."""
+    now = bench.clock.now()
+    marked = {
+        name: ledger_notes.marked(conn, name)
+        for name in ("latest", f"hold:{sight.account}", f"released:{sight.account}")
+    }
+    latest, hold, released = marked.values()
+    scheduled = burn(sight.memory, sight.known.metrics, now)
+    card = fingerprint or (topup.fingerprint if topup else None)
+    return judge(
+        Facts(
+            now=now,
+            zone=bench.config.timezone,
+            config=config,
+            stops=ledger_notes.stops(conn, sight.account),
+            ledger_at=latest[0] if latest else None,
+            metrics=(sight.second or sight.known).metrics,
+            read_at=(sight.second or sight.known).at,
+            second=sight.second.metrics if sight.second else None,
+            open_topups={t.id: t.state.value for t in ledger_reads.open_topups(conn, sight.account)},
+            last_attempt_at=ledger_reads.last_attempt_at(conn, sight.account),
+            spends=ledger_reads.spends(conn, sight.account, ledger_reads.since_for_caps(now)),
+            burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
+            pace=pace(sight.memory, now),
+            released=released is not None and now - released[0] < RELEASED_FOR,
+            hold_until=hold[0] if hold else None,
+            probe=probe or (topup is not None and topup.probe),
+            attempts_on_card=ledger_reads.attempts_on_card(conn, card, now - ATTEMPTS_WITHIN) if card else 0,
+            itself=topup.id if topup else None,
+            amount_microusd=topup.amount_microusd if topup else None,
+        )
+    )
+
+
+def record_refusal(
+    bench: Bench, tx: Transaction, account: str, config: TopupConfig, said: Verdict, now: datetime
+) -> Gate:
+    """Count the first gate that said no, with its numbers; tell what has to be told of it."""
+    gate = said.refused
+    assert gate is not None, "only a refusal is recorded"
+    ledger_notes.count_decision(tx, account, gate.name, now, detail=gate.detail, gates=said.encode())
+    if gate.number == 7:
+        _tell_capped(bench, tx, account, config, said, gate, now)
+    elif gate.name == "brake":
+        breakers.review_account(
+            bench, tx, account, now, reason="burn_brake", message=gate.detail, window=events.day_of(now)
+        )
+    elif gate.name == "clock":
+        breakers.tell_once(bench, tx, account, now, "clock_behind_ledger", gate.detail)
+    elif gate.name in ("card", "size"):
+        breakers.tell_once(bench, tx, account, now, gate.name, gate.detail)
+    if gate.name not in ("threshold", "slot", "cooldown", "hold", "pause", "mode"):
+        bench.troubles[account] = f"{account}: not charged: {gate.detail}"
+    return gate
+
+
+def _tell_capped(
+    bench: Bench, tx: Transaction, account: str, config: TopupConfig, said: Verdict, gate: Gate, now: datetime
+) -> None:
+    if ledger_notes.tell_once(tx, account, gate.name, gate.numbers["window"], now):
+        needed = config.amount_microusd or config.min_charge_microusd
+        draft = events.capped(account, bench.provider(account), now, gate, config.customer, needed)
+        bench.tell(tx, [draft], now)

@@ -1,0 +1,169 @@
+"""The look: every PaymentIntent of an account, as Stripe lists it. Numbers come from it, and the second look too.
+
+A list by customer reads its own writes; a search lags. Newest first, pages of 100, until 35 days are covered and a
+PaymentIntent of this account was found, or the end; over 50 pages nothing is charged, and that is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from daemon.store import ledger_notes, ledger_reads
+from daemon.store.ledger import Topup
+from daemon.store.ledger_notes import SeenIntent
+from daemon.topups import breakers
+from daemon.topups.answers import AnswerKind
+from daemon.topups.bench import Bench
+from daemon.topups.gateway import Refused
+from daemon.topups.plan import APP, Metadata, UnreadableMetadata, read_metadata
+from daemon.topups.stripe_objects import PaymentIntent
+
+COVERED = timedelta(days=35)
+"""A calendar month and a cap's day, whatever the clocks."""
+MOST_PAGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A PaymentIntent of the account, with what its metadata says."""
+
+    intent: PaymentIntent
+    said: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The account's PaymentIntents, newest first, and those marked as ours that cannot be read."""
+
+    ours: tuple[Ours, ...]
+    unreadable: tuple[str, ...]
+    max_seq: int
+    """The highest number that Stripe has ever shown."""
+
+    @property
+    def statuses(self) -> Mapping[str, str]:
+        return {one.intent.id: one.intent.status for one in self.ours}
+
+    def encode(self) -> str:
+        """Return ids and statuses as JSON, for the plan to be compared with."""
+        return json.dumps(self.statuses, sort_keys=True, separators=(",", ":"))
+
+    def find(self, intent: str | None) -> PaymentIntent | None:
+        return next((one.intent for one in self.ours if one.intent.id == intent), None)
+
+
+async def look(bench: Bench, account: str) -> Look | Refused:
+    """List the account's PaymentIntents over every customer that it has had, and remember them."""
+    topup = bench.topup(account)
+    customers = dict.fromkeys(ledger_reads.customers(bench.store.reader, account))
+    if topup is not None:
+        customers[topup.customer] = None
+    known = ledger_notes.intents(bench.store.reader, account)
+    ours: list[Ours] = []
+    unreadable: list[str] = []
+    ends: dict[str, bool] = {}
+    for customer in customers:
+        deep = not ledger_notes.read_to_end(bench.store.reader, customer) and not any(
+            seen.customer == customer for seen in known
+        )
+        listed = await _read(bench, account, customer, deep=deep)
+        if isinstance(listed, Refused):
+            return listed
+        intents, ends[customer] = listed
+        for intent in intents:
+            _sort_out(account, intent, ours, unreadable)
+    now = bench.clock.now()
+    _remember(bench, account, ours, ends, now)
+    seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
+    return Look(tuple(ours), tuple(unreadable), max(seqs, default=0))
+
+
+async def _read(bench: Bench, account: str, customer: str, *, deep: bool) -> tuple[list[PaymentIntent], bool] | Refused:
+    """Read a customer's list as far as it matters. Returns it and whether its end was reached."""
+    read: list[PaymentIntent] = []
+    found = not deep
+    after: str | None = None
+    since = bench.clock.now() - COVERED
+    for _ in range(MOST_PAGES):
+        page = await bench.gateway.intents(customer, after)
+        if isinstance(page, Refused):
+            return page
+        read += page.value.items
+        found = found or any(_is_of(account, intent) for intent in page.value.items)
+        if not page.value.has_more or not page.value.items:
+            return read, True
+        if found and page.value.items[-1].created_at < since:
+            return read, False
+        after = page.value.items[-1].id
+    return Refused(AnswerKind.BAD_REQUEST, f"over {MOST_PAGES} pages of PaymentIntents of {customer}")
+
+
+def _is_of(account: str, intent: PaymentIntent) -> bool:
+    return intent.metadata.get("app") == APP and intent.metadata.get("account") == account
+
+
+def _sort_out(account: str, intent: PaymentIntent, ours: list[Ours], unreadable: list[str]) -> None:
+    """Put a PaymentIntent where it belongs. One that is ours but names no account could be anybody's: unreadable."""
+    try:
+        said = read_metadata(intent.metadata)
+    except UnreadableMetadata as error:
+        if intent.metadata.get("account") in (account, "", None):
+            unreadable.append(f"{intent.id}: {error}")
+        return
+    if said is not None and said.account == account:
+        ours.append(Ours(intent, said))
+
+
+def _remember(bench: Bench, account: str, ours: list[Ours], ends: Mapping[str, bool], now: datetime) -> None:
+    with bench.store.write(durable=True) as tx:
+        ledger_notes.remember_intents(
+            tx,
+            [
+                SeenIntent(
+                    one.intent.id,
+                    account,
+                    one.intent.customer or "",
+                    one.said.seq,
+                    one.intent.status,
+                    one.intent.amount_cents,
+                    one.intent.created_at,
+                )
+                for one in ours
+            ],
+            now,
+        )
+        for customer, to_end in ends.items():
+            ledger_notes.remember_look(tx, customer, now, to_end=to_end)
+        breakers.note_reached(bench, tx, account)
+
+
+def difference(topup: Topup, second: Look) -> str | None:
+    """Return what the second look shows that the plan did not see, or None: then nobody else is charging."""
+    seen = topup.seen_statuses
+    for one in second.ours:
+        intent = one.intent
+        if intent.id == topup.payment_intent:
+            continue
+        if intent.id not in seen:
+            return f"{intent.id} ({intent.status}) appeared"
+        if intent.status != seen[intent.id]:
+            return f"{intent.id} went from {seen[intent.id]} to {intent.status}"
+    own = second.find(topup.payment_intent)
+    if own is None:
+        return f"{topup.payment_intent} is not listed"
+    return mismatch(topup, own)
+
+
+def mismatch(topup: Topup, intent: PaymentIntent) -> str | None:
+    """Return where the PaymentIntent is not what was planned, or None."""
+    for name, planned, found in (
+        ("amount", topup.amount_cents, intent.amount_cents),
+        ("currency", "usd", intent.currency),
+        ("customer", topup.customer, intent.customer),
+    ):
+        if planned != found:
+            return f"its {name} is {found}, planned was {planned}"
+    return None

@@ -1,0 +1,63 @@
+"""How an account's top-ups stand, in words: for `balance.low`, for `status`, and for the exit code of `once`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+
+from alerts.instants import rfc3339
+from alerts.state import TopupStanding
+from daemon.config.model import Config, TopupMode
+from daemon.store import ledger_notes, ledger_reads
+from daemon.store.ledger import Topup
+from daemon.store.ledger_notes import StopKind
+from daemon.topups.credit import TOLD_AFTER
+from daemon.topups.states import UNDER_WAY, State
+
+_STOPPED = {StopKind.PAUSE: "paused", StopKind.SUSPENSION: "suspended", StopKind.BREAKER: "suspended"}
+
+
+def is_under_way(topup: Topup, now: datetime) -> bool:
+    """Whether money is really on its way: a reminder of a low balance may wait for it."""
+    if topup.cancel_as is not None:
+        return False
+    if topup.state is State.PAID:
+        return topup.paid_at is not None and now - topup.paid_at < TOLD_AFTER
+    return topup.state in UNDER_WAY
+
+
+def standing(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStanding | None:
+    """Return the account's standing, None where no top-up is configured."""
+    configured = config.accounts.get(account)
+    if configured is None or configured.topup is None:
+        return None
+    opened = ledger_reads.open_topups(conn, account)
+    if opened:
+        topup = opened[0]
+        return TopupStanding(topup.state.value, is_under_way(topup, now), topup.reason, topup.id)
+    if configured.topup.mode is not TopupMode.CHARGE:
+        return TopupStanding(configured.topup.mode.value, False, f"mode is {configured.topup.mode}")
+    for stop in ledger_notes.stops(conn, account):
+        return TopupStanding(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
+    said = next((d for d in ledger_notes.decisions(conn, account) if d.gate != "threshold"), None)
+    if said is not None and said.gate.startswith("cap_"):
+        return TopupStanding("capped", False, said.detail)
+    return TopupStanding("none", False, "no top-up is open: it is judged after this reading")
+
+
+def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]) -> list[str]:
+    """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
+    sentences = list(troubles.values())
+    for stop in ledger_notes.stops(conn):
+        if stop.kind is not StopKind.PAUSE and (stop.scope in config.accounts or stop.scope == ledger_notes.EVERYWHERE):
+            command = "" if stop.kind is StopKind.BREAKER else f": brimful topups resume {stop.scope}"
+            sentences.append(f"{stop.scope}: suspended ({stop.reason}: {stop.message}){command}")
+    for topup in ledger_reads.open_topups(conn):
+        if topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED):
+            sentences.append(f"{topup.id}: {topup.state} ({topup.reason}): brimful topups ack {topup.id}")
+        elif topup.state in (State.CREATING, State.CONFIRMING):
+            sentences.append(f"{topup.id}: its outcome is not known yet; it is read back until it is")
+        elif topup.state is State.PAID and topup.told_at is not None:
+            sentences.append(f"{topup.id}: charged, but the credit is not seen: brimful topups ack {topup.id}")
+    return sentences
