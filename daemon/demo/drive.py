@@ -1,0 +1,84 @@
+"""Driving: the real daemon, step by step, through the scenario's calendar."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from daemon.clock import SeededIds
+from daemon.config.load import load
+from daemon.config.model import Config
+from daemon.demo.scenario import CONFIG, END, HAPPENINGS, START, Happening, furnish
+from daemon.demo.world import World, open_world
+from daemon.service import Service, open_service
+from daemon.standins.mailbox import Kept
+from daemon.standins.receiver import Received
+
+SEED = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who looks on while the month passes."""
+
+    on_event: Callable[[Received], None] = lambda received: None
+    on_mail: Callable[[Kept], None] = lambda kept: None
+    on_happening: Callable[[Happening], None] = lambda happening: None
+    on_step: Callable[[datetime, Service, World], None] = lambda now, service, world: None
+
+
+@dataclass(slots=True)
+class Month:
+    """What is left of a month when it is over. The stand-ins are stopped; their memory is the truth."""
+
+    config: Config
+    world: World
+    end: datetime
+    steps: int = 0
+    elapsed_s: float = 0.0
+    happened: list[Happening] = field(default_factory=list)
+
+
+async def live_through(folder: Path, *, watcher: Watcher, end: datetime = END, seed: int = SEED) -> Month:
+    """Let the daemon live from the scenario's start to `end`, its files in `folder`. Leaves nothing running."""
+    began = time.monotonic()
+    async with open_world(START, seed=seed, on_event=watcher.on_event, on_mail=watcher.on_mail) as world:
+        furnish(world)
+        config = _configure(folder, world)
+        month = Month(config, world, end)
+        async with open_service(config, clock=world.clock, ids=SeededIds(seed), rng=random.Random(seed)) as service:
+            await _drive(service, month, watcher)
+            await service.drain(5.0)
+    month.elapsed_s = time.monotonic() - began
+    return month
+
+
+def _configure(folder: Path, world: World) -> Config:
+    """Write the configuration as an operator would, and load it as the daemon does: private, since it holds keys."""
+    path = folder / "config.toml"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(CONFIG.format(**world.addresses, database=json.dumps(str(folder / "brimful.db"))))
+    return load(path, environ={})
+
+
+async def _drive(service: Service, month: Month, watcher: Watcher) -> None:
+    world, now = month.world, month.world.clock.now()
+    waiting = list(HAPPENINGS)
+    while now < month.end:
+        world.clock.set(now)
+        while waiting and waiting[0].at <= now:
+            happening = waiting.pop(0)
+            happening.do(world)
+            month.happened.append(happening)
+            watcher.on_happening(happening)
+        world.settle()
+        now = await service.step(now)
+        month.steps += 1
+        watcher.on_step(world.clock.now(), service, world)

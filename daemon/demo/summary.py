@@ -1,0 +1,139 @@
+"""The summary at the end: what was told, charged, verified and mailed, which promises held, and what to open."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from alerts.money import format_usd
+from alerts.report_views import day_and_time, summary_view
+from daemon.demo.papers import Paper
+from daemon.demo.promises import Evidence, Promise
+from daemon.demo.scenario import PREPAID, START, ZONE
+from daemon.demo.story import STYLES
+from daemon.store import ledger_reads
+from daemon.store.ledger import Topup
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where everything lies."""
+
+    folder: Path
+    papers: tuple[Paper, ...]
+
+    @property
+    def finance(self) -> Paper | None:
+        return next((paper for paper in self.papers if "finance@" in paper.to), None)
+
+
+def show(console: Console, evidence: Evidence, promises: Sequence[Promise], outputs: Outputs) -> None:
+    """Print the summary; narrow terminals wrap, nothing is cut."""
+    _alerts(console, evidence)
+    _topups(console, evidence)
+    _finance(console, evidence)
+    _promises(console, promises)
+    _numbers(console, evidence)
+    _files(console, outputs)
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def _alerts(console: Console, evidence: Evidence) -> None:
+    _heading(console, "Alerts")
+    reminders = 0
+    for line in evidence.story.lines:
+        if not line.tone or line.type.startswith("topup."):
+            continue
+        if line.reminder:
+            reminders += 1
+            continue
+        console.print(Text(f"  {line.when}  ", style="dim").append(line.says, style=STYLES[line.tone]), soft_wrap=True)
+    if reminders:
+        console.print(Text(f"  and {reminders} reminders of what stayed open", style="dim"))
+
+
+def _topups(console: Console, evidence: Evidence) -> None:
+    _heading(console, "Top-ups")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("  Top-up", "Available", "Charged", "Amount", "Seen in the balance", "State"):
+        table.add_column(name, justify="right" if name in ("Available", "Amount") else "left")
+    for account in PREPAID:
+        for topup in ledger_reads.of_account(evidence.conn, account):
+            table.add_row(f"  {topup.id}", *_topup_cells(topup))
+    console.print(table)
+
+
+def _topup_cells(topup: Topup) -> tuple[str, str, str, str, Text]:
+    charged = day_and_time(topup.paid_at, ZONE) if topup.paid_at else ""
+    seen = day_and_time(topup.credited_at, ZONE) if topup.credited_at else ""
+    reason = f": {topup.reason}" if topup.reason and not topup.paid_at else ""
+    style = "green" if topup.credited_at else "red" if not topup.paid_at else ""
+    available = "" if topup.available_microusd is None else format_usd(topup.available_microusd)
+    return (
+        available,
+        charged,
+        format_usd(topup.amount_microusd),
+        seen,
+        Text(f"{topup.state.value}{reason}", style=style),
+    )
+
+
+def _finance(console: Console, evidence: Evidence) -> None:
+    if evidence.facts is None:
+        return
+    _heading(console, f"Finance mail, {evidence.facts.span.title}")
+    view = summary_view(evidence.facts.statements, ZONE)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("  Account")
+    for name in ("Opening", "Credits", "Usage", "Closing"):
+        table.add_column(name, justify="right")
+    for line in (*view.lines, *((view.total,) if view.total else ())):
+        style = "bold" if line is view.total else ""
+        table.add_row(f"  {line.name}", line.opening, line.credits, line.charged, line.closing, style=style)
+    console.print(table)
+
+
+def _promises(console: Console, promises: Sequence[Promise]) -> None:
+    _heading(console, "Promises")
+    for promise in promises:
+        mark = Text("  ✓ ", style="green") if promise.kept else Text("  ✗ ", style="bold red")
+        numbers = f"  ({promise.numbers})" if promise.numbers else ""
+        console.print(mark.append(promise.says, style="default").append(numbers, style="dim"), soft_wrap=True)
+
+
+def _numbers(console: Console, evidence: Evidence) -> None:
+    month, story = evidence.month, evidence.story
+    days = (month.end - START).days
+    console.print()
+    parts = (
+        f"{days} days in {month.elapsed_s:.0f} s: {month.world.asked():,} polls",
+        f"{len(month.world.stripe.successes())} card charges",
+        f"{story.verified} webhooks verified",
+        f"{story.mails} mails",
+    )
+    console.print(Text(", ".join(parts), style="dim"), soft_wrap=True)
+
+
+def _files(console: Console, outputs: Outputs) -> None:
+    _heading(console, "To open")
+    finance = outputs.finance
+    found: list[tuple[str, Path]] = []
+    if finance is not None:
+        found.append(("finance mail", finance.path))
+        found += [("its CSV", path) for path in finance.attachments]
+    found.append((f"all {len(outputs.papers)} mails", outputs.folder / "mails"))
+    found += [("database", outputs.folder / "brimful.db"), ("daemon's log", outputs.folder / "daemon.log")]
+    for name, path in found:
+        console.print(Text(f"  {name:<13} ", style="dim").append(str(path), style="default"), soft_wrap=True)
+    config = shlex.quote(str(outputs.folder / "config.toml"))
+    console.print(Text(f"\n  look around:  brimful --config {config} status", style="dim"), soft_wrap=True)

@@ -1,0 +1,155 @@
+"""The live view: the calendar, the accounts and what is told, as the month passes. Plain lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from alerts.money import format_gb, format_usd, percent_of
+from alerts.readings import Known, Metrics
+from daemon.demo.scenario import START, ZONE, Happening
+from daemon.demo.story import STYLES, Line, Story
+from daemon.demo.world import World
+from daemon.service import Service
+from daemon.standins.mailbox import Kept
+from daemon.standins.receiver import Received
+
+_REFRESH_S = 0.12
+_FEED_LINES = 10
+
+
+class View:
+    """Shows a story while it is told. Use as a context manager around the month."""
+
+    def __init__(self, console: Console, story: Story, end: datetime, *, live: bool | None = None) -> None:
+        self._console = console
+        self._story = story
+        self._end = end
+        self._live: Live | None = None
+        self._wants_live = console.is_terminal if live is None else live
+        self._drawn_at = 0.0
+        self._day: int | None = None
+        self._began = time.monotonic()
+
+    def __enter__(self) -> View:
+        if self._wants_live:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+
+    def told(self, received: Received) -> None:
+        before = len(self._story.lines)
+        self._story.told(received)
+        self._print_new(before)
+
+    def mailed(self, kept: Kept) -> None:
+        self._story.mailed(kept)
+
+    def happened(self, happening: Happening) -> None:
+        before = len(self._story.lines)
+        self._story.happened(happening)
+        self._print_new(before)
+
+    def stepped(self, now: datetime, service: Service, world: World) -> None:
+        """Draw anew, at most eight times a second."""
+        if self._live is None:
+            return
+        moment = time.monotonic()
+        if moment - self._drawn_at < _REFRESH_S:
+            return
+        self._drawn_at = moment
+        self._live.update(self.picture(now, service, world), refresh=True)
+
+    def picture(self, now: datetime, service: Service, world: World) -> RenderableType:
+        """Return the whole view at one moment."""
+        feed = [feed_line(line) for line in self._story.lines[-_FEED_LINES:]]
+        feed += [Text("")] * (_FEED_LINES - len(feed))
+        return Group(
+            self._calendar(now), Text(""), _accounts(service), Text(""), *feed, Text(""), self._counts(world), Text("")
+        )
+
+    def _calendar(self, now: datetime) -> Table:
+        whole, passed = (self._end - START).total_seconds(), (now - START).total_seconds()
+        local = now.astimezone(ZONE)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(
+            Text(f"{local:%a} {local.day:>2} {local:%B %Y, %H:%M %Z}", style="bold"),
+            ProgressBar(total=whole, completed=min(passed, whole), width=34),
+            Text(f"{time.monotonic() - self._began:.0f} s", style="dim"),
+        )
+        return grid
+
+    def _counts(self, world: World) -> Text:
+        charges = len(world.stripe.successes())
+        return Text(
+            f"{world.asked():,} polls · {charges} card charges · {self._story.verified} of {self._story.requests} "
+            f"webhooks verified · {self._story.mails} mails",
+            style="dim",
+        )
+
+    def _print_new(self, before: int) -> None:
+        if self._live is None:
+            for line in self._story.lines[before:]:
+                self._console.print(feed_line(line), soft_wrap=True)
+
+
+def feed_line(line: Line) -> Text:
+    """Return one line of the story: what the world did is dim, what was told has the tone of its mail."""
+    text = Text(f"{line.when}  ", style="dim")
+    if not line.tone:
+        return text.append(f"~ {line.says}", style="dim italic")
+    text.append(f"{line.type:<21} ", style="dim")
+    return text.append(line.says, style=STYLES[line.tone])
+
+
+def _accounts(service: Service) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    table.add_column("Account", min_width=16)
+    for name in ("Balance", "Pending", "Available", "Days left"):
+        table.add_column(name, justify="right", min_width=9)
+    table.add_column("Used", min_width=26)
+    for account in service.config.accounts.values():
+        known = service.rounds.state(account.id).last
+        table.add_row(account.info.name, *_cells(known))
+    return table
+
+
+def _cells(known: Known | None) -> tuple[RenderableType, ...]:
+    if known is None:
+        return ("", "", "", "", "")
+    metrics = known.metrics
+    balance, available = metrics.balance_microusd, metrics.available_microusd
+    if balance is not None and available is not None:
+        return (
+            format_usd(balance),
+            format_usd(metrics.uncharged_microusd or 0),
+            format_usd(available),
+            _days(metrics),
+            "",
+        )
+    effective, limit = metrics.effective_microgb, metrics.limit_microgb
+    if effective is None or not limit:
+        return ("", "", "", "", "")
+    bar = Table.grid(padding=(0, 1))
+    share = percent_of(effective, limit)
+    style = "red" if share >= 90 else "yellow" if share >= 80 else "green"
+    bar.add_row(ProgressBar(total=limit, completed=effective, width=14, complete_style=style), f"{share} %")
+    return ("", "", "", "", Group(bar) if limit else Text(format_gb(effective)))
+
+
+def _days(metrics: Metrics) -> str:
+    burn, available = metrics.scheduled_burn_microusd_per_day, metrics.available_microusd
+    if not burn or available is None:
+        return ""
+    tenths = max(available, 0) * 10 // burn
+    return f"{tenths // 10}.{tenths % 10}"
