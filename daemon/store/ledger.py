@@ -1,6 +1,6 @@
 """The ledger's writes: each takes a transaction, so that one state change and the events it causes are one commit.
 
-Every step compares before it sets: a top-up that another process moved meanwhile raises `Moved`, and nothing is written.
+Every step compares before it sets: a top-up that somebody moved meanwhile raises `Moved`, and nothing is written.
 Money in micro-dollars, Stripe's amounts in cents, instants aware outside and milliseconds in the tables.
 """
 
@@ -18,7 +18,7 @@ from daemon.store.connection import Transaction
 from daemon.topups.states import OPEN, State, may_follow
 
 
-class Moved(Exception):
+class Moved(Exception):  # noqa: N818 – it is what happened to the row
     """The top-up is no longer in the state that was read: somebody else moved it. Read again."""
 
 
@@ -132,7 +132,7 @@ def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
 
 
 def move(tx: Transaction, topup: Topup, to: State, now: datetime, *, reason: str, **changes: Any) -> Topup:
-    """Take the step to `to` and return the row as it then is. Raises Moved where the row is no longer as `topup` says."""
+    """Take the step to `to` and return the row as it then is. Raises Moved where the row is no longer in that state."""
     if not may_follow(topup.state, to):
         raise AssertionError(f"{topup.id}: {topup.state} cannot be followed by {to}")
     after = replace(topup, state=to, state_at=now, reason=reason, **changes)

@@ -1,4 +1,4 @@
-"""What the ledger keeps beside the top-ups: stops, gate decisions, what was told, remembered cards, what Stripe listed."""
+"""What the ledger keeps beside the top-ups: stops, decisions, what was told, refused cards, what Stripe listed."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:
 
 
 def record_shadow(tx: Transaction, account: str, now: datetime, *, amount_cents: int, gates: str) -> bool:
-    """Record that the account would now have been charged; one row a stretch of need. Returns whether it is a new one."""
+    """Record that the account would now have been charged; one row a stretch of need. Returns whether it is new."""
     done = tx.execute(
         "UPDATE topup_shadows SET last_at = ?, count = count + 1 WHERE account = ? AND ended_at IS NULL",
         (to_ms(now), account),

@@ -1,7 +1,7 @@
 """Adoption: a PaymentIntent of ours that the ledger does not know is entered at its state, before anything is planned.
 
-Matched by its id, then by its number; what Stripe says overrides `abandoned` and `declined`. Attempts and suspensions are
-rebuilt from what Stripe remembers, so that a stolen card is not tried again from a fresh disk.
+Matched by its id, then by its number; what Stripe says overrides `abandoned` and `declined`. Attempts and suspensions
+are rebuilt from what Stripe remembers, so that a stolen card is not tried again from a fresh disk.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _override(tx: Transaction, row: Topup, entered: Topup, now: datetime) -> Top
             "paid_at",
         ]
     }
-    if entered.state is row.state:
+    if entered.state is row.state or {entered.state, row.state} <= set(_ENDED):
         return ledger.change(tx, row, now, reason=entered.reason, **changes)
     return ledger.move(tx, row, entered.state, now, reason=entered.reason, watch_until=None, **changes)
 

@@ -50,7 +50,7 @@ CONFIRM: Mapping[AnswerKind, Action] = {
     AnswerKind.SERVER_ERROR: Action.PIN,
     AnswerKind.OTHER_PARAMETERS: Action.READ_BACK,
     AnswerKind.UNEXPECTED_STATE: Action.READ_BACK,
-    AnswerKind.INTENT_MISSING: Action.READ_BACK,  # reading it back tells whether it is the PaymentIntent that is missing
+    AnswerKind.INTENT_MISSING: Action.READ_BACK,  # that tells whether it is the PaymentIntent that is missing
     AnswerKind.MISSING: Action.CANCEL_AND_SUSPEND,
     AnswerKind.BAD_REQUEST: Action.CANCEL_AND_SUSPEND,
     AnswerKind.UNAUTHORIZED: Action.BREAK,

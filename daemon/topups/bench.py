@@ -1,4 +1,4 @@
-"""What every room of the top-ups works with, handed in once: configuration, store, outbox, Stripe, time, ids and chance."""
+"""What every room of the top-ups works with, handed in once: configuration, store, outbox, Stripe, time and chance."""
 
 from __future__ import annotations
 

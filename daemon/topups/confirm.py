@@ -63,7 +63,7 @@ async def confirm(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight)
     if differs is not None:
         return await give_way(bench, topup, differs)
     listed = second.find(topup.payment_intent)
-    assert listed is not None and topup.payment_intent is not None
+    assert listed is not None
     if listed.status != "requires_confirmation" and not _waits_for_retry(topup, listed):
         return await read_back(bench, topup)
     attempt = await _attempt(bench, topup, has_charge=listed.latest_charge is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from typing import Any
 
 from alerts.readings import Known
 from daemon.config.model import TopupConfig, TopupMode
@@ -21,11 +21,13 @@ from daemon.topups.judgement import Reread, Sight, record_refusal, verdict
 from daemon.topups.look import Look, look, mismatch
 from daemon.topups.plan import plan
 from daemon.topups.sending import answered, same_params
-from daemon.topups.settle import read_back
+from daemon.topups.settle import OWNER_HAS, read_back
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent, PaymentMethod
 
 METHOD_TYPES = ("card", "link")
+_WRONG = (AnswerKind.BAD_REQUEST, AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE)
+"""Answers to a list that time does not heal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,7 @@ def _could_not_look(bench: Bench, account: str, refused: Refused) -> None:
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         ledger_notes.count_decision(tx, account, "look", now, detail=refused.message, gates="[]")
-        if refused.kind in (
-            AnswerKind.BAD_REQUEST,
-            AnswerKind.MISSING,
-            AnswerKind.INTENT_MISSING,
-            AnswerKind.WRONG_MODE,
-        ):
+        if refused.kind in _WRONG:
             breakers.tell_once(bench, tx, account, now, "stripe_list", refused.message)
     breakers.note_unreachable(bench, account, now, refused, "listing PaymentIntents")
 
@@ -295,20 +292,13 @@ def take_created(bench: Bench, topup: Topup, intent: PaymentIntent) -> Topup:
         other = ledger_reads.get(tx, intent.id)
         if other is not None and other.id != topup.id:
             return ledger.move(tx, topup, State.ABANDONED, now, reason=f"{intent.id} is {other.id}'s", next_at=None)
-        changes = {"payment_intent": intent.id, "stripe_created_at": intent.created_at}
+        changes: dict[str, Any] = {"payment_intent": intent.id, "stripe_created_at": intent.created_at}
         if wrong:
-            after = ledger.move(tx, topup, State.NEEDS_REVIEW, now, reason=wrong, next_at=None, **changes)
+            after = ledger.move(tx, topup, State.NEEDS_REVIEW, now, reason=wrong, **changes)
             bench.tell(tx, [events.needs_review(after, bench.provider(topup.account), now, wrong)], now)
             return after
-        return ledger.move(
-            tx,
-            topup,
-            State.CREATED,
-            now,
-            reason="Stripe has it",
-            next_at=topup.planned_at + timedelta(minutes=10),
-            **changes,
-        )
+        changes["next_at"] = topup.planned_at + OWNER_HAS
+        return ledger.move(tx, topup, State.CREATED, now, reason="Stripe has it", **changes)
 
 
 async def continue_create(bench: Bench, topup: Topup) -> Topup:

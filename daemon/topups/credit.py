@@ -1,7 +1,7 @@
 """The credit watch: a charge is over when the balance shows it, whoever looks and whatever was burnt meanwhile.
 
-`funded` = balance + total charged = every dollar ever credited: usage leaves it alone, only a credit raises it. Providers
-without a running total fall back to a rise of the balance, which is weaker, and `check` says so.
+`funded` = balance + total charged = every dollar ever credited: usage leaves it alone, only a credit raises it.
+Providers without a running total fall back to a rise of the balance, which is weaker, and `check` says so.
 """
 
 from __future__ import annotations

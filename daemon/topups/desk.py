@@ -106,7 +106,7 @@ class TopupDesk:
         opened = {topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}
         self._busy = opened
         self._shadowing |= {
-            shadow.account for shadow in ledger_notes_shadows(self.bench.store) if shadow.ended_at is None
+            shadow.account for shadow in ledger_reads.shadows(self.bench.store.reader) if shadow.ended_at is None
         }
 
     async def tend(self, now: datetime) -> datetime | None:
@@ -202,7 +202,3 @@ class TopupDesk:
     def needs_person(self) -> list[str]:
         """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
         return people(self.bench.config, self.bench.store.reader, self.bench.troubles)
-
-
-def ledger_notes_shadows(store: Store) -> tuple[ledger_reads.Shadow, ...]:
-    return ledger_reads.shadows(store.reader)

@@ -1,7 +1,7 @@
 """What is told of top-ups: every end, with what a person must do and the command to type.
 
-Ids derive from the create key, the type and the attempt, so that two daemons which tell of the same charge send the same
-`webhook-id`. Receivers credit once for each `payment_intent`.
+Ids derive from the create key, the type and the attempt, so that two daemons which tell of the same charge send the
+same `webhook-id`. Receivers credit once for each `payment_intent`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def account_needs_review(
 def suspended(
     account: str, provider: str, at: datetime, reason: str, message: str, window: str, topup: Topup | None = None
 ) -> EventDraft:
-    """Charging of an account has stopped: until a person resumes it, or where it says so, until Stripe answers again."""
+    """Charging of an account has stopped: until a person resumes it or, where it says so, until Stripe answers."""
     advice = SUSPENDED_ADVICE.get(reason, Advice("Put right what Stripe refused, then resume.", _RESUME))
     return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice, topup)
 

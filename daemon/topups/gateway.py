@@ -269,7 +269,7 @@ def _kind(status: int | None, type_: str, code: str, readable: bool) -> AnswerKi
 
 
 class _SharedClient(stripe.HTTPClient):
-    """The SDK's transport on our client. A failure is an `APIConnectionError`: whether it was sent is never inferred."""
+    """The SDK's transport on our client. A failure is an `APIConnectionError`; "not sent" is never inferred."""
 
     name = "brimful"
 

@@ -1,7 +1,7 @@
 """The plan: one PaymentIntent as it will be asked for. Keys, metadata and parameters are pure functions of it.
 
-No clock and no random id enters them: two daemons that plan the same thing compute the same key and the same parameters,
-and Stripe hands them the same PaymentIntent.
+No clock and no random id enters them: two daemons that plan the same thing compute the same key and the same
+parameters, and Stripe hands them the same PaymentIntent.
 """
 
 from __future__ import annotations

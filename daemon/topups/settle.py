@@ -1,7 +1,7 @@
 """Settling: what a PaymentIntent read back by its id means for the top-up. It alone says what happened to the money.
 
-One transaction: the read-back, the step, and the events. `settle` never sends anything; where the PaymentIntent has to be
-canceled it says so in `cancel_as`, and the caller does that.
+One transaction: the read-back, the step, and the events. `settle` never sends anything; where the PaymentIntent has to
+be canceled it says so in `cancel_as`, and the caller does that.
 """
 
 from __future__ import annotations
@@ -276,7 +276,7 @@ def _next_at(tx: Transaction, topup: Topup, now: datetime) -> datetime | None:
 
 
 def is_pinned_later(sends: Sequence[Send]) -> bool:
-    """Whether the last send is a confirm that met a 5xx: its key replays that, so the PaymentIntent is canceled later."""
+    """Whether the last send is a confirm that met a 5xx: its key replays that, so it is canceled later."""
     return bool(sends) and sends[-1].kind == "confirm" and sends[-1].answer == AnswerKind.SERVER_ERROR
 
 

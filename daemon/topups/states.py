@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a top-up stands. Money can still move in every state that is open; `paid` is open until the credit is seen."""
+    """Where a top-up stands. All but the last three hold the account's slot; `paid` until the credit is seen."""
 
     PLANNED = "planned"  # decided and written down; nothing was sent
     CREATING = "creating"  # the create was written down and may have been sent
@@ -63,7 +63,7 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
     State.ABANDONED: (State.CREATED, *_LIVE),
     State.DECLINED: (State.CREATED, *_LIVE),
 }
-"""From each state, the states that may follow. Adoption enters a row at any state; nothing else begins beyond `planned`."""
+"""From each state, the states that may follow. Adoption enters a row at any; nothing else begins beyond `planned`."""
 
 
 def may_follow(before: State, after: State) -> bool:

@@ -212,6 +212,13 @@ STATEMENTS: tuple[str, ...] = (
         looked_at INTEGER NOT NULL
     ) STRICT
     """,
-    "CREATE TABLE topup_customers (account TEXT, customer TEXT, first_at INTEGER, PRIMARY KEY (account, customer)) STRICT",
+    """
+    CREATE TABLE topup_customers (
+        account TEXT NOT NULL,
+        customer TEXT NOT NULL,
+        first_at INTEGER NOT NULL,
+        PRIMARY KEY (account, customer)
+    ) STRICT
+    """,
     "CREATE TABLE topup_marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL, text TEXT NOT NULL DEFAULT '') STRICT",
 )
