@@ -12,13 +12,9 @@ from alerts.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.instants import rfc3339
 from alerts.outbox import Delivery
 from alerts.receivers import Receiver
-from alerts.templating import Templates
-from daemon.channels import HttpPoster, build_channel
 from daemon.clock import RandomIds, SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json
 from daemon.config.model import Config
-from daemon.http import HttpClient
-from daemon.mailer import SmtpMailer
 
 app = typer.Typer(name="test", no_args_is_help=True, help="Send a test.ping to one receiver and show what came back.")
 
@@ -104,6 +100,11 @@ def ping(key: str) -> Event:
 
 async def send_ping(config: Config, receiver: Receiver, event: Event) -> Outcome:
     """Send `event` to `receiver` as a delivery would be, and return the outcome."""
+    from alerts.templating import Templates
+    from daemon.channels import HttpPoster, build_channel
+    from daemon.http import HttpClient
+    from daemon.mailer import SmtpMailer
+
     http = HttpClient()
     try:
         mailer = None if config.smtp is None else SmtpMailer(config.smtp)
