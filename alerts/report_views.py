@@ -126,8 +126,7 @@ def account_view(statement: Statement, zone: ZoneInfo) -> AccountView:
     rests_on = "no reading in the period"
     if since is not None and until is not None:
         rests_on = (
-            f"{counted(statement.readings, 'reading')}, the opening one of {day_and_time(since, zone)}, "
-            f"the closing one of {day_and_time(until, zone)}"
+            f"{counted(statement.readings, 'reading')}, {day_and_time(since, zone)} to {day_and_time(until, zone)}"
         )
     return AccountView(
         id=statement.account.id,

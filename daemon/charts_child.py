@@ -82,7 +82,7 @@ def _style(axes: Any, drawing: dict[str, Any], instant: Any) -> None:
     locator = ticks.AutoDateLocator(minticks=4, maxticks=9, tz=start.tzinfo)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ticks.ConciseDateFormatter(locator, tz=start.tzinfo, show_offset=False))
-    axes.tick_params(colors=_QUIET, labelsize=9, length=0)
+    axes.tick_params(colors=_QUIET, labelsize=9, length=0, pad=5)
     axes.grid(axis="y", color="#e3e6eb", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
