@@ -23,8 +23,8 @@ JUMP_FROM_MICRO = MICRO
 """What is less than a dollar (or a gigabyte) counts as one when a rise is judged."""
 AGREES_WITHIN = 10
 """A second read agrees where it is off by at most a tenth of the doubted step."""
-_DAY = timedelta(days=1)
-_SHORTEST_GAP = timedelta(minutes=1)
+_DAY_MS = 86_400_000
+_SHORTEST_GAP_MS = 60_000
 _COUNTERS = ("total_charged_microusd", "total_snapshots", "used_microgb", "usage_count")
 _LEVELS = ("balance_microusd", "effective_microgb", "total_charged_microusd", "used_microgb", "limit_microgb")
 
@@ -94,7 +94,8 @@ def largest_explained(largest_microusd_per_day: int, before: Metrics, after: Met
     """Return the largest fall of the available balance that is believed at once over `gap`, in micro-dollars."""
     scheduled = max(before.scheduled_burn_microusd_per_day or 0, after.scheduled_burn_microusd_per_day or 0)
     burn = max(largest_microusd_per_day, scheduled)
-    return max(BURN_FACTOR * burn * max(gap, _SHORTEST_GAP) // _DAY, DROP_BELIEVED_MICROUSD)
+    gap_ms = max(gap // timedelta(milliseconds=1), _SHORTEST_GAP_MS)
+    return max(BURN_FACTOR * burn * gap_ms // _DAY_MS, DROP_BELIEVED_MICROUSD)
 
 
 def _fell(field: str, before: Metrics, after: Metrics) -> Finding | None:

@@ -20,8 +20,8 @@ from alerts.rules.specs import Period
 
 BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
 """The last reading before a period is the value at its start if it is no older; else the value is interpolated."""
-_DAY = timedelta(days=1)
-_SHORTEST_GAP = timedelta(minutes=1)
+_DAY_MS = 86_400_000
+_SHORTEST_GAP_MS = 60_000
 """Two readings closer than this are taken to be this far apart when a burn is measured."""
 _VOLUMES = ("used_microgb", "period_used_microgb")
 _VERSION = 1
@@ -126,8 +126,8 @@ class SpendMemory:
             turns_at = min(bases[period].end for period in CALENDAR)
         largest = self.largest_burn_microusd_per_day
         if not unmoved and money.value > self.money.value:
-            gap = max(at - self.at, _SHORTEST_GAP)
-            largest = max(largest, (money.value - self.money.value) * _DAY // gap)
+            gap_ms = max(to_ms(at) - to_ms(self.at), _SHORTEST_GAP_MS)
+            largest = max(largest, (money.value - self.money.value) * _DAY_MS // gap_ms)
         return SpendMemory(
             self.first_at,
             max(at, self.at),
@@ -211,7 +211,7 @@ class SpendMemory:
             return Base(span.start, span.end, self.money.value, self.volume.value, True, self.at)
         if span.start - self.at <= BOUNDARY_READING_IS_GOOD_FOR:
             return Base(span.start, span.end, self.money.value, self.volume.value, False, span.start)
-        part, whole = span.start - self.at, at - self.at
+        part, whole = to_ms(span.start) - to_ms(self.at), to_ms(at) - to_ms(self.at)
         return Base(
             span.start,
             span.end,

@@ -145,8 +145,8 @@ class BurnMemory:
         try:
             now, hours = json.loads(text)
             return cls._decode(now, hours)
-        except TypeError as error:
-            raise ValueError("not a burn memory") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"not a burn memory: {error}") from error
 
     @classmethod
     def decode_parts(cls, now: str, hours: str) -> BurnMemory:

@@ -144,7 +144,9 @@ def test_the_rules_severity_is_told() -> None:
 
 
 def test_a_receivers_own_threshold_is_its_own_rule_and_takes_no_number() -> None:
-    own = low(id="webhook:ops", below_microusd=to_micro(9), clear_above_microusd=to_micro(10.8), only_receiver="webhook:ops")
+    own = low(
+        id="webhook:ops", below_microusd=to_micro(9), clear_above_microusd=to_micro(10.8), only_receiver="webhook:ops"
+    )
     account = Watched(low(), own)
     assert account.read(balance=8) == ["balance.low"]
     assert account.judgement is not None

@@ -1,0 +1,194 @@
+"""Belief: what is read again, what is believed then, and what is told of the rest."""
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.belief import Doubtful, doubt
+from alerts.money import to_micro
+from alerts.readings import Known, Reason, Unavailable
+from alerts.rules.specs import LowBalance
+from alerts.state import AccountState
+from tests.helpers_alerts import START, Watched, metrics
+
+LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
+
+
+def test_a_total_that_runs_backwards_is_told_once_and_confirmed_it_is_a_reset() -> None:
+    account = Watched(LOW)
+    account.read(balance=50, total=1000)
+    assert account.read(balance=50, total=900) == ["reading.suspect"]
+    data = account.last
+    assert data["confirmed"] is True
+    assert data["reason"] == "counter_backwards"
+    assert data["findings"] == [{"field": "total_charged_usd", "kind": "backwards", "before": 1000, "after": 900}]
+    assert data["detail"] == "total_charged_usd ran backwards from 1000 to 900, confirmed by a second read"
+    assert account.judgement is not None
+    assert account.judgement.believed is not None
+    assert account.read(balance=49, total=901) == []
+    assert account.state.spend is not None
+    assert account.state.spend.money.value == to_micro(1)
+
+
+def test_5000_that_reads_0_once_is_suspect_and_no_rule_fires() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    assert account.read(balance=0, second=metrics(balance=5000)) == ["reading.suspect"]
+    assert account.last["confirmed"] is False
+    assert account.last["reason"] == "implausible_drop"
+    assert account.judgement is not None
+    assert account.judgement.believed is not None
+    assert account.judgement.believed.metrics.balance_microusd == to_micro(5000)
+    assert account.judgement.recorded is account.judgement.believed
+    assert account.read(balance=5000) == []
+
+
+def test_20_then_4_9_confirmed_by_the_second_read_is_believed_and_nothing_else_is_told() -> None:
+    account = Watched(LOW)
+    account.read(balance=20)
+    assert account.read(balance=4.9) == ["balance.low"]
+    assert account.reasons == ["implausible, but the second read agrees: believed"]
+
+
+def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_believe() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    assert account.read(balance=0, second=metrics(balance=700)) == ["reading.suspect"]
+    judgement = account.judgement
+    assert judgement is not None
+    assert judgement.believed is None
+    assert judgement.recorded == Unavailable(
+        "clips", account.now, Reason.SUSPECT, "available_microusd drop: 5000000000 then 0"
+    )
+    assert account.state.last is not None
+    assert account.state.last.metrics.balance_microusd == to_micro(5000)
+
+
+@pytest.mark.parametrize("second", [None, Reason.TIMEOUT])
+def test_without_a_second_read_nothing_fires(second: Reason | None) -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    assert account.read(balance=0, second=second) == ["reading.suspect"]
+    assert account.state.episodes.keys() == {"account:suspect"}
+    assert account.read(balance=0, second=second) == []
+    assert account.reasons == ["the source is still suspect: already told"]
+    assert account.read(balance=0) == ["balance.depleted", "balance.low"]
+
+
+def test_a_suspect_source_is_told_again_only_after_an_hour_of_plain_readings() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    lie = {"balance": 0, "second": metrics(balance=5000)}
+    assert account.read(**lie) == ["reading.suspect"]
+    for _ in range(5):
+        assert account.read(balance=5000) == []
+        assert account.read(**lie) == []
+    assert account.read(60, balance=5000) == []
+    assert "account:suspect" not in account.state.episodes
+    assert account.read(**lie) == ["reading.suspect"]
+
+
+def test_a_reset_that_is_confirmed_ends_the_suspect_episode_before_it() -> None:
+    account = Watched()
+    account.read(total=100, balance=50)
+    assert account.read(total=90, balance=50, second=metrics(total=101, balance=50)) == ["reading.suspect"]
+    assert account.read(total=80, balance=50) == ["reading.suspect"]
+    assert [data["confirmed"] for data in account.data("reading.suspect")] == [False, True]
+    assert account.state.episodes == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("total_snapshots", 500, 20),
+        ("usage_count", 12, 11),
+        ("used", 100, 60),
+        ("total", 9, 8.5),
+        ("period_used", 80, 79),
+    ],
+)
+def test_every_counter_that_runs_backwards_is_told(field: str, before: float, after: float) -> None:
+    account = Watched(provider="tornado")
+    account.read(**{field: before})
+    assert account.read(**{field: after}) == ["reading.suspect"]
+    assert account.last["findings"][0]["before"] == before
+    assert account.last["findings"][0]["after"] == after
+
+
+def test_the_periods_usage_may_fall_when_its_period_begins() -> None:
+    account = Watched(provider="tornado")
+    account.read(period_used=80, period_start_at=START, period_end_at=START + timedelta(days=30))
+    later = {"period_start_at": START + timedelta(days=30), "period_end_at": START + timedelta(days=60)}
+    assert account.read(timedelta(days=30), period_used=1, **later) == []
+
+
+def test_reserved_space_may_fall() -> None:
+    account = Watched(provider="tornado")
+    account.read(used=10, reserved=5, effective=15)
+    assert account.read(used=10, reserved=0, effective=10) == []
+
+
+def _doubt(minutes: float, before: dict[str, object], after: dict[str, object], largest: int = 0) -> set[Doubtful]:
+    state = AccountState.new("clips")
+    account = Watched(start=START)
+    account.read(0, **before)
+    state = account.state
+    found = doubt(state, Known("clips", account.now + timedelta(minutes=minutes), metrics(**after)))
+    return set() if found is None else {finding.kind for finding in found.findings}
+
+
+def test_a_dollar_is_always_believed_and_more_is_doubted() -> None:
+    assert _doubt(5, {"balance": 20}, {"balance": 19}) == set()
+    assert _doubt(5, {"balance": 20}, {"balance": "18.999999"}) == {Doubtful.DROP}
+
+
+def test_ten_times_the_scheduled_burn_is_believed() -> None:
+    scheduled = {"active_videos": 14, "cost": 0.015}
+    assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.6, **scheduled}) == set()
+    assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.5, **scheduled}) == {Doubtful.DROP}
+
+
+def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
+    account = Watched()
+    account.read(balance=1000, total=0)
+    account.read(60, balance=995, total=5)
+    account.read(60, balance=994, total=6)
+    assert account.read(60, balance=944, total=56) == []
+    assert account.reasons == []
+    account.read(60, balance=443, total=557)
+    assert account.reasons == ["implausible, but the second read agrees: believed"]
+
+
+def test_a_jump_by_two_orders_of_magnitude_is_read_again() -> None:
+    assert _doubt(5, {"balance": 12}, {"balance": 1199}) == set()
+    assert _doubt(5, {"balance": 12}, {"balance": 1200}) == {Doubtful.JUMP}
+    assert _doubt(5, {"balance": 0.1}, {"balance": 60}) == set()
+    assert _doubt(5, {"used": 3}, {"used": 3000}) == {Doubtful.JUMP}
+
+
+def test_equal_readings_and_the_first_one_are_never_doubted() -> None:
+    assert doubt(AccountState.new("clips"), Known("clips", START, metrics(balance=0))) is None
+    assert _doubt(5, {"balance": -5}, {"balance": -5}) == set()
+
+
+def test_a_second_read_without_the_doubted_field_does_not_agree() -> None:
+    account = Watched()
+    account.read(balance=5000, total=1)
+    assert account.read(balance=0, total=1, second=metrics(total=1)) == ["reading.suspect"]
+    assert account.last["confirmed"] is False
+
+
+def test_a_second_read_a_snapshot_later_still_agrees() -> None:
+    account = Watched(LOW)
+    account.read(balance=20)
+    assert account.read(balance=4.9, second=metrics(balance=4.885)) == ["balance.low"]
+    assert account.last["available_usd"] == 4.885
+
+
+def test_suspect_readings_end_no_outage_and_charge_nothing() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    account.fail(Reason.UNAUTHORIZED)
+    assert account.read(balance=0, second=None) == ["reading.suspect"]
+    assert "account:reading" in account.state.episodes
+    assert account.read(balance=4999.9) == ["reading.restored"]

@@ -1,0 +1,52 @@
+"""Who hears what: types, accounts, own thresholds."""
+
+from alerts.events import EventDraft, EventType
+from alerts.receivers import EmailReceiver, Receivers, WebhookReceiver
+from tests.helpers_alerts import START
+
+
+def webhook(id: str, **more: object) -> WebhookReceiver:
+    return WebhookReceiver(id=id, url="https://yourapp.example/hook", secrets=(), **more)  # type: ignore[arg-type]
+
+
+def draft(type: EventType, **more: object) -> EventDraft:
+    return EventDraft(type=type, at=START, data={}, account="clips", **more)  # type: ignore[arg-type]
+
+
+EVERYONE = Receivers(
+    (
+        webhook("app", events=("balance.low",)),
+        webhook("own", events=("balance.low",), own_threshold_microusd=9_000_000),
+        webhook("both", events=("balance.*", "topup.*"), own_threshold_microusd=9_000_000),
+        EmailReceiver(id="ops", to=("ops@example.com",)),
+        EmailReceiver(id="other", to=("x@example.com",), accounts=("vault*",)),
+    )
+)
+
+
+def test_a_rules_event_goes_to_everyone_who_asked_but_not_to_own_thresholds() -> None:
+    assert EVERYONE.route(draft(EventType.BALANCE_LOW)) == ("webhook:app", "email:ops")
+    assert EVERYONE.route(draft(EventType.BALANCE_RECOVERED)) == ("email:ops",)
+
+
+def test_an_own_threshold_is_heard_by_its_receiver_alone() -> None:
+    assert EVERYONE.route(draft(EventType.BALANCE_LOW, only_receiver="webhook:own")) == ("webhook:own",)
+
+
+def test_its_end_is_heard_only_where_it_was_asked_for() -> None:
+    assert EVERYONE.route(draft(EventType.BALANCE_RECOVERED, only_receiver="webhook:own")) == ()
+    assert EVERYONE.route(draft(EventType.BALANCE_RECOVERED, only_receiver="webhook:both")) == ("webhook:both",)
+
+
+def test_what_is_no_threshold_reaches_a_receiver_with_its_own_threshold() -> None:
+    assert EVERYONE.route(draft(EventType.TOPUP_SUCCEEDED)) == ("webhook:both", "email:ops")
+    assert EVERYONE.route(draft(EventType.BALANCE_DEPLETED)) == ("webhook:both", "email:ops")
+
+
+def test_a_test_reaches_its_receiver_whatever_it_asked_for() -> None:
+    assert EVERYONE.route(draft(EventType.TEST_PING, only_receiver="webhook:own")) == ("webhook:own",)
+
+
+def test_a_failing_receiver_is_not_told_of_itself() -> None:
+    failing = EventDraft(type=EventType.DELIVERY_FAILING, at=START, data={}, not_receiver="email:ops")
+    assert EVERYONE.route(failing) == ("email:other",)
