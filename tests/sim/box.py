@@ -225,10 +225,9 @@ class Box:
     async def _step_for_ever(self, life: Life, service: Service) -> None:
         clock = self.world.clock_of(self)
         while not life.dead:
-            now = clock.now()
-            wake = await service.step(now)
-            after = clock.now()
-            pause = min(wake - after, self.world.density(self))
+            wake = await service.step(clock.now())
+            dense = self.world.dense()
+            pause = min(wake - clock.now(), DENSE) if dense else self.world.until_next(SPARSE)
             await asyncio.sleep(max(pause.total_seconds(), 0.05))
 
 

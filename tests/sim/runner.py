@@ -8,7 +8,8 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Iterable, Iterator, MutableMapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -50,7 +51,6 @@ class Result:
 def run_seed(seed: int, days: float) -> Result:
     """Run one seed to its end and hold every invariant."""
     started = time.process_time()
-    _quiet()
     home = MEMORY if MEMORY.is_dir() else None
     disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-", dir=home))
     try:
@@ -76,6 +76,7 @@ async def _live(seed: int, days: float, disks: Path) -> tuple[World, list[str]]:
     unhandled: list[str] = []
     loop.set_exception_handler(partial(_unhandled, unhandled))
     world = World(seed, days, disks, _open)
+    _listen_to_logs(world.crashes)
     watch = Watch(world)
     world.watch = watch.look
     world.begin()
@@ -107,6 +108,18 @@ def _unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[
     found.append(f"unhandled: {context.get('message')}: {error!r}")
 
 
-def _quiet() -> None:
-    logging.disable(logging.CRITICAL)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+def _listen_to_logs(crashes: list[str]) -> None:
+    """Be silent, but for an error: a pass that failed is a finding, however well the service goes on."""
+
+    def collect(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        error = event.get("exc_info")
+        if isinstance(error, Exception):
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            crashes.append(f"{event.get('lane')}: {error!r} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}")
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[collect],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        cache_logger_on_first_use=False,
+    )

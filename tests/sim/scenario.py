@@ -48,7 +48,7 @@ def draw(rng: random.Random) -> Scenario:
         store=StoreConfig(path=Path("brimful.db")),
         accounts=accounts,
         rules=_rules(),
-        receivers=Receivers(webhooks=(_webhook("app"), _webhook("audit"))),
+        receivers=Receivers((_webhook("app"), _webhook("audit"))),
         stripe=StripeConfig(api_key=SecretStr("sk_test_123"), mode=StripeMode.TEST, api_base="http://stripe.sim"),
     )
     balances = {name: rng.randrange(5, 60) * MICRO for name in names}

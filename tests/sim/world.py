@@ -14,7 +14,7 @@ from typing import Any
 from alerts.money import from_cents
 from daemon.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
 from tests.sim import scenario, swarm
-from tests.sim.box import DENSE, SPARSE, Box, Life
+from tests.sim.box import Box, Life
 from tests.sim.clocks import SkewedClock, TrueClock
 from tests.sim.receivers import Receivers
 from tests.sim.source import Ledger, Outage, Source
@@ -52,9 +52,7 @@ class World:
         self.ledgers: dict[str, Ledger] = {}
         self.source = Source(random.Random(seed + 1), self.ledgers)
         self.receivers = Receivers(self.truth, random.Random(seed + 2))
-        self.stripe = StripeStandin(
-            self.truth, seed=seed, strict=False, credit=self._credit, credit_lag=self._credit_lag
-        )
+        self.stripe = StripeStandin(self.truth, seed=seed, credit=self._credit, credit_lag=self._credit_lag)
         self.stripe_transport = self.stripe.transport(wait=asyncio.sleep)
         self.trace: list[str] = []
         self.crashes: list[str] = []
@@ -109,17 +107,21 @@ class World:
     def clock_of(self, box: Box) -> SkewedClock:
         return self.clocks[box.name]
 
-    def density(self, box: Box) -> timedelta:
-        """How soon a machine looks again: five minutes while anything is open, else an hour."""
-        for account, ledger in self.ledgers.items():
-            topup = self.scenario.config.accounts[account].topup
-            if topup is not None and ledger.available < topup.when_below_microusd:
-                return DENSE
+    def dense(self) -> bool:
+        """Whether a machine looks every five minutes: while money is wanted or open, or the API is not honest."""
+        if self.source.outage or self.source.frozen or self.stripe.settle() is not None:
+            return True
         if any(intent.status not in ("succeeded", "canceled") for intent in self.stripe.books.intents[-3:]):
-            return DENSE
-        if self.stripe.settle() is not None or self.source.outage or self.source.frozen:
-            return DENSE
-        return SPARSE
+            return True
+        return any(self._low(account) for account in self.ledgers)
+
+    def _low(self, account: str) -> bool:
+        topup = self.scenario.config.accounts[account].topup
+        return topup is not None and self.ledgers[account].available < topup.when_below_microusd
+
+    def until_next(self, step: timedelta) -> timedelta:
+        """How long until the next whole multiple of `step`."""
+        return step - (self.truth.now() - self.truth.start) % step
 
     # --- credit --------------------------------------------------------------------------------------------------
 
@@ -268,4 +270,7 @@ def read_events(box: Box, *, certain: bool) -> list[Committed]:
         return []
     finally:
         connection.close()
-    return [Committed(box.name, store, *row[:4], bytes(row[4]), certain) for row in rows]
+    return [
+        Committed(box.name, store, id, type, account, sequence, bytes(body), certain)
+        for id, type, account, sequence, body in rows
+    ]

@@ -32,8 +32,8 @@ Found = tuple[Route, dict[str, str]] | None
 class StripeStandin:
     """One Stripe account in one mode.
 
-    `keys` maps secret keys to permissions (`payment_intents.write`; `*` is everything). `strict` holds parameters to
-    the SDK's types. `credit` is called with a charge once its credit is due: `credit_lag(charge)` after it succeeded.
+    `keys` maps secret keys to permissions (`payment_intents.write`; `*` is everything). `credit` is called with a
+    charge once its credit is due: `credit_lag(charge)` after it succeeded.
     """
 
     def __init__(
@@ -42,12 +42,10 @@ class StripeStandin:
         *,
         seed: int = 0,
         api_key: str = "sk_test_123",
-        strict: bool = True,
         credit: Callable[[Charge], None] | None = None,
         credit_lag: Callable[[Charge], timedelta] = lambda charge: timedelta(0),
     ) -> None:
         self.clock = clock
-        self.strict = strict
         self.keys: dict[str, frozenset[str]] = {api_key: EVERYTHING}
         self.books = Books(clock, seed=seed, livemode="_live_" in api_key)
         self.faults: list[Fault] = []
@@ -209,7 +207,7 @@ class StripeStandin:
         strike = fault.strike if fault else None
         delay = fault.delay_s if fault else 0.0
         try:
-            checked = check(route.params, params) if self.strict else params
+            checked = check(route.params, params)
         except ApiError:
             if key is not None:
                 self.idempotency.release(key)
