@@ -189,7 +189,8 @@ def _print_advice(one: Comparison, advised: Advised | None, asked: Asked) -> Non
         f"  with at most {asked.charges_per_month} charges in nineteen months of twenty "
         f"(here {advice.charges_most}, on average {advice.charges_mean:.1f}),\n"
         f"  where a credit is seen within {format_duration(asked.delay)}.\n"
-        f"  From {advice.months} months drawn from {advice.past_days} days: a month spends {format_usd(advice.month_mean_microusd)} on average, "
+        f"  From {advice.months} months drawn from {advice.past_days} days: a month spends "
+        f"{format_usd(advice.month_mean_microusd)} on average, "
         f"{format_usd(advice.month_most_microusd)} at the most\n"
     )
 

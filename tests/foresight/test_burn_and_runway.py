@@ -57,6 +57,21 @@ def test_providers_own_estimate_divides_the_whole_balance() -> None:
     assert (estimate.snapshots, estimate.days) == (830, Decimal("11.5"))
 
 
+def test_an_estimate_that_is_not_said_is_reckoned_from_the_balance() -> None:
+    said = providers_estimate(Metrics(balance_microusd=12_450_000, active_videos=3, cost_per_snapshot_microusd=15_000))
+    assert said is not None
+    assert (said.snapshots, said.days) == (830, Decimal("11.5"))
+    idle = providers_estimate(Metrics(balance_microusd=12_450_000, active_videos=0, cost_per_snapshot_microusd=15_000))
+    assert idle is not None
+    assert idle.days is None
+    assert providers_estimate(Metrics(balance_microusd=12_450_000)) is None
+
+
+def test_an_observed_window_needs_time_to_have_passed() -> None:
+    assert observed(BurnMemory(), timedelta(hours=3), NOW) is None
+    assert observed(BurnMemory().fold(NOW, 5), timedelta(hours=3), NOW) is None
+
+
 def test_spend_that_the_schedule_does_not_explain_is_observed() -> None:
     memory = _remember(4, [500_000], scheduled=1_080_000)
     rate = burn(memory, PAGE, NOW)
