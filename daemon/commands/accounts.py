@@ -1,7 +1,113 @@
-"""Registered by `daemon.cli`."""
+"""`status`: every account at a glance. `history`: one account's readings, with a small chart on a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daemon.commands.common import USAGE, fail, load_config, print_json, reading
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from daemon.config.model import Config
+
+
+_A_MOMENT = timedelta(milliseconds=1)
+
 
 def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
+    """Add `status` and `history`."""
+    app.command()(status)
+    app.command()(history)
+
+
+def status(
+    context: typer.Context,
+    account: Annotated[str | None, typer.Argument(help="Only this account.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Balance, burn, days left, quota, month spend, open alerts and top-ups of every account, and how old that is."""
+    from daemon.commands.status_view import document, show
+    from daemon.overview import overview
+
+    config = load_config(context, secrets=False)
+    if account is not None and account not in config.accounts:
+        _fail_unknown(account, list(config.accounts))
+    with reading(config) as store:
+        now = _now(store.reader)
+        found = [one for one in overview(config, store.reader, now) if account in (None, one.account.id)]
+    if as_json:
+        print_json(document(found, now))
+    else:
+        show(found, config.timezone)
+
+
+def history(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="The account's id.")],
+    since: Annotated[str, typer.Option("--since", help="So long ago (30d, 12h) or an instant.")] = "30d",
+    until: Annotated[str | None, typer.Option("--until", help="Up to then; default: now.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a line a run of equal readings.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """One account's readings and outages; on a terminal with a small chart."""
+    from daemon.commands.history_view import History, document, show, to_csv
+    from daemon.commands.moments import parse_since
+    from daemon.store import readings
+    from daemon.store.summaries import Span, summaries
+
+    if as_csv and as_json:
+        fail("--csv and --json are two different answers: choose one", USAGE)
+    config = load_config(context, secrets=False)
+    with reading(config) as store:
+        now = _now(store.reader)
+        first, last = parse_since(since, now), now if until is None else parse_since(until, now)
+        if first >= last:
+            fail(f"--since {since!r} is not before the end", USAGE)
+        _require_known(account, config, store.reader)
+        found = History(
+            account,
+            first,
+            last,
+            # what was read at the very end belongs to it
+            tuple(readings.history(store.reader, account, first, last + _A_MOMENT)),
+            tuple(summaries(store.reader, account, Span.DAY, _midnight(first), last + _A_MOMENT)),
+        )
+    if as_csv:
+        typer.echo(to_csv(found), nl=False)
+    elif as_json:
+        print_json(document(found))
+    else:
+        show(found, config.timezone)
+
+
+def _now(connection: sqlite3.Connection) -> datetime:
+    """This clock's time, or the latest reading's: a demonstration's database may lie in what is the future here."""
+    from daemon.clock import SystemClock
+    from daemon.store.readings import latest_at
+
+    now, latest = SystemClock().now(), latest_at(connection)
+    return now if latest is None else max(now, latest)
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _require_known(account: str, config: Config, connection: sqlite3.Connection) -> None:
+    """An account that is not configured any more still has its history."""
+    from daemon.store import readings
+
+    names = {*config.accounts, *readings.accounts_seen(connection)}
+    if account not in names:
+        _fail_unknown(account, sorted(names))
+
+
+def _fail_unknown(account: str, names: list[str]) -> None:
+    from daemon.config.problems import suggestion
+
+    hint = suggestion(account, names) or (f"there are {', '.join(names)}" if names else "none is configured")
+    fail(f"there is no account {account!r}: {hint}", USAGE)

@@ -242,6 +242,12 @@ def accounts_seen(connection: sqlite3.Connection) -> dict[str, datetime | None]:
     return {account: None if since is None else from_ms(since) for account, since in rows}
 
 
+def latest_at(connection: sqlite3.Connection) -> datetime | None:
+    """Return the instant of the latest poll of any account that brought a reading."""
+    row = connection.execute("SELECT max(last_ms) FROM latest").fetchone()
+    return None if row[0] is None else from_ms(row[0])
+
+
 def first_at(connection: sqlite3.Connection, account: str) -> datetime | None:
     """Return the instant of the account's first good reading, whatever was folded away since."""
     return accounts_seen(connection).get(account)

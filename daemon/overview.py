@@ -1,0 +1,203 @@
+"""What can be said of each account now: the one view that `status` prints and the local page shows.
+
+Read only: from the state that the judgement left, the store of readings and the ledger. Nothing is fetched or judged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from alerts.accounts import AccountInfo
+from alerts.foresight.burn import Burn
+from alerts.foresight.estimate import Estimate, providers_estimate
+from alerts.foresight.period import Projection, project
+from alerts.foresight.quota import Fill, full_at
+from alerts.foresight.runway import Runway, runway
+from alerts.money import percent_of
+from alerts.readings import Known
+from alerts.rules.specs import Budget, Period
+from alerts.rules.view import Context, View
+from alerts.spend import Spent
+from alerts.state import AccountState, Episode
+from daemon.config.model import AccountConfig, Config
+from daemon.store import ledger_notes, ledger_reads, readings, states
+from daemon.store.reading_rows import OutageRun
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Volume against a limit; `percent` is of effective, rounded down."""
+
+    used_microgb: int
+    reserved_microgb: int | None
+    effective_microgb: int
+    limit_microgb: int | None
+    percent: Decimal | None
+    fill: Fill | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """A budget rule's period: what was spent of its limit, in micro-dollars or micro-gigabytes (`volume`)."""
+
+    rule: str
+    period: Period
+    volume: bool
+    spent: int
+    limit: int
+    percent: Decimal
+    projection: Projection | None
+    start: datetime
+    end: datetime
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopupLine:
+    """The account's top-ups: `state` is that of the open one, else why there is none under way."""
+
+    state: str
+    mode: str
+    reason: str
+    id: str | None
+    when_below_microusd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One account at one time. What the provider does not say, or what is not known yet, is None."""
+
+    account: AccountInfo
+    now: datetime
+    known: Known | None
+    """The last believed reading."""
+    outage: OutageRun | None
+    """The polls that have failed since."""
+    burn: Burn | None
+    days_remaining: Decimal | None
+    runway: Runway | None
+    estimate: Estimate | None
+    """The provider's own, of the whole balance."""
+    quota: Quota | None
+    month: Spent | None
+    """None too where no reading lies in this month yet."""
+    budgets: tuple[BudgetLine, ...]
+    episodes: tuple[Episode, ...]
+    topup: TopupLine | None
+
+    @property
+    def age(self) -> timedelta | None:
+        """How old the last believed reading is."""
+        return None if self.known is None else max(self.now - self.known.at, timedelta())
+
+
+def overview(config: Config, connection: sqlite3.Connection, now: datetime) -> tuple[Overview, ...]:
+    """Return one overview a configured account, in the order of the configuration."""
+    remembered = states.load_all(connection)
+    return tuple(
+        look(config, account, remembered.get(account.id) or AccountState.new(account.id), connection, now)
+        for account in config.accounts.values()
+    )
+
+
+def look(
+    config: Config, account: AccountConfig, state: AccountState, connection: sqlite3.Connection, now: datetime
+) -> Overview:
+    """Return the overview of one account from what is remembered of it."""
+    known = state.last
+    view = None if known is None else View(state, known, _context(config, account, now))
+    return Overview(
+        account=account.info,
+        now=now,
+        known=known,
+        outage=readings.current_outage(connection, account.id),
+        burn=None if view is None else view.burn(),
+        days_remaining=None if view is None else view.days_remaining(),
+        runway=None if known is None else runway(state.burn, known.metrics, now),
+        estimate=None if known is None else providers_estimate(known.metrics),
+        quota=None if known is None else _quota(state, known, now),
+        month=_running(state, Period.MONTH, now),
+        budgets=() if view is None else tuple(_budgets(config, account, view)),
+        episodes=tuple(sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))),
+        topup=_topup(account, connection),
+    )
+
+
+def _context(config: Config, account: AccountConfig, now: datetime) -> Context:
+    mutes: Mapping[str, datetime] = {}
+    return Context(account.info, (), config.timezone, now, None, mutes, lambda: None, lambda prefix: prefix)
+
+
+def _quota(state: AccountState, known: Known, now: datetime) -> Quota | None:
+    metrics = known.metrics
+    effective = metrics.effective_microgb
+    if metrics.used_microgb is None or effective is None:
+        return None
+    limit = metrics.limit_microgb
+    percent = percent_of(effective, limit) if limit else None
+    return Quota(
+        metrics.used_microgb, metrics.reserved_microgb, effective, limit, percent, full_at(state.burn, metrics, now)
+    )
+
+
+def _running(state: AccountState, period: Period, now: datetime) -> Spent | None:
+    """What was spent in the period that `now` lies in; None where the last reading is of one before."""
+    spent = None if state.spend is None else state.spend.over(period)
+    return spent if spent is not None and spent.start <= now < spent.end else None
+
+
+def _budgets(config: Config, account: AccountConfig, view: View) -> list[BudgetLine]:
+    lines = []
+    for rule in config.rules:
+        if isinstance(rule, Budget) and rule.covers(account.id):
+            line = _budget(rule, view)
+            if line is not None:
+                lines.append(line)
+    return lines
+
+
+def _budget(rule: Budget, view: View) -> BudgetLine | None:
+    volume = rule.limit_microgb is not None
+    limit = rule.limit_microgb if volume else rule.limit_microusd
+    spent = _running(view.state, rule.period, view.now)
+    counted = view.metrics.used_microgb if volume else view.metrics.available_microusd
+    if spent is None or not limit or counted is None:
+        return None
+    amount, partial = (spent.microgb if volume else spent.microusd), spent.partial
+    if volume and rule.period is Period.BILLING and view.metrics.period_used_microgb is not None:
+        amount, partial = view.metrics.period_used_microgb, False
+    ahead = project(
+        view.state.burn,
+        amount,
+        spent.since,
+        spent.end,
+        view.now,
+        scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
+        volume=volume,
+    )
+    return BudgetLine(
+        rule.id, rule.period, volume, amount, limit, percent_of(amount, limit), ahead, spent.start, spent.end, partial
+    )
+
+
+def _topup(account: AccountConfig, connection: sqlite3.Connection) -> TopupLine | None:
+    """The open top-up's state; else what keeps the account from being charged; else that nothing is needed."""
+    topup = account.topup
+    if topup is None:
+        return None
+    state, reason, found = "idle", "", None
+    stops = ledger_notes.stops(connection, account.id)
+    open_ones = ledger_reads.open_topups(connection, account.id)
+    if stops:
+        state = {"pause": "paused", "suspension": "suspended", "breaker": "stopped"}[stops[0].kind.value]
+        reason = stops[0].message or stops[0].reason
+    if topup.mode.value == "off":
+        state, reason = "off", "turned off in the configuration"
+    if open_ones:
+        newest = open_ones[-1]
+        state, reason, found = newest.state.value, newest.reason or reason, newest.id
+    return TopupLine(state, topup.mode.value, reason, found, topup.when_below_microusd)
