@@ -73,13 +73,17 @@ def init(
         provider, account, key_env, base_url, below, percent, webhook, webhook_secret_env, email, smtp_host, sender,
         timezone,
     )  # fmt: skip
-    answers = _completed(given, ask=ask and sys.stdin.isatty())
+    answers = _completed(given, ask=ask and _on_terminal())
     _write(path, text_of(answers))
     typer.echo(f"wrote {path}; config.example.toml explains every other key, top-ups among them")
     missing = [name for name in _variables(answers) if not os.environ.get(name)]
     if online and missing:
         typer.echo(f"not checked online: set {', '.join(missing)}, then `brimful --config {path} check --online`")
     raise typer.Exit(run_check(path, online=online and not missing, as_json=False))
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _completed(given: Answers, *, ask: bool) -> Answers:
@@ -96,19 +100,22 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
         hint = 'a "json" account is written by hand: see config.example.toml'
         fail(f"--provider is {listing(_WRITTEN)}; {hint}", USAGE)
     prepaid = provider == Provider.CONTENTSTATS
+    account = answer(given.account, "A short name for the account", provider)
+    key_env = answer(given.key_env, "Environment variable with the API key", _KEY_NAMES[Provider(provider)])
+    below = answer(given.below, "Alert when fewer dollars are available than", "5.00") if prepaid else ""
+    percent = "" if prepaid else answer(given.percent, "Alert at these percents of the quota", "80,90,100")
     webhook = answer(given.webhook, "Send webhooks to (empty: none)")
+    secret = answer(given.webhook_secret_env, "Variable with their secret", "WEBHOOK_SECRET") if webhook else ""
     email = answer(given.email, "Mail alerts to (empty: nobody)")
     return Answers(
         provider=provider,
-        account=answer(given.account, "A short name for the account", provider),
-        key_env=answer(given.key_env, "Environment variable with the API key", _KEY_NAMES[Provider(provider)]),
+        account=account,
+        key_env=key_env,
         base_url=given.base_url,
-        below=answer(given.below, "Alert when fewer dollars are available than", "5.00") if prepaid else "",
-        percent="" if prepaid else answer(given.percent, "Alert at these percents of the quota", "80,90,100"),
+        below=below,
+        percent=percent,
         webhook=webhook,
-        webhook_secret_env=answer(given.webhook_secret_env, "Variable with their secret", "WEBHOOK_SECRET")
-        if webhook
-        else "",
+        webhook_secret_env=secret,
         email=email,
         smtp_host=answer(given.smtp_host, "Mail server", "127.0.0.1") if email else "",
         sender=answer(given.sender, "Sender of the mails", "Brimful <brimful@localhost>") if email else "",

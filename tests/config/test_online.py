@@ -1,0 +1,179 @@
+"""`check --online` asks everything that the configuration names, and moves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.clock import SystemClock
+from daemon.standins.mailbox import MailboxStandin
+from daemon.standins.receiver import ReceiverStandin
+from daemon.standins.stripe.standin import StripeStandin
+from daemon.standins.usage import UsageStandin
+from tests.helpers_config import ENVIRON
+
+
+@dataclass
+class World:
+    usage: UsageStandin
+    stripe: StripeStandin
+    mail: MailboxStandin
+    hook: ReceiverStandin
+    folder: Path
+    text: str
+
+    async def check(self, *arguments: str, environ: Mapping[str, str] = ENVIRON) -> tuple[int, dict[str, Any], str]:
+        path = self.folder / "config.toml"
+        path.write_text(self.text)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-m", "daemon", "--config", str(path), "check", "--json", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **environ},
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 50)
+        assert b"Traceback" not in err
+        return process.returncode or 0, json.loads(out), err.decode()
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    clock = SystemClock()
+    usage, stripe = UsageStandin(clock), StripeStandin(clock)
+    usage.prepaid("cs_test_1", balance_usd="12.45", uncharged_usd="0.75", active_videos=3)
+    usage.storage("t_1", used_gb=942, limit_gb=1024)
+    stripe.add_customer("cus_123", card="pm_card")
+    async with AsyncExitStack() as stack:
+        usage_url = await stack.enter_async_context(usage.serve())
+        stripe_url = await stack.enter_async_context(stripe.serve())
+        mail = await stack.enter_async_context(MailboxStandin())
+        hook = await stack.enter_async_context(ReceiverStandin())
+        text = f"""
+            [store]
+            path = "{tmp_path}/brimful.db"
+            [accounts.clips]
+            provider = "contentstats"
+            base_url = "{usage_url}"
+            api_key = "env:CS_KEY"
+            [accounts.clips.topup]
+            when_below_usd = 10
+            amount_usd = 50
+            customer = "cus_123"
+            max_charge_usd = 200
+            max_per_day_usd = 100
+            max_per_month_usd = 500
+            [accounts.downloads]
+            provider = "tornado"
+            base_url = "{usage_url}"
+            api_key = "env:TORNADO_KEY"
+            [stripe]
+            api_key = "env:STRIPE_KEY"
+            mode = "test"
+            api_base = "{stripe_url}"
+            [smtp]
+            host = "127.0.0.1"
+            port = {mail.port}
+            sender = "Brimful <brimful@example.com>"
+            [[rules]]
+            id = "low"
+            kind = "low_balance"
+            below_usd = 5
+            [[webhooks]]
+            id = "app"
+            url = "{hook.url}"
+            secret = "env:WEBHOOK_SECRET"
+            allow_http = true
+        """
+        yield World(usage, stripe, mail, hook, tmp_path, text)
+
+
+async def test_everything_that_works_is_said_to_work_and_nothing_moves(world: World) -> None:
+    code, said, _ = await world.check("--online")
+    assert [outcome["ok"] for outcome in said["online"]] == [True] * 5, said["online"]
+    details = " / ".join(outcome["detail"] for outcome in said["online"])
+    assert "$11.70 available, $1.08 a day scheduled" in details
+    assert "942.00 GB of 1,024.00 GB used" in details
+    assert "customer cus_123, card pm_card" in details
+    assert (code, said["ok"]) == (0, True)
+    assert {exchange.endpoint for exchange in world.stripe.exchanges} == {"customer.retrieve"}
+    assert (world.hook.received, world.mail.kept) == ([], [])
+    assert world.usage.asked == {"cs_test_1": 1, "t_1": 1}
+
+
+async def test_each_thing_that_fails_is_named_and_exits_1(world: World) -> None:
+    await world.hook.stop()
+    await world.mail.stop()
+    world.text = world.text.replace("cus_123", "cus_456")
+    code, said, _ = await world.check("--online", environ={**ENVIRON, "TORNADO_KEY": "wrong"})
+    failed = {outcome["target"].split(" at ")[0]: outcome["detail"] for outcome in said["online"] if not outcome["ok"]}
+    assert code == 1
+    assert failed["usage API of downloads"].startswith("unauthorized")
+    assert "cus_456" in failed["Stripe for clips"]
+    assert "cannot connect" in failed["webhook app"]
+    assert any(target.startswith("mail server") for target in failed)
+    assert len(failed) == 4
+
+
+async def test_payment_method_of_another_customer_is_refused(world: World) -> None:
+    world.stripe.add_customer("cus_other", card="pm_other")
+    world.text = world.text.replace("amount_usd = 50", 'amount_usd = 50\npayment_method = "pm_other"')
+    code, said, _ = await world.check("--online")
+    assert code == 1
+    (failed,) = (outcome for outcome in said["online"] if not outcome["ok"])
+    assert "belongs to another customer, cus_other" in failed["detail"]
+
+
+async def test_customer_without_a_payment_method_is_told(world: World) -> None:
+    world.stripe.add_customer("cus_bare")
+    world.text = world.text.replace("cus_123", "cus_bare")
+    code, said, _ = await world.check("--online")
+    assert code == 1
+    assert any("no default payment method" in outcome["detail"] for outcome in said["online"])
+
+
+async def test_burn_that_the_api_schedules_is_held_against_thresholds(world: World) -> None:
+    world.usage.prepaid("cs_test_1", balance_usd=500, active_videos=2000)
+    _, said, _ = await world.check("--online")
+    assert "topup-cooldown-over-runway" in {problem["id"] for problem in said["problems"]}
+
+
+async def test_wrong_configuration_asks_nobody(world: World) -> None:
+    code, said, _ = await world.check("--online", environ={**ENVIRON, "CS_KEY": ""})
+    assert (code, said["online"]) == (2, [])
+    assert [problem["id"] for problem in said["problems"]] == ["secret-unset"]
+    assert not world.usage.asked
+
+
+async def test_check_alone_asks_nobody(world: World) -> None:
+    code, said, _ = await world.check()
+    assert code == 0
+    assert "online" not in said
+    assert not world.usage.asked
+
+
+async def test_check_loads_no_more_than_it_needs(world: World) -> None:
+    """The parts that talk to a network, draw charts or serve pages stay on the disk."""
+    (world.folder / "config.toml").write_text(world.text)
+    program = (
+        "import sys; from daemon.cli import app\n"
+        "try: app(['--config', sys.argv[1], 'check'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(m for m in ('stripe', 'aiohttp', 'httpx', 'matplotlib', 'numpy', 'apscheduler', 'sqlite_utils',"
+        " 'starlette', 'uvicorn', 'jinja2', 'css_inline', 'aiosmtplib', 'apprise') if m in sys.modules))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(world.folder / "config.toml")),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, **ENVIRON},
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert out.decode().splitlines()[-1] == "[]"

@@ -1,0 +1,124 @@
+"""A configuration is also held against its own database: burn that was seen, top-ups that are open."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.readings import Known, Metrics
+from daemon.config.load import Inspection
+from daemon.config.past import lint_past
+from daemon.config.problems import ProblemId
+from daemon.store import Store, ledger, readings
+from daemon.store.migrations import migrate
+from daemon.topups.states import State
+from tests.helpers_config import GOOD, PAID, changed, look
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+DATABASE = "brimful.db"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / DATABASE)
+    migrate(store)
+    return store
+
+
+def spent(store: Store, usd_per_day: int, days: int = 3) -> None:
+    """Record readings of an account that spends so much a day."""
+    for hour in range(0, days * 24 + 1, 6):
+        charged = usd_per_day * 1_000_000 * hour // 24
+        metrics = Metrics(balance_microusd=50_000_000, uncharged_microusd=0, total_charged_microusd=charged)
+        at = NOW - timedelta(days=days) + timedelta(hours=hour)
+        with store.write(durable=False) as tx:
+            readings.record(tx, [Known("clips", at, metrics)])
+
+
+def topup(store: Store, *, account: str = "clips", customer: str = "cus_123", state: State = State.PLANNED) -> None:
+    with store.write(durable=True) as tx:
+        ledger.insert(
+            tx,
+            ledger.Topup(
+                id=f"{account}-1",
+                account=account,
+                customer=customer,
+                seq=1,
+                own=True,
+                state=state,
+                amount_cents=5000,
+                create_key="k",
+                create_params="{}",
+                planned_at=NOW,
+                state_at=NOW,
+            ),
+            NOW,
+        )
+
+
+def looked_back(folder: Path, text: str) -> Inspection:
+    found = look(folder, text)
+    assert found.facts is not None
+    lint_past(found.facts, folder / DATABASE)
+    return found
+
+
+def ids(found: Inspection) -> list[str]:
+    return [problem.id.value for problem in found.problems]
+
+
+def test_threshold_that_one_poll_burns_through_is_told_from_history(tmp_path: Path, store: Store) -> None:
+    spent(store, usd_per_day=60)
+    hourly = changed(GOOD, 'CS_KEY"', 'CS_KEY"\npoll = "0 */3 * * *"')
+    found = looked_back(tmp_path, hourly)
+    assert ids(found) == ["rule-threshold-below-poll"]
+    assert "$60.00 a day" in found.problems[0].message
+    assert ids(looked_back(tmp_path, GOOD)) == []
+
+
+def test_cooldown_that_outlasts_the_threshold_is_told_from_history(tmp_path: Path, store: Store) -> None:
+    spent(store, usd_per_day=480)
+    found = looked_back(tmp_path, PAID)
+    assert ids(found) == ["topup-cooldown-over-runway"]
+    assert found.problems[0].key_path == "accounts.clips.topup.cooldown"
+
+
+def test_schedule_counts_where_it_says_more_than_history(tmp_path: Path, store: Store) -> None:
+    metrics = Metrics(balance_microusd=50_000_000, active_videos=1000, cost_per_snapshot_microusd=15_000)
+    with store.write(durable=False) as tx:
+        readings.record(tx, [Known("clips", NOW, metrics)])
+    assert "$360.00 a day" in looked_back(tmp_path, PAID).problems[0].message
+
+
+def test_changed_customer_is_refused_while_a_topup_is_open(tmp_path: Path, store: Store) -> None:
+    topup(store, customer="cus_old")
+    (problem,) = looked_back(tmp_path, PAID).problems
+    assert problem.id is ProblemId.TOPUP_OPEN
+    assert problem.key_path == "accounts.clips.topup.customer"
+    assert "cus_old" in problem.message
+
+
+def test_renamed_account_is_refused_while_a_topup_is_open(tmp_path: Path, store: Store) -> None:
+    topup(store, account="before")
+    (problem,) = looked_back(tmp_path, PAID).problems
+    assert problem.id is ProblemId.TOPUP_OPEN
+    assert problem.key_path == "accounts.before.topup"
+    assert 'mode = "off"' in problem.hint
+
+
+def test_open_topup_of_its_own_customer_is_no_problem(tmp_path: Path, store: Store) -> None:
+    topup(store)
+    assert ids(looked_back(tmp_path, PAID)) == []
+
+
+def test_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"this is not SQLite, though it is long enough to look at" * 40)
+    (problem,) = looked_back(tmp_path, GOOD).problems
+    assert problem.id is ProblemId.STORE_UNREADABLE
+
+
+def test_database_without_tables_says_nothing_yet(tmp_path: Path) -> None:
+    Store(tmp_path / DATABASE).close()
+    assert ids(looked_back(tmp_path, PAID)) == []
