@@ -104,12 +104,9 @@ def rebase(memory: RuleMemory, verdict: Verdict, severity: Severity, judged: str
     return replace(memory, judged=judged, told=told, episode=episode)
 
 
-def reminder_due(memory: RuleMemory, remind_every: timedelta | None, now: datetime) -> bool:
+def reminder_due(episode: Episode, remind_every: timedelta | None, now: datetime) -> bool:
     """Whether the open episode was last told of so long ago. One that is held back by a mute was never told."""
-    episode = memory.episode
-    if episode is None or remind_every is None or episode.told_at is None:
-        return False
-    return now - episode.told_at >= remind_every
+    return remind_every is not None and episode.told_at is not None and now - episode.told_at >= remind_every
 
 
 def _breach(

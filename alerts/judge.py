@@ -255,12 +255,12 @@ def _judge_edits(sitting: Sitting) -> None:
 def _remind(sitting: Sitting) -> None:
     for name, every in own.REMINDED.items():
         memory = sitting.memory(name)
-        if memory.episode is not None and reminder_due(memory, every, sitting.now):
+        if memory.episode is not None and reminder_due(memory.episode, every, sitting.now):
             _remind_unless_muted(sitting, name, memory.episode)
     last = sitting.state.last
     for rule in sitting.context.rules:
         memory = sitting.memory(rule.id)
-        if memory.episode is None or not reminder_due(memory, rule.remind_every, sitting.now):
+        if memory.episode is None or not reminder_due(memory.episode, rule.remind_every, sitting.now):
             continue
         if isinstance(rule, Stale):
             _remind_unless_muted(sitting, rule.id, memory.episode)

@@ -1,4 +1,4 @@
-"""An account under watch: readings go in, events come out, each held against its schema and the numbering of its account."""
+"""An account under watch: readings go in, events come out, each held against its schema and numbered."""
 
 from __future__ import annotations
 
@@ -77,15 +77,15 @@ class Watched:
             info=AccountInfo("clips", self.provider),
             rules=self.rules,
             zone=self.zone,
-            now=self.now,
+            now=START,
             poll_interval=self.poll,
-            mutes={rule: until for rule, until in self.mutes.items() if until > self.now},
+            mutes={},
             topup=lambda: self.standing,
             new_id=lambda prefix: f"{prefix}_{next(self._ids)}",
-        )
+        ).at(self.now, {rule: until for rule, until in self.mutes.items() if until > self.now})
 
     def read(
-        self, after: timedelta | float = 5, *, second: Metrics | Reason | None | str = "agrees", **said: Any
+        self, after: timedelta | float = 5, *, second: Metrics | Reason | str | None = "agrees", **said: Any
     ) -> list[str]:
         """Read `said` after so many minutes; returns the types of the events."""
         self.wait(after)

@@ -77,9 +77,6 @@ def why(rule: Spike, view: View, verdict: Verdict) -> str:
     return f"burns {burns}; usual is {usually}"
 
 
-_NOT_KEPT = object()
-
-
 def usual(counter: Hourly, window: timedelta, under_way: timedelta = timedelta()) -> Usual | None:
     """Return the median day and the highest stretch of the window's length, both before the window and before what is
     `under_way`; None while learning.
@@ -103,20 +100,12 @@ def _usual_of(hours: Sequence[int], width: int, skipped: int) -> Usual | None:
 
 
 def _usual(rule: Spike, view: View) -> Usual | None:
-    memory = view.state.rules.get(rule.id)
-    episode = memory.episode if memory is not None else None
-    under_way = min(max(view.now - episode.opened_at, timedelta()), LONGEST) if episode is not None else timedelta()
-    counter = view.state.burn.spend
+    counter, memory = view.state.burn.spend, view.state.rules.get(rule.id)
     if counter is None:
         return None
-    # The whole hours change once an hour: until then the answer is kept with them.
-    key = ("usual", rule.window, -(-under_way // timedelta(hours=1)))
-    kept = counter.memo.notes.get(key, _NOT_KEPT)
-    if isinstance(kept, Usual) or kept is None:
-        return kept
-    found = usual(counter, rule.window, under_way)
-    counter.memo.notes[key] = found
-    return found
+    episode = memory.episode if memory is not None else None
+    under_way = min(max(view.now - episode.opened_at, timedelta()), LONGEST) if episode is not None else timedelta()
+    return usual(counter, rule.window, under_way)
 
 
 def _peak(hours: list[int], width: int) -> int:

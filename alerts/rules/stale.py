@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from alerts.rules.specs import Stale
 from alerts.rules.view import Context
@@ -33,9 +33,6 @@ def watched(watch: Watch | None, context: Context) -> Watch:
 
 def is_stale(rule: Stale, state: AccountState, context: Context) -> bool:
     """Whether there was no good reading for too long, counted from when this process began to watch."""
-    if state.watch is None:
-        return False
-    since: datetime = state.watch.since
-    if state.last is not None:
-        since = max(since, state.last.at)
+    assert state.watch is not None
+    since = state.watch.since if state.last is None else max(state.watch.since, state.last.at)
     return context.now - since >= after(rule, context.poll_interval)

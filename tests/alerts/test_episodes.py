@@ -8,7 +8,7 @@ from alerts.episodes import LONGEST_HOLD
 from alerts.events import Severity
 from alerts.money import to_micro
 from alerts.readings import Reason
-from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway
+from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway, Stale
 from tests.helpers_alerts import Watched
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
@@ -215,6 +215,23 @@ def test_an_episode_of_a_rule_that_is_taken_out_waits_for_its_return() -> None:
     account.rules = (LOW,)
     assert account.beat() == []
     assert account.read(balance=8) == ["balance.recovered"]
+
+
+def test_equal_rules_in_another_tuple_are_the_same_rules() -> None:
+    account = Watched(LOW, Stale(id="stale"))
+    account.read(balance=4)
+    account.rules = (replace(LOW), Stale(id="stale"))
+    assert account.read(balance=4) == []
+    account.rules = (replace(LOW, below_microusd=to_micro(5.5)), Stale(id="stale"))
+    assert account.beat() == []
+    assert account.state.episodes["low"].id == "ep_1"
+
+
+def test_a_budget_is_not_reminded_of_beside_a_rule_that_is() -> None:
+    account = Watched(LOW, Budget(id="b", period=Period.MONTH, limit_microusd=to_micro(1), projected=False))
+    account.read(balance=4, total=0)
+    account.read(balance=3, total=1)
+    assert account.beat(timedelta(hours=24)) == ["balance.low"]
 
 
 def test_time_alone_changes_nothing_where_nothing_is_due() -> None:

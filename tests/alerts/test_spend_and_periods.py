@@ -54,7 +54,7 @@ def test_a_day_on_which_the_clock_changes_has_23_or_25_hours() -> None:
 
 
 @given(
-    at=st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
+    seconds=st.integers(0, 15 * 365 * 86_400),
     zone=st.sampled_from(
         ["UTC", "Pacific/Auckland", "America/New_York", "Africa/Cairo", "America/Santiago", "Asia/Kolkata"]
     ),

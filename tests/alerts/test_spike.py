@@ -37,7 +37,7 @@ def test_ten_times_the_usual_burn_is_a_spike_and_its_end_is_told() -> None:
 def test_a_spike_that_goes_on_stays_one_episode_until_it_is_the_new_usual() -> None:
     account = Watched(SPIKE)
     total, _ = days(account, [1.0], 5)
-    total, told = days(account, [10.0], 3, total)
+    total, _ = days(account, [10.0], 3, total)
     assert [event["type"] for event in account.events if "reminder" not in event["data"]] == ["usage.spike"]
     total, _ = days(account, [10.0], 4, total)
     assert account.events[-1]["type"] == "usage.spike_ended"
