@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,6 +35,7 @@ from daemon.limits import (
     DELIVERY_PASS_DEADLINE_S,
     MONEY_PASS_DEADLINE_S,
     ONCE_WAITS_FOR_MONEY_S,
+    POLL_OPEN_TOPUP_EVERY_S,
     POLL_ROUND_DEADLINE_S,
     REPORT_PASS_DEADLINE_S,
 )
@@ -105,6 +106,8 @@ class Service:
         }
         self._timetable: Timetable | None = None
         self._polled: dict[str, Polled] = {}
+        self._polled_at: dict[str, datetime] = {}
+        self._waiting: list[str] = []
         self._to_attend: dict[str, Polled] = {}
         self._recovered = False
         self._time_judged_at: datetime | None = None
@@ -115,6 +118,7 @@ class Service:
             cron: lane(f"poll {cron}", partial(self._poll, cron), deadline_s=POLL_ROUND_DEADLINE_S)
             for cron in self._groups
         }
+        self._poll_open = lane("poll open top-ups", self._poll_waiting, deadline_s=POLL_ROUND_DEADLINE_S)
         self._money = lane("money", self._attend_money, deadline_s=MONEY_PASS_DEADLINE_S)
         self._reports = lane("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
         self._delivery = lane("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
@@ -131,7 +135,7 @@ class Service:
         await self._recover(now)
         self._start_polls(now)
         if not self._overlap:
-            await self._idle(*self._polls.values())
+            await self._idle(*self._polls.values(), self._poll_open)
         self._judge_time(now)
         for lane in (self._money, self._reports, self._delivery):
             if self._has_work(lane, now):
@@ -170,6 +174,7 @@ class Service:
         instants = [at for at in self._due_at.values() if at is not None]
         if self._timetable is not None and (at := self._timetable.next_at()) is not None:
             instants.append(at)
+        instants += self._hungry().values()
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
     def unfresh(self, now: datetime) -> list[str]:
@@ -196,8 +201,16 @@ class Service:
     async def _poll(self, cron: str) -> None:
         first = cron in self._first_polls
         self._first_polls.discard(cron)
-        for polled in await self.rounds.poll(self._groups[cron], spread=self._overlap and not first):
+        self._note(await self.rounds.poll(self._groups[cron], spread=self._overlap and not first))
+
+    async def _poll_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._note(await self.rounds.poll(waiting))
+
+    def _note(self, round_: Iterable[Polled]) -> None:
+        for polled in round_:
             self._polled[polled.account] = polled
+            self._polled_at[polled.account] = polled.reading.at
             if self.topups is not None and polled.believed is not None:
                 self._to_attend[polled.account] = polled
 
@@ -235,6 +248,21 @@ class Service:
         self._timetable = timetable.ran(due, now)
         for cron in due:
             self._polls[cron].start()
+        scheduled = {account for cron in due for account in self._groups[cron]}
+        self._waiting = [account for account, at in self._hungry().items() if at <= now and account not in scheduled]
+        if self._waiting:
+            self._poll_open.start()
+
+    def _hungry(self) -> dict[str, datetime]:
+        """The accounts whose open top-up waits for a reading, and when each is to be polled for it."""
+        if self.topups is None:
+            return {}
+        every = timedelta(seconds=POLL_OPEN_TOPUP_EVERY_S)
+        return {
+            account: self._polled_at.get(account, EPOCH) + every
+            for account in self.topups.hungry()
+            if account in self.config.accounts
+        }
 
     def _judge_time(self, now: datetime) -> None:
         """Once a beat is enough where the lanes overlap: a step is taken whenever one of them ends."""
@@ -254,7 +282,7 @@ class Service:
         return at is not None and at <= now
 
     def _lanes(self) -> list[Lane]:
-        return [*self._polls.values(), self._money, self._reports, self._delivery]
+        return [*self._polls.values(), self._poll_open, self._money, self._reports, self._delivery]
 
     def _lane_finished(self) -> None:
         self._wake()
@@ -312,11 +340,7 @@ async def open_service(
         stack.push_async_callback(http.aclose)
         if mailer is None and config.smtp is not None:
             mailer = SmtpMailer(config.smtp)
-        topups = None
-        if any(account.topup is not None for account in config.accounts.values()):
-            from daemon.topups.desk import open_desk  # the Stripe SDK is loaded only where an account is topped up
-
-            topups = open_desk(config, store=store, outbox=outbox, http=http, clock=clock, ids=ids, rng=rng)
+        topups = _open_desk(config, store, outbox, http, clock, ids, rng)
         standing: Callable[[str], TopupStanding | None] = topups.standing if topups is not None else lambda _: None
         yield Service(
             config,
@@ -340,6 +364,19 @@ async def open_service(
             overlap=overlap,
             wake=wake,
         )
+
+
+def _open_desk(
+    config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, ids: Ids, rng: random.Random
+) -> TopupDesk | None:
+    """Return the desk where an account is topped up; the Stripe SDK is loaded only then."""
+    if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
+        return None
+    from daemon.topups.desk import TopupDesk
+    from daemon.topups.gateway import StripeGateway
+
+    gateway = StripeGateway(config.stripe, http, clock)
+    return TopupDesk(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, ids=ids, rng=rng)
 
 
 def _why_unreadable(polled: Polled) -> str:
