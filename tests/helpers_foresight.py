@@ -21,7 +21,7 @@ from daemon.store.states import save
 
 POLL = timedelta(minutes=30)
 CONFIG = """
-store.path = "brimful.db"
+store.path = "{folder}/brimful.db"
 stripe = {{ api_key = "env:STRIPE_API_KEY", mode = "test" }}
 
 [accounts.clips]
@@ -58,7 +58,7 @@ def write_config(
     """Write and load a configuration; without `when_below` there is no top-up table."""
     topup = "" if when_below is None else TOPUP.format(when_below=when_below, amount=amount, month=month)
     path = folder / name
-    path.write_text(CONFIG.format(topup=topup, below=below))
+    path.write_text(CONFIG.format(folder=folder, topup=topup, below=below))
     return load(path, secrets=False)
 
 

@@ -79,9 +79,10 @@ def backtest(
                 found.append(compared)
     if as_json:
         print_json([_as_json(one) for one in found])
-        return
     if not found:
         fail(f"there are no readings since {_day(begin)}", NO)
+    if as_json:
+        return
     for one in found:
         _print(one, asked)
 

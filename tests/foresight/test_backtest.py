@@ -172,7 +172,7 @@ def test_advice_is_tried_on_the_recorded_stretch(tmp_path: Path) -> None:
 def lived(tmp_path: Path) -> Path:
     """Ten days up to now, four dollars a day of 42, with a top-up table in `topup.toml`."""
     config = write_config(tmp_path)
-    begin = SystemClock().now() - timedelta(days=10)
+    begin = SystemClock().now() - timedelta(days=10, minutes=10)
     live(tmp_path, config, spending(begin, 10, 4 * DOLLAR, lambda at, spent: 42))
     write_config(tmp_path, name="topup.toml", when_below="10.00")
     return tmp_path
