@@ -12,6 +12,8 @@ import functools
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -75,7 +77,11 @@ def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     return [inner for inner in found if inner is not None]
 
 
-def guarded_socket(info: tuple[Any, ...]) -> socket.socket:
+_Info = tuple[Any, ...]
+"""One answer of `getaddrinfo`: family, kind, protocol, name, address."""
+
+
+def guarded_socket(info: _Info) -> socket.socket:
     """Return a socket for one resolved address; raises OSError (EACCES) where the address is refused.
 
     aiohttp calls this with the final address of every connection that it opens, literals included.
@@ -92,18 +98,36 @@ def guarded_socket(info: tuple[Any, ...]) -> socket.socket:
 
 
 class Resolver(AbstractResolver):
-    """`socket.getaddrinfo` in threads of its own, at most `DNS_LOOKUPS` at once.
+    """`socket.getaddrinfo` in threads of its own, `DNS_LOOKUPS` at once, one for each name however many ask for it.
 
     Not the loop's executor: it has few threads, which dead names would fill, and asyncio waits for it at exit.
     """
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(DNS_LOOKUPS)
+        self._under_way: dict[tuple[str, int, int], asyncio.Task[list[ResolveResult]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses of `host`; raises OSError where there are none."""
+        """Return the addresses of `host`; raises OSError where there are none.
+
+        Who stops waiting leaves the lookup to the others, and to itself: a thread in `getaddrinfo` cannot be stopped.
+        """
+        key = (host, port, int(family))
+        lookup = self._under_way.get(key)
+        if lookup is None:
+            lookup = self._under_way[key] = asyncio.ensure_future(self._look_up(host, port, family))
+            lookup.add_done_callback(lambda done: self._finished(key, done))
+        return await asyncio.shield(lookup)
+
+    async def close(self) -> None:
+        """Wait for no lookup: their threads end by themselves."""
+        for lookup in list(self._under_way.values()):
+            lookup.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _look_up(self, host: str, port: int, family: int) -> list[ResolveResult]:
         async with self._slots:
             infos = await _in_thread(functools.partial(_getaddrinfo, host, port, family))
         return [
@@ -119,11 +143,13 @@ class Resolver(AbstractResolver):
             if found in (socket.AF_INET, socket.AF_INET6)
         ]
 
-    async def close(self) -> None:
-        """Nothing is held open."""
+    def _finished(self, key: tuple[str, int, int], lookup: asyncio.Task[list[ResolveResult]]) -> None:
+        del self._under_way[key]
+        if not lookup.cancelled():
+            lookup.exception()  # nobody may be left to hear it
 
 
-def _getaddrinfo(host: str, port: int, family: int) -> list[tuple[Any, ...]]:
+def _getaddrinfo(host: str, port: int, family: int) -> list[_Info]:
     return list(socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM))
 
 
@@ -133,12 +159,12 @@ def _numeric(sockaddr: tuple[Any, ...]) -> str:
     return f"{host}%{sockaddr[3]}" if len(sockaddr) > 3 and sockaddr[3] and "%" not in host else host
 
 
-async def _in_thread(call: Any) -> Any:
+async def _in_thread(call: Callable[[], list[_Info]]) -> list[_Info]:
     """Run `call` in a daemon thread. Cancelled, the thread is left to end by itself and its answer is dropped."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+    future: asyncio.Future[list[_Info]] = loop.create_future()
 
-    def settle(result: Any, error: Exception | None) -> None:
+    def settle(result: list[_Info], error: Exception | None) -> None:
         if future.done():
             return
         if error is None:
@@ -147,12 +173,13 @@ async def _in_thread(call: Any) -> Any:
             future.set_exception(error)
 
     def work() -> None:
-        result, error = None, None
+        result: list[_Info] = []
+        error: Exception | None = None
         try:
             result = call()
         except (OSError, ValueError) as caught:  # UnicodeError (a name that cannot be encoded) is a ValueError
             error = caught
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=work, name="resolve", daemon=True).start()

@@ -85,7 +85,7 @@ class HttpClient:
     """
 
     def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._transport = transport or _network_transport()
+        self._transport = transport or _Network()
         self._prepared: dict[tuple[str, str, tuple[tuple[str, str], ...]], httpx.Request] = {}
         self._closed = False
 
@@ -151,13 +151,21 @@ def trust() -> ssl.SSLContext:
     return context
 
 
-def _network_transport() -> AiohttpTransport:
-    context = trust()
+class _Network(AiohttpTransport):
+    """httpx-aiohttp's transport with everything decided: whom to trust, where not to connect, nothing sent twice."""
 
-    def session() -> aiohttp.ClientSession:
+    def __init__(self) -> None:
+        self._context = ssl.create_default_context()  # the system's authorities, and SSL_CERT_FILE
+        self._context.load_verify_locations(certifi.where())
+        self._resolver: Resolver | None = None
+        super().__init__(verify=self._context, trust_env=False, client=self._session)
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Open the session; called with the first request, inside the loop that it belongs to."""
+        self._resolver = Resolver()
         connector = aiohttp.TCPConnector(
-            ssl=context,
-            resolver=Resolver(),
+            ssl=self._context,
+            resolver=self._resolver,
             use_dns_cache=False,  # an idle connection is kept, an answer of the resolver is not
             socket_factory=guarded_socket,
             limit=CONNECTIONS,
@@ -167,7 +175,10 @@ def _network_transport() -> AiohttpTransport:
         session._retry_connection = False  # it would send a GET twice, and nobody would know
         return session
 
-    return AiohttpTransport(verify=context, trust_env=False, client=session)
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self._resolver is not None:
+            await self._resolver.close()
 
 
 def _build(method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> httpx.Request:

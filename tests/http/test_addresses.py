@@ -4,6 +4,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import threading
 
 import pytest
 from hypothesis import given
@@ -92,9 +93,26 @@ async def test_names_resolve_through_getaddrinfo(monkeypatch: pytest.MonkeyPatch
     assert [one["host"] for one in found] == ["127.0.0.9"]
 
 
-async def test_a_name_that_never_resolves_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
+async def test_however_many_ask_for_a_name_it_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, asked = threading.Event(), []
 
+    def answer(host: str, port: int, *args: object, **options: object) -> list[object]:
+        asked.append(host)
+        release.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    resolver = Resolver()
+    waiting = [asyncio.ensure_future(resolver.resolve("dead.example", 80)) for _ in range(50)]
+    await asyncio.sleep(0.02)
+    waiting.pop().cancel()  # one gives up, the others go on waiting
+    release.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert asked == ["dead.example"]
+    assert all(isinstance(outcome, socket.gaierror) for outcome in outcomes)
+
+
+async def test_a_name_that_never_resolves_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def answer(host: str, port: int, *args: object, **options: object) -> list[object]:

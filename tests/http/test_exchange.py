@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ import pytest
 
 from daemon.http import Answer, FailureKind, HttpClient, HttpFailure
 from daemon.standins.loopback import Asked, Manner, Reply, serve
+from tests.helpers_tls import make_tls
 
 Serve = Callable[[Callable[[Asked], Reply]], Any]
 
@@ -195,6 +198,19 @@ async def test_plain_http_behind_https_is_a_tls_failure(client: HttpClient) -> N
         await server.wait_closed()
 
 
+async def test_a_certificate_that_nobody_vouches_for_is_a_tls_failure(client: HttpClient, tmp_path: Path) -> None:
+    context, _ = make_tls(tmp_path)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        told = await failure(client, f"https://127.0.0.1:{port}/")
+    finally:
+        server.close()
+        await server.wait_closed()
+    assert told.kind is FailureKind.TLS
+    assert "certificate" in told.detail
+
+
 @pytest.mark.parametrize(
     "url", ["ftp://x/", "http://", "nothing", "http://a..b/", "http://[::1", "http://2852039166/", "file:///etc/passwd"]
 )
@@ -261,6 +277,20 @@ async def test_two_forbidden_addresses_are_one_clear_refusal(
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
     assert (await failure(client, "http://bad.example/")).kind is FailureKind.FORBIDDEN_ADDRESS
+
+
+async def test_a_client_is_closed_without_waiting_for_a_name_that_never_resolves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: release.wait(20) and [])
+    client = HttpClient()
+    began = time.monotonic()
+    assert (await failure(client, "http://dead.example/", deadline_s=0.1)).kind is FailureKind.TIMEOUT
+    await client.aclose()
+    assert time.monotonic() - began < 2
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    release.set()
 
 
 async def test_a_closed_client_says_so() -> None:
