@@ -104,7 +104,10 @@ async def test_everything_that_works_is_said_to_work_and_nothing_moves(world: Wo
     assert "942.00 GB of 1,024.00 GB used" in details
     assert "customer cus_123, card pm_card" in details
     assert (code, said["ok"]) == (0, True)
-    assert {exchange.endpoint for exchange in world.stripe.exchanges} == {"customer.retrieve"}
+    assert {exchange.endpoint for exchange in world.stripe.exchanges} == {
+        "customers.retrieve",
+        "payment_methods.retrieve",
+    }
     assert (world.hook.received, world.mail.kept) == ([], [])
     assert world.usage.asked == {"cs_test_1": 1, "t_1": 1}
 

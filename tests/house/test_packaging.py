@@ -1,0 +1,139 @@
+"""What is shipped: a lock without an address, a unit that systemd accepts, and a wheel that works anywhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_lock_holds_hashes_and_no_address() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(
+        r"://|^\s*--(index-url|extra-index-url|find-links|trusted-host)|/home/|/root/|/opt/", text, re.M
+    )
+    packages = re.findall(r"^([a-z0-9-]+)==", text, re.M)
+    assert len(packages) == len(set(packages)) > 50
+    for block in re.split(r"\n(?=[a-z])", text):
+        assert block.startswith("#") or "--hash=sha256:" in block, block[:80]
+
+
+def test_lock_has_everything_that_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["dev"],
+        *project["optional-dependencies"]["chat"],
+    ]
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
+    assert {re.match(r"[A-Za-z0-9-]+", line)[0].lower() for line in wanted} - locked == set()  # type: ignore[index]  # each is a requirement
+    for line in wanted:
+        assert "<" in line or line.startswith("tzdata"), f"{line} has no upper bound"
+
+
+def test_no_path_of_a_machine_is_committed() -> None:
+    done = subprocess.run(
+        ["git", "grep", "-nIF", "-e", f"{ROOT}/", "-e", f"{Path.home()}/."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == ""
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd on this machine")
+def test_unit_is_understood_whole_by_systemd(tmp_path: Path) -> None:
+    """An unknown key is only a line on stderr, so any line there is a failure."""
+    unit = tmp_path / "brimful.service"
+    text = (ROOT / "packaging" / "brimful.service").read_text()
+    unit.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.M))
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_unit_is_sandboxed_watched_and_stops_in_time() -> None:
+    text = (ROOT / "packaging" / "brimful.service").read_text()
+    for line in (
+        "Type=notify", "DynamicUser=yes", "StateDirectory=brimful", "ProtectSystem=strict", "NoNewPrivileges=yes",
+        "Restart=on-failure", "TimeoutStopSec=15", "RestartPreventExitStatus=2", "CapabilityBoundingSet=",
+    ):  # fmt: skip
+        assert f"\n{line}\n" in text
+    assert re.search(r"^WatchdogSec=\d+$", text, re.M)
+    assert re.search(r"^LoadCredential=STRIPE_API_KEY:", text, re.M)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_wheel_holds_templates_schemas_and_types_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    templates = {
+        f"alerts/_templates/{p.relative_to(ROOT / 'templates')}" for p in (ROOT / "templates").rglob("*") if p.is_file()
+    }
+    schemas = {str(p.relative_to(ROOT)) for p in (ROOT / "alerts" / "schemas").glob("*.json")}
+    assert templates
+    assert schemas
+    assert templates | schemas | {"alerts/py.typed", "daemon/py.typed"} <= set(names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"alerts", "daemon", "brimful"}
+    assert not [name for name in names if name.endswith((".pyc", ".db"))]
+
+
+def test_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    """Installed alone into an environment of its own, with the libraries beside it, and asked from another folder."""
+    environment, elsewhere = tmp_path / "env", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True, timeout=60)
+    python = environment / "bin" / "python"
+    (site,) = environment.glob("lib/python3*/site-packages")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index", "--target", str(site), str(wheel)],
+        check=True, timeout=60,
+    )  # fmt: skip
+    (site / "libraries.pth").write_text(libraries())
+    (site / "bin").mkdir(exist_ok=True)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "COV_"))}
+
+    def ask(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(python), "-I", *arguments], cwd=elsewhere, env=clean, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "check" in ask("-c", "from daemon.cli import main; main()", "--help")
+    assert "brimful" in ask("-c", "from daemon.cli import main; main()", "--version")
+    found = ask("-c", "import alerts, daemon; print(alerts.__file__, daemon.__file__)")
+    assert str(ROOT) not in found
+    templates = ask("-c", TEMPLATES)
+    assert set(templates.split()) >= {p.name for p in (ROOT / "templates").glob("*") if p.is_file()}
+    assert int(ask("-c", SCHEMAS)) >= 20
+    accepted = ask("-c", "from daemon.cli import main; main()", "--config", str(ROOT / "config.example.toml"), "check")
+    assert "secret-unset" in accepted
+
+
+TEMPLATES = (
+    "from importlib.resources import files; print(*(f.name for f in (files('alerts') / '_templates').iterdir()))"
+)
+SCHEMAS = "from importlib.resources import files; print(len([*(files('alerts') / 'schemas').iterdir()]))"
+
+
+def libraries() -> str:
+    """Return a .pth text that adds where the libraries of this environment lie, but not its own checkout."""
+    import pydantic
+
+    return f"{Path(pydantic.__file__).parents[1]}\n"

@@ -1,0 +1,192 @@
+"""The rooms of the house, as their imports and their sizes show them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for room in ("alerts", "daemon") for path in (ROOT / room).rglob("*.py"))
+LINES_AT_MOST = 450
+
+FORBIDDEN = {
+    "alerts": {"daemon"},
+    "alerts/rules": {"alerts.delivery", "alerts.channels", "alerts.foresight.afford"},
+    "alerts/foresight": {"alerts.delivery", "alerts.channels", "alerts.rules"},
+    "daemon/config": {"daemon.sources", "daemon.topups.gateway", "daemon.service", "daemon.web", "daemon.commands"},
+    "daemon/sources": {"daemon.store", "daemon.topups", "daemon.service", "daemon.commands", "daemon.standins"},
+    "daemon/store": {"daemon.sources", "daemon.service", "daemon.commands", "daemon.standins", "daemon.http"},
+    "daemon/topups": {"daemon.sources", "daemon.service", "daemon.commands", "daemon.standins"},
+    "daemon/web": {"daemon.commands", "daemon.standins", "daemon.topups.gateway"},
+    "daemon/standins": {"daemon.store", "daemon.service", "daemon.commands", "daemon.sources", "daemon.topups"},
+}
+"""What a room never reaches for: data walks one way, from the answer to the delivered event."""
+
+PURE = ("asyncio", "httpx", "aiohttp", "sqlite3", "stripe", "aiosmtplib", "socket", "requests", "time")
+"""What the judgement never touches: it has no clock and no I/O. Delivery, channels and templates may."""
+JUDGEMENT = ("alerts/rules", "alerts/foresight")
+JUDGEMENT_FILES = [
+    "judge",
+    "belief",
+    "episodes",
+    "periods",
+    "spend",
+    "state",
+    "money",
+    "instants",
+    "readings",
+    "events",
+    "accounts",
+    "receivers",
+    "statements",
+    "reports",
+]
+
+SQL_STARTS = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "CREATE ", "PRAGMA ", "ALTER ", "BEGIN", "WITH ", "DROP ")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Return every module that `path` imports, inside functions too; what only a type checker sees is left out."""
+    for node in _walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield from _walk(child)
+
+
+def reaches(module: str, room: str) -> bool:
+    return module == room or module.startswith(f"{room}.")
+
+
+def of_room(room: str) -> list[Path]:
+    return [path for path in MODULES if path.is_relative_to(ROOT / room)]
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_room_imports_nothing_that_lies_after_it(room: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in of_room(room)
+        for module in imports(path)
+        for forbidden in FORBIDDEN[room]
+        if reaches(module, forbidden)
+    ]
+    assert found == []
+
+
+def test_judgement_has_no_clock_and_no_io() -> None:
+    files = [path for room in JUDGEMENT for path in of_room(room)]
+    files += [path for name in JUDGEMENT_FILES if (path := ROOT / "alerts" / f"{name}.py").exists()]
+    found = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in files
+        for module in imports(path)
+        if any(reaches(module, library) for library in PURE)
+    ]
+    assert found == []
+
+
+def test_only_the_service_is_composed_of_the_parts() -> None:
+    """`daemon.service` is imported by what runs it, and by nothing that it is made of."""
+    runners = (
+        "daemon/commands/",
+        "daemon/runner.py",
+        "daemon/demo/",
+        "daemon/web/",
+        "daemon/service",
+        "daemon/simulator",
+    )
+    found = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if any(reaches(module, "daemon.service") for module in imports(path))
+        and not str(path.relative_to(ROOT)).startswith(runners)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_is_one_noun_and_stays_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES_AT_MOST
+    if text.strip():
+        assert ast.get_docstring(ast.parse(text)), "a module says first what it promises"
+
+
+def test_sql_stands_in_the_store_alone() -> None:
+    found = []
+    for path in MODULES:
+        if path.is_relative_to(ROOT / "daemon" / "store"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            if node.func.attr not in ("execute", "executemany", "executescript"):
+                continue
+            first = node.args[0]
+            parts = first.values if isinstance(first, ast.JoinedStr) else [first]
+            if any(isinstance(p, ast.Constant) and str(p.value).lstrip().upper().startswith(SQL_STARTS) for p in parts):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
+CLOCK_CALLS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("time", "time")}
+
+
+def test_clock_is_asked_in_one_module() -> None:
+    found = []
+    for path in MODULES:
+        if path.relative_to(ROOT).as_posix() == "daemon/clock.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                name = (
+                    owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
+                )
+                if (name, node.func.attr) in CLOCK_CALLS:
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
+def test_no_float_is_made_near_money() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for room in ("alerts", "daemon/store", "daemon/topups")
+        for path in of_room(room)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float"
+    ]
+    assert found == []
+
+
+def test_broad_except_stands_in_the_job_wrapper_alone() -> None:
+    found = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            broad = any(
+                c is None or (isinstance(c, ast.Name) and c.id in ("Exception", "BaseException")) for c in caught
+            )
+            if broad and not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node)):
+                found.append(str(path.relative_to(ROOT)))
+    assert set(found) <= BROAD, found
+
+
+BROAD = {"daemon/lanes.py", "daemon/standins/loopback.py"}
+"""The job wrapper, and the stand-ins' server, where an error of a test must not hang it."""
