@@ -1,0 +1,222 @@
+"""A world for the top-ups: one account that burns and is credited, a stand-in for Stripe, and desks on disks of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+from pydantic import SecretStr
+
+from alerts.accounts import AccountInfo
+from alerts.foresight.memory import BurnMemory
+from alerts.readings import Known, Metrics, Reason, Unavailable
+from alerts.receivers import Receivers
+from daemon.clock import ManualClock, SeededIds
+from daemon.config.model import (
+    AccountConfig,
+    Config,
+    Provider,
+    StoreConfig,
+    StripeConfig,
+    StripeMode,
+    TopupConfig,
+)
+from daemon.http import HttpClient
+from daemon.standins.stripe import Charge, StripeStandin
+from daemon.store import ledger_reads
+from daemon.store.connection import Store
+from daemon.store.ledger import Topup
+from daemon.store.migrations import migrate
+from daemon.store.outbox import Outbox
+from daemon.topups.desk import TopupDesk
+from daemon.topups.gateway import StripeGateway
+
+START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+DOLLAR = 1_000_000
+CUSTOMER, CARD = "cus_1", "pm_1"
+
+
+def topup_config(**changes: Any) -> TopupConfig:
+    """The contract's example: 50 below 10, at most 200 a charge, 100 a day, 500 a month."""
+    plain = TopupConfig(
+        when_below_microusd=10 * DOLLAR,
+        amount_microusd=50 * DOLLAR,
+        customer=CUSTOMER,
+        payment_method=CARD,
+        min_charge_microusd=10 * DOLLAR,
+        max_charge_microusd=200 * DOLLAR,
+        max_per_day_microusd=100 * DOLLAR,
+        max_per_month_microusd=500 * DOLLAR,
+        cooldown=timedelta(minutes=60),
+    )
+    return replace(plain, **changes)
+
+
+def config(topup: TopupConfig, path: Path, account: str = "clips", zone: str = "UTC") -> Config:
+    base = "http://127.0.0.1:9"
+    one = AccountConfig(
+        info=AccountInfo(account, "contentstats"),
+        provider=Provider.CONTENTSTATS,
+        base_url=base,
+        url=f"{base}/usage",
+        api_key=SecretStr("key"),
+        poll="*/5 * * * *",
+        topup=topup,
+    )
+    return Config(
+        path=path / "config.toml",
+        timezone=ZoneInfo(zone),
+        store=StoreConfig(path=path / "brimful.db"),
+        accounts={account: one},
+        rules=(),
+        receivers=Receivers(),
+        stripe=StripeConfig(api_key=SecretStr("sk_test_123"), mode=StripeMode.TEST, api_base="http://127.0.0.1:9"),
+    )
+
+
+@dataclass
+class World:
+    """The truth: what the account was credited with and has used. Money in micro-dollars."""
+
+    clock: ManualClock
+    balance: int = 4_960_000
+    uncharged: int = 750_000
+    charged: int = 100 * DOLLAR
+    lag: timedelta = timedelta(minutes=7)
+    lost: bool = False
+    """Credits never arrive."""
+    totals: bool = True
+    stripe: StripeStandin = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stripe = StripeStandin(
+            self.clock, seed=1, credit=self._credit, credit_lag=lambda charge: self.lag
+        )
+        self.stripe.add_customer(CUSTOMER, card=CARD)
+
+    def _credit(self, charge: Charge) -> None:
+        if not self.lost:
+            self.balance += charge.amount * 10_000
+
+    def burn(self, microusd: int) -> None:
+        self.balance -= microusd
+        self.charged += microusd
+
+    def read(self, account: str = "clips") -> Known:
+        self.stripe.settle()
+        metrics = Metrics(
+            balance_microusd=self.balance,
+            uncharged_microusd=self.uncharged,
+            total_charged_microusd=self.charged if self.totals else None,
+        )
+        return Known(account, self.clock.now(), metrics)
+
+    @property
+    def successes(self) -> int:
+        self.stripe.settle()
+        return len(self.stripe.successes())
+
+
+class Jittery(httpx.AsyncBaseTransport):
+    """Lets others run before and after each request, as often as chance says: two daemons interleave in many ways."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, seed: int) -> None:
+        self._inner = inner
+        self._rng = random.Random(seed)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(self._rng.randrange(8)):
+            await asyncio.sleep(0)
+        response = await self._inner.handle_async_request(request)
+        for _ in range(self._rng.randrange(8)):
+            await asyncio.sleep(0)
+        return response
+
+
+class Daemon:
+    """A desk on a disk of its own; `restart` drops the process, `wipe` the disk too."""
+
+    def __init__(self, world: World, folder: Path, topup: TopupConfig | None = None, seed: int = 7) -> None:
+        self.world = world
+        self.folder = folder
+        self.topup = topup or topup_config()
+        self.seed = seed
+        self.memory = BurnMemory()
+        self.failing_reread = False
+        self._disks = 0
+        self.start()
+
+    def start(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"disk-{self._disks}.db"
+        self.store = Store(path)
+        migrate(self.store)
+        self.ids = SeededIds(self.seed)
+        self.outbox = Outbox("store_test", Receivers(), self.ids)
+        self.config = config(self.topup, self.folder)
+        assert self.config.stripe is not None
+        self.http = HttpClient(transport=Jittery(self.world.stripe.transport(), self.seed))
+        self.desk = TopupDesk(
+            config=self.config,
+            store=self.store,
+            outbox=self.outbox,
+            gateway=StripeGateway(self.config.stripe, self.http, self.world.clock),
+            clock=self.world.clock,
+            ids=self.ids,
+            rng=random.Random(self.seed),
+        )
+
+    async def restart(self, *, wipe: bool = False, topup: TopupConfig | None = None) -> None:
+        self.store.close()
+        if wipe:
+            self._disks += 1
+        if topup is not None:
+            self.topup = topup
+        self.start()
+        await self.desk.recover(self.world.clock.now())
+
+    async def poll(self) -> None:
+        """One pass: a believed reading is attended, then time's work is done."""
+        known = self.world.read()
+        await self.desk.attend("clips", known, self.reread, self.memory)
+        await self.desk.tend(self.world.clock.now())
+
+    async def reread(self) -> Known | Unavailable:
+        if self.failing_reread:
+            return Unavailable("clips", self.world.clock.now(), Reason.TIMEOUT)
+        return self.world.read()
+
+    async def run(self, duration: timedelta, every: timedelta = timedelta(minutes=5)) -> None:
+        """Live on: polls on schedule, and between them whatever the desk wants to do."""
+        clock = self.world.clock
+        end = clock.now() + duration
+        next_poll = clock.now()
+        while clock.now() < end:
+            if clock.now() >= next_poll:
+                await self.poll()
+                next_poll = clock.now() + every
+            wake = await self.desk.tend(clock.now())
+            step = min(t for t in (wake, next_poll, end) if t is not None)
+            clock.set(max(step, clock.now() + timedelta(seconds=1)))
+
+    def topups(self) -> tuple[Topup, ...]:
+        return ledger_reads.of_account(self.store.reader, "clips")
+
+    def states(self) -> list[str]:
+        return [topup.state.value for topup in self.topups()]
+
+    def events(self) -> list[str]:
+        return [row[0] for row in self.store.reader.execute("SELECT type FROM event ORDER BY number")]
+
+    def told(self, type_: str) -> list[Mapping[str, Any]]:
+        rows = self.store.reader.execute("SELECT body FROM event WHERE type = ? ORDER BY number", (type_,))
+        return [json.loads(row[0])["data"] for row in rows]
+

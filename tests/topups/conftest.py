@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from daemon.clock import ManualClock
+from tests.helpers_topups import START, Daemon, World
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def world(clock: ManualClock) -> World:
+    return World(clock)
+
+
+@pytest.fixture
+async def daemon(world: World, tmp_path: Path) -> AsyncIterator[Daemon]:
+    one = Daemon(world, tmp_path / "one")
+    yield one
+    one.store.close()

@@ -1,0 +1,66 @@
+"""One need, one charge: the straight way from a low balance to a visible credit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from daemon.standins.stripe import Strike
+from tests.helpers_topups import Daemon, World
+
+
+async def test_a_low_balance_is_charged_once_and_its_credit_is_told(daemon: Daemon, world: World) -> None:
+    await daemon.poll()
+    assert daemon.states() == ["paid"]
+    [charge] = world.stripe.successes()
+    assert charge.amount == 5000
+    for _ in range(4):
+        world.clock.advance(300)
+        await daemon.poll()
+    assert world.successes == 1
+    assert daemon.states() == ["credited"]
+    assert daemon.events() == ["topup.planned", "topup.succeeded", "topup.credited"]
+
+
+async def test_a_success_carries_all_that_a_service_needs_to_credit_the_account(daemon: Daemon, world: World) -> None:
+    await daemon.poll()
+    [told] = daemon.told("topup.succeeded")
+    [intent] = world.stripe.intents()
+    assert told["topup"] == "clips-1"
+    assert told["payment_intent"] == intent.id
+    assert told["amount_usd"] == 50
+    assert told["account"] == "clips"
+    assert told["funded_before_usd"] == 104.96
+
+
+async def test_a_second_read_that_fails_charges_nothing(daemon: Daemon, world: World) -> None:
+    daemon.failing_reread = True
+    await daemon.poll()
+    assert world.stripe.intents() == []
+
+
+async def test_a_credit_that_never_comes_is_told_after_two_hours_and_blocks_the_next_charge(
+    daemon: Daemon, world: World
+) -> None:
+    world.lost = True
+    await daemon.run(timedelta(hours=5))
+    assert world.successes == 1
+    assert daemon.events().count("topup.not_credited") == 1
+    [told] = daemon.told("topup.not_credited")
+    assert told["command"] == "brimful topups ack clips-1"
+    assert any("not seen" in sentence for sentence in daemon.desk.needs_person())
+
+
+async def test_the_key_and_the_parameters_are_committed_before_they_are_sent(daemon: Daemon, world: World) -> None:
+    await daemon.poll()
+    sent = {e.key: e.params for e in world.stripe.exchanges if e.key}
+    rows = daemon.store.reader.execute("SELECT key, params FROM topup_sends").fetchall()
+    assert {row[0] for row in rows} == set(sent)
+
+
+async def test_an_unreachable_stripe_charges_nothing_and_is_told_when_it_lasts(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, times=1000)
+    await daemon.run(timedelta(minutes=50))
+    assert daemon.events() == ["topup.suspended"]
+    world.stripe.faults.clear()
+    await daemon.run(timedelta(minutes=10))
+    assert world.successes == 1

@@ -1,0 +1,146 @@
+"""Declines: soft ones are tried again by plan, the others never without a person, and a fresh disk forgets none of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.instants import from_ms
+from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
+from daemon.store import ledger_notes
+from daemon.topups.declines import Kind, judge
+from daemon.topups.stripe_objects import CardError
+from tests.helpers_topups import CARD, CUSTOMER, Daemon, World, topup_config
+
+
+def attempts(stripe: StripeStandin) -> int:
+    return len(stripe.books.charges)
+
+
+def resume(daemon: Daemon) -> None:
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.lift(tx, "clips", ledger_notes.StopKind.SUSPENSION)
+        ledger_notes.forget_cards(tx, "clips")
+
+
+async def test_a_stolen_card_is_tried_once_and_told(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(hours=30))
+    assert attempts(world.stripe) == 1
+    assert daemon.states() == ["declined"]
+    assert daemon.events() == ["topup.planned", "topup.declined", "topup.suspended"]
+    assert daemon.told("topup.suspended")[0]["command"] == "brimful topups resume clips"
+    assert world.stripe.intents()[0].status == "canceled"
+
+
+async def test_a_stolen_card_is_not_tried_again_from_a_wiped_disk(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(minutes=20))
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=30))
+    assert attempts(world.stripe) == 1
+    assert daemon.desk.standing("clips") is not None
+    assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # asserted above
+
+
+async def test_a_resumed_card_is_tried_again_on_the_same_disk(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(minutes=20))
+    world.stripe.method(CARD).outcome = SUCCEED
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 0
+    resume(daemon)
+    await daemon.restart()
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+
+
+async def test_another_card_is_probed_once_without_a_person(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(hours=2))
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+    assert ledger_notes.stops(daemon.store.reader, "clips") == ()
+
+
+async def test_another_card_that_is_refused_too_is_not_probed_again(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(hours=2))
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER).outcome = declined("stolen_card")
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    await daemon.run(timedelta(hours=30))
+    assert attempts(world.stripe) == 2
+
+
+async def test_authentication_required_is_one_attempt_and_asks_a_person(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = AUTHENTICATE
+    await daemon.run(timedelta(hours=30))
+    assert attempts(world.stripe) <= 1
+    assert [e.endpoint for e in world.stripe.exchanges].count("payment_intents.confirm") == 1
+    assert daemon.events() == ["topup.planned", "topup.action_required", "topup.suspended"]
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=3))
+    assert [e.endpoint for e in world.stripe.exchanges].count("payment_intents.confirm") == 1
+
+
+async def test_a_soft_decline_is_tried_again_after_1_h_4_h_and_24_h_then_suspended(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.method(CARD).outcome = declined("insufficient_funds")
+    await daemon.run(timedelta(hours=40))
+    at = [charge.at for charge in world.stripe.books.charges]
+    gaps = [round((later - earlier) / timedelta(hours=1)) for earlier, later in zip(at, at[1:], strict=False)]
+    assert gaps == [1, 4, 24]
+    assert daemon.states() == ["declined"]
+    assert daemon.events() == ["topup.planned", *["topup.declined"] * 4, "topup.suspended"]
+    keys = [e.key for e in world.stripe.exchanges if e.endpoint == "payment_intents.confirm"]
+    assert [key.rpartition(":")[2] for key in keys if key] == ["1", "2", "3", "4"]
+
+
+async def test_a_soft_decline_then_success_is_one_charge(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, declined("do_not_honor"))
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.states() == ["credited"]
+
+
+async def test_a_wiped_disk_goes_on_with_the_retries_of_the_same_payment_intent(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, declined("do_not_honor"))
+    await daemon.run(timedelta(minutes=20))
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 1
+    assert len(world.stripe.intents()) == 1
+
+
+async def test_processing_that_fails_later_is_a_decline(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(then_fails=True))
+    await daemon.run(timedelta(minutes=5))
+    assert daemon.states() == ["processing"]
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.events()[:2] == ["topup.planned", "topup.declined"]
+
+
+async def test_processing_for_over_an_hour_is_told_once(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=5)))
+    await daemon.run(timedelta(hours=6))
+    assert world.successes == 1
+    assert daemon.events() == ["topup.planned", "topup.needs_review", "topup.succeeded", "topup.credited"]
+
+
+@pytest.mark.parametrize("name", sorted(DECLINES))
+def test_every_decline_of_the_stand_in_has_a_meaning(name: str) -> None:
+    one = DECLINES[name]
+    said = judge(CardError(one.code, one.decline_code or "", one.advice_code or "", one.message))
+    assert said.kind in Kind
+
+
+def test_advice_outranks_the_decline_code() -> None:
+    assert judge(CardError("card_declined", "insufficient_funds", "do_not_try_again", "")).kind is Kind.HARD
+    assert judge(CardError("card_declined", "stolen_card", "try_again_later", "")).kind is Kind.SOFT
+    assert judge(CardError("card_declined", "never_heard_of", "", "")).kind is Kind.SOFT
+    assert from_ms(0).year == 1970

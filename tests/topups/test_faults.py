@@ -1,0 +1,130 @@
+"""Whatever is lost on the way, after repair there is exactly one charge, and it is told and credited."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from daemon.standins.stripe import Strike
+from tests.helpers_topups import Daemon, World
+
+EXECUTED = (
+    Strike.COMMIT_THEN_DROP,
+    Strike.COMMIT_THEN_500,
+    Strike.GARBAGE,
+    Strike.EMPTY_LIST,
+    Strike.TRUNCATED,
+    Strike.SLOW,
+)
+NOT_EXECUTED = (
+    Strike.DROP,
+    Strike.FAIL_500,
+    Strike.PROXY,
+    Strike.KEY_IN_USE,
+    Strike.LOCK_TIMEOUT,
+    Strike.RATE_LIMITED,
+    Strike.LATE,
+    Strike.ROLL_FORWARD,
+    Strike.UNAUTHORIZED,
+    Strike.FORBIDDEN,
+)
+ENDPOINTS = ("payment_intents.create", "payment_intents.confirm", "payment_intents.retrieve", "payment_intents.list")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("strike", EXECUTED + NOT_EXECUTED)
+async def test_one_fault_leads_to_exactly_one_charge(
+    daemon: Daemon, world: World, strike: Strike, endpoint: str
+) -> None:
+    world.stripe.fail(strike, endpoint)
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.events().count("topup.succeeded") == 1
+    assert daemon.events().count("topup.credited") == 1
+    assert daemon.states()[-1] == "credited"
+    assert {state for state in daemon.states()[:-1]} <= {"abandoned"}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS[:2])
+@pytest.mark.parametrize("strike", EXECUTED + NOT_EXECUTED)
+async def test_a_fault_that_lasts_an_hour_leads_to_exactly_one_charge(
+    daemon: Daemon, world: World, strike: Strike, endpoint: str
+) -> None:
+    world.stripe.fail(strike, endpoint, times=10_000)
+    await daemon.run(timedelta(hours=1))
+    world.stripe.faults.clear()
+    await daemon.run(timedelta(hours=4))
+    assert world.successes == 1
+    assert daemon.events().count("topup.succeeded") == 1
+
+
+@pytest.mark.parametrize("strike", [Strike.COMMIT_THEN_DROP, Strike.DROP, Strike.COMMIT_THEN_500])
+@pytest.mark.parametrize("endpoint", ["payment_intents.create", "payment_intents.confirm"])
+@pytest.mark.parametrize("wipe", [False, True])
+@pytest.mark.parametrize("away", [timedelta(seconds=10), timedelta(minutes=20), timedelta(hours=3), timedelta(hours=30)])
+async def test_a_process_that_dies_after_a_lost_answer_charges_once(
+    daemon: Daemon, world: World, strike: Strike, endpoint: str, wipe: bool, away: timedelta
+) -> None:
+    world.stripe.fail(strike, endpoint)
+    await daemon.poll()
+    world.clock.advance(away.total_seconds())
+    await daemon.restart(wipe=wipe)
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.states()[-1] == "credited"
+
+
+async def test_a_pruned_key_is_never_sent_again(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    [lost] = daemon.topups()
+    world.clock.advance(timedelta(hours=25).total_seconds())
+    await daemon.restart()
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["abandoned", "credited"]
+    confirms = [e for e in world.stripe.exchanges if e.endpoint == "payment_intents.confirm"]
+    assert sum(1 for e in confirms if e.key == f"brimful:{lost.payment_intent}:confirm:1") == 1
+    assert world.successes == 1
+
+
+async def test_a_confirm_that_left_no_trace_is_sent_again_with_its_own_key(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.run(timedelta(minutes=11))
+    keys = [e.key for e in world.stripe.exchanges if e.endpoint == "payment_intents.confirm"]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert world.successes == 1
+
+
+async def test_a_five_hundred_is_pinned_by_a_cancel_and_watched(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
+    await daemon.run(timedelta(minutes=14))
+    assert world.stripe.intents()[0].status == "requires_confirmation"
+    await daemon.run(timedelta(minutes=10))
+    assert world.stripe.intents()[0].status == "canceled"
+    assert daemon.topups()[0].watch_until is not None
+    await daemon.run(timedelta(minutes=50))  # the cooldown since the attempt
+    assert world.successes == 1
+
+
+async def test_the_credit_is_told_as_missing_from_a_fresh_disk_three_hours_later(daemon: Daemon, world: World) -> None:
+    world.lost = True
+    await daemon.poll()
+    world.clock.advance(timedelta(hours=3).total_seconds())
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.events().count("topup.succeeded") == 1
+    assert daemon.events().count("topup.not_credited") == 1
+
+
+async def test_a_disk_deleted_after_the_credit_was_burnt_charges_the_next_need(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    world.burn(50_000_000)
+    world.clock.advance(timedelta(hours=2).total_seconds())
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 2
+    assert [topup.seq for topup in daemon.topups()] == [1, 2]
+    assert daemon.events() == ["topup.planned", "topup.succeeded", "topup.credited"]
