@@ -86,25 +86,19 @@ class Fetcher:
         lane = self._lanes.get(account.id)
         if lane is None or lane.account is not account:
             lane = self._lanes[account.id] = self._open_lane(account)
-        async with lane.host:
-            if (quiet := await self._wait_turn(lane)) is not None:
-                return quiet
-            async with self._all:
-                return await self._ask(lane)
-
-    async def _wait_turn(self, lane: _Lane) -> Unavailable | None:
-        """Wait while the key's budget is spent; returns the reading where waiting would be too long."""
-        pace = lane.pace
         waited_s = 0.0
-        while (free_at := pace.free_at(now := self._clock.now())) is not None:
-            wait_s = (free_at - now) / timedelta(seconds=1)
-            if pace.quiet_until is not None or waited_s + wait_s > self._pace_wait_s:
-                until = "told to wait (429)" if pace.quiet_until is not None else "its requests are spent"
-                return Unavailable(lane.account.id, now, Reason.RATE_LIMITED, f"not asked: {until}", free_at)
-            waited_s += wait_s
-            await self._clock.sleep(wait_s)
-        pace.send()
-        return None
+        while True:
+            while (free_at := lane.pace.free_at(now := self._clock.now())) is not None:
+                wait_s = (free_at - now) / timedelta(seconds=1)
+                if lane.pace.quiet_until is not None or waited_s + wait_s > self._pace_wait_s:
+                    return _not_asked(lane, now, free_at)
+                waited_s += wait_s
+                await self._clock.sleep(wait_s)
+            async with lane.host, self._all:
+                if lane.pace.free_at(self._clock.now()) is not None:
+                    continue  # others spent the budget while this one waited for the host: wait outside
+                lane.pace.send()
+                return await self._ask(lane)
 
     async def _ask(self, lane: _Lane) -> Reading:
         account, headers = lane.account, None
@@ -152,3 +146,8 @@ class Fetcher:
             pace=self._paces.setdefault((host, "\n".join(sorted(secrets))), Pace()),
             secrets=tuple(secret for secret in secrets if secret),
         )
+
+
+def _not_asked(lane: _Lane, now: datetime, free_at: datetime) -> Unavailable:
+    why = "told to wait (429)" if lane.pace.quiet_until is not None else "the key's requests are spent"
+    return Unavailable(lane.account.id, now, Reason.RATE_LIMITED, f"not asked: {why}", free_at)

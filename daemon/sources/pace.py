@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from daemon.limits import RETRY_AFTER_MAX_S
 from daemon.sources.refusals import rate_reset
 
 
@@ -23,10 +24,10 @@ class Pace:
     def free_at(self, now: datetime) -> datetime | None:
         """Return when the next request may be sent, or None for now."""
         if self.quiet_until is not None:
-            if now < self.quiet_until:
+            if _ahead(self.quiet_until, now):
                 return self.quiet_until
             self.quiet_until = None
-        if self._reset_at is not None and now >= self._reset_at:
+        if self._reset_at is not None and not _ahead(self._reset_at, now):
             self._left = self._reset_at = None
         if self._left is not None and self._left <= 0:
             return self._reset_at
@@ -49,3 +50,8 @@ class Pace:
             if reset_at is not None:
                 self._left = int(left[:9]) - self._under_way
                 self._reset_at = reset_at
+
+
+def _ahead(moment: datetime, now: datetime) -> bool:
+    """Whether `moment` is still to come; one further away than any wait is from before the clock was stepped back."""
+    return now < moment <= now + timedelta(seconds=RETRY_AFTER_MAX_S)

@@ -171,6 +171,34 @@ async def test_a_spent_key_that_resets_too_late_is_not_asked() -> None:
     assert standin.asked[KEY] == 1
 
 
+async def test_a_key_that_waits_for_its_reset_holds_up_no_other_key_of_the_host() -> None:
+    class Waiting(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(0.2)
+            self.advance(seconds)
+
+    clock = Waiting(NOW)
+    standin = UsageStandin(clock, requests_per_minute=1)
+    standin.prepaid(KEY, balance_usd=5)
+    standin.prepaid("cs_test_other", balance_usd=6)
+    fetcher = Fetcher(HttpClient(transport=standin.transport()), clock)
+    await fetcher.fetch(account())
+    waiting = [asyncio.ensure_future(fetcher.fetch(account(f"clips{number}"))) for number in range(10)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(0.1):
+        assert isinstance(await fetcher.fetch(account("other", key="cs_test_other")), Known)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_clock_stepped_back_silences_no_key(bench: Bench) -> None:
+    bench.standin.fail(KEY, RateLimited({"Retry-After": "30"}))
+    await bench.fetcher.fetch(bench.clips)
+    bench.clock.set(NOW - timedelta(days=2))
+    assert isinstance(await bench.fetcher.fetch(bench.clips), Known)
+
+
 async def test_requests_to_one_host_are_bounded_and_another_host_is_not_held_up() -> None:
     clock = ManualClock(NOW)
     under_way = {"slow.example": 0, "quick.example": 0}
