@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.commands.common import NO, USAGE, fail, load_config, print_json, print_table, reading
+from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading
 
 if TYPE_CHECKING:
     from alerts.state import Episode
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from daemon.store.tellings import Telling
 
 RECENT = timedelta(days=7)
+RECENT_SHOWN = 20
 LONGEST_MUTE = timedelta(days=90)
 
 _app = typer.Typer(help="Open and recent episodes; mute a rule for a while.", invoke_without_command=True)
@@ -202,51 +203,40 @@ def _print(
     mutes: Mapping[str, datetime],
 ) -> None:
     names = _rule_names(config)
-    running = [
-        [
-            episode.account,
-            episode.rule if episode.rule in names else f"{episode.rule} (not configured any more)",
-            episode.severity.value,
-            f"{_local(episode.opened_at, config)} ({_age(now - episode.opened_at)})",
-            episode.why,
-            _told(told.get(episode.id, []), muted=episode.rule in mutes),
-        ]
-        for episode in episodes
-        if episode.closed_at is None
-    ]
-    print_table("Open", ["account", "rule", "severity", "since", "why", "told"], running, empty="no episode is open")
-    ended = [
-        [
-            episode.account,
-            episode.rule,
-            _local(episode.opened_at, config),
-            _local(episode.closed_at, config),
-            episode.why,
-            episode.closed_why,
-            _told(told.get(episode.id, []), muted=False),
-        ]
-        for episode in episodes
-        if episode.closed_at is not None
-    ]
-    columns = ["account", "rule", "from", "to", "why", "ended because", "told"]
-    print_table("Recent", columns, ended, empty="none")
-    skipped = [[one.account, one.rule, one.reason, str(one.times), _local(one.last_at, config)] for one in untold]
-    print_table("Not told", ["account", "rule", "because", "times", "last"], skipped, right=["times"], empty="nothing")
-    if mutes:
-        rows = [[rule, _local(until, config)] for rule, until in sorted(mutes.items())]
-        print_table("Muted", ["rule", "until"], rows)
+    open_ones = [episode for episode in episodes if episode.closed_at is None]
+    ended = [episode for episode in episodes if episode.closed_at is not None]
+    typer.echo("Open" if open_ones else "Open: nothing")
+    for episode in open_ones:
+        gone = "" if episode.rule in names else " (not configured any more)"
+        since = f"since {_local(episode.opened_at, config)} ({_age(now - episode.opened_at)})"
+        typer.echo(f"  {episode.account} · {episode.rule}{gone} · {episode.severity.value} · {since}")
+        typer.echo(f"    {episode.why}")
+        _print_told(told.get(episode.id, []), config, muted=episode.rule in mutes)
+    typer.echo("Recent" if ended else "Recent: nothing")
+    for episode in ended[:RECENT_SHOWN]:
+        span = f"{_local(episode.opened_at, config)} to {_local(episode.closed_at or now, config)}"
+        typer.echo(f"  {episode.account} · {episode.rule} · {span}")
+        typer.echo(f"    {episode.why}; ended: {episode.closed_why}")
+        _print_told(told.get(episode.id, []), config, muted=False)
+    if len(ended) > RECENT_SHOWN:
+        typer.echo(f"  and {len(ended) - RECENT_SHOWN} more: --json lists them")
+    typer.echo("Not told" if untold else "Not told: nothing")
+    for one in untold[:RECENT_SHOWN]:
+        times = "once" if one.times == 1 else f"{one.times} times"
+        typer.echo(f"  {one.account} · {one.rule}: {one.reason} ({times}, last {_local(one.last_at, config)})")
+    for rule, until in sorted(mutes.items()):
+        typer.echo(f"Muted: {rule} until {_local(until, config)}")
 
 
-def _told(told: Sequence[Telling], *, muted: bool) -> str:
+def _print_told(told: Sequence[Telling], config: Config, *, muted: bool) -> None:
     if not told:
-        return "held back by a mute" if muted else "nothing yet"
-    lines = []
+        typer.echo(f"    told: {'held back by a mute' if muted else 'nothing yet'}")
     for telling in told:
         heard = ", ".join(
             one.receiver if one.state == "delivered" else f"{one.receiver} ({one.state})" for one in telling.heard
         )
-        lines.append(f"{telling.type.value} → {heard or 'nobody asked for it'}")
-    return "\n".join(lines)
+        at = _local(telling.at, config)
+        typer.echo(f"    told {at}: {telling.type.value} to {heard or 'nobody: no receiver asks for it'}")
 
 
 def _local(instant: datetime, config: Config) -> str:

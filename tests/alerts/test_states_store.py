@@ -84,7 +84,12 @@ def test_the_state_comes_back_as_it_was_after_every_reading(account: Stored) -> 
         )
         account.save()
         account.restart()
-    assert {event["type"] for event in account.events} >= {"balance.low", "runway.short", "quota.high", "budget.reached"}
+    assert {event["type"] for event in account.events} >= {
+        "balance.low",
+        "runway.short",
+        "quota.high",
+        "budget.reached",
+    }
     assert states.load_all(account.store.reader) == {"clips": account.state}
 
 
@@ -139,7 +144,7 @@ def test_a_reading_that_changes_nothing_writes_one_row_of_one_table(account: Sto
     account.save()
     account.store.reader.set_trace_callback(None)
     assert account.store.reader.total_changes - before == 1
-    assert [s for s in statements if s.startswith("UPDATE")][0].startswith("UPDATE account_state SET last_at = ")
+    assert next(s for s in statements if s.startswith("UPDATE")).startswith("UPDATE account_state SET last_at = ")
 
 
 def test_time_that_changes_nothing_writes_nothing(account: Stored) -> None:
