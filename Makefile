@@ -6,7 +6,9 @@ READY := $(VENV)/.ready
 SOURCES := alerts daemon tests benchmarks
 
 SEEDS ?= 2000
+DAYS ?= 30
 N ?= 300
+JOBS ?= 2
 
 .PHONY: help demo test lint bench run lock clean sim mutants crash
 
@@ -16,6 +18,9 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   polls per CPU second, beside the floor of the same client"
 	@echo "make run     the daemon, with ./config.toml"
+	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
+	@echo "make mutants every planted bug, caught by the simulator"
+	@echo "make crash   real processes, killed at random instants: N=300"
 	@echo "make lock    write requirements.lock anew"
 
 demo: $(READY)
@@ -34,9 +39,20 @@ lint: $(READY)
 test: lint
 	@echo "pytest"
 	@$(PYTHON) -m pytest --cov --cov-report=term
+	@echo "simulator"
+	@$(PYTHON) -m tests.sim --seeds 200 --days 10 --jobs $(JOBS)
 
 bench: $(READY)
 	@$(PYTHON) -m benchmarks.pipeline
+
+sim: $(READY)
+	@$(PYTHON) -m tests.sim --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)
+
+mutants: $(READY)
+	@$(PYTHON) -m tests.sim.mutants --jobs $(JOBS)
+
+crash: $(READY)
+	@$(PYTHON) -m tests.sim.crash --kills $(N)
 
 $(READY): requirements.lock pyproject.toml
 	@set -e; \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,7 @@ def parse_cron(text: str) -> str:
     return normal
 
 
+@lru_cache(maxsize=1024)
 def gaps(cron: str, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
     """Return the shortest and the longest time between two neighbours of the next sixty fires."""
     fires: list[datetime] = list(islice(CronSim(cron, _SAMPLE_AT.astimezone(zone)), _FIRES_LOOKED_AT))

@@ -28,22 +28,10 @@ FORBIDDEN = {
 PURE = ("asyncio", "httpx", "aiohttp", "sqlite3", "stripe", "aiosmtplib", "socket", "requests", "time")
 """What the judgement never touches: it has no clock and no I/O. Delivery, channels and templates may."""
 JUDGEMENT = ("alerts/rules", "alerts/foresight")
-JUDGEMENT_FILES = [
-    "judge",
-    "belief",
-    "episodes",
-    "periods",
-    "spend",
-    "state",
-    "money",
-    "instants",
-    "readings",
-    "events",
-    "accounts",
-    "receivers",
-    "statements",
-    "reports",
-]
+JUDGEMENT_FILES = {
+    *("judge", "belief", "episodes", "periods", "spend", "state", "money", "instants", "readings", "events"),
+    *("accounts", "receivers", "statements", "reports"),
+}
 
 SQL_STARTS = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "CREATE ", "PRAGMA ", "ALTER ", "BEGIN", "WITH ", "DROP ")
 
