@@ -37,6 +37,11 @@ class Committed:
     certain: bool
     """Whether its delivery can be demanded: not where its disk was lost or went back."""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """By what it is recognized where it arrives: its store (where it is numbered) and its id."""
+        return (self.store if self.sequence is not None else "", self.id)
+
 
 class World:
     """Everything outside the daemon, and the list of what happened."""
