@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -64,4 +66,21 @@ def options(
 def main() -> None:
     """Run the command line. Every error that a user can cause is a sentence on stderr, never a traceback."""
     with guarded():
-        app()
+        app(_config_first(sys.argv[1:]))
+
+
+def _config_first(arguments: list[str]) -> list[str]:
+    """Return the arguments with `--config PATH` before the command, wherever it was typed."""
+    first: list[str] = []
+    rest: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        if argument == "--":
+            rest += [argument, *given]
+        elif argument == "--config":
+            first += [argument, *islice(given, 1)]
+        elif argument.startswith("--config="):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return first + rest
