@@ -1,0 +1,91 @@
+"""The events of the other rooms: top-ups, deliveries and tests, each held against its schema."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from alerts.delivery import notices
+from alerts.delivery.policy import Tell
+from alerts.events import Event, EventDraft, EventType, Severity, encode_body
+from alerts.outbox import ReceiverState
+from daemon.store.ledger import Topup
+from daemon.topups import events
+from daemon.topups.declines import Decline, Kind
+from daemon.topups.gates import Gate
+from daemon.topups.states import State
+from tests.helpers_alerts import START, validator
+
+TOPUP = Topup(
+    id="clips-7",
+    account="clips",
+    customer="cus_123",
+    seq=7,
+    own=True,
+    state=State.PLANNED,
+    amount_cents=5000,
+    create_key="brimful:cus_123:clips:7:create",
+    create_params="{}",
+    planned_at=START,
+    state_at=START,
+    payment_intent="pi_123",
+    available_microusd=4_210_000,
+    funded_before_microusd=105_000_000,
+    reading_at=START,
+)
+BARE = replace(
+    TOPUP, payment_intent=None, available_microusd=None, funded_before_microusd=None, reading_at=None, own=False
+)
+DECLINE = Decline(Kind.SOFT, "insufficient_funds", "Your card has insufficient funds.", "fp_1")
+CAP = Gate(
+    7,
+    "max_per_day_usd",
+    False,
+    "spent and open $100.00 of $100.00",
+    {"window": "2026-11-03"},
+    {"cap": 100_000_000, "spent_and_open": 100_000_000, "left": 0},
+)
+DRAFTS: list[Callable[[Topup], EventDraft]] = [
+    lambda t: events.planned(t, "contentstats", START),
+    lambda t: events.succeeded(t, "contentstats", START),
+    lambda t: events.credited(t, "contentstats", START),
+    lambda t: events.credited(replace(t, credited_microusd=50_000_000), "contentstats", START),
+    lambda t: events.declined(t, "contentstats", START, DECLINE, 1, START + timedelta(hours=1)),
+    lambda t: events.declined(t, "contentstats", START, DECLINE, 4, None),
+    lambda t: events.action_required(t, "contentstats", START, "authentication required", 1),
+    lambda t: events.not_credited(t, "contentstats", START),
+    lambda t: events.not_credited(replace(t, paid_at=START), "contentstats", START),
+    lambda t: events.needs_review(t, "contentstats", START, "the list fails", 2),
+    lambda t: events.account_needs_review("clips", "contentstats", START, "burn_brake", "a leak", "2026-11-03"),
+    lambda t: events.suspended("clips", "contentstats", START, "declined", "twice", "1", t),
+    lambda t: events.suspended("clips", "contentstats", START, "stripe_credentials", "401", "1"),
+    lambda t: events.capped("clips", "contentstats", START, CAP, "cus_123", 50_000_000),
+]
+
+
+@pytest.mark.parametrize("topup", [TOPUP, BARE], ids=["own", "bare"])
+@pytest.mark.parametrize("make", DRAFTS)
+def test_every_event_of_a_top_up_is_what_its_schema_says(make: Callable[[Topup], EventDraft], topup: Topup) -> None:
+    draft = make(topup)
+    validator(draft.type).validate(json.loads(encode_body(draft, 3, "store_1")))
+
+
+def test_all_types_of_top_up_events_are_among_them() -> None:
+    told = {make(TOPUP).type for make in DRAFTS}
+    assert told == {type for type in EventType if type.value.startswith("topup.")}
+
+
+@pytest.mark.parametrize("tell", [tell for tell in Tell if tell is not Tell.RECOVERED])
+def test_what_is_told_of_receivers_is_what_its_schema_says(tell: Tell) -> None:
+    state = ReceiverState(key="webhook:app", failures=3, failing_since=START, last_error="500")
+    event = Event("evt_1", EventType.BALANCE_LOW, START, "clips", Severity.WARNING, "low", "ep_1", 1, b"{}")
+    for draft in (notices.failing(tell, state, event, 4, START), notices.recovered(state, 4, START)):
+        validator(draft.type).validate(json.loads(encode_body(draft, None, "store_1")))
+
+
+def test_a_test_is_what_its_schema_says() -> None:
+    data = {"receiver": "webhook:app", "message": "This is a test.", "observed_at": "2026-11-03T12:00:00Z"}
+    draft = EventDraft(type=EventType.TEST_PING, at=START, data=data, only_receiver="webhook:app")
+    validator(draft.type).validate(json.loads(encode_body(draft, None, "store_1")))
