@@ -88,7 +88,7 @@ class SmtpMailer:
             return None, f"{server} showed a certificate that is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return None, f"{server} does not speak TLS as configured ({cause.reason or 'handshake failed'})"
-        if isinstance(error, aiosmtplib.SMTPNotSupported):
+        if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
             return None, f"{server} does not offer what is configured: {_line(str(error))}"
         if isinstance(cause, UnicodeError):
             return None, "an address holds characters that this server cannot take"

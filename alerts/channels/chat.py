@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,16 +38,17 @@ class ChatChannel:
         self._url = receiver.url
         self._zone = zone
         self._load = load
-        # A thread of its own: a service that hangs holds up no other receiver, and at most this one thread.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"chat-{receiver.id}")
+        self._thread: Thread | None = None
 
     async def send(self, parcel: Parcel) -> Outcome:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        if self._thread is not None and self._thread.is_alive():
+            return Outcome(Result.FAILED, 0, error="the chat service still hangs from the attempt before")
         title, body = write_note([delivery.event for delivery in parcel.deliveries], self._zone)
         try:
             async with asyncio.timeout(DELIVERY_DEADLINE_S):
-                error = await loop.run_in_executor(self._thread, self._notify, title, body)
+                error = await self._in_thread(title, body)
         except TimeoutError:
             return Outcome(
                 Result.FAILED,
@@ -56,6 +58,24 @@ class ChatChannel:
             )
         elapsed_ms = int((loop.time() - started) * 1000)
         return Outcome(Result.FAILED if error else Result.OK, elapsed_ms, error=error)
+
+    async def _in_thread(self, title: str, body: str) -> str:
+        # A daemon thread, at most one: a service that hangs holds up no other receiver, nor the end of the process.
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+
+        def settle(error: str) -> None:
+            if not answer.done():
+                answer.set_result(error)
+
+        def work() -> None:
+            error = self._notify(title, body)
+            with suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits for this any more
+                loop.call_soon_threadsafe(settle, error)
+
+        self._thread = Thread(target=work, name=self.key, daemon=True)
+        self._thread.start()
+        return await answer
 
     def _notify(self, title: str, body: str) -> str:
         """Send in this thread; returns what went wrong, empty when nothing did."""
@@ -68,6 +88,6 @@ class ChatChannel:
             return "the URL is not one that Apprise knows"
         try:
             taken = service.notify(title=title, body=body)
-        except (OSError, TypeError, ValueError, RuntimeError) as error:
+        except (OSError, TypeError, ValueError, RuntimeError, AttributeError, LookupError) as error:
             return f"the chat service could not be told ({type(error).__name__})"
         return "" if taken else "the chat service refused the message or could not be reached"

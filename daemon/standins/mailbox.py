@@ -6,6 +6,7 @@ import asyncio
 import email
 import email.policy
 import ssl
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -92,16 +93,19 @@ class MailboxStandin:
         await asyncio.sleep(0)
 
     def _session(self) -> SMTP:
-        session = SMTP(
-            self,
-            hostname="mailbox.local",
-            loop=asyncio.get_running_loop(),
-            tls_context=None if self._implicit_tls else self._tls,
-            require_starttls=self._tls is not None and not self._implicit_tls,
-            authenticator=self._authenticate if self._login else None,
-            auth_required=self._login is not None,
-            auth_require_tls=False,
-        )
+        starttls = self._tls is not None and not self._implicit_tls
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it knows only STARTTLS, and warns of a login over other TLS
+            session = SMTP(
+                self,
+                hostname="mailbox.local",
+                loop=asyncio.get_running_loop(),
+                tls_context=self._tls if starttls else None,
+                require_starttls=starttls,
+                authenticator=self._authenticate if self._login else None,
+                auth_required=self._login is not None,
+                auth_require_tls=starttls,
+            )
         self._sessions.add(session)
         return session
 

@@ -1,0 +1,91 @@
+"""Every event reads well, as a mail, as plain text and as a chat message."""
+
+from __future__ import annotations
+
+import json
+import re
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from alerts.channels.letter import NOTE_LINES, write_letter, write_note
+from alerts.events import EventType
+from alerts.figures import DASH
+from alerts.templating import Templates
+from alerts.wording import Tone, word
+from tests.helpers_events import example_event
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize("type", list(EventType))
+def test_every_event_has_a_title_a_sentence_numbers_and_what_to_do(type: EventType) -> None:
+    wording = word(example_event(type), BERLIN)
+    assert 5 < len(wording.title) <= 80
+    for text in (wording.sentence, wording.next):
+        assert text[0].isupper() or not text[0].isalpha()
+        assert text.endswith((".", "!", "?"))
+        assert ".." not in text
+    whole = " ".join((wording.title, wording.sentence, wording.next))
+    assert DASH not in whole, whole
+    assert "None" not in whole
+    assert "_" not in re.sub(r"\w+_usd|base_url|pi_\w+", "", whole), whole
+    assert wording.command == "" or wording.command.startswith("brimful ")
+
+
+@pytest.mark.parametrize("type", list(EventType))
+def test_every_event_reads_well_alone_as_plain_text(type: EventType) -> None:
+    letter = write_letter([example_event(type)], Templates(), BERLIN)
+    assert max(len(line) for line in letter.text.splitlines()) <= 200
+    assert "<" not in letter.text
+    assert "&" not in letter.text
+    assert "CET" in letter.text
+    assert "\n\n\n" not in letter.text
+    assert letter.html.count("<html") == 1
+
+
+@pytest.mark.parametrize("type", list(EventType))
+def test_nulls_never_read_as_zero_and_break_nothing(type: EventType) -> None:
+    event = example_event(type)
+    data = json.loads(event.body)["data"]
+    kept = ("account", "provider", "severity", "observed_at", "action", "command", "reason", "changes", "findings")
+    empty = example_event(type, **{name: None for name in data if name not in kept})
+    wording = word(empty, BERLIN)
+    assert "$0.00" not in wording.sentence + wording.title
+    write_letter([empty], Templates(), BERLIN)
+
+
+def test_money_is_exact_and_signed() -> None:
+    wording = word(example_event(EventType.BALANCE_DEPLETED), BERLIN)
+    assert "−$0.25 is available" in wording.sentence
+    assert wording.tone is Tone.CRITICAL
+
+
+def test_a_reminder_says_so() -> None:
+    assert word(example_event(EventType.BALANCE_LOW, reminder=True), BERLIN).title.startswith("Still: clips")
+
+
+def test_a_top_up_under_way_is_said_beside_the_low_balance() -> None:
+    topup = {"state": "charging", "reason": "$50.00 is being charged", "id": "tu_1"}
+    wording = word(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN)
+    assert wording.next == "The top-up is charging: $50.00 is being charged."
+
+
+def test_times_are_in_the_configured_zone_and_name_it() -> None:
+    figures = {one.label: one.value for one in word(example_event(EventType.RUNWAY_SHORT), BERLIN).figures}
+    assert figures["Runs out"].startswith("Thu 5 Nov 2026, 06:00 CET (between Wed 4 Nov 2026, 12:00 CET")
+
+
+def test_what_others_wrote_is_escaped() -> None:
+    event = example_event(EventType.BILLING_ERROR, billing_error="<img src=x onerror=alert(1)>")
+    assert "<img" not in write_letter([event], Templates(), BERLIN).html
+
+
+def test_a_chat_message_is_short_whatever_falls_together() -> None:
+    title, body = write_note([example_event(EventType.BALANCE_LOW)] * 50, BERLIN)
+    assert title.startswith("50 events: clips: balance low")
+    assert len(body.splitlines()) == NOTE_LINES + 1
+    assert "and 30 more" in body
+    one_title, one_body = write_note([example_event(EventType.BALANCE_LOW)], BERLIN)
+    assert one_title == "clips: balance low, $4.21 left"
+    assert "At $1.08 a day it lasts 3.8 days." in one_body
