@@ -102,6 +102,22 @@ def test_every_command_occurs_in_the_documents(command: str) -> None:
     assert any(f"brimful {command}" in text for text in texts)
 
 
+def test_every_option_is_named_among_the_commands() -> None:
+    text = read("docs/commands.md")
+    missing = []
+
+    def walk(command: click.Command, name: str) -> None:
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--") and option not in text and option != "--help":
+                    missing.append(f"{name} {option}")
+        for child, below in getattr(command, "commands", {}).items():
+            walk(below, f"{name} {child}")
+
+    walk(typer.main.get_command(app), "brimful")
+    assert missing == []
+
+
 @pytest.mark.parametrize("kind", [kind.value for kind in EventType])
 def test_every_event_type_is_described(kind: str) -> None:
     assert f"`{kind}`" in read("docs/webhooks.md")
