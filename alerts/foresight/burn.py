@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from alerts.foresight.memory import BurnMemory, spent_over
+from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.outlook import SCHEDULED, spend_outlook
 from alerts.readings import Metrics
 
@@ -51,5 +51,5 @@ def observed(memory: BurnMemory, window: timedelta, now: datetime) -> Window | N
     spent, known_ms = spent_over(memory.spend, window, now)
     if known_ms <= 0:
         return None
-    covered = timedelta(milliseconds=known_ms)
+    covered = known_ms * MILLISECOND
     return Window(spent, spent * 86_400_000 // known_ms, covered, covered < window)

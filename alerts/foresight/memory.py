@@ -13,6 +13,7 @@ from typing import Any
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, Hourly
 from alerts.instants import to_ms
 
+MILLISECOND = timedelta(milliseconds=1)
 _VERSION = 1
 _SCALE_MS = DAY_MS
 """The schedule is counted in micro-dollars × milliseconds of a day, so that its integral stays a whole number."""
@@ -190,5 +191,5 @@ def spent_over(counter: Hourly, window: timedelta, now: datetime) -> tuple[int, 
     The known part is shorter than the window where history began inside it.
     """
     end_ms = min(to_ms(now), (counter.hour + 1) * HOUR_MS)
-    start_ms = max(end_ms - window // timedelta(milliseconds=1), counter.first_ms)
+    start_ms = max(end_ms - window // MILLISECOND, counter.first_ms)
     return counter.last - counter.value_at(start_ms), max(end_ms - start_ms, 0)

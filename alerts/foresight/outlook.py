@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from math import exp
 
 from alerts.foresight.hourly import HOUR_MS, Hourly
-from alerts.foresight.memory import BurnMemory, spent_over
+from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.past import PRIOR_SCHEDULED, PRIOR_SPREADS, Spreads, spread_over
 from alerts.foresight.pattern import Pattern, learn
 from alerts.instants import to_ms
@@ -153,6 +153,6 @@ def _flat(
 
 def _observed_so_far(counter: Hourly, now: datetime) -> Outlook | None:
     spent, known_ms = spent_over(counter, _DAY, now)
-    if known_ms < _SHORTEST // timedelta(milliseconds=1):
+    if known_ms < _SHORTEST // MILLISECOND:
         return None
     return _flat(spent * HOUR_MS / known_ms, OBSERVED, known_ms < 24 * HOUR_MS, counter, PRIOR_SPREADS, now)
