@@ -1,0 +1,152 @@
+"""How fast a queue drains to one fast receiver, on one core, and whether memory stays flat.
+
+    python -m benchmarks.delivery [EVENTS]
+
+The receiver is a process of its own and verifies nothing, so that what is measured is ours: taking from the outbox,
+signing, sending, marking. Both processes share one core (where the system lets us say so).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+
+from pydantic import SecretStr
+
+from alerts.channels.webhook import WebhookChannel
+from alerts.delivery import Deliverer
+from alerts.events import EventDraft, EventType, JsonValue
+from alerts.receivers import Receivers, WebhookReceiver
+from daemon.channels import HttpPoster
+from daemon.clock import ManualClock, SeededIds
+from daemon.http import HttpClient
+from daemon.standins.receiver import TEST_SECRET
+from daemon.store import Store
+from daemon.store.deliveries import StoredQueue
+from daemon.store.migrations import migrate
+from daemon.store.outbox import Outbox, store_id
+
+AT_LEAST_PER_S = 300
+ACCOUNTS = 50
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+class _Fast(asyncio.Protocol):
+    """Answers 200 to every POST, as soon as its body is complete."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[:end].lower()
+            at = head.index(b"content-length:") + 15
+            length = int(head[at : head.find(b"\r", at) if head.find(b"\r", at) >= 0 else None])
+            if len(self._buffer) < end + 4 + length:
+                return
+            self._buffer = self._buffer[end + 4 + length :]
+            assert self._transport is not None
+            self._transport.write(ANSWER)
+
+
+def _receive(pipe: Connection) -> None:
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(_Fast, "127.0.0.1", 0)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def receiver() -> Iterator[int]:
+    """Run the receiver and yield its port."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_receive, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+async def run(events: int, port: int, folder: Path) -> float:
+    """Queue `events`, drain them, and return events a second."""
+    store = Store(folder / "bench.db")
+    migrate(store)
+    clock = ManualClock(datetime(2026, 11, 1, 8, tzinfo=UTC))
+    target = WebhookReceiver(
+        id="app", url=f"http://127.0.0.1:{port}/hook", secrets=(SecretStr(TEST_SECRET),), allow_http=True
+    )
+    ids = SeededIds(1)
+    with store.write(durable=True) as tx:
+        outbox = Outbox(store_id(tx, ids), Receivers((target,)), ids)
+        for number in range(events):
+            outbox.append(tx, _draft(number, clock.now()), clock.now())
+    http = HttpClient()
+    channel = WebhookChannel(target, HttpPoster(http), clock.wall)
+    deliverer = Deliverer(StoredQueue(store, outbox), [channel], clock, Random(1))
+    started = time.perf_counter()
+    assert await deliverer.deliver_due(clock.now()) is None
+    took_s = time.perf_counter() - started
+    (done,) = store.reader.execute("SELECT COUNT(*) FROM delivery WHERE state = 'delivered'").fetchone()
+    assert done == events, done
+    await http.aclose()
+    store.close()
+    return events / took_s
+
+
+def _draft(number: int, at: datetime) -> EventDraft:
+    data: dict[str, JsonValue] = {
+        "account": f"a{number % ACCOUNTS}",
+        "available_usd": 4.21,
+        "threshold_usd": 5,
+        "burn_usd_per_day": 1.08,
+    }
+    return EventDraft(type=EventType.BALANCE_LOW, at=at, data=data, account=f"a{number % ACCOUNTS}", episode="ep_1")
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> int:
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with receiver() as port, tempfile.TemporaryDirectory() as folder:
+        warm = asyncio.run(run(events // 10, port, _made(folder, "warm")))
+        before_mb = _peak_mb()
+        rate = asyncio.run(run(events, port, _made(folder, "full")))
+        grown_mb = _peak_mb() - before_mb
+    print(f"delivery: {rate:,.0f} events/s of {events:,} on one core (warm-up {warm:,.0f}); floor {AT_LEAST_PER_S}")
+    print(f"delivery: peak memory grew by {grown_mb:.1f} MB beyond a tenth of the queue")
+    return 0 if rate >= AT_LEAST_PER_S else 1
+
+
+def _made(folder: str, name: str) -> Path:
+    path = Path(folder) / name
+    path.mkdir()
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
