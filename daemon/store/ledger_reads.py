@@ -196,10 +196,15 @@ def _send(row: tuple[Any, ...]) -> Send:
 
 
 def attempts_on_card(conn: sqlite3.Connection, fingerprint: str, since: datetime) -> int:
-    """Return how often a card was tried since then, by any account; the same key again is one attempt."""
+    """Return how often a card was tried in vain since then, by any account; the same key again is one attempt.
+
+    The networks limit how often a refused charge is tried again, not how often a card pays.
+    """
     row = conn.execute(
-        "SELECT count(DISTINCT topup || ' ' || n) FROM topup_sends"
-        " WHERE kind = 'confirm' AND fingerprint = ? AND sent_at >= ?",
+        "SELECT count(DISTINCT s.topup || ' ' || s.n) FROM topup_sends s JOIN topups t ON t.id = s.topup"
+        " WHERE s.kind = 'confirm' AND s.fingerprint = ? AND s.sent_at >= ?"
+        " AND NOT (t.state IN ('paid', 'credited')"
+        " AND s.n = (SELECT max(n) FROM topup_sends WHERE topup = s.topup AND kind = 'confirm'))",
         (fingerprint, to_ms(since)),
     ).fetchone()
     return int(row[0])
