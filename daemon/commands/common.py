@@ -19,6 +19,8 @@ from daemon.config.load import ConfigError, load
 from daemon.config.model import Config
 from daemon.store import Store, StoreError
 
+PIPED_WIDTH = 200
+"""Columns of a table that goes to a file or another program: nothing is folded for a screen that is not there."""
 OK, NO, USAGE = 0, 1, 2
 """Exit codes: fine · the answer is no, or something failed and was reported · wrong usage or configuration."""
 
@@ -115,7 +117,7 @@ def print_table(
     empty: str = "nothing yet",
 ) -> None:
     """Print a table for a person; `right` names the columns that are aligned right. Cells are plain text, never markup."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if not rows:
         console.print(f"{title}: {empty}", markup=False, highlight=False)
         return
