@@ -262,13 +262,15 @@ def history(
     yield from heapq.merge(runs, outages, key=lambda one: one.first_at)
 
 
+_REACHING_IN = "coalesce((SELECT max(first_ms) FROM {table} WHERE account = :account AND first_ms < :since), 0)"
+"""Only the last that began before a time can reach into it: no earlier one needs to be looked at."""
+
+
 def _runs(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[Run]:
     fields = f"first_ms, last_ms, count, {_METRICS}"
     for row in connection.execute(
         f"SELECT {fields} FROM runs WHERE account = :account AND first_ms < :until AND last_ms >= :since"
-        # one run at the most reaches into the time from before: the last that began before it
-        " AND first_ms >= coalesce((SELECT max(first_ms) FROM runs WHERE account = :account AND first_ms < :since), 0)"
-        " ORDER BY first_ms, number",
+        f" AND first_ms >= {_REACHING_IN.format(table='runs')} ORDER BY first_ms, number",
         {"account": account, "since": since_ms, "until": until_ms},
     ):
         yield run_of(row)
@@ -282,8 +284,9 @@ def _runs(connection: sqlite3.Connection, account: str, since_ms: int, until_ms:
 def _outages(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[OutageRun]:
     for row in connection.execute(
         "SELECT first_ms, last_ms, count, reason, status, detail FROM outages"
-        " WHERE account = ? AND first_ms < ? AND last_ms >= ? ORDER BY first_ms, id",
-        (account, until_ms, since_ms),
+        " WHERE account = :account AND first_ms < :until AND last_ms >= :since"
+        f" AND first_ms >= {_REACHING_IN.format(table='outages')} ORDER BY first_ms, id",
+        {"account": account, "since": since_ms, "until": until_ms},
     ):
         yield outage_of(row)
     for row in connection.execute(

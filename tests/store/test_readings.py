@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -282,3 +283,50 @@ def _agrees(kept: list[Summary], good: list[Known]) -> None:
         available = [one.metrics.available_microusd for one in good]
         assert min(one.available_min for one in kept if one.available_min is not None) == min(a for a in available if a)
         assert kept[-1].uncharged_last == good[-1].metrics.uncharged_microusd
+
+
+def effort(store: Store, work: Callable[[], object]) -> int:
+    """How many instructions SQLite runs for `work`."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    store.reader.set_progress_handler(count, 1)
+    try:
+        work()
+    finally:
+        store.reader.set_progress_handler(None, 0)
+    return steps
+
+
+def test_a_poll_costs_the_same_whatever_the_history_and_however_many_accounts(store: Store) -> None:
+    def next_poll(at: datetime) -> Callable[[], None]:
+        return lambda: keep(store, known(at, spent(1)), known(at + MINUTE, spent(2)), known(at + 2 * MINUTE, spent(2)))
+
+    keep(store, known(NOW), known(NOW + MINUTE, spent(1)))
+    young = effort(store, next_poll(NOW + 2 * MINUTE))
+    keep(store, *(known(NOW + (10 + number) * MINUTE, spent(number)) for number in range(5000)))
+    keep(store, *(known(NOW, account=f"other{number}") for number in range(1000)))
+    later = NOW + 6000 * MINUTE
+    keep(store, known(later, spent(1)))
+    assert effort(store, next_poll(later + MINUTE)) < young * 2
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda conn: readings.last(conn, "clips"),
+        lambda conn: readings.current_outage(conn, "clips"),
+        lambda conn: readings.around(conn, "clips", NOW + 4000 * MINUTE),
+        lambda conn: list(readings.history(conn, "clips", NOW + 4000 * MINUTE, NOW + 4010 * MINUTE)),
+        lambda conn: list(readings.history(conn, "clips", NOW + 7990 * MINUTE, NOW + 7995 * MINUTE)),
+    ],
+    ids=["last", "outage", "around", "history", "history of outages"],
+)
+def test_a_question_costs_by_its_answer_not_by_the_history(store: Store, ask: Callable[[Any], object]) -> None:
+    keep(store, *(known(NOW + number * MINUTE, spent(number)) for number in range(5000)))
+    keep(store, *(down(NOW + (5000 + number) * MINUTE, list(Reason)[number % 2]) for number in range(3000)))
+    assert effort(store, lambda: ask(store.reader)) < 2500
