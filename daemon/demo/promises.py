@@ -82,7 +82,7 @@ def _credited_in_full(evidence: Evidence) -> Iterator[Promise]:
     told = _count(evidence, EventType.TOPUP_CREDITED)
     yield Promise(
         "every charge was seen in the balance, and told",
-        len(credited) == len(topups) == told == _count(evidence, EventType.TOPUP_SUCCEEDED),
+        0 < len(credited) == len(topups) == told == _count(evidence, EventType.TOPUP_SUCCEEDED),
         f"{len(credited)} of {len(topups)}",
     )
 
@@ -96,7 +96,7 @@ def _declined_then_replaced(evidence: Evidence) -> Iterator[Promise]:
     yield Promise(
         "a declined card is tried once, a person is told, its replacement is charged",
         len(refused) == 1 and bool(after) and not early and _count(evidence, EventType.TOPUP_DECLINED) == 1,
-        f"{len(refused)} attempt refused, {len(after)} paid with the new card",
+        f"{len(refused)} refused, {len(after)} paid after",
     )
 
 
@@ -112,7 +112,7 @@ def _nothing_during_the_outage(evidence: Evidence) -> Iterator[Promise]:
         and not line.reminder
     ]
     yield Promise(
-        "the outage is told once for each account, changes no alert and charges nothing",
+        "an outage is told once an account, changes no alert, charges nothing",
         not charges and not lost and gone == back == len(PREPAID),
         f"{(OUTAGE_TO - OUTAGE_FROM) // timedelta(hours=1)} hours, {gone} told, {back} restored",
     )
@@ -192,7 +192,7 @@ def _finance(evidence: Evidence) -> Iterator[Promise]:
     yield Promise(
         "finance has one report of the month, balanced to the cent against the card",
         len(mails) == 1 and bool(money) and balanced and not partial and charged == credited + transit,
-        f"{len(mails)} mail, {len(money)} prepaid statements",
+        f"{len(mails)} mail, {len(money)} statements",
     )
 
 

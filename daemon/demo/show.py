@@ -39,13 +39,13 @@ def run_demo(
     console = console or Console(highlight=False)
     folder = _folder(out)
     story = Story()
-    with _logging_to(folder / "daemon.log"), View(console, story, end, live=live) as view:
+    with logging_to(folder / "daemon.log"), View(console, story, end, live=live) as view:
         watcher = Watcher(view.told, view.mailed, view.happened, view.stepped)
         month = asyncio.run(live_through(folder, watcher=watcher, end=end))
     papers = write_mails(month.world.mailbox.kept, folder)
     store = Store(folder / "brimful.db", readonly=True)
     try:
-        evidence = Evidence(month, story, store.reader, _facts(month, store))
+        evidence = Evidence(month, story, store.reader, facts_of(month, store))
         promises: list[Promise] = check_all(evidence)
         show(console, evidence, promises, Outputs(folder, tuple(papers)))
     finally:
@@ -62,7 +62,7 @@ def _folder(out: Path | None) -> Path:
     return out.resolve()
 
 
-def _facts(month: Month, store: Store) -> Facts | None:
+def facts_of(month: Month, store: Store) -> Facts | None:
     """The facts of the last month's report, where a month has ended."""
     span = span_before(SpanKind.MONTH, month.end, ZONE)
     if span.start < START:
@@ -71,7 +71,7 @@ def _facts(month: Month, store: Store) -> Facts | None:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def logging_to(path: Path) -> Iterator[None]:
     """Send the daemon's log to a file as JSON, keys masked; restore what was before."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers[:], root.level

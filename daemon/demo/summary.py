@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.money import format_usd
-from alerts.report_views import day_and_time, summary_view
+from alerts.report_views import summary_view
 from daemon.demo.papers import Paper
 from daemon.demo.promises import Evidence, Promise
 from daemon.demo.scenario import PREPAID, START, ZONE
@@ -36,11 +37,16 @@ class Outputs:
 def show(console: Console, evidence: Evidence, promises: Sequence[Promise], outputs: Outputs) -> None:
     """Print the summary; narrow terminals wrap, nothing is cut."""
     _alerts(console, evidence)
+    show_end(console, evidence, promises)
+    _files(console, outputs)
+
+
+def show_end(console: Console, evidence: Evidence, promises: Sequence[Promise]) -> None:
+    """Print what money did, what finance was told, and which promises held."""
     _topups(console, evidence)
     _finance(console, evidence)
     _promises(console, promises)
     _numbers(console, evidence)
-    _files(console, outputs)
 
 
 def _heading(console: Console, text: str) -> None:
@@ -51,13 +57,13 @@ def _heading(console: Console, text: str) -> None:
 def _alerts(console: Console, evidence: Evidence) -> None:
     _heading(console, "Alerts")
     reminders = 0
-    for line in evidence.story.lines:
+    for line in sorted(evidence.story.lines, key=lambda line: (line.at, line.account)):
         if not line.tone or line.type.startswith("topup."):
             continue
         if line.reminder:
             reminders += 1
             continue
-        console.print(Text(f"  {line.when}  ", style="dim").append(line.says, style=STYLES[line.tone]), soft_wrap=True)
+        console.print(Text.assemble((f"  {line.when}  ", "dim"), (line.says, STYLES[line.tone])), soft_wrap=True)
     if reminders:
         console.print(Text(f"  and {reminders} reminders of what stayed open", style="dim"))
 
@@ -74,9 +80,9 @@ def _topups(console: Console, evidence: Evidence) -> None:
 
 
 def _topup_cells(topup: Topup) -> tuple[str, str, str, str, Text]:
-    charged = day_and_time(topup.paid_at, ZONE) if topup.paid_at else ""
-    seen = day_and_time(topup.credited_at, ZONE) if topup.credited_at else ""
-    reason = f": {topup.reason}" if topup.reason and not topup.paid_at else ""
+    charged = _short(topup.paid_at) if topup.paid_at else ""
+    seen = _short(topup.credited_at) if topup.credited_at else ""
+    reason = f", {topup.reason.partition(':')[0].replace('_', ' ')}" if topup.reason and not topup.paid_at else ""
     style = "green" if topup.credited_at else "red" if not topup.paid_at else ""
     available = "" if topup.available_microusd is None else format_usd(topup.available_microusd)
     return (
@@ -86,6 +92,11 @@ def _topup_cells(topup: Topup) -> tuple[str, str, str, str, Text]:
         seen,
         Text(f"{topup.state.value}{reason}", style=style),
     )
+
+
+def _short(at: datetime) -> str:
+    local = at.astimezone(ZONE)
+    return f"{local.day:>2} {local:%b %H:%M}"
 
 
 def _finance(console: Console, evidence: Evidence) -> None:
@@ -106,9 +117,9 @@ def _finance(console: Console, evidence: Evidence) -> None:
 def _promises(console: Console, promises: Sequence[Promise]) -> None:
     _heading(console, "Promises")
     for promise in promises:
-        mark = Text("  ✓ ", style="green") if promise.kept else Text("  ✗ ", style="bold red")
-        numbers = f"  ({promise.numbers})" if promise.numbers else ""
-        console.print(mark.append(promise.says, style="default").append(numbers, style="dim"), soft_wrap=True)
+        mark = ("  ✓ ", "green") if promise.kept else ("  ✗ ", "bold red")
+        numbers = (f"  {promise.numbers}", "dim")
+        console.print(Text.assemble(mark, promise.says, numbers), soft_wrap=True)
 
 
 def _numbers(console: Console, evidence: Evidence) -> None:
@@ -134,6 +145,6 @@ def _files(console: Console, outputs: Outputs) -> None:
     found.append((f"all {len(outputs.papers)} mails", outputs.folder / "mails"))
     found += [("database", outputs.folder / "brimful.db"), ("daemon's log", outputs.folder / "daemon.log")]
     for name, path in found:
-        console.print(Text(f"  {name:<13} ", style="dim").append(str(path), style="default"), soft_wrap=True)
+        console.print(Text.assemble((f"  {name:<13} ", "dim"), str(path)), soft_wrap=True)
     config = shlex.quote(str(outputs.folder / "config.toml"))
     console.print(Text(f"\n  look around:  brimful --config {config} status", style="dim"), soft_wrap=True)

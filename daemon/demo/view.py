@@ -20,7 +20,7 @@ from daemon.service import Service
 from daemon.standins.mailbox import Kept
 from daemon.standins.receiver import Received
 
-_REFRESH_S = 0.12
+_REFRESH_S = 0.25
 _FEED_LINES = 10
 
 
@@ -61,7 +61,7 @@ class View:
         self._print_new(before)
 
     def stepped(self, now: datetime, service: Service, world: World) -> None:
-        """Draw anew, at most eight times a second."""
+        """Draw anew, at most four times a second."""
         if self._live is None:
             return
         moment = time.monotonic()
@@ -105,11 +105,10 @@ class View:
 
 def feed_line(line: Line) -> Text:
     """Return one line of the story: what the world did is dim, what was told has the tone of its mail."""
-    text = Text(f"{line.when}  ", style="dim")
+    when = (f"{line.when}  ", "dim")
     if not line.tone:
-        return text.append(f"~ {line.says}", style="dim italic")
-    text.append(f"{line.type:<21} ", style="dim")
-    return text.append(line.says, style=STYLES[line.tone])
+        return Text.assemble(when, (f"~ {line.says}", "dim italic"))
+    return Text.assemble(when, (f"{line.type:<21} ", "dim"), (line.says, STYLES[line.tone]))
 
 
 def _accounts(service: Service) -> Table:

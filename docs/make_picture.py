@@ -1,0 +1,61 @@
+"""Draws `docs/demo.svg` from a real run of the demonstration: `python docs/make_picture.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from daemon.demo import show, summary
+from daemon.demo.drive import Watcher, live_through
+from daemon.demo.promises import Evidence, check_all
+from daemon.demo.scenario import END, ZONE
+from daemon.demo.story import Story
+from daemon.demo.view import View
+from daemon.demo.world import World
+from daemon.service import Service
+from daemon.store import Store
+
+MOMENT = datetime(2026, 10, 21, 12, 30, tzinfo=ZONE)
+WIDTH = 104
+
+
+def main(path: Path) -> None:
+    """Live through the month, keep the view of one moment and the end of the summary."""
+    console = Console(record=True, width=WIDTH, force_terminal=True, highlight=False)
+    story = Story()
+    view = View(console, story, END, live=False)
+    drawn: list[bool] = []
+
+    def look(now: datetime, service: Service, world: World) -> None:
+        if not drawn and now >= MOMENT:
+            drawn.append(True)
+            console.print(view.picture(now, service, world))
+
+    with tempfile.TemporaryDirectory() as folder, show.logging_to(Path(folder) / "daemon.log"):
+        watcher = Watcher(story.told, story.mailed, story.happened, look)
+        month = asyncio.run(live_through(Path(folder), watcher=watcher))
+        store = Store(Path(folder) / "brimful.db", readonly=True)
+        evidence = Evidence(month, story, store.reader, show.facts_of(month, store))
+        summary.show_end(console, evidence, check_all(evidence))
+        store.close()
+    path.write_text(_alone(console.export_svg(title="brimful demo", unique_id="demo")), encoding="utf-8")
+
+
+def _alone(svg: str) -> str:
+    """The picture without fonts from elsewhere: it looks at nothing but itself."""
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    return re.sub(r"\s*<!-- .*? -->", "", svg).replace(
+        "Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace"
+    )
+
+
+if __name__ == "__main__":
+    main(Path(__file__).with_name("demo.svg"))
