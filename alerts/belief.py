@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from operator import attrgetter
 
 from alerts.money import MICRO
 from alerts.readings import Known, Metrics, Reading
@@ -27,6 +28,7 @@ _DAY_MS = 86_400_000
 _SHORTEST_GAP_MS = 60_000
 _COUNTERS = ("total_charged_microusd", "total_snapshots", "used_microgb", "usage_count")
 _LEVELS = ("balance_microusd", "effective_microgb", "total_charged_microusd", "used_microgb", "limit_microgb")
+_counters, _levels = attrgetter(*_COUNTERS), attrgetter(*_LEVELS)
 
 
 class Doubtful(StrEnum):
@@ -63,17 +65,18 @@ def doubt(state: AccountState, known: Known) -> Doubt | None:
     if last is None or known.metrics == last.metrics:
         return None
     before, after = last.metrics, known.metrics
-    findings = []
-    for field in _COUNTERS:
-        if (fell := _fell(field, before, after)) is not None:
-            findings.append(fell)
-    if before.period_start_at == after.period_start_at and (fell := _fell("period_used_microgb", before, after)):
-        findings.append(fell)
+    findings = [
+        Finding(Doubtful.BACKWARDS, field, old, new)
+        for field, old, new in zip(_COUNTERS, _counters(before), _counters(after), strict=True)
+        if old is not None and new is not None and new < old
+    ]
+    old, new = before.period_used_microgb, after.period_used_microgb
+    if old is not None and new is not None and new < old and before.period_start_at == after.period_start_at:
+        findings.append(Finding(Doubtful.BACKWARDS, "period_used_microgb", old, new))
     largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
     if (drop := _drop(before, after, known.at - last.at, largest)) is not None:
         findings.append(drop)
-    for field in _LEVELS:
-        old, new = getattr(before, field), getattr(after, field)
+    for field, old, new in zip(_LEVELS, _levels(before), _levels(after), strict=True):
         if old is not None and new is not None and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
             findings.append(Finding(Doubtful.JUMP, field, old, new))
     return Doubt(tuple(findings)) if findings else None
@@ -96,13 +99,6 @@ def largest_explained(largest_microusd_per_day: int, before: Metrics, after: Met
     burn = max(largest_microusd_per_day, scheduled)
     gap_ms = max(gap // timedelta(milliseconds=1), _SHORTEST_GAP_MS)
     return max(BURN_FACTOR * burn * gap_ms // _DAY_MS, DROP_BELIEVED_MICROUSD)
-
-
-def _fell(field: str, before: Metrics, after: Metrics) -> Finding | None:
-    old, new = getattr(before, field), getattr(after, field)
-    if old is None or new is None or new >= old:
-        return None
-    return Finding(Doubtful.BACKWARDS, field, old, new)
 
 
 def _drop(before: Metrics, after: Metrics, gap: timedelta, largest: int) -> Finding | None:

@@ -18,7 +18,7 @@ from alerts.rules import own
 from alerts.rules.kinds import KINDS, Kind, fingerprint
 from alerts.rules.specs import RuleSpec, Stale
 from alerts.rules.stale import watched
-from alerts.rules.view import CLEAR, UNKNOWN, Context, Verdict, View
+from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
 from alerts.sitting import Sitting
 from alerts.spend import SpendMemory
 from alerts.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
@@ -136,7 +136,12 @@ def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -
     memory = sitting.rules.get(rule.id, NEW_RULE)
     if edited:
         memory = _rebased(sitting, rule, kind, memory, verdict)
-    elif memory.episode is None and not memory.breaches and (verdict is CLEAR or verdict is UNKNOWN):
+    elif (
+        memory.episode is None
+        and not memory.breaches
+        and verdict.standing is not Standing.BREACH
+        and verdict.period_start == memory.period_start
+    ):
         return
     _advance(sitting, rule, kind, memory, verdict, view)
 
@@ -231,7 +236,8 @@ def _watching(state: AccountState, context: Context) -> AccountState:
         state.rules,
         state.held,
         state.remind_at,
-        context.rules,
+        # Without a reading no rule was judged yet: the first one judges them all as new.
+        context.rules if state.last is not None else None,
         watched(state.watch, context),
     )
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from alerts.events import EventDraft, EventType, Severity
@@ -14,6 +15,7 @@ from alerts.readings import Metrics, Reason
 from alerts.state import AccountState, Episode, Outage, RuleMemory, Told
 
 _METRICS = tuple(f.name for f in fields(Metrics))
+_values = attrgetter(*_METRICS)
 _INSTANTS = frozenset({"period_start_at", "period_end_at"})
 
 
@@ -29,11 +31,11 @@ class Rest:
 
 def encode_metrics(metrics: Metrics) -> str:
     """Return the fields that are said as a JSON object; instants in milliseconds."""
-    said: dict[str, int | str] = {}
-    for name in _METRICS:
-        value = getattr(metrics, name)
-        if value is not None and value != "{}":
-            said[name] = to_ms(value) if name in _INSTANTS else value
+    said = {
+        name: to_ms(value) if name in _INSTANTS else value
+        for name, value in zip(_METRICS, _values(metrics), strict=True)
+        if value is not None and value != "{}"
+    }
     return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
 
 

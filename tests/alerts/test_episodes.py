@@ -227,6 +227,16 @@ def test_equal_rules_in_another_tuple_are_the_same_rules() -> None:
     assert account.state.episodes["low"].id == "ep_1"
 
 
+def test_a_rule_that_waits_for_readings_waits_over_a_restart_that_came_after_an_outage() -> None:
+    account = Watched(replace(LOW, for_readings=3))
+    account.fail(Reason.UNAUTHORIZED)
+    account.read(balance=4)
+    account.read(balance=4)
+    account.state = replace(account.state, judged_by=None, watch=None)
+    assert account.beat() == []
+    assert account.read(balance=4) == ["balance.low"]
+
+
 def test_a_budget_is_not_reminded_of_beside_a_rule_that_is() -> None:
     account = Watched(LOW, Budget(id="b", period=Period.MONTH, limit_microusd=to_micro(1), projected=False))
     account.read(balance=4, total=0)
