@@ -134,7 +134,7 @@ class Resolver(AbstractResolver):
             ResolveResult(
                 hostname=host,
                 host=_numeric(sockaddr),
-                port=port,
+                port=sockaddr[1] or port,
                 family=found,
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
@@ -150,7 +150,7 @@ class Resolver(AbstractResolver):
 
 
 def _getaddrinfo(host: str, port: int, family: int) -> list[_Info]:
-    return list(socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM))
+    return list(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
 
 
 def _numeric(sockaddr: tuple[Any, ...]) -> str:

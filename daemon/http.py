@@ -190,7 +190,7 @@ def _build(method: str, url: str, headers: Mapping[str, str], content: bytes | N
         raise HttpFailure(FailureKind.BAD_URL, "the URL is malformed") from error
     merged = dict(_IDENTITY)
     merged.update((name.lower(), value) for name, value in headers.items())
-    if any(ord(character) < 32 for value in merged.values() for character in value if character != "\t"):
+    if any(map(_CONTROL.search, merged.values())):
         raise HttpFailure(FailureKind.BAD_REQUEST, "a header holds a control character")
     try:
         return httpx.Request(method, target, headers=merged, content=content)
@@ -277,4 +277,5 @@ def _os_text(error: OSError) -> str:
     return " ".join(_QUERY.sub("?…", str(text)).split())[:200]
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _QUERY = re.compile(r"\?\S*")
