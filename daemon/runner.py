@@ -20,8 +20,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from daemon.clock import Clock, SystemClock
-from daemon.config.load import ConfigError, load
+from daemon.config.load import ConfigError
 from daemon.config.model import Config
+from daemon.config.past import load_to_run
 from daemon.limits import BEAT_S, DRAIN_S
 from daemon.notify import notify, watchdog_s
 from daemon.schedule import next_fire
@@ -142,7 +143,7 @@ class Runner:
 
 
 def _reread(path: Path) -> Config:
-    return load(path)
+    return load_to_run(path)
 
 
 async def _tell_watchdog(tell: Callable[[str], bool] = notify) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.commands.common import NO, fail, load_config, print_json
+from daemon.commands.common import NO, Options, fail, print_json
 from daemon.config.model import Config
 from daemon.lock import DatabaseHeldError
 
@@ -21,6 +21,13 @@ def register(app: typer.Typer) -> None:
     app.command()(once)
 
 
+def _load(context: typer.Context) -> Config:
+    from daemon.config.past import load_to_run
+
+    options: Options = context.obj
+    return load_to_run(options.config_path())
+
+
 def run(
     context: typer.Context,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
@@ -28,7 +35,7 @@ def run(
     """Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
     from daemon.runner import Runner
 
-    config = load_config(context)
+    config = _load(context)
     _set_up_logs(log_level)
 
     async def main() -> None:
@@ -49,7 +56,7 @@ def once(
 
     Exits 1 if an account could not be read, or a delivery or charge needs a person.
     """
-    config = load_config(context)
+    config = _load(context)
     _set_up_logs(log_level)
     try:
         outcome = asyncio.run(_one_pass(config))

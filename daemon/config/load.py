@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -84,7 +84,7 @@ def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | No
         templates_folder(templates, problems)
     config = None
     if not problems.errors:
-        config = build.build(facts, path, store, tuple(_line(problem) for problem in problems))
+        config = build.build(facts, path, store, lines(problems))
     return Inspection(path, config, problems, facts)
 
 
@@ -96,8 +96,9 @@ def summary(problems: tuple[Problem, ...]) -> str:
     return ", ".join(said) or "no problem"
 
 
-def _line(problem: Problem) -> str:
-    return f"{problem.id.value} {problem.key_path}: {problem.message}"
+def lines(problems: Iterable[Problem]) -> tuple[str, ...]:
+    """Return the problems a line each, for a log."""
+    return tuple(f"{problem.id.value} {problem.key_path}: {problem.message}" for problem in problems)
 
 
 def _document(path: Path, problems: Problems) -> dict[str, Any] | None:

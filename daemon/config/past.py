@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from daemon.config.lint.burn import lint_burn
 from daemon.config.lint.facts import Facts
+from daemon.config.load import ConfigError, inspect, lines
+from daemon.config.model import Config
 from daemon.config.problems import ProblemId
 from daemon.store import Store, StoreError
 from daemon.store.ledger_reads import open_topups
@@ -18,6 +21,21 @@ from daemon.store.readings import around, last
 _LOOK_BACK = timedelta(days=7)
 _LEAST = timedelta(hours=12)
 _DAY = timedelta(days=1)
+
+
+def load_to_run(path: Path) -> Config:
+    """Return the configuration that may run on its database; raises ConfigError with every problem.
+
+    Secrets are needed, and a top-up that is open keeps its account and customer: another configuration starts nothing.
+    A database that cannot be read is left to whoever opens it.
+    """
+    found = inspect(path)
+    if found.config is not None and found.facts is not None:
+        lint_past(found.facts, found.config.store.path)
+    wrong = [problem for problem in found.noted.errors if problem.id is not ProblemId.STORE_UNREADABLE]
+    if found.config is None or wrong:
+        raise ConfigError(path, found.problems)
+    return replace(found.config, warnings=lines(found.problems))
 
 
 def lint_past(facts: Facts, database: Path) -> None:

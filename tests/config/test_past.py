@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from alerts.readings import Known, Metrics
-from daemon.config.load import Inspection
-from daemon.config.past import lint_past
+from daemon.config.load import ConfigError, Inspection
+from daemon.config.past import lint_past, load_to_run
 from daemon.config.problems import ProblemId
 from daemon.store import Store, ledger, readings
 from daemon.store.migrations import migrate
 from daemon.topups.states import State
-from tests.helpers_config import GOOD, PAID, changed, look
+from tests.helpers_config import ENVIRON, GOOD, PAID, changed, look
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DATABASE = "brimful.db"
@@ -122,3 +122,16 @@ def test_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_database_without_tables_says_nothing_yet(tmp_path: Path) -> None:
     Store(tmp_path / DATABASE).close()
     assert ids(looked_back(tmp_path, PAID)) == []
+
+
+def test_daemon_starts_nothing_while_an_open_topup_would_lose_its_account(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**ENVIRON, "STATE_DIRECTORY": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "config.toml"
+    path.write_text(PAID)
+    assert load_to_run(path).accounts["clips"].topup is not None
+    topup(store, customer="cus_old")
+    with pytest.raises(ConfigError, match="topup-open-changed"):
+        load_to_run(path)
