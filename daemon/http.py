@@ -8,6 +8,7 @@ never says that the request was not sent.
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import ssl
 import time
@@ -22,7 +23,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from daemon.addresses import FORBIDDEN_MARK, Resolver, guarded_socket
-from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS, PREPARED_REQUESTS
+from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS, PARSED_URLS, PREPARED_REQUESTS
 
 
 class FailureKind(StrEnum):
@@ -181,9 +182,12 @@ class _Network(AiohttpTransport):
             await self._resolver.close()
 
 
+_parsed = functools.lru_cache(maxsize=PARSED_URLS)(httpx.URL)
+
+
 def _build(method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> httpx.Request:
     try:
-        target = httpx.URL(url)
+        target = _parsed(url)
         if target.scheme not in ("http", "https") or not target.host:
             raise HttpFailure(FailureKind.BAD_URL, "only http and https URLs with a host can be asked")
     except (httpx.InvalidURL, UnicodeError, ValueError, TypeError) as error:

@@ -38,6 +38,8 @@ CONNECTION_IDLE_S = 15.0
 """How long an idle connection is kept for the next request."""
 PREPARED_REQUESTS = 8192
 """Requests without a body that are built once and kept (one for each account)."""
+PARSED_URLS = 1024
+"""URLs of receivers and of Stripe that are kept parsed."""
 PACE_WAIT_S = 65.0
 """The longest that a poll waits for its API key's rate limit to reset before it gives up; plans reset every minute."""
 RETRY_AFTER_MAX_S = 3600.0
