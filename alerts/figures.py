@@ -67,6 +67,11 @@ class Figures:
         earliest, latest = self._moment(value.get("earliest")), self._moment(value.get("latest"))
         return f"{likely} (between {earliest} and {latest})" if DASH not in (earliest, latest) else likely
 
+    def rule(self, name: str) -> str:
+        """Return the rule that a person configured; what needs no rule has none to show."""
+        rule = self.text(name)
+        return DASH if rule.startswith("account:") else rule
+
     def topup(self, name: str) -> str:
         """Return the state of the account's top-up, or why there is none."""
         value = self.data.get(name)
@@ -125,7 +130,17 @@ def _loose(value: Any) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return _LIMITS.get(name, name.replace("_", " "))
+
+
+_LIMITS = {
+    "limit_gb": "quota in GB",
+    "max_resolution_limit": "largest resolution",
+    "max_duration_limit_seconds": "longest duration in seconds",
+    "max_filesize_limit_bytes": "largest file in bytes",
+    "max_filesize_limit_mb": "largest file in MB",
+    "cost_per_snapshot": "price of a snapshot in dollars",
+}
 
 
 _Show = Callable[[Figures, str], str]
@@ -179,6 +194,6 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("since", "Since", Figures.at),
     ("polls", "Polls without an answer", Figures.number),
     ("last_good_at", "Last good reading", Figures.at),
-    ("rule", "Rule", Figures.text),
+    ("rule", "Rule", Figures.rule),
     ("observed_at", "Observed", Figures.at),
 )

@@ -24,7 +24,7 @@ from alerts.instants import EPOCH
 from alerts.mail import Mailer
 from alerts.readings import Known, Unavailable
 from alerts.state import TopupStanding
-from daemon.channels import build_channels
+from daemon.channels import build_channels, log_attempt
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
 from daemon.heartbeat import Heartbeat
@@ -163,11 +163,12 @@ class Service:
         self.deliverer.stop()
         try:
             async with asyncio.timeout(within_s):
-                await self._idle(*lanes)
+                await asyncio.gather(self._idle(*lanes), self.deliverer.drain())
         except TimeoutError:
             log.warning("cut", lanes=[lane.name for lane in lanes if lane.busy])
         finally:
             await asyncio.gather(*(lane.cut() for lane in lanes))
+            await self.deliverer.drain(0.0)
 
     def next_wake(self, now: datetime) -> datetime:
         """Return the earliest instant at which something is due, at most a day ahead."""
@@ -336,6 +337,7 @@ async def open_service(
             name = store_id(tx, ids)
         outbox = Outbox(name, config.receivers, ids)
         queue = StoredQueue(store, outbox)
+        queue.abandon_unconfigured([receiver.key for receiver in config.receivers.all], clock.now())
         http = HttpClient(transport=transport)
         stack.push_async_callback(http.aclose)
         if mailer is None and config.smtp is not None:
@@ -355,7 +357,12 @@ async def open_service(
             ),
             topups=topups,
             deliverer=Deliverer(
-                queue, build_channels(config, http=http, mailer=mailer, clock=clock), clock, rng, idle=wake
+                queue,
+                build_channels(config, http=http, mailer=mailer, clock=clock),
+                clock,
+                rng,
+                observe=log_attempt,
+                idle=wake,
             ),
             reporter=Reporter(config, store=store, mailer=mailer, name=name),
             tidying=Tidying(config, store),
