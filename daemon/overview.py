@@ -24,8 +24,9 @@ from alerts.rules.view import Context, View
 from alerts.spend import Spent
 from alerts.state import AccountState, Episode
 from daemon.config.model import AccountConfig, Config
-from daemon.store import ledger_notes, ledger_reads, readings, states
+from daemon.store import readings, states
 from daemon.store.reading_rows import OutageRun
+from daemon.topups.standing import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class BudgetLine:
 
 @dataclass(frozen=True, slots=True)
 class TopupLine:
-    """The account's top-ups: `state` is that of the open one, else why there is none under way."""
+    """The account's top-ups as `balance.low` would tell them, and their configuration."""
 
     state: str
     mode: str
@@ -123,7 +124,7 @@ def look(
         month=_running(state, Period.MONTH, now),
         budgets=() if view is None else tuple(_budgets(config, account, view)),
         episodes=tuple(sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))),
-        topup=_topup(account, connection),
+        topup=_topup(config, account, connection, now),
     )
 
 
@@ -184,20 +185,8 @@ def _budget(rule: Budget, view: View) -> BudgetLine | None:
     )
 
 
-def _topup(account: AccountConfig, connection: sqlite3.Connection) -> TopupLine | None:
-    """The open top-up's state; else what keeps the account from being charged; else that nothing is needed."""
-    topup = account.topup
-    if topup is None:
+def _topup(config: Config, account: AccountConfig, connection: sqlite3.Connection, now: datetime) -> TopupLine | None:
+    found = standing(config, connection, account.id, now)
+    if found is None or account.topup is None:
         return None
-    state, reason, found = "idle", "", None
-    stops = ledger_notes.stops(connection, account.id)
-    open_ones = ledger_reads.open_topups(connection, account.id)
-    if stops:
-        state = {"pause": "paused", "suspension": "suspended", "breaker": "stopped"}[stops[0].kind.value]
-        reason = stops[0].message or stops[0].reason
-    if topup.mode.value == "off":
-        state, reason = "off", "turned off in the configuration"
-    if open_ones:
-        newest = open_ones[-1]
-        state, reason, found = newest.state.value, newest.reason or reason, newest.id
-    return TopupLine(state, topup.mode.value, reason, found, topup.when_below_microusd)
+    return TopupLine(found.state, account.topup.mode.value, found.reason, found.id, account.topup.when_below_microusd)

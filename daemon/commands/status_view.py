@@ -275,13 +275,10 @@ def _topup_words(one: Overview) -> str:
     topup = one.topup
     if topup is None:
         return "none configured"
-    mode = "" if topup.mode == "charge" else f" ({topup.mode})"
-    if topup.id is not None:
-        why = f": {topup.reason}" if topup.reason else ""
-        return f"{topup.state}{mode}, {topup.id}{why}"
-    if topup.reason:
-        return f"{topup.state}{mode}: {topup.reason}"
-    return f"{topup.state}{mode}, charges when below {format_usd(topup.when_below_microusd)}"
+    if topup.state == "none":
+        return f"none open; charges when below {format_usd(topup.when_below_microusd)}"
+    name = topup.state if topup.id is None else f"{topup.state}, {topup.id}"
+    return f"{name}: {topup.reason}" if topup.reason else name
 
 
 def _read(one: Overview) -> str:
