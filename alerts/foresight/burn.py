@@ -15,11 +15,12 @@ Basis = Literal["scheduled", "observed"]
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """Micro-dollars a day. `partial`: observed over less than a day."""
+    """Micro-dollars a day. `partial`: observed over less than a day. `why`: why this basis, a clause for a person."""
 
     microusd_per_day: int
     basis: Basis
     partial: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def burn(memory: BurnMemory, metrics: Metrics, now: datetime) -> Burn | None:
     if outlook is None:
         return None
     basis: Basis = "scheduled" if outlook.basis == SCHEDULED else "observed"
-    return Burn(round(outlook.per_day), basis, outlook.partial)
+    return Burn(round(outlook.per_day), basis, outlook.partial, outlook.why)
 
 
 def observed(memory: BurnMemory, window: timedelta, now: datetime) -> Window | None:

@@ -38,6 +38,8 @@ class Outlook:
     history_days: float
     spreads: Spreads
     level: float
+    why: str = ""
+    """Why this basis: one clause for a person."""
     pattern: Pattern | None = None
 
     def growth_over(self, lead: float, z: float = 0.0) -> float:
@@ -118,14 +120,17 @@ def _spend_outlook(memory: BurnMemory, scheduled: int | None, now: datetime) -> 
     spend = memory.spend
     pattern = learn(spend, memory.schedule.counter if memory.schedule else None) if spend else None
     if scheduled and (pattern is None or pattern.level <= 0):
-        return _flat(scheduled / 24, SCHEDULED, False, spend, PRIOR_SCHEDULED, now)
+        why = "there is no day of history yet" if pattern is None else "nothing was spent so far"
+        return _flat(scheduled / 24, SCHEDULED, False, spend, PRIOR_SCHEDULED, now, why)
     if pattern is not None:
         return _patterned(pattern, scheduled, now)
     if spend is not None:
         observed = _observed_so_far(spend, now)
         if observed is not None:
             return observed
-    return None if scheduled is None else _flat(0.0, SCHEDULED, False, spend, PRIOR_SCHEDULED, now)
+    if scheduled is None:
+        return None
+    return _flat(0.0, SCHEDULED, False, spend, PRIOR_SCHEDULED, now, "there is no day of history yet")
 
 
 def used_outlook(memory: BurnMemory, now: datetime) -> Outlook | None:
@@ -141,18 +146,29 @@ def _patterned(pattern: Pattern, scheduled: int | None, now: datetime) -> Outloo
     level = pattern.level_now(int(start), scheduled)
     basis = SCHEDULED if pattern.by_schedule and scheduled is not None else OBSERVED
     per_day = level * pattern.week / 7
-    return Outlook(start, per_day, basis, False, pattern.hours / 24, pattern.spreads, level, pattern)
+    if basis is SCHEDULED:
+        why = "the schedule tells the account's past best"
+    else:
+        why = "the provider says no schedule" if scheduled is None else "what was spent tells the account's past best"
+    return Outlook(start, per_day, basis, False, pattern.hours / 24, pattern.spreads, level, why, pattern)
 
 
 def _flat(
-    per_hour: float, basis: str, partial: bool, counter: Hourly | None, spreads: Sequence[float], now: datetime
+    per_hour: float,
+    basis: str,
+    partial: bool,
+    counter: Hourly | None,
+    spreads: Sequence[float],
+    now: datetime,
+    why: str,
 ) -> Outlook:
     days = (counter.last_ms - counter.first_ms) / (24 * HOUR_MS) if counter else 0.0
-    return Outlook(to_ms(now) / HOUR_MS, per_hour * 24, basis, partial, days, spreads, per_hour)
+    return Outlook(to_ms(now) / HOUR_MS, per_hour * 24, basis, partial, days, spreads, per_hour, why)
 
 
 def _observed_so_far(counter: Hourly, now: datetime) -> Outlook | None:
     spent, known_ms = spent_over(counter, _DAY, now)
     if known_ms < _SHORTEST // MILLISECOND:
         return None
-    return _flat(spent * HOUR_MS / known_ms, OBSERVED, known_ms < 24 * HOUR_MS, counter, PRIOR_SPREADS, now)
+    why = "the provider says no schedule"
+    return _flat(spent * HOUR_MS / known_ms, OBSERVED, known_ms < 24 * HOUR_MS, counter, PRIOR_SPREADS, now, why)

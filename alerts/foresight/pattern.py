@@ -24,7 +24,7 @@ from alerts.foresight.shape import WEEK_HOURS, week_shape
 
 LEARNING_HOURS = 24
 """A day of whole hours: before it there is no pattern."""
-HALF_LIVES = ((4.0, 1.10), (12.0, 1.02), (24.0, 1.0), (72.0, 1.05))
+HALF_LIVES = ((4.0, 1.03), (12.0, 1.02), (24.0, 1.0), (72.0, 1.05))
 """Half-lives of the observed level in hours, each with how much better than a day's it must do to be taken."""
 LED_HALF_LIFE = 3.0
 LED_PENALTY = 0.95
