@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -387,3 +389,29 @@ async def test_what_waits_for_a_receiver_that_is_no_longer_configured_becomes_de
     assert world.queue.abandon_unconfigured(["webhook:other"], world.clock.now()) == 1
     assert world.states() == [DeliveryState.DEAD]
     assert world.log()[0].last_error == "the receiver is no longer configured"
+
+
+async def test_a_name_that_turns_to_a_link_local_address_is_refused_when_it_connects(
+    world_of: WorldOf, receiver: ReceiverStandin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = ["127.0.0.1", "169.254.169.254"]
+    real = socket.getaddrinfo
+
+    def turning(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != "hooks.example.com":
+            return real(host, port, *args, **kwargs)
+        address = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", turning)
+    world = world_of(webhook(receiver, url=f"http://hooks.example.com:{receiver.port}/hook"))
+    receiver.fault = Fault(headers={"connection": "close"})
+    first = world.tell()
+    await world.deliver()
+    world.tell()
+    started = time.monotonic()
+    await world.deliver()
+
+    assert time.monotonic() - started < 1
+    assert [one.id for one in receiver.received] == [first.id]
+    assert "169.254.169.254 is never connected to" in world.log()[1].last_error
