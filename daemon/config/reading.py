@@ -35,6 +35,17 @@ DEFAULT_RULES = ("spike", "stale")
 _ACCOUNT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
+_PLACES: dict[str, type[Table]] = {
+    "to the top level, above the first table": Root,
+    "into [accounts.NAME.topup]": TopupTable,
+    "into [accounts.NAME]": AccountTable,
+    "into [smtp]": SmtpTable,
+    "into [http]": HttpTable,
+    "into [store]": StoreTable,
+    "into [stripe]": StripeTable,
+}
+"""Where a key belongs that stands in the wrong table."""
+
 T = TypeVar("T", bound=Table)
 
 
@@ -213,6 +224,9 @@ def _elsewhere(key: str, known: tuple[str, ...]) -> str:
     kinds = [kind for kind, table in RULE_TABLES.items() if key in keys_of(table)]
     if kinds and "remind_every" in known:
         return f"it belongs to a rule of the kind {listing(kinds)}"
+    for place, table in _PLACES.items():
+        if key in keys_of(table):
+            return f"it belongs {place}"
     return f"known here: {', '.join(known)}"
 
 

@@ -33,10 +33,10 @@ def lint(facts: Facts) -> None:
     if not facts.tables.accounts:
         said = "no account is configured: there is nothing to watch"
         facts.problems.add(ProblemId.ACCOUNTS_NONE, "accounts", said, "write [accounts.NAME]")
-    for account in facts.tables.accounts.values():
+    for id, account in facts.tables.accounts.items():
         _lint_keys(facts, account)
         _lint_url(facts, account)
-        _lint_poll(facts, account)
+        _lint_poll(facts, id, account)
         if account.table.provider is Provider.JSON:
             _lint_fields(facts, account)
     _lint_twins(facts)
@@ -98,9 +98,9 @@ def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:
         facts.note(ProblemId.URL_INVALID, account, key, f"the path {path} is added to it", "write the URL without it")
 
 
-def _lint_poll(facts: Facts, account: Item[AccountTable]) -> None:
+def _lint_poll(facts: Facts, id: str, account: Item[AccountTable]) -> None:
     _, longest = gaps(account.table.poll, facts.zone)
-    if longest > _RARE and account.path.removeprefix("accounts.") in facts.tables.topups:
+    if longest > _RARE and id in facts.tables.topups:
         said = f"up to {format_duration(longest)} pass between two polls of an account that is topped up"
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')
 

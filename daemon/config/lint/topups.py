@@ -32,7 +32,7 @@ _STRIPE_HOST = "api.stripe.com"
 def lint(facts: Facts) -> None:
     for id, topup in facts.tables.topups.items():
         _lint_size(facts, id, topup)
-        _lint_caps(facts, topup)
+        _lint_caps(facts, id, topup)
         _lint_times(facts, id, topup)
         _lint_provider(facts, id, topup)
         _lint_words(facts, topup)
@@ -71,10 +71,9 @@ def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_MINIMUM, item, "amount_usd", said)
 
 
-def _lint_caps(facts: Facts, item: Item[TopupTable]) -> None:
+def _lint_caps(facts: Facts, id: str, item: Item[TopupTable]) -> None:
     table = item.table
     amount, most = table.amount_usd, table.max_charge_usd
-    id = item.path.split(".")[1]
     charge = amount or table.min_charge_usd or least_charge(facts, id)
     if most is not None and charge > most:
         said = f"a charge of {format_usd(charge)} is over max_charge_usd, {format_usd(most)}"
