@@ -13,10 +13,10 @@ from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import events
 from daemon.topups.bench import Bench, log
-from daemon.topups.states import State
+from daemon.topups.states import UNDER_WAY_AFTER_PAID, State
 
 WARN_AFTER = timedelta(minutes=30)
-TOLD_AFTER = timedelta(hours=2)
+TOLD_AFTER = UNDER_WAY_AFTER_PAID
 _RISE_PERCENT = 90
 """Without a running total: so much of the amount must the balance have risen above its lowest since the plan."""
 

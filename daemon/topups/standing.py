@@ -12,8 +12,7 @@ from daemon.config.model import Config, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import StopKind
-from daemon.topups.credit import TOLD_AFTER
-from daemon.topups.states import UNDER_WAY, State
+from daemon.topups.states import UNDER_WAY, UNDER_WAY_AFTER_PAID, State
 
 _STOPPED = {StopKind.PAUSE: "paused", StopKind.SUSPENSION: "suspended", StopKind.BREAKER: "suspended"}
 
@@ -23,7 +22,7 @@ def is_under_way(topup: Topup, now: datetime) -> bool:
     if topup.cancel_as is not None:
         return False
     if topup.state is State.PAID:
-        return topup.paid_at is not None and now - topup.paid_at < TOLD_AFTER
+        return topup.paid_at is not None and now - topup.paid_at < UNDER_WAY_AFTER_PAID
     return topup.state in UNDER_WAY
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -43,6 +44,9 @@ CHARGED = frozenset({State.PAID, State.CREDITED})
 
 UNDER_WAY = frozenset({State.CREATING, State.CREATED, State.CONFIRMING, State.PROCESSING})
 """States that may hold back a reminder of a low balance (and `paid`, for `UNDER_WAY_AFTER_PAID`)."""
+
+UNDER_WAY_AFTER_PAID = timedelta(hours=2)
+"""For so long a paid top-up is under way; then it is told that its credit is not seen."""
 
 _LIVE = (State.PAID, State.PROCESSING, State.RETRY_WAIT, State.ACTION_REQUIRED, State.NEEDS_REVIEW)
 _ENDS = (State.ABANDONED, State.DECLINED)

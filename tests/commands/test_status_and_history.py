@@ -6,6 +6,8 @@ import asyncio
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,3 +214,9 @@ def test_the_chart_shows_lows_and_gaps() -> None:
         (Run(at + 5 * hour, at + 5 * hour, 1, Metrics()), 500),
     ]
     assert sparkline(points, at, at + 6 * hour, 6) == "██▁  ▅"
+
+
+def test_a_command_that_only_reads_loads_no_client() -> None:
+    code = "import sys, daemon.overview, daemon.commands.status_view, daemon.commands.history_view; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"stripe", "aiohttp", "httpx", "matplotlib"}.intersection(loaded)
