@@ -87,7 +87,6 @@ def _ask(trace: Trace, memory: BurnMemory, moment: int, chance: random.Random) -
     left = runway(memory, metrics, BEGIN + timedelta(minutes=STEP_MINUTES * moment))
     assert left is not None
     low, high = _number(left.days_p10), _number(left.days_p90)
-    line = (accrued[moment] - accrued[moment - LINE_STEPS]) * STEPS_A_DAY / LINE_STEPS
     formula = trace.rate[moment]
     assert day >= FIRST_DAY
     return Outcome(
@@ -97,10 +96,22 @@ def _ask(trace: Trace, memory: BurnMemory, moment: int, chance: random.Random) -
         forecast=_error(_number(left.days_p50), truth),
         simple=_error(_number(left.days), truth),
         formula=_error(available / formula if formula else math.inf, truth) if trace.has_schedule else None,
-        line=_error(available / line if line else math.inf, truth),
+        line=_error(_line(accrued[moment - LINE_STEPS : moment + 1], available), truth),
         inside=low <= truth <= high,
         below=truth < low,
     )
+
+
+def _line(accrued: Sequence[int], available: int) -> float:
+    """Return the days until the least-squares line through the points has used the balance up: `predict_linear`."""
+    count = len(accrued)
+    middle, mean = (count - 1) / 2, sum(accrued) / count
+    across = sum((step - middle) ** 2 for step in range(count))
+    slope = sum((step - middle) * (value - mean) for step, value in enumerate(accrued)) / across
+    if slope <= 0:
+        return math.inf
+    ahead = accrued[-1] + available - (mean + slope * middle)
+    return max(ahead / slope / STEPS_A_DAY, 0.0)
 
 
 def _number(days: object) -> float:
