@@ -50,6 +50,7 @@ def judge(state: AccountState, reading: Reading, second: Reading | None, context
     """Judge one reading. `second` is the read that was made at once because `belief.doubt` doubted the first."""
     sitting = Sitting(state, context)
     sitting.release()
+    _rest_and_resume(sitting)
     recorded, believed, resets = _believe(sitting, reading, second)
     if believed is not None:
         _take_in(sitting, believed, resets)
@@ -62,6 +63,7 @@ def judge_time(state: AccountState, context: Context) -> Judgement:
     """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
     sitting = Sitting(state, context)
     sitting.release()
+    _rest_and_resume(sitting)
     return _conclude(sitting, None, None, read=False)
 
 
@@ -242,6 +244,20 @@ def _watching(state: AccountState, context: Context) -> AccountState:
     )
 
 
+def _rest_and_resume(sitting: Sitting) -> None:
+    """Let the episodes of rules that were taken out rest, and those of rules that came back go on, judged at once."""
+    if sitting.state.judged_by is sitting.context.rules:
+        return
+    configured = {*own.OWN, *(rule.id for rule in sitting.context.rules)}
+    for rule, memory in tuple(sitting.rules.items()):
+        if memory.episode is not None and rule not in configured:
+            sitting.record(replace(memory.episode, closed_at=sitting.now, closed_why="the rule was taken out"))
+            sitting.remember(rule, replace(memory, episode=None, resting=memory.episode))
+        elif memory.resting is not None and rule in configured:
+            sitting.record(memory.resting)
+            sitting.remember(rule, replace(memory, episode=memory.resting, resting=None, judged=""))
+
+
 def _judge_edits(sitting: Sitting) -> None:
     """Judge rules that are new or have other numbers at once, against the last reading."""
     last = sitting.state.last
@@ -290,7 +306,11 @@ def _remind_rule(sitting: Sitting, rule: RuleSpec, memory: RuleMemory, view: Vie
     elif kind.waits_for_topup and (standing := view.topup()).under_way:
         sitting.decide(rule.id, f"no reminder: a top-up is under way ({standing.state})", episode)
     else:
-        verdict = replace(kind.look(rule, view), step=memory.told.step)
+        verdict = kind.look(rule, view)
+        if verdict.standing is Standing.CLEAR:
+            sitting.decide(rule.id, "no reminder: clear by now, the next reading ends it", episode)
+            return
+        verdict = replace(verdict, step=memory.told.step)
         _tell(sitting, rule, kind, view, Telling(episode.told_type, episode, verdict, reminder=True))
         reminded = replace(episode, told_at=sitting.now)
         sitting.record(reminded)

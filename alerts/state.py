@@ -75,6 +75,8 @@ class RuleMemory:
     judged: str = ""
     breaches: int = 0
     episode: Episode | None = None
+    resting: Episode | None = None
+    """The episode that was open when the rule was taken out: it goes on if the rule comes back."""
     told: Told = NOTHING_TOLD
     period_start: datetime | None = None
     period_end: datetime | None = None

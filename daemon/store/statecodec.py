@@ -86,16 +86,18 @@ def _rule(memory: RuleMemory) -> dict[str, Any]:
         "to": _ms(memory.period_end),
         "quiet": _ms(memory.quiet_until),
         "episode": None if episode is None else _episode(episode),
+        "resting": None if memory.resting is None else _episode(memory.resting),
     }
     return {name: value for name, value in written.items() if value}
 
 
 def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
-    step, episode = value.get("step"), value.get("episode")
+    step, episode, resting = value.get("step"), value.get("episode"), value.get("resting")
     return RuleMemory(
         judged=value.get("judged", ""),
         breaches=value.get("breaches", 0),
         episode=None if episode is None else _read_episode(episode, account, rule),
+        resting=None if resting is None else _read_episode(resting, account, rule),
         told=Told(
             entered=value.get("entered", False),
             step=None if step is None else Decimal(step),
@@ -109,7 +111,7 @@ def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
 
 
 def _episode(episode: Episode) -> list[Any]:
-    """An open episode: where it ended is never written here."""
+    """An episode that is open or may go on: where it ended is never written here."""
     told_type = None if episode.told_type is None else episode.told_type.value
     return [
         episode.id,

@@ -7,9 +7,9 @@ from decimal import Decimal
 from alerts.episodes import LONGEST_HOLD
 from alerts.events import Severity
 from alerts.money import to_micro
-from alerts.readings import Reason
+from alerts.readings import Known, Reason
 from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway, Stale
-from tests.helpers_alerts import Watched
+from tests.helpers_alerts import Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
 QUOTA = Quota(id="quota", at_percent=(Decimal(80), Decimal(90), Decimal(100)), clear_below_percent=Decimal(78))
@@ -166,6 +166,15 @@ def test_a_new_rule_is_judged_at_once_and_its_for_readings_counts_from_there() -
     assert account.last["rule"] == "slow"
 
 
+def test_no_reminder_comes_of_a_rule_that_time_alone_has_cleared() -> None:
+    account = Watched(LOW)
+    account.read(balance=4)
+    account.state = replace(account.state, last=Known("clips", account.now, metrics(balance=8)))
+    assert account.beat(timedelta(hours=24)) == []
+    assert account.reasons == ["no reminder: clear by now, the next reading ends it"]
+    assert account.read(balance=8) == ["balance.recovered"]
+
+
 def test_the_same_rules_made_anew_are_not_judged_again() -> None:
     account = Watched(replace(LOW, for_readings=2))
     account.read(balance=4)
@@ -211,10 +220,20 @@ def test_an_episode_of_a_rule_that_is_taken_out_waits_for_its_return() -> None:
     account.read(balance=4)
     account.rules = ()
     assert account.beat(timedelta(hours=30)) == []
-    assert account.read(balance=7) == []
+    assert account.judgement is not None
+    assert account.judgement.episodes[0].closed_why == "the rule was taken out"
+    assert account.state.episodes == {}
+    assert account.read(balance=5.5) == []
     account.rules = (LOW,)
     assert account.beat() == []
-    assert account.read(balance=8) == ["balance.recovered"]
+    assert account.state.episodes["low"].id == "ep_1"
+    assert account.judgement.episodes[0].closed_at is None
+    assert account.beat() == ["balance.low"]
+    assert account.last["reminder"] is True
+    account.rules = ()
+    account.read(balance=8)
+    account.rules = (LOW,)
+    assert account.beat() == ["balance.recovered"]
 
 
 def test_equal_rules_in_another_tuple_are_the_same_rules() -> None:
