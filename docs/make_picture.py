@@ -24,7 +24,7 @@ from daemon.service import Service
 from daemon.store import Store
 
 MOMENT = datetime(2026, 10, 21, 12, 30, tzinfo=ZONE)
-WIDTH = 104
+WIDTH = 108
 
 
 def main(path: Path) -> None:

@@ -166,7 +166,7 @@ def _jobs_end(world: World) -> None:
     world.media.reserved = 0
 
 
-CARD_REPLACED_AT = _on(8, 10)
+CARD_REPLACED_AT = _on(7, 10)
 OUTAGE_FROM, OUTAGE_TO = _on(20, 2), _on(20, 8)
 
 HAPPENINGS: tuple[Happening, ...] = (

@@ -1,0 +1,164 @@
+"""The demonstration keeps its promises, says so truthfully, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from alerts.events import EventType
+from daemon.cli import app
+from daemon.demo.drive import Month, Watcher, live_through
+from daemon.demo.promises import Evidence, Promise, check_all
+from daemon.demo.scenario import START, ZONE
+from daemon.demo.show import NotEmptyError, logging_to, run_demo
+from daemon.demo.story import Story
+from daemon.store import Store
+
+CARD_PAID_AT = datetime(2026, 10, 7, 11, tzinfo=ZONE)
+"""By then a low balance was topped up, a card was declined, replaced and charged."""
+
+
+def live(folder: Path, end: datetime) -> tuple[Month, Story]:
+    story = Story()
+    with logging_to(folder / "daemon.log"):
+        watcher = Watcher(story.told, story.mailed, story.happened)
+        month = asyncio.run(live_through(folder, watcher=watcher, end=end))
+    return month, story
+
+
+def judge(folder: Path, month: Month, story: Story) -> dict[str, Promise]:
+    store = Store(folder / "brimful.db", readonly=True)
+    try:
+        return {promise.says: promise for promise in check_all(Evidence(month, story, store.reader, None))}
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Month, Story]:
+    """The first week, lived once for all tests."""
+    folder = tmp_path_factory.mktemp("week")
+    month, story = live(folder, CARD_PAID_AT)
+    return folder, month, story
+
+
+def test_a_week_charges_each_need_once_and_survives_a_declined_card(week: tuple[Path, Month, Story]) -> None:
+    folder, month, story = week
+    kept = {says for says, promise in judge(folder, month, story).items() if promise.kept}
+    assert {
+        "clips: one card charge for each need, never a second",
+        "search: one card charge for each need, never a second",
+        "every charge was seen in the balance, and told",
+        "a declined card is tried once, a person is told, its replacement is charged",
+        "every webhook verifies with the standardwebhooks library",
+        "every event arrived, at the receiver and by mail",
+        "each account's events are numbered without gap or repeat",
+        "each low balance and each spike is told once, and its end once",
+    } <= kept
+    assert [charge.amount for charge in month.world.stripe.successes()] == [5000, 2500]
+
+
+def test_what_has_not_happened_is_not_claimed(week: tuple[Path, Month, Story]) -> None:
+    folder, month, story = week
+    promises = judge(folder, month, story)
+    assert not promises["the filling storage is told at 80, 90 and 100 %, each once"].kept
+
+
+def test_a_webhook_that_went_missing_is_noticed(week: tuple[Path, Month, Story]) -> None:
+    folder, month, story = week
+    tampered = Story()
+    tampered.__dict__ |= story.__dict__ | {"payloads": story.payloads[1:], "verified": story.verified - 1}
+    promises = judge(folder, month, tampered)
+    assert not promises["every event arrived, at the receiver and by mail"].kept
+    assert not promises["every webhook verifies with the standardwebhooks library"].kept
+
+
+def test_a_low_balance_told_twice_is_noticed(week: tuple[Path, Month, Story]) -> None:
+    folder, month, story = week
+    twice = [one for one in story.payloads for _ in range(2 if one[1] is EventType.BALANCE_LOW else 1)]
+    tampered = Story()
+    tampered.__dict__ |= story.__dict__ | {"payloads": twice}
+    assert not judge(folder, month, tampered)["each low balance and each spike is told once, and its end once"].kept
+
+
+def test_a_charge_that_the_ledger_does_not_know_is_noticed(week: tuple[Path, Month, Story]) -> None:
+    folder, month, story = week
+    charges = month.world.stripe.books.charges
+    charges.append(replace(month.world.stripe.successes("clips")[0], intent="pi_stranger"))
+    try:
+        assert not judge(folder, month, story)["clips: one card charge for each need, never a second"].kept
+    finally:
+        charges.pop()
+
+
+def test_two_runs_tell_the_same_story(week: tuple[Path, Month, Story], tmp_path: Path) -> None:
+    _, _, story = week
+    _, again = live(tmp_path, CARD_PAID_AT)
+
+    def sorted_lines(one: Story) -> list[tuple[datetime, str, str]]:
+        return sorted((line.at, line.account, line.says) for line in one.lines)
+
+    assert sorted_lines(again) == sorted_lines(story)
+
+
+def test_the_live_view_draws_every_account(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, highlight=False)
+    assert run_demo(tmp_path / "out", console=console, end=START + timedelta(hours=12), live=True) is False
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    for shown in ("Video tracking", "$38.50", "Media storage", "64.", "Thu  1 October 2026", "Promises", "To open"):
+        assert shown in text
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(NotEmptyError):
+        run_demo(tmp_path)
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "is not empty" in result.output
+
+
+@pytest.mark.timeout(240)
+def test_the_whole_month_from_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    here, out = tmp_path / "here", tmp_path / "out"
+    here.mkdir(mode=0o500)
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {"PATH": os.defpath, "PYTHONPATH": root, "HOME": str(here), "PYTHONWARNINGS": "error"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daemon", "demo", "--out", str(out)],
+        cwd=here,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert "✗" not in output
+    assert output.count("✓") == 11
+    assert list(here.iterdir()) == []
+    names = {path.name for path in out.iterdir()}
+    assert {"brimful.db", "config.toml", "daemon.log", "finance-2026-10.csv", "mails"} <= names
+    [finance] = (out / "mails").glob("*-usage-statement-october-2026*.html")
+    html = finance.read_text()
+    assert "Balanced to the cent" in html
+    assert "data:image/png;base64," in html
+    assert "cid:" not in html
+    assert "sk_test" not in (out / "daemon.log").read_text()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert threading.active_count() < 10
