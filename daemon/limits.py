@@ -70,3 +70,5 @@ TIDY_EVERY_S = 3600.0
 """How often readings older than `keep_readings` are looked for."""
 POLL_OPEN_TOPUP_EVERY_S = 300.0
 """An account whose top-up waits for a reading is polled at least so often, whatever its schedule."""
+WARNINGS_LOGGED = 20
+"""As many warnings of a configuration are logged one by one."""

@@ -23,7 +23,7 @@ from daemon.clock import Clock, SystemClock
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
 from daemon.config.past import load_to_run
-from daemon.limits import BEAT_S, DRAIN_S
+from daemon.limits import BEAT_S, DRAIN_S, WARNINGS_LOGGED
 from daemon.notify import notify, watchdog_s
 from daemon.schedule import next_fire
 from daemon.service import Service, open_service
@@ -58,6 +58,7 @@ class Runner:
 
     async def run(self) -> None:
         """Return when the process was told to stop and all work in flight has ended or was recorded as unknown."""
+        _log_warnings(self._config)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -139,7 +140,15 @@ class Runner:
             log.error("configuration not reloaded: [store] path cannot change while running; restart instead")
             return False
         self._config = config
+        _log_warnings(config)
         return True
+
+
+def _log_warnings(config: Config) -> None:
+    for problem in config.warnings[:WARNINGS_LOGGED]:
+        log.warning("configuration", problem=problem)
+    if len(config.warnings) > WARNINGS_LOGGED:
+        log.warning("configuration", problem=f"{len(config.warnings)} warnings in all: ask `brimful check`")
 
 
 def _reread(path: Path) -> Config:
