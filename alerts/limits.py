@@ -32,3 +32,8 @@ DELIVERY_DRAIN_S = 5.0
 """On stop, attempts in flight may go on for so long before they are cut."""
 DIGEST_EVENTS = 100
 """Events that one mail or chat message holds at the most."""
+GATHER_S = 2.0
+"""How long the first mail or chat message waits for others that fall together with it, while the daemon runs."""
+GATHER_BUSY_S = 30.0
+"""The same, where a message went out within the last `GATHER_RECENT_S`: a storm is a few digests, not a mail each."""
+GATHER_RECENT_S = 300.0

@@ -57,7 +57,7 @@ class Deliverer:
         `idle` is called as each lane ends: come back then, too.
         """
         self._raise_errors()
-        self._start(now, set())
+        self._start(now, set(), patient=True)
         return self.next_due(now)
 
     def next_due(self, now: datetime) -> datetime | None:
@@ -92,22 +92,22 @@ class Deliverer:
         await self.settle()
 
     def failed_in_last_pass(self) -> int:
-        """Return how many deliveries failed since the last `deliver_due` began."""
-        return sum(lane.failed for lane in self._lanes.values())
+        """Return how many deliveries failed since the last `deliver_due` began, or wait for a receiver that fails."""
+        return sum(lane.failed or lane.overdue() for lane in self._lanes.values())
 
     def _begin_pass(self) -> None:
         for lane in self._lanes.values():
             lane.sent = lane.failed = 0
 
-    def _start(self, now: datetime, leave_out: set[str]) -> set[str]:
+    def _start(self, now: datetime, leave_out: set[str], *, patient: bool = False) -> set[str]:
         started: set[str] = set()
         if self._stopping:
             return started
         for key, lane in self._lanes.items():
             if lane.busy:
-                lane.start(now)
+                lane.start(now, patient=patient)
             elif key not in leave_out and (at := lane.ready_at(now)) is not None and at <= now:
-                lane.start(now)
+                lane.start(now, patient=patient)
                 started.add(key)
         return started
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -18,7 +19,16 @@ from alerts.channels.base import Channel, Outcome, Parcel, Result
 from alerts.delivery import notices
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
 from alerts.events import EventDraft
-from alerts.limits import DELIVERY_ANSWER_KEPT, DELIVERY_BATCH, DELIVERY_MARKS_S, DELIVERY_WIDTH, DIGEST_EVENTS
+from alerts.limits import (
+    DELIVERY_ANSWER_KEPT,
+    DELIVERY_BATCH,
+    DELIVERY_MARKS_S,
+    DELIVERY_WIDTH,
+    DIGEST_EVENTS,
+    GATHER_BUSY_S,
+    GATHER_RECENT_S,
+    GATHER_S,
+)
 from alerts.outbox import Attempt, Delivery, DeliveryQueue, DeliveryState, Mark, ReceiverState
 
 HOUR = timedelta(hours=1)
@@ -62,6 +72,7 @@ class Lane:
         self._finished_run = finished
         self._task: asyncio.Task[None] | None = None
         self._not_before: datetime | None = None
+        self._patient = False
         self._state = ReceiverState(channel.key)
         self._saved = self._state
         self._waiting: deque[Parcel] = deque()
@@ -97,9 +108,18 @@ class Lane:
         waits = [due_at, state.blocked_until, self._allowed_at(now)]
         return max(at for at in waits if at is not None)
 
-    def start(self, now: datetime) -> None:
-        """Send all that is due by `now` and what falls due meanwhile; a lane under way looks again."""
+    def overdue(self) -> int:
+        """Return how much waits for a receiver that others were told is failing."""
+        state = self._queue.receiver(self.key)
+        return self._queue.pending(self.key) if state.told_at is not None else 0
+
+    def start(self, now: datetime, *, patient: bool = False) -> None:
+        """Send all that is due by `now` and what falls due meanwhile; a lane under way looks again.
+
+        A patient lane that gathers lets a moment pass first, so that what falls together goes out as one message.
+        """
         self._not_before = now
+        self._patient = patient
         self._more = True
         if self.busy:
             self._wake.set()
@@ -132,6 +152,8 @@ class Lane:
         try:
             while True:
                 self._conclude_landed()
+                if self._patient and self._channel.gathers and self._more and not self._flying:
+                    await self._linger()
                 self._refill()
                 self._launch()
                 if not self._flying and not self._landed:
@@ -148,6 +170,19 @@ class Lane:
             self._flying.clear()
             self._waiting.clear()
             self._finished_run()
+
+    async def _linger(self) -> None:
+        """Let a moment pass before a message; a longer one where one went out a short while ago. A stop ends it."""
+        self._flush()
+        due_at = self._queue.next_due(self.key)
+        if due_at is None or due_at > self._now():
+            return
+        recent = self._queue.sent_since(self.key, self._now() - timedelta(seconds=GATHER_RECENT_S))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_BUSY_S if recent else GATHER_S):
+                while not self._stopping:
+                    self._wake.clear()
+                    await self._wake.wait()
 
     def _look_again(self) -> bool:
         self._refill()

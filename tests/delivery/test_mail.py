@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -282,3 +283,30 @@ def _message() -> Any:
     return new_message(
         sender=SENDER, to=["ops@example.com"], subject="Test", at=START, name="n", text="text\n", html="<p>text</p>"
     )
+
+
+async def test_while_the_daemon_runs_a_storm_over_some_moments_is_a_few_digests(
+    world_of: WorldOf, mailbox: MailboxStandin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.delivery.lane.GATHER_S", 0.1)
+    monkeypatch.setattr("alerts.delivery.lane.GATHER_BUSY_S", 0.4)
+    world = world_of(OPS, mailer=mailer_of(mailbox))
+    for number in range(50):
+        world.tell(account=f"a{number}", episode=None)
+        world.deliverer.start_due(world.clock.now())
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.settle()
+    assert 2 <= len(mailbox.kept) <= 4
+    assert all(state is DeliveryState.DELIVERED for state in world.states())
+
+
+async def test_a_stop_does_not_wait_for_a_gathering_mail(world_of: WorldOf, mailbox: MailboxStandin) -> None:
+    world = world_of(OPS, mailer=mailer_of(mailbox))
+    world.tell()
+    world.deliverer.start_due(world.clock.now())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(0.5):
+        await world.deliverer.drain()
+    assert world.states() == [DeliveryState.PENDING]

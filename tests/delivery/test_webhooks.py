@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from alerts.events import EventType
 from alerts.outbox import DeliveryState
 from alerts.receivers import EmailReceiver
+from alerts.schema import schema
 from daemon.clock import SystemClock
+from daemon.commands.test import ping
 from daemon.standins.mailbox import MailboxStandin
 from daemon.standins.receiver import Fault, ReceiverStandin
 from daemon.store.replays import Filter, attempts, replay
@@ -415,3 +419,50 @@ async def test_a_name_that_turns_to_a_link_local_address_is_refused_when_it_conn
     assert time.monotonic() - started < 1
     assert [one.id for one in receiver.received] == [first.id]
     assert "169.254.169.254 is never connected to" in world.log()[1].last_error
+
+
+async def test_every_notice_of_a_receiver_fits_its_schema(world_of: WorldOf, receiver: ReceiverStandin) -> None:
+    async with ReceiverStandin() as other, MailboxStandin() as box:
+        ops = EmailReceiver(id="ops", to=("ops@example.com",), events=("balance.*",))
+        watcher = webhook(other, "other", events=("delivery.*",))
+        world = world_of(webhook(receiver), watcher, ops, mailer=mailer_of(box))
+        box.refuse = {"ops@example.com"}
+        receiver.fault = Fault(status=503)
+        for day in range(7):
+            world.tell(account=f"day{day}")
+            await world.go_on(timedelta(days=1))
+        receiver.fault = None
+        await world.go_on(timedelta(days=2))
+        receiver.fault = Fault(status=410)
+        world.tell()
+        await world.deliver()
+
+        states = set()
+        for one in other.received:
+            type = EventType(one.payload["type"])
+            Draft202012Validator(schema(type)).validate(one.payload)
+            states.add(one.payload["data"].get("state", type.value))
+        assert states >= {"failing", "paused", "stopped", "refused", "dead", "delivery.recovered"}
+        assert "webhook:app" not in {one.payload["data"].get("receiver") for one in receiver.received}
+        assert all("sequence" not in one.payload["data"] for one in other.received)
+
+
+def test_a_ping_fits_its_schema() -> None:
+    Draft202012Validator(schema(EventType.TEST_PING)).validate(json.loads(ping("webhook:app").body))
+
+
+async def test_a_pass_counts_what_failed_and_what_waits_for_a_failing_receiver(
+    world_of: WorldOf, receiver: ReceiverStandin
+) -> None:
+    world = world_of(webhook(receiver))
+    receiver.fault = Fault(status=503)
+    world.tell()
+    await world.deliver()
+    assert world.deliverer.failed_in_last_pass() == 1
+    await world.go_on(timedelta(hours=1))
+    await world.deliver()
+    assert world.deliverer.failed_in_last_pass() == 1, "nothing was tried, but a person is needed"
+    receiver.fault = None
+    await world.go_on(timedelta(hours=3))
+    await world.deliver()
+    assert world.deliverer.failed_in_last_pass() == 0
