@@ -15,7 +15,7 @@ from alerts.reports import Facts
 from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
 from daemon.demo.story import Story
-from daemon.store import ledger_reads
+from daemon.store import ledger_reads, reports
 from daemon.topups.states import State
 
 
@@ -125,8 +125,8 @@ def _webhooks(evidence: Evidence) -> Iterator[Promise]:
         story.requests > 0 and story.verified == story.requests,
         f"{story.verified} of {story.requests}",
     )
-    committed = {row[0] for row in evidence.conn.execute("SELECT id FROM event")}
-    states = dict(evidence.conn.execute("SELECT state, COUNT(*) FROM delivery GROUP BY state"))
+    committed = reports.event_ids(evidence.conn)
+    states = reports.deliveries_by_state(evidence.conn)
     arrived = {identity for identity, _, _ in story.payloads}
     yield Promise(
         "every event arrived, at the receiver and by mail",

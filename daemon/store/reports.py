@@ -145,3 +145,13 @@ def _words(data: dict[str, object], otherwise: str) -> tuple[str, str]:
 
 def _instant(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
+
+
+def event_ids(conn: sqlite3.Connection) -> frozenset[str]:
+    """Return the ids of every event that was ever committed."""
+    return frozenset(row[0] for row in conn.execute("SELECT id FROM event"))
+
+
+def deliveries_by_state(conn: sqlite3.Connection) -> dict[str, int]:
+    """Return how many deliveries are pending, delivered and dead; states without any are left out."""
+    return dict(conn.execute("SELECT state, COUNT(*) FROM delivery GROUP BY state"))
