@@ -84,9 +84,12 @@ def _believe(
         else:
             sitting.decide(own.SUSPECT, "implausible, but the second read agrees: believed")
         return second, second, doubted.resets
-    own.suspect(sitting, doubted, reading, confirmed=False)
-    if isinstance(second, Known) and doubt(sitting.state, second) is None:
-        return second, second, nothing
+    if isinstance(second, Known):
+        own.suspect(sitting, doubted, reading, confirmed=False)
+        if doubt(sitting.state, second) is None:
+            return second, second, nothing
+    else:
+        own.undecided(sitting, doubted, reading)
     first = doubted.findings[0]
     detail = f"{first.field} {first.kind.value}: {first.before} then {first.after}"
     return Unavailable(reading.account, reading.at, Reason.SUSPECT, detail), None, nothing

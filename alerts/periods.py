@@ -16,6 +16,8 @@ from alerts.spans import SpanKind, span_at
 CALENDAR = (Period.DAY, Period.WEEK, Period.MONTH, Period.QUARTER)
 LONGEST_BILLING = timedelta(days=400)
 """A provider's period that claims to be longer is not believed."""
+SAME_BILLING = timedelta(days=1)
+"""A provider's period whose start moves by less is the same period: some say it to the second, or counted from now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ def calendar(period: Period, instant: datetime, zone: ZoneInfo) -> Stretch:
     while end.end.astimezone(zone).month % 3 != 1:
         end = span_at(SpanKind.MONTH, end.end, zone)
     return Stretch(start.start, end.end)
+
+
+def is_same_billing(start: datetime, other: datetime | None) -> bool:
+    """Whether both begin the same period of the provider."""
+    return other is not None and abs(start - other) < SAME_BILLING
 
 
 def billing(metrics: Metrics) -> Stretch | None:

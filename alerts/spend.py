@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.instants import from_ms, to_ms
-from alerts.periods import CALENDAR, Stretch, billing, calendar
+from alerts.periods import CALENDAR, Stretch, billing, calendar, is_same_billing
 from alerts.readings import Metrics
 from alerts.rules.specs import Period
 
@@ -120,7 +120,8 @@ class SpendMemory:
         available = metrics.available_microusd
         unmoved = money is self.money and volume is self.volume and available == self.available_microusd
         own = self.bases.get(Period.BILLING)
-        same_own = own is None if metrics.period_start_at is None else own and own.start == metrics.period_start_at
+        said = metrics.period_start_at
+        same_own = said is None if own is None else is_same_billing(own.start, said)
         if at < self.turns_at and same_own and zone.key == self.zone:
             bases, turns_at = self.bases, self.turns_at
         else:
@@ -184,7 +185,7 @@ class SpendMemory:
             return Counter(self.volume.value, raw)
         if metered and raw is not None and high is not None:
             own = self.bases.get(Period.BILLING)
-            new_period = own.start != metrics.period_start_at if own is not None else raw < high
+            new_period = not is_same_billing(own.start, metrics.period_start_at) if own is not None else raw < high
             # A period's own usage starts again from nought: all that it shows was used since then.
             return Counter(self.volume.value + raw, raw) if new_period else self.volume.fold(raw, reset)
         return self.volume.fold(raw, reset)
@@ -203,7 +204,9 @@ class SpendMemory:
 
     def _base(self, period: Period, span: Stretch, at: datetime, microusd: int, microgb: int) -> Base:
         old = self.bases.get(period)
-        if old is not None and old.start == span.start:
+        if old is not None and (
+            old.start == span.start or (period is Period.BILLING and is_same_billing(old.start, span.start))
+        ):
             return Base(old.start, span.end, old.microusd, old.microgb, old.partial, old.since)
         if old is not None and period is not Period.BILLING and span.start <= self.at:
             # Another zone: what was counted before its midnight cannot be told apart any more.

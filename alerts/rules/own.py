@@ -202,6 +202,16 @@ def suspect(sitting: Sitting, doubt: Doubt, known: Known, *, confirmed: bool) ->
     sitting.remember(SUSPECT, replace(sitting.memory(SUSPECT), quiet_until=known.at + QUIET))
 
 
+def undecided(sitting: Sitting, doubt: Doubt, known: Known) -> None:
+    """Neither believe nor tell a doubted reading whose second read failed; told where that goes on."""
+    polls = sitting.memory(SUSPECT).breaches + 1
+    sitting.remember(SUSPECT, replace(sitting.memory(SUSPECT), breaches=polls))
+    if polls < POLLS_BEFORE_TOLD:
+        sitting.decide(SUSPECT, "implausible, and the second read failed: looked at again with the next poll")
+    else:
+        suspect(sitting, doubt, known, confirmed=False)
+
+
 def _described(finding: Finding) -> str:
     name = _WIRE.get(finding.field)
     before, after = (number if name is None else to_number(number) for number in (finding.before, finding.after))
@@ -211,6 +221,9 @@ def _described(finding: Finding) -> str:
 def plain(sitting: Sitting, known: Known) -> None:
     """A believed reading ends a suspect episode once the source was plain for a while."""
     memory = sitting.memory(SUSPECT)
+    if memory.breaches:
+        memory = replace(memory, breaches=0)
+        sitting.remember(SUSPECT, memory)
     if memory.episode is not None and (memory.quiet_until is None or known.at >= memory.quiet_until):
         sitting.close(SUSPECT, None, "plain for an hour", at=known.at)
 

@@ -101,8 +101,7 @@ def _usual_of(hours: Sequence[int], width: int, skipped: int) -> Usual | None:
 
 def _usual(rule: Spike, view: View) -> Usual | None:
     counter, memory = view.state.burn.spend, view.state.rules.get(rule.id)
-    if counter is None:
-        return None
+    assert counter is not None
     episode = memory.episode if memory is not None else None
     under_way = min(max(view.now - episode.opened_at, timedelta()), LONGEST) if episode is not None else timedelta()
     return usual(counter, rule.window, under_way)

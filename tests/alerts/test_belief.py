@@ -65,14 +65,27 @@ def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_
 
 
 @pytest.mark.parametrize("second", [None, Reason.TIMEOUT])
-def test_without_a_second_read_nothing_fires(second: Reason | None) -> None:
+def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(second: Reason | None) -> None:
     account = Watched(LOW)
     account.read(balance=5000)
+    assert account.read(balance=0, second=second) == []
+    assert account.judgement is not None
+    assert account.judgement.believed is None
+    assert account.reasons == ["implausible, and the second read failed: looked at again with the next poll"]
+    assert account.read(balance=0, second=second) == []
     assert account.read(balance=0, second=second) == ["reading.suspect"]
     assert account.state.episodes.keys() == {"account:suspect"}
     assert account.read(balance=0, second=second) == []
     assert account.reasons == ["the source is still suspect: already told"]
     assert account.read(balance=0) == ["balance.depleted", "balance.low"]
+
+
+def test_a_second_read_that_fails_now_and_then_is_never_told() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    for balance in (4000, 3000, 2000):
+        assert account.read(balance=balance, second=Reason.RATE_LIMITED) == []
+        assert account.read(balance=balance) == []
 
 
 def test_a_suspect_source_is_told_again_only_after_an_hour_of_plain_readings() -> None:
@@ -189,6 +202,6 @@ def test_suspect_readings_end_no_outage_and_charge_nothing() -> None:
     account = Watched(LOW)
     account.read(balance=5000)
     account.fail(Reason.UNAUTHORIZED)
-    assert account.read(balance=0, second=None) == ["reading.suspect"]
+    assert account.read(balance=0, second=metrics(balance=700)) == ["reading.suspect"]
     assert "account:reading" in account.state.episodes
     assert account.read(balance=4999.9) == ["reading.restored"]

@@ -144,6 +144,16 @@ def test_a_billing_budget_follows_the_providers_own_period() -> None:
     assert account.last["spent_gb"] == 60
 
 
+def test_a_providers_period_that_begins_some_minutes_later_at_each_poll_is_the_same_period() -> None:
+    rule = budget(period=Period.BILLING, limit_microusd=None, limit_microgb=to_micro(100), projected=False)
+    account = Watched(rule, provider="tornado", start=at("2026-11-10"))
+    told = []
+    for minute in range(0, 600, 5):
+        start = at("2026-10-20") + timedelta(minutes=minute)
+        told += account.read(used=500, period_used=60, period_start_at=start, period_end_at=start + timedelta(days=31))
+    assert told == ["budget.reached"]
+
+
 def test_a_billing_budget_in_dollars_counts_from_the_providers_date() -> None:
     account = Watched(budget(period=Period.BILLING, projected=False), start=at("2026-11-10"))
     period = {"period_start_at": at("2026-11-05"), "period_end_at": at("2026-12-05")}

@@ -1,7 +1,10 @@
 """Who hears what: types, accounts, own thresholds."""
 
+from pydantic import SecretStr
+
 from alerts.events import EventDraft, EventType
-from alerts.receivers import EmailReceiver, Receivers, WebhookReceiver
+from alerts.receivers import ChatReceiver, EmailReceiver, Receivers, WebhookReceiver
+from alerts.rules.specs import LowBalance
 from tests.helpers_alerts import START
 
 
@@ -47,6 +50,17 @@ def test_a_test_reaches_its_receiver_whatever_it_asked_for() -> None:
     assert EVERYONE.route(draft(EventType.TEST_PING, only_receiver="webhook:own")) == ("webhook:own",)
 
 
+def test_events_that_were_not_asked_for_reach_nobody() -> None:
+    quiet = Receivers((ChatReceiver(id="team", url=SecretStr("json://x"), events=("topup.*",)),))
+    assert quiet.route(draft(EventType.BALANCE_LOW)) == ()
+    assert quiet.route(draft(EventType.TOPUP_CREDITED)) == ("chat:team",)
+
+
 def test_a_failing_receiver_is_not_told_of_itself() -> None:
     failing = EventDraft(type=EventType.DELIVERY_FAILING, at=START, data={}, not_receiver="email:ops")
     assert EVERYONE.route(failing) == ("email:other",)
+
+
+def test_a_rule_covers_the_accounts_that_its_globs_name() -> None:
+    rule = LowBalance(id="low", below_microusd=5, clear_above_microusd=6, accounts=("clips", "vault-*"))
+    assert [rule.covers(id) for id in ("clips", "vault-1", "Clips", "vault")] == [True, True, False, False]

@@ -12,7 +12,7 @@ from alerts.readings import Reason
 from alerts.rules.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
 from daemon.store import Store, states
 from daemon.store.migrations import migrate
-from tests.helpers_alerts import Watched
+from tests.helpers_alerts import Watched, metrics
 
 RULES: tuple[RuleSpec, ...] = (
     LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6)),
@@ -116,10 +116,10 @@ def test_an_outage_survives_a_restart(account: Stored) -> None:
 def test_a_suspect_source_survives_a_restart(account: Stored) -> None:
     account.read(balance=5000)
     account.save()
-    account.read(balance=0, second=None)
+    assert account.read(balance=0, second=metrics(balance=700)) == ["reading.suspect"]
     account.save()
     account.restart()
-    assert account.read(balance=0, second=None) == []
+    assert account.read(balance=0, second=metrics(balance=800)) == []
 
 
 def test_many_readings_within_an_hour_and_a_restart_forget_nothing(account: Stored) -> None:
