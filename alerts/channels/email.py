@@ -38,7 +38,7 @@ class EmailChannel:
         self._now = now
 
     async def send(self, parcel: Parcel) -> Outcome:
-        message = self.compose(parcel)
+        message, note = self.compose(parcel)
         result = await self._mailer.send(message, parcel.rest or self._to)
         if not isinstance(result, Mailed):
             return Outcome(
@@ -52,12 +52,12 @@ class EmailChannel:
         if result.refused:
             refused = "; ".join(f"{address}: {words}" for address, words in result.refused.items())
             return Outcome(Result.REFUSED, result.elapsed_ms, error=f"refused: {refused}", rest=tuple(result.refused))
-        return Outcome(Result.OK, result.elapsed_ms, 250, answer=result.answer)
+        return Outcome(Result.OK, result.elapsed_ms, 250, answer=f"{note}{result.answer}")
 
-    def compose(self, parcel: Parcel) -> EmailMessage:
-        """Return the message of a parcel."""
-        letter = self._write(parcel)
-        return new_message(
+    def compose(self, parcel: Parcel) -> tuple[EmailMessage, str]:
+        """Return the message of a parcel, and a note for the log where an operator's own template could not be used."""
+        letter, note = self._write(parcel)
+        message = new_message(
             sender=self._mailer.sender,
             to=self._to,
             subject=letter.subject,
@@ -67,10 +67,16 @@ class EmailChannel:
             html=letter.html,
             answers=parcel.answers,
         )
+        return message, note
 
-    def _write(self, parcel: Parcel) -> Letter:
+    def _write(self, parcel: Parcel) -> tuple[Letter, str]:
         events = [delivery.event for delivery in parcel.deliveries]
         try:
-            return write_letter(events, self._templates, self._zone)
-        except TemplateError:  # an operator's own template is wrong: the alert goes out by the built-in one
-            return write_letter(events, Templates(), self._zone)
+            return write_letter(events, self._templates, self._zone), ""
+        except _WRONG_TEMPLATE as error:  # the alert goes out all the same
+            note = f"by the built-in template, as your own is wrong ({type(error).__name__}: {error}); "
+            return write_letter(events, Templates(), self._zone), note
+
+
+_WRONG_TEMPLATE = (TemplateError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""What an operator's own template can raise: it may call and reckon, and css-inline's errors are ValueErrors."""

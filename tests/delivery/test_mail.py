@@ -22,6 +22,7 @@ from alerts.templating import Templates
 from daemon.config.model import SmtpConfig, SmtpSecurity
 from daemon.mailer import SmtpMailer
 from daemon.standins.mailbox import MailboxStandin
+from daemon.store.replays import attempts
 from tests.delivery.conftest import BERLIN, SENDER, START, World, WorldOf, mailer_of
 from tests.helpers_tls import make_tls
 
@@ -254,6 +255,7 @@ async def test_a_broken_template_of_the_operator_does_not_keep_an_alert_back(
     world.tell()
     await world.deliver()
     assert "$4.21 is available" in mailbox.kept[0].part("html")
+    assert "your own is wrong (UndefinedError" in attempts(world.store.reader, 1)[0].answer
 
     (override / "event.html.j2").write_text("<p>Our own words: {{ it.title }}</p>")
     _use_templates(world, Templates(override))
