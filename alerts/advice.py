@@ -22,7 +22,6 @@ BLOCK_HOURS = 7 * 24
 MONTHS = 600
 LEAST_HOURS = 7 * 24
 """Less than a week of past is too little to draw months from."""
-_CHARGES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +127,18 @@ def _month(hours: Sequence[int], terms: Terms, chance: random.Random) -> _Month:
 
 def _live(month: _Month, threshold: int, amount: int, terms: Terms) -> tuple[int, bool]:
     """Return how many charges the month needs, and whether the balance reaches nought in it."""
-    funded, charges, dry, hour = threshold + round(amount * month.start), 0, False, 0
+    funded, charges, dry = threshold + round(amount * month.start), 0, False
     sums = month.sums
-    while charges < _CHARGES_MAX:
-        # The first whole hour at which the balance is below the threshold, then the poll that notices.
-        hour = max(hour, bisect_left(sums, funded - threshold + 1, hour))
-        if hour >= MONTH_HOURS:
-            break
+    # The first whole hour at which the balance is below the threshold, then the poll that notices.
+    hour = bisect_left(sums, funded - threshold + 1)
+    while hour < MONTH_HOURS:
         seen = min(hour + terms.delay_hours + max(1, round(terms.poll_hours)), len(sums) - 1)
         dry = dry or sums[seen] >= funded
         # What is charged is whole amounts that land above the threshold.
         short = threshold - (funded - sums[hour])
-        count = short // amount + 1
-        funded += count * amount
+        funded += (short // amount + 1) * amount
         charges += 1
-        hour = seen
+        hour = max(seen, bisect_left(sums, funded - threshold + 1, seen))
     return charges, dry
 
 

@@ -64,15 +64,23 @@ class Hourly:
         return memoryview(self.packed).cast("q")
 
     def fold(self, at_ms: int, value: int) -> Hourly:
-        """Return the counter with one more reading; a time that is not later or a value that fell changes nothing."""
+        """Return the counter with one more reading; a value that fell, or a time a little earlier, changes nothing.
+
+        A clock that went back by more than an hour was wrong before: the hours that it made up are dropped.
+        """
         last_ms = self.last_ms
         if value == self.last and at_ms // HOUR_MS == last_ms // HOUR_MS:
             return self
         if at_ms <= last_ms or value < self.last:
-            return self
+            return self._rewind(at_ms, value) if at_ms < last_ms - HOUR_MS and value >= self.last else self
         if at_ms // HOUR_MS == last_ms // HOUR_MS:
             return Hourly(self.first_ms, self.first, at_ms, value, self.hour_start, self.packed, self.memo)
         return self._close_hours(at_ms, value)
+
+    def _rewind(self, at_ms: int, value: int) -> Hourly:
+        made_up = (self.hour - at_ms // HOUR_MS) * _ITEM_BYTES
+        packed = self.packed[: max(len(self.packed) - made_up, 0)]
+        return Hourly(min(self.first_ms, at_ms), self.first, at_ms, value, value, packed)
 
     def _close_hours(self, at_ms: int, value: int) -> Hourly:
         hour, new_hour = self.last_ms // HOUR_MS, at_ms // HOUR_MS

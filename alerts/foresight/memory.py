@@ -37,7 +37,9 @@ class Schedule:
         if rate == self.rate_microusd_per_day and at_ms // HOUR_MS == self.counter.last_ms // HOUR_MS:
             return self
         if at_ms <= self.since_ms:
-            return self
+            if at_ms >= self.since_ms - HOUR_MS:
+                return self
+            return Schedule(rate, at_ms, self.sum_scaled, self.counter.fold(at_ms, self.counter.last))
         total = self.sum_scaled + self.rate_microusd_per_day * (at_ms - self.since_ms)
         return Schedule(rate, at_ms, total, self.counter.fold(at_ms, total // _SCALE_MS))
 
@@ -62,7 +64,7 @@ class Reserve:
                 return self
             return Reserve(hour, (*self.peaks[:-1], reserved))
         if hour < self.hour:
-            return self
+            return self if hour == self.hour - 1 else Reserve(hour, (reserved,))
         idle = min(hour - self.hour - 1, self.KEPT)
         return Reserve(hour, (*self.peaks, *(0,) * idle, reserved)[-self.KEPT :])
 

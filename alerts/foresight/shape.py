@@ -26,8 +26,6 @@ def _shrunk(groups: Sequence[Sequence[float]]) -> list[float]:
     means = [sum(group) / len(group) if group else 0.0 for group in groups]
     filled = [mean for mean, group in zip(means, groups, strict=True) if group]
     centre = sum(filled) / len(filled)
-    if centre <= 0:
-        return [1.0] * len(groups)
     freedom = sum(len(group) - 1 for group in groups if group)
     if freedom < 1:
         return [1.0] * len(groups)
@@ -67,8 +65,6 @@ def _day_of_week(hours: Sequence[int], start: int) -> list[float]:
         return [max(value, 0.0) for value in _shrunk(samples)]
     weekend = [value for day in _WEEKEND for value in samples[day]]
     workday = [value for day in range(7) if day not in _WEEKEND for value in samples[day]]
-    if len(weekend) < 2 or len(workday) < 2:
-        return [1.0] * 7
     off, on = _shrunk([weekend, workday])
     return [off if day in _WEEKEND else on for day in range(7)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.readings import Reading, Reason, Unavailable
+from alerts.readings import Metrics, Reading, Reason, Unavailable
 from daemon.backtest.comparison import Asked, Comparison, compare
 from daemon.backtest.replay import expand, is_false_alarm
 from daemon.cli import app
@@ -73,6 +73,44 @@ def test_a_cap_that_holds_charges_back_leaves_the_account_below_zero(tmp_path: P
     # 45 dollars last for 11¼ days of 20.
     assert abs(replayed.balance.below_zero - timedelta(days=8.75)) <= POLL
     assert replayed.events["balance.depleted"] == 1
+
+
+def test_the_burn_brake_holds_a_charge_until_a_person_comes(tmp_path: Path) -> None:
+    plain = write_config(tmp_path)
+    calm = list(spending(BEGIN, 12, 4 * DOLLAR, lambda at, spent: 100))
+    spent = 48 * DOLLAR
+    for _ in range(59):
+        spent += 8 * DOLLAR
+        calm.append(known(calm[-1].at + POLL, metrics(1000, spent)))
+    live(tmp_path, plain, calm)
+    config = write_config(tmp_path, when_below="30.00", amount="25.00")
+    replayed = _compared(tmp_path, {"this": config}, BEGIN, BEGIN + timedelta(days=20)).outcomes["this"]
+    assert replayed.refusals["brake"] == 1
+    first = next(charge.at for charge in replayed.charges if charge.at > BEGIN + timedelta(days=12))
+    assert first - BEGIN >= timedelta(days=12, hours=12)
+    assert replayed.balance.below_zero > timedelta(hours=6)
+
+
+def test_an_account_without_a_balance_is_replayed_too(tmp_path: Path) -> None:
+    config = write_config(tmp_path, when_below="30.00")
+    live(tmp_path, config, [known(BEGIN + POLL * poll, Metrics(used_microgb=poll)) for poll in range(100)])
+    replayed = _compared(tmp_path, {"this": config}, BEGIN, BEGIN + timedelta(days=3)).outcomes["this"]
+    assert replayed.readings == 100
+    assert replayed.balance.lowest_microusd is None
+
+
+def test_a_credit_without_a_running_total_is_a_rise_of_the_balance(tmp_path: Path) -> None:
+    plain = write_config(tmp_path)
+    said = [20 * DOLLAR - poll * DOLLAR // 10 + (50 * DOLLAR if poll > 60 else 0) for poll in range(190)]
+    live(
+        tmp_path,
+        plain,
+        [known(BEGIN + POLL * poll, Metrics(balance_microusd=left)) for poll, left in enumerate(said)],
+    )
+    config = write_config(tmp_path, when_below="10.00", amount="25.00")
+    replayed = _compared(tmp_path, {"this": config}, BEGIN, BEGIN + timedelta(days=5)).outcomes["this"]
+    assert [credit.amount_microusd for credit in replayed.credits] == [50 * DOLLAR - DOLLAR // 10]
+    assert [charge.amount_microusd for charge in replayed.charges] == [25 * DOLLAR]
 
 
 def test_two_configurations_stand_side_by_side(tmp_path: Path) -> None:

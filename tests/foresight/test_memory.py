@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, KEPT_HOURS, Hourly
 from alerts.foresight.memory import BurnMemory, spent_over
-from alerts.instants import from_ms
+from alerts.instants import from_ms, to_ms
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 START_MS = 1_777_000_000_000 // HOUR_MS * HOUR_MS
@@ -69,9 +69,41 @@ def test_an_hour_that_passes_closes_even_where_nothing_moved() -> None:
     assert list(memory.spend.hours) == [0]
 
 
-def test_an_older_reading_changes_nothing() -> None:
-    memory = BurnMemory().fold(START, 5, 24)
-    assert memory.fold(START - timedelta(hours=2), 9, 48) is memory
+def test_a_reading_that_is_a_little_older_changes_nothing() -> None:
+    memory = BurnMemory().fold(START, 5, 24, reserved_microgb=1)
+    assert memory.fold(START - timedelta(minutes=30), 9, 48, reserved_microgb=2) is memory
+
+
+def test_a_clock_that_was_ahead_for_a_while_is_forgotten() -> None:
+    memory = BurnMemory()
+    for hour in range(49):
+        memory = memory.fold(START + timedelta(hours=hour), hour * 100, 2400, reserved_microgb=5)
+    ahead = memory.fold(START + timedelta(days=9), 4850, 2400, reserved_microgb=9)
+    assert ahead.spend is not None
+    assert len(ahead.spend.hours) == 9 * 24
+    back = ahead.fold(START + timedelta(hours=48, minutes=30), 4850, 2400, reserved_microgb=4)
+    assert back.spend is not None
+    assert back.schedule is not None
+    assert back.reserve is not None
+    assert list(back.spend.hours) == [100] * 48
+    assert len(back.schedule.counter.hours) == 48
+    assert back.reserve.peak == 4
+    following = back.fold(START + timedelta(hours=49), 4900, 2400)
+    assert following.spend is not None
+    assert following.spend.hour == back.spend.hour + 1
+    assert BurnMemory.decode(following.encode()) == following
+
+
+def test_a_clock_that_was_ahead_from_the_first_reading_begins_anew() -> None:
+    memory = BurnMemory().fold(START + timedelta(days=400), 5).fold(START, 7)
+    assert memory.spend is not None
+    assert (memory.spend.first_ms, memory.spend.last_ms, memory.spend.last) == (memory.spend.last_ms, to_ms(START), 7)
+    assert list(memory.spend.hours) == []
+
+
+def test_the_value_before_the_kept_hours_is_even_and_within_the_hour_interpolated() -> None:
+    counter = Hourly.begin(START_MS, 0).fold(START_MS + 30 * 60_000, 60)
+    assert counter.value_at(START_MS + 15 * 60_000) == 30
 
 
 def test_growth_over_a_gap_is_spread_evenly() -> None:
@@ -126,8 +158,7 @@ def test_the_highest_reservation_of_the_last_day_is_kept() -> None:
     day = later.fold(START + timedelta(hours=30), None, reserved_microgb=2)
     assert day.reserve is not None
     assert day.reserve.peak == 2
-    assert day.reserve.fold(START_MS, 99).peak == 2
-    assert day.fold(START, None, reserved_microgb=99) is day
+    assert day.fold(START + timedelta(hours=29), None, reserved_microgb=99) is day
 
 
 def test_days_of_history_are_whole_days() -> None:

@@ -133,6 +133,17 @@ def test_a_schedule_that_is_not_said_any_more_is_forgotten() -> None:
     assert outlook.per_day == pytest.approx(24_000_000, rel=0.05)
 
 
+def test_a_schedule_with_a_shape_that_is_not_said_any_more_is_forgotten_too() -> None:
+    memory, now = _live(6, _office, lambda at: 24 * _office(at))
+    _learnt(memory)
+    assert memory.spend is not None
+    for hour in range(1, 4):
+        memory = memory.fold(now + timedelta(hours=hour), memory.spend.last if memory.spend else 0)
+    outlook = spend_outlook(memory, None, now + timedelta(hours=3))
+    assert outlook is not None
+    assert outlook.per_day == pytest.approx(10_000_000, rel=0.1)
+
+
 def test_a_restart_changes_no_forecast() -> None:
     chance = random.Random(2)
     amounts = [chance.randrange(2_000_000) for _ in range(40 * 24)]
