@@ -1,4 +1,4 @@
-"""A world for the top-ups: one account that burns and is credited, a stand-in for Stripe, and desks on disks of their own."""
+"""A world for the top-ups: an account that burns and is credited, a stand-in for Stripe, desks on their own disks."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ class World:
     stripe: StripeStandin = field(init=False)
 
     def __post_init__(self) -> None:
-        self.stripe = StripeStandin(
-            self.clock, seed=1, credit=self._credit, credit_lag=lambda charge: self.lag
-        )
+        self.stripe = StripeStandin(self.clock, seed=1, credit=self._credit, credit_lag=lambda charge: self.lag)
         self.stripe.add_customer(CUSTOMER, card=CARD)
 
     def _credit(self, charge: Charge) -> None:
@@ -219,4 +217,3 @@ class Daemon:
     def told(self, type_: str) -> list[Mapping[str, Any]]:
         rows = self.store.reader.execute("SELECT body FROM event WHERE type = ? ORDER BY number", (type_,))
         return [json.loads(row[0])["data"] for row in rows]
-

@@ -29,6 +29,8 @@ class Finding:
     ledger: str
     stripe: str
     history: str
+    told: bool = False
+    """The credit watch, or the refund's suspension, tells it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,9 @@ class Audit:
     failure: str | None = None
 
 
-async def audit(bench: Bench, account: str) -> Audit:
-    """Compare the three for an account. A key that may only read is enough."""
-    seen = await look(bench, account)
+async def audit(bench: Bench, account: str, *, remember: bool = True) -> Audit:
+    """Compare the three for an account. A key that may only read is enough, and so is a store opened for reading."""
+    seen = await look(bench, account, remember=remember)
     if isinstance(seen, Refused):
         return Audit(account, 0, 0, (), seen.message)
     conn = bench.store.reader
@@ -90,7 +92,7 @@ def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Findin
         return Finding(account, row.id, intent.id, _ledger(row), stripe, _history(row))
     if charged and intent.charge is not None and (intent.charge.refunded_cents or intent.charge.disputed):
         said = "disputed" if intent.charge.disputed else f"refunded {format_usd(intent.charge.refunded_cents * 10_000)}"
-        return Finding(account, row.id, intent.id, _ledger(row), f"{stripe}, {said}", _history(row))
+        return Finding(account, row.id, intent.id, _ledger(row), f"{stripe}, {said}", _history(row), told=True)
     return None
 
 
@@ -106,7 +108,9 @@ def _against_history(account: str, rows: Sequence[Topup], metrics: Metrics | Non
         late = row.paid_at is not None and now - row.paid_at >= GRACE
         if after is not None and after < expected and late:
             history = f"funded {format_usd(after)}, at least {format_usd(expected)} expected"
-            findings.append(Finding(account, row.id, row.payment_intent or "–", _ledger(row), "succeeded", history))
+            watched = row.state is State.PAID
+            intent = row.payment_intent or "–"
+            findings.append(Finding(account, row.id, intent, _ledger(row), "succeeded", history, told=watched))
         elif row.state is State.CREDITED and row.credited_microusd is None:
             history = "a person said that it was credited"
             if funded_now is not None and funded_now < expected:

@@ -69,7 +69,10 @@ async def confirm(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight)
     attempt = await _attempt(bench, topup, has_charge=listed.latest_charge is not None)
     if attempt is None:
         return topup
-    return await _send(bench, config, topup, sight, attempt)
+    after = await _send(bench, config, topup, sight, attempt)
+    if after.cancel_as is not None and after.is_open:
+        return await cancel(bench, after, after.cancel_as, after.reason)
+    return after
 
 
 def _waits_for_retry(topup: Topup, listed: PaymentIntent) -> bool:
@@ -229,7 +232,9 @@ async def go_on(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight) -
                 why = "no longer wanted" if not wanted else "not confirmed within ten minutes"
                 return await cancel(bench, topup, State.ABANDONED, why)
             return await confirm(bench, config, topup, sight)
-        if topup.state is State.RETRY_WAIT and topup.next_at is not None and now >= topup.next_at:
+        if topup.state is State.RETRY_WAIT:
+            if topup.next_at is None or now < topup.next_at:
+                return await read_back(bench, topup)
             if not wanted:
                 return await cancel(bench, topup, State.ABANDONED, "no longer wanted")
             return await confirm(bench, config, topup, sight)

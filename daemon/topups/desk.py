@@ -83,6 +83,8 @@ class TopupDesk:
     async def _attend(self, config: TopupConfig, sight: Sight, reread: Reread, *, low: bool) -> None:
         for topup in ledger_reads.open_topups(self.bench.store.reader, sight.account):
             if topup.state is State.PAID:
+                if credit.is_seen(topup, sight.known.metrics) and not await _shows_again(topup, reread):
+                    continue  # one false reading must not free the slot
                 if topup.untold:
                     adoption.first_reading(self.bench, topup, sight.known)
                 else:
@@ -113,7 +115,7 @@ class TopupDesk:
         """Do what time alone brings, and return when to come back; None while nothing is open."""
         await breakers.probe(self.bench, now)
         for topup in ledger_reads.open_topups(self.bench.store.reader):
-            if topup.next_at is not None and topup.next_at <= now:
+            if _waits_for_time(topup) and topup.next_at is not None and topup.next_at <= now:
                 await self._tend_locked(topup)
         for topup in ledger_reads.watched(self.bench.store.reader, now):
             if topup.next_at is not None and topup.next_at <= now:
@@ -153,6 +155,8 @@ class TopupDesk:
                 said = await audit(self.bench, account)
             with self.bench.store.write(durable=True) as tx:
                 for finding in said.findings:
+                    if finding.told:
+                        continue
                     message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
                     breakers.tell_review_once(
                         self.bench, tx, account, now, f"audit:{finding.payment_intent}", message + finding.history
@@ -184,7 +188,7 @@ class TopupDesk:
         times = [
             topup.next_at
             for topup in (*ledger_reads.open_topups(conn), *ledger_reads.watched(conn, now))
-            if topup.next_at is not None and (topup.state is not State.RETRY_WAIT or topup.cancel_as is not None)
+            if topup.next_at is not None and _waits_for_time(topup)
         ]
         times += [stop.probe_at for stop in ledger_notes.stops(conn) if stop.probe_at is not None]
         if (due := reconcile.due_at(self.bench)) is not None:
@@ -202,3 +206,8 @@ class TopupDesk:
     def needs_person(self) -> list[str]:
         """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
         return people(self.bench.config, self.bench.store.reader, self.bench.troubles)
+
+
+def _waits_for_time(topup: Topup) -> bool:
+    """Whether time alone moves it on: a retry waits for a believed reading."""
+    return topup.state is not State.RETRY_WAIT or topup.cancel_as is not None

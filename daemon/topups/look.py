@@ -55,7 +55,7 @@ class Look:
         return next((one.intent for one in self.ours if one.intent.id == intent), None)
 
 
-async def look(bench: Bench, account: str) -> Look | Refused:
+async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | Refused:
     """List the account's PaymentIntents over every customer that it has had, and remember them."""
     topup = bench.topup(account)
     customers = dict.fromkeys(ledger_reads.customers(bench.store.reader, account))
@@ -75,8 +75,8 @@ async def look(bench: Bench, account: str) -> Look | Refused:
         intents, ends[customer] = listed
         for intent in intents:
             _sort_out(account, intent, ours, unreadable)
-    now = bench.clock.now()
-    _remember(bench, account, ours, ends, now)
+    if remember:
+        _remember(bench, account, ours, ends, bench.clock.now())
     seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
     return Look(tuple(ours), tuple(unreadable), max(seqs, default=0))
 

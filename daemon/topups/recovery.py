@@ -17,7 +17,9 @@ from daemon.topups.gateway import Refused
 from daemon.topups.look import look
 from daemon.topups.states import State
 
-_TAKEN_UP = frozenset({State.CREATING, State.CREATED, State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW})
+_TAKEN_UP = frozenset(
+    {State.CREATING, State.CREATED, State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.RETRY_WAIT}
+)
 ACCOUNTS_AT_ONCE = 8
 
 

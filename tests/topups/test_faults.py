@@ -43,7 +43,7 @@ async def test_one_fault_leads_to_exactly_one_charge(
     assert daemon.events().count("topup.succeeded") == 1
     assert daemon.events().count("topup.credited") == 1
     assert daemon.states()[-1] == "credited"
-    assert {state for state in daemon.states()[:-1]} <= {"abandoned"}
+    assert set(daemon.states()[:-1]) <= {"abandoned"}
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:2])
@@ -62,13 +62,13 @@ async def test_a_fault_that_lasts_an_hour_leads_to_exactly_one_charge(
 @pytest.mark.parametrize("strike", [Strike.COMMIT_THEN_DROP, Strike.DROP, Strike.COMMIT_THEN_500])
 @pytest.mark.parametrize("endpoint", ["payment_intents.create", "payment_intents.confirm"])
 @pytest.mark.parametrize("wipe", [False, True])
-@pytest.mark.parametrize("away", [timedelta(seconds=10), timedelta(minutes=20), timedelta(hours=3), timedelta(hours=30)])
+@pytest.mark.parametrize("away_s", [10, 1200, 10_800, 108_000])
 async def test_a_process_that_dies_after_a_lost_answer_charges_once(
-    daemon: Daemon, world: World, strike: Strike, endpoint: str, wipe: bool, away: timedelta
+    daemon: Daemon, world: World, strike: Strike, endpoint: str, wipe: bool, away_s: int
 ) -> None:
     world.stripe.fail(strike, endpoint)
     await daemon.poll()
-    world.clock.advance(away.total_seconds())
+    world.clock.advance(away_s)
     await daemon.restart(wipe=wipe)
     await daemon.run(timedelta(hours=3))
     assert world.successes == 1

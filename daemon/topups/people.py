@@ -1,0 +1,127 @@
+"""What a person says: pause, resume, acknowledge. Small transactions, safe beside a running daemon.
+
+A pause takes effect before the next confirm, whichever process makes it: the gates read it in the transaction that
+writes the attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Store, Transaction
+from daemon.store.ledger import Topup
+from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
+from daemon.topups import events
+from daemon.topups.answers import AnswerKind
+from daemon.topups.bench import Bench
+from daemon.topups.gateway import Answered, Refused
+from daemon.topups.sending import cancel
+from daemon.topups.settle import settle
+from daemon.topups.states import State
+from daemon.topups.stripe_objects import PaymentIntent
+
+ALIVE = frozenset({"requires_confirmation", "requires_payment_method", "requires_action", "requires_capture"})
+
+
+class NothingToSay(Exception):  # noqa: N818 – the message is a sentence for a person
+    """What was said does not apply; the message says why."""
+
+
+def pause(store: Store, account: str | None, now: datetime) -> bool:
+    """Charge nothing more, for an account or at all. Returns whether that is new."""
+    scope = account or EVERYWHERE
+    with store.write(durable=True) as tx:
+        return ledger_notes.stop(tx, Stop(scope, StopKind.PAUSE, "paused by a person", "", now))
+
+
+def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
+    """End the pause, and for an account its suspension too; its refused cards may be tried again.
+
+    Returns what was ended. Without an account only the pause over all accounts ends.
+    """
+    scope = account or EVERYWHERE
+    ended = []
+    with store.write(durable=True) as tx:
+        stops = [stop for stop in ledger_notes.stops(tx) if stop.scope == scope and stop.kind is not StopKind.BREAKER]
+        for stop in stops:
+            ledger_notes.lift(tx, scope, stop.kind)
+            ended.append(f"{stop.kind}: {stop.reason}")
+        if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
+            ledger_notes.forget_cards(tx, account)
+            ledger.mark(tx, f"released:{account}", now)
+    return tuple(ended)
+
+
+async def acknowledge(bench: Bench, name: str) -> str:
+    """Take a person's word for a top-up and return what became of it.
+
+    `paid`: the credit is taken as seen. `needs_review`: its PaymentIntent is canceled if it is alive, else closed.
+    Raises NothingToSay where there is nothing to acknowledge, or Stripe cannot be asked.
+    """
+    topup = ledger_reads.get(bench.store.reader, name)
+    if topup is None:
+        raise NothingToSay(f"there is no top-up {name}")
+    if topup.state is State.PAID:
+        _credited(bench, topup)
+        return f"{topup.id}: taken as credited; the next need is charged again"
+    if topup.state is not State.NEEDS_REVIEW:
+        raise NothingToSay(f"{topup.id} is {topup.state}: only paid and needs_review are acknowledged")
+    if topup.payment_intent is None:
+        return _close(bench, topup, "nothing was created")
+    answer = await bench.gateway.retrieve(topup.payment_intent)
+    if isinstance(answer, Refused):
+        if answer.kind is AnswerKind.INTENT_MISSING:
+            return _close(bench, topup, "Stripe does not know its PaymentIntent")
+        raise NothingToSay(f"Stripe could not be asked: {answer.message}")
+    if answer.value.status in ALIVE:
+        after = await cancel(bench, topup, State.ABANDONED, "acknowledged by a person")
+        if after.is_open:
+            raise NothingToSay(f"{topup.id}: its PaymentIntent could not be canceled yet; it is tried again")
+        return f"{topup.id}: canceled"
+    return _settled(bench, topup, answer)
+
+
+def _settled(bench: Bench, topup: Topup, answer: Answered[PaymentIntent]) -> str:
+    """Close a top-up whose PaymentIntent is no longer alive."""
+    now = bench.clock.now()
+    status = answer.value.status
+    if status == "succeeded":
+        with bench.store.write(durable=True) as tx:
+            current = _current(tx, topup)
+            paid = ledger.move(
+                tx, current, State.PAID, now, reason="charged; acknowledged by a person", paid_at=now, charged_at=now
+            )
+            bench.tell(tx, [events.succeeded(paid, bench.provider(topup.account), now)], now)
+        _credited(bench, paid)
+        return f"{topup.id}: it was charged; closed as credited"
+    if status == "processing":
+        raise NothingToSay(f"{topup.id}: the bank is still working on it; it can be acknowledged when that has ended")
+    after = settle(bench, topup, answer)
+    return f"{topup.id}: {after.state}"
+
+
+def _credited(bench: Bench, topup: Topup) -> None:
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        current = _current(tx, topup)
+        after = ledger.move(
+            tx, current, State.CREDITED, now, reason="acknowledged by a person", credited_at=now, next_at=None
+        )
+        bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)
+
+
+def _close(bench: Bench, topup: Topup, why: str) -> str:
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        current = _current(tx, topup)
+        ledger.move(tx, current, State.ABANDONED, now, reason=f"acknowledged by a person: {why}", next_at=None)
+    return f"{topup.id}: closed, {why}"
+
+
+def _current(tx: Transaction, topup: Topup) -> Topup:
+    current = ledger_reads.get(tx, topup.id)
+    assert current is not None, "the ledger forgets nothing"
+    if current.state is not topup.state:
+        raise NothingToSay(f"{topup.id} has become {current.state} meanwhile")
+    return current
