@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import Z_10_90, Outlook, used_outlook
@@ -49,6 +50,14 @@ def full_at(memory: BurnMemory, metrics: Metrics, now: datetime) -> Fill | None:
         microgb_per_day=round(outlook.per_day),
         partial=outlook.partial or outlook.history_days < RANGE_DAYS,
     )
+
+
+def fills_within(memory: BurnMemory, metrics: Metrics, days: Decimal, now: datetime) -> bool:
+    """Whether the effective volume likely reaches its limit within so many days: `full_at`'s answer, for less."""
+    limit, effective, outlook = metrics.limit_microgb, metrics.effective_microgb, used_outlook(memory, now)
+    if limit is None or effective is None or outlook is None:
+        return False
+    return effective >= limit or outlook.growth_over(int(days * 86_400) / 3600) >= limit - effective
 
 
 def _full(outlook: Outlook, room: int, now: datetime) -> Full:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 
 from alerts.events import EventType
-from alerts.foresight.quota import Fill, full_at
+from alerts.foresight.quota import fills_within, full_at
 from alerts.money import format_gb, percent_of
 from alerts.rules.numbers import moment, money, number
 from alerts.rules.specs import Quota
@@ -93,8 +92,4 @@ def why(rule: Quota, view: View, verdict: Verdict) -> str:
 def _full_within(rule: Quota, view: View, factor: Decimal) -> bool:
     if rule.forecast_days is None or view.state.burn.days < FORECAST_FROM_DAYS:
         return False
-    fill: Fill | None = full_at(view.state.burn, view.metrics, view.now)
-    if fill is None or fill.effective.likely_at is None:
-        return False
-    left_s = (fill.effective.likely_at - view.now) // timedelta(seconds=1)
-    return left_s <= rule.forecast_days * factor * 86_400
+    return fills_within(view.state.burn, view.metrics, rule.forecast_days * factor, view.now)

@@ -10,7 +10,7 @@ from alerts.foresight.afford import afford
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.past import LEADS, PRIOR_SPREADS, spread_over
 from alerts.foresight.period import project
-from alerts.foresight.quota import full_at
+from alerts.foresight.quota import fills_within, full_at
 from alerts.foresight.runway import days_remaining, runway
 from alerts.readings import Metrics
 
@@ -109,6 +109,15 @@ def test_a_quota_is_full_first_at_the_peak_of_reservations_then_with_todays_then
         assert full.latest_at is not None
         assert full.earliest_at < full.likely_at < full.latest_at
         assert abs(full.likely_at - NOW - timedelta(days=days)) < timedelta(hours=2)
+
+
+def test_whether_it_fills_within_days_agrees_with_the_day_it_is_full() -> None:
+    memory, metrics = _stored(4, 10), Metrics(used_microgb=40 * GB, reserved_microgb=10 * GB, limit_microgb=100 * GB)
+    assert not fills_within(memory, metrics, Decimal("4.9"), NOW)
+    assert fills_within(memory, metrics, Decimal("5.1"), NOW)
+    assert fills_within(memory, Metrics(used_microgb=5 * GB, limit_microgb=5 * GB), Decimal(0), NOW)
+    assert not fills_within(BurnMemory(), metrics, Decimal(9), NOW)
+    assert not fills_within(memory, Metrics(used_microgb=GB), Decimal(9), NOW)
 
 
 def test_a_quota_that_is_full_is_full_now() -> None:
