@@ -18,14 +18,15 @@ _LOOK_BACK = timedelta(days=62)
 def readings_over(
     connection: sqlite3.Connection, account: str, start: datetime, end: datetime
 ) -> tuple[list[Known], int]:
-    """Return what was known at the edges of [start, end] and in between, in order, and how many polls that was.
+    """Return what was known at the edges of the period and in between, in order, and how many polls that was.
 
     The list begins with the last reading at or before `start` and ends with the first after `end`, if there are such.
     A run stands for all of its polls: it is cut at the period's edges, since it said the same on both sides.
     """
     before, _ = around(connection, account, start)
     _, after = around(connection, account, end)
-    runs = [run for run in history(connection, account, start, end) if isinstance(run, Run)]
+    just_after = end + timedelta(milliseconds=1)  # a reading at the very end is the closing one
+    runs = [run for run in history(connection, account, start, just_after) if isinstance(run, Run)]
     points: list[Known] = []
     polls = 0
     if before is None:
@@ -48,12 +49,12 @@ def _points(account: str, run: Run, start: datetime, end: datetime) -> Iterator[
 
 
 def _polls_within(run: Run, start: datetime, end: datetime) -> int:
-    """The run's polls inside the period; of a run that reaches over an edge, its share by time."""
+    """The run's polls inside the period; of a run that reaches over an edge, as if they were evenly spread."""
     inside = min(run.last_at, end) - max(run.first_at, start)
     whole = run.last_at - run.first_at
     if inside == whole:
         return run.count
-    return max(1, run.count * max(inside, timedelta()) // whole)
+    return (run.count - 1) * max(inside, timedelta()) // whole + 1
 
 
 def _folded(

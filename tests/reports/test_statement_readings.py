@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from alerts.readings import Reason, Unavailable
+from alerts.spans import span_named
 from alerts.statements import Statement, build
 from daemon.store import Store, readings
 from daemon.store.statement_readings import readings_over
@@ -18,7 +20,7 @@ def statement_of(store: Store) -> Statement:
 
 def test_a_month_of_runs_gives_the_month_and_counts_its_polls(october: Store) -> None:
     known, polls = readings_over(october.reader, "clips", OCTOBER.start, OCTOBER.end)
-    assert polls == 31 * 24 + 1, "an hour more where the clock went back"
+    assert polls == 31 * 24 + 1 + 1, "an hour more where the clock went back, and the one at the very end"
     assert known[0].at <= OCTOBER.start
     assert known[-1].at > OCTOBER.end
     assert [one.at for one in known] == sorted(one.at for one in known)
@@ -66,3 +68,26 @@ def test_an_outage_is_no_reading_of_zero(store: Store) -> None:
 
 def test_an_account_that_was_never_read_has_nothing(store: Store) -> None:
     assert readings_over(store.reader, "clips", OCTOBER.start, OCTOBER.end) == ([], 0)
+
+
+def test_the_closing_of_a_month_is_the_opening_of_the_next_whatever_the_boundary_meets(store: Store) -> None:
+    november = span_named("2026-11", BERLIN)
+    for account, offsets in (
+        ("at", (-15, 0, 15)),
+        ("around", (-10, 5)),
+        ("before", (-30, -20, 2000)),
+        ("gap", (-3000, 9)),
+    ):
+        told = [
+            replace(level(OCTOBER.end + timedelta(minutes=m), str(30 - n), str(1000 + n), "0.5"), account=account)
+            for n, m in enumerate((-40_000, *offsets, 40_000))
+        ]
+        with store.write(durable=False) as tx:
+            readings.record(tx, told)
+        ends = []
+        for span in (OCTOBER, november):
+            known, _ = readings_over(store.reader, account, span.start, span.end)
+            made = build(replace(CLIPS, id=account), span, known, [], zone=BERLIN, now=LATER + timedelta(days=60))
+            assert made.money is not None
+            ends.append(made.money)
+        assert (ends[0].closing, ends[0].uncharged_closing) == (ends[1].opening, ends[1].uncharged_opening), account
