@@ -211,3 +211,9 @@ class TopupDesk:
 def _waits_for_time(topup: Topup) -> bool:
     """Whether time alone moves it on: a retry waits for a believed reading."""
     return topup.state is not State.RETRY_WAIT or topup.cancel_as is not None
+
+
+async def _shows_again(topup: Topup, reread: Reread) -> bool:
+    """Whether a second read shows the credit too."""
+    second = await reread()
+    return isinstance(second, Known) and credit.is_seen(topup, second.metrics)
