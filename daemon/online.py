@@ -42,7 +42,7 @@ async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Outco
         questions.append(_stripe(config, config.stripe, clock, http))
     if config.smtp is not None:
         questions.append(_smtp(config.smtp))
-    questions.extend(_host(name, url) for name, url in _hosts(config))
+    questions.extend(ask_host(name, url) for name, url in _hosts(config))
     found = await asyncio.gather(*questions)
     return tuple(outcome for outcomes in found for outcome in outcomes)
 
@@ -119,7 +119,7 @@ def _hosts(config: Config) -> list[tuple[str, str]]:
     return hosts
 
 
-async def _host(name: str, url: str) -> tuple[Outcome, ...]:
+async def ask_host(name: str, url: str) -> tuple[Outcome, ...]:
     """Connect as a delivery would, and hang up."""
     host, port = host_and_port(url)
     target = f"{name} at {host}:{port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from daemon.clock import SystemClock
+from daemon.commands.check import run_check
+from daemon.online import ask_host
 from daemon.standins.mailbox import MailboxStandin
 from daemon.standins.receiver import ReceiverStandin
 from daemon.standins.stripe.standin import StripeStandin
@@ -31,22 +34,23 @@ class World:
     folder: Path
     text: str
 
-    async def check(self, *arguments: str, environ: Mapping[str, str] = ENVIRON) -> tuple[int, dict[str, Any], str]:
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    async def check(self, *, online: bool = True, environ: Mapping[str, str] = ENVIRON) -> tuple[int, dict[str, Any]]:
+        """Return the exit code and the document of `check --json`, run beside the stand-ins' loop."""
         path = self.folder / "config.toml"
         path.write_text(self.text)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-m", "daemon", "--config", str(path), "check", "--json", *arguments),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **environ},
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 50)
-        assert b"Traceback" not in err
-        return process.returncode or 0, json.loads(out), err.decode()
+        for name, value in environ.items():
+            self.monkeypatch.setenv(name, value)
+        code = await asyncio.to_thread(run_check, path, online=online, as_json=True)
+        return code, json.loads(self.capsys.readouterr().out)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> AsyncIterator[World]:
     clock = SystemClock()
     usage, stripe = UsageStandin(clock), StripeStandin(clock)
     usage.prepaid("cs_test_1", balance_usd="12.45", uncharged_usd="0.75", active_videos=3)
@@ -93,11 +97,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             secret = "env:WEBHOOK_SECRET"
             allow_http = true
         """
-        yield World(usage, stripe, mail, hook, tmp_path, text)
+        yield World(usage, stripe, mail, hook, tmp_path, text, monkeypatch, capsys)
 
 
 async def test_everything_that_works_is_said_to_work_and_nothing_moves(world: World) -> None:
-    code, said, _ = await world.check("--online")
+    code, said = await world.check()
     assert [outcome["ok"] for outcome in said["online"]] == [True] * 5, said["online"]
     details = " / ".join(outcome["detail"] for outcome in said["online"])
     assert "$11.70 available, $1.08 a day scheduled" in details
@@ -116,7 +120,7 @@ async def test_each_thing_that_fails_is_named_and_exits_1(world: World) -> None:
     await world.hook.stop()
     await world.mail.stop()
     world.text = world.text.replace("cus_123", "cus_456")
-    code, said, _ = await world.check("--online", environ={**ENVIRON, "TORNADO_KEY": "wrong"})
+    code, said = await world.check(environ={**ENVIRON, "TORNADO_KEY": "wrong"})
     failed = {outcome["target"].split(" at ")[0]: outcome["detail"] for outcome in said["online"] if not outcome["ok"]}
     assert code == 1
     assert failed["usage API of downloads"].startswith("unauthorized")
@@ -129,7 +133,7 @@ async def test_each_thing_that_fails_is_named_and_exits_1(world: World) -> None:
 async def test_payment_method_of_another_customer_is_refused(world: World) -> None:
     world.stripe.add_customer("cus_other", card="pm_other")
     world.text = world.text.replace("amount_usd = 50", 'amount_usd = 50\npayment_method = "pm_other"')
-    code, said, _ = await world.check("--online")
+    code, said = await world.check()
     assert code == 1
     (failed,) = (outcome for outcome in said["online"] if not outcome["ok"])
     assert "belongs to another customer, cus_other" in failed["detail"]
@@ -138,26 +142,26 @@ async def test_payment_method_of_another_customer_is_refused(world: World) -> No
 async def test_customer_without_a_payment_method_is_told(world: World) -> None:
     world.stripe.add_customer("cus_bare")
     world.text = world.text.replace("cus_123", "cus_bare")
-    code, said, _ = await world.check("--online")
+    code, said = await world.check()
     assert code == 1
     assert any("no default payment method" in outcome["detail"] for outcome in said["online"])
 
 
 async def test_burn_that_the_api_schedules_is_held_against_thresholds(world: World) -> None:
     world.usage.prepaid("cs_test_1", balance_usd=500, active_videos=2000)
-    _, said, _ = await world.check("--online")
+    _, said = await world.check()
     assert "topup-cooldown-over-runway" in {problem["id"] for problem in said["problems"]}
 
 
 async def test_wrong_configuration_asks_nobody(world: World) -> None:
-    code, said, _ = await world.check("--online", environ={**ENVIRON, "CS_KEY": ""})
+    code, said = await world.check(environ={**ENVIRON, "CS_KEY": ""})
     assert (code, said["online"]) == (2, [])
     assert [problem["id"] for problem in said["problems"]] == ["secret-unset"]
     assert not world.usage.asked
 
 
 async def test_check_alone_asks_nobody(world: World) -> None:
-    code, said, _ = await world.check()
+    code, said = await world.check(online=False)
     assert code == 0
     assert "online" not in said
     assert not world.usage.asked
@@ -180,3 +184,31 @@ async def test_check_loads_no_more_than_it_needs(world: World) -> None:
     )
     out, _ = await asyncio.wait_for(process.communicate(), 30)
     assert out.decode().splitlines()[-1] == "[]"
+
+
+async def test_outcomes_are_read_out_line_by_line(world: World) -> None:
+    await world.hook.stop()
+    path = world.folder / "config.toml"
+    path.write_text(world.text)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "daemon", "check", "--online", "--config", str(path)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **ENVIRON},
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 50)
+    lines = out.decode().splitlines()
+    assert process.returncode == 1
+    assert b"Traceback" not in err
+    assert "ok       usage API of clips: $11.70 available, $1.08 a day scheduled" in lines
+    assert any(line.startswith("failed   webhook app at 127.0.0.1:") for line in lines)
+    assert lines[-1] == "online: 4 of 5 work, 1 failed"
+
+
+async def test_host_that_is_never_connected_to_is_refused_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is judged by what it resolves to, as a delivery would judge it."""
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answer)
+    (outcome,) = await ask_host("webhook app", "https://inner.example.com/hook")
+    assert not outcome.fine
+    assert "metadata" in outcome.detail
