@@ -78,6 +78,8 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("secret-unreadable", "accounts.clips.api_key", changed(GOOD, "env:CS_KEY", "file:nope")),
     ("secret-invalid", "accounts.clips.api_key", changed(GOOD, "env:CS_KEY", "$CS_KEY")),
     ("secret-invalid", "accounts.clips.api_key", changed(GOOD, "env:CS_KEY", "env:$CS_KEY")),
+    ("secret-invalid", "accounts.clips.api_key", changed(GOOD, "env:CS_KEY", "file:umlaut")),
+    ("value-range", "store.keep_readings", GOOD + '[store]\nkeep_readings = "23h"'),
     ("secret-literal", "accounts.clips.api_key", changed(GOOD, "env:CS_KEY", "cs_test_literal")),
     ("secret-literal", "accounts.other.headers.Authorization", changed(JSON, "env:CS_KEY", "Bearer x") + LOW + WEBHOOK),
     ("secret-open-file", "accounts.clips.api_key", changed(GOOD, "env:CS_KEY", "file:open")),
@@ -201,6 +203,8 @@ ELSEWHERE = {
 def found_in(folder: Path, text: str | bytes) -> Inspection:
     (folder / "open").write_text("cs_test_from_file\n")
     (folder / "open").chmod(0o644)
+    (folder / "umlaut").write_text("schlüssel\n")
+    (folder / "umlaut").chmod(0o600)
     (folder / "mine").mkdir(exist_ok=True)
     (folder / "mine" / "nothing.html.j2").write_text("x")
     extra = {"SHORT": "whsec_c2hvcnQ=", "LIVE_KEY": "sk_live_123"}

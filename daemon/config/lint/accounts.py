@@ -35,6 +35,7 @@ def lint(facts: Facts) -> None:
         facts.problems.add(ProblemId.ACCOUNTS_NONE, "accounts", said, "write [accounts.NAME]")
     for id, account in facts.tables.accounts.items():
         _lint_keys(facts, account)
+        _lint_secrets(facts, account)
         _lint_url(facts, account)
         _lint_poll(facts, id, account)
         if account.table.provider is Provider.JSON:
@@ -85,6 +86,13 @@ def _lint_keys(facts: Facts, account: Item[AccountTable]) -> None:
         if key in table.given:
             said = f'only the provider "json" has {key}'
             facts.note(ProblemId.ACCOUNT_KEYS, account, key, said, "write base_url" if key == "url" else "")
+
+
+def _lint_secrets(facts: Facts, account: Item[AccountTable]) -> None:
+    for key in ("api_key", *(f"headers.{name}" for name in account.table.headers)):
+        if not facts.secret(account.at(key)).isascii():
+            said = "it holds letters that a request header cannot carry"
+            facts.note(ProblemId.SECRET_INVALID, account, key, said)
 
 
 def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -13,11 +14,17 @@ from daemon.config.reading import Item
 from daemon.config.schema import SmtpTable
 from daemon.config.urls import Plain, is_loopback
 
+KEEP_AT_LEAST = timedelta(days=1)
+
 
 def lint(facts: Facts) -> None:
     if facts.tables.smtp is not None:
         _lint_smtp(facts, facts.tables.smtp)
     _lint_page(facts)
+    keep = facts.tables.store.table.keep_readings
+    if keep is not None and keep < KEEP_AT_LEAST:
+        said = "a day of readings is the least that rules and reports look back on"
+        facts.note(ProblemId.VALUE_RANGE, facts.tables.store, "keep_readings", said, 'the default is "90d"')
     url = facts.secret("heartbeat.url")
     if url:
         facts.note_url(facts.tables.heartbeat, "url", url, Plain.OWN)
