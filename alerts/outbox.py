@@ -114,6 +114,10 @@ class DeliveryQueue(Protocol):
         """Note that these deliveries go out together in the message `parcel`, before it is sent."""
         ...
 
+    def parcel(self, key: str, parcel: str) -> Sequence[Delivery]:
+        """Return the pending deliveries that go out together in the message `parcel`, due or not, in order."""
+        ...
+
     def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
         """Return the messages that went out to the receiver since then, oldest first."""
         ...

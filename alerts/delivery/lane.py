@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,10 +17,10 @@ from typing import Protocol
 
 from alerts.channels.base import Channel, Outcome, Parcel, Result
 from alerts.delivery import notices
+from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
-from alerts.events import EventDraft
+from alerts.events import Event, EventDraft
 from alerts.limits import (
-    DELIVERY_ANSWER_KEPT,
     DELIVERY_BATCH,
     DELIVERY_MARKS_S,
     DELIVERY_WIDTH,
@@ -29,7 +29,7 @@ from alerts.limits import (
     GATHER_RECENT_S,
     GATHER_S,
 )
-from alerts.outbox import Attempt, Delivery, DeliveryQueue, DeliveryState, Mark, ReceiverState
+from alerts.outbox import DeliveryQueue, Mark, ReceiverState
 
 HOUR = timedelta(hours=1)
 
@@ -240,11 +240,10 @@ class Lane:
         self._more = True
         named = next((delivery for delivery in due if delivery.parcel is not None), None)
         if named is not None and named.parcel is not None:
-            together = tuple(delivery for delivery in due if delivery.parcel == named.parcel)
-            parcel = Parcel(named.parcel, together, named.rest)
+            parcel = Parcel(named.parcel, tuple(self._queue.parcel(self.key, named.parcel)), named.rest)
         else:
             together = tuple(due)
-            parcel = Parcel(_name(together), together)
+            parcel = Parcel(parcel_name(together), together)
             self._queue.name_parcel([delivery.number for delivery in together], parcel.name)
         self._waiting.append(self._threaded(parcel))
 
@@ -307,19 +306,22 @@ class Lane:
         if not self._marks:
             self._marks_since = asyncio.get_running_loop().time()
         if task.cancelled():
-            self._marks.extend(_cut_mark(delivery, parcel, now) for delivery in parcel.deliveries)
+            self._marks.extend(cut_mark(delivery, parcel, now) for delivery in parcel.deliveries)
             return
-        outcome = _outcome_of(task)
+        outcome = outcome_of(task)
         roll = self._rng.random()
         verdicts = [
-            judge_delivery(delivery.failures, self._state, outcome, now, roll) for delivery in parcel.deliveries
+            judge_delivery(failures, self._state, outcome, now, roll) for failures in failures_before(parcel, outcome)
         ]
         for delivery, verdict in zip(parcel.deliveries, verdicts, strict=True):
-            self._marks.append(_mark(delivery, parcel, outcome, verdict, started_at))
+            self._marks.append(mark(delivery, parcel, outcome, verdict, started_at))
             self._observe(Attempted(self.key, delivery.event.id, delivery.event.type.value, outcome, verdict))
-        self._follow(parcel, outcome, max(verdicts, key=lambda verdict: verdict.failures), now, roll)
+        worst = max(range(len(verdicts)), key=lambda index: verdicts[index].failures)
+        self._follow(parcel, outcome, parcel.deliveries[worst].event, verdicts[worst], now, roll)
 
-    def _follow(self, parcel: Parcel, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> None:
+    def _follow(
+        self, parcel: Parcel, outcome: Outcome, event: Event, verdict: Verdict, now: datetime, roll: float
+    ) -> None:
         before = self._state
         consequence = judge_receiver(before, outcome, verdict, now, roll)
         self._state = consequence.receiver
@@ -336,7 +338,6 @@ class Lane:
         if consequence.tell is Tell.RECOVERED:
             self._drafts.append(notices.recovered(before, pending, now))
         elif consequence.tell is not None:
-            event = parcel.deliveries[0].event
             self._drafts.append(notices.failing(consequence.tell, self._state, event, pending, now))
 
     def _hold_back(self, parcel: Parcel) -> None:
@@ -357,43 +358,3 @@ class Lane:
         self._saved = self._state
         self._marks, self._drafts = [], []
         self._hasten, self._abandon = False, ""
-
-
-def _outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
-    error = task.exception()
-    if error is None:
-        return task.result()
-    return Outcome(Result.FAILED, 0, error=f"internal error: {type(error).__name__}", maybe_arrived=True)
-
-
-def _mark(delivery: Delivery, parcel: Parcel, outcome: Outcome, verdict: Verdict, at: datetime) -> Mark:
-    named = delivery.event.id != parcel.name
-    keep = verdict.state is DeliveryState.DELIVERED or outcome.maybe_arrived or outcome.rest is not None
-    return Mark(
-        number=delivery.number,
-        attempt=Attempt(at, outcome.elapsed_ms, outcome.status, outcome.error, outcome.answer[:DELIVERY_ANSWER_KEPT]),
-        state=verdict.state,
-        failures=verdict.failures,
-        next_attempt_at=verdict.next_attempt_at,
-        rest=outcome.rest if verdict.state is not DeliveryState.DELIVERED else None,
-        parcel=parcel.name if keep and named else None,
-    )
-
-
-def _cut_mark(delivery: Delivery, parcel: Parcel, now: datetime) -> Mark:
-    return Mark(
-        number=delivery.number,
-        attempt=Attempt(now, 0, error="cut: the service stopped"),
-        state=DeliveryState.PENDING,
-        failures=delivery.failures,
-        next_attempt_at=now,
-        rest=delivery.rest,
-        parcel=parcel.name if delivery.event.id != parcel.name else None,
-    )
-
-
-def _name(together: Sequence[Delivery]) -> str:
-    first = together[0]
-    return (
-        f"{first.event.id}.{first.number}" if len(together) == 1 else f"{first.event.id}.{first.number}.{len(together)}"
-    )

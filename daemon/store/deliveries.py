@@ -27,6 +27,12 @@ WHERE d.receiver = ? AND d.state = 'pending' AND d.next_attempt_ms <= ? AND NOT 
 ORDER BY d.next_attempt_ms, d.number LIMIT ?
 """
 
+_PARCEL = f"""
+SELECT d.number, d.receiver, d.failures, d.parcel, d.rest, {EVENT_COLUMNS}
+FROM delivery d INDEXED BY delivery_parcel JOIN event e ON e.number = d.event
+WHERE d.receiver = ? AND d.parcel = ? AND d.parcel IS NOT NULL AND d.state = 'pending' ORDER BY d.number
+"""
+
 _NEXT_DUE = f"""
 SELECT d.next_attempt_ms FROM delivery d INDEXED BY delivery_due
 WHERE d.receiver = ? AND d.state = 'pending' AND NOT {_HELD}
@@ -78,6 +84,9 @@ class StoredQueue:
     def name_parcel(self, numbers: Sequence[int], parcel: str) -> None:
         with self._store.write(durable=True) as tx:
             tx.executemany("UPDATE delivery SET parcel = ? WHERE number = ?", [(parcel, number) for number in numbers])
+
+    def parcel(self, key: str, parcel: str) -> Sequence[Delivery]:
+        return [_to_delivery(row) for row in self._store.reader.execute(_PARCEL, (key, parcel))]
 
     def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
         rows = self._store.reader.execute(

@@ -312,3 +312,24 @@ async def test_a_stop_does_not_wait_for_a_gathering_mail(world_of: WorldOf, mail
     async with asyncio.timeout(0.5):
         await world.deliverer.drain()
     assert world.states() == [DeliveryState.PENDING]
+
+
+async def test_a_message_that_may_have_arrived_stays_whole_whatever_its_events_met_before(
+    world_of: WorldOf, mailbox: MailboxStandin
+) -> None:
+    world = world_of(OPS, mailer=mailer_of(mailbox))
+    mailbox.reject_content = True
+    world.tell(account="old", episode=None)
+    await world.go_on(timedelta(minutes=4))
+    mailbox.reject_content, mailbox.lose_answer = False, 1
+    world.clock.advance(120)
+    world.tell(account="new", episode=None)
+    await world.go_on(timedelta(hours=1))
+
+    ids = [kept.message["message-id"] for kept in mailbox.kept]
+    assert len(ids) == 2
+    assert ids[0] == ids[1]
+    for kept in mailbox.kept:
+        assert "old: balance low" in kept.part("plain")
+        assert "new: balance low" in kept.part("plain")
+    assert world.states() == [DeliveryState.DELIVERED] * 2

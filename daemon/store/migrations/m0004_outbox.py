@@ -38,6 +38,7 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE INDEX delivery_holding ON delivery (receiver, account, number) WHERE state = 'pending' AND failures = 1",
     "CREATE INDEX delivery_dead ON delivery (settled_ms) WHERE state = 'dead'",
     "CREATE INDEX delivery_sent ON delivery (receiver, settled_ms) WHERE state = 'delivered' AND parcel IS NOT NULL",
+    "CREATE INDEX delivery_parcel ON delivery (receiver, parcel) WHERE state = 'pending' AND parcel IS NOT NULL",
     """CREATE TABLE attempt (
         delivery INTEGER NOT NULL REFERENCES delivery (number),
         ordinal INTEGER NOT NULL,
