@@ -77,11 +77,11 @@ class Reporter:
             error = f"a template is wrong: {type(failure).__name__}: {failure}"
         if made is not None:
             error, refused = await self._mail(made, report, message_id, now)
-        self._record(report, span, message_id, error, now)
+        self._record(report, span, message_id, error, "; ".join(refused), now)
         return Sent(made or _nothing(report, span), error, refused)
 
     def failing(self) -> Sequence[str]:
-        """Return the reports whose last try failed, a word each: what `once` exits 1 for."""
+        """Return the reports that failed, or that an address refused, as `id period`: what `once` exits 1 for."""
         return sorted(self._failing)
 
     async def _mail(
@@ -97,12 +97,17 @@ class Reporter:
             return outcome.reason, ()
         return "", tuple(f"{address}: {why}" for address, why in outcome.refused.items())
 
-    def _record(self, report: ReportConfig, span: Span, message_id: str, error: str, now: datetime) -> None:
+    def _record(
+        self, report: ReportConfig, span: Span, message_id: str, error: str, refused: str, now: datetime
+    ) -> None:
         word = f"{report.id} {span.key}"
         if not error:
             with self._store.write(durable=True) as tx:
-                reports.mark_sent(tx, report.id, span, message_id, now)
+                reports.mark_sent(tx, report.id, span, message_id, now, refused=refused)
             self._failing.discard(word)
+            if refused:
+                self._failing.add(word)
+                log.warning("report_refused", report=report.id, period=span.key, refused=refused)
             log.info("report_sent", report=report.id, period=span.key)
             return
         earlier = reports.sendings(self._store.reader, report.id).get(span.key)

@@ -43,9 +43,9 @@ def sendings(conn: sqlite3.Connection, report: str) -> dict[str, Sending]:
     return {row[1]: Sending(row[0], row[1], row[2], _instant(row[3]), row[4], _instant(row[5]), row[6]) for row in rows}
 
 
-def mark_sent(tx: Transaction, report: str, span: Span, message_id: str, now: datetime) -> None:
-    """Record that the mail server has taken the report of this period."""
-    _save(tx, report, span, message_id, sent_ms=to_ms(now), failures=0, next_ms=None, error="")
+def mark_sent(tx: Transaction, report: str, span: Span, message_id: str, now: datetime, *, refused: str = "") -> None:
+    """Record that the mail server has taken the report of this period; `refused` names addresses that it refused."""
+    _save(tx, report, span, message_id, sent_ms=to_ms(now), failures=0, next_ms=None, error=refused[:500])
 
 
 def mark_failed(
@@ -103,7 +103,7 @@ def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[
         (to_ms(since), to_ms(until), _LISTED),
     )
     return tuple(
-        Blocked(account or "", from_ms(at_ms), *_words(json.loads(body)["data"], "a cap allowed no further charge"))
+        Blocked(account or "", from_ms(at_ms), *_capped_words(json.loads(body)["data"]))
         for account, at_ms, body in rows
     )
 
@@ -137,10 +137,9 @@ def _resume(stop: Stop) -> str:
     return "brimful topups resume" + ("" if stop.scope == ledger_notes.EVERYWHERE else f" {stop.scope}")
 
 
-def _words(data: dict[str, object], otherwise: str) -> tuple[str, str]:
-    """What an event's data says for a person, and what it asks for."""
-    said = next((str(data[name]) for name in ("message", "reason", "detail") if data.get(name)), otherwise)
-    return said, str(data.get("action", ""))
+def _capped_words(data: dict[str, object]) -> tuple[str, str]:
+    """What the event says for a person, and the command that it names."""
+    return f"a cap allowed no further charge: {data['message']}. {data['action']}", str(data["command"])
 
 
 def _instant(ms: int | None) -> datetime | None:

@@ -36,7 +36,7 @@ label = "Video tracking"
 id = "finance"
 period = "{period}"
 cron = "{cron}"
-to = ["finance@example.com"]
+to = ["{to}"]
 """
 
 
@@ -60,9 +60,11 @@ async def mailbox() -> AsyncIterator[MailboxStandin]:
 def configure(tmp_path: Path) -> Callable[..., Config]:
     """Make a configuration file and load it."""
 
-    def make(port: int = 25, *, period: str = "month", cron: str = "0 8 1 * *") -> Config:
+    def make(
+        port: int = 25, *, period: str = "month", cron: str = "0 8 1 * *", to: str = "finance@example.com"
+    ) -> Config:
         path = tmp_path / "config.toml"
-        path.write_text(CONFIG.format(folder=tmp_path, port=port, period=period, cron=cron))
+        path.write_text(CONFIG.format(folder=tmp_path, port=port, period=period, cron=cron, to=to))
         return load(path)
 
     return make

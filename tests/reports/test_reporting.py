@@ -180,3 +180,15 @@ async def test_a_report_whose_charts_fail_is_sent_all_the_same(
     await make_reporter().send_due(CRON_TIME)
     assert "image/png" not in [part.get_content_type() for part in mailbox.kept[1].message.walk()]
     assert "Opening balance" in mailbox.kept[1].part("html")
+
+
+async def test_an_address_that_is_refused_is_told_and_the_others_have_the_report_once(
+    make_reporter: Make, mailbox: MailboxStandin, october: Store
+) -> None:
+    reporter = make_reporter(to='finance@example.com", "gone@example.com')
+    mailbox.refuse.add("gone@example.com")
+    await reporter.send_due(CRON_TIME)
+    assert [kept.to for kept in mailbox.kept] == [("finance@example.com",), ("finance@example.com",)]
+    assert reporter.failing() == ["finance 2026-09", "finance 2026-10"]
+    assert reporter.due(CRON_TIME + timedelta(days=1)) == []
+    assert "gone@example.com: 550" in reports.sendings(october.reader, "finance")["2026-10"].last_error

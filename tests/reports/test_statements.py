@@ -263,3 +263,15 @@ def test_cents_always_add_up_and_no_row_is_a_cent_off(
 
 def test_half_a_cent_is_rounded_up_on_either_side_of_zero() -> None:
     assert [round_to_cents(m) for m in (4_999, 5_000, -5_000, -5_001, 14_999)] == [0, 1, 0, -1, 1]
+
+
+def test_a_provider_without_total_is_interpolated_by_its_balance() -> None:
+    early = level(OCTOBER.start - timedelta(days=2), "30", None)
+    money = money_of(october([early, level(OCTOBER.start + timedelta(days=2), "26", None)]))
+    assert (money.opening, money.charged) == (usd("28"), usd("2"))
+
+
+def test_readings_that_tell_neither_money_nor_storage_make_an_empty_statement() -> None:
+    statement = october([level(at(2), None), level(at(3), None)])
+    assert (statement.money, statement.volume, statement.series) == (None, None, ())
+    assert statement.readings == 2

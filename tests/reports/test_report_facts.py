@@ -1,0 +1,87 @@
+"""A report lists what needs a person: open alerts, capped and stopped top-ups, messages that never arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from alerts.accounts import AccountInfo
+from alerts.receivers import EmailReceiver, Receivers
+from alerts.reports import Facts
+from daemon.clock import SeededIds
+from daemon.config.model import Config
+from daemon.report_facts import gather
+from daemon.report_json import to_json
+from daemon.store import Store, ledger_notes, readings, reports
+from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
+from daemon.store.outbox import Outbox
+from daemon.topups import events
+from daemon.topups.gates import Gate
+from tests.helpers_statements import LATER, OCTOBER, at, level, usd
+
+NUMBERS = {"cap": usd("100"), "spent_and_open": usd("100"), "left": 0}
+
+
+@pytest.fixture
+def facts_of(configure: Callable[..., Config], october: Store) -> Callable[[], Facts]:
+    config = configure()
+    return lambda: gather(config, october.reader, config.reports[0], OCTOBER, LATER)
+
+
+def capped(store: Store) -> None:
+    """Commit a `topup.capped` of October, for one mail receiver."""
+    outbox = Outbox("store_1", Receivers((EmailReceiver(id="ops", to=("ops@example.com",)),)), SeededIds(1))
+    gate = Gate(7, "max_per_day", False, "100.00 of 100.00 are spent", {"window": "2026-10-12"}, NUMBERS)
+    with store.write(durable=True) as tx:
+        outbox.append(tx, events.capped("clips", "contentstats", at(12), gate, "cus_1", usd("50")), at(12))
+
+
+def test_a_capped_topup_is_in_the_report_with_its_command(facts_of: Callable[[], Facts], october: Store) -> None:
+    capped(october)
+    [blocked] = facts_of().blocked
+    assert (blocked.account, blocked.at, blocked.do) == ("Video tracking", at(12), "brimful topups explain clips")
+    assert "100.00 of 100.00 are spent" in blocked.says
+
+
+def test_a_message_that_never_arrived_is_in_the_report(facts_of: Callable[[], Facts], october: Store) -> None:
+    capped(october)
+    with october.write(durable=True) as tx:
+        tx.execute("UPDATE delivery SET state = 'dead', settled_ms = ?", (int(at(14).timestamp() * 1000),))
+    [dead] = facts_of().dead
+    assert (dead.receiver, dead.event_type, dead.at) == ("email:ops", "topup.capped", at(14))
+    assert reports.deliveries_by_state(october.reader) == {"dead": 1}
+    assert reports.event_ids(october.reader) == {dead.event}
+
+
+def test_stops_say_what_to_type(facts_of: Callable[[], Facts], october: Store) -> None:
+    with october.write(durable=True) as tx:
+        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "declined", "the card has expired", at(3)))
+        ledger_notes.stop(tx, Stop(EVERYWHERE, StopKind.PAUSE, "paused", "", at(4)))
+        ledger_notes.stop(tx, Stop(EVERYWHERE, StopKind.BREAKER, "stripe_credentials", "401", at(5)))
+        ledger_notes.stop(tx, Stop("somebody-elses", StopKind.PAUSE, "paused", "", at(4)))
+    told = {(one.account, one.do): one.says for one in facts_of().blocked}
+    assert told == {
+        ("Video tracking", "brimful topups resume clips"): "top-ups are suspended: the card has expired",
+        ("every account", "brimful topups resume"): "top-ups are paused: paused",
+        ("every account", "brimful check --online"): "top-ups are stopped: 401",
+    }
+
+
+def test_an_account_that_left_the_configuration_keeps_its_statement(
+    facts_of: Callable[[], Facts], october: Store
+) -> None:
+    gone = level(at(5), "7", "1")
+    with october.write(durable=False) as tx:
+        readings.record(tx, [gone.__class__("old", gone.at, gone.metrics)])
+        readings.record(tx, [gone.__class__("older", OCTOBER.end + timedelta(days=1), gone.metrics)])
+    assert [s.account for s in facts_of().statements][1:] == [AccountInfo("old", "no longer configured")]
+
+
+def test_the_json_tells_what_needs_a_person(facts_of: Callable[[], Facts], october: Store) -> None:
+    capped(october)
+    document = to_json(facts_of())
+    [blocked] = document["topups_that_need_a_person"]
+    assert blocked["do"] == "brimful topups explain clips"
+    assert document["timezone"] == "Europe/Berlin"
