@@ -171,6 +171,7 @@ def _check_account(config: Config, account: str | None) -> None:
 def _switch(config: Config) -> Iterator[Store]:
     """Open the store for the kill switch: whatever else its schema lacks, the switch works where its table is."""
     from daemon.store import Store, StoreError
+    from daemon.store.ledger_notes import has_stops
 
     if not config.store.path.exists():
         raise StoreError(
@@ -179,7 +180,7 @@ def _switch(config: Config) -> Iterator[Store]:
         )
     store = Store(config.store.path)
     try:
-        if store.reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'topup_stops'").fetchone() is None:
+        if not has_stops(store.reader):
             raise StoreError(f"the database {config.store.path} has no ledger yet: `brimful run` prepares it")
         yield store
     finally:
@@ -196,20 +197,19 @@ async def _with_bench(config: Config, store: Store, act: Callable[[Bench], Await
 async def _bench(config: Config, store: Store) -> AsyncIterator[Bench]:
     from daemon.clock import RandomIds, SystemClock
     from daemon.http import HttpClient
-    from daemon.store.outbox import Outbox
+    from daemon.store.outbox import Outbox, known_store_id
     from daemon.topups.bench import Bench
     from daemon.topups.gateway import StripeGateway
 
     if config.stripe is None:
         fail("there is no [stripe] table in the configuration", USAGE)
     clock, ids = SystemClock(), RandomIds()
-    row = store.reader.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
     http = HttpClient()
     try:
         yield Bench(
             config=config,
             store=store,
-            outbox=Outbox(row[0] if row else "", config.receivers, ids),
+            outbox=Outbox(known_store_id(store.reader), config.receivers, ids),
             gateway=StripeGateway(config.stripe, http, clock),
             clock=clock,
             ids=ids,

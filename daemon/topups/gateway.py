@@ -9,11 +9,9 @@ options. Every object's `livemode` is held against the configured mode.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
 
 import stripe
 
@@ -308,12 +306,3 @@ class _SharedClient(stripe.HTTPClient):
 
     def close(self) -> None:
         """The client is shared: it is not ours to close."""
-
-
-def is_loopback(api_base: str) -> bool:
-    """Whether Stripe is a stand-in on this machine."""
-    host = urlsplit(api_base).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

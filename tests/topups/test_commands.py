@@ -1,0 +1,219 @@
+"""The commands of `brimful topups`, over a ledger that a desk wrote and a stand-in that is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from alerts.readings import Known
+from daemon.cli import app
+from daemon.standins.stripe import StripeStandin, declined
+from daemon.store import readings
+from tests.helpers_topups import DOLLAR, Daemon, World
+
+CONFIG = """
+[store]
+path = "{store}"
+
+[stripe]
+api_key = "{key}"
+mode = "test"
+api_base = "{base}"
+
+[accounts.clips]
+provider = "contentstats"
+base_url = "http://127.0.0.1:9"
+api_key = "cs_test_clips"
+
+[accounts.clips.topup]
+when_below_usd = 10
+amount_usd = 50
+customer = "cus_1"
+payment_method = "pm_1"
+max_charge_usd = 200
+max_per_day_usd = 100
+max_per_month_usd = 500
+
+[accounts.plain]
+provider = "contentstats"
+base_url = "http://127.0.0.1:9"
+api_key = "cs_test_plain"
+"""
+
+
+class Shell:
+    """A configuration over a daemon's disk, and the command line."""
+
+    def __init__(self, folder: Path, daemon: Daemon) -> None:
+        self.path = folder / "config.toml"
+        self.daemon = daemon
+        self.configure()
+
+    def configure(self, base: str = "http://127.0.0.1:9", key: str = "sk_test_123") -> None:
+        self.path.write_text(CONFIG.format(store=self.daemon.store.path, base=base, key=key))
+
+    def run(self, *words: str) -> Result:
+        return CliRunner(env={"COLUMNS": "240"}).invoke(app, ["--config", str(self.path), "topups", *words])
+
+    def json(self, *words: str) -> Any:
+        result = self.run(*words, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    async def with_stripe(self, stripe: StripeStandin, words: Sequence[str], key: str = "sk_test_123") -> Result:
+        async with stripe.serve() as base:
+            self.configure(base, key)
+            return await asyncio.to_thread(self.run, *words)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, daemon: Daemon) -> Shell:
+    return Shell(tmp_path, daemon)
+
+
+async def test_explain_shows_a_top_up_whole(shell: Shell, daemon: Daemon) -> None:
+    await daemon.run(timedelta(hours=1))
+    said = shell.json("explain", "clips-1")
+    assert said["state"] == "credited"
+    assert [attempt["kind"] for attempt in said["attempts"]] == ["create", "confirm"]
+    assert all(attempt["request_id"].startswith("req_") for attempt in said["attempts"])
+    assert [step["to"] for step in said["steps"]] == [
+        "planned",
+        "creating",
+        "created",
+        "confirming",
+        "paid",
+        "credited",
+    ]
+    assert said["read_backs"][-1]["status"] == "succeeded"
+    assert {gate["gate"] for gate in said["gates"]} == {1, 2, 3, 4, 5, 6, 7, 8}
+    assert said["credit"]["expected_funded_usd"] == 154.96
+    screen = shell.run("explain", "clips-1")
+    assert screen.exit_code == 0
+    for word in ("Gates at plan", "Attempts", "Read back", "req_", "brimful:cus_1:clips:1:create"):
+        assert word in screen.stdout
+
+
+async def test_explain_finds_a_top_up_by_its_payment_intent_too(shell: Shell, daemon: Daemon) -> None:
+    await daemon.poll()
+    intent = daemon.topups()[0].payment_intent
+    assert intent is not None
+    assert shell.json("explain", intent)["id"] == "clips-1"
+
+
+async def test_explain_says_why_an_account_was_not_charged(shell: Shell, daemon: Daemon, world: World) -> None:
+    world.stripe.method("pm_1").outcome = declined("stolen_card")
+    await daemon.run(timedelta(hours=3))
+    said = shell.json("explain", "clips")
+    assert said["standing"]["state"] == "suspended"
+    assert said["stops"][0]["reason"] == "declined"
+    assert {one["gate"] for one in said["decisions"]} >= {"suspension"}
+    assert "stolen_card" in shell.run("explain", "clips").stdout
+
+
+def test_explain_of_nothing_is_a_sentence_and_exits_1(shell: Shell) -> None:
+    result = shell.run("explain", "clips-9")
+    assert result.exit_code == 1
+    assert "there is no top-up and no account clips-9" in result.stderr
+
+
+async def test_the_list_shows_what_is_open_and_the_counts_per_gate(shell: Shell, daemon: Daemon, world: World) -> None:
+    world.lost = True
+    await daemon.run(timedelta(hours=2))
+    said = shell.json()
+    assert [topup["state"] for topup in said["topups"]] == ["paid"]
+    assert [(one["gate"], one["count"]) for one in said["decisions"]] == [("slot", 23)]
+    screen = shell.run()
+    assert "clips-1" in screen.stdout
+    assert "slot" in screen.stdout
+
+
+async def test_pause_and_resume_work_beside_a_running_daemon(shell: Shell, daemon: Daemon, world: World) -> None:
+    assert shell.run("pause").stdout == "all accounts: paused\n"
+    assert shell.run("pause").stdout == "all accounts: paused already\n"
+    await daemon.run(timedelta(minutes=30))
+    assert world.stripe.intents() == []
+    assert "ended the pause" in shell.run("resume").stdout
+    await daemon.run(timedelta(minutes=10))
+    assert world.successes == 1
+
+
+def test_pause_of_an_account_without_a_top_up_is_wrong_usage(shell: Shell) -> None:
+    assert shell.run("pause", "plain").exit_code == 2
+    assert shell.run("pause", "nobody").exit_code == 2
+
+
+def test_pause_without_a_database_says_which_switch_there_is(shell: Shell, tmp_path: Path) -> None:
+    shell.path.write_text(CONFIG.format(store=tmp_path / "none.db", base="http://127.0.0.1:9", key="sk_test_123"))
+    result = shell.run("pause")
+    assert result.exit_code == 1
+    assert not (tmp_path / "none.db").exists()
+
+
+async def test_ack_closes_a_charge_whose_credit_a_person_has_seen(shell: Shell, daemon: Daemon, world: World) -> None:
+    world.lost = True
+    await daemon.run(timedelta(hours=3))
+    result = await asyncio.to_thread(shell.run, "ack", "clips-1")
+    assert result.exit_code == 0, result.output
+    assert "taken as credited" in result.stdout
+    assert daemon.states() == ["credited"]
+    assert (await asyncio.to_thread(shell.run, "ack", "clips-1")).exit_code == 1
+
+
+async def test_audit_agrees_after_a_good_life(shell: Shell, daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    keep(daemon, world.read())
+    result = await shell.with_stripe(world.stripe, ["audit"])
+    assert result.exit_code == 0, result.output
+    assert "1 charges, $50.00: all three agree" in result.stdout
+
+
+async def test_audit_works_with_a_key_that_may_only_read(shell: Shell, daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    world.stripe.keys["rk_test_9"] = frozenset({"payment_intents.read", "charges.read"})
+    assert (await shell.with_stripe(world.stripe, ["audit"], "rk_test_9")).exit_code == 0
+
+
+async def test_audit_shows_a_charge_that_the_ledger_does_not_know(shell: Shell, daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    await daemon.restart(wipe=True)
+    daemon.store.close()
+    daemon._disks += 1
+    daemon.start()
+    shell.daemon = daemon
+    result = await shell.with_stripe(world.stripe, ["audit"])
+    assert result.exit_code == 1
+    assert "unknown" in result.stdout
+    assert "succeeded, $50.00" in result.stdout
+
+
+async def test_audit_shows_a_charge_that_the_balance_does_not(shell: Shell, daemon: Daemon, world: World) -> None:
+    world.lost = True
+    await daemon.run(timedelta(hours=3))
+    world.clock.advance(timedelta(days=1).total_seconds())
+    keep(daemon, world.read())
+    findings = json.loads((await shell.with_stripe(world.stripe, ["audit", "--json"])).stdout)[0]["findings"]
+    assert [finding["topup"] for finding in findings] == ["clips-1"]
+    assert "at least $154.96 expected" in findings[0]["history"]
+
+
+def keep(daemon: Daemon, known: Known) -> None:
+    with daemon.store.write(durable=False) as tx:
+        readings.record(tx, [known])
+
+
+async def test_the_daily_audit_tells_a_disagreement_once(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    world.stripe.books.intents[0].amount = 7000
+    world.burn(5 * DOLLAR)
+    await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    told = [event["reason"] for event in daemon.told("topup.needs_review")]
+    assert len(told) == 1
+    assert told[0].startswith("audit:pi_")
