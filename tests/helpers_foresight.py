@@ -54,11 +54,12 @@ def write_config(
     when_below: str | None = None,
     amount: str = "50.00",
     month: str = "4000.00",
+    extra: str = "",
 ) -> Config:
     """Write and load a configuration; without `when_below` there is no top-up table."""
     topup = "" if when_below is None else TOPUP.format(when_below=when_below, amount=amount, month=month)
     path = folder / name
-    path.write_text(CONFIG.format(folder=folder, topup=topup, below=below))
+    path.write_text(CONFIG.format(folder=folder, topup=topup, below=below) + extra)
     return load(path, secrets=False)
 
 

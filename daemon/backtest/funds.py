@@ -78,6 +78,11 @@ class Purse:
         self._shifted = (metrics, shift, shifted)
         return shifted
 
+    def wants(self, metrics: Metrics) -> bool:
+        """Whether the balance asks for a charge, so that every poll counts."""
+        available = metrics.available_microusd
+        return self._config is not None and available is not None and available < self._config.when_below_microusd
+
     def standing(self) -> TopupStanding:
         """What a `balance.low` would say of the account's top-ups."""
         if self._config is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from alerts.events import EventDraft
+from alerts.foresight.hourly import HOUR_MS
 from alerts.instants import to_ms
 from alerts.judge import Context, Judgement, judge
 from alerts.readings import Known, Metrics, Unavailable
@@ -117,17 +118,19 @@ class Replay:
     def _run(self, past: Past, progress: Callable[[datetime], None]) -> Outcome:
         account = self._state.account
         last_at = self._since
-        for number, (at, known, outage) in enumerate(expand(past)):
+        for number, poll in enumerate(expand(past)):
+            at, known = poll.at, poll.metrics
             if number % PROGRESS_EVERY == 0:
                 progress(at)
             counting = at >= self._since
             if known is None:
-                assert outage is not None
-                reading = Unavailable(account, at, outage.reason, outage.detail, status=outage.status)
-                self._judge(reading, counting)
+                assert poll.outage is not None
+                why = poll.outage
+                self._judge(Unavailable(account, at, why.reason, why.detail, status=why.status), counting)
                 continue
             metrics = self._purse.look(at, known, counting=counting)
-            believed = self._judge(Known(account, at, metrics), counting)
+            quiet = not poll.ends_run and self._is_quiet(at, metrics)
+            believed = None if quiet else self._judge(Known(account, at, metrics), counting)
             if counting:
                 self.outcome.readings += 1
                 self._measure(at, known, metrics)
@@ -135,6 +138,22 @@ class Replay:
                 if believed is not None:
                     self._purse.attend(believed, self._state.burn)
         return self._finish(last_at)
+
+    def _is_quiet(self, at: datetime, metrics: Metrics) -> bool:
+        """Whether the reading says what the last one said, in the same hour, and no rule waits for a reading or a time.
+
+        Nothing can come of it, then: between two such readings every forecast is the same or further away.
+        """
+        state = self._state
+        last, spend = state.last, state.spend
+        if last is None or metrics is not last.metrics or spend is None or state.outage is not None or state.held:
+            return False
+        if to_ms(at) // HOUR_MS != to_ms(last.at) // HOUR_MS or self._purse.wants(metrics):
+            return False
+        ends = (spend.turns_at, state.remind_at, metrics.period_end_at)
+        if any(end is not None and end <= at for end in ends):
+            return False
+        return not any(memory.breaches or memory.quiet_until for memory in state.rules.values())
 
     def _judge(self, reading: Known | Unavailable, counting: bool) -> Known | None:
         # History holds what was believed: a second read would have said the same.
@@ -209,16 +228,21 @@ def is_false_alarm(opened_at: datetime, closed_at: datetime, poll: timedelta, cr
     return not any(opened_at - SHORT_POLLS * poll <= credit.at <= closed_at for credit in credits)
 
 
-def expand(past: Past) -> Iterator[tuple[datetime, Metrics | None, OutageRun | None]]:
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One poll of the history: its metrics, or the outage that it was part of."""
+
+    at: datetime
+    metrics: Metrics | None
+    outage: OutageRun | None
+    ends_run: bool
+
+
+def expand(past: Past) -> Iterator[Poll]:
     """Yield every poll of the history: a run's readings are spread evenly from its first to its last."""
     for run in past:
-        if run.count == 1:
-            yield (run.first_at, run.metrics, None) if isinstance(run, Run) else (run.first_at, None, run)
-            continue
-        step = (run.last_at - run.first_at) / (run.count - 1)
-        for index in range(run.count):
-            at = run.first_at + step * index
-            if isinstance(run, Run):
-                yield at, run.metrics, None
-            else:
-                yield at, None, run
+        metrics, outage = (run.metrics, None) if isinstance(run, Run) else (None, run)
+        step = (run.last_at - run.first_at) / (run.count - 1) if run.count > 1 else timedelta()
+        for index in range(run.count - 1):
+            yield Poll(run.first_at + step * index, metrics, outage, False)
+        yield Poll(run.last_at, metrics, outage, True)

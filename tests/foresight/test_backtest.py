@@ -1,6 +1,7 @@
 """Replays: the same history under the same rules tells the same; credits give way to simulated charges."""
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from alerts.readings import Metrics, Reading, Reason, Unavailable
 from daemon.backtest.comparison import Asked, Comparison, compare
-from daemon.backtest.replay import expand, is_false_alarm
+from daemon.backtest.replay import Replay, expand, is_false_alarm
 from daemon.cli import app
 from daemon.clock import SystemClock
 from daemon.config.model import Config
@@ -187,7 +188,48 @@ def test_a_run_of_equal_readings_is_every_poll_of_it(tmp_path: Path) -> None:
     store = Store(tmp_path / "brimful.db", readonly=True)
     polls = list(expand(history(store.reader, "clips", BEGIN, BEGIN + timedelta(days=1))))
     store.close()
-    assert [at for at, _, _ in polls] == [BEGIN + POLL * poll for poll in range(10)]
+    assert [poll.at for poll in polls] == [BEGIN + POLL * number for number in range(10)]
+    assert [poll.ends_run for poll in polls] == [False] * 9 + [True]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_polls_that_are_passed_over_would_have_changed_nothing(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spend in steps of some polls, with outages and credits: the shortcut finds what judging every poll finds."""
+    chance, spent, funded = random.Random(seed), 0, 40
+    readings: list[Reading] = []
+    for poll in range(1500):
+        at = BEGIN + timedelta(minutes=10) * poll
+        spent += chance.choice((0, 0, 0, 0, 0, chance.randrange(2 * DOLLAR)))
+        funded += 60 if funded * DOLLAR - spent < chance.randrange(4 * DOLLAR) else 0
+        if chance.random() < 0.01:
+            readings.append(Unavailable("clips", at, Reason.UNAUTHORIZED, "no", status=401))
+        else:
+            readings.append(known(at, metrics(funded, spent)))
+    live(tmp_path, write_config(tmp_path), readings)
+    config = write_config(tmp_path, below="9.00", when_below="7.00" if seed % 2 else None, extra=MORE_RULES)
+    end = BEGIN + timedelta(days=12)
+    short = _compared(tmp_path, {"this": config}, BEGIN, end).outcomes["this"]
+    monkeypatch.setattr(Replay, "_is_quiet", lambda *_: False)
+    assert _compared(tmp_path, {"this": config}, BEGIN, end).outcomes["this"] == short
+    assert len(short.events) >= 5
+
+
+MORE_RULES = """
+[[rules]]
+id = "runway"
+kind = "runway"
+below_days = 2
+for_readings = 3
+remind_every = "1h"
+
+[[rules]]
+id = "budget"
+kind = "budget"
+period = "week"
+limit_usd = 90.00
+"""
 
 
 def test_advice_is_tried_on_the_recorded_stretch(tmp_path: Path) -> None:
