@@ -7,7 +7,7 @@ the events, the episodes that changed, and every decision not to tell.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from alerts.belief import confirms, doubt
@@ -17,13 +17,16 @@ from alerts.readings import Known, Reading, Reason, Unavailable
 from alerts.rules import own
 from alerts.rules.kinds import KINDS, Kind, fingerprint
 from alerts.rules.specs import RuleSpec, Stale
-from alerts.rules.stale import watched
+from alerts.rules.stale import is_stale, watched
 from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
 from alerts.sitting import Sitting
 from alerts.spend import SpendMemory
 from alerts.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
 
 __all__ = ["Context", "Judgement", "judge", "judge_time"]
+
+REMINDER_AGAIN = timedelta(minutes=5)
+"""When a reminder that was held back is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ def judge(state: AccountState, reading: Reading, second: Reading | None, context
 
 def judge_time(state: AccountState, context: Context) -> Judgement:
     """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
+    if _is_quiet(state, context):
+        return Judgement(_watching(state, context), (), (), (), None, None, changes=False)
     sitting = Sitting(state, context)
     sitting.release()
     _rest_and_resume(sitting)
@@ -207,6 +212,16 @@ def _tell(sitting: Sitting, rule: RuleSpec, kind: Kind, view: View, telling: Tel
 # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _is_quiet(state: AccountState, context: Context) -> bool:
+    """Whether nothing can be due: no mute to end, no edit, no reminder, no silence. What nearly every beat finds."""
+    if state.held or state.judged_by is not context.rules:
+        return False
+    if state.remind_at is not None and state.remind_at <= context.now:
+        return False
+    watch = watched(state.watch, context)
+    return not any(isinstance(rule, Stale) and is_stale(rule, state.last, watch, context) for rule in context.rules)
+
+
 def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None, *, read: bool) -> Judgement:
     context = sitting.context
     edited = sitting.state.judged_by is not context.rules
@@ -215,7 +230,7 @@ def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None
         _judge_edits(sitting)
     for rule in context.rules:
         if isinstance(rule, Stale):
-            own.silence(sitting, rule)
+            own.silence(sitting, rule, read=read)
     if sitting.state.remind_at is not None and sitting.state.remind_at <= sitting.now:
         _remind(sitting)
     remind_at = _next_reminder(sitting) if sitting.dirty or edited else sitting.state.remind_at
@@ -331,4 +346,6 @@ def _next_reminder(sitting: Sitting) -> datetime | None:
         for rule, memory in sitting.rules.items()
         if memory.episode is not None and memory.episode.told_at is not None and rule in every
     ]
-    return min(due, default=None)
+    first = min(due, default=None)
+    # Due and yet not told (a mute, a top-up under way): looked at again in a while, not at every beat.
+    return first if first is None or first > sitting.now else sitting.now + REMINDER_AGAIN

@@ -105,12 +105,15 @@ def available(sitting: Sitting, known: Known) -> None:
         sitting.close(silent.rule, EventType.READING_RESTORED, "read again", numbers, at=known.at)
 
 
-def silence(sitting: Sitting, rule: Stale) -> None:
-    """Tell that there was no good reading for too long, unless that was told already."""
-    memory = sitting.memory(rule.id)
-    if memory.episode is not None or not is_stale(rule, sitting.state, sitting.context):
+def silence(sitting: Sitting, rule: Stale, *, read: bool) -> None:
+    """Tell that there was no good reading for too long, unless that was told already (recorded with polls only)."""
+    memory, watch = sitting.memory(rule.id), sitting.state.watch
+    assert watch is not None
+    if memory.episode is not None or not is_stale(rule, sitting.state.last, watch, sitting.context):
         return
     if (told := sitting.memory(READING).episode) is not None:
+        if not read:
+            return
         sitting.decide(rule.id, "already told as unavailable", told)
         return
     last = sitting.state.last

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from alerts.readings import Known
 from alerts.rules.specs import Stale
 from alerts.rules.view import Context
-from alerts.state import AccountState, Watch
+from alerts.state import Watch
 
 INTERVALS = 3
 SHORTEST = timedelta(hours=1)
@@ -31,8 +32,7 @@ def watched(watch: Watch | None, context: Context) -> Watch:
     return Watch(watch.since, now)
 
 
-def is_stale(rule: Stale, state: AccountState, context: Context) -> bool:
+def is_stale(rule: Stale, last: Known | None, watch: Watch, context: Context) -> bool:
     """Whether there was no good reading for too long, counted from when this process began to watch."""
-    assert state.watch is not None
-    since = state.watch.since if state.last is None else max(state.watch.since, state.last.at)
+    since = watch.since if last is None else max(watch.since, last.at)
     return context.now - since >= after(rule, context.poll_interval)

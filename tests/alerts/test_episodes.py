@@ -228,7 +228,7 @@ def test_an_episode_of_a_rule_that_is_taken_out_waits_for_its_return() -> None:
     assert account.beat() == []
     assert account.state.episodes["low"].id == "ep_1"
     assert account.judgement.episodes[0].closed_at is None
-    assert account.beat() == ["balance.low"]
+    assert account.beat(5) == ["balance.low"]
     assert account.last["reminder"] is True
     account.rules = ()
     account.read(balance=8)
