@@ -49,6 +49,7 @@ def check_all(evidence: Evidence) -> list[Promise]:
         _webhooks,
         _alternation,
         _quota_steps,
+        _budget_of_the_month,
         _finance,
     )
     return [promise for check in checks for promise in check(evidence)]
@@ -173,6 +174,18 @@ def _quota_steps(evidence: Evidence) -> Iterator[Promise]:
     yield Promise(
         "the filling storage is told at 80, 90 and 100 %, each once",
         steps == [80, 90, 100],
+        ", ".join(f"{step} %" for step in steps),
+    )
+
+
+def _budget_of_the_month(evidence: Evidence) -> Iterator[Promise]:
+    """All three steps in October, none of them again when November has begun."""
+    told = [data for _, kind, data in evidence.story.payloads if kind is EventType.BUDGET_REACHED]
+    steps = [data.get("step_percent") for data in told]
+    periods = {data.get("period_start") for data in told}
+    yield Promise(
+        "the month's budget is told at 50, 80 and 100 %, and the next month begins at zero",
+        steps == [50, 80, 100] and len(periods) == 1,
         ", ".join(f"{step} %" for step in steps),
     )
 

@@ -149,7 +149,7 @@ def test_the_whole_month_from_a_folder_that_cannot_be_written(tmp_path: Path) ->
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert "✗" not in output
-    assert output.count("✓") == 11
+    assert output.count("✓") == 12
     assert list(here.iterdir()) == []
     names = {path.name for path in out.iterdir()}
     assert {"brimful.db", "config.toml", "daemon.log", "finance-2026-10.csv", "mails"} <= names
