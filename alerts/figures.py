@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.money import format_gb, format_usd, to_micro
 
 DASH = "–"
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,17 @@ class Figures:
         value = self.data.get(name)
         if not isinstance(value, Mapping):
             return self.text(name)
-        state, reason = str(value.get("state") or DASH), str(value.get("reason") or "")
+        state, reason = str(value.get("state") or DASH).replace("_", " "), self.prose(value.get("reason"))
         return f"{state}: {reason}" if reason else state
+
+    def days(self, name: str) -> str:
+        """Return days with one digit after the point, rounded down: what is left is never overstated."""
+        value = self.data.get(name)
+        return DASH if value is None else f"{Decimal(str(value)).quantize(Decimal('0.1'), ROUND_FLOOR)}"
+
+    def prose(self, text: Any) -> str:
+        """Return text with its instants in the configured zone."""
+        return "" if text is None else _INSTANT.sub(lambda match: self._moment(match[0]), str(text))
 
     def change(self, name: str) -> str:
         """Return the limits that changed, each old and new."""
@@ -165,7 +176,7 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("burn_usd_per_day", "Burn a day", Figures.burn),
     ("usual_usd_per_day", "Usual burn a day", Figures.usd),
     ("peak_usd_per_day", "Largest burn a day before", Figures.usd),
-    ("days_remaining", "Days left", Figures.number),
+    ("days_remaining", "Days left", Figures.days),
     ("threshold_days", "Threshold, days", Figures.number),
     ("runs_out_at", "Runs out", Figures.span),
     ("full_at", "Full", Figures.span),

@@ -17,17 +17,20 @@ def sentence(text: str) -> str:
 
 
 def _burn(f: Figures) -> str:
-    if f.number("days_remaining") == DASH:
+    if f.days("days_remaining") == DASH:
         return ""
-    return f" At {f.usd('burn_usd_per_day')} a day it lasts {f.number('days_remaining')} days."
+    return f" At {f.usd('burn_usd_per_day')} a day it lasts {f.days('days_remaining')} days."
 
 
 def _topup_next(f: Figures) -> str:
     topup = f.data.get("topup")
-    if not isinstance(topup, Mapping) or topup.get("state") in (None, "none"):
-        reason = topup.get("reason") if isinstance(topup, Mapping) else ""
+    state = topup.get("state") if isinstance(topup, Mapping) else None
+    reason = f.prose(topup.get("reason")) if isinstance(topup, Mapping) else ""
+    if state not in (None, "none"):
+        return sentence(f"the top-up is {f.topup('topup')}")
+    if not reason or "configured" in reason:
         return sentence(f"{reason or 'no top-up is configured'}: add credit by hand")
-    return sentence(f"the top-up is {f.topup('topup').replace('_', ' ')}")
+    return sentence(reason)
 
 
 def balance_low(f: Figures, account: str) -> Words:
@@ -59,7 +62,7 @@ def balance_depleted(f: Figures, account: str) -> Words:
 
 def runway_short(f: Figures, account: str) -> Words:
     return (
-        f"{account}: {f.number('days_remaining')} days left",
+        f"{account}: {f.days('days_remaining')} days left",
         f"At the present burn of {f.usd('burn_usd_per_day')} a day, {f.usd('available_usd')} runs out "
         f"{f.span('runs_out_at')}.",
         _topup_next(f),
@@ -70,7 +73,7 @@ def runway_short(f: Figures, account: str) -> Words:
 def runway_recovered(f: Figures, account: str) -> Words:
     return (
         f"{account}: runway is long enough again",
-        f"The available {f.usd('available_usd')} lasts {f.number('days_remaining')} days.",
+        f"The available {f.usd('available_usd')} lasts {f.days('days_remaining')} days.",
         "Nothing needs to be done.",
         "",
     )

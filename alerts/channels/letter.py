@@ -11,7 +11,9 @@ from alerts.events import Event
 from alerts.templating import Templates
 from alerts.wording import Tone, Wording, word
 
-_GRAVITY = (Tone.CRITICAL, Tone.WARNING, Tone.INFO, Tone.GOOD)
+_GRAVITY = (Tone.CRITICAL, Tone.WARNING, Tone.GOOD, Tone.INFO)
+"""What is said first. What went well tells more than what is only under way."""
+FEW = 3
 NOTE_LINES = 20
 
 
@@ -53,9 +55,10 @@ def write_note(events: Sequence[Event], zone: ZoneInfo) -> tuple[str, str]:
 
 def _digest_subject(wordings: Sequence[Wording]) -> str:
     gravest = min(wordings, key=lambda wording: _GRAVITY.index(wording.tone))
-    return f"{len(wordings)} events: {gravest.title}, and {len(wordings) - 1} more"
+    several = f"{gravest.title}, and {len(wordings) - 1} more"
+    return several if len(wordings) <= FEW else f"{len(wordings)} events: {several}"
 
 
 def _counts(wordings: Sequence[Wording]) -> str:
     counted = Counter(wording.type for wording in wordings)
-    return ", ".join(f"{count} × {kind}" for kind, count in counted.most_common())
+    return ", ".join(kind if count == 1 else f"{count} × {kind}" for kind, count in counted.most_common())

@@ -248,10 +248,10 @@ class Lane:
         self._waiting.append(self._threaded(parcel))
 
     def _threaded(self, parcel: Parcel) -> Parcel:
-        episodes = {delivery.event.episode for delivery in parcel.deliveries}
-        if len(episodes) != 1 or (episode := episodes.pop()) is None:
+        episodes = {delivery.event.episode for delivery in parcel.deliveries} - {None}
+        if len(episodes) != 1:
             return parcel
-        first = self._queue.first_parcel(self.key, episode)
+        first = self._queue.first_parcel(self.key, str(episodes.pop()))
         answers = first if first != parcel.name else None
         return Parcel(parcel.name, parcel.deliveries, parcel.rest, answers)
 

@@ -71,6 +71,39 @@ def test_a_top_up_under_way_is_said_beside_the_low_balance() -> None:
     assert wording.next == "The top-up is charging: $50.00 is being charged."
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "said"),
+    [
+        ("none", "no top-up is configured", "No top-up is configured: add credit by hand."),
+        (
+            "none",
+            "no top-up is open: it is judged after this reading",
+            "No top-up is open: it is judged after this reading.",
+        ),
+        (
+            "suspended",
+            "declined, since 2026-11-01T07:00:00Z",
+            "The top-up is suspended: declined, since Sun 1 Nov 2026, 08:00 CET.",
+        ),
+        ("charging", "", "The top-up is charging."),
+    ],
+)
+def test_what_is_said_of_the_top_up_fits_its_state(state: str, reason: str, said: str) -> None:
+    topup = {"state": state, "reason": reason, "id": None}
+    assert word(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN).next == said
+
+
+def test_days_left_are_never_overstated() -> None:
+    assert "it lasts 10.8 days" in word(example_event(EventType.BALANCE_LOW, days_remaining=10.89), BERLIN).sentence
+
+
+def test_a_digest_of_few_begins_with_what_tells_most() -> None:
+    events = [example_event(EventType.TOPUP_PLANNED), example_event(EventType.TOPUP_SUCCEEDED)]
+    letter = write_letter(events, Templates(), BERLIN)
+    assert letter.subject == "clips: $50.00 charged, and 1 more"
+    assert "topup.planned, topup.succeeded" in letter.text
+
+
 def test_times_are_in_the_configured_zone_and_name_it() -> None:
     figures = {one.label: one.value for one in word(example_event(EventType.RUNWAY_SHORT), BERLIN).figures}
     assert figures["Runs out"].startswith("Thu 5 Nov 2026, 06:00 CET (between Wed 4 Nov 2026, 12:00 CET")
