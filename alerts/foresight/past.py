@@ -20,7 +20,7 @@ PRIOR_WEIGHT = 4.0
 """How many independent past errors the prior counts for."""
 _ORIGIN_STEP = 6
 _ORIGINS_BACK = 14 * 24
-_WORST = 2.0
+_WORST_SQUARE = 4.0
 """An error by a factor of seven counts as the worst: an hour of nothing must not drown the others."""
 
 
@@ -36,34 +36,37 @@ class Track:
         return cls(array("d", [0.0, *accumulate(hours)]), array("d", [0.0, *accumulate(seasonal)]))
 
 
-def measure(track: Track, levels: Sequence[float], leads: Sequence[int] = LEADS) -> list[tuple[float, int]]:
+def measure(
+    track: Track, levels: Sequence[float], leads: Sequence[int] = LEADS, step: int = _ORIGIN_STEP
+) -> list[tuple[float, int]]:
     """Return for each lead the mean square of the error's logarithm of past forecasts, and how many were judged."""
-    count = len(levels)
-    floor = 0.02 * track.growth[count] / count + 1e-9
+    growth, shape, count = track.growth, track.shape, len(levels)
+    floor = 0.02 * growth[count] / count + 1e-9
     errors = []
     for lead in leads:
-        square, judged = 0.0, 0
-        least = floor * lead
-        for origin in range(count - lead, max(11, count - lead - _ORIGINS_BACK), -_ORIGIN_STEP):
-            came = track.growth[origin + lead] - track.growth[origin]
-            said = levels[origin - 1] * (track.shape[origin + lead] - track.shape[origin])
-            square += min(abs(log((came + least) / (said + least))), _WORST) ** 2
+        total, judged, least = 0.0, 0, floor * lead
+        for origin in range(count - lead, max(11, count - lead - _ORIGINS_BACK), -step):
+            came = growth[origin + lead] - growth[origin]
+            said = levels[origin - 1] * (shape[origin + lead] - shape[origin])
+            square = log((came + least) / (said + least)) ** 2
+            total += square if square < _WORST_SQUARE else _WORST_SQUARE
             judged += 1
-        errors.append((square / judged if judged else 0.0, judged))
+        errors.append((total / judged if judged else 0.0, judged))
     return errors
 
 
-def _independent(lead: int, judged: int) -> float:
+def _independent(lead: int, judged: int, step: int) -> float:
     """Return how many of the judged forecasts do not overlap."""
-    return judged * _ORIGIN_STEP / max(lead, _ORIGIN_STEP)
+    return judged * step / max(lead, step)
 
 
 def score(track: Track, levels: Sequence[float]) -> float:
     """Return how far off a way was at leads of half a day to four days; each lead counts by what is known of it."""
     total = weight = 1e-9
-    for lead, (square, judged) in zip(SCORED_LEADS, measure(track, levels, SCORED_LEADS), strict=True):
-        total += square * _independent(lead, judged)
-        weight += _independent(lead, judged)
+    for lead, (square, judged) in zip(SCORED_LEADS, measure(track, levels, SCORED_LEADS, SCORED_LEADS[0]), strict=True):
+        independent = _independent(lead, judged, SCORED_LEADS[0])
+        total += square * independent
+        weight += independent
     return sqrt(total / weight)
 
 
@@ -76,7 +79,7 @@ def pooled(errors: Sequence[tuple[float, int]], *, scheduled: bool) -> Spreads:
     spreads = array("d")
     scale = 1.0
     for lead, prior, (square, judged) in zip(LEADS, priors, errors, strict=True):
-        independent = _independent(lead, judged)
+        independent = _independent(lead, judged, _ORIGIN_STEP)
         expected = (scale * prior) ** 2
         spread = sqrt((PRIOR_WEIGHT * expected + independent * square) / (PRIOR_WEIGHT + independent))
         scale = 0.5 * scale + 0.5 * spread / prior
