@@ -12,11 +12,14 @@ DAYS_A_YEAR = 365.25
 
 def main() -> int:
     options = _options()
+    focus = frozenset(filter(None, options.focus.split(",")))
     if options.seed is not None:
-        return _replay(run_seed(options.seed, options.days))
+        return _replay(run_seed(options.seed, options.days, focus))
     bad = 0
     cpu_s = days = charges = done = 0.0
-    for result in run_seeds(range(options.first, options.first + options.seeds), options.days, jobs=options.jobs):
+    for result in run_seeds(
+        range(options.first, options.first + options.seeds), options.days, jobs=options.jobs, focus=focus
+    ):
         done += 1
         cpu_s += result.cpu_s
         days += result.days
@@ -24,6 +27,8 @@ def main() -> int:
         if result.violations:
             bad += 1
             _report(result)
+            if options.until_violation:
+                break
     years_per_hour = days / DAYS_A_YEAR / (cpu_s / 3600) if cpu_s else 0.0
     print(
         f"{done:.0f} seeds of {options.days:g} days, {charges:.0f} charges: {bad} with violations; "
@@ -38,6 +43,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--days", type=float, default=30.0, help="simulated days of each")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--focus", default="", help="faults that every seed has: acts, or lies, lag, receivers")
+    parser.add_argument("--until-violation", action="store_true", help="stop at the first seed that has one")
     parser.add_argument("--seed", type=int, help="replay one seed and print its trace")
     return parser.parse_args()
 

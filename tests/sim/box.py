@@ -154,6 +154,9 @@ class Box:
         self._stopped = True
         self.kill(0.0)
 
+    def _is_stopped(self) -> bool:
+        return self._stopped
+
     def back_up(self) -> None:
         """Copy the database while the daemon runs."""
         if not self.database.exists():
@@ -185,7 +188,7 @@ class Box:
 
     async def live(self) -> None:
         """Run the daemon, life after life, until it is stopped."""
-        while not self._stopped:
+        while not self._is_stopped():
             life = self.life = Life(self)
             task = asyncio.get_running_loop().create_task(self._one_life(life))
             try:
@@ -199,9 +202,7 @@ class Box:
             life.reap()
             for _ in range(3):
                 await asyncio.sleep(0)
-            if self._stopped:
-                return
-            await asyncio.sleep(max(self.down_s, 0.5))
+            await asyncio.sleep(0.0 if self._is_stopped() else max(self.down_s, 0.5))
             self.down_s = 1.0
             before, self._before_start = self._before_start, None
             if before is not None:

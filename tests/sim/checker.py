@@ -11,6 +11,7 @@ from itertools import pairwise
 from alerts.money import from_cents
 from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
+from tests.sim.swarm import Act
 from tests.sim.world import HEAL, Committed, World, read_events
 
 _OPENERS = {
@@ -30,6 +31,8 @@ _HARD = frozenset(
     }
 )
 KEY_LIFE = timedelta(hours=24)
+_NEAR = timedelta(hours=2)
+_DOLLAR = 1_000_000
 
 
 class Watch:
@@ -77,11 +80,13 @@ def check(world: World, watch: Watch) -> list[str]:
         found += _caps(world, charges, config.topup)
         found += _one_a_need(world, account, charges, config.topup)
         found += _cards(world, account)
+        found += _attempts(world, account, config.topup)
         found += _told(world, account, charges)
         found += _converged(world, account, config.topup)
     found += _keys(world)
     found += _deliveries(world, committed)
     found += _episodes(world, committed)
+    found += _false_alarms(world, committed)
     return found
 
 
@@ -135,6 +140,27 @@ def _cards(world: World, account: str) -> Iterator[str]:
                 yield f"{charge.at}: card {card} failed more than 15 times in 30 days"
 
 
+def _attempts(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
+    """A new key only after a refusal that is known, and a new PaymentIntent only after the cooldown."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    began: dict[str, datetime] = {}
+    for exchange in world.exchanges():
+        intent = exchange.path.split("/")[3] if exchange.endpoint == "payment_intents.confirm" else ""
+        found = world.stripe.books.objects.get(intent)
+        if isinstance(found, Intent) and found.metadata.get("account") == account:
+            keys[intent].add(str(exchange.key))
+            began.setdefault(intent, exchange.at)
+    for intent, minted in keys.items():
+        charges = [one for one in world.stripe.books.charges if one.intent == intent]
+        if len(minted) > max(len(charges), 1) + 1:
+            yield f"{intent}: {len(minted)} keys for {len(charges)} attempts"
+    if Act.CLOCK_STEP in world.swarm.acts or world.lost_disks or len(world.boxes) > 1:
+        return
+    for first, second in pairwise(sorted(began.values())):
+        if second - first < topup.cooldown:
+            yield f"{second}: another attempt {second - first} after the last, the cooldown is {topup.cooldown}"
+
+
 def _keys(world: World) -> Iterator[str]:
     first: dict[str, datetime] = {}
     for exchange in world.exchanges():
@@ -155,6 +181,10 @@ def _told(world: World, account: str, charges: list[Charge]) -> Iterator[str]:
         data = one.data
         if data.get("account") == account and "payment_intent" in data:
             told[one.type, str(data["payment_intent"])].add(one.id)
+    really = {charge.intent for charge in charges}
+    for type_, intent in told:
+        if type_ in ("topup.succeeded", "topup.credited") and intent not in really:
+            yield f"{type_} was told of {intent}, which never charged"
     for charge in charges:
         if charge.at > world.end - timedelta(hours=6):
             continue
@@ -172,20 +202,22 @@ def _told(world: World, account: str, charges: list[Charge]) -> Iterator[str]:
 def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:
     """Each committed event arrived at least once at each receiver, always with the bytes that were committed.
 
-    Two databases that tell the same charge do so under one id, each with its own sequence: bytes are a store's.
+    Two databases that tell the same charge do so under one id, each with its own sequence: bytes are a store's. One
+    that went back to a backup does not know what it has told, and may tell it again in other words.
     """
+    went_back = any(box.restored for box in world.boxes)
     heard: dict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
     for told in world.receivers.told:
         key = (str(told.data.get("store", "")), told.id)
         first = heard[key].setdefault(told.receiver, told.body)
-        if first != told.body:
+        if first != told.body and not went_back:
             yield f"{told.id} arrived with other bytes"
     known = {event.key: event for event in [*world.buried, *committed]}
     for key, bodies in heard.items():
         event = known.get(key)
         if event is None and not world.lost_disks:
             yield f"{key[1]} was told and never committed"
-        if event is not None and any(body != event.body for body in bodies.values()):
+        if event is not None and not went_back and any(body != event.body for body in bodies.values()):
             yield f"{key[1]} was delivered with other bytes than were committed"
     for event in committed:
         missing = {"app", "audit"} - heard[event.key].keys()
@@ -197,6 +229,7 @@ def _episodes(world: World, committed: list[Committed]) -> Iterator[str]:
     """Sequences have no gap, and episodes strictly alternate for each rule and account."""
     sequences: dict[tuple[str, str], list[int]] = defaultdict(list)
     open_now: dict[tuple[str, str, str, str], str] = {}
+    reasons: dict[tuple[str, str, str, str], str | None] = {}
     for event in committed:
         if event.account is None or event.sequence is None:
             continue
@@ -208,14 +241,26 @@ def _episodes(world: World, committed: list[Committed]) -> Iterator[str]:
             if event.type == opener:
                 if key in open_now and open_now[key] != episode:
                     yield f"{event.id}: {opener} of {rule} opened twice without an end"
-                elif key in open_now and not data.get("reminder"):
+                elif key in open_now and not data.get("reminder") and data.get("reason") == reasons.get(key):
                     yield f"{event.id}: {opener} of {rule} told twice in one episode"
                 open_now[key] = episode
+                reasons[key] = data.get("reason")
             elif event.type == closer and open_now.pop(key, None) != episode:
                 yield f"{event.id}: {closer} of {rule} closes no open episode"
     for (store, account), numbers in sequences.items():
         if numbers != list(range(1, len(numbers) + 1)):
             yield f"{account} in {store}: sequence {numbers[:5]}… has a gap or repeats"
+
+
+def _false_alarms(world: World, committed: list[Committed]) -> Iterator[str]:
+    """Nobody is told that an account is depleted which was not."""
+    for event in committed:
+        if event.type != "balance.depleted" or event.account is None:
+            continue
+        at = datetime.fromisoformat(json.loads(event.body)["data"]["observed_at"])
+        near = [available for when, available in world.source.honest[event.account] if abs(when - at) < _NEAR]
+        if near and min(near) > _DOLLAR:
+            yield f"{event.id}: {event.account} was told to be depleted and had {min(near) / 1e6:.2f}"
 
 
 # --- what healed ----------------------------------------------------------------------------------------------------

@@ -48,34 +48,34 @@ class Result:
         return f"{'python'} -m tests.sim --seed {self.seed} --days {self.days:g}"
 
 
-def run_seed(seed: int, days: float) -> Result:
+def run_seed(seed: int, days: float, focus: frozenset[str] = frozenset()) -> Result:
     """Run one seed to its end and hold every invariant."""
     started = time.process_time()
     home = MEMORY if MEMORY.is_dir() else None
     disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-", dir=home))
     try:
-        world, violations = clocks.run(partial(_live, seed, days, disks))
+        world, violations = clocks.run(partial(_live, seed, days, disks, focus))
     finally:
         shutil.rmtree(disks, ignore_errors=True)
     charges = len(world.stripe.successes())
     return Result(seed, days, violations, time.process_time() - started, charges, world.trace)
 
 
-def run_seeds(seeds: Iterable[int], days: float, *, jobs: int) -> Iterator[Result]:
+def run_seeds(seeds: Iterable[int], days: float, *, jobs: int, focus: frozenset[str] = frozenset()) -> Iterator[Result]:
     """Run many, in processes of their own."""
     if jobs == 1:
-        yield from (run_seed(seed, days) for seed in seeds)
+        yield from (run_seed(seed, days, focus) for seed in seeds)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(partial(run_seed, days=days), seeds, chunksize=4)
+        yield from pool.map(partial(run_seed, days=days, focus=focus), seeds, chunksize=1)
 
 
-async def _live(seed: int, days: float, disks: Path) -> tuple[World, list[str]]:
+async def _live(seed: int, days: float, disks: Path, focus: frozenset[str]) -> tuple[World, list[str]]:
     loop = asyncio.get_running_loop()
     own_tasks(loop)
     unhandled: list[str] = []
     loop.set_exception_handler(partial(_unhandled, unhandled))
-    world = World(seed, days, disks, _open)
+    world = World(seed, days, disks, _open, focus)
     _listen_to_logs(world.crashes)
     watch = Watch(world)
     world.watch = watch.look

@@ -92,6 +92,7 @@ class Lie(StrEnum):
     BACKWARDS = "backwards"
     TENFOLD = "tenfold"
     MISSING = "missing"
+    DIP = "dip"
 
 
 class Source:
@@ -105,6 +106,8 @@ class Source:
         self.slow_rate = 0.0
         self.frozen: dict[str, dict[str, float | int]] = {}
         self._lied: set[str] = set()
+        self.honest: dict[str, list[tuple[datetime, int]]] = {}
+        """What was available, at every answer, had it been honest."""
         self.requests = 0
 
     def freeze(self) -> None:
@@ -130,6 +133,7 @@ class Source:
         if self.slow_rate and self._rng.random() < self.slow_rate:
             await asyncio.sleep(self._rng.uniform(1, 30))
         said = dict(self.frozen.get(account) or self.ledgers[account].said())
+        self.honest.setdefault(account, []).append((self.ledgers[account].clock.now(), self.visible(account)[0]))
         if self.lie_rate and account not in self._lied and self._rng.random() < self.lie_rate:
             self._lied.add(account)
             return self._lie(said)
@@ -165,6 +169,8 @@ class Source:
             case Lie.BACKWARDS:
                 charged = said["total_charged_usd"] / 2
                 return httpx.Response(200, json=said | {"total_charged_usd": charged})
+            case Lie.DIP:
+                return httpx.Response(200, json=said | {"balance_usd": round(said["balance_usd"] - 0.9, 6)})
             case Lie.TENFOLD:
                 return httpx.Response(200, json=said | {"balance_usd": said["balance_usd"] * 10})
             case _:

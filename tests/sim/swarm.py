@@ -95,9 +95,9 @@ _LIKELY: dict[Act, tuple[float, float]] = {
 """The chance that a run has the fault at all, and how often a day it then happens."""
 
 
-def draw(rng: random.Random, start: datetime, days: float) -> Swarm:
-    """Draw the faults of one run over its first `days`."""
-    acts = frozenset(act for act, (chance, _) in _LIKELY.items() if rng.random() < chance)
+def draw(rng: random.Random, start: datetime, days: float, focus: frozenset[str] = frozenset()) -> Swarm:
+    """Draw the faults of one run over its first `days`; those in `focus` are always among them."""
+    acts = frozenset(act for act, (chance, _) in _LIKELY.items() if rng.random() < chance or act in focus)
     happenings: list[Happening] = []
     for act in sorted(acts):
         for _ in range(_times(rng, _LIKELY[act][1] * days)):
@@ -106,11 +106,11 @@ def draw(rng: random.Random, start: datetime, days: float) -> Swarm:
     return Swarm(
         tuple(sorted(happenings, key=lambda happening: happening.at)),
         acts,
-        lie_rate=rng.choice([0, 0, 0.02, 0.1]),
+        lie_rate=0.1 if "lies" in focus else rng.choice([0, 0, 0.02, 0.1]),
         slow_rate=rng.choice([0, 0, 0.05]),
-        lost_rate=rng.choice([0, 0, 0.05, 0.3]),
-        fail_rate=rng.choice([0, 0, 0.1, 0.4]),
-        lag_minutes=rng.choice([(0, 0), (0, 5), (0, 100), (60, 100)]),
+        lost_rate=0.3 if "receivers" in focus else rng.choice([0, 0, 0.05, 0.3]),
+        fail_rate=0.4 if "receivers" in focus else rng.choice([0, 0, 0.1, 0.4]),
+        lag_minutes=(60, 100) if "lag" in focus else rng.choice([(0, 0), (0, 5), (0, 100), (60, 100)]),
     )
 
 

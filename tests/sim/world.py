@@ -46,14 +46,21 @@ class Committed:
 class World:
     """Everything outside the daemon, and the list of what happened."""
 
-    def __init__(self, seed: int, days: float, disks: Path, open_service: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        days: float,
+        disks: Path,
+        open_service: Callable[..., Any],
+        focus: frozenset[str] = frozenset(),
+    ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.days = days
         self.scenario = scenario.draw(self.rng)
         self.truth = TrueClock(self.scenario.start)
         self.end = self.scenario.start + timedelta(days=days)
-        self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - HEAL.days, 1.0))
+        self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - HEAL.days, 1.0), focus)
         self.ledgers: dict[str, Ledger] = {}
         self.source = Source(random.Random(seed + 1), self.ledgers)
         self.receivers = Receivers(self.truth, random.Random(seed + 2))

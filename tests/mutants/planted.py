@@ -1,0 +1,241 @@
+"""The planted bugs: a place, what stands there, what is put there, and what it would mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One bug. `focus` names the faults that every seed must have for it to have a chance to show."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    why: str
+    focus: str = ""
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "no-second-look",
+        "daemon/topups/confirm.py",
+        "    if differs is not None:\n        return await give_way",
+        "    if differs is not None and False:\n        return await give_way",
+        "two daemons on two disks both confirm",
+        "twin",
+    ),
+    Mutant(
+        "second-look-ignores-newcomers",
+        "daemon/topups/look.py",
+        "        if intent.id not in seen:\n            return",
+        "        if False:\n            return",
+        "a PaymentIntent that the plan did not see is overlooked",
+        "twin",
+    ),
+    Mutant(
+        "no-adoption",
+        "daemon/topups/adoption.py",
+        "    adopted = 0\n    for one in sorted(seen.ours, key",
+        "    adopted = 0\n    for one in sorted((), key",
+        "a fresh disk does not know what was charged",
+        "wipe,lag",
+    ),
+    Mutant(
+        "slot-ignored",
+        "daemon/topups/gates.py",
+        'return Gate(4, "slot", not others,',
+        'return Gate(4, "slot", True,',
+        "a second top-up beside an open one",
+        "lag,card",
+    ),
+    Mutant(
+        "credit-taken-for-seen",
+        "daemon/topups/credit.py",
+        "funded >= topup.funded_before_microusd + topup.amount_microusd",
+        "funded >= topup.funded_before_microusd",
+        "the slot is freed before the credit is there",
+        "lag",
+    ),
+    Mutant(
+        "one-read-shows-the-credit",
+        "daemon/topups/desk.py",
+        "credit.is_seen(topup, sight.known.metrics) and not await _shows_again(topup, reread)",
+        "False",
+        "one false reading frees the slot",
+        "lag,lies",
+    ),
+    Mutant(
+        "no-second-read",
+        "daemon/topups/create.py",
+        "    again = await reread()\n",
+        "    again = sight.known\n",
+        "a charge on one false reading",
+        "lies",
+    ),
+    Mutant(
+        "either-read-is-enough",
+        "daemon/topups/gates.py",
+        "    low = all(available",
+        "    low = any(available",
+        "a charge though the second read says otherwise",
+        "lies",
+    ),
+    Mutant(
+        "day-cap-unbounded",
+        "daemon/topups/gates.py",
+        "return max(self.cap_microusd - self.counted_microusd, 0)",
+        "return self.cap_microusd",
+        "the caps count nothing that was spent",
+        "burn",
+    ),
+    Mutant(
+        "caps-see-only-what-is-open",
+        "daemon/store/ledger_reads.py",
+        "AND (paid_at >= ?2 OR charged_at >= ?2))) ORDER BY",
+        "AND paid_at < 0 AND ?2 > 0)) ORDER BY",
+        "what was paid no longer counts against a cap",
+        "burn",
+    ),
+    Mutant(
+        "cooldown-ignored",
+        "daemon/topups/gates.py",
+        "passed = last is None or facts.now - last >= cooldown",
+        "passed = True",
+        "attempts follow one another at once",
+        "card,burn",
+    ),
+    Mutant(
+        "every-decline-is-soft",
+        "daemon/topups/declines.py",
+        "    kind = ADVICE.get(error.advice_code) or",
+        "    kind = Kind.SOFT or",
+        "a stolen card is tried again",
+        "card",
+    ),
+    Mutant(
+        "card-not-suspended",
+        "daemon/topups/breakers.py",
+        "    fingerprint = decline.fingerprint or topup.fingerprint\n    reason",
+        "    return\n    fingerprint = decline.fingerprint or topup.fingerprint\n    reason",
+        "a refused card is charged for the next need",
+        "card",
+    ),
+    Mutant(
+        "new-key-on-every-send",
+        "daemon/topups/confirm.py",
+        "return Attempt(last.n, last.key, same_params(last.params), _first_sent(sends, last.n))",
+        'return Attempt(last.n, f"{last.key}:{len(sends)}", same_params(last.params), now)',
+        "an unknown outcome is sent again under a key that protects nothing",
+        "stripe_out,strike",
+    ),
+    Mutant(
+        "processing-is-success",
+        "daemon/topups/settle.py",
+        '    "processing": _processing,',
+        '    "processing": _succeeded,',
+        "a charge is told that may still fail",
+        "card",
+    ),
+    Mutant(
+        "charge-not-told",
+        "daemon/topups/settle.py",
+        "    bench.tell(tx, [events.succeeded(paid, bench.provider(topup.account), now)], now)\n",
+        "",
+        "money moves and nobody hears of it",
+    ),
+    Mutant(
+        "credit-not-told",
+        "daemon/topups/credit.py",
+        "            bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)\n",
+        "",
+        "a paid credit is not followed up",
+    ),
+    Mutant(
+        "cancel-not-sent",
+        "daemon/topups/sending.py",
+        "    await answered(bench, send, bench.gateway.cancel(intent, CANCEL_PARAMS, key))\n",
+        "",
+        "a PaymentIntent is given up and lives on",
+        "card",
+    ),
+    Mutant(
+        "method-not-named-again",
+        "daemon/topups/plan.py",
+        'return {"payment_method": payment_method, "off_session": True, "error_on_requires_action": True}',
+        'return {"off_session": True, "error_on_requires_action": True}',
+        "a declined PaymentIntent can never be confirmed again",
+        "card",
+    ),
+    Mutant(
+        "redirects-allowed",
+        "daemon/topups/plan.py",
+        '"allow_redirects": "never"',
+        '"allow_redirects": "always"',
+        "Stripe asks for a return_url and nothing is ever charged",
+    ),
+    Mutant(
+        "events-after-the-commit",
+        "daemon/rounds.py",
+        "                for draft in judgement.drafts:\n                    self._outbox.append(tx, draft, now)\n",
+        "        for judgement in judgements:\n            for draft in judgement.drafts:\n"
+        "                with self._store.write(durable=True) as tx:\n"
+        "                    self._outbox.append(tx, draft, now)\n",
+        "a kill between state and event loses the event",
+        "kill_at_commit",
+    ),
+    Mutant(
+        "sequence-skips",
+        "daemon/store/outbox.py",
+        "DO UPDATE SET last = last + 1 RETURNING",
+        "DO UPDATE SET last = last + 2 RETURNING",
+        "a receiver that counts believes that it missed something",
+    ),
+    Mutant(
+        "bytes-differ-by-attempt",
+        "alerts/channels/webhook.py",
+        "            content=event.body,\n",
+        '            content=event.body + b" " * parcel.deliveries[0].failures,\n',
+        "the second attempt is another message under the same id",
+        "receivers",
+    ),
+    Mutant(
+        "errors-count-as-delivered",
+        "alerts/channels/webhook.py",
+        "    if 200 <= status < 300:",
+        "    if 200 <= status < 600:",
+        "an event that was refused is never sent again",
+        "receivers",
+    ),
+    Mutant(
+        "episodes-forgotten",
+        "daemon/store/states.py",
+        "    return AccountState.new(account) if row is None else _read(row)\n",
+        "    return AccountState.new(account)\n",
+        "after a restart every breach is told as new",
+        "kill,burn",
+    ),
+    Mutant(
+        "every-doubt-confirmed",
+        "alerts/belief.py",
+        "    for finding in doubted.findings:\n        again",
+        "    for finding in ():\n        again",
+        "a false reading is believed, and its alarm raised",
+        "lies",
+    ),
+    Mutant(
+        "planned-twice-from-scratch",
+        "daemon/topups/create.py",
+        "seq=1 + max(seen.max_seq, ledger_reads.max_seq(tx, sight.account))",
+        "seq=1",
+        "the number is used again: the next need is never charged",
+    ),
+    Mutant(
+        "reads-nothing-back",
+        "daemon/topups/settle.py",
+        "    answer = await bench.gateway.retrieve(topup.payment_intent)\n    return settle(bench, topup, answer)",
+        "    return topup",
+        "an unknown outcome stays unknown for ever",
+    ),
+)
