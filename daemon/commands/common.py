@@ -32,7 +32,7 @@ class Options:
     config: Path | None
 
     def config_path(self) -> Path:
-        """Return the configuration's path: `--config`, else `$BRIMFUL_CONFIG`, `./config.toml`, `/etc/brimful/config.toml`."""
+        """Return where the configuration is: `--config`, `$BRIMFUL_CONFIG`, `./config.toml`, `/etc/brimful/config.toml`."""
         if self.config is not None:
             return self.config
         if named := os.environ.get("BRIMFUL_CONFIG"):
@@ -116,7 +116,7 @@ def print_table(
     right: Sequence[str] = (),
     empty: str = "nothing yet",
 ) -> None:
-    """Print a table for a person; `right` names the columns that are aligned right. Cells are plain text, never markup."""
+    """Print a table for a person; `right` names the columns that are aligned right. Cells are text, never markup."""
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if not rows:
         console.print(f"{title}: {empty}", markup=False, highlight=False)

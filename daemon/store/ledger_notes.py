@@ -64,6 +64,12 @@ class SeenIntent:
 # ── stops ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def has_stops(conn: sqlite3.Connection) -> bool:
+    """Whether the database has the table of stops, whatever else its schema lacks: the kill switch needs no more."""
+    found = conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'topup_stops'").fetchone()
+    return found is not None
+
+
 def stop(tx: Transaction, stop: Stop) -> bool:
     """Set a stop; one of the same scope and kind stays as it is. Returns whether it is new."""
     done = tx.execute(

@@ -19,6 +19,12 @@ from daemon.store.connection import Transaction
 EVENT_COLUMNS = "e.id, e.type, e.at_ms, e.account, e.severity, e.rule, e.episode, e.sequence, e.body"
 
 
+def known_store_id(connection: sqlite3.Connection) -> str:
+    """Return the id of the database, empty where it has none yet. Only reads."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
+    return row[0] if row else ""
+
+
 def store_id(tx: Transaction, ids: Ids) -> str:
     """Return the database's own id, drawn once: events are numbered within it."""
     tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('store', ?)", (ids.new("store"),))
