@@ -228,3 +228,12 @@ def test_a_depleted_balance_is_told_once_until_it_is_positive_again() -> None:
     assert account.read(balance=0.01, total=12, active_videos=3, cost=0.015) == []
     assert account.read(balance=0, total=12, active_videos=3, cost=0.015) == ["balance.depleted"]
     assert len({data["episode"] for data in account.data("balance.depleted")}) == 2
+
+
+def test_an_outage_that_was_told_writes_nothing_at_every_beat() -> None:
+    account = Watched(STALE)
+    account.read(balance=9)
+    account.fail(Reason.UNAUTHORIZED)
+    assert account.beats(timedelta(hours=3)) == []
+    assert account.judgement is not None
+    assert account.judgement.changes is False
