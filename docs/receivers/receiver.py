@@ -60,7 +60,7 @@ class Events:
 
 
 class Handler(BaseHTTPRequestHandler):
-    secrets: list[str] = []
+    secrets: list[str]
     events: Events
 
     def do_POST(self) -> None:
@@ -69,9 +69,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             event = verify(self.secrets, headers, body)
         except (KeyError, ValueError) as error:
-            return self.answer(400, str(error))
-        new = self.events.handle(headers["webhook-id"], event)
-        self.answer(200, "taken" if new else "known already")
+            self.answer(400, str(error))
+        else:
+            new = self.events.handle(headers["webhook-id"], event)
+            self.answer(200, "taken" if new else "known already")
 
     def answer(self, status: int, text: str) -> None:
         self.send_response(status)
