@@ -1,4 +1,4 @@
-"""Events: what receivers are told. A draft is pure; it becomes an event when it is committed with its sequence number."""
+"""Events: what receivers are told. A draft is pure; committed with its sequence number it becomes an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instants: aware UTC datetimes inside, integer milliseconds since the Unix epoch in the store, RFC 3339 with Z outside."""
+"""Instants: aware UTC datetimes inside, integer milliseconds since the epoch in the store, RFC 3339 with Z outside."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -18,7 +18,7 @@ def to_micro(value: int | float | str | Decimal) -> int:
     not a finite number of at most `MAX_MICRO`, booleans included.
     """
     if isinstance(value, bool):
-        raise ValueError("a number is expected, not true or false")
+        raise ValueError("a number is expected, not true or false")  # noqa: TRY004 – one error for all bad input
     if isinstance(value, int):
         micro = value * MICRO
     else:
@@ -59,7 +59,7 @@ def from_cents(cents: int) -> int:
 
 
 def format_usd(microusd: int, places: int = 2) -> str:
-    """Return `$1,234.50`, `−$0.75`: rounded half up in magnitude to `places`, a true minus sign, thousands separated."""
+    """Return `$1,234.50`, `−$0.75`: rounded half up in magnitude to `places`, true minus, thousands separated."""
     quantum = Decimal(1).scaleb(-places)
     amount = to_decimal(abs(microusd)).quantize(quantum, ROUND_HALF_UP)
     sign = "−" if microusd < 0 and amount else ""

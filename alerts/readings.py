@@ -70,7 +70,7 @@ class Metrics:
 
     @property
     def accrued_microusd(self) -> int | None:
-        """Total charged plus uncharged: it only grows and no top-up touches it. None where there is no running total."""
+        """Total charged plus uncharged: it only grows, no top-up touches it. None where there is no running total."""
         if self.total_charged_microusd is None:
             return None
         return self.total_charged_microusd + (self.uncharged_microusd or 0)
@@ -110,7 +110,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """No answer, and why. `detail` is one line for a person and holds no secret; `retry_at` is the provider's own wish."""
+    """No answer, and why. `detail` is one line for a person, without a secret; `retry_at` is the provider's wish."""
 
     account: str
     at: datetime

@@ -32,7 +32,7 @@ class Options:
     config: Path | None
 
     def config_path(self) -> Path:
-        """Return where the configuration is: `--config`, `$BRIMFUL_CONFIG`, `./config.toml`, `/etc/brimful/config.toml`."""
+        """Return where the configuration is: --config, $BRIMFUL_CONFIG, ./config.toml or /etc/brimful/config.toml."""
         if self.config is not None:
             return self.config
         if named := os.environ.get("BRIMFUL_CONFIG"):
