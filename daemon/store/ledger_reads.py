@@ -114,6 +114,12 @@ def charged_between(conn: sqlite3.Connection, account: str, since: datetime, unt
     )
 
 
+def any_charged_since(conn: sqlite3.Connection, since: datetime) -> bool:
+    """Return whether there is a charge since then: asked at every pass, so no row is read."""
+    sql = f"SELECT EXISTS (SELECT 1 FROM topups WHERE state IN {_CHARGED} AND paid_at >= ?)"
+    return bool(conn.execute(sql, (to_ms(since),)).fetchone()[0])
+
+
 def charged_since(conn: sqlite3.Connection, since: datetime) -> tuple[Topup, ...]:
     """Return every charge since then, for refunds, disputes and the audit."""
     return _all(conn, f"WHERE state IN {_CHARGED} AND paid_at >= ? ORDER BY paid_at", (to_ms(since),))

@@ -24,7 +24,7 @@ _CURSOR = "events"
 def due_at(bench: Bench) -> datetime | None:
     """Return when the events are read next: only while a charge is young enough to be refunded or disputed."""
     now = bench.clock.now()
-    if not ledger_reads.charged_since(bench.store.reader, now - CHARGES_FOR):
+    if not ledger_reads.any_charged_since(bench.store.reader, now - CHARGES_FOR):
         return None
     last = ledger_notes.marked(bench.store.reader, _CURSOR)
     return now if last is None else last[0] + EVERY
