@@ -42,8 +42,14 @@ SENDER = "Brimful <brimful@example.com>"
 class World:
     """One database with its receivers. `tell` commits an event, `go_on` lets time pass and delivers what falls due."""
 
-    def __init__(self, path: Path, receivers: tuple[Receiver, ...], mailer: Mailer | None = None) -> None:
-        self.store = Store(path)
+    def __init__(
+        self,
+        path: Path,
+        receivers: tuple[Receiver, ...],
+        mailer: Mailer | None = None,
+        probe: Callable[[str], None] | None = None,
+    ) -> None:
+        self.store = Store(path, probe=probe)
         migrate(self.store)
         self.clock = ManualClock(START)
         self.receivers = Receivers(receivers)
@@ -157,8 +163,8 @@ async def world_of(tmp_path: Path) -> AsyncIterator[WorldOf]:
     """Make worlds that are closed at the end."""
     worlds: list[World] = []
 
-    def make(*receivers: Receiver, mailer: Mailer | None = None) -> World:
-        world = World(tmp_path / f"world{len(worlds)}.db", receivers, mailer)
+    def make(*receivers: Receiver, mailer: Mailer | None = None, probe: Callable[[str], None] | None = None) -> World:
+        world = World(tmp_path / f"world{len(worlds)}.db", receivers, mailer, probe)
         worlds.append(world)
         return world
 
