@@ -22,7 +22,7 @@ class SmtpMailer:
 
     def __init__(self, config: SmtpConfig, *, tls: ssl.SSLContext | None = None) -> None:
         self._config = config
-        self._tls = tls
+        self._tls = tls or (_trust() if config.security is not SmtpSecurity.NONE else None)
         self._address = parseaddr(config.sender)[1]
 
     @property
@@ -59,7 +59,6 @@ class SmtpMailer:
 
     def _client(self) -> aiosmtplib.SMTP:
         security = self._config.security
-        encrypted = security is not SmtpSecurity.NONE
         return aiosmtplib.SMTP(
             hostname=self._config.host,
             port=self._config.port,
@@ -69,7 +68,7 @@ class SmtpMailer:
             timeout=DELIVERY_DEADLINE_S,
             use_tls=security is SmtpSecurity.TLS,
             start_tls=security is SmtpSecurity.STARTTLS,
-            tls_context=(self._tls or _trust()) if encrypted else None,
+            tls_context=self._tls,
         )
 
     def _explain(self, error: BaseException, session: _Session) -> tuple[int | None, str]:
@@ -79,6 +78,8 @@ class SmtpMailer:
                 return error.code, f"{server} refused the login ({error.code}): check smtp.username and smtp.password"
             case aiosmtplib.SMTPSenderRefused():
                 return error.code, f"{server} refused the sender {self._address} ({error.code} {_line(error.message)})"
+            case aiosmtplib.SMTPResponseException() if error.code < 0:
+                return None, f"{server} does not speak SMTP ({_line(error.message)})"
             case aiosmtplib.SMTPResponseException():
                 return error.code, f"{server} answered {error.code} {_line(error.message)}"
             case TimeoutError():

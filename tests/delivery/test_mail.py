@@ -333,3 +333,28 @@ async def test_a_message_that_may_have_arrived_stays_whole_whatever_its_events_m
         assert "old: balance low" in kept.part("plain")
         assert "new: balance low" in kept.part("plain")
     assert world.states() == [DeliveryState.DELIVERED] * 2
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak SMTP"),
+        (b"220 " + b"x" * 100_000 + b"\r\n", "does not speak SMTP"),
+        (b"554 go away\r\n", "answered 554 go away"),
+        (b"", "is down or broke off while connecting"),
+    ],
+)
+async def test_what_is_no_mail_server_is_a_failure_with_a_reason(said: bytes, reason: str) -> None:
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        config = SmtpConfig(
+            host="127.0.0.1", port=server.sockets[0].getsockname()[1], security=SmtpSecurity.NONE, sender=SENDER
+        )
+        result = await SmtpMailer(config).send(_message(), ["ops@example.com"])
+    assert isinstance(result, MailFailed)
+    assert reason in result.reason
+    assert not result.maybe_arrived
