@@ -3,8 +3,11 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
 from alerts.money import to_micro
 from alerts.rules.specs import Spike
+from benchmarks.spikes import measure
 from tests.helpers_alerts import Watched
 
 SPIKE = Spike(id="spike")
@@ -77,6 +80,15 @@ def test_a_top_up_is_no_spike() -> None:
     account = Watched(SPIKE)
     total, _ = days(account, [1.0], 5)
     assert account.read(60, balance=60_000, total=total + 1) == []
+
+
+@pytest.mark.parametrize("family", ["nightly", "weekly"])
+def test_generated_accounts_cry_no_wolf_and_every_leak_is_told_within_hours(family: str) -> None:
+    found = measure(family, [0])
+    assert found.false_alarms == 0
+    (hours,) = found.hours
+    assert hours is not None
+    assert hours <= 6
 
 
 def test_a_spike_between_its_lines_stays_open() -> None:
