@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.accounts import AccountInfo
@@ -29,7 +30,7 @@ def at(day: int, hour: int = 12, minute: int = 0) -> datetime:
 
 
 def level(
-    when: datetime, balance: str | None, total: str | None = None, uncharged: str | None = None, **storage: int
+    when: datetime, balance: str | None, total: str | None = None, uncharged: str | None = None, **storage: Any
 ) -> Known:
     """One reading, in dollars as text; storage fields as `Metrics` names them."""
     metrics = Metrics(
