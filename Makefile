@@ -16,7 +16,7 @@ help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
 	@echo "make test    everything that CI runs: lint, types, tests with coverage"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   the forecast beside simpler ones, the replay of a year, and a poll beside a bare get"
+	@echo "make bench   the forecast beside simpler ones, the replay of a year, a poll beside a bare get, deliveries a second"
 	@echo "make run     the daemon, with ./config.toml"
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
@@ -46,6 +46,7 @@ bench: $(READY)
 	@$(PYTHON) -m benchmarks.foresight
 	@$(PYTHON) -m benchmarks.backtest
 	@$(PYTHON) -m benchmarks.pipeline
+	@$(PYTHON) -m benchmarks.delivery
 
 sim: $(READY)
 	@$(PYTHON) -m tests.sim --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -23,6 +24,18 @@ class Heartbeat:
         self._http = http
         self._every = timedelta(seconds=every_s)
         self._last_at: datetime | None = None
+        self._task: asyncio.Task[bool] | None = None
+
+    def start(self, now: datetime, unfresh: Sequence[str]) -> None:
+        """Beat beside everything else: a watcher that is slow to answer holds up nothing."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self.beat(now, unfresh))
+
+    async def aclose(self) -> None:
+        """Cut a ping that is under way."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     async def beat(self, now: datetime, unfresh: Sequence[str]) -> bool:
         """Ping if it is time and `unfresh` is empty; returns whether the watcher heard. A failure is counted."""

@@ -144,7 +144,10 @@ class Service:
                 await lane.idle()
         self.tidying.tidy(now)
         if self.heartbeat is not None:
-            await self.heartbeat.beat(now, self.unfresh(now))
+            if self._overlap:
+                self.heartbeat.start(now, self.unfresh(now))
+            else:
+                await self.heartbeat.beat(now, self.unfresh(now))
         return self.next_wake(self._clock.now())
 
     async def once(self) -> Outcome:
@@ -169,6 +172,8 @@ class Service:
         finally:
             await asyncio.gather(*(lane.cut() for lane in lanes))
             await self.deliverer.drain(0.0)
+            if self.heartbeat is not None:
+                await self.heartbeat.aclose()
 
     def next_wake(self, now: datetime) -> datetime:
         """Return the earliest instant at which something is due, at most a day ahead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -101,4 +102,18 @@ async def test_the_watcher_is_pinged_once_a_minute_while_every_job_is_fresh(rece
     await receiver.stop()
     assert not await beat.beat(NOW + timedelta(minutes=7), [])
     assert beat.missed == 2
+    await http.aclose()
+
+
+async def test_a_watcher_that_is_slow_holds_up_nothing_and_is_cut_on_stop(receiver: ReceiverStandin) -> None:
+    http = HttpClient()
+    beat = Heartbeat(SecretStr(receiver.url), http)
+    receiver.fault = Fault(delay_s=60)
+    started = time.monotonic()
+    beat.start(NOW, [])
+    beat.start(NOW + timedelta(minutes=2), [])
+    await asyncio.sleep(0.1)
+    await beat.aclose()
+    assert time.monotonic() - started < 1
+    assert len(receiver.received) == 1
     await http.aclose()
