@@ -48,7 +48,7 @@ async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread
         _refuse(bench, config, sight, probe=probing)
         return
     again = await reread()
-    sight = replace(sight, second=again if isinstance(again, Known) else None)
+    sight = replace(sight, second=again if isinstance(again, Known) and _follows(sight.known, again) else None)
     if config.mode is TopupMode.SHADOW:
         _shadow(bench, config, sight)
         return
@@ -69,6 +69,16 @@ async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread
         created = await _send_create(bench, config, sight, planned)
         if created is not None and created.state is State.CREATED:
             await confirm(bench, config, created, sight)
+
+
+def _follows(first: Known, second: Known) -> bool:
+    """Whether the second read can be true beside the first: what only grows has not fallen.
+
+    It is judged by nothing else, and the plan rests on it: its size, and the sum from which the credit is awaited.
+    """
+    before, after = first.metrics, second.metrics
+    pairs = ((before.funded_microusd, after.funded_microusd), (before.accrued_microusd, after.accrued_microusd))
+    return all(old is None or (new is not None and new >= old) for old, new in pairs)
 
 
 def _may_probe(bench: Bench, account: str) -> bool:
@@ -106,7 +116,10 @@ def _could_not_look(bench: Bench, account: str, refused: Refused) -> None:
         ledger_notes.count_decision(tx, account, "look", now, detail=refused.message, gates="[]")
         if refused.kind in _WRONG:
             breakers.tell_once(bench, tx, account, now, "stripe_list", refused.message)
-    breakers.note_unreachable(bench, account, now, refused, "listing PaymentIntents")
+    if refused.kind in _WRONG:
+        bench.trouble(account, refused, "listing PaymentIntents")
+    else:
+        breakers.note_unreachable(bench, account, now, refused, "listing PaymentIntents")
 
 
 def _readable(bench: Bench, account: str, seen: Look) -> bool:

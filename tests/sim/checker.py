@@ -253,13 +253,16 @@ def _episodes(world: World, committed: list[Committed]) -> Iterator[str]:
 
 
 def _false_alarms(world: World, committed: list[Committed]) -> Iterator[str]:
-    """Nobody is told that an account is depleted which was not."""
+    """Nobody is told that an account is depleted which was not. A first reading has nothing to be doubted by."""
+    if world.lost_disks or len(world.boxes) > 1:
+        return
     for event in committed:
         if event.type != "balance.depleted" or event.account is None:
             continue
         at = datetime.fromisoformat(json.loads(event.body)["data"]["observed_at"])
         near = [available for when, available in world.source.honest[event.account] if abs(when - at) < _NEAR]
-        if near and min(near) > _DOLLAR:
+        first = world.source.honest[event.account][0][0]
+        if near and min(near) > _DOLLAR and at > first:
             yield f"{event.id}: {event.account} was told to be depleted and had {min(near) / 1e6:.2f}"
 
 

@@ -40,12 +40,14 @@ class Result:
     violations: list[str]
     cpu_s: float
     charges: int
+    focus: frozenset[str]
     trace: list[str] = field(repr=False)
 
     @property
     def command(self) -> str:
         """What replays the seed with its trace."""
-        return f"{'python'} -m tests.sim --seed {self.seed} --days {self.days:g}"
+        focus = f" --focus {','.join(sorted(self.focus))}" if self.focus else ""
+        return f"python -m tests.sim --seed {self.seed} --days {self.days:g}{focus}"
 
 
 def run_seed(seed: int, days: float, focus: frozenset[str] = frozenset()) -> Result:
@@ -58,7 +60,7 @@ def run_seed(seed: int, days: float, focus: frozenset[str] = frozenset()) -> Res
     finally:
         shutil.rmtree(disks, ignore_errors=True)
     charges = len(world.stripe.successes())
-    return Result(seed, days, violations, time.process_time() - started, charges, world.trace)
+    return Result(seed, days, violations, time.process_time() - started, charges, focus, world.trace)
 
 
 def run_seeds(seeds: Iterable[int], days: float, *, jobs: int, focus: frozenset[str] = frozenset()) -> Iterator[Result]:
