@@ -52,7 +52,7 @@ sim: $(READY)
 	@$(PYTHON) -m tests.sim --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)
 
 mutants: $(READY)
-	@$(PYTHON) -m tests.sim.mutants --jobs $(JOBS)
+	@$(PYTHON) -m tests.mutants --jobs $(JOBS)
 
 crash: $(READY)
 	@$(PYTHON) -m tests.sim.crash --kills $(N)
