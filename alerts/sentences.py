@@ -160,6 +160,8 @@ _READING_NEXT = {
     "bad_payload": "The answer is not what the documentation says: look at the base URL, or at the provider's news.",
     "not_found": "The address is wrong: look at base_url in the configuration.",
     "redirected": "The address has moved: correct base_url in the configuration.",
+    "too_large": "The answer is far longer than it should be: look at base_url in the configuration.",
+    "stale": "No poll brought a good reading for that long: look at the daemon's log.",
 }
 
 

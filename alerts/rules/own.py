@@ -118,10 +118,9 @@ def silence(sitting: Sitting, rule: Stale, *, read: bool) -> None:
         return
     last = sitting.state.last
     since = "ever" if last is None else f"since {rfc3339(last.at)}"
-    numbers = _outage_numbers(sitting, sitting.state.outage, "stale")
-    sitting.open(
-        rule.id, rule.severity, EventType.READING_UNAVAILABLE, f"no good reading {since}", numbers, at=sitting.now
-    )
+    why = f"no good reading {since}"
+    numbers = _outage_numbers(sitting, sitting.state.outage, "stale", why)
+    sitting.open(rule.id, rule.severity, EventType.READING_UNAVAILABLE, why, numbers, at=sitting.now)
 
 
 def remind(sitting: Sitting, rule: str, episode: Episode) -> None:
@@ -134,7 +133,7 @@ def remind(sitting: Sitting, rule: str, episode: Episode) -> None:
         observed_at = known.at
     else:
         outage = state.outage
-        numbers = _outage_numbers(sitting, outage, sitting.memory(rule).told.words or "stale")
+        numbers = _outage_numbers(sitting, outage, sitting.memory(rule).told.words or "stale", episode.why)
         observed_at = sitting.now if outage is None else outage.last_at
     assert episode.told_type is not None
     sitting.tell(episode.told_type, episode, numbers, at=sitting.now, observed_at=observed_at, reminder=True)
@@ -148,11 +147,11 @@ def _open_stale(sitting: Sitting) -> list[Episode]:
     return [episode for episode in found if episode is not None]
 
 
-def _outage_numbers(sitting: Sitting, outage: Outage | None, reason: str) -> Payload:
+def _outage_numbers(sitting: Sitting, outage: Outage | None, reason: str, detail: str = "") -> Payload:
     last = sitting.state.last
     return {
         "reason": reason,
-        "detail": "" if outage is None else outage.detail,
+        "detail": detail if outage is None else outage.detail,
         "polls": 0 if outage is None else outage.polls,
         "since": None if outage is None else rfc3339(outage.since),
         "last_good_at": None if last is None else rfc3339(last.at),

@@ -92,6 +92,7 @@ def test_silence_is_told_as_stale_and_ends_with_the_next_good_reading() -> None:
     assert account.beats(timedelta(minutes=59)) == []
     assert account.beats(timedelta(minutes=120)) == ["reading.unavailable"]
     assert account.last["reason"] == "stale"
+    assert account.last["detail"] == "no good reading since 2026-11-03T12:05:00Z"
     assert account.last["rule"] == "stale"
     assert account.read(balance=9) == ["reading.restored"]
     assert account.last["rule"] == "stale"

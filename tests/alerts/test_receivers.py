@@ -64,3 +64,9 @@ def test_a_failing_receiver_is_not_told_of_itself() -> None:
 def test_a_rule_covers_the_accounts_that_its_globs_name() -> None:
     rule = LowBalance(id="low", below_microusd=5, clear_above_microusd=6, accounts=("clips", "vault-*"))
     assert [rule.covers(id) for id in ("clips", "vault-1", "Clips", "vault")] == [True, True, False, False]
+
+
+def test_a_failing_receiver_is_told_by_mail_where_no_mail_asked_for_it() -> None:
+    some = Receivers((webhook("app"), EmailReceiver(id="ops", to=("ops@example.com",), events=("topup.*",))))
+    failing = EventDraft(type=EventType.DELIVERY_FAILING, at=START, data={}, not_receiver="webhook:app")
+    assert some.route(failing) == ("email:ops",)
