@@ -98,6 +98,7 @@ def _planted(mutant: Mutant) -> Iterator[Path]:
                 shutil.copy(source, target)
         (copy / "tests/__init__.py").touch()
         victim = copy / mutant.file
+        assert victim.read_text().count(mutant.old) == 1, f"{mutant.name} no longer fits {mutant.file}"
         victim.write_text(victim.read_text().replace(mutant.old, mutant.new))
         yield copy
 

@@ -141,15 +141,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "charge-not-told",
         "daemon/topups/settle.py",
-        "    bench.tell(tx, [events.succeeded(paid, bench.provider(topup.account), now)], now)\n",
-        "",
+        "    bench.tell(tx, [events.succeeded(",
+        "    (tx, [events.succeeded(",
         "money moves and nobody hears of it",
     ),
     Mutant(
         "credit-not-told",
         "daemon/topups/credit.py",
-        "            bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)\n",
-        "",
+        "            bench.tell(tx, [events.credited(",
+        "            (tx, [events.credited(",
         "a paid credit is not followed up",
     ),
     Mutant(
