@@ -192,8 +192,9 @@ class Daemon:
             return Unavailable("clips", self.world.clock.now(), Reason.TIMEOUT)
         return self.world.read()
 
-    async def run(self, duration: timedelta, every: timedelta = timedelta(minutes=5)) -> None:
-        """Live on: polls on schedule, and between them whatever the desk wants to do."""
+    async def run(self, duration: timedelta, every: timedelta | None = None) -> None:
+        """Live on: polls every five minutes (a long life: every fifteen), and between them what the desk wants."""
+        every = every or timedelta(minutes=5 if duration <= timedelta(hours=6) else 15)
         clock = self.world.clock
         end = clock.now() + duration
         next_poll = clock.now()

@@ -251,6 +251,11 @@ def shadows(conn: sqlite3.Connection, account: str | None = None) -> tuple[Shado
     return tuple(Shadow(r[0], from_ms(r[1]), from_ms(r[2]), r[3], r[4], r[5], _instant(r[6])) for r in rows)
 
 
+def shadowing(conn: sqlite3.Connection) -> frozenset[str]:
+    """Return the accounts that shadow mode would be charging now."""
+    return frozenset(row[0] for row in conn.execute("SELECT account FROM topup_shadows WHERE ended_at IS NULL"))
+
+
 def since_for_caps(now: datetime) -> datetime:
     """Return from when spends matter to any cap: the longest month and a day of clock difference."""
     return now - timedelta(days=33)

@@ -7,6 +7,7 @@ are rebuilt from what Stripe remembers, so that a stolen card is not tried again
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 from alerts.readings import Known
@@ -35,7 +36,7 @@ async def adopt(bench: Bench, account: str, seen: Look, known: Known | None = No
             charges = await _charges(bench, one.intent)
             if charges is None:
                 continue
-            adopted += _enter(bench, account, one, charges, known)
+            adopted += _enter(bench, account, one, charges, seen, known)
     _rebuild_suspension(bench, account, seen)
     return adopted
 
@@ -57,14 +58,14 @@ async def _charges(bench: Bench, intent: PaymentIntent) -> tuple[Charge, ...] | 
     return answer.value.items
 
 
-def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], known: Known | None) -> int:
+def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], seen: Look, known: Known | None) -> int:
     """Enter one PaymentIntent in one transaction, with what it causes. Returns 1 where it is new."""
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         row = ledger_reads.get(tx, one.intent.id) or _by_number(tx, account, one)
         if row is not None and not (row.state in _ENDED or row.state is State.CREATING):
             return 0
-        entered = _entered(tx, account, one, charges, now)
+        entered = replace(_entered(tx, account, one, charges, now), seen=seen.encode())
         if row is None:
             ledger.insert(tx, entered, now)
         else:
@@ -126,7 +127,6 @@ def _entered(tx: Transaction, account: str, one: Ours, charges: tuple[Charge, ..
         funded_before_microusd=said.funded_microusd,
         balance_before_microusd=said.balance_microusd,
         low_balance_microusd=said.balance_microusd if said.funded_microusd is None else None,
-        seen="{}",
         next_at=(last + wait) if wait and not hard else next_at,
         declines=declines,
         declined_charge=intent.latest_charge if declines else None,
@@ -191,6 +191,7 @@ def _override(tx: Transaction, row: Topup, entered: Topup, now: datetime) -> Top
             "untold",
             "cancel_as",
             "stripe_created_at",
+            "seen",
             "charged_at",
             "paid_at",
         ]

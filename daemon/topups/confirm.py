@@ -66,9 +66,9 @@ async def confirm(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight)
     assert listed is not None
     if listed.status != "requires_confirmation" and not _waits_for_retry(topup, listed):
         return await read_back(bench, topup)
-    attempt = await _attempt(bench, topup, has_charge=listed.latest_charge is not None)
+    attempt = await _attempt(bench, topup, listed.latest_charge)
     if attempt is None:
-        return topup
+        return await read_back(bench, topup)
     after = await _send(bench, config, topup, sight, attempt)
     if after.cancel_as is not None and after.is_open:
         return await cancel(bench, after, after.cancel_as, after.reason)
@@ -110,8 +110,11 @@ async def give_way(bench: Bench, topup: Topup, differs: str) -> Topup:
 # ── the attempt ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _attempt(bench: Bench, topup: Topup, *, has_charge: bool) -> Attempt | None:
-    """Return the attempt to send: the last one again while its outcome is unknown, else the next number."""
+async def _attempt(bench: Bench, topup: Topup, latest_charge: str | None) -> Attempt | None:
+    """Return the attempt to send: the last one again while its outcome is unknown, else the next number.
+
+    None where Stripe cannot be asked, or another daemon has made an attempt since the look.
+    """
     assert topup.payment_intent is not None
     now = bench.clock.now()
     sends = ledger_reads.sends(bench.store.reader, topup.id, "confirm")
@@ -119,10 +122,12 @@ async def _attempt(bench: Bench, topup: Topup, *, has_charge: bool) -> Attempt |
         last = sends[-1]
         return Attempt(last.n, last.key, same_params(last.params), _first_sent(sends, last.n))
     charged = 0
-    if has_charge:
+    if latest_charge is not None:
         charges = await bench.gateway.charges(topup.payment_intent)
         if isinstance(charges, Refused):
             _count_failed_look(bench, topup, charges)
+            return None
+        if not charges.value.items or charges.value.items[0].id != latest_charge:
             return None
         charged = len(charges.value.items)
     n = 1 + max(charged, max((send.n for send in sends), default=0))

@@ -56,10 +56,9 @@ def see(bench: Bench, topup: Topup, known: Known, now: datetime) -> Topup:
                 reason="the credit is seen",
                 credited_at=known.at,
                 credited_microusd=metrics.funded_microusd or metrics.balance_microusd,
-                reading_at=known.at,
                 next_at=None,
             )
-            bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)
+            bench.tell(tx, [events.credited(after, bench.provider(topup.account), now, observed_at=known.at)], now)
             return after
         balance, low = metrics.balance_microusd, current.low_balance_microusd
         if current.funded_before_microusd is None and balance is not None and (low is None or balance < low):

@@ -107,19 +107,18 @@ class TopupDesk:
     def _note_busy(self) -> None:
         opened = {topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}
         self._busy = opened
-        self._shadowing |= {
-            shadow.account for shadow in ledger_reads.shadows(self.bench.store.reader) if shadow.ended_at is None
-        }
+        self._shadowing |= ledger_reads.shadowing(self.bench.store.reader)
 
     async def tend(self, now: datetime) -> datetime | None:
         """Do what time alone brings, and return when to come back; None while nothing is open."""
         await breakers.probe(self.bench, now)
-        for topup in ledger_reads.open_topups(self.bench.store.reader):
-            if _waits_for_time(topup) and topup.next_at is not None and topup.next_at <= now:
-                await self._tend_locked(topup)
-        for topup in ledger_reads.watched(self.bench.store.reader, now):
-            if topup.next_at is not None and topup.next_at <= now:
-                await self._tend_locked(topup)
+        conn = self.bench.store.reader
+        due = [
+            topup
+            for topup in (*ledger_reads.open_topups(conn), *ledger_reads.watched(conn, now))
+            if _waits_for_time(topup) and topup.next_at is not None and topup.next_at <= now
+        ]
+        await recovery.together(self._tend_locked(topup) for topup in due)
         await self._reconcile(now)
         self._flush_quiet(now)
         self._note_busy()

@@ -44,8 +44,10 @@ def succeeded(topup: Topup, provider: str, at: datetime) -> EventDraft:
     return _of_topup(EventType.TOPUP_SUCCEEDED, topup, provider, at, Severity.INFO)
 
 
-def credited(topup: Topup, provider: str, at: datetime) -> EventDraft:
+def credited(topup: Topup, provider: str, at: datetime, observed_at: datetime | None = None) -> EventDraft:
+    """Seen in the balance by the reading of `observed_at`; without one a person said so."""
     by = {"credited_by": "a person" if topup.credited_microusd is None else "the balance"}
+    by["observed_at"] = rfc3339(observed_at or at)
     return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.INFO, more=by)
 
 

@@ -122,7 +122,9 @@ def judge(facts: Facts) -> Verdict:
 
 def _permitted(facts: Facts) -> Iterable[Gate]:
     mode = facts.config.mode
-    yield Gate(1, "mode", mode is not TopupMode.OFF, f"mode is {mode}", {"mode": mode.value})
+    sending = facts.itself is not None
+    permitted = mode is TopupMode.CHARGE or (mode is TopupMode.SHADOW and not sending)
+    yield Gate(1, "mode", permitted, f"mode is {mode}", {"mode": mode.value})
     for kind in StopKind:
         stop = next((stop for stop in facts.stops if stop.kind is kind), None)
         name = {StopKind.PAUSE: "pause", StopKind.SUSPENSION: "suspension", StopKind.BREAKER: "breaker"}[kind]

@@ -7,7 +7,7 @@ planned ▸ abandoned · creating ▸ listed, the same key, or given up · creat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
@@ -20,27 +20,36 @@ from daemon.topups.states import State
 _TAKEN_UP = frozenset(
     {State.CREATING, State.CREATED, State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.RETRY_WAIT}
 )
-ACCOUNTS_AT_ONCE = 8
+AT_ONCE = 8
 
 
 async def recover(bench: Bench, take_up: Callable[[Topup], Awaitable[None]]) -> None:
     """Take up what is open, by `take_up`, and adopt what the ledger does not know. Stripe may be away: then later."""
-    for topup in ledger_reads.open_topups(bench.store.reader):
+    opened = ledger_reads.open_topups(bench.store.reader)
+    for topup in opened:
         if topup.state is State.PLANNED:
             abandon_plan(bench, topup)
-        elif topup.state in _TAKEN_UP or topup.cancel_as is not None:
-            await take_up(topup)
-    together = asyncio.Semaphore(ACCOUNTS_AT_ONCE)
+    await together(take_up(topup) for topup in opened if topup.state in _TAKEN_UP or topup.cancel_as is not None)
+    await together(_adopt_account(bench, account) for account in bench.charging())
 
-    async def adopt_account(account: str) -> None:
-        async with together:
-            seen = await look(bench, account)
-            if isinstance(seen, Refused):
-                bench.trouble(account, seen, "listing PaymentIntents")
-            else:
-                await adopt(bench, account, seen)
 
-    await asyncio.gather(*(adopt_account(account) for account in bench.charging()))
+async def together(works: Iterable[Awaitable[None]]) -> None:
+    """Await them all, a few at once: a Stripe that hangs holds up as little as possible."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(work: Awaitable[None]) -> None:
+        async with gate:
+            await work
+
+    await asyncio.gather(*(one(work) for work in works))
+
+
+async def _adopt_account(bench: Bench, account: str) -> None:
+    seen = await look(bench, account)
+    if isinstance(seen, Refused):
+        bench.trouble(account, seen, "listing PaymentIntents")
+    else:
+        await adopt(bench, account, seen)
 
 
 def abandon_plan(bench: Bench, topup: Topup) -> None:

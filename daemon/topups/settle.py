@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
@@ -34,7 +35,35 @@ async def read_back(bench: Bench, topup: Topup) -> Topup:
     """Read the PaymentIntent back by its id and act on what it says."""
     assert topup.payment_intent is not None
     answer = await bench.gateway.retrieve(topup.payment_intent)
+    canceled = isinstance(answer, Answered) and answer.value.status == "canceled" and topup.cancel_as is None
+    if isinstance(answer, Answered) and canceled and not await _given_up_elsewhere(bench, topup, answer.value):
+        return topup
     return settle(bench, topup, answer)
+
+
+async def _given_up_elsewhere(bench: Bench, topup: Topup, intent: PaymentIntent) -> bool:
+    """Another daemon canceled it: where that was because of the card, the card is left alone here too.
+
+    Returns whether that could be told; else it is read back again.
+    """
+    error = intent.why_declined
+    if error is None or not topup.is_open:
+        return True
+    decline = judge(error)
+    if decline.kind is Kind.SOFT:
+        charges = await bench.gateway.charges(intent.id)
+        if isinstance(charges, Refused):
+            return False
+        if retry_after(len(charges.value.items)) is not None:
+            return True
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        current = ledger_reads.get(tx, topup.id)
+        if current is not None and current.is_open and current.cancel_as is None:
+            reason = f"{decline.code}: {decline.message}"
+            current = ledger.change(tx, current, now, cancel_as=State.DECLINED, reason=reason)
+            breakers.suspend_for_card(bench, tx, current, now, decline)
+    return True
 
 
 def settle(bench: Bench, topup: Topup, answer: Answered[PaymentIntent] | Refused) -> Topup:
@@ -139,11 +168,11 @@ def _requires_method(bench: Bench, tx: Transaction, topup: Topup, intent: Paymen
     error = intent.why_declined
     if error is None:
         return review(bench, tx, topup, now, "it asks for a payment method and tells no error")
-    attempt = _attempts(tx, topup)
-    if topup.cancel_as is not None or topup.state in (State.RETRY_WAIT, State.NEEDS_REVIEW, State.ACTION_REQUIRED):
+    if topup.cancel_as is not None or topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED):
         return topup
     if _is_old_decline(tx, topup, intent):
         return topup
+    attempt = max(_attempts(tx, topup), topup.declines + 1)
     decline = judge(error)
     provider = bench.provider(topup.account)
     declines = max(topup.declines + 1, attempt)
@@ -172,9 +201,14 @@ def _requires_method(bench: Bench, tx: Transaction, topup: Topup, intent: Paymen
 
 
 def _is_old_decline(tx: Transaction, topup: Topup, intent: PaymentIntent) -> bool:
-    """Whether the error is the one of an earlier attempt, and the last one has left no trace yet."""
-    if topup.state is not State.CONFIRMING or topup.declines == 0 or intent.latest_charge != topup.declined_charge:
+    """Whether the error is the one of an earlier attempt, and the last one has left no trace yet.
+
+    Another charge than the one known is another daemon's attempt on the same PaymentIntent.
+    """
+    if topup.declines == 0 or intent.latest_charge != topup.declined_charge:
         return False
+    if topup.state is not State.CONFIRMING:
+        return topup.state is State.RETRY_WAIT
     return ledger_reads.sends(tx, topup.id, "confirm")[-1].answer not in (AnswerKind.DECLINED, AnswerKind.ANSWERED)
 
 
@@ -188,17 +222,16 @@ def _declined(
     again_at: datetime | None,
 ) -> Topup:
     """Wait for the next try, or mark the PaymentIntent for canceling."""
-    return ledger.move(
-        tx,
-        topup,
-        State.RETRY_WAIT,
-        now,
-        reason=reason,
-        declines=declines,
-        declined_charge=charge,
-        next_at=again_at or now,
-        cancel_as=None if again_at else State.DECLINED,
-    )
+    changes: dict[str, Any] = {
+        "reason": reason,
+        "declines": declines,
+        "declined_charge": charge,
+        "next_at": again_at or now,
+        "cancel_as": None if again_at else State.DECLINED,
+    }
+    if topup.state is State.RETRY_WAIT:
+        return ledger.change(tx, topup, now, **changes)
+    return ledger.move(tx, topup, State.RETRY_WAIT, now, **changes)
 
 
 def _canceled(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> Topup:

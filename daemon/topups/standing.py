@@ -51,7 +51,8 @@ def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]
     for stop in ledger_notes.stops(conn):
         if stop.kind is not StopKind.PAUSE and (stop.scope in config.accounts or stop.scope == ledger_notes.EVERYWHERE):
             command = "" if stop.kind is StopKind.BREAKER else f": brimful topups resume {stop.scope}"
-            sentences.append(f"{stop.scope}: suspended ({stop.reason}: {stop.message}){command}")
+            scope = "all accounts" if stop.scope == ledger_notes.EVERYWHERE else stop.scope
+            sentences.append(f"{scope}: suspended ({stop.reason}: {stop.message}){command}")
     for topup in ledger_reads.open_topups(conn):
         if topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED):
             sentences.append(f"{topup.id}: {topup.state} ({topup.reason}): brimful topups ack {topup.id}")

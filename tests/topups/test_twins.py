@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config.model import TopupMode
+from daemon.standins.stripe import declined
 from daemon.store import ledger
 from daemon.store.ledger import Topup
 from daemon.topups.plan import create_key
@@ -17,12 +19,13 @@ from tests.helpers_topups import DOLLAR, START, Daemon, World, topup_config
 
 async def live_on(first: Daemon, second: Daemon, duration: timedelta) -> None:
     """Both poll in the same seconds; time moves on when both are done."""
+    every = timedelta(minutes=5 if duration <= timedelta(hours=6) else 15)
     clock = first.world.clock
     end = clock.now() + duration
     while clock.now() < end:
         await asyncio.gather(first.poll(), second.poll())
         wakes = [await one.desk.tend(clock.now()) for one in (first, second)]
-        step = min([clock.now() + timedelta(minutes=5), *(wake for wake in wakes if wake is not None)])
+        step = min([clock.now() + every, *(wake for wake in wakes if wake is not None)])
         clock.set(max(step, clock.now() + timedelta(seconds=1)))
 
 
@@ -94,3 +97,49 @@ async def test_a_payment_intent_with_unreadable_metadata_blocks_the_account(daem
     await daemon.run(timedelta(minutes=30))
     assert world.successes == 1
     assert daemon.events() == ["topup.needs_review"]
+
+
+async def test_twins_that_are_both_declined_softly_share_each_attempt(world: World, tmp_path: Path) -> None:
+    first, second = Daemon(world, tmp_path / "a", seed=3), Daemon(world, tmp_path / "b", seed=4)
+    world.stripe.method("pm_1").outcome = declined("insufficient_funds")
+    await live_on(first, second, timedelta(hours=40))
+    assert len(world.stripe.books.charges) == 4
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
+    for one in (first, second):
+        assert one.states() == ["declined"]
+        one.store.close()
+
+
+async def test_a_twin_that_wakes_up_later_shares_the_retries(world: World, tmp_path: Path) -> None:
+    first = Daemon(world, tmp_path / "a", seed=3)
+    world.stripe.next_outcome("pm_1", declined("insufficient_funds"))
+    world.stripe.next_outcome("pm_1", declined("insufficient_funds"))
+    await first.run(timedelta(minutes=17))
+    second = Daemon(world, tmp_path / "b", seed=4)
+    await second.restart()
+    await live_on(first, second, timedelta(hours=12))
+    assert world.successes == 1
+    assert len(world.stripe.books.charges) == 3
+    for one in (first, second):
+        assert one.states() == ["credited"]
+        one.store.close()
+
+
+async def test_a_wiped_disk_with_an_older_charge_goes_on_with_a_retry(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=2))
+    world.burn(50 * DOLLAR)
+    world.stripe.next_outcome("pm_1", declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=20))
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 2
+    assert len(world.stripe.intents()) == 2
+
+
+async def test_shadow_mode_leaves_a_retry_of_before_alone(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome("pm_1", declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=20))
+    before = len([e for e in world.stripe.exchanges if e.key])
+    await daemon.restart(topup=topup_config(mode=TopupMode.SHADOW))
+    await daemon.run(timedelta(hours=3))
+    assert len([e for e in world.stripe.exchanges if e.key]) == before
