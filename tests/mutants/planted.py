@@ -234,8 +234,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "reads-nothing-back",
         "daemon/topups/settle.py",
-        "    answer = await bench.gateway.retrieve(topup.payment_intent)\n    return settle(bench, topup, answer)",
-        "    return topup",
+        "    answer = await bench.gateway.retrieve(topup.payment_intent)\n",
+        "    return topup\n    answer = await bench.gateway.retrieve(topup.payment_intent)\n",
         "an unknown outcome stays unknown for ever",
     ),
 )

@@ -270,17 +270,30 @@ def _false_alarms(world: World, committed: list[Committed]) -> Iterator[str]:
 
 
 def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
-    """Once healed, nothing hangs: no live PaymentIntent is left, and the account has what it needs or may have."""
+    """Once healed, nothing hangs: no live PaymentIntent is left, and the account has what it needs or may have.
+
+    One whose create came through late, and which nobody ever confirmed, is met and canceled with the next need.
+    """
     living = [
         intent.id
         for intent in world.stripe.intents(account)
         if intent.status not in ("succeeded", "canceled") and intent.created_at < world.end - HEAL
     ]
+    confirmed = {one.path.split("/")[3] for one in world.exchanges() if one.endpoint == "payment_intents.confirm"}
+    needs = [intent for intent in world.stripe.intents(account) if intent.id in confirmed]
+    last_need = max((intent.created_at for intent in needs), default=world.truth.start)
+    living = [id for id in living if id in confirmed or _made(world, id) < last_need]
     if living:
         yield f"{account}: {', '.join(living)} never ended"
     available = world.ledgers[account].available
     if available < topup.when_below_microusd - 3 * 3_000_000 and not _spent(world, account, topup):
         yield f"{account} was left at {available / 1e6:.2f}, the threshold is {topup.when_below_microusd / 1e6}"
+
+
+def _made(world: World, id: str) -> datetime:
+    intent = world.stripe.books.objects[id]
+    assert isinstance(intent, Intent)
+    return intent.created_at
 
 
 def _spent(world: World, account: str, topup: TopupConfig) -> bool:

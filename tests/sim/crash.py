@@ -56,7 +56,7 @@ customer = "cus_1"
 max_charge_usd = 20
 max_per_day_usd = 1000000
 max_per_month_usd = 1000000
-cooldown = "0s"
+cooldown = "1s"
 
 [[rules]]
 id = "low"
@@ -154,11 +154,13 @@ async def _kill_loop(proof: Proof, kills: int, *, until: float) -> int:
         proof.burn()
         if proof.rng.random() < 0.3:
             proof.stripe.fail(proof.rng.choice(_STRIKES), "payment_intents.c*", nth=proof.rng.randrange(1, 4))
-        process = await _start(proof.config)
         before = len(proof.stripe.exchanges)
+        process = await _start(proof.config)
         await _first_exchange(proof, before)
         await asyncio.sleep(proof.rng.expovariate(1 / 0.08))
-        done += process.returncode is None
+        if process.returncode is not None:
+            raise RuntimeError(f"brimful run ended by itself with {process.returncode}: see CRASH_LOGS=1")
+        done += 1
         await _kill(process)
         if done and done % 25 == 0:
             print(f"{done} kills, {len(proof.stripe.successes())} charges", flush=True)
