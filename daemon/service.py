@@ -106,7 +106,7 @@ class Service:
         }
         self._timetable: Timetable | None = None
         self._polled: dict[str, Polled] = {}
-        self._polled_at: dict[str, datetime] = {}
+        self._asked_at: dict[str, datetime] = {}
         self._waiting: list[str] = []
         self._to_attend: dict[str, Polled] = {}
         self._recovered = False
@@ -216,7 +216,6 @@ class Service:
     def _note(self, round_: Iterable[Polled]) -> None:
         for polled in round_:
             self._polled[polled.account] = polled
-            self._polled_at[polled.account] = polled.reading.at
             if self.topups is not None and polled.believed is not None:
                 self._to_attend[polled.account] = polled
 
@@ -225,8 +224,13 @@ class Service:
             self._due_at["money"] = None
             return
         polled, self._to_attend = list(self._to_attend.values()), {}
-        await asyncio.gather(*(self._attend_account(self.topups, one) for one in polled))
+        self._retry_later("money")
+        attended = await asyncio.gather(
+            *(self._attend_account(self.topups, one) for one in polled), return_exceptions=True
+        )
         self._due_at["money"] = await self.topups.tend(self._clock.now())
+        if errors := [error for error in attended if isinstance(error, Exception)]:
+            raise ExceptionGroup("some accounts could not be attended", errors)
 
     async def _attend_account(self, topups: TopupDesk, polled: Polled) -> None:
         async def reread() -> Known | Unavailable:
@@ -236,9 +240,15 @@ class Service:
             await topups.attend(polled.account, polled.believed, reread, polled.state.burn)
 
     async def _send_reports(self) -> None:
+        self._retry_later("reports")
         self._due_at["reports"] = await self.reporter.send_due(self._clock.now())
 
+    def _retry_later(self, lane: str) -> None:
+        """Until the pass says otherwise: one that fails is tried again after a beat, and none is due while it runs."""
+        self._due_at[lane] = self._clock.now() + timedelta(seconds=BEAT_S)
+
     async def _deliver(self) -> None:
+        self._retry_later("delivery")
         now = self._clock.now()
         if self._overlap:
             self._due_at["delivery"] = self.deliverer.start_due(now)
@@ -250,13 +260,15 @@ class Service:
     def _start_polls(self, now: datetime) -> None:
         assert self._timetable is not None
         timetable = self._timetable.corrected(now)
-        due = [cron for cron in timetable.due(now) if not self._polls[cron].busy]
+        due = timetable.due(now)
         self._timetable = timetable.ran(due, now)
         for cron in due:
+            self._asked_at.update(dict.fromkeys(self._groups[cron], now))
             self._polls[cron].start()
-        scheduled = {account for cron in due for account in self._groups[cron]}
-        self._waiting = [account for account, at in self._hungry().items() if at <= now and account not in scheduled]
-        if self._waiting:
+        waiting = [account for account, at in self._hungry().items() if at <= now]
+        if waiting:
+            self._asked_at.update(dict.fromkeys(waiting, now))
+            self._waiting += waiting
             self._poll_open.start()
 
     def _hungry(self) -> dict[str, datetime]:
@@ -265,7 +277,7 @@ class Service:
             return {}
         every = timedelta(seconds=POLL_OPEN_TOPUP_EVERY_S)
         return {
-            account: self._polled_at.get(account, EPOCH) + every
+            account: self._asked_at.get(account, EPOCH) + every
             for account in self.topups.hungry()
             if account in self.config.accounts
         }

@@ -1,0 +1,51 @@
+"""Lanes that overlap: what is under way is waited for, never asked again in a spin."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from daemon.config.load import load
+from daemon.service import open_service
+from daemon.standins.receiver import Fault
+from daemon.standins.usage import Slow
+from tests.service.conftest import KEY, TOPUP, Town
+
+
+async def _until(condition) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_slow_poll_and_a_slow_receiver_leave_nothing_due_at_once(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
+    town.receiver.fault = Fault(delay_s=5)
+    config = load(town.configure())
+    async with open_service(config, clock=town.clock, ids=town.ids, overlap=True) as service:
+        await service.step(town.clock.now())
+        await _until(lambda: service.rounds.state("clips").last is not None)
+        await service.step(town.clock.now())
+        await _until(lambda: town.mailbox.kept)
+        assert await service.step(town.clock.now()) - town.clock.now() > timedelta(milliseconds=500)
+        town.usage.fail(KEY, Slow(2.0))
+        town.clock.advance(300)
+        await service.step(town.clock.now())
+        await asyncio.sleep(0.2)
+        assert await service.step(town.clock.now()) - town.clock.now() > timedelta(milliseconds=500)
+        await service.drain(1.0)
+
+
+async def test_a_pass_that_fails_is_tried_again_after_a_beat_not_in_a_spin(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
+    config = load(town.configure(topup=TOPUP))
+    async with open_service(config, clock=town.clock, ids=town.ids, overlap=True) as service:
+        with service.rounds._store.write(durable=True) as tx:
+            tx.execute("ALTER TABLE delivery RENAME TO gone")
+        await service.step(town.clock.now())
+        lanes = {lane.name: lane for lane in service._lanes()}
+        await _until(lambda: lanes["delivery"].health.failures > 0)
+        await _until(lambda: not any(lane.busy for lane in lanes.values()))
+        assert await service.step(town.clock.now()) - town.clock.now() > timedelta(seconds=5)
+        assert any(reason.startswith("delivery:") for reason in service.unfresh(town.clock.now()))
+        await service.drain(1.0)
