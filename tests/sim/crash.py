@@ -157,7 +157,7 @@ async def _kill_loop(proof: Proof, kills: int, *, until: float) -> int:
         before = len(proof.stripe.exchanges)
         process = await _start(proof.config)
         await _first_exchange(proof, before)
-        await asyncio.sleep(proof.rng.expovariate(1 / 0.08))
+        await asyncio.sleep(proof.rng.expovariate(1 / proof.rng.choice([0.08, 0.5, 1.0])))
         if process.returncode is not None:
             raise RuntimeError(f"brimful run ended by itself with {process.returncode}: see CRASH_LOGS=1")
         done += 1
