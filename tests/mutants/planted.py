@@ -37,8 +37,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no-adoption",
         "daemon/topups/adoption.py",
-        "    adopted = 0\n    for one in sorted(seen.ours, key",
-        "    adopted = 0\n    for one in sorted((), key",
+        "    for one in sorted(seen.ours, key",
+        "    for one in sorted((), key",
         "a fresh disk does not know what was charged",
         "wipe,lag",
     ),
@@ -155,7 +155,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "cancel-not-sent",
         "daemon/topups/sending.py",
-        "    await answered(bench, send, bench.gateway.cancel(intent, CANCEL_PARAMS, key))\n",
+        "    await answered(bench, current, breakers.CANCELING, send, bench.gateway.cancel(intent, CANCEL_PARAMS, key))\n",
         "",
         "a PaymentIntent is given up and lives on",
         "card",
