@@ -31,6 +31,7 @@ class Deliverer:
         idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue = queue
+        self._clock = clock
         self._idle = idle
         self._stopping = False
         self._lanes = {
@@ -38,18 +39,22 @@ class Deliverer:
         }
 
     async def deliver_due(self, now: datetime) -> datetime | None:
-        """Deliver all that is due, what this itself causes included; returns when the next delivery is due."""
+        """Deliver all that is due, what this itself causes included; returns when the next delivery is due.
+
+        A receiver that fails is not tried again in the same pass, however long the others take.
+        """
         self._begin_pass()
-        fruitless: set[str] = set()
+        done: set[str] = set()
         while True:
-            before = {key: lane.sent + lane.failed for key, lane in self._lanes.items()}
-            started = self._start(now, fruitless)
+            now = max(now, self._clock.now())
+            before = {key: lane.sent for key, lane in self._lanes.items()}
+            started = self._start(now, done)
             running = [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]
             if not running:
                 return self.next_due(now)
             await asyncio.wait(running)
             self._raise_errors()
-            fruitless |= {key for key in started if self._lanes[key].sent + self._lanes[key].failed == before[key]}
+            done |= {key for key in started if self._lanes[key].failed or self._lanes[key].sent == before[key]}
 
     def start_due(self, now: datetime) -> datetime | None:
         """Start all that is due and wait for nothing; returns when to come back for a lane that is not under way.

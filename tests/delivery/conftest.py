@@ -63,14 +63,14 @@ class World:
         self.queue = StoredQueue(self.store, self.outbox)
         self.deliverer = self.new_deliverer()
 
-    def new_deliverer(self) -> Deliverer:
+    def new_deliverer(self, observe: Callable[[Attempted], None] | None = None) -> Deliverer:
         """As after a restart: nothing is remembered but the store."""
         return Deliverer(
             self.queue,
             [self._channel(receiver) for receiver in self.receivers.all],
             self.clock,
             Random(3),
-            observe=self.attempted.append,
+            observe=self.attempted.append if observe is None else observe,
         )
 
     def _channel(self, receiver: Receiver) -> Channel:

@@ -121,6 +121,20 @@ async def test_410_stops_the_receiver_and_a_replay_starts_it_again(
         assert receiver.received[1].id == first.id
 
 
+async def test_what_a_pass_causes_while_time_goes_by_is_delivered_in_it(
+    world_of: WorldOf, receiver: ReceiverStandin
+) -> None:
+    async with ReceiverStandin() as other, ReceiverStandin() as third:
+        world = world_of(webhook(receiver), webhook(other, "other"), webhook(third, "third"))
+        world.deliverer = world.new_deliverer(observe=lambda attempted: world.clock.advance(10))
+        receiver.fault, third.fault = Fault(status=410), Fault(status=500)
+        world.tell()
+        await world.deliver()
+
+        assert [one.payload["type"] for one in other.received] == ["balance.low", "delivery.failing"]
+        assert len(third.received) == 1, "one that fails is not tried again in the same pass"
+
+
 @pytest.mark.parametrize(("header", "least_s", "most_s"), [("120", 120, 150), ("999999999", 3600, 3600)])
 async def test_retry_after_is_honoured_and_clamped(
     world_of: WorldOf, receiver: ReceiverStandin, header: str, least_s: int, most_s: int
