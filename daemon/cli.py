@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import metadata
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,11 @@ for module in (demo, run, check, accounts, afford, alerts, topups, deliveries, r
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"brimful {metadata.version('brimful')}")
+        try:
+            version = metadata.version("brimful")
+        except metadata.PackageNotFoundError:  # a checkout that is on the path without being installed
+            version = "(not installed)"
+        typer.echo(f"brimful {version}")
         raise typer.Exit
 
 
@@ -65,8 +70,16 @@ def options(
 
 def main() -> None:
     """Run the command line. Every error that a user can cause is a sentence on stderr, never a traceback."""
+    _write_what_the_terminal_can_show()
     with guarded():
         app(_config_first(sys.argv[1:]))
+
+
+def _write_what_the_terminal_can_show() -> None:
+    """A terminal without UTF-8 sees a question mark where it has no sign for something, never an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _config_first(arguments: list[str]) -> list[str]:

@@ -168,7 +168,8 @@ class Service:
             async with asyncio.timeout(within_s):
                 await asyncio.gather(self._idle(*lanes), self.deliverer.drain())
         except TimeoutError:
-            log.warning("cut", lanes=[lane.name for lane in lanes if lane.busy])
+            if busy := [lane.name for lane in lanes if lane.busy]:
+                log.warning("cut", lanes=busy)
         finally:
             await asyncio.gather(*(lane.cut() for lane in lanes))
             await self.deliverer.drain(0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,12 @@ def guarded() -> Iterator[None]:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO)
+    except sqlite3.Error as error:
+        typer.echo(f"brimful: the database cannot be used: {error}", err=True)
+        sys.exit(NO)
+    except OSError as error:
+        typer.echo(f"brimful: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""), err=True)
         sys.exit(NO)
 
 
