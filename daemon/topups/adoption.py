@@ -7,6 +7,7 @@ are rebuilt from what Stripe remembers, so that a stolen card is not tried again
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,43 +29,58 @@ from daemon.topups.stripe_objects import Charge, PaymentIntent
 _ENDED = (State.ABANDONED, State.DECLINED)
 
 
-async def adopt(bench: Bench, account: str, seen: Look, known: Known | None = None) -> int:
-    """Enter what the ledger does not know, oldest first; returns how many. With a reading, credits are judged too."""
-    adopted = 0
+async def adopt(bench: Bench, account: str, seen: Look, known: Known | None = None) -> Refused | None:
+    """Enter what the ledger does not know, oldest first. With a reading, credits are judged too.
+
+    Returns None where everything is known now. Else the answer of Stripe that stood in the way: then nothing may be
+    planned, for a charge that was not entered holds no slot and remembers no card.
+    """
+    refused = None
+    ours = []
     for one in sorted(seen.ours, key=lambda one: (one.intent.created_at, one.said.seq)):
         if _is_news(ledger_reads.get(bench.store.reader, one.intent.id), one.intent):
-            charges = await _charges(bench, one.intent)
-            if charges is None:
+            charges = await _charges(bench, account, one.intent)
+            if isinstance(charges, Refused):
+                refused = charges
                 continue
-            adopted += _enter(bench, account, one, charges, seen, known)
-    _rebuild_suspension(bench, account, seen)
-    return adopted
+            one = _with_charge(one, charges)
+            _enter(bench, account, one, charges, seen, known)
+        ours.append(one)
+    _rebuild_suspension(bench, account, ours)
+    return refused
 
 
 def _is_news(row: Topup | None, intent: PaymentIntent) -> bool:
     return row is None or (row.state in _ENDED and intent.status not in ("canceled", "requires_payment_method"))
 
 
-async def _charges(bench: Bench, intent: PaymentIntent) -> tuple[Charge, ...] | None:
-    """Return the attempts on the PaymentIntent; None where Stripe could not be asked: then the next look adopts it."""
+async def _charges(bench: Bench, account: str, intent: PaymentIntent) -> tuple[Charge, ...] | Refused:
+    """Return the attempts on the PaymentIntent, or why Stripe could not be asked: then a later look adopts it."""
     if intent.latest_charge is None:
         return ()
     if intent.status == "succeeded" and intent.charge is not None:
         return (intent.charge,)
     answer = await bench.gateway.charges(intent.id)
     if isinstance(answer, Refused):
-        bench.trouble(intent.metadata.get("account", ""), answer, "listing charges")
-        return None
+        bench.trouble(account, answer, breakers.LISTING_CHARGES)
+        return answer
+    breakers.note_reached(bench, account, breakers.LISTING_CHARGES)
     return answer.value.items
 
 
-def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], seen: Look, known: Known | None) -> int:
-    """Enter one PaymentIntent in one transaction, with what it causes. Returns 1 where it is new."""
+def _with_charge(one: Ours, charges: tuple[Charge, ...]) -> Ours:
+    """Return it with its latest charge, which may say why it was declined where the PaymentIntent no longer does."""
+    latest = next((charge for charge in charges if charge.id == one.intent.latest_charge), None)
+    return one if latest is None else replace(one, intent=replace(one.intent, charge=latest))
+
+
+def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], seen: Look, known: Known | None) -> None:
+    """Enter one PaymentIntent in one transaction, with what it causes."""
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         row = ledger_reads.get(tx, one.intent.id) or _by_number(tx, account, one)
         if row is not None and not (row.state in _ENDED or row.state is State.CREATING):
-            return 0
+            return
         entered = replace(_entered(tx, account, one, charges, now), seen=seen.encode())
         if row is None:
             ledger.insert(tx, entered, now)
@@ -75,7 +91,6 @@ def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], s
         log.info("adopted", topup=entered.id, state=entered.state.value, payment_intent=one.intent.id)
         if entered.state is State.PAID and known is not None:
             _tell_paid(bench, tx, entered, known, now)
-    return 1
 
 
 def first_reading(bench: Bench, topup: Topup, known: Known) -> None:
@@ -229,9 +244,13 @@ def _tell_paid(bench: Bench, tx: Transaction, topup: Topup, known: Known, now: d
         ledger.change(tx, topup, now, untold=False, reading_at=known.at, next_at=now)
 
 
-def _rebuild_suspension(bench: Bench, account: str, seen: Look) -> None:
-    """Suspend an account whose newest attempt was refused for good, unless the ledger has known that attempt before."""
-    newest = max(seen.ours, key=lambda one: one.said.seq, default=None)
+def _rebuild_suspension(bench: Bench, account: str, ours: Sequence[Ours]) -> None:
+    """Suspend an account whose newest attempt was refused for good, unless the ledger has known that attempt before.
+
+    A later PaymentIntent that no card was ever tried on says nothing of the card.
+    """
+    tried = [one for one in ours if one.intent.latest_charge is not None or one.intent.error is not None]
+    newest = max(tried, key=lambda one: one.said.seq, default=None)
     if newest is None or newest.intent.status == "succeeded":
         return
     error = newest.intent.why_declined

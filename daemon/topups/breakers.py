@@ -20,6 +20,12 @@ from daemon.topups.gateway import Refused
 PROBE_EVERY = timedelta(minutes=10)
 UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
 CREDENTIALS = "stripe_credentials"
+LISTING = "listing PaymentIntents"
+LISTING_CHARGES = "listing charges"
+READING_METHOD = "reading the payment method"
+CREATING = "creating a PaymentIntent"
+CONFIRMING = "confirming a PaymentIntent"
+CANCELING = "canceling a PaymentIntent"
 
 
 def suspend(
@@ -121,19 +127,31 @@ def note_unreachable(bench: Bench, account: str, now: datetime, refused: Refused
     bench.trouble(account, refused, doing)
     if trips(refused):
         trip(bench, now, refused)
-        return
-    name = f"unreachable:{account}"
+    else:
+        note_failing(bench, account, now, refused, doing)
+
+
+def note_failing(bench: Bench, account: str, now: datetime, refused: Refused, doing: str) -> None:
+    """Tell what Stripe does not answer once it lasts. Each thing asked counts for itself, until `note_reached`."""
+    name = f"unreachable:{account}:{doing}"
     with bench.store.write(durable=True) as tx:
         since = ledger_notes.marked(tx, name)
         if since is None:
             ledger.mark(tx, name, now)
         elif now - since[0] >= UNREACHABLE_TOLD_AFTER:
-            tell_once(bench, tx, account, now, "stripe_unreachable", refused.message)
+            tell_once(bench, tx, account, now, "stripe_unreachable", f"{doing}: {refused.message}")
 
 
-def note_reached(bench: Bench, tx: Transaction, account: str) -> None:
+def note_reached(bench: Bench, account: str, doing: str) -> None:
     """Stripe answered: the next failure begins to count anew."""
-    ledger_notes.clear_mark(tx, f"unreachable:{account}")
+    if ledger_notes.marked(bench.store.reader, f"unreachable:{account}:{doing}") is not None:
+        with bench.store.write(durable=False) as tx:
+            note_done(tx, account, doing)
+
+
+def note_done(tx: Transaction, account: str, doing: str) -> None:
+    """What was asked has come about, whatever was answered: the next failure begins to count anew."""
+    ledger_notes.clear_mark(tx, f"unreachable:{account}:{doing}")
 
 
 def tell_review_once(bench: Bench, tx: Transaction, account: str, now: datetime, reason: str, message: str) -> None:

@@ -28,6 +28,7 @@ from daemon.topups.answers import (
     AnswerKind,
 )
 from daemon.topups.bench import Bench, log
+from daemon.topups.breakers import CONFIRMING, LISTING, LISTING_CHARGES
 from daemon.topups.gateway import Answered, Outcome, Refused
 from daemon.topups.judgement import Sight, record_refusal, verdict
 from daemon.topups.look import difference, look
@@ -57,7 +58,7 @@ async def confirm(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight)
     """Try the card, if nobody else is charging and every gate agrees."""
     second = await look(bench, topup.account)
     if isinstance(second, Refused):
-        _count_failed_look(bench, topup, second)
+        _count_failed_look(bench, topup, second, LISTING)
         return topup
     differs = "metadata that cannot be read" if second.unreadable else difference(topup, second)
     if differs is not None:
@@ -82,11 +83,11 @@ def _waits_for_retry(topup: Topup, listed: PaymentIntent) -> bool:
     return known and listed.status == "requires_payment_method"
 
 
-def _count_failed_look(bench: Bench, topup: Topup, refused: Refused) -> None:
+def _count_failed_look(bench: Bench, topup: Topup, refused: Refused, doing: str) -> None:
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         ledger_notes.count_decision(tx, topup.account, "second_look", now, detail=refused.message, gates="[]")
-    breakers.note_unreachable(bench, topup.account, now, refused, "the second look")
+    breakers.note_unreachable(bench, topup.account, now, refused, doing)
 
 
 async def give_way(bench: Bench, topup: Topup, differs: str) -> Topup:
@@ -125,8 +126,9 @@ async def _attempt(bench: Bench, topup: Topup, latest_charge: str | None) -> Att
     if latest_charge is not None:
         charges = await bench.gateway.charges(topup.payment_intent)
         if isinstance(charges, Refused):
-            _count_failed_look(bench, topup, charges)
+            _count_failed_look(bench, topup, charges, LISTING_CHARGES)
             return None
+        breakers.note_reached(bench, topup.account, LISTING_CHARGES)
         if not charges.value.items or charges.value.items[0].id != latest_charge:
             return None
         charged = len(charges.value.items)
@@ -177,7 +179,8 @@ async def _send(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight, a
             return current
         topup, send = written
         assert topup.payment_intent is not None
-        outcome = await answered(bench, send, bench.gateway.confirm(topup.payment_intent, attempt.params, attempt.key))
+        asked = bench.gateway.confirm(topup.payment_intent, attempt.params, attempt.key)
+        outcome = await answered(bench, topup, CONFIRMING, send, asked)
         topup = await _act(bench, topup, outcome)
         if topup.state is not State.CONFIRMING or topup.cancel_as is not None or isinstance(outcome, Answered):
             return topup
@@ -202,7 +205,8 @@ async def _act(bench: Bench, topup: Topup, outcome: Outcome) -> Topup:
     after = await read_back(bench, topup)
     if isinstance(outcome, Answered) or after.state is not State.CONFIRMING:
         return after
-    if action is Action.CANCEL_AND_SUSPEND:
+    something_else = outcome.kind is AnswerKind.INTENT_MISSING and _left_no_trace(bench, after)
+    if action is Action.CANCEL_AND_SUSPEND or something_else:
         now = bench.clock.now()
         with bench.store.write(durable=True) as tx:
             breakers.suspend(

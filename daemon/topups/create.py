@@ -15,6 +15,7 @@ from daemon.topups import breakers, events
 from daemon.topups.adoption import adopt
 from daemon.topups.answers import CREATE, CREATE_FOR, READ_BACK_AFTER, Action, AnswerKind
 from daemon.topups.bench import Bench
+from daemon.topups.breakers import CREATING, LISTING, LISTING_CHARGES, READING_METHOD
 from daemon.topups.confirm import confirm
 from daemon.topups.gateway import Answered, Refused
 from daemon.topups.judgement import Reread, Sight, record_refusal, verdict
@@ -56,7 +57,10 @@ async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread
     if isinstance(first, Refused):
         _could_not_look(bench, sight.account, first)
         return
-    await adopt(bench, sight.account, first, sight.second)
+    unknown = await adopt(bench, sight.account, first, sight.second)
+    if unknown is not None:
+        _could_not_look(bench, sight.account, unknown, LISTING_CHARGES)
+        return
     if not _readable(bench, sight.account, first):
         return
     method = await _method(bench, config, sight.account)
@@ -110,16 +114,17 @@ def _shadow(bench: Bench, config: TopupConfig, sight: Sight) -> None:
         )
 
 
-def _could_not_look(bench: Bench, account: str, refused: Refused) -> None:
+def _could_not_look(bench: Bench, account: str, refused: Refused, doing: str = LISTING) -> None:
+    """Count and tell that Stripe could not be asked what is charged already: nothing is planned on a guess."""
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         ledger_notes.count_decision(tx, account, "look", now, detail=refused.message, gates="[]")
         if refused.kind in _WRONG:
             breakers.tell_once(bench, tx, account, now, "stripe_list", refused.message)
     if refused.kind in _WRONG:
-        bench.trouble(account, refused, "listing PaymentIntents")
+        bench.trouble(account, refused, doing)
     else:
-        breakers.note_unreachable(bench, account, now, refused, "listing PaymentIntents")
+        breakers.note_unreachable(bench, account, now, refused, doing)
 
 
 def _readable(bench: Bench, account: str, seen: Look) -> bool:
@@ -155,6 +160,7 @@ async def _method(bench: Bench, config: TopupConfig, account: str) -> Method | N
     if isinstance(found, Refused):
         _no_method(bench, account, found.message, found)
         return None
+    breakers.note_reached(bench, account, READING_METHOD)
     problem = _unusable(found.value, config)
     if problem:
         _no_method(bench, account, problem)
@@ -176,7 +182,7 @@ def _unusable(method: PaymentMethod, config: TopupConfig) -> str | None:
 def _no_method(bench: Bench, account: str, message: str, refused: Refused | None = None) -> None:
     now = bench.clock.now()
     if refused is not None and refused.kind not in (AnswerKind.INTENT_MISSING, AnswerKind.MISSING):
-        breakers.note_unreachable(bench, account, now, refused, "reading the payment method")
+        breakers.note_unreachable(bench, account, now, refused, READING_METHOD)
     else:
         with bench.store.write(durable=True) as tx:
             ledger_notes.count_decision(tx, account, "payment_method", now, detail=message, gates="[]")
@@ -260,7 +266,8 @@ async def _send_create(bench: Bench, config: TopupConfig, sight: Sight, topup: T
 
 
 async def _create(bench: Bench, topup: Topup, send: int) -> Topup:
-    outcome = await answered(bench, send, bench.gateway.create(same_params(topup.create_params), topup.create_key))
+    asked = bench.gateway.create(same_params(topup.create_params), topup.create_key)
+    outcome = await answered(bench, topup, CREATING, send, asked)
     if isinstance(outcome, Answered):
         created = take_created(bench, topup, outcome.value)
         return await read_back(bench, created) if outcome.replayed and created.is_open else created
@@ -305,6 +312,7 @@ def take_created(bench: Bench, topup: Topup, intent: PaymentIntent) -> Topup:
         other = ledger_reads.get(tx, intent.id)
         if other is not None and other.id != topup.id:
             return ledger.move(tx, topup, State.ABANDONED, now, reason=f"{intent.id} is {other.id}'s", next_at=None)
+        breakers.note_done(tx, topup.account, CREATING)
         changes: dict[str, Any] = {"payment_intent": intent.id, "stripe_created_at": intent.created_at}
         if wrong:
             after = ledger.move(tx, topup, State.NEEDS_REVIEW, now, reason=wrong, **changes)
@@ -320,7 +328,7 @@ async def continue_create(bench: Bench, topup: Topup) -> Topup:
     sends = ledger_reads.sends(bench.store.reader, topup.id, "create")
     seen = await look(bench, topup.account)
     if isinstance(seen, Refused):
-        breakers.note_unreachable(bench, topup.account, now, seen, "listing PaymentIntents")
+        breakers.note_unreachable(bench, topup.account, now, seen, LISTING)
         return _later(bench, topup)
     for one in seen.ours:
         if one.said.seq == topup.seq and mismatch(topup, one.intent) is None:

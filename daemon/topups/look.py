@@ -77,6 +77,7 @@ async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | R
             _sort_out(account, intent, ours, unreadable)
     if remember:
         _remember(bench, account, ours, ends, bench.clock.now())
+        breakers.note_reached(bench, account, breakers.LISTING)
     seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
     return Look(tuple(ours), tuple(unreadable), max(seqs, default=0))
 
@@ -137,7 +138,6 @@ def _remember(bench: Bench, account: str, ours: list[Ours], ends: Mapping[str, b
         )
         for customer, to_end in ends.items():
             ledger_notes.remember_look(tx, customer, now, to_end=to_end)
-        breakers.note_reached(bench, tx, account)
 
 
 def difference(topup: Topup, second: Look) -> str | None:

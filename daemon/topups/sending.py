@@ -19,8 +19,15 @@ from daemon.topups.states import CHARGED, OPEN, State
 CANCEL_AGAIN_AFTER = timedelta(seconds=20)
 
 
-async def answered(bench: Bench, send: int, call: Awaitable[Outcome]) -> Outcome:
-    """Await the answer of a send that was written down, and write it down too. A dead key opens the breaker."""
+_NO_ANSWER = frozenset({AnswerKind.UNKNOWN, AnswerKind.SERVER_ERROR, AnswerKind.RATE_LIMITED, AnswerKind.KEY_IN_USE})
+"""What says nothing of what was asked: told where it lasts."""
+
+
+async def answered(bench: Bench, topup: Topup, doing: str, send: int, call: Awaitable[Outcome]) -> Outcome:
+    """Await the answer of a send that was written down, and write it down too.
+
+    A dead key opens the breaker; a Stripe that answers nothing useful for long is told.
+    """
     outcome = await call
     now = bench.clock.now()
     kind = AnswerKind.ANSWERED if isinstance(outcome, Answered) else outcome.kind
@@ -36,6 +43,10 @@ async def answered(bench: Bench, send: int, call: Awaitable[Outcome]) -> Outcome
         )
     if not isinstance(outcome, Answered) and breakers.trips(outcome):
         breakers.trip(bench, now, outcome)
+    elif not isinstance(outcome, Answered) and kind in _NO_ANSWER:
+        breakers.note_failing(bench, topup.account, now, outcome, doing)
+    else:
+        breakers.note_reached(bench, topup.account, doing)
     log.info("stripe_answer", send=send, answer=kind.value, request_id=outcome.request_id)
     return outcome
 
@@ -68,7 +79,7 @@ async def cancel(bench: Bench, topup: Topup, end: State, reason: str, *, watch: 
         assert intent is not None
         key = cancel_key(intent, n)
         send = ledger.record_send(tx, current, "cancel", n, key, CANCEL_PARAMS, now)
-    await answered(bench, send, bench.gateway.cancel(intent, CANCEL_PARAMS, key))
+    await answered(bench, current, breakers.CANCELING, send, bench.gateway.cancel(intent, CANCEL_PARAMS, key))
     return await read_back(bench, current)
 
 

@@ -81,6 +81,8 @@ def settle(bench: Bench, topup: Topup, answer: Answered[PaymentIntent] | Refused
             ledger.record_readback(tx, topup.id, now, status=intent.status, request_id=answer.request_id)
             act = _ACTS.get(intent.status, _strange)
             after = act(bench, tx, current, intent, now)
+            if intent.status in _DONE:
+                breakers.note_done(tx, topup.account, _DONE[intent.status])
             return _wake(tx, after, now)
     except ledger.Moved:
         log.info("moved", topup=topup.id)
@@ -262,6 +264,15 @@ _ACTS: Mapping[str, Callable[[Bench, Transaction, Topup, PaymentIntent, datetime
     "canceled": _canceled,
 }
 """What each status of a PaymentIntent means. Any other is a person's business."""
+
+
+_DONE = {
+    "succeeded": breakers.CONFIRMING,
+    "processing": breakers.CONFIRMING,
+    "requires_payment_method": breakers.CONFIRMING,
+    "canceled": breakers.CANCELING,
+}
+"""What has come about where a PaymentIntent is read back so, whatever was answered."""
 
 
 def review(bench: Bench, tx: Transaction, topup: Topup, now: datetime, reason: str) -> Topup:

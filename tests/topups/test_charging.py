@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from daemon.standins.stripe import Strike
 from tests.helpers_topups import Daemon, World
 
@@ -64,3 +66,37 @@ async def test_an_unreachable_stripe_charges_nothing_and_is_told_when_it_lasts(d
     world.stripe.faults.clear()
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 1
+
+
+@pytest.mark.parametrize("endpoint", ["payment_methods.retrieve", "payment_intents.create"])
+async def test_one_call_that_stripe_does_not_answer_for_long_is_told_once_a_day(
+    daemon: Daemon, world: World, endpoint: str
+) -> None:
+    world.stripe.fail(Strike.FAIL_500, endpoint, times=10_000)
+    await daemon.run(timedelta(minutes=25))
+    assert "topup.suspended" not in daemon.events()
+    await daemon.run(timedelta(hours=5))
+    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["stripe_unreachable"]
+    world.stripe.faults.clear()
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 1
+
+
+async def test_confirms_that_end_in_errors_of_stripes_own_are_told_when_that_lasts(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm", times=10_000)
+    await daemon.run(timedelta(minutes=50))
+    assert "topup.suspended" not in daemon.events()
+    await daemon.run(timedelta(hours=3))
+    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["stripe_unreachable"]
+
+
+async def test_a_glitch_long_ago_is_not_taken_for_a_failure_that_lasts(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
+    await daemon.run(timedelta(hours=2))
+    world.burn(50_000_000)
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 2
+    assert "topup.suspended" not in daemon.events()

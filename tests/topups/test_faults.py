@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
+from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
+from daemon.topups.gateway import StripeGateway
 from tests.helpers_topups import Daemon, World
 
 EXECUTED = (
@@ -128,3 +132,30 @@ async def test_a_disk_deleted_after_the_credit_was_burnt_charges_the_next_need(d
     assert world.successes == 2
     assert [topup.seq for topup in daemon.topups()] == [1, 2]
     assert daemon.events() == ["topup.planned", "topup.succeeded", "topup.credited"]
+
+
+class Missing(httpx.AsyncBaseTransport):
+    """Answers confirms with a 404, as where the customer or the payment method is gone."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/confirm"):
+            return await self._inner.handle_async_request(request)
+        said = {"type": "invalid_request_error", "code": "resource_missing", "message": "No such payment_method"}
+        return httpx.Response(404, json={"error": said})
+
+
+async def test_a_confirm_that_misses_something_else_than_its_payment_intent_is_canceled_and_suspended(
+    daemon: Daemon, world: World
+) -> None:
+    assert daemon.config.stripe is not None
+    http = HttpClient(transport=Missing(world.stripe.transport()))
+    gateway = StripeGateway(daemon.config.stripe, http, world.clock)
+    daemon.desk.bench = replace(daemon.desk.bench, gateway=gateway)
+    await daemon.run(timedelta(hours=3))
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
+    assert daemon.events() == ["topup.planned", "topup.suspended"]
+    assert "No such payment_method" in str(daemon.told("topup.suspended")[0]["message"])
+    await http.aclose()
