@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
 from alerts.events import JsonValue
 from alerts.instants import rfc3339
@@ -24,6 +25,28 @@ def number(value: Decimal | None) -> int | float | None:
 def moment(instant: datetime | None) -> str | None:
     """Return an instant as RFC 3339, None as null."""
     return None if instant is None else rfc3339(instant)
+
+
+class Foreseen(Protocol):
+    """An instant that is foreseen with a range; None is one that is not within sight."""
+
+    @property
+    def earliest_at(self) -> datetime | None: ...
+    @property
+    def likely_at(self) -> datetime | None: ...
+    @property
+    def latest_at(self) -> datetime | None: ...
+
+
+def span(ahead: Foreseen | None) -> dict[str, JsonValue] | None:
+    """Return a foreseen instant as its earliest, likely and latest; null where none of them is known."""
+    if ahead is None or not (ahead.earliest_at or ahead.likely_at or ahead.latest_at):
+        return None
+    return {
+        "earliest": moment(ahead.earliest_at),
+        "likely": moment(ahead.likely_at),
+        "latest": moment(ahead.latest_at),
+    }
 
 
 def to_the_cent(microusd: int) -> int | float:

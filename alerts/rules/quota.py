@@ -7,7 +7,7 @@ from decimal import Decimal
 from alerts.events import EventType
 from alerts.foresight.quota import fills_within, full_at
 from alerts.money import format_gb, percent_of
-from alerts.rules.numbers import moment, money, number
+from alerts.rules.numbers import money, number, span
 from alerts.rules.specs import Quota
 from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, News, Payload, Standing, Verdict, View
 from alerts.state import Told
@@ -60,7 +60,6 @@ def numbers(rule: Quota, view: View, verdict: Verdict) -> Payload:
     metrics = view.metrics
     limit, effective = metrics.limit_microgb, metrics.effective_microgb
     fill = full_at(view.state.burn, metrics, view.now)
-    ahead = None if fill is None else fill.effective
     return {
         "used_gb": money(metrics.used_microgb),
         "reserved_gb": money(metrics.reserved_microgb or 0),
@@ -70,11 +69,7 @@ def numbers(rule: Quota, view: View, verdict: Verdict) -> Payload:
         "step_percent": number(verdict.step),
         "clear_below_percent": number(rule.clear_below_percent),
         "forecast_days": number(rule.forecast_days),
-        "full_at": {
-            "earliest": None if ahead is None else moment(ahead.earliest_at),
-            "likely": None if ahead is None else moment(ahead.likely_at),
-            "latest": None if ahead is None else moment(ahead.latest_at),
-        },
+        "full_at": None if fill is None else span(fill.effective),
         "partial": fill is not None and fill.partial,
     }
 

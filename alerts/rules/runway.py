@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.events import EventType
 from alerts.foresight.runway import runway
-from alerts.rules.numbers import burn_numbers, moment, money_numbers, number, topup_numbers
+from alerts.rules.numbers import burn_numbers, money_numbers, number, span, topup_numbers
 from alerts.rules.specs import Runway
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
 from alerts.state import Told
@@ -38,11 +38,7 @@ def numbers(rule: Runway, view: View, verdict: Verdict) -> Payload:
         "days_p10": None if ahead is None else number(ahead.days_p10),
         "days_p50": None if ahead is None else number(ahead.days_p50),
         "days_p90": None if ahead is None else number(ahead.days_p90),
-        "runs_out_at": {
-            "earliest": None if ahead is None else moment(ahead.earliest_at),
-            "likely": None if ahead is None else moment(ahead.likely_at),
-            "latest": None if ahead is None else moment(ahead.latest_at),
-        },
+        "runs_out_at": span(ahead),
         "topup": topup_numbers(view),
     }
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from alerts.money import format_gb, format_usd
-from alerts.rules.numbers import moment, money, number, to_the_cent
+from alerts.rules.numbers import moment, money, number, span, to_the_cent
 from daemon.commands.common import print_table
 from daemon.overview import BudgetLine, Overview
 
@@ -43,7 +43,7 @@ def _entry(one: Overview) -> dict[str, Any]:
         "basis": None if one.burn is None else one.burn.basis,
         "partial": one.burn is not None and one.burn.partial,
         "days_remaining": number(one.days_remaining),
-        "runs_out_at": None if one.runway is None else _range(one.runway),
+        "runs_out_at": span(one.runway),
         "provider_estimate": None
         if one.estimate is None
         else {"snapshots": one.estimate.snapshots, "days": number(one.estimate.days)},
@@ -72,10 +72,6 @@ def _entry(one: Overview) -> dict[str, Any]:
     }
 
 
-def _range(ends: Any) -> dict[str, Any]:
-    return {"earliest": moment(ends.earliest_at), "likely": moment(ends.likely_at), "latest": moment(ends.latest_at)}
-
-
 def _outage(one: Overview) -> dict[str, Any] | None:
     outage = one.outage
     if outage is None:
@@ -99,7 +95,7 @@ def _quota(one: Overview) -> dict[str, Any] | None:
         "effective_gb": money(quota.effective_microgb),
         "limit_gb": money(quota.limit_microgb),
         "percent": number(quota.percent),
-        "full_at": None if quota.fill is None else _range(quota.fill.effective),
+        "full_at": None if quota.fill is None else span(quota.fill.effective),
     }
 
 

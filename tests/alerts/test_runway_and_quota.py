@@ -50,6 +50,7 @@ def test_the_runway_of_an_account_that_burns_nothing_is_clear() -> None:
     account.read(balance=10, active_videos=14, cost=0.015)
     assert account.read(balance=10, active_videos=0, cost=0.015) == ["runway.recovered"]
     assert account.last["days_remaining"] is None
+    assert account.last["runs_out_at"] is None
     assert account.judgement is not None
     assert account.judgement.episodes[0].closed_why == "nothing burns"
 
@@ -98,6 +99,7 @@ def test_a_trial_key_at_942_of_1024_is_told_once_at_92_percent() -> None:
     assert data["percent"] == 92
     assert isinstance(data["percent"], int)
     assert data["step_percent"] == 90
+    assert data["full_at"] is None
     assert (data["used_gb"], data["reserved_gb"], data["effective_gb"], data["limit_gb"]) == (942.08, 0, 942.08, 1024)
     assert account.read(used=942.08, reserved=0, limit=1024) == []
 
