@@ -41,7 +41,7 @@ from daemon.limits import (
 )
 from daemon.lock import held
 from daemon.mailer import SmtpMailer
-from daemon.reporting import Reporter
+from daemon.reports.reporter import Reporter
 from daemon.rounds import Polled, Rounds
 from daemon.schedule import Timetable, groups
 from daemon.sources.fetcher import Fetcher

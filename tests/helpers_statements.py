@@ -8,11 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.accounts import AccountInfo
-from alerts.credits import Charge
 from alerts.money import to_micro
 from alerts.readings import Known, Metrics
+from alerts.reports.credits import Charge
+from alerts.reports.statements import Statement, build
 from alerts.spans import Span, SpanKind, span_at
-from alerts.statements import Statement, build
 
 BERLIN = ZoneInfo("Europe/Berlin")
 CLIPS = AccountInfo("clips", "contentstats", "Video tracking")

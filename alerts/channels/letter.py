@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.events import Event
 from alerts.templating import Templates
-from alerts.wording import Tone, Wording, word
+from alerts.words.wording import Tone, Wording, word
 
 _GRAVITY = (Tone.CRITICAL, Tone.WARNING, Tone.GOOD, Tone.INFO)
 """What is said first. What went well tells more than what is only under way."""

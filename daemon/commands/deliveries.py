@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.figures import show_moment
 from alerts.instants import rfc3339
 from alerts.outbox import Attempt, DeliveryState
+from alerts.words.figures import show_moment
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, fields, load_config, print_json, print_table, reading, writing
 from daemon.commands.moments import parse_since

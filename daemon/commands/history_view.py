@@ -15,7 +15,7 @@ from rich.console import Console
 
 from alerts.money import format_gb, format_usd, to_decimal
 from alerts.readings import Metrics
-from alerts.report_csv import harmless
+from alerts.reports.sheet import harmless
 from alerts.rules.numbers import moment, money
 from daemon.commands.common import print_table
 from daemon.store.reading_rows import OutageRun, Run

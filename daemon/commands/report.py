@@ -13,7 +13,7 @@ from daemon.commands.common import NO, USAGE, fail, load_config, print_json, rea
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from alerts.reports import Report
+    from alerts.reports.report import Report
     from alerts.spans import Span
     from daemon.config.model import Config, ReportConfig
 
@@ -76,7 +76,7 @@ def _build(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, p
     from jinja2 import TemplateError
 
     from alerts.templating import Templates
-    from daemon.report_facts import make_report
+    from daemon.reports.facts import make_report
 
     templates = Templates(config.templates)
     with reading(config) as store:
@@ -89,8 +89,8 @@ def _build(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, p
 
 def _preview(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as_json: bool) -> None:
     if as_json:
-        from daemon.report_facts import gather
-        from daemon.report_json import to_json
+        from daemon.reports.document import to_json
+        from daemon.reports.facts import gather
 
         with reading(config) as store:
             print_json(to_json(gather(config, store.reader, chosen, span, now)))
@@ -130,7 +130,7 @@ def _replace(path: Path, content: bytes) -> None:
 def _send(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as_json: bool) -> None:
     from daemon.clock import RandomIds
     from daemon.mailer import SmtpMailer
-    from daemon.reporting import Reporter
+    from daemon.reports.reporter import Reporter
     from daemon.store import Store
     from daemon.store.outbox import store_id
 

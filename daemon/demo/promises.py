@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from alerts.events import EventType
 from alerts.money import from_cents
-from alerts.reports import Facts
+from alerts.reports.report import Facts
 from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
 from daemon.demo.story import Story

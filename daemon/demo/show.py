@@ -14,7 +14,7 @@ from typing import TextIO
 import structlog
 from rich.console import Console
 
-from alerts.reports import Facts
+from alerts.reports.report import Facts
 from alerts.spans import SpanKind, span_before
 from daemon.demo.drive import Month, Watcher, live_through
 from daemon.demo.papers import write_mails
@@ -24,7 +24,7 @@ from daemon.demo.story import Story
 from daemon.demo.summary import Outputs, show
 from daemon.demo.view import View
 from daemon.logs import mask
-from daemon.report_facts import gather
+from daemon.reports.facts import gather
 from daemon.store import Store
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.events import Event, EventType, Severity
-from alerts.wording import Tone, word
+from alerts.words.wording import Tone, word
 from daemon.demo.scenario import ZONE, Happening
 from daemon.standins.mailbox import Kept
 from daemon.standins.receiver import Received

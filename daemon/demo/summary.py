@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.money import format_usd
-from alerts.report_views import summary_view
+from alerts.reports.views import summary_view
 from daemon.demo.papers import Paper
 from daemon.demo.promises import Evidence, Promise
 from daemon.demo.scenario import PREPAID, START, ZONE

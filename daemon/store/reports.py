@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.credits import Charge
 from alerts.instants import from_ms, to_ms
-from alerts.reports import Blocked, DeadDelivery
+from alerts.reports.credits import Charge
+from alerts.reports.report import Blocked, DeadDelivery
 from alerts.spans import Span
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction

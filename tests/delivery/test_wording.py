@@ -10,9 +10,9 @@ import pytest
 
 from alerts.channels.letter import NOTE_LINES, write_letter, write_note
 from alerts.events import EventType
-from alerts.figures import DASH
 from alerts.templating import Templates
-from alerts.wording import Tone, word
+from alerts.words.figures import DASH
+from alerts.words.wording import Tone, word
 from tests.helpers_events import example_event
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -12,7 +12,7 @@ from alerts.readings import Known
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.mailer import SmtpMailer
-from daemon.reporting import Reporter
+from daemon.reports.reporter import Reporter
 from daemon.standins.mailbox import MailboxStandin
 from daemon.store import Store, readings
 from daemon.store.migrations import migrate

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.pictures import Drawing, drawing
-from daemon import charts
+from alerts.reports.pictures import Drawing, drawing
+from daemon.reports import charts
 from tests.helpers_statements import BERLIN, at, at_end, before_october, charge, level, october
 
 

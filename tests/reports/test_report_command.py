@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import daemon.charts
+import daemon.reports.charts
 from daemon.cli import app
 from daemon.config.model import Config
 from daemon.store import Store
@@ -19,7 +19,7 @@ run = CliRunner().invoke
 
 @pytest.fixture(autouse=True)
 def _no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon.charts, "CHARTS_PER_REPORT", 0)
+    monkeypatch.setattr(daemon.reports.charts, "CHARTS_PER_REPORT", 0)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 
 from alerts.accounts import AccountInfo
 from alerts.receivers import EmailReceiver, Receivers
-from alerts.reports import Facts
+from alerts.reports.report import Facts
 from daemon.clock import SeededIds
 from daemon.config.model import Config
-from daemon.report_facts import gather
-from daemon.report_json import to_json
+from daemon.reports.document import to_json
+from daemon.reports.facts import gather
 from daemon.store import Store, ledger_notes, readings, reports
 from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
 from daemon.store.outbox import Outbox

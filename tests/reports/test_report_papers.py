@@ -9,12 +9,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 from alerts.accounts import AccountInfo
-from alerts.pictures import Picture, drawing
-from alerts.report_csv import harmless
-from alerts.reports import Blocked, DeadDelivery, Facts, OpenAlert, Report, build
+from alerts.reports.pictures import Picture, drawing
+from alerts.reports.report import Blocked, DeadDelivery, Facts, OpenAlert, Report, build
+from alerts.reports.sheet import harmless
+from alerts.reports.statements import Statement
+from alerts.reports.statements import build as build_statement
 from alerts.spans import span_named
-from alerts.statements import Statement
-from alerts.statements import build as build_statement
 from alerts.templating import Templates
 from tests.helpers_statements import (
     BERLIN,

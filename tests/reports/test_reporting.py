@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import daemon.charts
+import daemon.reports.charts
 from daemon.config.model import Config
-from daemon.reporting import Reporter
+from daemon.reports.reporter import Reporter
 from daemon.standins.mailbox import MailboxStandin
 from daemon.store import Store, reports
 from tests.helpers_statements import BERLIN, OCTOBER
@@ -30,7 +30,7 @@ def charts() -> None:
 def _no_charts(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Charts take a second each; the tests that want them say so."""
     if "charts" not in request.fixturenames:
-        monkeypatch.setattr(daemon.charts, "CHARTS_PER_REPORT", 0)
+        monkeypatch.setattr(daemon.reports.charts, "CHARTS_PER_REPORT", 0)
 
 
 def keys(reporter: Reporter, now: datetime) -> list[str]:
@@ -175,8 +175,8 @@ async def test_a_report_whose_charts_fail_is_sent_all_the_same(
 ) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise SystemExit('no display')")
-    monkeypatch.setattr(daemon.charts, "CHARTS_PER_REPORT", 9)
-    monkeypatch.setattr(daemon.charts, "_CHILD", broken)
+    monkeypatch.setattr(daemon.reports.charts, "CHARTS_PER_REPORT", 9)
+    monkeypatch.setattr(daemon.reports.charts, "_CHILD", broken)
     await make_reporter().send_due(CRON_TIME)
     assert "image/png" not in [part.get_content_type() for part in mailbox.kept[1].message.walk()]
     assert "Opening balance" in mailbox.kept[1].part("html")

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from alerts.readings import Reason, Unavailable
+from alerts.reports.statements import Statement, build
 from alerts.spans import span_named
-from alerts.statements import Statement, build
 from daemon.store import Store, readings
 from daemon.store.statement_readings import readings_over
 from tests.helpers_statements import BERLIN, CLIPS, LATER, OCTOBER, at, level

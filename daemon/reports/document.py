@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from alerts.balances import Money
-from alerts.credits import Charge
 from alerts.instants import rfc3339
 from alerts.money import from_cents, to_number
-from alerts.reports import Facts
-from alerts.statements import Statement, Volume
+from alerts.reports.balances import Money
+from alerts.reports.credits import Charge
+from alerts.reports.report import Facts
+from alerts.reports.statements import Statement, Volume
 
 
 def to_json(facts: Facts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Draws charts: a JSON list of drawings on stdin, a JSON list of base64 PNGs on stdout. `daemon.charts` runs it."""
+"""Draws charts: a JSON list of drawings on stdin, a JSON list of base64 PNGs on stdout. Run by the charts module."""
 
 from __future__ import annotations
 

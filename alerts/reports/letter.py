@@ -7,7 +7,7 @@ from datetime import datetime
 from email.message import EmailMessage
 
 from alerts.mail import new_message
-from alerts.reports import Report
+from alerts.reports.report import Report
 
 
 def compose(report: Report, *, sender: str, to: Sequence[str], name: str, at: datetime) -> EmailMessage:

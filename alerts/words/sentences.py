@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.figures import DASH, Figures
+from alerts.words.figures import DASH, Figures
 
 Words = tuple[str, str, str, str]
 """Title, sentence, next, command."""

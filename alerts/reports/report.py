@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.pictures import Picture
-from alerts.report_csv import to_csv
-from alerts.report_views import (
+from alerts.reports.pictures import Picture
+from alerts.reports.sheet import to_csv
+from alerts.reports.statements import Statement
+from alerts.reports.views import (
     AccountView,
     Figure,
     SummaryView,
@@ -22,7 +23,6 @@ from alerts.report_views import (
     summary_view,
 )
 from alerts.spans import Span
-from alerts.statements import Statement
 from alerts.templating import Templates
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.instants import to_ms
 from alerts.money import format_gb, format_usd
-from alerts.statements import Statement
+from alerts.reports.statements import Statement
 
 MIN_POINTS = 2
 

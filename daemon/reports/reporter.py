@@ -11,13 +11,13 @@ import jinja2
 import structlog
 
 from alerts.mail import Mailer, MailFailed
-from alerts.report_mail import compose
-from alerts.reports import Report
+from alerts.reports.letter import compose
+from alerts.reports.report import Report
 from alerts.spans import Span, SpanKind, span_at, span_before
 from alerts.templating import Templates
 from daemon.config.model import Config, ReportConfig
 from daemon.limits import REPORT_RETRIES_S, REPORTS_CAUGHT_UP
-from daemon.report_facts import accounts_of, make_report
+from daemon.reports.facts import accounts_of, make_report
 from daemon.schedule import next_fire
 from daemon.store import Store, readings, reports
 

@@ -11,14 +11,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from alerts.accounts import AccountInfo
-from alerts.pictures import drawing
-from alerts.reports import Facts, OpenAlert, Report, build
+from alerts.reports.pictures import drawing
+from alerts.reports.report import Facts, OpenAlert, Report, build
+from alerts.reports.statements import Statement
+from alerts.reports.statements import build as build_statement
 from alerts.spans import Span
-from alerts.statements import Statement
-from alerts.statements import build as build_statement
 from alerts.templating import Templates
-from daemon.charts import draw
 from daemon.config.model import Config, ReportConfig
+from daemon.reports.charts import draw
 from daemon.store import Store, reports, states
 from daemon.store.readings import accounts_seen
 from daemon.store.statement_readings import readings_over

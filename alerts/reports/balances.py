@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from alerts.credits import Charge, Credit, match
 from alerts.money import MICROUSD_PER_CENT
 from alerts.readings import Known
+from alerts.reports.credits import Charge, Credit, match
 
 ROUNDING_NOISE_MICROUSD = 20_000
 """Providers round balance and total apart from each other: up to two cents is noise, not a credit."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.balances import Money
 from alerts.money import MICROUSD_PER_CENT, to_decimal
-from alerts.statements import Statement
+from alerts.reports.balances import Money
+from alerts.reports.statements import Statement
 
 COLUMNS = ("period", "account", "label", "provider", "line", "at", "reference", "amount", "unit", "partial", "note")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

@@ -17,9 +17,9 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from alerts.accounts import AccountInfo
-from alerts.balances import Money, reckon
-from alerts.credits import Charge
 from alerts.readings import Known, Metrics
+from alerts.reports.balances import Money, reckon
+from alerts.reports.credits import Charge
 from alerts.spans import Span
 
 BOUNDARY_REACH = timedelta(hours=24)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from alerts.pictures import Drawing, Picture
+from alerts.reports.pictures import Drawing, Picture
 from daemon.limits import CHARTS_BYTES, CHARTS_DEADLINE_S, CHARTS_PER_REPORT
 
 log = structlog.get_logger("brimful.charts")

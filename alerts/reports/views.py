@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.balances import Cents, Money
-from alerts.credits import Charge
 from alerts.money import format_gb, format_usd, from_cents, percent_of
-from alerts.statements import Statement, Volume
+from alerts.reports.balances import Cents, Money
+from alerts.reports.credits import Charge
+from alerts.reports.statements import Statement, Volume
 
 
 @dataclass(frozen=True, slots=True)

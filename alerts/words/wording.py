@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from alerts import sentences
 from alerts.events import Event, EventType, Severity
-from alerts.figures import Figure, Figures, show_moment
-from alerts.sentences import Words, sentence
+from alerts.words import sentences
+from alerts.words.figures import Figure, Figures, show_moment
+from alerts.words.sentences import Words, sentence
 
 
 class Tone(StrEnum):

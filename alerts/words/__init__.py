@@ -1,0 +1,1 @@
+"""Words: what each event says to a person, in titles, sentences and numbers. Pure."""
