@@ -106,7 +106,7 @@ def _finance(console: Console, evidence: Evidence) -> None:
     view = summary_view(evidence.facts.statements, ZONE)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("  Account")
-    for name in ("Opening", "Credits", "Usage", "Closing"):
+    for name in ("Opening", "Credits", "Charged", "Closing"):
         table.add_column(name, justify="right")
     for line in (*view.lines, *((view.total,) if view.total else ())):
         style = "bold" if line is view.total else ""
