@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,10 +16,13 @@ from daemon.commands.common import NO, USAGE, fail, fields, load_config, print_j
 if TYPE_CHECKING:
     from daemon.config.model import Config
     from daemon.store import Store
+    from daemon.store.ledger import Topup
     from daemon.topups.audit import Audit
     from daemon.topups.bench import Bench
 
 T = TypeVar("T")
+LATEST_SHOWN = 20
+"""Top-ups that are listed without `--all`, beside all that are open."""
 
 app = typer.Typer(
     name="topups",
@@ -38,10 +42,12 @@ def register(typer_app: typer.Typer) -> None:
 @app.callback()
 def topups(
     context: typer.Context,
-    everything: Annotated[bool, typer.Option("--all", help="The whole ledger, not only what is open.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The whole ledger, not only what is open and the latest.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is open, what stops charging, and how often each gate was the first to say no."""
+    """Show what is open and was charged lately, what stops charging, and which gate said no first, and how often."""
     if context.invoked_subcommand is not None:
         return
     from daemon.store import ledger_notes, ledger_reads
@@ -50,7 +56,7 @@ def topups(
     config = load_config(context, secrets=False)
     with reading(config) as store:
         conn = store.reader
-        rows = ledger_reads.all_topups(conn) if everything else ledger_reads.open_topups(conn)
+        rows = ledger_reads.all_topups(conn) if everything else _open_and_latest(conn)
         document = {
             "topups": [explain.summary(row) for row in rows],
             "stops": [explain.stop_document(stop) for stop in ledger_notes.stops(conn)],
@@ -60,7 +66,16 @@ def topups(
     if as_json:
         print_json(document)
         return
-    _print_ledger(document, everything=everything)
+    _print_ledger(document)
+
+
+def _open_and_latest(conn: sqlite3.Connection) -> tuple[Topup, ...]:
+    """Return what holds a slot, however old, and the latest that ended, newest first."""
+    from daemon.store import ledger_reads
+
+    latest = ledger_reads.all_topups(conn, LATEST_SHOWN)
+    shown = {topup.id for topup in latest}
+    return (*latest, *(topup for topup in reversed(ledger_reads.open_topups(conn)) if topup.id not in shown))
 
 
 @app.command("explain")
@@ -222,16 +237,16 @@ async def _bench(config: Config, store: Store) -> AsyncIterator[Bench]:
 # ── on a screen ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print_ledger(document: dict[str, Any], *, everything: bool) -> None:
+def _print_ledger(document: dict[str, Any]) -> None:
     print_table(
-        "Top-ups" if everything else "Open top-ups",
+        "Top-ups",
         ("id", "state", "amount", "payment intent", "since", "reason"),
         [
             (t["id"], t["state"], f"${t['amount_usd']:.2f}", t["payment_intent"] or "–", t["state_at"], t["reason"])
             for t in document["topups"]
         ],
         right=("amount",),
-        empty="none" if everything else "none is open",
+        empty="none yet",
     )
     _print_stops(document["stops"])
     _print_decisions(document["decisions"], with_account=True)

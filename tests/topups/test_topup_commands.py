@@ -135,6 +135,12 @@ async def test_the_list_shows_what_is_open_and_the_counts_per_gate(shell: Shell,
     assert "slot" in screen.stdout
 
 
+async def test_the_list_keeps_what_ended_lately(shell: Shell, daemon: Daemon) -> None:
+    await daemon.run(timedelta(hours=1))
+    assert [(topup["id"], topup["state"]) for topup in shell.json()["topups"]] == [("clips-1", "credited")]
+    assert "credited" in shell.run().stdout
+
+
 async def test_pause_and_resume_work_beside_a_running_daemon(shell: Shell, daemon: Daemon, world: World) -> None:
     assert shell.run("pause").stdout == "all accounts: paused\n"
     assert shell.run("pause").stdout == "all accounts: paused already\n"
