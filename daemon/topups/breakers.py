@@ -18,6 +18,8 @@ from daemon.topups.declines import Decline
 from daemon.topups.gateway import Refused
 
 PROBE_EVERY = timedelta(minutes=10)
+_KEY_IS_GOOD = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST})
+"""Refusals of a read that only a key that is good can meet: the customer is gone, say."""
 UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
 CREDENTIALS = "stripe_credentials"
 LISTING = "listing PaymentIntents"
@@ -107,7 +109,7 @@ async def probe(bench: Bench, now: datetime) -> datetime | None:
     answer = await bench.gateway.intents(customers[0], limit=1) if customers else None
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
-        if answer is None or not isinstance(answer, Refused):
+        if answer is None or not isinstance(answer, Refused) or answer.kind in _KEY_IS_GOOD:
             ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
             ledger.mark_latest(tx, now)
             return None

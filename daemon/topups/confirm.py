@@ -34,7 +34,7 @@ from daemon.topups.judgement import Sight, record_refusal, verdict
 from daemon.topups.look import difference, look
 from daemon.topups.plan import confirm_key, confirm_params
 from daemon.topups.sending import answered, cancel, same_params
-from daemon.topups.settle import is_pinned_later, read_back
+from daemon.topups.settle import is_pinned_later, read_back, review
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent
 
@@ -133,9 +133,11 @@ async def _attempt(bench: Bench, topup: Topup, latest_charge: str | None) -> Att
             return None
         charged = len(charges.value.items)
     n = 1 + max(charged, max((send.n for send in sends), default=0))
-    method = topup.payment_method
-    assert method is not None, "a plan freezes its method"
-    return Attempt(n, confirm_key(topup.payment_intent, n), confirm_params(method), now)
+    if topup.payment_method is None:
+        with bench.store.write(durable=True) as tx:
+            review(bench, tx, topup, now, "adopted, and nothing says which payment method it was tried with")
+        return None
+    return Attempt(n, confirm_key(topup.payment_intent, n), confirm_params(topup.payment_method), now)
 
 
 def _first_sent(sends: tuple[Send, ...], n: int) -> datetime:
@@ -147,7 +149,8 @@ def _write_attempt(
 ) -> tuple[Topup, int] | None:
     """Judge the gates and write the attempt down, in one transaction. None where a gate says no."""
     now = bench.clock.now()
-    assert now - attempt.first_sent_at < KEY_LIVES, "an old key protects nothing"
+    if now - attempt.first_sent_at >= KEY_LIVES:
+        return None  # an old key protects nothing; the next look cancels
     with bench.store.write(durable=True) as tx:
         current = ledger_reads.get(tx, topup.id)
         if current is None or current.state is not topup.state or current.cancel_as is not None:

@@ -28,7 +28,7 @@ from daemon.topups.stripe_objects import PaymentIntent, PaymentMethod
 
 METHOD_TYPES = ("card", "link")
 _WRONG = (AnswerKind.BAD_REQUEST, AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE)
-"""Answers to a list that time does not heal."""
+"""Answers to a read that time does not heal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _unusable(method: PaymentMethod, config: TopupConfig) -> str | None:
 
 def _no_method(bench: Bench, account: str, message: str, refused: Refused | None = None) -> None:
     now = bench.clock.now()
-    if refused is not None and refused.kind not in (AnswerKind.INTENT_MISSING, AnswerKind.MISSING):
+    if refused is not None and refused.kind not in _WRONG:
         breakers.note_unreachable(bench, account, now, refused, READING_METHOD)
     else:
         with bench.store.write(durable=True) as tx:

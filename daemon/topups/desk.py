@@ -58,6 +58,7 @@ class TopupDesk:
     async def recover(self, now: datetime) -> None:
         """At start, before the first poll: take up what the last process left, then adopt what Stripe knows."""
         self.bench.troubles.clear()
+        await breakers.probe(self.bench, now)  # or the first pass after the key was mended would not charge yet
         await recovery.recover(self.bench, self._tend_locked)
         self._note_busy()
 

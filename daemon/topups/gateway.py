@@ -22,13 +22,14 @@ from daemon.topups.answers import AnswerKind
 from daemon.topups.stripe_objects import (
     CardError,
     Charge,
+    Customer,
     Event,
     Page,
     PaymentIntent,
     PaymentMethod,
     Unreadable,
     read_charge,
-    read_default_method,
+    read_customer,
     read_error,
     read_event,
     read_intent,
@@ -47,7 +48,7 @@ _ODD = (AttributeError, TypeError, LookupError, ValueError, RecursionError)
 """What the SDK raises over bodies that it did not expect (`"error": "text"`, `[]`, `null`): a test walks them."""
 
 T = TypeVar("T")
-_Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Event)
+_Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Customer, Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,10 @@ class StripeGateway:
 
     async def default_method(self, customer: str) -> Answered[str | None] | Refused:
         """Return the customer's default payment method."""
-        return await self._ask(lambda: self._client.v1.customers.retrieve_async(customer), read_default_method)
+        return await self._ask(
+            lambda: self._client.v1.customers.retrieve_async(customer),
+            lambda data: self._in_mode(read_customer(data)).default_method,
+        )
 
     async def method(self, method: str) -> Answered[PaymentMethod] | Refused:
         """Return a payment method with its card's fingerprint."""

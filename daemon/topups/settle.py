@@ -131,8 +131,7 @@ def _processing(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentInte
     if topup.state is not State.PROCESSING:
         return ledger.move(tx, topup, State.PROCESSING, now, reason="the bank takes its time", told_at=None)
     if topup.told_at is None and now - topup.state_at >= events.PROCESSING_TOLD_AFTER:
-        reason = "processing for over an hour; it is read back until it ends"
-        bench.tell(tx, [events.needs_review(topup, bench.provider(topup.account), now, reason, "processing")], now)
+        bench.tell(tx, [events.processing(topup, bench.provider(topup.account), now)], now)
         return ledger.change(tx, topup, now, told_at=now)
     return topup
 
@@ -144,7 +143,7 @@ def _requires_confirmation(bench: Bench, tx: Transaction, topup: Topup, intent: 
 
 
 def _requires_action(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> Topup:
-    if topup.state is State.ACTION_REQUIRED:
+    if topup.state in (State.ACTION_REQUIRED, State.NEEDS_REVIEW):
         return topup
     attempt = _attempts(tx, topup)
     after = ledger.move(

@@ -54,8 +54,12 @@ def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]
             scope = "all accounts" if stop.scope == ledger_notes.EVERYWHERE else stop.scope
             sentences.append(f"{scope}: suspended ({stop.reason}: {stop.message}){command}")
     for topup in ledger_reads.open_topups(conn):
-        if topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED):
+        if topup.state is State.NEEDS_REVIEW:
             sentences.append(f"{topup.id}: {topup.state} ({topup.reason}): brimful topups ack {topup.id}")
+        elif topup.state is State.ACTION_REQUIRED:
+            sentences.append(f"{topup.id}: {topup.reason}: its PaymentIntent is being canceled")
+        elif topup.state is State.PROCESSING and topup.told_at is not None:
+            sentences.append(f"{topup.id}: the bank has not decided for over an hour: look at it in Stripe")
         elif topup.state in (State.CREATING, State.CONFIRMING):
             sentences.append(f"{topup.id}: its outcome is not known yet; it is read back until it is")
         elif topup.state is State.PAID and topup.told_at is not None:

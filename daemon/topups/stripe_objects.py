@@ -83,6 +83,13 @@ class PaymentMethod:
 
 
 @dataclass(frozen=True, slots=True)
+class Customer:
+    id: str
+    default_method: str | None
+    livemode: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A refund or a dispute."""
 
@@ -142,7 +149,7 @@ def read_charge(data: Any) -> Charge:
         amount_cents=_integer(charge, "amount"),
         created_at=_instant(charge, "created"),
         succeeded=_text(charge, "status") == "succeeded",
-        refunded_cents=_integer(charge, "amount_refunded"),
+        refunded_cents=0 if charge.get("amount_refunded") is None else _integer(charge, "amount_refunded"),
         disputed=bool(charge.get("disputed")),
         livemode=_flag(charge, "livemode"),
         error=_charge_error(charge),
@@ -176,13 +183,14 @@ def read_method(data: Any) -> PaymentMethod:
     )
 
 
-def read_default_method(data: Any) -> str | None:
-    """Return the id of a customer's default payment method; raises Unreadable for a customer that was deleted."""
+def read_customer(data: Any) -> Customer:
+    """Return a customer with the id of its default payment method; raises Unreadable for one that was deleted."""
     customer = _object(data, "customer")
     if customer.get("deleted"):
         raise Unreadable("the customer was deleted")
     settings = customer.get("invoice_settings")
-    return _id(settings, "default_payment_method") if isinstance(settings, Mapping) else None
+    default = _id(settings, "default_payment_method") if isinstance(settings, Mapping) else None
+    return Customer(_text(customer, "id"), default, _flag(customer, "livemode"))
 
 
 def read_event(data: Any) -> Event:

@@ -10,7 +10,9 @@ import pytest
 
 from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
+from daemon.store import ledger_notes
 from daemon.topups.gateway import StripeGateway
+from daemon.topups.settle import review
 from tests.helpers_topups import Daemon, World
 
 EXECUTED = (
@@ -159,3 +161,35 @@ async def test_a_confirm_that_misses_something_else_than_its_payment_intent_is_c
     assert daemon.events() == ["topup.planned", "topup.suspended"]
     assert "No such payment_method" in str(daemon.told("topup.suspended")[0]["message"])
     await http.aclose()
+
+
+async def test_a_review_outlasts_whatever_its_payment_intent_comes_to_ask(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    [topup] = daemon.topups()
+    with daemon.store.write(durable=True) as tx:
+        review(daemon.desk.bench, tx, topup, world.clock.now(), "a person shall look")
+    for status in ("requires_action", "requires_payment_method", "requires_capture", "requires_confirmation", "new"):
+        world.stripe.intents()[0].status = status
+        await daemon.run(timedelta(hours=1))
+        assert daemon.states() == ["needs_review"]
+    assert daemon.events().count("topup.needs_review") == 1
+
+
+async def test_the_breaker_closes_on_any_answer_that_only_a_good_key_meets(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.UNAUTHORIZED, "payment_intents.list")
+    await daemon.poll()
+    assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    del world.stripe.books.objects["cus_1"]
+    await daemon.run(timedelta(minutes=11))
+    assert ledger_notes.stops(daemon.store.reader) == ()
+
+
+async def test_the_first_pass_after_the_key_was_mended_charges(daemon: Daemon, world: World) -> None:
+    fault = world.stripe.fail(Strike.UNAUTHORIZED, times=1000)
+    await daemon.poll()
+    world.stripe.faults.remove(fault)
+    world.clock.advance(660)
+    await daemon.restart()
+    await daemon.poll()
+    assert world.successes == 1

@@ -220,3 +220,11 @@ async def test_every_event_of_a_rough_life_keeps_to_its_schema(daemon: Daemon, w
 def test_the_example_of_the_contract_is_what_the_tests_charge() -> None:
     plain = topup_config()
     assert replace(plain, customer=CUSTOMER) == plain
+
+
+async def test_a_payment_method_of_the_other_mode_is_told_at_once(daemon: Daemon, world: World) -> None:
+    method = world.stripe.method("pm_1")
+    method.livemode = True
+    await daemon.poll()
+    assert world.stripe.intents() == []
+    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["payment_method"]
