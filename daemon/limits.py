@@ -27,6 +27,8 @@ DRAIN_S = 8.0
 """After SIGTERM, how long work in flight may go on before it is cut."""
 BEAT_S = 30.0
 """The longest sleep of the service: a stepped wall clock is noticed within it."""
+LOOK_FOR_COMMANDS_S = 1.0
+"""How often a running daemon looks whether a command beside it wrote something."""
 ONCE_WAITS_FOR_MONEY_S = 30.0
 """How long `once` waits for a charge whose outcome is unknown, before it leaves it open."""
 

@@ -23,7 +23,7 @@ from daemon.clock import Clock, SystemClock
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
 from daemon.config.past import load_to_run
-from daemon.limits import BEAT_S, DRAIN_S, WARNINGS_LOGGED
+from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S, WARNINGS_LOGGED
 from daemon.notify import notify, watchdog_s
 from daemon.schedule import next_fire
 from daemon.service import Service, open_service
@@ -79,6 +79,8 @@ class Runner:
             )
             scheduler = self._schedule(service)
             stack.callback(scheduler.shutdown, wait=False)
+            look = asyncio.ensure_future(self._look_for_commands(service))
+            stack.callback(look.cancel)
             log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.path))
             notify("READY=1")
             try:
@@ -99,6 +101,13 @@ class Runner:
                     await self._woken.wait()
             except TimeoutError:
                 return
+
+    async def _look_for_commands(self, service: Service) -> None:
+        """Wake when a command beside the daemon wrote something: what is replayed goes out at once."""
+        while True:
+            if service.store.others_wrote():
+                self._woken.set()
+            await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 
     def _schedule(self, service: Service) -> AsyncIOScheduler:
         scheduler = AsyncIOScheduler(

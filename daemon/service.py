@@ -80,6 +80,7 @@ class Service:
         self,
         config: Config,
         *,
+        store: Store,
         rounds: Rounds,
         topups: TopupDesk | None,
         deliverer: Deliverer,
@@ -91,6 +92,7 @@ class Service:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
+        self.store = store
         self.rounds = rounds
         self.topups = topups
         self.deliverer = deliverer
@@ -364,6 +366,7 @@ async def open_service(
         standing: Callable[[str], TopupStanding | None] = topups.standing if topups is not None else lambda _: None
         yield Service(
             config,
+            store=store,
             rounds=Rounds(
                 config,
                 store=store,

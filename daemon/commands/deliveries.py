@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Annotated, Any
@@ -105,7 +106,8 @@ def replay_command(
 ) -> None:
     """Send again, with the same id and bytes: one delivery or event, all since an instant, or all that is dead.
 
-    Works beside a running daemon, which sends it within half a minute; without one, the next `run` or `once` does.
+    Works beside a running daemon, which sends it within moments; without one it is sent here and now, with all else
+    that is due.
     """
     if (id is not None) + (since is not None) + dead == 0:
         fail("say what: an id, --since or --dead", USAGE)
@@ -123,12 +125,36 @@ def replay_command(
     )
     with writing(config) as store, store.write(durable=True) as tx:
         count = replay(tx, wanted, SystemClock().now())
-    if as_json:
-        print_json({"replayed": count})
-    elif count:
-        typer.echo(f"{count} {'delivery is' if count == 1 else 'deliveries are'} due again")
-    if count == 0:
+    if count == 0 and not as_json:
         fail("nothing matches: `brimful deliveries` lists what there is", NO)
+    failed, why_not = asyncio.run(_send_now(context)) if count else (0, "")
+    if as_json:
+        print_json({"replayed": count, "sent": count > 0 and not why_not, "failed": failed})
+    else:
+        said = why_not or ("all that was due is sent" if not failed else "what could be sent is sent")
+        typer.echo(f"{count} {'delivery is' if count == 1 else 'deliveries are'} due again: {said}")
+    if failed:
+        fail(f"{failed} not taken, and tried again: `brimful deliveries`", NO)
+    if count == 0:
+        raise typer.Exit(NO)
+
+
+async def _send_now(context: typer.Context) -> tuple[int, str]:
+    """Deliver what is due, and return how many were not taken, and who sends where this process cannot."""
+    from daemon.config.load import ConfigError
+    from daemon.lock import DatabaseHeldError
+    from daemon.logs import set_up
+    from daemon.service import open_service
+
+    set_up("error")
+    try:
+        async with open_service(load_config(context)) as service:
+            await service.deliverer.deliver_due(SystemClock().now())
+            return service.deliverer.failed_in_last_pass(), ""
+    except DatabaseHeldError:
+        return 0, "the running daemon sends within moments"
+    except ConfigError:
+        return 0, "the secrets are not at hand here; the next `run` or `once` sends"
 
 
 def _by_id(text: str) -> Filter:

@@ -30,6 +30,7 @@ class Store:
         self._probe = probe
         self._connection = self._connect()
         self._durable: bool | None = None
+        self._others: int | None = None
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
@@ -73,6 +74,12 @@ class Store:
                 connection.execute("ROLLBACK")
             raise
         self._call_probe("committed")
+
+    def others_wrote(self) -> bool:
+        """Whether another process committed something since this was asked last: a command beside the daemon."""
+        before = self._others
+        (self._others,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return before is not None and self._others != before
 
     def check(self) -> None:
         """Raise StoreError where the file is damaged: no charge is planned on half a ledger."""

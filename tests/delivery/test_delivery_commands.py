@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from alerts.events import EventType
+from daemon.lock import held
 from daemon.standins.mailbox import MailboxStandin
 from daemon.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
 from tests.delivery.conftest import World, WorldOf, webhook
@@ -128,16 +129,36 @@ async def test_deliveries_lists_filters_and_shows_every_attempt(filled: World, b
     assert detail["body"]["type"] == "balance.recovered"
 
 
-async def test_replay_makes_one_or_a_range_due_again_and_says_how_many(
+async def test_replay_sends_one_or_a_range_at_once_and_says_how_many(
     filled: World, brimful: Run, receiver: ReceiverStandin
 ) -> None:
     first = filled.log()[0]
-    assert brimful("deliveries", "replay", first.event_id).stdout == "1 delivery is due again\n"
-    again = brimful("deliveries", "replay", "--since", "2026-11-02T00:00:00Z", "--to", "app", "--json")
-    assert json.loads(again.stdout) == {"replayed": 2}
-    filled.clock.set(filled.clock.wall())
-    await filled.deliver()
+    once = await off_loop(brimful, "deliveries", "replay", first.event_id)
+    assert (once.returncode, once.stdout, once.stderr) == (0, "1 delivery is due again: all that was due is sent\n", "")
     assert [one.id for one in receiver.accepted].count(first.event_id) == 2
+    again = await off_loop(brimful, "deliveries", "replay", "--since", "2026-11-02T00:00:00Z", "--to", "app", "--json")
+    assert json.loads(again.stdout) == {"replayed": 2, "sent": True, "failed": 0}
+    assert [one.id for one in receiver.accepted].count(first.event_id) == 3
+
+
+async def test_replay_leaves_the_sending_to_a_running_daemon(
+    filled: World, brimful: Run, receiver: ReceiverStandin
+) -> None:
+    filled.store.others_wrote()
+    with held(filled.store.path):
+        told = await off_loop(brimful, "deliveries", "replay", filled.log()[0].event_id)
+    assert told.stdout == "1 delivery is due again: the running daemon sends within moments\n"
+    assert filled.store.others_wrote()
+    assert not filled.store.others_wrote()
+
+
+async def test_replay_to_a_receiver_that_still_fails_exits_1(
+    filled: World, brimful: Run, receiver: ReceiverStandin
+) -> None:
+    receiver.fault = Fault(status=500)
+    told = await off_loop(brimful, "deliveries", "replay", filled.log()[0].event_id)
+    assert told.returncode == 1
+    assert "1 not taken, and tried again" in told.stderr
 
 
 @pytest.mark.parametrize(
