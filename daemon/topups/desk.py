@@ -59,7 +59,11 @@ class TopupDesk:
         """At start, before the first poll: take up what the last process left, then adopt what Stripe knows."""
         self.bench.troubles.clear()
         await breakers.probe(self.bench, now)  # or the first pass after the key was mended would not charge yet
-        await recovery.recover(self.bench, self._tend_locked)
+        try:
+            await recovery.recover(self.bench, self._tend_locked)
+        except ExceptionGroup as error:  # alerts and the other top-ups go on; `tend` meets it again and says so
+            log.error("recover", exc_info=error)
+            self.bench.troubles["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
         self._note_busy()
 
     async def attend(self, account_id: str, known: Known, reread: Reread, memory: BurnMemory) -> None:
@@ -119,10 +123,12 @@ class TopupDesk:
             for topup in (*ledger_reads.open_topups(conn), *ledger_reads.watched(conn, now))
             if _waits_for_time(topup) and topup.next_at is not None and topup.next_at <= now
         ]
-        await recovery.together(self._tend_locked(topup) for topup in due)
-        await self._reconcile(now)
-        self._flush_quiet(now)
-        self._note_busy()
+        try:
+            await recovery.together(self._tend_locked(topup) for topup in due)
+        finally:
+            await self._reconcile(now)
+            self._flush_quiet(now)
+            self._note_busy()
         return self._next_wake()
 
     async def _tend_locked(self, topup: Topup) -> None:

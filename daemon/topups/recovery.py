@@ -29,19 +29,26 @@ async def recover(bench: Bench, take_up: Callable[[Topup], Awaitable[None]]) -> 
     for topup in opened:
         if topup.state is State.PLANNED:
             abandon_plan(bench, topup)
-    await together(take_up(topup) for topup in opened if topup.state in _TAKEN_UP or topup.cancel_as is not None)
-    await together(_adopt_account(bench, account) for account in bench.charging())
+    try:
+        await together(take_up(topup) for topup in opened if topup.state in _TAKEN_UP or topup.cancel_as is not None)
+    finally:
+        await together(_adopt_account(bench, account) for account in bench.charging())
 
 
 async def together(works: Iterable[Awaitable[None]]) -> None:
-    """Await them all, a few at once: a Stripe that hangs holds up as little as possible."""
+    """Await them all, a few at once: a Stripe that hangs holds up as little as possible.
+
+    One that fails holds up none of the others; what failed is raised when all have ended.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(work: Awaitable[None]) -> None:
         async with gate:
             await work
 
-    await asyncio.gather(*(one(work) for work in works))
+    ended = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
+    if errors := [error for error in ended if isinstance(error, Exception)]:
+        raise ExceptionGroup("some top-ups could not be taken care of", errors)
 
 
 async def _adopt_account(bench: Bench, account: str) -> None:

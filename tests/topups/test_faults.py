@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
+from alerts.events import Event, EventDraft
 from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes
+from daemon.store.connection import Transaction
 from daemon.topups.gateway import StripeGateway
 from daemon.topups.settle import review
 from tests.helpers_topups import Daemon, World
@@ -192,4 +194,28 @@ async def test_the_first_pass_after_the_key_was_mended_charges(daemon: Daemon, w
     world.clock.advance(660)
     await daemon.restart()
     await daemon.poll()
+    assert world.successes == 1
+
+
+class FullDisk:
+    """An outbox that cannot write."""
+
+    def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
+        raise OSError("no space left on device")
+
+
+async def test_a_top_up_that_cannot_be_taken_up_keeps_nothing_from_starting(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
+    await daemon.poll()
+    healthy = daemon.desk.bench
+    daemon.desk.bench = replace(healthy, outbox=FullDisk())
+    world.clock.advance(60)
+    await daemon.desk.recover(world.clock.now())
+    assert any("could not be taken up" in sentence for sentence in daemon.desk.needs_person())
+    with pytest.raises(ExceptionGroup):
+        await daemon.desk.tend(world.clock.now())
+    assert daemon.states() == ["confirming"]
+    daemon.desk.bench = healthy
+    await daemon.run(timedelta(minutes=30))
+    assert daemon.states() == ["credited"]
     assert world.successes == 1
