@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,7 +145,8 @@ def _send(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as
         with store.write(durable=True) as tx:
             name = store_id(tx, RandomIds())
         reporter = Reporter(config, store=store, mailer=SmtpMailer(config.smtp), name=name)
-        sent = asyncio.run(reporter.send(chosen, span, now))
+        with redirect_stdout(sys.stderr):  # the log's lines: stdout is the command's own
+            sent = asyncio.run(reporter.send(chosen, span, now))
     finally:
         store.close()
     if as_json:

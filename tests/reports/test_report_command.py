@@ -78,7 +78,8 @@ def test_a_wrong_wish_is_a_sentence(config: str, arguments: list[str], code: int
 def test_a_mail_server_that_is_down_is_a_sentence_and_one(config: str) -> None:
     result = run(app, ["--config", config, "report", "finance", "--period", "2026-10", "--send"])
     assert result.exit_code == 1
-    assert "the report was not sent" in result.output
+    assert result.stdout == ""
+    assert "the report was not sent" in result.stderr
 
 
 def test_a_backup_is_named_and_checked(config: str, tmp_path: Path) -> None:
