@@ -130,6 +130,11 @@ class Service:
         """The poll schedules, each once."""
         return tuple(self._groups)
 
+    @property
+    def polled(self) -> tuple[Polled, ...]:
+        """What the last poll of each account came to."""
+        return tuple(self._polled.values())
+
     # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def step(self, now: datetime) -> datetime:
@@ -221,6 +226,8 @@ class Service:
             self._polled[polled.account] = polled
             if self.topups is not None and polled.believed is not None:
                 self._to_attend[polled.account] = polled
+            elif self.topups is not None:
+                self.topups.pass_unread(polled.account, f"no reading, no charge: {_why_unreadable(polled)}")
 
     async def _attend_money(self) -> None:
         if self.topups is None:

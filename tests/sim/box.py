@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from alerts.readings import Known
+
 if TYPE_CHECKING:
     from daemon.service import Service
     from tests.sim.world import World
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _OWNER: contextvars.ContextVar[Life | None] = contextvars.ContextVar("owner", default=None)
 DENSE = timedelta(minutes=5)
 SPARSE = timedelta(hours=1)
+MOST_CRASHES = 20
+"""A daemon that dies as often as that will not come up any more."""
 
 
 class KilledError(BaseException):
@@ -198,6 +202,8 @@ class Box:
             except Exception as error:  # noqa: BLE001  (a crash is a finding, not an end)
                 self.world.note(self.name, f"CRASHED {error!r}")
                 self.world.crashes.append(f"{self.name} crashed: {error!r}")
+                if len(self.world.crashes) > MOST_CRASHES:
+                    self.stop()
             life.dead = True
             life.reap()
             for _ in range(3):
@@ -227,9 +233,15 @@ class Box:
         clock = self.world.clock_of(self)
         while not life.dead:
             wake = await service.step(clock.now())
-            dense = self.world.dense()
-            pause = min(wake - clock.now(), DENSE) if dense else self.world.until_next(SPARSE)
+            pause = min(wake - clock.now(), DENSE) if _dense(service) else self.world.until_next(SPARSE)
             await asyncio.sleep(max(pause.total_seconds(), 0.05))
+
+
+def _dense(service: Service) -> bool:
+    """Whether the machine looks every five minutes: while a top-up, a suspect reading or an outcome is open."""
+    if service.topups is not None and service.topups.hungry():
+        return True
+    return any(polled.believed is None and isinstance(polled.reading, Known) for polled in service.polled)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -146,7 +146,7 @@ def _happening(rng: random.Random, act: Act, at: datetime) -> Happening:
             delay = rng.choice([60.0, 120.0, 3600.0, 5400.0])
             return Happening(at, act, f"{rng.choice(_EFFECTIVE)} {endpoint}", delay)
         case Act.CARD:
-            return Happening(at, act, _card(rng), rng.choice([300.0, 5400.0, 90000.0]))
+            return Happening(at, act, _card(rng), rng.choice([300.0, 300.0, 5400.0, 5400.0, 90000.0]))
         case Act.STRIPE_OUT:
             strikes = (Strike.DROP, Strike.PROXY, Strike.FAIL_500, Strike.RATE_LIMITED, Strike.UNAUTHORIZED)
             return Happening(at, act, rng.choice([*strikes, Strike.FORBIDDEN, Strike.COMMIT_THEN_DROP]), seconds)

@@ -119,18 +119,6 @@ class World:
     def clock_of(self, box: Box) -> SkewedClock:
         return self.clocks[box.name]
 
-    def dense(self) -> bool:
-        """Whether a machine looks every five minutes: while money is wanted or open, or the API is not honest."""
-        if self.source.outage or self.source.frozen or self.stripe.settle() is not None:
-            return True
-        if any(intent.status not in ("succeeded", "canceled") for intent in self.stripe.books.intents[-3:]):
-            return True
-        return any(self._low(account) for account in self.ledgers)
-
-    def _low(self, account: str) -> bool:
-        topup = self.scenario.config.accounts[account].topup
-        return topup is not None and self.ledgers[account].available < topup.when_below_microusd
-
     def until_next(self, step: timedelta) -> timedelta:
         """How long until the next whole multiple of `step`."""
         return step - (self.truth.now() - self.truth.start) % step
