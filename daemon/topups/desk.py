@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 
 from alerts.foresight.memory import BurnMemory
@@ -51,7 +51,7 @@ class TopupDesk:
         self.bench = Bench(config, store, outbox, gateway, clock, ids, rng)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._busy: set[str] | None = None
-        self._quiet: dict[str, int] = {}
+        self._quiet: Counter[tuple[str, str, str]] = Counter()
         self._flushed_at: datetime | None = None
         self._shadowing = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
 
@@ -74,7 +74,10 @@ class TopupDesk:
         """
         config = self.bench.topup(account_id)
         available = known.metrics.available_microusd
-        if config is None or available is None:
+        if config is None:
+            return
+        if available is None:
+            self.pass_unread(account_id, "the reading does not say the balance")
             return
         low = available < config.when_below_microusd
         if not low and self._busy is not None and account_id not in self._busy:
@@ -103,11 +106,16 @@ class TopupDesk:
 
     def _pass_by(self, account: str, known: Known) -> None:
         """Nothing is wanted: counted, and written down once an hour."""
-        self._quiet[account] = self._quiet.get(account, 0) + 1
+        self._quiet[account, "threshold", "available is not below the threshold"] += 1
         if account in self._shadowing:
             self._shadowing.discard(account)
             with self.bench.store.write(durable=True) as tx:
                 ledger_notes.end_shadow(tx, account, known.at)
+
+    def pass_unread(self, account: str, why: str) -> None:
+        """No reading, no charge: counted like any gate that says no. `why` is a sentence."""
+        if self.bench.topup(account) is not None:
+            self._quiet[account, "reading", why] += 1
 
     def _note_busy(self) -> None:
         opened = {topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}
@@ -174,16 +182,8 @@ class TopupDesk:
         if not self._quiet or (self._flushed_at is not None and now - self._flushed_at < QUIET_FLUSHED_EVERY):
             return
         with self.bench.store.write(durable=False) as tx:
-            for account, times in self._quiet.items():
-                ledger_notes.count_decision(
-                    tx,
-                    account,
-                    "threshold",
-                    now,
-                    detail="available is not below the threshold",
-                    gates="[]",
-                    times=times,
-                )
+            for (account, gate, detail), times in self._quiet.items():
+                ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates="[]", times=times)
         self._quiet.clear()
         self._flushed_at = now
 

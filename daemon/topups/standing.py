@@ -39,7 +39,7 @@ def standing(config: Config, conn: sqlite3.Connection, account: str, now: dateti
         return TopupStanding(configured.topup.mode.value, False, f"mode is {configured.topup.mode}")
     for stop in ledger_notes.stops(conn, account):
         return TopupStanding(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
-    said = next((d for d in ledger_notes.decisions(conn, account) if d.gate != "threshold"), None)
+    said = next((d for d in ledger_notes.decisions(conn, account) if d.gate not in ("threshold", "reading")), None)
     if said is not None and said.gate.startswith("cap_"):
         return TopupStanding("capped", False, said.detail)
     return TopupStanding("none", False, "no top-up is open: it is judged after this reading")

@@ -9,6 +9,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 from alerts.events import EventType
+from alerts.readings import Known, Metrics
 from alerts.schema import schema
 from daemon.config.model import TopupMode
 from daemon.store import ledger_notes, ledger_reads
@@ -228,3 +229,19 @@ async def test_a_payment_method_of_the_other_mode_is_told_at_once(daemon: Daemon
     await daemon.poll()
     assert world.stripe.intents() == []
     assert [told["reason"] for told in daemon.told("topup.suspended")] == ["payment_method"]
+
+
+async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daemon: Daemon) -> None:
+    daemon.desk.pass_unread("clips", "no reading, no charge: timeout")
+    daemon.desk.pass_unread("clips", "no reading, no charge: timeout")
+    daemon.desk.pass_unread("nobody", "no reading, no charge: timeout")
+    await daemon.desk.tend(START)
+    [said] = ledger_notes.decisions(daemon.store.reader)
+    assert (said.account, said.gate, said.count) == ("clips", "reading", 2)
+    assert said.detail == "no reading, no charge: timeout"
+
+
+async def test_a_reading_that_does_not_say_the_balance_is_counted_too(daemon: Daemon) -> None:
+    await daemon.desk.attend("clips", Known("clips", START, Metrics()), daemon.reread, daemon.memory)
+    await daemon.desk.tend(START)
+    assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
