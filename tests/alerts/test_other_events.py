@@ -57,7 +57,7 @@ DRAFTS: list[Callable[[Topup], EventDraft]] = [
     lambda t: events.action_required(t, "contentstats", START, "authentication required", 1),
     lambda t: events.not_credited(t, "contentstats", START),
     lambda t: events.not_credited(replace(t, paid_at=START), "contentstats", START),
-    lambda t: events.needs_review(t, "contentstats", START, "the list fails", 2),
+    lambda t: events.needs_review(t, "contentstats", START, "the list fails"),
     lambda t: events.account_needs_review("clips", "contentstats", START, "burn_brake", "a leak", "2026-11-03"),
     lambda t: events.suspended("clips", "contentstats", START, "declined", "twice", "1", t),
     lambda t: events.suspended("clips", "contentstats", START, "stripe_credentials", "401", "1"),
