@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import logging
 import random
 import shutil
@@ -52,6 +54,7 @@ class Result:
 
 def run_seed(seed: int, days: float, focus: frozenset[str] = frozenset()) -> Result:
     """Run one seed to its end and hold every invariant."""
+    _collect_garbage_rarely()
     started = time.process_time()
     home = MEMORY if MEMORY.is_dir() else None
     disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-", dir=home))
@@ -101,6 +104,13 @@ def _open(config: Config, clock: Clock, life: Life, salt: str) -> AbstractAsyncC
         transport=Wire(life),
         probe=life.probe,
     )
+
+
+@functools.cache
+def _collect_garbage_rarely() -> None:
+    """A world makes a lot of small objects and few cycles: what was imported is looked through no more."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
