@@ -60,11 +60,13 @@ class Timetable:
 
     zone: ZoneInfo
     due_at: Mapping[str, datetime]
+    as_of: datetime
+    """The clock when this was made."""
 
     @classmethod
     def starting(cls, crons: Iterable[str], zone: ZoneInfo, now: datetime) -> Timetable:
         """Everything is due at once: the first poll of every account is at the start."""
-        return cls(zone, dict.fromkeys(crons, now))
+        return cls(zone, dict.fromkeys(crons, now), now)
 
     def due(self, now: datetime) -> tuple[str, ...]:
         """Return the expressions whose time has come. Fires that were missed are one."""
@@ -73,13 +75,14 @@ class Timetable:
     def ran(self, crons: Iterable[str], now: datetime) -> Timetable:
         """Return the timetable after `crons` were started at `now`."""
         moved = {cron: next_fire(cron, self.zone, now) for cron in crons}
-        return Timetable(self.zone, {**self.due_at, **moved})
+        return Timetable(self.zone, {**self.due_at, **moved}, now)
 
     def corrected(self, now: datetime) -> Timetable:
         """Return the timetable with nothing later than a fire after `now`: mends it after the clock went backwards."""
-        return Timetable(
-            self.zone, {cron: min(at, next_fire(cron, self.zone, now)) for cron, at in self.due_at.items()}
-        )
+        if now >= self.as_of:
+            return self
+        due_at = {cron: min(at, next_fire(cron, self.zone, now)) for cron, at in self.due_at.items()}
+        return Timetable(self.zone, due_at, now)
 
     def next_at(self) -> datetime | None:
         """Return the earliest instant at which something is due."""
