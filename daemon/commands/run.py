@@ -106,6 +106,7 @@ def _print(outcome: Outcome) -> None:
     for sentence in outcome.needs_person:
         typer.echo(sentence, err=True)
     if outcome.undelivered:
-        typer.echo(f"{outcome.undelivered} deliveries failed and will be retried: `brimful deliveries`", err=True)
+        what = "1 delivery has" if outcome.undelivered == 1 else f"{outcome.undelivered} deliveries have"
+        typer.echo(f"{what} not arrived: `brimful deliveries` says which, and when they are tried again", err=True)
     for sentence in outcome.failed:
         typer.echo(sentence, err=True)
