@@ -45,14 +45,6 @@ def to_number(micro: int) -> int | float:
     return micro / MICRO if rest else whole
 
 
-def to_cents(microusd: int) -> int:
-    """Return whole cents; raises ValueError where the amount is not a whole number of cents."""
-    cents, rest = divmod(microusd, MICROUSD_PER_CENT)
-    if rest:
-        raise ValueError(f"{microusd} micro-dollars are not whole cents")
-    return cents
-
-
 def from_cents(cents: int) -> int:
     """Return cents as micro-dollars."""
     return cents * MICROUSD_PER_CENT
@@ -60,16 +52,20 @@ def from_cents(cents: int) -> int:
 
 def format_usd(microusd: int, places: int = 2) -> str:
     """Return `$1,234.50`, `−$0.75`: rounded half up in magnitude to `places`, true minus, thousands separated."""
-    quantum = Decimal(1).scaleb(-places)
-    amount = to_decimal(abs(microusd)).quantize(quantum, ROUND_HALF_UP)
-    sign = "−" if microusd < 0 and amount else ""
+    sign, amount = _rounded(microusd, places)
     return f"{sign}${amount:,}"
 
 
 def format_gb(microgb: int, places: int = 2) -> str:
-    """Return `1,024.00 GB`, rounded half up in magnitude to `places`."""
-    amount = to_decimal(microgb).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-    return f"{amount:,} GB"
+    """Return `1,024.00 GB`, `−0.50 GB`: rounded half up in magnitude to `places`, true minus, thousands separated."""
+    sign, amount = _rounded(microgb, places)
+    return f"{sign}{amount:,} GB"
+
+
+def _rounded(micro: int, places: int) -> tuple[str, Decimal]:
+    """Return the sign to show and the magnitude; what rounds to zero has no sign."""
+    amount = to_decimal(abs(micro)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    return "−" if micro < 0 and amount else "", amount
 
 
 def percent_of(part: int, whole: int, places: int = 1) -> Decimal:
