@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
@@ -31,7 +31,7 @@ class Figures:
 
     def usd(self, name: str) -> str:
         value = self.data.get(name)
-        return DASH if value is None or isinstance(value, str) else format_usd(to_micro(value))
+        return DASH if value is None else format_usd(to_micro(value))
 
     def gb(self, name: str) -> str:
         value = self.data.get(name)
@@ -51,11 +51,7 @@ class Figures:
 
     def text(self, name: str) -> str:
         value = self.data.get(name)
-        if value is None or value == "":
-            return DASH
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return _plain(value) if isinstance(value, int | float) else str(value)
+        return DASH if value is None or value == "" else str(value)
 
     def at(self, name: str) -> str:
         return self._moment(self.data.get(name))
@@ -93,19 +89,8 @@ class Figures:
 
     def change(self, name: str) -> str:
         """Return the limits that changed, each old and new."""
-        value = self.data.get(name)
-        if isinstance(value, Mapping):
-            value = [
-                {"limit": key, **(pair if isinstance(pair, Mapping) else {"new": pair})} for key, pair in value.items()
-            ]
-        if not isinstance(value, list):
-            return self.text(name)
-        changes = [one for one in value if isinstance(one, Mapping)]
-        return "; ".join(
-            f"{_words(str(one.get('field') or one.get('limit') or one.get('name')))} "
-            f"{_loose(one.get('old'))} → {_loose(one.get('new'))}"
-            for one in changes
-        )
+        changes: Iterable[Mapping[str, Any]] = self.data.get(name) or ()
+        return "; ".join(f"{_limit(c['limit'])} {_loose(c['old'])} → {_loose(c['new'])}" for c in changes) or DASH
 
     def rows(self) -> Iterator[Figure]:
         """Yield what the event holds of the known figures, in the order in which a person asks for them."""
@@ -137,10 +122,10 @@ def _plain(value: Any) -> str:
 def _loose(value: Any) -> str:
     if value is None:
         return "none"
-    return _plain(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return _plain(value) if isinstance(value, int | float) else str(value)
 
 
-def _words(name: str) -> str:
+def _limit(name: str) -> str:
     return _LIMITS.get(name, name.replace("_", " "))
 
 
