@@ -6,13 +6,15 @@ import asyncio
 import contextvars
 import shutil
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from alerts.mail import Mailed, MailFailed
 from alerts.readings import Known
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Wire(httpx.AsyncBaseTransport):
         self._life.at_request("before")
         path = request.url.path
         if path.endswith("/confirm"):
-            self._world.watch(path.split("/")[3])
+            self._world.watch(path.split("/")[3], self._life.box.name)
         try:
             response = await self._world.stripe_transport.handle_async_request(request)
         finally:
@@ -108,6 +110,23 @@ class Wire(httpx.AsyncBaseTransport):
                 self._world.note(self._life.box.name, f"{last.endpoint} {last.key} {last.status}{strike}")
         self._life.at_request("after")
         return response
+
+
+class Post:
+    """The way of one life to the mail server."""
+
+    sender = "Brimful <brimful@example.com>"
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    async def send(self, message: EmailMessage, to: Sequence[str]) -> Mailed | MailFailed:
+        if self._life.dead:
+            raise KilledError
+        mailed = await self._life.box.world.receivers.take(message)
+        if self._life.dead:
+            raise KilledError
+        return mailed
 
 
 def own_tasks(loop: asyncio.AbstractEventLoop) -> None:

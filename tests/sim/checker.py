@@ -11,8 +11,9 @@ from itertools import pairwise
 from alerts.money import from_cents
 from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
+from daemon.store.ledger_notes import EVERYWHERE
 from tests.sim.swarm import Act
-from tests.sim.world import HEAL, Committed, World, read_events
+from tests.sim.world import HEAL, Committed, World, read_events, read_waiting
 
 _OPENERS = {
     "balance.low": "balance.recovered",
@@ -42,7 +43,7 @@ class Watch:
         self.world = world
         self.violations: list[str] = []
 
-    def look(self, intent_id: str) -> None:
+    def look(self, intent_id: str, box: str) -> None:
         """Judge one confirm, before it is executed."""
         intent = self.world.stripe.books.objects.get(intent_id)
         account = intent.metadata.get("account", "") if isinstance(intent, Intent) else ""
@@ -57,6 +58,8 @@ class Watch:
                 f"{now}: {intent_id} is confirmed though {account} has {available / 1e6:.2f}: a false reading"
             )
         self._others(now, intent_id, account)
+        if {(box, account), (box, EVERYWHERE)} & self.world.paused:
+            self.violations.append(f"{now}: {intent_id} is confirmed by {box}, where a person paused it")
 
     def _others(self, now: datetime, intent_id: str, account: str) -> None:
         credited = {why for _, _, why in self.world.ledgers[account].credits}
@@ -76,7 +79,7 @@ def check(world: World, watch: Watch) -> list[str]:
     for account, config in world.scenario.config.accounts.items():
         if config.topup is None:
             continue
-        charges = world.stripe.successes(account)
+        charges = [charge for charge in world.stripe.successes(account) if charge.at >= world.truth.start]
         found += _caps(world, charges, config.topup)
         found += _one_a_need(world, account, charges, config.topup)
         found += _cards(world, account)
@@ -84,6 +87,8 @@ def check(world: World, watch: Watch) -> list[str]:
         found += _told(world, account, charges)
         found += _converged(world, account, config.topup)
     found += _keys(world)
+    found += _returned(world)
+    found += _mails(world)
     found += _deliveries(world, committed)
     found += _episodes(world, committed)
     found += _false_alarms(world, committed)
@@ -197,6 +202,23 @@ def _told(world: World, account: str, charges: list[Charge]) -> Iterator[str]:
         followed = told["topup.credited", charge.intent] | told["topup.not_credited", charge.intent]
         if not followed and not lost:
             yield f"{charge.intent} of {charge.at} was not followed up"
+
+
+def _returned(world: World) -> Iterator[str]:
+    """A charge that was refunded or is disputed stops its account, and is told."""
+    if world.lost_disks:
+        return
+    told = [one for one in world.receivers.firsts("app") if one.type == "topup.suspended"]
+    for at, charge in world.returned:
+        if not any(one.at >= at and one.data.get("payment_intent") == charge.intent for one in told):
+            yield f"{charge.intent} was given back at {at} and nobody was told"
+
+
+def _mails(world: World) -> Iterator[str]:
+    """Once healed, no mail is left that was not handed over."""
+    waiting = read_waiting(world.boxes[0], "email:ops")
+    if waiting:
+        yield f"{waiting} mails of events from before the healing were never handed over"
 
 
 def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:

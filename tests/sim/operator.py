@@ -1,17 +1,29 @@
-"""The person: looks in a few times a day, resumes what was suspended, and acknowledges with care."""
+"""The person: looks in a few times a day, resumes what was suspended, pauses, and acknowledges with care.
+
+Everything goes through the functions behind `brimful topups`, on a connection of its own, as from another process.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
-from daemon.store import ledger_notes
+from daemon.store import Store, ledger_notes, ledger_reads
+from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import StopKind
+from daemon.topups import people
+from daemon.topups.bench import Bench
 from daemon.topups.desk import TopupDesk
-from tests.sim.box import Box
+from daemon.topups.states import State
+from tests.sim.box import Box, KilledError
 from tests.sim.world import World
 
 ROUND = timedelta(hours=5)
+PATIENCE = timedelta(hours=3)
+"""How long a charge may wait for its credit before a person looks whether it has come."""
 
 
 class Operator:
@@ -19,31 +31,71 @@ class Operator:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._rng = random.Random(world.seed + 4)
+        self._pauses = self._rng.random() < 0.25
         self._cards = 0
 
     async def work(self) -> None:
+        """Look in, round after round."""
         while True:
             await asyncio.sleep(ROUND.total_seconds())
             for box in self._world.boxes:
-                self.look(box)
+                try:
+                    await self.look(box)
+                except KilledError:
+                    self._world.note("operator", f"{box.name} went down meanwhile")
 
-    def look(self, box: Box) -> None:
+    async def look(self, box: Box) -> None:
         """See what stands still on one machine, and set it going again."""
         desk = box.service.topups if box.service is not None else None
         if desk is None or box.life is None or box.life.dead:
             return
-        for stop in ledger_notes.stops(desk.bench.store.reader):
-            if stop.kind is StopKind.SUSPENSION:
-                self._resume(box, desk, stop.scope)
+        with closing(Store(box.database)) as store:
+            bench = replace(desk.bench, store=store, troubles={})
+            self._end_stops(box, bench)
+            for topup in ledger_reads.open_topups(store.reader):
+                await self._acknowledge(box, bench, topup)
+            self._pause(box, desk, store)
 
-    def _resume(self, box: Box, desk: TopupDesk, account: str) -> None:
-        """Save another card for the customer, then resume."""
+    def _end_stops(self, box: Box, bench: Bench) -> None:
+        for stop in ledger_notes.stops(bench.store.reader):
+            if stop.kind is StopKind.BREAKER:
+                continue
+            if stop.kind is StopKind.SUSPENSION:
+                self._save_another_card()
+            named = None if stop.scope == ledger_notes.EVERYWHERE else stop.scope
+            ended = people.resume(bench.store, named, bench.clock.now())
+            if stop.kind is StopKind.SUSPENSION:
+                self._world.resumes.append(self._world.truth.now())
+            self._world.paused.discard((box.name, stop.scope))
+            self._world.note("operator", f"resumed {stop.scope} on {box.name}: {'; '.join(ended)}")
+
+    def _save_another_card(self) -> None:
         self._cards += 1
         method = self._world.stripe.method("pm_1")
         method.fingerprint = f"card{self._cards}"
         method.queue.clear()
-        with desk.bench.store.write(durable=True) as tx:
-            ledger_notes.lift(tx, account, StopKind.SUSPENSION)
-            ledger_notes.forget_cards(tx, account)
-        self._world.resumes.append(self._world.truth.now())
-        self._world.note("operator", f"resumed {account} on {box.name} with another card")
+
+    async def _acknowledge(self, box: Box, bench: Bench, topup: Topup) -> None:
+        """A review is closed; a credit is taken as seen where the person finds it in the account."""
+        if topup.state is State.PAID:
+            waited = topup.paid_at is not None and self._world.truth.now() - topup.paid_at > PATIENCE
+            credits = self._world.ledgers[topup.account].credits
+            if not waited or not any(why == topup.payment_intent for _, _, why in credits):
+                return
+        elif topup.state is not State.NEEDS_REVIEW:
+            return
+        try:
+            said = await people.acknowledge(bench, topup.id)
+        except people.NothingToSay as nothing:
+            said = str(nothing)
+        self._world.note("operator", f"ack on {box.name}: {said}")
+
+    def _pause(self, box: Box, desk: TopupDesk, store: Store) -> None:
+        """Now and then charging is stopped until the next look."""
+        if not self._pauses or self._world.faults_over or self._rng.random() > 0.1:
+            return
+        account = self._rng.choice([*sorted(self._world.ledgers), None])
+        people.pause(store, account, desk.bench.clock.now())
+        self._world.paused.add((box.name, account or ledger_notes.EVERYWHERE))
+        self._world.note("operator", f"paused {account or 'everything'} on {box.name}")

@@ -8,10 +8,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email.message import EmailMessage
 from typing import Any
 
 import httpx
 
+from alerts.mail import Mailed, MailFailed
 from tests.sim.clocks import TrueClock
 
 
@@ -51,6 +53,7 @@ class Receivers:
         self.lost_rate = 0.0
         self.slow_rate = 0.0
         self.mails: list[tuple[datetime, str]] = []
+        """When which message (its Message-ID) was taken."""
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         receiver = request.url.path.rsplit("/", 1)[-1]
@@ -64,6 +67,19 @@ class Receivers:
         if self.lost_rate and self._rng.random() < self.lost_rate:
             raise httpx.ReadError("reset", request=request)
         return httpx.Response(204)
+
+    async def take(self, message: EmailMessage) -> Mailed | MailFailed:
+        """The mail server: down, slow, putting off, or breaking off after it took the message."""
+        if "ops" in self.down:
+            return MailFailed(1, "connection refused")
+        if self.slow_rate and self._rng.random() < self.slow_rate:
+            await asyncio.sleep(self._rng.uniform(5, 25))
+        if self.fail_rate and self._rng.random() < self.fail_rate:
+            return MailFailed(1, "451 try again later", 451)
+        self.mails.append((self._clock.now(), str(message["Message-ID"])))
+        if self.lost_rate and self._rng.random() < self.lost_rate:
+            return MailFailed(1, "connection reset", maybe_arrived=True)
+        return Mailed(1)
 
     def firsts(self, receiver: str) -> Iterator[Told]:
         """What a receiver heard, each id once, in the order of arrival."""

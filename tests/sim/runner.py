@@ -25,7 +25,7 @@ from daemon.clock import Clock, SeededIds
 from daemon.config.model import Config
 from daemon.service import Service, open_service
 from tests.sim import clocks
-from tests.sim.box import KilledError, Life, Wire, own_tasks
+from tests.sim.box import KilledError, Life, Post, Wire, own_tasks
 from tests.sim.checker import Watch, check
 from tests.sim.operator import Operator
 from tests.sim.world import World
@@ -102,6 +102,7 @@ def _open(config: Config, clock: Clock, life: Life, salt: str) -> AbstractAsyncC
         ids=SeededIds(number),
         rng=random.Random(number),
         transport=Wire(life),
+        mailer=Post(life),
         probe=life.probe,
     )
 

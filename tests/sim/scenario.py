@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from alerts.accounts import AccountInfo
 from alerts.money import MICRO
-from alerts.receivers import Receivers, WebhookReceiver
+from alerts.receivers import EmailReceiver, Receivers, WebhookReceiver
 from alerts.rules.specs import Budget, LowBalance, Period, Runway, Spike, Stale
 from daemon.config.model import AccountConfig, Config, Provider, StoreConfig, StripeConfig, StripeMode, TopupConfig
 
@@ -42,13 +42,14 @@ def draw(rng: random.Random) -> Scenario:
     start, zone = rng.choice(STARTS), ZoneInfo(rng.choice(ZONES))
     names = ("clips",) if rng.random() < 0.75 else ("clips", "reels")
     accounts = {name: _account(rng, name) for name in names}
+    mails = (EmailReceiver(id="ops", to=("ops@example.com",)),) if rng.random() < 0.3 else ()
     config = Config(
         path=Path("config.toml"),
         timezone=zone,
         store=StoreConfig(path=Path("brimful.db")),
         accounts=accounts,
         rules=_rules(),
-        receivers=Receivers((_webhook("app"), _webhook("audit"))),
+        receivers=Receivers((_webhook("app"), _webhook("audit"), *mails)),
         stripe=StripeConfig(api_key=SecretStr("sk_test_123"), mode=StripeMode.TEST, api_base="http://stripe.sim"),
     )
     balances = {name: rng.randrange(5, 60) * MICRO for name in names}

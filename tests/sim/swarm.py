@@ -26,6 +26,7 @@ class Act(StrEnum):
     CLOCK_STEP = "clock_step"
     STRIKE = "strike"  # a fault of Stripe for the next request of a kind
     CARD = "card"  # what the card does next
+    REFUND = "refund"  # a person gives a charge back, or the card's holder disputes it
     STRIPE_OUT = "stripe_out"  # every request to Stripe meets it for a while
 
 
@@ -90,6 +91,7 @@ _LIKELY: dict[Act, tuple[float, float]] = {
     Act.CLOCK_STEP: (0.25, 0.15),
     Act.STRIKE: (0.75, 2.5),
     Act.CARD: (0.4, 0.3),
+    Act.REFUND: (0.15, 0.05),
     Act.STRIPE_OUT: (0.2, 0.1),
 }
 """The chance that a run has the fault at all, and how often a day it then happens."""
@@ -130,7 +132,9 @@ def _happening(rng: random.Random, act: Act, at: datetime) -> Happening:
         case Act.CREDIT:
             return Happening(at, act, rng.choice(["10", "50", "200"]))
         case Act.RECEIVER_DOWN:
-            return Happening(at, act, rng.choice(["app", "audit"]), seconds)
+            return Happening(at, act, rng.choice(["app", "audit", "ops"]), seconds)
+        case Act.REFUND:
+            return Happening(at, act, rng.choice(["refund", "dispute"]))
         case Act.KILL | Act.RESTORE | Act.WIPE:
             return Happening(at, act, seconds=rng.choice([1.0, 20.0, 600.0, 14400.0]))
         case Act.KILL_AT_COMMIT:
@@ -138,7 +142,8 @@ def _happening(rng: random.Random, act: Act, at: datetime) -> Happening:
         case Act.KILL_AT_REQUEST:
             return Happening(at, act, rng.choice(["before", "after"]), float(rng.randrange(1, 8)))
         case Act.TWIN:
-            return Happening(at, act, rng.choice(["same", "other_amount"]), rng.choice([600.0, 7200.0, 86400.0]))
+            how = rng.choice(["same", "other_amount", "burnt", "burnt"])
+            return Happening(at, act, how, rng.choice([600.0, 7200.0, 86400.0, 345600.0]))
         case Act.CLOCK_STEP:
             return Happening(at, act, seconds=rng.choice([-5400.0, -300.0, -5.0, 5.0, 300.0, 5400.0]))
         case Act.STRIKE:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.sim.source import Ledger, Outage, Source
 from tests.sim.swarm import Act, Happening
 
 HEAL = timedelta(days=3)
+LONG_AGO = timedelta(days=40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,12 @@ class World:
         self.stripe_transport = self.stripe.transport(wait=asyncio.sleep)
         self.trace: list[str] = []
         self.crashes: list[str] = []
-        self.watch: Callable[[str], None] = lambda intent: None
-        """Called with a PaymentIntent's id in the moment before a confirm of it reaches Stripe."""
+        self.watch: Callable[[str, str], None] = lambda intent, box: None
+        """Called with a PaymentIntent's id and a machine in the moment before its confirm reaches Stripe."""
+        self.paused: set[tuple[str, str]] = set()
+        """Where a person said that nothing is charged: machine and account, or `*`."""
+        self.returned: list[tuple[datetime, Charge]] = []
+        """The charges that were given back or disputed."""
         self.boxes: list[Box] = []
         self.clocks: dict[str, SkewedClock] = {}
         self.buried: list[Committed] = []
@@ -88,12 +94,28 @@ class World:
         for name in self.scenario.config.accounts:
             self.ledgers[name] = Ledger(self.truth, self.scenario.balances[name], self.scenario.videos[name])
         self.stripe.add_customer("cus_1", card="pm_1")
+        if self.rng.random() < 0.3:
+            self._charge_long_ago()
         self.source.lie_rate = self.swarm.lie_rate
         self.source.slow_rate = self.swarm.slow_rate
         self.receivers.lost_rate = self.swarm.lost_rate
         self.receivers.fail_rate = self.swarm.fail_rate
         self.receivers.slow_rate = self.swarm.slow_rate
         self.add_box("one")
+
+    def _charge_long_ago(self) -> None:
+        """The last top-up of an account was 40 days ago, and no disk knows of it."""
+        account = self.rng.choice(sorted(self.ledgers))
+        ledger, at = self.ledgers[account], self.truth.now() - LONG_AGO
+        metadata = {
+            "app": "brimful",
+            "account": account,
+            "seq": "7",
+            "topup": f"{account}-7",
+            "funded": str(ledger.funded - 30_000_000),
+        }
+        intent = self.stripe.books.add_past(2000, "cus_1", "pm_1", metadata, at)
+        ledger.credits.append((at, 20_000_000, intent.id))
 
     def add_box(self, name: str, *, other_amount: bool = False) -> Box:
         """Start a machine with an empty disk."""
@@ -191,6 +213,8 @@ class World:
             case Act.TWIN if len(self.boxes) < 3:
                 twin = self.add_box(f"twin{len(self.boxes)}", other_amount=happening.value == "other_amount")
                 self._later(happening.seconds, twin.stop)
+                if happening.value == "burnt":
+                    self._later(60.0, partial(_burn_number, twin, sorted(self.ledgers)[0]))
             case Act.CLOCK_STEP:
                 self.clock_of(box).skew += timedelta(seconds=happening.seconds)
             case Act.STRIKE:
@@ -198,11 +222,25 @@ class World:
                 self.stripe.fail(Strike(strike), endpoint, delay_s=happening.seconds)
             case Act.CARD:
                 self.stripe.next_outcome("pm_1", _outcome(happening))
+            case Act.REFUND:
+                self._give_back(happening.value)
             case Act.STRIPE_OUT:
                 fault = self.stripe.fail(Strike(happening.value), "*", times=1_000_000)
                 self._later(happening.seconds, lambda: setattr(fault, "times", 0))
             case _:
                 return
+
+    def _give_back(self, how: str) -> None:
+        charges = [one for one in self.stripe.successes() if not one.disputed and not one.amount_refunded]
+        if not charges or charges[-1].at < self.truth.start:
+            return
+        charge = charges[-1]
+        self.note("person", f"{how} of {charge.intent}")
+        if how == "refund":
+            self.stripe.books.refund(charge)
+        else:
+            self.stripe.books.dispute(charge)
+        self.returned.append((self.truth.now(), charge))
 
     def _end_outage(self) -> None:
         self.source.outage = None
@@ -274,3 +312,36 @@ def read_events(box: Box, *, certain: bool) -> list[Committed]:
         Committed(box.name, store, id, type, account, sequence, bytes(body), certain)
         for id, type, account, sequence, body in rows
     ]
+
+
+def _burn_number(box: Box, account: str) -> None:
+    """Let a ledger have used a number that no other knows of: it gave up what it once planned."""
+    if not box.database.exists():
+        return
+    now_ms = int(box.world.truth.now().timestamp() * 1000)
+    connection = sqlite3.connect(box.database)
+    try:
+        connection.execute(
+            "INSERT INTO topups (id, account, customer, seq, own, state, amount_cents, create_key, create_params,"
+            " planned_at, state_at) SELECT ?1 || '-burnt', ?1, 'cus_1', 3 + coalesce(max(seq), 0), 1, 'abandoned',"
+            " 2000, '', '{}', ?2, ?2 FROM topups WHERE account = ?1",
+            (account, now_ms),
+        )
+        connection.commit()
+    except sqlite3.OperationalError:
+        return  # it has not come up yet
+    finally:
+        connection.close()
+
+
+def read_waiting(box: Box, receiver: str) -> int:
+    """Return how many deliveries to a receiver are not done, of events from before the healing."""
+    if not box.database.exists():
+        return 0
+    healed_ms = int((box.world.end - HEAL).timestamp() * 1000)
+    connection = sqlite3.connect(box.database)
+    try:
+        sql = "SELECT count(*) FROM delivery WHERE receiver = ? AND state <> 'delivered' AND created_ms < ?"
+        return int(connection.execute(sql, (receiver, healed_ms)).fetchone()[0])
+    finally:
+        connection.close()

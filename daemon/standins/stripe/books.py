@@ -99,6 +99,23 @@ class Books:
         self.methods.append(method)
         return method
 
+    def add_past(self, cents: int, customer: str, method: str, metadata: dict[str, str], at: datetime) -> Intent:
+        """Make a PaymentIntent that succeeded at `at`, before this history begins; nobody is told."""
+        card = self.method(method)
+        intent = Intent(
+            self.new_id("pi"), cents, "usd", customer, method, [card.type], at, metadata, "succeeded", self.ordinal()
+        )
+        intent.livemode, intent.amount_received = self.livemode, cents
+        charge = Charge(
+            self.new_id("ch"), intent.id, customer, cents, "usd", method, card.fingerprint, at, dict(metadata)
+        )
+        charge.livemode, charge.ordinal = self.livemode, self.ordinal()
+        intent.latest_charge = charge.id
+        self.intents.append(intent)
+        self.charges.append(charge)
+        self.objects |= {intent.id: intent, charge.id: charge}
+        return intent
+
     def refund(self, charge: Charge, amount: int | None = None) -> Refund:
         """Give money back, as a person does in the dashboard; tells `charge.refunded`."""
         part = charge.amount - charge.amount_refunded if amount is None else amount
