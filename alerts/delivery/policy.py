@@ -76,25 +76,15 @@ def judge_delivery(failures: int, receiver: ReceiverState, outcome: Outcome, now
 
 def judge_receiver(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> Consequence:
     """Return what follows for the receiver; `verdict` is that of the parcel's oldest delivery."""
-    match outcome.result:
-        case Result.OK:
-            return _well_again(state)
-        case Result.GONE:
-            stopped = replace(
-                state,
-                failures=state.failures + 1,
-                failing_since=state.failing_since or now,
-                stopped_at=now,
-                told_at=now,
-                last_error=outcome.error,
-            )
-            return Consequence(stopped, Tell.STOPPED, abandon=f"the receiver is gone: {outcome.error}")
-        case Result.REFUSED:
-            # The server answered: its breaker closes. Who was refused is a person's matter, told once a run.
-            refused = replace(ReceiverState(state.key), told_at=state.told_at or now, last_error=outcome.error)
-            return Consequence(refused, Tell.REFUSED if state.told_at is None else None)
-        case Result.FAILED:
-            return _failed(state, outcome, verdict, now, roll)
+    if outcome.result is Result.OK:
+        return _well_again(state)
+    if outcome.result is Result.GONE:
+        return _gone(state, outcome, now)
+    if outcome.result is Result.REFUSED:
+        # The server answered: its breaker closes. Who was refused is a person's matter, told once a run.
+        refused = replace(ReceiverState(state.key), told_at=state.told_at or now, last_error=outcome.error)
+        return Consequence(refused, Tell.REFUSED if state.told_at is None else None)
+    return _failed(state, outcome, verdict, now, roll)
 
 
 def retry_after(outcome: Outcome) -> timedelta:
@@ -109,6 +99,18 @@ def _well_again(state: ReceiverState) -> Consequence:
     return Consequence(
         ReceiverState(state.key), Tell.RECOVERED if state.told_at is not None else None, hasten=was_blocked
     )
+
+
+def _gone(state: ReceiverState, outcome: Outcome, now: datetime) -> Consequence:
+    stopped = replace(
+        state,
+        failures=state.failures + 1,
+        failing_since=state.failing_since or now,
+        stopped_at=now,
+        told_at=now,
+        last_error=outcome.error,
+    )
+    return Consequence(stopped, Tell.STOPPED, abandon=f"the receiver is gone: {outcome.error}")
 
 
 def _failed(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> Consequence:

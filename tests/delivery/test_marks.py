@@ -1,0 +1,119 @@
+"""What is written of an attempt: nothing is lost, nothing counts twice, and an uncertain message keeps its name."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from alerts.channels.base import Outcome, Parcel, Result
+from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
+from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
+from alerts.events import EventType
+from alerts.limits import DELIVERY_ANSWER_KEPT
+from alerts.outbox import Delivery, DeliveryState, ReceiverState
+from tests.helpers_events import example_event
+
+NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+EVENT = example_event(EventType.BALANCE_LOW)
+ONE = Delivery(7, "email:ops", EVENT, failures=2)
+TWO = Delivery(9, "email:ops", EVENT, failures=5)
+ALONE = Parcel(EVENT.id, (ONE,))
+TOGETHER = Parcel("evt_digest", (ONE, TWO))
+OK = Outcome(Result.OK, 12, 250)
+FAILED = Outcome(Result.FAILED, 12, 503, error="HTTP 503", answer="x" * 10_000)
+LOST = replace(FAILED, maybe_arrived=True)
+REFUSED = Outcome(Result.REFUSED, 12, rest=("a@b.cd",))
+DELIVERED = Verdict(DeliveryState.DELIVERED, 2)
+AGAIN = Verdict(DeliveryState.PENDING, 3, LATER)
+
+
+async def test_a_channel_s_own_error_is_a_failure_that_may_have_arrived_and_tells_no_secret() -> None:
+    async def breaks() -> Outcome:
+        raise RuntimeError("token sk_test_123")
+
+    async def answers() -> Outcome:
+        return OK
+
+    tasks = [asyncio.create_task(breaks()), asyncio.create_task(answers())]
+    await asyncio.wait(tasks)
+    assert outcome_of(tasks[0]) == Outcome(Result.FAILED, 0, error="internal error: RuntimeError", maybe_arrived=True)
+    assert outcome_of(tasks[1]) is OK
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counted_from"), [(OK, [2, 5]), (FAILED, [2, 5]), (LOST, [2, 2]), (REFUSED, [2, 2])]
+)
+def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: Outcome, counted_from: list[int]) -> None:
+    assert failures_before(TOGETHER, outcome) == counted_from
+
+
+@pytest.mark.parametrize(
+    ("parcel", "outcome", "verdict", "kept"),
+    [
+        (TOGETHER, LOST, AGAIN, "evt_digest"),
+        (TOGETHER, REFUSED, AGAIN, "evt_digest"),
+        (TOGETHER, OK, DELIVERED, "evt_digest"),
+        (TOGETHER, FAILED, AGAIN, None),
+        (ALONE, LOST, AGAIN, None),
+        (ALONE, OK, DELIVERED, None),
+    ],
+)
+def test_a_message_keeps_its_name_where_it_arrived_or_may_have(
+    parcel: Parcel, outcome: Outcome, verdict: Verdict, kept: str | None
+) -> None:
+    assert mark(ONE, parcel, outcome, verdict, NOW).parcel == kept
+
+
+def test_a_mark_holds_the_attempt_and_what_follows() -> None:
+    written = mark(ONE, ALONE, FAILED, AGAIN, NOW)
+    assert (written.number, written.state, written.failures, written.next_attempt_at) == (
+        7,
+        DeliveryState.PENDING,
+        3,
+        LATER,
+    )
+    assert (written.attempt.at, written.attempt.elapsed_ms, written.attempt.status, written.attempt.error) == (
+        NOW,
+        12,
+        503,
+        "HTTP 503",
+    )
+    assert len(written.attempt.answer) == DELIVERY_ANSWER_KEPT
+
+
+def test_those_who_were_refused_are_still_to_be_told_and_nobody_else() -> None:
+    assert mark(ONE, TOGETHER, REFUSED, AGAIN, NOW).rest == ("a@b.cd",)
+    assert mark(ONE, TOGETHER, REFUSED, DELIVERED, NOW).rest is None
+
+
+def test_an_attempt_that_was_cut_counts_nothing_and_is_due_at_once() -> None:
+    waiting = replace(TWO, rest=("a@b.cd",))
+    cut = cut_mark(waiting, TOGETHER, NOW)
+    assert (cut.state, cut.failures, cut.next_attempt_at, cut.rest) == (DeliveryState.PENDING, 5, NOW, ("a@b.cd",))
+    assert cut.attempt.error == "cut: the service stopped"
+    assert cut.parcel == "evt_digest", "it may have arrived: the next try is the same message"
+    assert cut_mark(ONE, ALONE, NOW).parcel is None
+
+
+def test_the_same_deliveries_have_the_same_name_and_others_another() -> None:
+    names = [parcel_name(together) for together in ([ONE], [TWO], [ONE, TWO])]
+    assert names == [parcel_name(together) for together in ([ONE], [TWO], [ONE, TWO])]
+    assert len(set(names)) == 3
+
+
+def test_a_delivery_that_is_given_up_is_told_though_its_receiver_was_told_of_before() -> None:
+    receiver = ReceiverState("webhook:app", failures=20, failing_since=NOW - timedelta(days=2), told_at=NOW)
+    verdict = judge_delivery(9, receiver, FAILED, NOW, 0.5)
+    assert verdict.state is DeliveryState.DEAD
+    assert judge_receiver(receiver, FAILED, verdict, NOW, 0.5).tell is Tell.DEAD
+
+
+def test_a_receiver_that_is_overloaded_at_the_last_attempt_is_left_alone_for_a_while_at_most() -> None:
+    verdict = Verdict(DeliveryState.DEAD, 10)
+    follows = judge_receiver(ReceiverState("webhook:app"), replace(FAILED, slow=True), verdict, NOW, 0.5)
+    assert follows.receiver.blocked_until is not None
+    assert NOW < follows.receiver.blocked_until <= NOW + timedelta(hours=1)
