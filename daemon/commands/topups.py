@@ -131,7 +131,7 @@ def pause(context: typer.Context, account: AccountArgument = None) -> None:
 
     config = load_config(context, secrets=False)
     _check_account(config, account)
-    with _switch(config) as store:
+    with _switch(config, make=True) as store:
         new = people.pause(store, account, SystemClock().now())
     typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))
 
@@ -183,16 +183,18 @@ def _check_account(config: Config, account: str | None) -> None:
 
 
 @contextmanager
-def _switch(config: Config) -> Iterator[Store]:
-    """Open the store for the kill switch: whatever else its schema lacks, the switch works where its table is."""
+def _switch(config: Config, *, make: bool = False) -> Iterator[Store]:
+    """Open the store for the kill switch: whatever else its schema lacks, the switch works where its table is.
+
+    `make` makes a database where there is none: a pause before the first start holds, too.
+    """
     from daemon.store import Store, StoreError
     from daemon.store.ledger_notes import has_stops
 
     if not config.store.path.exists():
-        raise StoreError(
-            f"there is no database at {config.store.path} yet: "
-            'until `brimful run` has made it, mode = "off" in the topup table is the switch'
-        )
+        if not make:
+            raise StoreError(f"there is no database at {config.store.path} yet: nothing was paused or suspended")
+        _make_database(config)
     store = Store(config.store.path)
     try:
         if not has_stops(store.reader):
@@ -200,6 +202,22 @@ def _switch(config: Config) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _make_database(config: Config) -> None:
+    from daemon.lock import DatabaseHeldError, held
+    from daemon.store import Store
+    from daemon.store.migrations import migrate
+
+    try:
+        with held(config.store.path):
+            store = Store(config.store.path)
+            try:
+                migrate(store)
+            finally:
+                store.close()
+    except DatabaseHeldError as error:
+        fail(f"{error}; a daemon is making it just now: pause again")
 
 
 async def _with_bench(config: Config, store: Store, act: Callable[[Bench], Awaitable[T]]) -> T:

@@ -156,11 +156,12 @@ def test_pause_of_an_account_without_a_top_up_is_wrong_usage(shell: Shell) -> No
     assert shell.run("pause", "nobody").exit_code == 2
 
 
-def test_pause_without_a_database_says_which_switch_there_is(shell: Shell, tmp_path: Path) -> None:
+def test_a_pause_before_the_first_start_holds(shell: Shell, tmp_path: Path) -> None:
     shell.path.write_text(CONFIG.format(store=tmp_path / "none.db", base="http://127.0.0.1:9", key="sk_test_123"))
-    result = shell.run("pause")
-    assert result.exit_code == 1
-    assert not (tmp_path / "none.db").exists()
+    assert shell.run("resume").exit_code == 1
+    assert shell.run("pause").stdout == "all accounts: paused\n"
+    assert [stop["kind"] for stop in shell.json()["stops"]] == ["pause"]
+    assert "ended the pause" in shell.run("resume").stdout
 
 
 async def test_ack_closes_a_charge_whose_credit_a_person_has_seen(shell: Shell, daemon: Daemon, world: World) -> None:
