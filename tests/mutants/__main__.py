@@ -62,8 +62,11 @@ def _choose(options: argparse.Namespace) -> Sequence[Mutant]:
 
 def _misfit(mutant: Mutant) -> str | None:
     """Return why a mutant no longer fits the code, None where it does."""
-    found = (ROOT / mutant.file).read_text().count(mutant.old)
-    return None if found == 1 else f"{mutant.name}: its old text occurs {found} times in {mutant.file}, not once"
+    for file, old, _ in mutant.places:
+        found = (ROOT / file).read_text().count(old)
+        if found != 1:
+            return f"{mutant.name}: its old text occurs {found} times in {file}, not once"
+    return None
 
 
 def _hunt(mutant: Mutant, *, seeds: int, days: float) -> bool:
@@ -97,9 +100,10 @@ def _planted(mutant: Mutant) -> Iterator[Path]:
             else:
                 shutil.copy(source, target)
         (copy / "tests/__init__.py").touch()
-        victim = copy / mutant.file
-        assert victim.read_text().count(mutant.old) == 1, f"{mutant.name} no longer fits {mutant.file}"
-        victim.write_text(victim.read_text().replace(mutant.old, mutant.new))
+        for file, old, new in mutant.places:
+            victim = copy / file
+            assert victim.read_text().count(old) == 1, f"{mutant.name} no longer fits {file}"
+            victim.write_text(victim.read_text().replace(old, new))
         yield copy
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One bug. `focus` names the faults that every seed must have for it to have a chance to show."""
+    """One bug. `focus` names the faults that every seed must have for it to have a chance to show.
+
+    `also` plants it deeper, where a second line of defence would hide it: more places, as (file, old, new).
+    """
 
     name: str
     file: str
@@ -15,6 +18,12 @@ class Mutant:
     new: str
     why: str
     focus: str = ""
+    also: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[str, str, str], ...]:
+        """Every (file, old, new) of it."""
+        return ((self.file, self.old, self.new), *self.also)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -237,5 +246,79 @@ MUTANTS: tuple[Mutant, ...] = (
         "    answer = await bench.gateway.retrieve(topup.payment_intent)\n",
         "    return topup\n    answer = await bench.gateway.retrieve(topup.payment_intent)\n",
         "an unknown outcome stays unknown for ever",
+    ),
+    Mutant(
+        "mark-before-send",
+        "alerts/channels/webhook.py",
+        "        answer = await self._poster.post(",
+        "        return Outcome(Result.OK, 0, 200)\n        answer = await self._poster.post(",
+        "a delivery is done before it was sent",
+    ),
+    Mutant(
+        "error-read-as-zero",
+        "daemon/sources/fetcher.py",
+        "        reading = lane.parse(account.id, at, answer)\n",
+        '        nothing = b\'{"balance_usd":0,"uncharged_usage_usd":0,"total_charged_usd":0}\'\n'
+        "        if answer.status != 200:\n            answer = replace(answer, status=200, body=nothing)\n"
+        "        reading = lane.parse(account.id, at, answer)\n",
+        "an outage is taken for an empty account",
+        "outage",
+    ),
+    Mutant(
+        "slot-freed-on-unknown",
+        "daemon/topups/confirm.py",
+        "    if action in (Action.KEEP_OPEN, Action.BREAK, Action.SAME_KEY_SOON):\n        return topup\n",
+        "    if action is Action.KEEP_OPEN:\n        with bench.store.write(durable=True) as tx:\n"
+        "            return bench_ledger.move(tx, topup, State.ABANDONED, bench.clock.now(), reason='', next_at=None)\n"
+        "    if action in (Action.BREAK, Action.SAME_KEY_SOON):\n        return topup\n",
+        "an unknown outcome is taken for none, and what was charged is never told",
+        "strike,stripe_out",
+        (
+            (
+                "daemon/topups/confirm.py",
+                "from daemon.store import ledger",
+                "from daemon.store import ledger as bench_ledger\nfrom daemon.store import ledger",
+            ),
+        ),
+    ),
+    Mutant(
+        "decline-retried-as-unknown",
+        "daemon/topups/settle.py",
+        '    "requires_payment_method": _requires_method,',
+        '    "requires_payment_method": _requires_confirmation,',
+        "a refusal is taken for an unknown outcome: the card is tried again, and nobody is asked",
+        "card",
+        (
+            (
+                "daemon/topups/answers.py",
+                "    AnswerKind.DECLINED: Action.READ_BACK,",
+                "    AnswerKind.DECLINED: Action.KEEP_OPEN,",
+            ),
+        ),
+    ),
+    Mutant(
+        "sequence-from-the-ledger-alone",
+        "daemon/topups/create.py",
+        "seq=1 + max(seen.max_seq, ledger_reads.max_seq(tx, sight.account))",
+        "seq=1 + ledger_reads.max_seq(tx, sight.account)",
+        "a fresh disk counts from one again, and meets keys that were used",
+        "wipe",
+        (("daemon/topups/adoption.py", "    for one in sorted(seen.ours, key", "    for one in sorted((), key"),),
+    ),
+    Mutant(
+        "cap-without-reservation",
+        "daemon/store/ledger_reads.py",
+        'f" FROM topups WHERE account = ?1 AND (state IN {_OPEN} OR (state IN {_CHARGED}"',
+        "f\" FROM topups WHERE account = ?1 AND (state = 'none' OR (state IN {_CHARGED}\"",
+        "what is open or unknown holds no slot and counts against no cap",
+        "strike,stripe_out,card",
+        (
+            ("daemon/topups/gates.py", 'return Gate(4, "slot", not others,', 'return Gate(4, "slot", True,'),
+            (
+                "daemon/store/migrations/m0003_ledger.py",
+                "CREATE UNIQUE INDEX topups_one_open_plan",
+                "CREATE INDEX topups_one_open_plan",
+            ),
+        ),
     ),
 )
