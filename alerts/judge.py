@@ -82,8 +82,7 @@ def _believe(
     doubted = doubt(sitting.state, reading)
     if doubted is None:
         return reading, reading, nothing
-    if confirms(doubted, second):
-        assert isinstance(second, Known)
+    if isinstance(second, Known) and confirms(doubted, second) and _follows(sitting.state, reading, second):
         if doubted.resets:
             own.suspect(sitting, doubted, second, confirmed=True)
         else:
@@ -98,6 +97,11 @@ def _believe(
     first = doubted.findings[0]
     detail = f"{first.field} {first.kind.value}: {first.before} then {first.after}"
     return Unavailable(reading.account, reading.at, Reason.SUSPECT, detail), None, nothing
+
+
+def _follows(state: AccountState, reading: Known, second: Known) -> bool:
+    """Whether the second read can be true beside the first: else one of them is a lie, though both fell far."""
+    return doubt(replace(state, last=reading), second) is None
 
 
 def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:

@@ -64,6 +64,14 @@ def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_
     assert account.state.last.metrics.balance_microusd == to_micro(5000)
 
 
+def test_a_lie_after_an_honest_reading_that_was_doubted_is_not_taken_for_its_confirmation() -> None:
+    account = Watched(LOW)
+    account.read(balance=183)
+    assert account.read(balance=16.3, second=metrics(balance=0)) == ["reading.suspect"]
+    assert account.judgement is not None
+    assert account.judgement.believed is None
+
+
 @pytest.mark.parametrize("second", [None, Reason.TIMEOUT])
 def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(second: Reason | None) -> None:
     account = Watched(LOW)
