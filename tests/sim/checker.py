@@ -186,7 +186,7 @@ def _told(world: World, account: str, charges: list[Charge]) -> Iterator[str]:
         data = one.data
         if data.get("account") == account and "payment_intent" in data:
             told[one.type, str(data["payment_intent"])].add(one.id)
-    really = {charge.intent for charge in charges}
+    really = {charge.intent for charge in world.stripe.successes(account)}
     for type_, intent in told:
         if type_ in ("topup.succeeded", "topup.credited") and intent not in really:
             yield f"{type_} was told of {intent}, which never charged"
