@@ -74,10 +74,9 @@ class Outlook:
     def _between(self, amount: int, z: float, under: tuple[float, float], over: tuple[float, float]) -> float:
         """Return where the path crosses `amount`: false position with the Illinois step, since the path only rises."""
         (low, below), (high, above) = under, over
-        side = 0
-        for _ in range(_CROSSING_STEPS):
-            if high - low <= 0.01 or above <= amount * 1e-4:
-                break
+        side, steps = 0, 0
+        while steps < _CROSSING_STEPS and high - low > 0.01 and above > amount * 1e-4:
+            steps += 1
             middle = (low * above - high * below) / (above - below)
             value = self.growth_over(middle, z) - amount
             if value < 0:
