@@ -17,14 +17,15 @@ import tempfile
 import time
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from alerts.money import MICRO, from_cents
-from daemon.clock import SystemClock
 from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
 from daemon.standins.stripe import Charge, Strike, StripeStandin
 from daemon.standins.usage import UsageStandin
 from daemon.standins.usage.prepaid import PrepaidAccount
+from tests.sim.hastened import HastenedClock
 
 _KEY = "cs_test_crash"
 _THRESHOLD_USD = 10
@@ -69,6 +70,8 @@ url = "{hook}"
 secret = "{secret}"
 allow_http = true
 """
+_DOWN_S = (0, 0, 10, 60, 240, 900)
+"""How long a killed daemon stays down, by the clocks: nobody waits for it."""
 _STRIKES = (Strike.COMMIT_THEN_DROP, Strike.COMMIT_THEN_500, Strike.DROP, Strike.KEY_IN_USE, Strike.LOCK_TIMEOUT)
 
 
@@ -83,6 +86,7 @@ class Proof:
     config: Path
     database: Path
     rng: random.Random
+    clock: HastenedClock
     doubles: list[str] = field(default_factory=list)
     needs: int = 0
 
@@ -100,7 +104,7 @@ class Proof:
             self.account.deduct()
 
     def _available(self) -> int:
-        self.account.live(SystemClock().now())
+        self.account.live(self.clock.now())
         return self.account.balance - self.account.uncharged
 
     def lost(self) -> list[str]:
@@ -123,7 +127,7 @@ async def crash(kills: int, seed: int, *, minutes: float) -> int:
 
 
 async def _set_up(stack: AsyncExitStack, disk: Path, rng: random.Random) -> Proof:
-    clock = SystemClock()
+    clock = HastenedClock()
     usage = UsageStandin(clock, requests_per_minute=None)
     proof_of: list[Proof] = []
     stripe = StripeStandin(clock, seed=1, credit=lambda charge: proof_of[0].credit(charge))
@@ -143,7 +147,7 @@ async def _set_up(stack: AsyncExitStack, disk: Path, rng: random.Random) -> Proo
         )
     )
     config.chmod(0o600)
-    proof = Proof(usage, account, stripe, receiver, config, disk / "brimful.db", rng)
+    proof = Proof(usage, account, stripe, receiver, config, disk / "brimful.db", rng, clock)
     proof_of.append(proof)
     return proof
 
@@ -155,13 +159,14 @@ async def _kill_loop(proof: Proof, kills: int, *, until: float) -> int:
         if proof.rng.random() < 0.3:
             proof.stripe.fail(proof.rng.choice(_STRIKES), "payment_intents.c*", nth=proof.rng.randrange(1, 4))
         before = len(proof.stripe.exchanges)
-        process = await _start(proof.config)
+        process = await _start(proof)
         await _first_exchange(proof, before)
         await asyncio.sleep(proof.rng.expovariate(1 / proof.rng.choice([0.08, 0.5, 1.0])))
         if process.returncode is not None:
             raise RuntimeError(f"brimful run ended by itself with {process.returncode}: see CRASH_LOGS=1")
         done += 1
         await _kill(process)
+        proof.clock.ahead += timedelta(seconds=proof.rng.choice(_DOWN_S))
         if done and done % 25 == 0:
             print(f"{done} kills, {len(proof.stripe.successes())} charges", flush=True)
     return done
@@ -175,13 +180,14 @@ async def _first_exchange(proof: Proof, before: int) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _start(config: Path) -> asyncio.subprocess.Process:
+async def _start(proof: Proof) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "daemon",
+        "tests.sim.hastened",
+        str(proof.clock.ahead.total_seconds()),
         "--config",
-        str(config),
+        str(proof.config),
         "run",
         "--log-level",
         "error",
@@ -199,7 +205,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 async def _settle(proof: Proof) -> None:
     """Let the last daemon bring everything in order, for so long at the most."""
     proof.stripe.faults.clear()
-    process = await _start(proof.config)
+    process = await _start(proof)
     deadline = time.monotonic() + _SETTLE_S
     try:
         while time.monotonic() < deadline and process.returncode is None:
