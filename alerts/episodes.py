@@ -14,6 +14,7 @@ from alerts.events import EventType, Severity
 from alerts.rules.view import News, Standing, Verdict
 from alerts.state import NOTHING_TOLD, Episode, RuleMemory, Told
 
+ALREADY_TOLD = "already told in this episode"
 LONGEST_HOLD = 64
 """As many events of one account are held back by mutes; beyond that the oldest episode that has ended is dropped."""
 
@@ -125,7 +126,7 @@ def _breach(
         return Advance(replace(memory, breaches=breaches), reasons=(waiting,))
     found = find_news(verdict, memory.told)
     if not found:
-        return Advance(memory, reasons=("already told in this episode" if episode else "already told in this period",))
+        return Advance(memory, reasons=(ALREADY_TOLD if episode else "already told in this period",))
     sentence = why(verdict)
     if episode is None:
         episode = Episode(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from alerts.belief import confirms, doubt
-from alerts.episodes import Subject, Telling, advance, rebase, reminder_due
+from alerts.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
 from alerts.events import EventDraft
 from alerts.readings import Known, Reading, Reason, Unavailable
 from alerts.rules import own
@@ -156,6 +156,14 @@ def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -
         and verdict.standing is not Standing.BREACH
         and verdict.period_start == memory.period_start
     ):
+        return
+    elif (
+        memory.episode is not None
+        and verdict.standing is Standing.BREACH
+        and verdict.period_start == memory.period_start
+        and not kind.news(rule, verdict, memory.told)
+    ):
+        sitting.decide(rule.id, ALREADY_TOLD, memory.episode)  # by far the most frequent: spared the long way
         return
     _advance(sitting, rule, kind, memory, verdict, view)
 
