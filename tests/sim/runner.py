@@ -25,7 +25,7 @@ from daemon.clock import Clock, SeededIds
 from daemon.config.model import Config
 from daemon.service import Service, open_service
 from tests.sim import clocks
-from tests.sim.box import KilledError, Life, Post, Wire, own_tasks
+from tests.sim.box import KilledError, Life, Post, Wire, in_dead_life, own_tasks
 from tests.sim.checker import Watch, check
 from tests.sim.operator import Operator
 from tests.sim.world import World
@@ -126,7 +126,7 @@ def _listen_to_logs(crashes: list[str]) -> None:
 
     def collect(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         error = event.get("exc_info")
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not in_dead_life():
             where = traceback.extract_tb(error.__traceback__)[-1]
             crashes.append(f"{event.get('lane')}: {error!r} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}")
         raise structlog.DropEvent

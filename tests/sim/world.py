@@ -23,6 +23,8 @@ from tests.sim.swarm import Act, Happening
 
 HEAL = timedelta(days=3)
 LONG_AGO = timedelta(days=40)
+LAST_MOMENT = timedelta(minutes=31, seconds=40)
+"""After the last look, so that what it caused is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class World:
         self._disks = disks
         self._open_service = open_service
         self._lag = random.Random(seed + 3)
+        self._latency = random.Random(seed + 5)
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- beginning ----------------------------------------------------------------------------------------------
@@ -138,6 +141,10 @@ class World:
         """Add a line to the trace."""
         self.trace.append(f"{self.truth.now():%m-%d %H:%M:%S} {who:8} {what}")
 
+    def latency(self) -> float:
+        """How many seconds a request is under way to Stripe."""
+        return self._latency.uniform(0.05, 1.5)
+
     def clock_of(self, box: Box) -> SkewedClock:
         return self.clocks[box.name]
 
@@ -172,7 +179,7 @@ class World:
             self._act(happening)
         await self._until(self.end - HEAL)
         self.heal()
-        await self._until(self.end)
+        await self._until(self.end + LAST_MOMENT)
 
     async def _until(self, at: datetime) -> None:
         seconds = (at - self.truth.now()).total_seconds()
