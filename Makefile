@@ -51,6 +51,8 @@ test: lint
 	@$(PYTHON) -m coverage report --include='$(PURE)' --omit='$(IMPURE)' --fail-under=100
 	@echo "simulator"
 	@$(PYTHON) -m tests.sim --seeds 200 --days 10 --jobs $(JOBS)
+	@echo "planted bugs, a sample"
+	@$(PYTHON) -m tests.mutants --sample 3 --draw $$(git rev-list --count HEAD 2>/dev/null || echo 0) --jobs $(JOBS)
 
 bench: $(READY)
 	@$(PYTHON) -m benchmarks.foresight

@@ -46,7 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=120, help="how many seeds each gets at the most")
     parser.add_argument("--days", type=float, default=10.0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sample", type=int, help="only so many of them, drawn by --draw")
+    parser.add_argument("--sample", type=int, help="only so many of the quick ones, drawn by --draw")
     parser.add_argument("--draw", type=int, default=0)
     parser.add_argument("names", nargs="*", help="only these")
     return parser.parse_args()
@@ -56,7 +56,8 @@ def _choose(options: argparse.Namespace) -> Sequence[Mutant]:
     if options.names:
         return [mutant for mutant in MUTANTS if mutant.name in options.names]
     if options.sample:
-        return random.Random(options.draw).sample(MUTANTS, options.sample)
+        quick = [mutant for mutant in MUTANTS if not mutant.slow]
+        return random.Random(options.draw).sample(quick, options.sample)
     return MUTANTS
 
 

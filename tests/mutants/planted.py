@@ -19,6 +19,8 @@ class Mutant:
     why: str
     focus: str = ""
     also: tuple[tuple[str, str, str], ...] = ()
+    slow: bool = False
+    """Whether it takes more than a handful of seeds: left out of a sample."""
 
     @property
     def places(self) -> tuple[tuple[str, str, str], ...]:
@@ -34,6 +36,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if differs is not None and False:\n        return await give_way",
         "two daemons on two disks both confirm",
         "twin",
+        slow=True,
     ),
     Mutant(
         "second-look-ignores-newcomers",
@@ -42,6 +45,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if False:\n            return",
         "a PaymentIntent that the plan did not see is overlooked",
         "twin",
+        slow=True,
     ),
     Mutant(
         "no-adoption",
@@ -82,6 +86,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "    again = sight.known\n",
         "a charge on one false reading",
         "lies",
+        slow=True,
     ),
     Mutant(
         "either-read-is-enough",
@@ -90,6 +95,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "    low = any(available",
         "a charge though the second read says otherwise",
         "lies",
+        slow=True,
     ),
     Mutant(
         "day-cap-unbounded",
@@ -232,6 +238,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "    for finding in ():\n        again",
         "a false reading is believed, and its alarm raised",
         "lies",
+        slow=True,
     ),
     Mutant(
         "planned-twice-from-scratch",
