@@ -89,15 +89,6 @@ MUTANTS: tuple[Mutant, ...] = (
         slow=True,
     ),
     Mutant(
-        "either-read-is-enough",
-        "daemon/topups/gates.py",
-        "    low = all(available",
-        "    low = any(available",
-        "a charge though the second read says otherwise",
-        "lies",
-        slow=True,
-    ),
-    Mutant(
         "day-cap-unbounded",
         "daemon/topups/gates.py",
         "return max(self.cap_microusd - self.counted_microusd, 0)",

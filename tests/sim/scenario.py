@@ -67,7 +67,7 @@ def _account(rng: random.Random, name: str) -> AccountConfig:
         max_per_month_microusd=rng.choice([500, 2000]) * MICRO,
         min_charge_microusd=10 * MICRO,
         payment_method=rng.choice([None, "pm_1"]),
-        cooldown=timedelta(minutes=rng.choice([0, 60, 60])),
+        cooldown=timedelta(minutes=rng.choice([0, 60, 120])),
     )
     size = rng.choice(["fixed", "fixed", "restore", "cover"])
     if size == "fixed":
