@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import attrgetter
 
 from alerts.money import MICRO
-from alerts.readings import Known, Metrics, Reading
+from alerts.readings import Known, Metrics
 from alerts.state import AccountState
 
 BURN_FACTOR = 10
@@ -82,10 +82,8 @@ def doubt(state: AccountState, known: Known) -> Doubt | None:
     return Doubt(tuple(findings)) if findings else None
 
 
-def confirms(doubted: Doubt, second: Reading | None) -> bool:
+def confirms(doubted: Doubt, second: Known) -> bool:
     """Whether a second read says the same of every doubted field, so that both are believed."""
-    if not isinstance(second, Known):
-        return False
     for finding in doubted.findings:
         again = getattr(second.metrics, finding.field)
         if again is None or abs(again - finding.after) * AGREES_WITHIN > abs(finding.after - finding.before):

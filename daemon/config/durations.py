@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-_FORM = re.compile(r"([0-9]{1,9})(s|m|h|d|w)", re.ASCII)
+_FORM = re.compile(r"([0-9]{1,10})(s|m|h|d|w)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST_S = 36_525 * 86_400
 
