@@ -11,7 +11,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +40,7 @@ from daemon.limits import (
 )
 from daemon.lock import held
 from daemon.mailer import SmtpMailer
+from daemon.outcome import Outcome, why_unreadable
 from daemon.reports.reporter import Reporter
 from daemon.rounds import Polled, Rounds
 from daemon.schedule import Timetable, groups
@@ -55,22 +55,6 @@ if TYPE_CHECKING:
     from daemon.topups.desk import TopupDesk
 
 log = structlog.get_logger("brimful.service")
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one pass met, for the exit code of `once`."""
-
-    read: int = 0
-    unreadable: dict[str, str] = field(default_factory=dict)
-    needs_person: list[str] = field(default_factory=list)
-    undelivered: int = 0
-    failed: list[str] = field(default_factory=list)
-
-    @property
-    def fine(self) -> bool:
-        """Whether every account was read, and no delivery, charge or lane needs a person."""
-        return not (self.unreadable or self.needs_person or self.undelivered or self.failed)
 
 
 class Service:
@@ -227,7 +211,7 @@ class Service:
             if self.topups is not None and polled.believed is not None:
                 self._to_attend[polled.account] = polled
             elif self.topups is not None:
-                self.topups.pass_unread(polled.account, f"no reading, no charge: {_why_unreadable(polled)}")
+                self.topups.pass_unread(polled.account, f"no reading, no charge: {why_unreadable(polled)}")
 
     async def _attend_money(self) -> None:
         if self.topups is None:
@@ -321,7 +305,7 @@ class Service:
 
     def _outcome(self) -> Outcome:
         unreadable = {
-            polled.account: _why_unreadable(polled) for polled in self._polled.values() if polled.believed is None
+            polled.account: why_unreadable(polled) for polled in self._polled.values() if polled.believed is None
         }
         return Outcome(
             read=len(self._polled) - len(unreadable),
@@ -412,9 +396,3 @@ def _open_desk(
 
     gateway = StripeGateway(config.stripe, http, clock)
     return TopupDesk(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, ids=ids, rng=rng)
-
-
-def _why_unreadable(polled: Polled) -> str:
-    if isinstance(polled.reading, Unavailable):
-        return f"{polled.reading.reason.value}: {polled.reading.detail}".rstrip(": ")
-    return "suspect: a second read did not agree"

@@ -12,7 +12,7 @@ from daemon.config.model import Config
 from daemon.lock import DatabaseHeldError
 
 if TYPE_CHECKING:
-    from daemon.service import Outcome
+    from daemon.outcome import Outcome
 
 
 def register(app: typer.Typer) -> None:

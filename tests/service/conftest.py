@@ -13,7 +13,8 @@ import pytest
 from alerts.money import from_cents
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.load import load
-from daemon.service import Outcome, Service, open_service
+from daemon.outcome import Outcome
+from daemon.service import Service, open_service
 from daemon.standins.mailbox import MailboxStandin
 from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
 from daemon.standins.stripe.standin import StripeStandin
