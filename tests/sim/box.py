@@ -214,6 +214,7 @@ class Box:
     def _erase(self) -> None:
         if self.database.exists():
             self.world.bury(self)
+        self.world.paused = {(box, scope) for box, scope in self.world.paused if box != self.name}
         for path in self.disk.glob("brimful.db*"):
             path.unlink()
 
