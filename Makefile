@@ -52,7 +52,7 @@ test: lint
 	@echo "simulator"
 	@$(PYTHON) -m tests.sim --seeds 200 --days 10 --jobs $(JOBS)
 	@echo "planted bugs, a sample"
-	@$(PYTHON) -m tests.mutants --sample 3 --draw $$(git rev-list --count HEAD 2>/dev/null || echo 0) --jobs $(JOBS)
+	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 
 bench: $(READY)
 	@$(PYTHON) -m benchmarks.foresight
