@@ -55,10 +55,9 @@ test: lint
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 
 bench: $(READY)
-	@$(PYTHON) -m benchmarks.foresight
-	@$(PYTHON) -m benchmarks.backtest
-	@$(PYTHON) -m benchmarks.pipeline
-	@$(PYTHON) -m benchmarks.delivery
+	@missed=; for one in foresight backtest pipeline delivery; do \
+		$(PYTHON) -m benchmarks.$$one || missed="$$missed $$one"; \
+	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
 
 sim: $(READY)
 	@$(PYTHON) -m tests.sim --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)

