@@ -32,6 +32,8 @@ _HARD = frozenset(
     }
 )
 KEY_LIFE = timedelta(hours=24)
+FOLLOWED_WITHIN = timedelta(hours=3)
+"""By when a charge's credit is seen, or told as missing: a twin that goes for good before takes its word with it."""
 _NEAR = timedelta(hours=2)
 _DOLLAR = 1_000_000
 
@@ -193,7 +195,9 @@ def _told(world: World, account: str, charges: list[Charge]) -> Iterator[str]:
     for charge in charges:
         if charge.at > world.end - timedelta(hours=6):
             continue
-        lost = any(charge.at - timedelta(hours=2) <= at for at in world.lost_disks)
+        lost = any(charge.at - timedelta(hours=2) <= at for at in world.lost_disks) or any(
+            charge.at <= at <= charge.at + FOLLOWED_WITHIN for at in world.retired
+        )
         ids = told["topup.succeeded", charge.intent]
         if not ids and not lost:
             yield f"{charge.intent} of {charge.at} was never told"

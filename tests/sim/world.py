@@ -84,6 +84,7 @@ class World:
         self.faults_over = False
         self.resumes: list[datetime] = []
         self.lost_disks: list[datetime] = []
+        self.retired: list[datetime] = []
         self._disks = disks
         self._open_service = open_service
         self._lag = random.Random(seed + 3)
@@ -219,7 +220,7 @@ class World:
                 box.kill(happening.seconds, lambda: self._lose(box, box.wipe))
             case Act.TWIN if len(self.boxes) < 3:
                 twin = self.add_box(f"twin{len(self.boxes)}", other_amount=happening.value == "other_amount")
-                self._later(happening.seconds, twin.stop)
+                self._later(happening.seconds, partial(self._retire, twin))
                 if happening.value == "burnt":
                     self._later(60.0, partial(_burn_number, twin, sorted(self.ledgers)[0]))
             case Act.CLOCK_STEP:
@@ -259,6 +260,11 @@ class World:
 
     def _change_burn(self, ledger: Ledger, factor: str) -> None:
         ledger.videos = min(max(1, ledger.videos * int(10 * float(factor)) // 10), 200)
+
+    def _retire(self, twin: Box) -> None:
+        """End a twin for good: what only its disk knew of, nobody follows up."""
+        self.retired.append(self.truth.now())
+        twin.stop()
 
     def _lose(self, box: Box, do: Callable[[], None]) -> None:
         self.lost_disks.append(self.truth.now())
