@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading
+from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading, writing
 
 if TYPE_CHECKING:
     from alerts.state import Episode
     from daemon.config.model import Config
-    from daemon.store import Store
     from daemon.store.states import Untold
     from daemon.store.tellings import Telling
 
@@ -83,7 +81,7 @@ def mute(
     if not timedelta() < length <= LONGEST_MUTE:
         fail(f"--for {duration!r}: a mute lasts up to {format_duration(LONGEST_MUTE)}", USAGE)
     now = SystemClock().now()
-    with _writing(config) as store, store.write(durable=True) as tx:
+    with writing(config) as store, store.write(durable=True) as tx:
         states.set_mute(tx, rule, now, now + length)
     typer.echo(f"{rule} is muted until {_local(now + length, config)}; what happens meanwhile is told then")
 
@@ -94,27 +92,11 @@ def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The
     from daemon.store import states
 
     config = load_config(context, secrets=False)
-    with _writing(config) as store, store.write(durable=True) as tx:
+    with writing(config) as store, store.write(durable=True) as tx:
         ended = states.clear_mute(tx, rule)
     if not ended:
         fail(f"{rule} is not muted", NO)
     typer.echo(f"{rule} is not muted any more; what was held back is told with the next pass")
-
-
-@contextmanager
-def _writing(config: Config) -> Iterator[Store]:
-    """Open the store for a small transaction of its own, beside a running daemon or without one. Never migrates."""
-    from daemon.store import Store, StoreError
-    from daemon.store.migrations import require_current
-
-    if not config.store.path.exists():
-        raise StoreError(f"there is no database at {config.store.path} yet: `brimful run` or `brimful once` makes it")
-    store = Store(config.store.path)
-    try:
-        require_current(store)
-        yield store
-    finally:
-        store.close()
 
 
 def _rule_names(config: Config) -> list[str]:
