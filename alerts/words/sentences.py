@@ -289,7 +289,7 @@ def topup_not_credited(f: Figures, account: str) -> Words:
 def topup_needs_review(f: Figures, account: str) -> Words:
     return (
         f"{account}: a top-up needs a person",
-        sentence(f"the charge of {f.usd('amount_usd')} is stuck: {_why(f)}"),
+        sentence(f"the charge of {f.usd('amount_usd')} is stuck: {_why(f)}" if f.data.get("amount_usd") else _why(f)),
         "Look at the payment at Stripe, then acknowledge it.",
         "brimful topups",
     )

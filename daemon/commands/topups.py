@@ -106,7 +106,10 @@ def explain_(
 
 @app.command()
 def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Take a person's word: a charge is credited; a top-up under review is canceled if it is alive, else closed."""
+    """Take a person's word: a charge is credited; a top-up under review is canceled if it is alive, else closed.
+
+    Also for an earlier customer that was deleted in Stripe: it is looked at no more.
+    """
     from daemon.store.ledger import Moved
     from daemon.topups.people import NothingToSay, acknowledge
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from alerts.instants import to_ms
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
@@ -20,8 +21,13 @@ from daemon.topups.gateway import Refused
 PROBE_EVERY = timedelta(minutes=10)
 _KEY_IS_GOOD = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST})
 """Refusals of a read that only a key that is good can meet: the customer is gone, say."""
+NO_USE_WAITING = frozenset(
+    {AnswerKind.BAD_REQUEST, AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE}
+)
+"""Refusals of a read that time does not heal."""
 UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
 CREDENTIALS = "stripe_credentials"
+CUSTOMER_GONE = "customer_gone"
 LISTING = "listing PaymentIntents"
 LISTING_CHARGES = "listing charges"
 READING_METHOD = "reading the payment method"
@@ -52,6 +58,12 @@ def suspend(
     return new
 
 
+def _since_resumed(tx: Transaction, account: str, window: str) -> str:
+    """Return the window since a person last resumed the account: what stands in the way again is told again."""
+    released = ledger_notes.marked(tx, f"released:{account}")
+    return window if released is None else f"{window}:{to_ms(released[0])}"
+
+
 def suspend_for_card(bench: Bench, tx: Transaction, topup: Topup, now: datetime, decline: Decline) -> None:
     """Stop charging the account because of its card, and remember the card."""
     fingerprint = decline.fingerprint or topup.fingerprint
@@ -77,6 +89,7 @@ def review_account(
     """Stop charging the account until a person has looked, and tell it as `topup.needs_review`."""
     new = ledger_notes.stop(tx, Stop(account, StopKind.SUSPENSION, reason, message, now))
     if new:
+        window = _since_resumed(tx, account, window)
         draft = events.account_needs_review(account, bench.provider(account), now, reason, message, window)
         bench.tell(tx, [draft], now)
     return new
@@ -131,6 +144,25 @@ def note_unreachable(bench: Bench, account: str, now: datetime, refused: Refused
         trip(bench, now, refused)
     else:
         note_failing(bench, account, now, refused, doing)
+
+
+def note_unlisted(bench: Bench, account: str, refused: Refused, doing: str) -> None:
+    """Stripe could not be asked what is charged already: nothing is planned on a guess, and that is told.
+
+    An earlier customer that Stripe does not list any more stops the account until a person has acknowledged it.
+    """
+    now = bench.clock.now()
+    if refused.gone is None and refused.kind not in NO_USE_WAITING:
+        note_unreachable(bench, account, now, refused, doing)
+        return
+    bench.trouble(account, refused, doing)
+    with bench.store.write(durable=True) as tx:
+        if refused.gone is None:
+            tell_once(bench, tx, account, now, "stripe_list", refused.message)
+        elif ledger_notes.stop(tx, Stop(account, StopKind.SUSPENSION, CUSTOMER_GONE, refused.message, now)):
+            window = _since_resumed(tx, account, refused.gone)
+            provider = bench.provider(account)
+            bench.tell(tx, [events.customer_gone(account, provider, now, refused.gone, refused.message, window)], now)
 
 
 def note_failing(bench: Bench, account: str, now: datetime, refused: Refused, doing: str) -> None:

@@ -87,7 +87,7 @@ def _count_failed_look(bench: Bench, topup: Topup, refused: Refused, doing: str)
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         ledger_notes.count_decision(tx, topup.account, "second_look", now, detail=refused.message, gates="[]")
-    breakers.note_unreachable(bench, topup.account, now, refused, doing)
+    breakers.note_unlisted(bench, topup.account, refused, doing)
 
 
 async def give_way(bench: Bench, topup: Topup, differs: str) -> Topup:

@@ -13,7 +13,7 @@ from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import StopKind
 from daemon.topups import breakers, events
 from daemon.topups.adoption import adopt
-from daemon.topups.answers import CREATE, CREATE_FOR, READ_BACK_AFTER, Action, AnswerKind
+from daemon.topups.answers import CREATE, CREATE_FOR, READ_BACK_AFTER, Action
 from daemon.topups.bench import Bench
 from daemon.topups.breakers import CREATING, LISTING, LISTING_CHARGES, READING_METHOD
 from daemon.topups.confirm import confirm
@@ -27,8 +27,6 @@ from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent, PaymentMethod
 
 METHOD_TYPES = ("card", "link")
-_WRONG = (AnswerKind.BAD_REQUEST, AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE)
-"""Answers to a read that time does not heal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,7 @@ class Method:
 async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread) -> None:
     """Plan a top-up for the account, create it, and confirm it, as far as every gate agrees."""
     probing = _may_probe(bench, sight.account)
-    early = verdict(bench, bench.store.reader, config, replace(sight, second=sight.known), probe=probing)
-    if early.refused is not None:
-        _refuse(bench, config, sight, probe=probing)
+    if _refuse(bench, config, sight, probe=probing):
         return
     again = await reread()
     sight = replace(sight, second=again if isinstance(again, Known) and _follows(sight.known, again) else None)
@@ -91,12 +87,14 @@ def _may_probe(bench: Bench, account: str) -> bool:
     return any(stop.kind is StopKind.SUSPENSION and stop.fingerprint for stop in stops)
 
 
-def _refuse(bench: Bench, config: TopupConfig, sight: Sight, *, probe: bool) -> None:
+def _refuse(bench: Bench, config: TopupConfig, sight: Sight, *, probe: bool) -> bool:
+    """Record what a gate says against a charge. Returns whether one does."""
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         said = verdict(bench, tx, config, replace(sight, second=sight.second or sight.known), probe=probe)
         if said.refused is not None:
             record_refusal(bench, tx, sight.account, config, said, now)
+    return said.refused is not None
 
 
 def _shadow(bench: Bench, config: TopupConfig, sight: Sight) -> None:
@@ -119,12 +117,7 @@ def _could_not_look(bench: Bench, account: str, refused: Refused, doing: str = L
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         ledger_notes.count_decision(tx, account, "look", now, detail=refused.message, gates="[]")
-        if refused.kind in _WRONG:
-            breakers.tell_once(bench, tx, account, now, "stripe_list", refused.message)
-    if refused.kind in _WRONG:
-        bench.trouble(account, refused, doing)
-    else:
-        breakers.note_unreachable(bench, account, now, refused, doing)
+    breakers.note_unlisted(bench, account, refused, doing)
 
 
 def _readable(bench: Bench, account: str, seen: Look) -> bool:
@@ -181,7 +174,7 @@ def _unusable(method: PaymentMethod, config: TopupConfig) -> str | None:
 
 def _no_method(bench: Bench, account: str, message: str, refused: Refused | None = None) -> None:
     now = bench.clock.now()
-    if refused is not None and refused.kind not in _WRONG:
+    if refused is not None and refused.kind not in breakers.NO_USE_WAITING:
         breakers.note_unreachable(bench, account, now, refused, READING_METHOD)
     else:
         with bench.store.write(durable=True) as tx:
@@ -328,7 +321,7 @@ async def continue_create(bench: Bench, topup: Topup) -> Topup:
     sends = ledger_reads.sends(bench.store.reader, topup.id, "create")
     seen = await look(bench, topup.account)
     if isinstance(seen, Refused):
-        breakers.note_unreachable(bench, topup.account, now, seen, LISTING)
+        breakers.note_unlisted(bench, topup.account, seen, LISTING)
         return _later(bench, topup)
     for one in seen.ours:
         if one.said.seq == topup.seq and mismatch(topup, one.intent) is None:

@@ -111,8 +111,8 @@ def needs_review(topup: Topup, provider: str, at: datetime, reason: str) -> Even
 def account_needs_review(
     account: str, provider: str, at: datetime, reason: str, message: str, window: str
 ) -> EventDraft:
-    """Charging of an account has stopped until a person resumes it."""
-    advice = Advice("See what happened; when it is in order, resume.", _RESUME)
+    """An account needs a person: mostly its charging has stopped until it is resumed."""
+    advice = REVIEW_ADVICE.get(reason.partition(":")[0], Advice("See what happened; when in order, resume.", _RESUME))
     return _of_account(EventType.TOPUP_NEEDS_REVIEW, account, provider, at, reason, message, window, advice)
 
 
@@ -123,6 +123,30 @@ def suspended(
     advice = SUSPENDED_ADVICE.get(reason, Advice("Put right what Stripe refused, then resume.", _RESUME))
     return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice, topup)
 
+
+def customer_gone(account: str, provider: str, at: datetime, customer: str, message: str, window: str) -> EventDraft:
+    """Charging of an account has stopped: what was charged to an earlier customer of it cannot be listed any more."""
+    advice = Advice(
+        "See in Stripe that no payment of this earlier customer is still open; then acknowledge that it is gone. It is "
+        "looked at no more, and charging goes on.",
+        f"brimful topups ack {customer}",
+    )
+    reason = "customer_gone"
+    return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice)
+
+
+REVIEW_ADVICE = {
+    "metadata": Advice(
+        "Put the PaymentIntent's metadata right in Stripe (app, account, seq, topup, funded), or take `app` away where "
+        "it is not of this account; then resume.",
+        _RESUME,
+    ),
+    "burn_brake": Advice("Find out what used so much; when it is in order, resume.", _RESUME),
+    "second_look": Advice("Find the other daemon that charges this account; with one of them left, resume.", _RESUME),
+    "events_forbidden": Advice("Let the key read events in Stripe; charging goes on meanwhile.", "brimful check"),
+    "audit": Advice("See which of the three is wrong; charging goes on meanwhile.", "brimful topups audit {account}"),
+}
+"""What a person must do, by the reason; for `audit:pi_…` by what stands before the colon."""
 
 SUSPENDED_ADVICE = {
     "stripe_credentials": Advice(

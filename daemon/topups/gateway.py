@@ -73,6 +73,8 @@ class Refused:
     error: CardError | None = None
     should_retry: bool | None = None
     """Stripe's own advice (`Stripe-Should-Retry`)."""
+    gone: str | None = None
+    """The earlier customer of the account that Stripe does not list any more, where that is why."""
 
 
 Outcome = Answered[PaymentIntent] | Refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from daemon.store import ledger_notes, ledger_reads
@@ -24,6 +24,8 @@ from daemon.topups.stripe_objects import PaymentIntent
 COVERED = timedelta(days=35)
 """A calendar month and a cap's day, whatever the clocks."""
 MOST_PAGES = 50
+GONE = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING})
+"""How Stripe answers for a customer that was deleted, or that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,13 @@ class Look:
 
 
 async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | Refused:
-    """List the account's PaymentIntents over every customer that it has had, and remember them."""
+    """List the account's PaymentIntents over every customer that it has had, and remember them.
+
+    The configured customer comes first: an earlier one that Stripe then does not know is gone, not another key's.
+    """
     topup = bench.topup(account)
-    customers = dict.fromkeys(ledger_reads.customers(bench.store.reader, account))
-    if topup is not None:
-        customers[topup.customer] = None
+    customers = dict.fromkeys([topup.customer] if topup is not None else [])
+    customers |= dict.fromkeys(earlier_customers(bench, account))
     known = ledger_notes.intents(bench.store.reader, account)
     ours: list[Ours] = []
     unreadable: list[str] = []
@@ -71,7 +75,7 @@ async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | R
         )
         listed = await _read(bench, account, customer, deep=deep)
         if isinstance(listed, Refused):
-            return listed
+            return listed if topup is None or customer == topup.customer else _gone(customer, listed)
         intents, ends[customer] = listed
         for intent in intents:
             _sort_out(account, intent, ours, unreadable)
@@ -80,6 +84,26 @@ async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | R
         breakers.note_reached(bench, account, breakers.LISTING)
     seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
     return Look(tuple(ours), tuple(unreadable), max(seqs, default=0))
+
+
+def earlier_customers(bench: Bench, account: str) -> tuple[str, ...]:
+    """Return the customers that the account has had, but for those that a person said are gone."""
+    conn = bench.store.reader
+    had = ledger_reads.customers(conn, account)
+    return tuple(one for one in had if ledger_notes.marked(conn, left_mark(account, one)) is None)
+
+
+def left_mark(account: str, customer: str) -> str:
+    """Return the name under which a person's word is kept that an earlier customer is gone."""
+    return f"left:{account}:{customer}"
+
+
+def _gone(customer: str, refused: Refused) -> Refused:
+    """Say of an earlier customer that Stripe does not list it any more, where that is what was answered."""
+    if refused.kind not in GONE:
+        return refused
+    message = f"{customer}, an earlier customer, cannot be listed any more ({refused.message}): "
+    return replace(refused, gone=customer, message=f"{message}brimful topups ack {customer}")
 
 
 async def _read(bench: Bench, account: str, customer: str, *, deep: bool) -> tuple[list[PaymentIntent], bool] | Refused:

@@ -15,12 +15,15 @@ from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
 from daemon.topups import events
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench
+from daemon.topups.breakers import CUSTOMER_GONE
 from daemon.topups.gateway import Answered, Refused
+from daemon.topups.look import GONE, earlier_customers, left_mark
 from daemon.topups.sending import cancel
 from daemon.topups.settle import settle
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent
 
+_MONEY_MAY_MOVE = frozenset({State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.PAID})
 ALIVE = frozenset({"requires_confirmation", "requires_payment_method", "requires_action", "requires_capture"})
 
 
@@ -54,14 +57,15 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
 
 
 async def acknowledge(bench: Bench, name: str) -> str:
-    """Take a person's word for a top-up and return what became of it.
+    """Take a person's word for a top-up (or an earlier customer) and return what became of it.
 
     `paid`: the credit is taken as seen. `needs_review`: its PaymentIntent is canceled if it is alive, else closed.
+    An earlier customer that Stripe does not list any more is looked at no more.
     Raises NothingToSay where there is nothing to acknowledge, or Stripe cannot be asked.
     """
     topup = ledger_reads.get(bench.store.reader, name)
     if topup is None:
-        raise NothingToSay(f"there is no top-up {name}")
+        return await _let_go(bench, name)
     if topup.state is State.PAID:
         _credited(bench, topup)
         return f"{topup.id}: taken as credited; the next need is charged again"
@@ -80,6 +84,41 @@ async def acknowledge(bench: Bench, name: str) -> str:
             raise NothingToSay(f"{topup.id}: its PaymentIntent could not be canceled yet; it is tried again")
         return f"{topup.id}: canceled"
     return _settled(bench, topup, answer)
+
+
+async def _let_go(bench: Bench, customer: str) -> str:
+    """Look no more at an earlier customer that is gone from Stripe: what was charged to it cannot be listed again.
+
+    Only where Stripe says so itself, and lists the configured customer with the same key.
+    """
+    accounts = [one for one in bench.config.accounts if customer in _had(bench, one)]
+    if not accounts:
+        raise NothingToSay(f"there is no top-up {customer}")
+    for topup in ledger_reads.open_topups(bench.store.reader):
+        if topup.customer == customer and topup.state in _MONEY_MAY_MOVE:
+            raise NothingToSay(f"{topup.id} of {customer} is {topup.state}: it has to end first")
+    answer = await bench.gateway.intents(customer, limit=1)
+    if isinstance(answer, Answered):
+        raise NothingToSay(f"Stripe lists {customer}: it goes on being looked at")
+    if answer.kind not in GONE:
+        raise NothingToSay(f"Stripe could not be asked: {answer.message}")
+    for configured in {found.customer for one in accounts if (found := bench.topup(one)) is not None}:
+        present = await bench.gateway.intents(configured, limit=1)
+        if isinstance(present, Refused):
+            raise NothingToSay(f"Stripe does not list the configured customer {configured} either: {present.message}")
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        for account in accounts:
+            ledger.mark(tx, left_mark(account, customer), now, "acknowledged by a person")
+            if any(stop.reason == CUSTOMER_GONE for stop in ledger_notes.stops(tx, account)):
+                ledger_notes.lift(tx, account, StopKind.SUSPENSION)
+    return f"{customer}: gone from Stripe, looked at no more for {', '.join(accounts)}"
+
+
+def _had(bench: Bench, account: str) -> tuple[str, ...]:
+    """Return the account's earlier customers; the configured one is none."""
+    topup = bench.topup(account)
+    return () if topup is None else tuple(c for c in earlier_customers(bench, account) if c != topup.customer)
 
 
 def _settled(bench: Bench, topup: Topup, answer: Answered[PaymentIntent]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
+from daemon.topups import breakers
 from daemon.topups.adoption import adopt
 from daemon.topups.bench import Bench
 from daemon.topups.gateway import Refused
@@ -53,8 +54,10 @@ async def together(works: Iterable[Awaitable[None]]) -> None:
 
 async def _adopt_account(bench: Bench, account: str) -> None:
     seen = await look(bench, account)
-    if isinstance(seen, Refused):
-        bench.trouble(account, seen, "listing PaymentIntents")
+    if isinstance(seen, Refused) and seen.gone is not None:
+        breakers.note_unlisted(bench, account, seen, breakers.LISTING)
+    elif isinstance(seen, Refused):
+        bench.trouble(account, seen, breakers.LISTING)
     else:
         await adopt(bench, account, seen)
 

@@ -12,6 +12,7 @@ from daemon.config.model import Config, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import StopKind
+from daemon.topups.breakers import CUSTOMER_GONE
 from daemon.topups.states import UNDER_WAY, UNDER_WAY_AFTER_PAID, State
 
 _STOPPED = {StopKind.PAUSE: "paused", StopKind.SUSPENSION: "suspended", StopKind.BREAKER: "suspended"}
@@ -50,7 +51,8 @@ def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]
     sentences = list(troubles.values())
     for stop in ledger_notes.stops(conn):
         if stop.kind is not StopKind.PAUSE and (stop.scope in config.accounts or stop.scope == ledger_notes.EVERYWHERE):
-            command = "" if stop.kind is StopKind.BREAKER else f": brimful topups resume {stop.scope}"
+            named = stop.kind is StopKind.BREAKER or stop.reason == CUSTOMER_GONE  # its message names the command
+            command = "" if named else f": brimful topups resume {stop.scope}"
             scope = "all accounts" if stop.scope == ledger_notes.EVERYWHERE else stop.scope
             sentences.append(f"{scope}: suspended ({stop.reason}: {stop.message}){command}")
     for topup in ledger_reads.open_topups(conn):
