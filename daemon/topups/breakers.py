@@ -195,8 +195,19 @@ def tell_review_once(bench: Bench, tx: Transaction, account: str, now: datetime,
         bench.tell(tx, [draft], now)
 
 
-def suspend_and_tell(bench: Bench, tx: Transaction, topup: Topup, now: datetime, *, reason: str, message: str) -> None:
+def suspend_and_tell(
+    bench: Bench,
+    tx: Transaction,
+    topup: Topup,
+    now: datetime,
+    *,
+    reason: str,
+    message: str,
+    window: str,
+    returned_cents: int | None,
+) -> None:
     """Suspend the account of a charge, and tell it even where the account stands suspended already."""
     ledger_notes.stop(tx, Stop(topup.account, StopKind.SUSPENSION, reason, message, now, topup.id))
-    draft = events.suspended(topup.account, bench.provider(topup.account), now, reason, message, topup.id, topup)
+    provider = bench.provider(topup.account)
+    draft = events.returned(topup, provider, now, reason, message, window, returned_cents)
     bench.tell(tx, [draft], now)

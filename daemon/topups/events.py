@@ -6,13 +6,13 @@ same `webhook-id`. Receivers credit once for each `payment_intent`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from alerts.events import EventDraft, EventType, JsonValue, Severity
 from alerts.instants import rfc3339
-from alerts.money import to_number
+from alerts.money import from_cents, to_number
 from daemon.store.ledger import Topup
 from daemon.topups.declines import Decline, Kind
 from daemon.topups.gates import Gate
@@ -122,6 +122,16 @@ def suspended(
     """Charging of an account has stopped: until a person resumes it or, where it says so, until Stripe answers."""
     advice = SUSPENDED_ADVICE.get(reason, Advice("Put right what Stripe refused, then resume.", _RESUME))
     return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice, topup)
+
+
+def returned(
+    topup: Topup, provider: str, at: datetime, reason: str, message: str, window: str, cents: int | None
+) -> EventDraft:
+    """A refund or a dispute; `cents` is its own amount, where Stripe says it."""
+    draft = suspended(topup.account, provider, at, reason, message, window, topup)
+    if cents is None:
+        return draft
+    return replace(draft, data={**draft.data, "returned_usd": to_number(from_cents(cents))})
 
 
 def customer_gone(account: str, provider: str, at: datetime, customer: str, message: str, window: str) -> EventDraft:

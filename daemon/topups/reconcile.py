@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from alerts.money import format_usd, from_cents
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import breakers
@@ -19,6 +20,8 @@ EVERY = timedelta(minutes=15)
 MOST_PAGES = 10
 CHARGES_FOR = timedelta(days=120)
 _CURSOR = "events"
+_UNNAMED = "unnamed"
+"""A dispute that was seen at its charge, before the event that names it."""
 
 
 def due_at(bench: Bench) -> datetime | None:
@@ -36,20 +39,28 @@ async def read_events(bench: Bench) -> None:
     cursor = last[1] if last else ""
     newest = cursor
     older: str | None = None
+    oldest_first: list[Event] = []
+    refused: Refused | None = None
     for _ in range(MOST_PAGES):
         page = await bench.gateway.events(newer_than=newest or None, older_than=older)
         if isinstance(page, Refused):
-            _failed(bench, page, cursor)
-            return
-        for event in page.value.items:
-            _take(bench, event)
-        if page.value.items and newest:
-            newest = page.value.items[0].id
-        elif page.value.items:
-            older = page.value.items[-1].id
-            cursor = cursor or page.value.items[0].id
+            refused = page
+            break
+        items = page.value.items
+        if items and newest:
+            newest = items[0].id
+            oldest_first = [*oldest_first, *reversed(items)]
+        elif items:
+            older = items[-1].id
+            cursor = cursor or items[0].id
+            oldest_first = [*reversed(items), *oldest_first]
         if not page.value.has_more:
             break
+    for event in oldest_first:
+        _take(bench, event)
+    if refused is not None:
+        _failed(bench, refused, last[1] if last else "")
+        return
     with bench.store.write(durable=False) as tx:  # a lost mark only reads the same events again
         ledger.mark(tx, _CURSOR, bench.clock.now(), newest or cursor)
 
@@ -75,17 +86,57 @@ def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
 
 def _take(bench: Bench, event: Event) -> None:
     topup = ledger_reads.get(bench.store.reader, event.payment_intent) if event.payment_intent else None
-    if topup is not None:
-        reason = "refunded" if event.type == "charge.refunded" else "disputed"
-        report(bench, topup, reason, f"{event.charge} of {event.payment_intent}, {event.id}")
+    if topup is None:
+        return
+    about = f"{event.charge} of {event.payment_intent}, {event.id}"
+    if event.type != "charge.refunded":
+        disputed(bench, topup, event.subject, event.amount_cents, about)
+    elif event.amount_cents is not None:
+        refunded(bench, topup, event.amount_cents, about)
 
 
-def report(bench: Bench, topup: Topup, reason: str, message: str) -> None:
-    """Suspend the account of a charge that was refunded or is disputed, and tell it, once a charge."""
+def refunded(bench: Bench, topup: Topup, total_cents: int, about: str) -> None:
+    """Suspend the account of a charge that was refunded, and tell it, once a refund and with its amount.
+
+    `total_cents` is what has been refunded of the charge so far: what is more than the last time is another refund.
+    """
     now = bench.clock.now()
+    name = f"refunded:{topup.payment_intent}"
     with bench.store.write(durable=True) as tx:
-        if ledger_notes.tell_once(tx, topup.account, reason, topup.payment_intent or topup.id, now):
-            breakers.suspend_and_tell(bench, tx, topup, now, reason=reason, message=message)
+        told = ledger_notes.marked(tx, name)
+        cents = total_cents - (int(told[1]) if told else 0)
+        if cents <= 0:
+            return
+        ledger.mark(tx, name, now, str(total_cents))
+        message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
+        window = f"{topup.id}:{total_cents}"
+        breakers.suspend_and_tell(
+            bench, tx, topup, now, reason="refunded", message=message, window=window, returned_cents=cents
+        )
+
+
+def disputed(bench: Bench, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
+    """Suspend the account of a charge that is disputed, and tell it, once a dispute.
+
+    A charge says only that it is disputed: the first dispute that is named afterwards was told already.
+    """
+    now = bench.clock.now()
+    name = f"disputed:{topup.payment_intent}"
+    with bench.store.write(durable=True) as tx:
+        mark = ledger_notes.marked(tx, name)
+        told = mark[1].split() if mark else []
+        if dispute in told or (dispute is None and told):
+            return
+        if _UNNAMED in told and dispute is not None:
+            ledger.mark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
+            return
+        ledger.mark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
+        amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
+        message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
+        window = f"{topup.id}:{len(told) + 1}"
+        breakers.suspend_and_tell(
+            bench, tx, topup, now, reason="disputed", message=message, window=window, returned_cents=cents
+        )
 
 
 async def read_charges(bench: Bench) -> int:
@@ -100,7 +151,7 @@ async def read_charges(bench: Bench) -> int:
             continue
         for charge in page.value.items:
             if charge.refunded_cents:
-                report(bench, topup, "refunded", f"{charge.id}: {charge.refunded_cents} cents")
+                refunded(bench, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
             if charge.disputed:
-                report(bench, topup, "disputed", charge.id)
+                disputed(bench, topup, None, None, f"{charge.id} of {topup.payment_intent}")
     return failed

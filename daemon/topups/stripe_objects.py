@@ -99,6 +99,10 @@ class Event:
     livemode: bool
     payment_intent: str | None
     charge: str | None
+    subject: str
+    """What it is about: the charge of a refund, the dispute."""
+    amount_cents: int | None
+    """What has been refunded of the charge so far, or what is disputed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,7 @@ def read_event(data: Any) -> Event:
     if not isinstance(subject, Mapping):
         raise Unreadable("an event without its object")
     is_charge = subject.get("object") == "charge"
+    amount = "amount_refunded" if is_charge else "amount"
     return Event(
         id=_text(event, "id"),
         type=_text(event, "type"),
@@ -207,6 +212,8 @@ def read_event(data: Any) -> Event:
         livemode=_flag(event, "livemode"),
         payment_intent=_id(subject, "payment_intent"),
         charge=_id(subject, "id" if is_charge else "charge"),
+        subject=_text(subject, "id"),
+        amount_cents=None if subject.get(amount) is None else _integer(subject, amount),
     )
 
 

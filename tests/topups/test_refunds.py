@@ -1,0 +1,200 @@
+"""Refunds and disputes: each suspends its account and is told once, with its amount. Nothing is refunded by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from daemon.standins.stripe import Charge, Strike
+from daemon.store import ledger_notes
+from daemon.topups import people, reconcile
+from tests.helpers_topups import DOLLAR, Daemon, World
+
+
+def returned(daemon: Daemon) -> list[tuple[str, Any]]:
+    """What was told of refunds and disputes: the reason and the amount."""
+    told: list[Mapping[str, Any]] = daemon.told("topup.suspended")
+    return [(one["reason"], one.get("returned_usd")) for one in told if one["reason"] in ("refunded", "disputed")]
+
+
+async def charged(daemon: Daemon, world: World) -> Charge:
+    await daemon.run(timedelta(hours=1))
+    [charge] = world.stripe.successes()
+    return charge
+
+
+async def test_each_partial_refund_is_told_once_with_its_amount(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.refund(charge, 1000)
+    await daemon.run(timedelta(hours=2))
+    world.stripe.books.refund(charge, 1550)
+    await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    assert returned(daemon) == [("refunded", 10), ("refunded", 15.5)]
+    first, second = daemon.told("topup.suspended")
+    assert first["message"].startswith("$10.00 of $50.00 refunded: ch_")
+    assert (second["payment_intent"], second["topup"]) == (charge.intent, "clips-1")
+    assert second["command"] == "brimful topups resume clips"
+
+
+async def test_two_refunds_within_one_reading_of_the_events_are_told_both(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.refund(charge, 1000)
+    world.stripe.books.refund(charge, 500)
+    await daemon.run(timedelta(hours=1))
+    assert returned(daemon) == [("refunded", 10), ("refunded", 5)]
+
+
+async def test_a_refund_suspends_until_a_person_resumes_and_a_further_one_suspends_again(
+    daemon: Daemon, world: World
+) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.refund(charge, 1000)
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=2))
+    people.resume(daemon.store, "clips", world.clock.now())
+    world.stripe.books.refund(charge, 1000)
+    await daemon.run(timedelta(minutes=16), every=timedelta(hours=1))
+    assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["refunded"]
+    assert returned(daemon) == [("refunded", 10), ("refunded", 10)]
+
+
+async def test_a_dispute_suspends_and_is_told_once_with_its_amount(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    dispute = world.stripe.books.dispute(charge)
+    await daemon.run(timedelta(minutes=30))
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    assert returned(daemon) == [("disputed", 50)]
+    [told] = daemon.told("topup.suspended")
+    assert told["action"] == "A charge is disputed: answer it in Stripe, then resume."
+    assert told["message"].startswith(f"$50.00 of $50.00 disputed: {dispute.charge} of {charge.intent}, evt_")
+    assert world.successes == 1
+    people.resume(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 2
+
+
+async def test_a_further_dispute_of_the_same_charge_is_told_too(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.dispute(charge)
+    await daemon.run(timedelta(hours=1))
+    world.stripe.books.dispute(charge)
+    await daemon.run(timedelta(hours=1))
+    assert returned(daemon) == [("disputed", 50), ("disputed", 50)]
+
+
+async def test_a_charge_that_is_disputed_and_refunded_is_told_for_both(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.dispute(charge)
+    world.stripe.books.refund(charge)
+    await daemon.run(timedelta(hours=1))
+    assert returned(daemon) == [("disputed", 50), ("refunded", 50)]
+
+
+async def test_without_the_right_to_read_events_the_charges_tell_it_once_a_day(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.FORBIDDEN, "events.list", times=10_000)
+    charge = await charged(daemon, world)
+    world.stripe.books.refund(charge, 1000)
+    await daemon.run(timedelta(days=2), every=timedelta(hours=1))
+    world.stripe.books.refund(charge, 500)
+    world.stripe.books.dispute(charge)
+    await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    assert returned(daemon) == [("refunded", 10), ("refunded", 5), ("disputed", None)]
+    [told] = daemon.told("topup.needs_review")
+    assert told["reason"] == "events_forbidden"
+    assert told["command"] == "brimful check"
+    assert ledger_notes.stops(daemon.store.reader)[0].kind is ledger_notes.StopKind.SUSPENSION
+
+
+async def test_a_dispute_that_its_charge_told_first_is_not_told_again_by_its_event(
+    daemon: Daemon, world: World
+) -> None:
+    charge = await charged(daemon, world)
+    bench = daemon.desk.bench
+    world.stripe.books.dispute(charge)
+    assert await reconcile.read_charges(bench) == 0
+    await reconcile.read_events(bench)
+    await reconcile.read_events(bench)
+    assert returned(daemon) == [("disputed", None)]
+    world.stripe.books.dispute(charge)
+    await reconcile.read_charges(bench)
+    await reconcile.read_events(bench)
+    assert returned(daemon) == [("disputed", None), ("disputed", 50)]
+
+
+async def test_charges_that_cannot_be_read_are_counted_and_read_the_next_time(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.refund(charge, 1000)
+    world.stripe.fail(Strike.DROP, "charges.list")
+    assert await reconcile.read_charges(daemon.desk.bench) == 1
+    assert returned(daemon) == []
+    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert returned(daemon) == [("refunded", 10)]
+
+
+async def test_refunds_of_payments_that_are_not_ours_are_nobodys_business_here(daemon: Daemon, world: World) -> None:
+    await charged(daemon, world)
+    other = world.stripe.books.add_past(5000, "cus_1", "pm_1", {}, world.clock.now())
+    charge = world.stripe.books.objects[other.latest_charge or ""]
+    assert isinstance(charge, Charge)
+    world.stripe.books.refund(charge)
+    world.stripe.books.notify("charge.refunded", world.stripe.books.add_customer("cus_9"))
+    await daemon.run(timedelta(hours=1))
+    assert returned(daemon) == []
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["from the newest back", "on from the cursor"])
+async def test_every_page_of_the_events_is_read_oldest_first(daemon: Daemon, world: World, known: bool) -> None:
+    charge = await charged(daemon, world)
+    if known:
+        other = world.stripe.books.add_past(5000, "cus_1", "pm_1", {}, world.clock.now())
+        foreign = world.stripe.books.objects[other.latest_charge or ""]
+        assert isinstance(foreign, Charge)
+        world.stripe.books.refund(foreign, 1)
+        await reconcile.read_events(daemon.desk.bench)
+    for _ in range(250):
+        world.stripe.books.refund(charge, 10)
+    await reconcile.read_events(daemon.desk.bench)
+    assert returned(daemon) == [("refunded", 0.1)] * 250
+
+
+async def test_an_answer_that_is_lost_between_two_pages_loses_no_refund(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    await reconcile.read_events(daemon.desk.bench)
+    for _ in range(150):
+        world.stripe.books.refund(charge, 10)
+    world.stripe.fail(Strike.DROP, "events.list", nth=2)
+    await reconcile.read_events(daemon.desk.bench)
+    await reconcile.read_events(daemon.desk.bench)
+    assert sum(amount for _, amount in returned(daemon)) == pytest.approx(15)
+
+
+async def test_a_cursor_that_stripe_has_forgotten_begins_anew(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.refund(charge, 1000)
+    await daemon.run(timedelta(minutes=30))
+    world.stripe.books.notices.clear()
+    await reconcile.read_events(daemon.desk.bench)
+    assert ledger_notes.marked(daemon.store.reader, "events") == (world.clock.now(), "")
+    world.stripe.books.refund(charge, 500)
+    await reconcile.read_events(daemon.desk.bench)
+    assert returned(daemon) == [("refunded", 10), ("refunded", 5)]
+
+
+async def test_nothing_is_read_while_there_is_no_charge_that_could_be_returned(daemon: Daemon, world: World) -> None:
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(hours=2))
+    assert [e for e in world.stripe.exchanges if e.endpoint == "events.list"] == []
+
+
+async def test_nothing_is_ever_refunded_or_answered_by_itself(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.dispute(charge)
+    world.stripe.books.refund(charge, 100)
+    posts = len([e for e in world.stripe.exchanges if e.key])
+    await daemon.run(timedelta(days=2), every=timedelta(hours=1))
+    assert len([e for e in world.stripe.exchanges if e.key]) == posts
+    assert charge.amount_refunded == 100
