@@ -7,11 +7,12 @@ import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from daemon.commands.common import NO, USAGE, fail, fields, load_config, print_json, print_table, reading, writing
+from daemon.commands import topups_view
+from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading, writing
 
 if TYPE_CHECKING:
     from daemon.config.model import Config
@@ -66,7 +67,7 @@ def topups(
     if as_json:
         print_json(document)
         return
-    _print_ledger(document)
+    topups_view.print_ledger(document)
 
 
 def _open_and_latest(conn: sqlite3.Connection) -> tuple[Topup, ...]:
@@ -99,9 +100,9 @@ def explain_(
     if as_json:
         print_json(document)
     elif topup is not None:
-        _print_topup(document)
+        topups_view.print_topup(document)
     else:
-        _print_account(document)
+        topups_view.print_account(document)
 
 
 @app.command()
@@ -141,7 +142,10 @@ def pause(context: typer.Context, account: AccountArgument = None) -> None:
 
 @app.command()
 def resume(context: typer.Context, account: AccountArgument = None) -> None:
-    """End a pause; for an account its suspension too, so that its card may be tried again."""
+    """End a pause; for an account its suspension too, so that its card may be tried again.
+
+    What is stopped still is said, with the command that ends it; exit 1 where nothing could be ended.
+    """
     from daemon.clock import SystemClock
     from daemon.topups import people
 
@@ -149,17 +153,22 @@ def resume(context: typer.Context, account: AccountArgument = None) -> None:
     _check_account(config, account)
     with _switch(config) as store:
         ended = people.resume(store, account, SystemClock().now())
+        still = people.still_stopped(store.reader, config, account)
     for one in ended:
         typer.echo(f"{account or 'all accounts'}: ended the {one}")
-    if not ended:
+    if not ended and not still:
         typer.echo(f"{account or 'all accounts'}: nothing was paused or suspended")
+    for one in still:
+        typer.echo(one)
+    if still and not ended:
+        raise typer.Exit(NO)
 
 
 @app.command()
 def audit(context: typer.Context, account: AccountArgument = None, as_json: JsonOption = False) -> None:
     """Hold ledger, Stripe and balance history against each other, charge for charge; exit 1 where they disagree.
 
-    A key that may only read is enough.
+    A charge whose credit may still come is no disagreement. A key that may only read is enough.
     """
     from daemon.topups.audit import audit as audit_account
 
@@ -172,7 +181,7 @@ def audit(context: typer.Context, account: AccountArgument = None, as_json: Json
 
     with reading(config) as store:
         audits = asyncio.run(_with_bench(config, store, compare))
-    _print_audit(audits, as_json=as_json)
+    topups_view.print_audit(audits, as_json=as_json)
     if any(one.findings or one.failure for one in audits):
         raise typer.Exit(NO)
 
@@ -253,166 +262,3 @@ async def _bench(config: Config, store: Store) -> AsyncIterator[Bench]:
         )
     finally:
         await http.aclose()
-
-
-# ── on a screen ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _print_ledger(document: dict[str, Any]) -> None:
-    print_table(
-        "Top-ups",
-        ("id", "state", "amount", "payment intent", "since", "reason"),
-        [
-            (t["id"], t["state"], f"${t['amount_usd']:.2f}", t["payment_intent"] or "–", t["state_at"], t["reason"])
-            for t in document["topups"]
-        ],
-        right=("amount",),
-        empty="none yet",
-    )
-    _print_stops(document["stops"])
-    _print_decisions(document["decisions"], with_account=True)
-    if document["would_have_charged"]:
-        _print_shadows(document["would_have_charged"])
-
-
-def _print_stops(stops: list[dict[str, Any]]) -> None:
-    print_table(
-        "What stops charging",
-        ("account", "kind", "reason", "since", "message"),
-        [
-            ("all" if s["scope"] == "*" else s["scope"], s["kind"], s["reason"], s["since"], s["message"] or "–")
-            for s in stops
-        ],
-        empty="nothing",
-    )
-
-
-def _print_decisions(decisions: list[dict[str, Any]], *, with_account: bool) -> None:
-    rows = [(d["account"], d["gate"], str(d["count"]), d["last_at"], d["detail"]) for d in decisions]
-    columns = ("account", "gate", "times", "last", "numbers")
-    print_table(
-        "Why nothing was charged",
-        columns if with_account else columns[1:],
-        rows if with_account else [row[1:] for row in rows],
-        right=("times",),
-        empty="no gate has said no",
-    )
-
-
-def _print_shadows(shadows: list[dict[str, Any]]) -> None:
-    print_table(
-        "Would have been charged (shadow)",
-        ("account", "amount", "from", "to", "readings"),
-        [
-            (s["account"], f"${s['amount_usd']:.2f}", s["first_at"], s["ended_at"] or s["last_at"], str(s["times"]))
-            for s in shadows
-        ],
-        right=("amount", "readings"),
-    )
-
-
-def _print_account(document: dict[str, Any]) -> None:
-    stand, read, rule = document["standing"], document["reading"], document["rule"]
-    fields(
-        {
-            "account": document["account"],
-            "stands": f"{stand['state']}: {stand['reason']}" if stand else "no topup table",
-            "available": f"{read['available_usd']} at {read['read_at']}" if read else "not read yet",
-            "charged below": str(rule["when_below_usd"]) if rule else "never",
-        }
-    )
-    _print_stops(document["stops"])
-    _print_decisions(document["decisions"], with_account=False)
-    if document["decisions"]:
-        _print_gates("Gates, the last time one said no", document["decisions"][0]["gates"])
-    if document["would_have_charged"]:
-        _print_shadows(document["would_have_charged"])
-
-
-def _print_topup(document: dict[str, Any]) -> None:
-    read, credit = document["reading"], document["credit"]
-    fields(
-        {
-            "top-up": f"{document['id']}  ${document['amount_usd']:.2f}",
-            "state": f"{document['state']} since {document['state_at']}: {document['reason']}",
-            "payment intent": f"{document['payment_intent'] or '–'} of {document['customer']}",
-            "reading": f"available {read['available_usd']}, funded {read['funded_before_usd']}, at {read['read_at']}",
-            "rule": f"charged below {document['rule']['when_below_usd']}",
-            "credit": f"expected at funded {credit['expected_funded_usd']}, "
-            f"paid {credit['paid_at'] or 'not'}, seen {credit['credited_at'] or 'not yet'}",
-        }
-    )
-    _print_gates("Gates at plan", document["gates"])
-    print_table(
-        "Attempts",
-        ("what", "sent", "answer", "status", "request id", "key", "Stripe said"),
-        [
-            (
-                f"{a['kind']} {a['attempt']}" + (f" (send {a['send']})" if a["send"] > 1 else ""),
-                a["sent_at"],
-                a["answer"],
-                str(a["http_status"] or "–"),
-                a["request_id"] or "–",
-                a["key"],
-                a["message"] or "–",
-            )
-            for a in document["attempts"]
-        ],
-        empty="nothing was sent",
-    )
-    print_table(
-        "Read back",
-        ("status", "first", "last", "times", "request id"),
-        [
-            (r["status"], r["first_at"], r["last_at"], str(r["count"]), r["request_id"] or "–")
-            for r in document["read_backs"]
-        ],
-        right=("times",),
-        empty="never",
-    )
-    print_table(
-        "Steps", ("at", "to", "reason"), [(s["at"], s["to"], s["reason"]) for s in document["steps"]], empty="none"
-    )
-
-
-def _print_gates(title: str, gates: list[dict[str, Any]]) -> None:
-    print_table(
-        title,
-        ("gate", "name", "says", "numbers"),
-        [(str(g["gate"]), g["name"], "yes" if g["passed"] else "NO", g["detail"]) for g in gates],
-        empty="not judged: adopted from Stripe",
-    )
-
-
-def _print_audit(audits: list[Audit], *, as_json: bool) -> None:
-    from alerts.money import format_usd, to_number
-
-    if as_json:
-        print_json(
-            [
-                {
-                    "account": one.account,
-                    "charges": one.charges,
-                    "charged_usd": to_number(one.charged_microusd),
-                    "failure": one.failure,
-                    "findings": [
-                        {name: getattr(finding, name) for name in finding.__slots__ if name != "told"}
-                        for finding in one.findings
-                    ],
-                }
-                for one in audits
-            ]
-        )
-        return
-    for one in audits:
-        if one.failure:
-            typer.echo(f"{one.account}: Stripe could not be asked: {one.failure}")
-        elif not one.findings:
-            typer.echo(f"{one.account}: {one.charges} charges, {format_usd(one.charged_microusd)}: all three agree")
-    findings = [finding for one in audits for finding in one.findings]
-    if findings:
-        print_table(
-            "Disagreements",
-            ("account", "top-up", "payment intent", "ledger", "Stripe", "balance history"),
-            [(f.account, f.topup, f.payment_intent, f.ledger, f.stripe, f.history) for f in findings],
-        )

@@ -1,4 +1,7 @@
-"""The audit: ledger, Stripe and balance history must agree, charge for charge. Reads only; `compare` is pure."""
+"""The audit: ledger, Stripe and balance history must agree, charge for charge. Reads only; `compare` is pure.
+
+A charge whose credit may still come is no disagreement: it waits, and is shown apart.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.money import format_usd
-from alerts.readings import Metrics
+from alerts.readings import Known
 from daemon.store import ledger_reads, readings
 from daemon.store.ledger import Topup
 from daemon.topups.bench import Bench
@@ -16,7 +19,7 @@ from daemon.topups.look import COVERED, Look, Ours, look
 from daemon.topups.states import CHARGED, State
 
 GRACE = timedelta(hours=2)
-"""A charge's credit may be so late before the history is said to disagree."""
+"""A credit may come so long after the charge, or after a person's word, before the history is said to disagree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was compared. `failure` is why Stripe could not be asked."""
+    """What was compared. `waiting`: charges whose credit may still come; `failure`: why Stripe could not be asked."""
 
     account: str
     charges: int
     charged_microusd: int
     findings: tuple[Finding, ...]
     failure: str | None = None
+    waiting: tuple[Finding, ...] = ()
 
 
 async def audit(bench: Bench, account: str, *, remember: bool = True) -> Audit:
@@ -50,13 +54,11 @@ async def audit(bench: Bench, account: str, *, remember: bool = True) -> Audit:
     if isinstance(seen, Refused):
         return Audit(account, 0, 0, (), seen.message)
     conn = bench.store.reader
-    last = readings.last(conn, account)
-    return compare(
-        account, ledger_reads.of_account(conn, account), seen, last.metrics if last else None, bench.clock.now()
-    )
+    rows = ledger_reads.of_account(conn, account)
+    return compare(account, rows, seen, readings.last(conn, account), bench.clock.now())
 
 
-def compare(account: str, rows: Sequence[Topup], seen: Look, metrics: Metrics | None, now: datetime) -> Audit:
+def compare(account: str, rows: Sequence[Topup], seen: Look, last: Known | None, now: datetime) -> Audit:
     """Hold the ledger's rows, Stripe's PaymentIntents and what the balance shows against each other."""
     findings = [
         Finding(account, "?", text.partition(":")[0], "unknown", "metadata that cannot be read", "–")
@@ -73,9 +75,10 @@ def compare(account: str, rows: Sequence[Topup], seen: Look, metrics: Metrics | 
             findings.append(
                 Finding(account, row.id, row.payment_intent or "–", _ledger(row), "not listed", _history(row))
             )
-    findings += _against_history(account, rows, metrics, now)
+    missing, waiting = _against_history(account, rows, last, now)
     charged = [row for row in rows if row.state in CHARGED]
-    return Audit(account, len(charged), sum(row.amount_microusd for row in charged), tuple(findings))
+    total = sum(row.amount_microusd for row in charged)
+    return Audit(account, len(charged), total, (*findings, *missing), waiting=tuple(waiting))
 
 
 def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Finding | None:
@@ -96,26 +99,46 @@ def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Findin
     return None
 
 
-def _against_history(account: str, rows: Sequence[Topup], metrics: Metrics | None, now: datetime) -> list[Finding]:
-    """Each charge must show in `funded`: before the next one, and in the last reading. By a running total only."""
-    funded_now = metrics.funded_microusd if metrics else None
-    findings = []
+def _against_history(
+    account: str, rows: Sequence[Topup], last: Known | None, now: datetime
+) -> tuple[list[Finding], list[Finding]]:
+    """Each charge must show in `funded`: before the next one, and in the last reading. By a running total only.
+
+    Returns what disagrees, and what waits for its credit.
+    """
+    funded_now = last.metrics.funded_microusd if last else None
+    missing: list[Finding] = []
+    waiting: list[Finding] = []
     charged = [row for row in rows if row.state in CHARGED and row.funded_before_microusd is not None]
     charged.sort(key=lambda row: row.paid_at or row.planned_at)
     for index, row in enumerate(charged):
+        later = charged[index + 1 :]
         expected = (row.funded_before_microusd or 0) + row.amount_microusd
-        after = charged[index + 1].funded_before_microusd if index + 1 < len(charged) else funded_now
-        late = row.paid_at is not None and now - row.paid_at >= GRACE
-        if after is not None and after < expected and late:
-            history = f"funded {format_usd(after)}, at least {format_usd(expected)} expected"
-            watched = row.state is State.PAID
-            intent = row.payment_intent or "–"
-            findings.append(Finding(account, row.id, intent, _ledger(row), "succeeded", history, told=watched))
-        elif row.state is State.CREDITED and row.credited_microusd is None:
-            history = "a person said that it was credited"
-            if funded_now is not None and funded_now < expected:
-                findings.append(Finding(account, row.id, row.payment_intent or "–", _ledger(row), "succeeded", history))
-    return findings
+        if is_acknowledged(row):
+            expected += sum(one.amount_microusd for one in later if one.state is State.CREDITED)
+            after, may_come = funded_now, _may_follow_the_word(row, last)
+        else:
+            after = later[0].funded_before_microusd if later else funded_now
+            may_come = row.paid_at is not None and now - row.paid_at < GRACE
+        if after is None or after >= expected:
+            continue
+        history = f"funded {format_usd(after)}, at least {format_usd(expected)} expected"
+        if is_acknowledged(row):
+            history = f"a person said that it was credited; {history}"
+        told = row.state is State.PAID
+        found = Finding(account, row.id, row.payment_intent or "–", _ledger(row), "succeeded", history, told=told)
+        (waiting if may_come else missing).append(found)
+    return missing, waiting
+
+
+def is_acknowledged(row: Topup) -> bool:
+    """Whether a person said that the charge is credited, and no reading has shown it."""
+    return row.state is State.CREDITED and row.credited_microusd is None
+
+
+def _may_follow_the_word(row: Topup, last: Known | None) -> bool:
+    """Whether no reading was made yet that would have to show what a person said."""
+    return last is None or row.credited_at is None or last.at - row.credited_at < GRACE
 
 
 def _ledger(row: Topup) -> str:
@@ -124,5 +147,5 @@ def _ledger(row: Topup) -> str:
 
 def _history(row: Topup) -> str:
     if row.state is State.CREDITED:
-        return "credited" if row.credited_microusd is not None else "acknowledged"
+        return "acknowledged" if is_acknowledged(row) else "credited"
     return "credit not seen" if row.state is State.PAID else "–"

@@ -6,8 +6,10 @@ writes the attempt.
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 
+from daemon.config.model import Config
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store, Transaction
 from daemon.store.ledger import Topup
@@ -54,6 +56,26 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
             ledger_notes.forget_cards(tx, account)
             ledger.mark(tx, f"released:{account}", now)
     return tuple(ended)
+
+
+def still_stopped(conn: sqlite3.Connection, config: Config, account: str | None) -> tuple[str, ...]:
+    """Return a sentence for each stop that is left, with the command that ends it; without an account for all."""
+    return tuple(
+        _left(stop)
+        for stop in ledger_notes.stops(conn, account)
+        if stop.scope == EVERYWHERE or stop.scope in config.accounts
+    )
+
+
+def _left(stop: Stop) -> str:
+    scope = "all accounts" if stop.scope == EVERYWHERE else stop.scope
+    if stop.kind is StopKind.BREAKER:
+        return f"{scope}: still suspended ({stop.reason}: {stop.message}): ends by itself when Stripe answers the key"
+    if stop.kind is StopKind.PAUSE:
+        where = "" if stop.scope == EVERYWHERE else f" {stop.scope}"
+        return f"{scope}: still paused: brimful topups resume{where}"
+    said = f"{scope}: still suspended ({stop.reason}: {stop.message})"
+    return said if stop.reason == CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
 
 
 async def acknowledge(bench: Bench, name: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import ManualClock
+from tests.helpers_topup_shell import Shell
 from tests.helpers_topups import START, Daemon, World
 
 
@@ -17,6 +18,11 @@ def clock() -> ManualClock:
 @pytest.fixture
 def world(clock: ManualClock) -> World:
     return World(clock)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, daemon: Daemon) -> Shell:
+    return Shell(tmp_path, daemon)
 
 
 @pytest.fixture
