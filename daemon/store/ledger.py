@@ -7,7 +7,7 @@ Money in micro-dollars, Stripe's amounts in cents, instants aware outside and mi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -99,6 +99,14 @@ def is_instant(column: str) -> bool:
     return column.endswith(("_at", "_until"))
 
 
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **{column: from_ms for column in COLUMNS if is_instant(column)},
+    **dict.fromkeys(("state", "cancel_as"), State),
+    **dict.fromkeys(_FLAGS, bool),
+}
+"""How the columns are read that hold more than text or a number."""
+
+
 def encode(column: str, value: Any) -> Any:
     """Return a field's value as the table holds it."""
     if isinstance(value, datetime):
@@ -110,15 +118,10 @@ def encode(column: str, value: Any) -> Any:
 
 def decode(row: tuple[Any, ...]) -> Topup:
     """Return the row as a `Topup`; the columns are `COLUMNS` in order."""
-    values: dict[str, Any] = {}
-    for column, value in zip(COLUMNS, row, strict=True):
-        if value is not None and is_instant(column):
-            value = from_ms(value)
-        elif value is not None and column in ("state", "cancel_as"):
-            value = State(value)
-        elif column in _FLAGS:
-            value = bool(value)
-        values[column] = value
+    values = dict(zip(COLUMNS, row, strict=True))
+    for column, read in _READ.items():
+        if values[column] is not None:
+            values[column] = read(values[column])
     return Topup(**values)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -122,6 +122,12 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
     )
 
 
+def next_probe_at(conn: sqlite3.Connection) -> datetime | None:
+    """Return when the next stop is probed; None where none is."""
+    (at,) = conn.execute("SELECT min(probe_at) FROM topup_stops").fetchone()
+    return None if at is None else from_ms(at)
+
+
 # ── decisions ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,6 +184,13 @@ def marked(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
     """Return what is remembered under a name."""
     row = conn.execute("SELECT at, text FROM topup_marks WHERE name = ?", (name,)).fetchone()
     return None if row is None else (from_ms(row[0]), row[1])
+
+
+def marked_at(conn: sqlite3.Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
+    """Return the instant under each name, in their order."""
+    rows = conn.execute(f"SELECT name, at FROM topup_marks WHERE name IN ({', '.join('?' * len(names))})", names)
+    found = {name: from_ms(at) for name, at in rows}
+    return tuple(found.get(name) for name in names)
 
 
 def clear_mark(tx: Transaction, name: str) -> None:

@@ -13,6 +13,7 @@ from daemon.topups.states import CHARGED, OPEN, State
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
+_LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
 
 
@@ -97,12 +98,39 @@ def all_topups(conn: sqlite3.Connection, limit: int = 1000) -> tuple[Topup, ...]
 
 def open_topups(conn: sqlite3.Connection, account: str | None = None) -> tuple[Topup, ...]:
     """Return the top-ups that hold a slot."""
-    return _all(conn, f"WHERE state IN {_OPEN} AND (?1 IS NULL OR account = ?1) ORDER BY planned_at", (account,))
+    where = f"WHERE {_LIVE} AND state IN {_OPEN} AND (?1 IS NULL OR account = ?1) ORDER BY planned_at"
+    return _all(conn, where, (account,))
 
 
-def watched(conn: sqlite3.Connection, now: datetime) -> tuple[Topup, ...]:
-    """Return ended top-ups whose PaymentIntent is still read back for a while."""
-    return _all(conn, f"WHERE watch_until > ? AND state NOT IN {_OPEN} AND state <> 'credited'", (to_ms(now),))
+def open_states(conn: sqlite3.Connection, account: str) -> dict[str, str]:
+    """Return the state by id of every top-up that holds the account's slot."""
+    where = f"{_LIVE} AND state IN {_OPEN} AND +account = ? ORDER BY planned_at"
+    return dict(conn.execute(f"SELECT id, state FROM topups WHERE {where}", (account,)).fetchall())
+
+
+def open_accounts(conn: sqlite3.Connection) -> frozenset[str]:
+    """Return the accounts whose slot is held: asked at every step, so no row is decoded."""
+    rows = conn.execute(f"SELECT account FROM topups WHERE {_LIVE} AND state IN {_OPEN}")
+    return frozenset(row[0] for row in rows)
+
+
+# What time alone moves on: what is open, and what ended but whose PaymentIntent is still read back for a while. A retry
+# waits for a believed reading instead.
+_TIMED = (
+    f"{_LIVE} AND (state IN {_OPEN} OR (watch_until > :now AND state <> 'credited'))"
+    " AND (state <> 'retry_wait' OR cancel_as IS NOT NULL)"
+)
+
+
+def due(conn: sqlite3.Connection, now: datetime) -> tuple[Topup, ...]:
+    """Return the top-ups that time alone moves on, and whose time has come."""
+    return _all(conn, f"WHERE {_TIMED} AND next_at <= :now ORDER BY planned_at", {"now": to_ms(now)})
+
+
+def next_due_at(conn: sqlite3.Connection, now: datetime) -> datetime | None:
+    """Return when the next top-up that time alone moves on falls due; None where there is none."""
+    row = conn.execute(f"SELECT min(next_at) FROM topups WHERE {_TIMED}", {"now": to_ms(now)}).fetchone()
+    return _instant(row[0])
 
 
 def charged_between(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[Topup, ...]:
@@ -125,7 +153,7 @@ def charged_since(conn: sqlite3.Connection, since: datetime) -> tuple[Topup, ...
     return _all(conn, f"WHERE state IN {_CHARGED} AND paid_at >= ? ORDER BY paid_at", (to_ms(since),))
 
 
-def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> tuple[Topup, ...]:
+def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...] | dict[str, Any]) -> tuple[Topup, ...]:
     return tuple(decode(row) for row in conn.execute(f"{_SELECT} {where}", values))
 
 

@@ -50,7 +50,7 @@ class TopupDesk:
     ) -> None:
         self.bench = Bench(config, store, outbox, gateway, clock, ids, rng)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._busy: set[str] | None = None
+        self._busy: frozenset[str] | None = None
         self._quiet: Counter[tuple[str, str, str]] = Counter()
         self._flushed_at: datetime | None = None
         self._shadowing = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
@@ -118,19 +118,13 @@ class TopupDesk:
             self._quiet[account, "reading", why] += 1
 
     def _note_busy(self) -> None:
-        opened = {topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}
-        self._busy = opened
+        self._busy = ledger_reads.open_accounts(self.bench.store.reader)
         self._shadowing |= ledger_reads.shadowing(self.bench.store.reader)
 
     async def tend(self, now: datetime) -> datetime | None:
         """Do what time alone brings, and return when to come back; None while nothing is open."""
         await breakers.probe(self.bench, now)
-        conn = self.bench.store.reader
-        due = [
-            topup
-            for topup in (*ledger_reads.open_topups(conn), *ledger_reads.watched(conn, now))
-            if _waits_for_time(topup) and topup.next_at is not None and topup.next_at <= now
-        ]
+        due = ledger_reads.due(self.bench.store.reader, now)
         try:
             await recovery.together(self._tend_locked(topup) for topup in due)
         finally:
@@ -188,22 +182,18 @@ class TopupDesk:
         self._flushed_at = now
 
     def _next_wake(self) -> datetime | None:
-        """Return when the next thing is due. A retry waits for a reading, not for a time."""
+        """Return when the next thing is due."""
         conn = self.bench.store.reader
-        now = self.bench.clock.now()
         times = [
-            topup.next_at
-            for topup in (*ledger_reads.open_topups(conn), *ledger_reads.watched(conn, now))
-            if topup.next_at is not None and _waits_for_time(topup)
+            ledger_reads.next_due_at(conn, self.bench.clock.now()),
+            ledger_notes.next_probe_at(conn),
+            reconcile.due_at(self.bench),
         ]
-        times += [stop.probe_at for stop in ledger_notes.stops(conn) if stop.probe_at is not None]
-        if (due := reconcile.due_at(self.bench)) is not None:
-            times.append(due)
-        return min(times, default=None)
+        return min((at for at in times if at is not None), default=None)
 
     def hungry(self) -> tuple[str, ...]:
         """Return the accounts whose open top-up waits for a reading: to be polled every five minutes."""
-        return tuple(sorted({topup.account for topup in ledger_reads.open_topups(self.bench.store.reader)}))
+        return tuple(sorted(ledger_reads.open_accounts(self.bench.store.reader)))
 
     def standing(self, account_id: str) -> TopupStanding | None:
         """Return what a `balance.low` says of the account's top-ups; None where it has none configured."""
@@ -212,11 +202,6 @@ class TopupDesk:
     def needs_person(self) -> list[str]:
         """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
         return people(self.bench.config, self.bench.store.reader, self.bench.troubles)
-
-
-def _waits_for_time(topup: Topup) -> bool:
-    """Whether time alone moves it on: a retry waits for a believed reading."""
-    return topup.state is not State.RETRY_WAIT or topup.cancel_as is not None
 
 
 async def _shows_again(topup: Topup, reread: Reread) -> bool:

@@ -45,11 +45,8 @@ def verdict(
 ) -> Verdict:
     """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on."""
     now = bench.clock.now()
-    marked = {
-        name: ledger_notes.marked(conn, name)
-        for name in ("latest", f"hold:{sight.account}", f"released:{sight.account}")
-    }
-    latest, hold, released = marked.values()
+    names = ("latest", f"hold:{sight.account}", f"released:{sight.account}")
+    latest, hold, released = ledger_notes.marked_at(conn, names)
     scheduled = burn(sight.memory, sight.known.metrics, now)
     card = fingerprint or (topup.fingerprint if topup else None)
     return judge(
@@ -58,17 +55,17 @@ def verdict(
             zone=bench.config.timezone,
             config=config,
             stops=ledger_notes.stops(conn, sight.account),
-            ledger_at=latest[0] if latest else None,
+            ledger_at=latest,
             metrics=(sight.second or sight.known).metrics,
             read_at=(sight.second or sight.known).at,
             second=sight.second.metrics if sight.second else None,
-            open_topups={t.id: t.state.value for t in ledger_reads.open_topups(conn, sight.account)},
+            open_topups=ledger_reads.open_states(conn, sight.account),
             last_attempt_at=ledger_reads.last_attempt_at(conn, sight.account),
             spends=ledger_reads.spends(conn, sight.account, ledger_reads.since_for_caps(now)),
             burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
             pace=pace(sight.memory, now),
-            released=released is not None and now - released[0] < RELEASED_FOR,
-            hold_until=hold[0] if hold else None,
+            released=released is not None and now - released < RELEASED_FOR,
+            hold_until=hold,
             probe=probe or (topup is not None and topup.probe),
             attempts_on_card=ledger_reads.attempts_on_card(conn, card, now - ATTEMPTS_WITHIN) if card else 0,
             itself=topup.id if topup else None,

@@ -43,10 +43,13 @@ class TrueClock:
 
     def __init__(self, start: datetime) -> None:
         self.start = start
+        self._elapsed_ms, self._now = 0, start
 
     def now(self) -> datetime:
         elapsed_ms = int(asyncio.get_running_loop().time() * 1000)
-        return self.start + timedelta(milliseconds=elapsed_ms)
+        if elapsed_ms != self._elapsed_ms:  # asked many times an instant
+            self._elapsed_ms, self._now = elapsed_ms, self.start + timedelta(milliseconds=elapsed_ms)
+        return self._now
 
     def wall(self) -> datetime:
         return self.now()
