@@ -17,6 +17,7 @@ from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench, log
 from daemon.topups.declines import Decline
 from daemon.topups.gateway import Refused
+from daemon.topups.standing import CUSTOMER_GONE
 
 PROBE_EVERY = timedelta(minutes=10)
 _KEY_IS_GOOD = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST})
@@ -27,7 +28,6 @@ NO_USE_WAITING = frozenset(
 """Refusals of a read that time does not heal."""
 UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
 CREDENTIALS = "stripe_credentials"
-CUSTOMER_GONE = "customer_gone"
 LISTING = "listing PaymentIntents"
 LISTING_CHARGES = "listing charges"
 READING_METHOD = "reading the payment method"

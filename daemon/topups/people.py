@@ -17,11 +17,11 @@ from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
 from daemon.topups import events
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench
-from daemon.topups.breakers import CUSTOMER_GONE
 from daemon.topups.gateway import Answered, Refused
 from daemon.topups.look import GONE, earlier_customers, left_mark
 from daemon.topups.sending import cancel
 from daemon.topups.settle import settle
+from daemon.topups.standing import CUSTOMER_GONE
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent
 

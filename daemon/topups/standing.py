@@ -12,9 +12,10 @@ from daemon.config.model import Config, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import StopKind
-from daemon.topups.breakers import CUSTOMER_GONE
 from daemon.topups.states import UNDER_WAY, UNDER_WAY_AFTER_PAID, State
 
+CUSTOMER_GONE = "customer_gone"
+"""Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
 _STOPPED = {StopKind.PAUSE: "paused", StopKind.SUSPENSION: "suspended", StopKind.BREAKER: "suspended"}
 
 
