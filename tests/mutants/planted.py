@@ -242,7 +242,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "reads-nothing-back",
         "daemon/topups/settle.py",
         "    answer = await bench.gateway.retrieve(topup.payment_intent)\n",
-        "    return topup\n    answer = await bench.gateway.retrieve(topup.payment_intent)\n",
+        '    answer = Refused(AnswerKind.UNKNOWN, "")\n',
         "an unknown outcome stays unknown for ever",
     ),
     Mutant(

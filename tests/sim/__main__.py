@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 
 from tests.sim.runner import Result, run_seed, run_seeds
 
 DAYS_A_YEAR = 365.25
+TOLD_EVERY_S = 30.0
+"""How often a long run says how far it is."""
 
 
 def main() -> int:
@@ -15,8 +18,9 @@ def main() -> int:
     focus = frozenset(filter(None, options.focus.split(",")))
     if options.seed is not None:
         return _replay(run_seed(options.seed, options.days, focus))
-    bad = 0
-    cpu_s = days = charges = done = 0.0
+    bad = done = charges = 0
+    cpu_s = days = 0.0
+    began = told = time.monotonic()
     for result in run_seeds(
         range(options.first, options.first + options.seeds), options.days, jobs=options.jobs, focus=focus
     ):
@@ -29,9 +33,15 @@ def main() -> int:
             _report(result)
             if options.until_violation:
                 break
+        if time.monotonic() - told >= TOLD_EVERY_S:
+            told = time.monotonic()
+            left_s = (told - began) / done * (options.seeds - done)
+            print(
+                f"{done} of {options.seeds} seeds, {bad} with violations; {left_s / 60:.0f} min left", file=sys.stderr
+            )
     years_per_hour = days / DAYS_A_YEAR / (cpu_s / 3600) if cpu_s else 0.0
     print(
-        f"{done:.0f} seeds of {options.days:g} days, {charges:.0f} charges: {bad} with violations; "
+        f"{done} seeds of {options.days:g} days, {charges} charges: {bad} with violations; "
         f"{years_per_hour:.0f} simulated years per CPU hour ({cpu_s:.0f} s of CPU)"
     )
     return 1 if bad else 0

@@ -48,14 +48,16 @@ class Operator:
     async def look(self, box: Box) -> None:
         """See what stands still on one machine, and set it going again."""
         desk = box.service.topups if box.service is not None else None
-        if desk is None or box.life is None or box.life.dead:
+        pausing = self._wants_pause()
+        if desk is None or box.life is None or box.life.dead or not (pausing or _something_stands(desk)):
             return
         with closing(Store(box.database)) as store:
             bench = replace(desk.bench, store=store, troubles={})
             self._end_stops(box, bench)
             for topup in ledger_reads.open_topups(store.reader):
                 await self._acknowledge(box, bench, topup)
-            self._pause(box, desk, store)
+            if pausing:
+                self._pause(box, desk, store)
 
     def _end_stops(self, box: Box, bench: Bench) -> None:
         for stop in ledger_notes.stops(bench.store.reader):
@@ -91,11 +93,18 @@ class Operator:
             said = str(nothing)
         self._world.note("operator", f"ack on {box.name}: {said}")
 
-    def _pause(self, box: Box, desk: TopupDesk, store: Store) -> None:
+    def _wants_pause(self) -> bool:
         """Now and then charging is stopped until the next look."""
-        if not self._pauses or self._world.faults_over or self._rng.random() > 0.1:
-            return
+        return self._pauses and not self._world.faults_over and self._rng.random() <= 0.1
+
+    def _pause(self, box: Box, desk: TopupDesk, store: Store) -> None:
         account = self._rng.choice([*sorted(self._world.ledgers), None])
         people.pause(store, account, desk.bench.clock.now())
         self._world.paused.add((box.name, account or ledger_notes.EVERYWHERE))
         self._world.note("operator", f"paused {account or 'everything'} on {box.name}")
+
+
+def _something_stands(desk: TopupDesk) -> bool:
+    """Whether `brimful topups` would show anything that a person could end."""
+    conn = desk.bench.store.reader
+    return bool(ledger_notes.stops(conn) or ledger_reads.open_accounts(conn))

@@ -46,9 +46,8 @@ class Transport(httpx.AsyncBaseTransport):
             await self._wait(reply.wait_s)
         if reply.answer is None or reply.truncated:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
-        return httpx.Response(
-            reply.answer.status, headers=dict(reply.answer.headers), content=reply.answer.body, request=request
-        )
+        stream = httpx.ByteStream(reply.answer.body)  # as from the network: whoever asked reads it
+        return httpx.Response(reply.answer.status, headers=reply.answer.headers, stream=stream, request=request)
 
 
 def _request(method: str, path: str, query: str, body: str, headers: Mapping[str, str]) -> Request:
