@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from daemon.config.model import TopupConfig
 from daemon.store import ledger, ledger_notes, ledger_reads
-from daemon.store.ledger import Moved, Topup
+from daemon.store.ledger import Topup
 from daemon.store.ledger_reads import Send
 from daemon.topups import breakers
 from daemon.topups.answers import (
@@ -236,24 +236,21 @@ async def go_on(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight) -
     wanted = available is not None and available < config.when_below_microusd
     if topup.cancel_as is not None:
         return topup
-    try:
-        if topup.state is State.CREATED:
-            if not topup.own:
-                return topup
-            if not wanted or now - topup.planned_at >= NEVER_CONFIRMED_FOR:
-                why = "no longer wanted" if not wanted else "not confirmed within ten minutes"
-                return await cancel(bench, topup, State.ABANDONED, why)
-            return await confirm(bench, config, topup, sight)
-        if topup.state is State.RETRY_WAIT:
-            if topup.next_at is None or now < topup.next_at:
-                return await read_back(bench, topup)
-            if not wanted:
-                return await cancel(bench, topup, State.ABANDONED, "no longer wanted")
-            return await confirm(bench, config, topup, sight)
-        if topup.state is State.CONFIRMING:
-            return await _again(bench, config, topup, sight, wanted=wanted)
-    except Moved:
-        log.info("moved", topup=topup.id)
+    if topup.state is State.CREATED:
+        if not topup.own:
+            return topup
+        if not wanted or now - topup.planned_at >= NEVER_CONFIRMED_FOR:
+            why = "no longer wanted" if not wanted else "not confirmed within ten minutes"
+            return await cancel(bench, topup, State.ABANDONED, why)
+        return await confirm(bench, config, topup, sight)
+    if topup.state is State.RETRY_WAIT:
+        if topup.next_at is None or now < topup.next_at:
+            return await read_back(bench, topup)
+        if not wanted:
+            return await cancel(bench, topup, State.ABANDONED, "no longer wanted")
+        return await confirm(bench, config, topup, sight)
+    if topup.state is State.CONFIRMING:
+        return await _again(bench, config, topup, sight, wanted=wanted)
     return topup
 
 

@@ -93,12 +93,11 @@ async def acknowledge(bench: Bench, name: str) -> str:
         return f"{topup.id}: taken as credited; the next need is charged again"
     if topup.state is not State.NEEDS_REVIEW:
         raise NothingToSay(f"{topup.id} is {topup.state}: only paid and needs_review are acknowledged")
-    if topup.payment_intent is None:
-        return _close(bench, topup, "nothing was created")
+    assert topup.payment_intent is not None, "only what was created is under review"
     answer = await bench.gateway.retrieve(topup.payment_intent)
     if isinstance(answer, Refused):
         if answer.kind is AnswerKind.INTENT_MISSING:
-            return _close(bench, topup, "Stripe does not know its PaymentIntent")
+            return _close(bench, topup)
         raise NothingToSay(f"Stripe could not be asked: {answer.message}")
     if answer.value.status in ALIVE:
         after = await cancel(bench, topup, State.ABANDONED, "acknowledged by a person")
@@ -146,12 +145,20 @@ def _had(bench: Bench, account: str) -> tuple[str, ...]:
 def _settled(bench: Bench, topup: Topup, answer: Answered[PaymentIntent]) -> str:
     """Close a top-up whose PaymentIntent is no longer alive."""
     now = bench.clock.now()
-    status = answer.value.status
+    intent = answer.value
+    status = intent.status
     if status == "succeeded":
         with bench.store.write(durable=True) as tx:
             current = _current(tx, topup)
             paid = ledger.move(
-                tx, current, State.PAID, now, reason="charged; acknowledged by a person", paid_at=now, charged_at=now
+                tx,
+                current,
+                State.PAID,
+                now,
+                reason="charged; acknowledged by a person",
+                amount_cents=intent.amount_cents,  # what was really charged counts, whatever was planned
+                paid_at=now,
+                charged_at=intent.charge.created_at if intent.charge else intent.created_at,
             )
             bench.tell(tx, [events.succeeded(paid, bench.provider(topup.account), now)], now)
         _credited(bench, paid)
@@ -172,7 +179,8 @@ def _credited(bench: Bench, topup: Topup) -> None:
         bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)
 
 
-def _close(bench: Bench, topup: Topup, why: str) -> str:
+def _close(bench: Bench, topup: Topup) -> str:
+    why = "Stripe does not know its PaymentIntent"
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         current = _current(tx, topup)

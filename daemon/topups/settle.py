@@ -17,7 +17,7 @@ from daemon.store.ledger_notes import StopKind
 from daemon.store.ledger_reads import Send
 from daemon.topups import breakers, events
 from daemon.topups.answers import PIN_AFTER, READ_BACK_EVERY, AnswerKind, read_back_after
-from daemon.topups.bench import Bench, log
+from daemon.topups.bench import Bench
 from daemon.topups.credit import credit_wake
 from daemon.topups.declines import Kind, judge, retry_after
 from daemon.topups.gateway import Answered, Refused
@@ -67,28 +67,22 @@ async def _given_up_elsewhere(bench: Bench, topup: Topup, intent: PaymentIntent)
 
 
 def settle(bench: Bench, topup: Topup, answer: Answered[PaymentIntent] | Refused) -> Topup:
-    """Act on what reading back said; returns the row as it then is. A row that was moved meanwhile is left as it is."""
+    """Act on what reading back said, by the row as it is now; returns the row as it then is."""
     now = bench.clock.now()
     if isinstance(answer, Refused) and breakers.trips(answer):
         breakers.trip(bench, now, answer)
-    try:
-        with bench.store.write(durable=True) as tx:
-            current = ledger_reads.get(tx, topup.id)
-            assert current is not None, "the ledger forgets nothing"
-            if isinstance(answer, Refused):
-                return _unread(bench, tx, current, answer, now)
-            intent = answer.value
-            ledger.record_readback(tx, topup.id, now, status=intent.status, request_id=answer.request_id)
-            act = _ACTS.get(intent.status, _strange)
-            after = act(bench, tx, current, intent, now)
-            if intent.status in _DONE:
-                breakers.note_done(tx, topup.account, _DONE[intent.status])
-            return _wake(tx, after, now)
-    except ledger.Moved:
-        log.info("moved", topup=topup.id)
-        moved = ledger_reads.get(bench.store.reader, topup.id)
-        assert moved is not None, "the ledger forgets nothing"
-        return moved
+    with bench.store.write(durable=True) as tx:
+        current = ledger_reads.get(tx, topup.id)
+        assert current is not None, "the ledger forgets nothing"
+        if isinstance(answer, Refused):
+            return _unread(bench, tx, current, answer, now)
+        intent = answer.value
+        ledger.record_readback(tx, topup.id, now, status=intent.status, request_id=answer.request_id)
+        act = _ACTS.get(intent.status, _strange)
+        after = act(bench, tx, current, intent, now)
+        if intent.status in _DONE:
+            breakers.note_done(tx, topup.account, _DONE[intent.status])
+        return _wake(tx, after, now)
 
 
 def _unread(bench: Bench, tx: Transaction, topup: Topup, refused: Refused, now: datetime) -> Topup:
@@ -236,13 +230,11 @@ def _declined(
 
 
 def _canceled(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> Topup:
-    if topup.state in (State.ABANDONED, State.DECLINED):
-        return topup
-    if topup.state in (State.PAID, State.CREDITED):
+    if not topup.is_open or topup.state is State.PAID:
         return topup
     end = topup.cancel_as or State.ABANDONED
     reason = topup.reason if topup.cancel_as else "canceled in Stripe"
-    return ledger.move(tx, topup, end, now, reason=reason, next_at=None)
+    return ledger.move(tx, topup, end, now, reason=reason, next_at=None, cancel_as=None)
 
 
 def _requires_capture(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> Topup:

@@ -20,7 +20,7 @@ async def tend_topup(bench: Bench, topup: Topup) -> None:
         abandon_plan(bench, topup)
     elif topup.state is State.PAID:
         credit.watch(bench, topup, bench.clock.now())
-    elif topup.payment_intent is not None:
+    else:
         await _tend_intent(bench, topup)
 
 
