@@ -31,6 +31,7 @@ class Watcher:
     on_mail: Callable[[Kept], None] = lambda kept: None
     on_happening: Callable[[Happening], None] = lambda happening: None
     on_step: Callable[[datetime, Service, World], None] = lambda now, service, world: None
+    on_end: Callable[[datetime, Service, World], None] = lambda now, service, world: None
 
 
 @dataclass(slots=True)
@@ -82,3 +83,4 @@ async def _drive(service: Service, month: Month, watcher: Watcher) -> None:
         now = await service.step(now)
         month.steps += 1
         watcher.on_step(world.clock.now(), service, world)
+    watcher.on_end(world.clock.now(), service, world)

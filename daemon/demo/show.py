@@ -40,7 +40,7 @@ def run_demo(
     folder = _folder(out)
     story = Story()
     with logging_to(folder / "daemon.log"), View(console, story, end, live=live) as view:
-        watcher = Watcher(view.told, view.mailed, view.happened, view.stepped)
+        watcher = Watcher(view.told, view.mailed, view.happened, view.stepped, view.ended)
         month = asyncio.run(live_through(folder, watcher=watcher, end=end))
     papers = write_mails(month.world.mailbox.kept, folder)
     store = Store(folder / "brimful.db", readonly=True)

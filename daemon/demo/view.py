@@ -65,10 +65,14 @@ class View:
         if self._live is None:
             return
         moment = time.monotonic()
-        if moment - self._drawn_at < _REFRESH_S:
-            return
-        self._drawn_at = moment
-        self._live.update(self.picture(now, service, world), refresh=True)
+        if moment - self._drawn_at >= _REFRESH_S:
+            self.ended(now, service, world)
+            self._drawn_at = moment
+
+    def ended(self, now: datetime, service: Service, world: World) -> None:
+        """Draw how it stands, however fast it went."""
+        if self._live is not None:
+            self._live.update(self.picture(now, service, world), refresh=True)
 
     def picture(self, now: datetime, service: Service, world: World) -> RenderableType:
         """Return the whole view at one moment."""

@@ -118,7 +118,7 @@ def test_the_live_view_draws_every_account(tmp_path: Path) -> None:
     console = Console(file=screen, force_terminal=True, width=100, highlight=False)
     assert run_demo(tmp_path / "out", console=console, end=START + timedelta(hours=12), live=True) is False
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
-    for shown in ("Video tracking", "$38.50", "Media storage", "64.", "Thu  1 October 2026", "Promises", "To open"):
+    for shown in ("Video tracking", "$38.08", "Media storage", "64.5 %", "Thu  1 October 2026", "Promises", "To open"):
         assert shown in text
 
 
