@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from alerts.values import quickly_made
+
 
 class Reason(StrEnum):
     """Why there is no reading. `passes_by_itself` tells the temporary from those that need a person."""
@@ -31,6 +33,7 @@ class Reason(StrEnum):
 _TEMPORARY = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.UNREACHABLE, Reason.SUSPECT})
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """What a provider said, in its own terms; None is "not said". Money in micro-dollars, volume in micro-gigabytes."""
@@ -99,6 +102,7 @@ class Metrics:
         return self.active_videos * 24 * self.cost_per_snapshot_microusd
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Known:
     """A complete, finite answer, observed at `at`."""

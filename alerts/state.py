@@ -12,6 +12,7 @@ from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Reason
 from alerts.rules.specs import RuleSpec
 from alerts.spend import SpendMemory
+from alerts.values import quickly_made
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Outage:
     last_at: datetime
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A decision not to tell, and its reason."""
@@ -109,6 +111,7 @@ class Decision:
     episode: str | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Since when this process has watched the account without a gap of its own. Not kept: a restart begins anew."""
@@ -117,6 +120,7 @@ class Watch:
     beat_at: datetime
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class AccountState:
     """All that is remembered of one account. `last` is the last believed reading."""

@@ -9,10 +9,12 @@ from typing import Literal
 from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.outlook import SCHEDULED, spend_outlook
 from alerts.readings import Metrics
+from alerts.values import quickly_made
 
 Basis = Literal["scheduled", "observed"]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Burn:
     """Micro-dollars a day. `partial`: observed over less than a day. `why`: why this basis, a clause for a person."""
@@ -23,13 +25,13 @@ class Burn:
     why: str = ""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Window:
     """What was spent over a stretch that ends now, and the pace that is. `partial`: history is shorter than asked."""
 
     spent_microusd: int
     microusd_per_day: int
-    covered: timedelta
     partial: bool
 
 
@@ -52,5 +54,4 @@ def observed(memory: BurnMemory, window: timedelta, now: datetime) -> Window | N
     spent, known_ms = spent_over(memory.spend, window, now)
     if known_ms <= 0:
         return None
-    covered = known_ms * MILLISECOND
-    return Window(spent, spent * 86_400_000 // known_ms, covered, covered < window)
+    return Window(spent, spent * 86_400_000 // known_ms, known_ms * MILLISECOND < window)

@@ -10,6 +10,8 @@ from array import array
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+from alerts.values import quickly_made
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 KEPT_HOURS = 28 * 24
@@ -31,6 +33,7 @@ class Memo:
     """What others worked out from the same hours, by a key of theirs."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Hourly:
     """One monotone counter: its first and last point, its value when the current hour began, and the whole hours past.
@@ -108,7 +111,7 @@ class Hourly:
             return self.last
         if at_ms <= self.first_ms:
             return self.first
-        start_ms = self.hour * HOUR_MS
+        start_ms = self.last_ms // HOUR_MS * HOUR_MS
         if at_ms >= start_ms:
             began = max(start_ms, self.first_ms)
             return self.hour_start + (self.last - self.hour_start) * (at_ms - began) // max(self.last_ms - began, 1)
@@ -118,8 +121,8 @@ class Hourly:
             oldest = self.hour_start - sum(hours)
             covered_ms = start_ms - len(hours) * HOUR_MS - self.first_ms
             return self.first + (oldest - self.first) * (at_ms - self.first_ms) // max(covered_ms, 1)
-        whole = sum(hours[len(hours) - back :]) if back else 0
-        return self.hour_start - whole - hours[len(hours) - back - 1] * into // HOUR_MS
+        whole = sum(hours[-back:]) if back else 0
+        return self.hour_start - whole - hours[-back - 1] * into // HOUR_MS
 
     def encode(self) -> str:
         """Return the point and the hour under way as JSON: five integers."""

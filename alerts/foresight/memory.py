@@ -12,6 +12,7 @@ from typing import Any
 
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, Hourly
 from alerts.instants import to_ms
+from alerts.values import quickly_made
 
 MILLISECOND = timedelta(milliseconds=1)
 _VERSION = 1
@@ -19,6 +20,7 @@ _SCALE_MS = DAY_MS
 """The schedule is counted in micro-dollars × milliseconds of a day, so that its integral stays a whole number."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The provider's own schedule: its rate now, in micro-dollars a day, and what it added up to."""
@@ -44,6 +46,7 @@ class Schedule:
         return Schedule(rate, at_ms, total, self.counter.fold(at_ms, total // _SCALE_MS))
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Reserve:
     """The highest reservation of each of the last hours, in micro-gigabytes: it comes and goes with jobs."""
@@ -69,6 +72,7 @@ class Reserve:
         return Reserve(hour, (*self.peaks, *(0,) * idle, reserved)[-self.KEPT :])
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class BurnMemory:
     """Spend, schedule, volume and reservations of one account. `BurnMemory()` remembers nothing yet."""
@@ -192,6 +196,10 @@ def spent_over(counter: Hourly, window: timedelta, now: datetime) -> tuple[int, 
 
     The known part is shorter than the window where history began inside it.
     """
-    end_ms = min(to_ms(now), (counter.hour + 1) * HOUR_MS)
-    start_ms = max(end_ms - window // MILLISECOND, counter.first_ms)
+    end_ms, hour_ends_ms = to_ms(now), (counter.last_ms // HOUR_MS + 1) * HOUR_MS
+    if end_ms > hour_ends_ms:
+        end_ms = hour_ends_ms
+    start_ms = end_ms - window // MILLISECOND
+    if start_ms < counter.first_ms:
+        start_ms = counter.first_ms
     return counter.last - counter.value_at(start_ms), max(end_ms - start_ms, 0)

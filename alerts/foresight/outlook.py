@@ -12,6 +12,7 @@ from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.past import PRIOR_SCHEDULED, PRIOR_SPREADS, Spreads, spread_over
 from alerts.foresight.pattern import Pattern, learn
 from alerts.instants import to_ms
+from alerts.values import quickly_made
 
 SCHEDULED, OBSERVED = "scheduled", "observed"
 Z_10_90 = 1.2816
@@ -24,6 +25,7 @@ _SHORTEST = timedelta(minutes=10)
 _DAY = timedelta(days=1)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is expected from `start_hour` (hours since the epoch, not whole) on. Micro-units.
@@ -109,6 +111,7 @@ def spend_outlook(memory: BurnMemory, scheduled_microusd_per_day: int | None, no
     return outlook
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class _Kept:
     asked: tuple[datetime, int | None, int, int]

@@ -16,8 +16,10 @@ from alerts.foresight.runway import days_remaining
 from alerts.readings import Known, Metrics
 from alerts.rules.specs import RuleSpec
 from alerts.state import NO_TOPUP, AccountState, Told, TopupStanding
+from alerts.values import quickly_made
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a judgement is made with: the account, the rules that cover it, the zone of its periods, and the time.
@@ -47,6 +49,7 @@ class Standing(Enum):
     UNKNOWN = "unknown"  # the reading does not say: everything stays as it is
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a rule says of an account: where it stands, the deepest step reached, and whether a projection is above."""
