@@ -22,6 +22,7 @@ from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
 from alerts.sitting import Sitting
 from alerts.spend import SpendMemory
 from alerts.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
+from alerts.values import quickly_made
 
 __all__ = ["Context", "Judgement", "judge", "judge_time"]
 
@@ -29,6 +30,7 @@ REMINDER_AGAIN = timedelta(minutes=5)
 """When a reminder that was held back is looked at again."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a judgement found. `believed` may be acted on; None where there is no such reading."""
@@ -106,7 +108,8 @@ def _follows(state: AccountState, reading: Known, second: Known) -> bool:
 
 def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
     """Make the believed reading the last one, then judge everything by it."""
-    state, metrics, zone = sitting.state, known.metrics, sitting.context.zone
+    state, metrics, context = sitting.state, known.metrics, sitting.context
+    zone = context.zone
     before = None if state.last is None else state.last.metrics
     if state.spend is None:
         spend = SpendMemory.begin(known.at, metrics, zone)
@@ -129,17 +132,17 @@ def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
         state.rules,
         state.held,
         state.remind_at,
-        state.judged_by,
-        state.watch,
+        context.rules,
+        watched(state.watch, context),
     )
     own.available(sitting, known)
     own.plain(sitting, known)
     own.limits(sitting, before, known)
     own.billing(sitting, known)
-    view = View(sitting.state, known, sitting.context)
+    view = View(sitting.state, known, context)
     own.depleted(sitting, view)
-    edited = state.judged_by is not sitting.context.rules
-    for rule in sitting.context.rules:
+    edited = sitting.edited
+    for rule in context.rules:
         if not isinstance(rule, Stale):
             _judge_rule(sitting, rule, view, edited=edited)
 
@@ -235,17 +238,20 @@ def _is_quiet(state: AccountState, context: Context) -> bool:
 
 
 def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None, *, read: bool) -> Judgement:
-    context = sitting.context
-    edited = sitting.state.judged_by is not context.rules
-    sitting.state = _watching(sitting.state, context)
-    if edited and believed is None:
-        _judge_edits(sitting)
+    context, edited = sitting.context, sitting.edited
+    if believed is None:
+        sitting.state = _watching(sitting.state, context)
+        if edited:
+            _judge_edits(sitting)
     for rule in context.rules:
         if isinstance(rule, Stale):
             own.silence(sitting, rule, read=read)
-    if sitting.state.remind_at is not None and sitting.state.remind_at <= sitting.now:
+    remind_at = sitting.state.remind_at
+    if remind_at is not None and remind_at <= sitting.now:
         _remind(sitting)
-    remind_at = _next_reminder(sitting) if sitting.dirty or edited else sitting.state.remind_at
+        remind_at = _next_reminder(sitting)
+    elif edited or sitting.remembers:
+        remind_at = _next_reminder(sitting)
     dirty = sitting.dirty or remind_at != sitting.state.remind_at
     return Judgement(
         sitting.finish(remind_at),
@@ -276,7 +282,7 @@ def _watching(state: AccountState, context: Context) -> AccountState:
 
 def _rest_and_resume(sitting: Sitting) -> None:
     """Let the episodes of rules that were taken out rest, and those of rules that came back go on, judged at once."""
-    if sitting.state.judged_by is sitting.context.rules:
+    if not sitting.edited:
         return
     configured = {*own.OWN, *(rule.id for rule in sitting.context.rules)}
     for rule, memory in tuple(sitting.rules.items()):
@@ -359,5 +365,9 @@ def _next_reminder(sitting: Sitting) -> datetime | None:
         if memory.episode is not None and memory.episode.told_at is not None and rule in every
     ]
     first = min(due, default=None)
-    # Due and yet not told (a mute, a top-up under way): looked at again in a while, not at every beat.
-    return first if first is None or first > sitting.now else sitting.now + REMINDER_AGAIN
+    if first is None or first > sitting.now:
+        return first
+    # Due and yet not told (a mute, a top-up under way): looked at again in a while, not at every beat. What is said in
+    # between does not put that off.
+    again, kept = sitting.now + REMINDER_AGAIN, sitting.state.remind_at
+    return again if kept is None or kept <= sitting.now else min(again, kept)

@@ -17,14 +17,18 @@ from alerts.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, Episode
 
 
 class Sitting:
-    """What has been found so far. `state` is the account as it stands now in the judgement."""
+    """What has been found so far. `state` is the account as it stands now in the judgement.
 
-    __slots__ = ("_rules", "context", "decisions", "drafts", "episodes", "now", "state")
+    `edited`: it was last judged by another tuple of rules.
+    """
+
+    __slots__ = ("_rules", "context", "decisions", "drafts", "edited", "episodes", "now", "state")
 
     def __init__(self, state: AccountState, context: Context) -> None:
         self.state = state
         self.context = context
         self.now = context.now
+        self.edited = state.judged_by is not context.rules
         self.drafts: list[EventDraft] = []
         self.decisions: list[Decision] = []
         self.episodes: dict[str, Episode] = {}
@@ -35,12 +39,18 @@ class Sitting:
         return self.state.rules if self._rules is None else self._rules
 
     @property
+    def remembers(self) -> bool:
+        """Whether anything is remembered of a rule that was not before."""
+        return self._rules is not None
+
+    @property
     def dirty(self) -> bool:
         """Whether anything but the time of the last reading has to be kept."""
         return self._rules is not None or bool(self.drafts or self.decisions or self.episodes)
 
     def memory(self, rule: str) -> RuleMemory:
-        return self.rules.get(rule, NEW_RULE)
+        rules = self.state.rules if self._rules is None else self._rules
+        return rules.get(rule, NEW_RULE)
 
     def remember(self, rule: str, memory: RuleMemory) -> None:
         if self._rules is None:

@@ -72,6 +72,28 @@ def test_a_reminder_that_falls_into_a_mute_is_dropped_and_recorded() -> None:
     assert account.beat(timedelta(hours=6)) == ["balance.low"]
 
 
+def test_a_reminder_that_was_held_back_comes_soon_after_however_often_the_account_is_read() -> None:
+    account = Watched(LOW, poll=timedelta(minutes=1))
+    account.read(balance=4)
+    account.mutes["low"] = account.now + timedelta(hours=24, minutes=2)
+    account.beat(timedelta(hours=24))
+    assert account.reasons == ["muted: no reminder"]
+    # What every reading says in between ("already told") does not put the next look off.
+    told = [account.read(after=1, balance=4) for _ in range(6)]
+    assert told == [[], [], [], [], ["balance.low"], []]
+    assert account.last["reminder"] is True
+
+
+def test_a_reminder_that_falls_due_at_once_by_an_edit_does_not_wait_for_the_old_one() -> None:
+    often = replace(LOW, remind_every=timedelta(hours=1))
+    account = Watched(LOW)
+    account.read(balance=4)
+    account.beat(timedelta(hours=3))
+    account.rules = (often,)
+    account.beat()
+    assert account.beat(timedelta(minutes=5)) == ["balance.low"]
+
+
 def test_the_accounts_own_events_can_be_muted() -> None:
     account = muted("account:reading", 4)
     assert account.fail(Reason.UNAUTHORIZED) == []
