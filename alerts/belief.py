@@ -25,6 +25,7 @@ JUMP_FROM_MICRO = MICRO
 AGREES_WITHIN = 10
 """A second read agrees where it is off by at most a tenth of the doubted step."""
 _DAY_MS = 86_400_000
+_MILLISECOND = timedelta(milliseconds=1)
 _SHORTEST_GAP_MS = 60_000
 _COUNTERS = ("total_charged_microusd", "total_snapshots", "used_microgb", "usage_count")
 _LEVELS = ("balance_microusd", "effective_microgb", "total_charged_microusd", "used_microgb", "limit_microgb")
@@ -62,23 +63,26 @@ class Doubt:
 def doubt(state: AccountState, known: Known) -> Doubt | None:
     """Return why the reading cannot be believed at once, or None. The first reading of an account is believed."""
     last = state.last
-    if last is None or known.metrics == last.metrics:
+    if last is None or known.metrics is last.metrics:
         return None
     before, after = last.metrics, known.metrics
-    findings = [
-        Finding(Doubtful.BACKWARDS, field, old, new)
-        for field, old, new in zip(_COUNTERS, _counters(before), _counters(after), strict=True)
-        if old is not None and new is not None and new < old
-    ]
+    findings = []
+    counters, then = _counters(after), _counters(before)
+    if counters != then:
+        for field, old, new in zip(_COUNTERS, then, counters, strict=True):
+            if old is not None and new is not None and new < old:
+                findings.append(Finding(Doubtful.BACKWARDS, field, old, new))
     old, new = before.period_used_microgb, after.period_used_microgb
     if old is not None and new is not None and new < old and before.period_start_at == after.period_start_at:
         findings.append(Finding(Doubtful.BACKWARDS, "period_used_microgb", old, new))
     largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
     if (drop := _drop(before, after, known.at - last.at, largest)) is not None:
         findings.append(drop)
-    for field, old, new in zip(_LEVELS, _levels(before), _levels(after), strict=True):
-        if old is not None and new is not None and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
-            findings.append(Finding(Doubtful.JUMP, field, old, new))
+    levels, then = _levels(after), _levels(before)
+    if levels != then:
+        for field, old, new in zip(_LEVELS, then, levels, strict=True):
+            if old is not None and new is not None and new > old and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
+                findings.append(Finding(Doubtful.JUMP, field, old, new))
     return Doubt(tuple(findings)) if findings else None
 
 
@@ -95,12 +99,14 @@ def largest_explained(largest_microusd_per_day: int, before: Metrics, after: Met
     """Return the largest fall of the available balance that is believed at once over `gap`, in micro-dollars."""
     scheduled = max(before.scheduled_burn_microusd_per_day or 0, after.scheduled_burn_microusd_per_day or 0)
     burn = max(largest_microusd_per_day, scheduled)
-    gap_ms = max(gap // timedelta(milliseconds=1), _SHORTEST_GAP_MS)
+    gap_ms = max(gap // _MILLISECOND, _SHORTEST_GAP_MS)
     return max(BURN_FACTOR * burn * gap_ms // _DAY_MS, DROP_BELIEVED_MICROUSD)
 
 
 def _drop(before: Metrics, after: Metrics, gap: timedelta, largest: int) -> Finding | None:
     old, new = before.available_microusd, after.available_microusd
-    if old is None or new is None or old - new <= largest_explained(largest, before, after, gap):
+    if old is None or new is None or old - new <= DROP_BELIEVED_MICROUSD:
+        return None
+    if old - new <= largest_explained(largest, before, after, gap):
         return None
     return Finding(Doubtful.DROP, "available_microusd", old, new)

@@ -17,6 +17,7 @@ from alerts.instants import from_ms, to_ms
 from alerts.periods import CALENDAR, Stretch, billing, calendar, is_same_billing
 from alerts.readings import Metrics
 from alerts.rules.specs import Period
+from alerts.values import quickly_made
 
 BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
 """The last reading before a period is the value at its start if it is no older; else the value is interpolated."""
@@ -27,6 +28,7 @@ _VOLUMES = ("used_microgb", "period_used_microgb")
 _VERSION = 1
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Counter:
     """A provider's counter made monotone: `value` is what it grew by since the first reading.
@@ -59,6 +61,7 @@ class Base:
     since: datetime
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Spent:
     """Spend over a period up to the last reading. `partial`: history begins inside it, or its start is interpolated."""
@@ -71,6 +74,7 @@ class Spent:
     partial: bool
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class SpendMemory:
     """The counters of one account and the bases of the periods under way.
@@ -116,7 +120,7 @@ class SpendMemory:
         """Return the memory with one more believed reading. `resets`: the counters that are confirmed to restart."""
         money = self._fold_money(metrics, "total_charged_microusd" in resets)
         metered = metrics.period_used_microgb is not None
-        volume = self._fold_volume(metrics, metered, not resets.isdisjoint(_VOLUMES))
+        volume = self._fold_volume(metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
         available = metrics.available_microusd
         unmoved = money is self.money and volume is self.volume and available == self.available_microusd
         own = self.bases.get(Period.BILLING)
@@ -133,7 +137,7 @@ class SpendMemory:
             largest = max(largest, (money.value - self.money.value) * _DAY_MS // gap_ms)
         return SpendMemory(
             self.first_at,
-            max(at, self.at),
+            at if at > self.at else self.at,
             zone.key,
             money,
             volume,

@@ -21,6 +21,7 @@ from math import exp, log, sqrt
 from alerts.foresight.hourly import KEPT_HOURS, Hourly
 from alerts.foresight.past import Spreads, Track, measure, pooled, score
 from alerts.foresight.shape import WEEK_HOURS, week_shape
+from alerts.values import quickly_made
 
 LEARNING_HOURS = 24
 """A day of whole hours: before it there is no pattern."""
@@ -34,6 +35,7 @@ RATIO_HALF_LIFE = 72.0
 TREND_MEMORY_DAYS = 7.0
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Weighted:
     """A level by exponential weights: weighted growth over weighted shape. O(1) to move on by an hour."""
@@ -48,6 +50,12 @@ class Weighted:
             total = keep * total + amount
             weight = keep * weight + shape
         return Weighted(self.half_life, total, weight)
+
+    def level_after(self, growth: float, shape: float, fallback: float) -> float:
+        """Return the level as it will be after one more hour."""
+        keep = 0.5 ** (1 / self.half_life)
+        total, weight = keep * self.total + growth, keep * self.weight + shape
+        return total / weight if weight > 1e-6 else fallback
 
     def level(self, fallback: float) -> float:
         return self.total / self.weight if self.weight > 1e-6 else fallback
@@ -114,7 +122,7 @@ class Pattern:
             return self.level
         if way.growth is None or way.ratio is None:
             return scheduled_per_day / 24
-        led = way.growth.after_all((scheduled_per_day / 24,), (self.shape_at(hour),)).level(0.0)
+        led = way.growth.level_after(scheduled_per_day / 24, self.shape_at(hour), 0.0)
         return way.ratio.level(0.0) * led if led else self.level
 
     def moved_on(self, growth: Sequence[int], scheduled: Sequence[int] | None) -> Pattern | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.events import EventType
-from alerts.foresight.period import Projection, project
+from alerts.foresight.period import Projection, likely, project
 from alerts.money import format_gb, format_usd, percent_of
 from alerts.rules.numbers import moment, money, number, to_the_cent
 from alerts.rules.specs import Budget, Period
@@ -112,5 +112,13 @@ def _projection(rule: Budget, view: View, period: Spent) -> Projection | None:
 
 
 def _is_projected_above(rule: Budget, view: View, period: Spent, limit: int) -> bool:
-    ahead = _projection(rule, view, period)
-    return ahead is not None and ahead.likely > limit
+    expected = likely(
+        view.state.burn,
+        _spent(rule, period),
+        period.since,
+        period.end,
+        view.now,
+        scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
+        volume=rule.limit_microgb is not None,
+    )
+    return expected is not None and expected > limit

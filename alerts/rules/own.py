@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from alerts.belief import Doubt, Doubtful, Finding
 from alerts.events import EventType, JsonValue, Severity
@@ -53,6 +54,7 @@ _LIMITS = (
     ("max_filesize_limit_mb", "max_filesize_microunits_mb"),
     ("cost_per_snapshot", "cost_per_snapshot_microusd"),
 )
+_limits = attrgetter(*(field for _, field in _LIMITS))
 
 
 # ── no reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,8 +145,11 @@ def remind(sitting: Sitting, rule: str, episode: Episode) -> None:
 
 
 def _open_stale(sitting: Sitting) -> list[Episode]:
-    found = (sitting.memory(rule.id).episode for rule in sitting.context.rules if isinstance(rule, Stale))
-    return [episode for episode in found if episode is not None]
+    found = []
+    for rule in sitting.context.rules:
+        if isinstance(rule, Stale) and (episode := sitting.memory(rule.id).episode) is not None:
+            found.append(episode)
+    return found
 
 
 def _outage_numbers(sitting: Sitting, outage: Outage | None, reason: str, detail: str = "") -> Payload:
@@ -236,8 +241,8 @@ def plain(sitting: Sitting, known: Known) -> None:
 def billing(sitting: Sitting, known: Known) -> None:
     """Tell a billing error, again where its words change, and its end."""
     error, memory = known.metrics.billing_error, sitting.memory(BILLING)
-    numbers: Payload = {"billing_error": error}
     if error:
+        numbers: Payload = {"billing_error": error}
         why = f"the provider reports: {error}"
         if memory.episode is None:
             sitting.open(BILLING, Severity.CRITICAL, EventType.BILLING_ERROR, why, numbers, at=known.at, words=error)
@@ -252,7 +257,7 @@ def billing(sitting: Sitting, known: Known) -> None:
 
 def limits(sitting: Sitting, before: Metrics | None, known: Known) -> None:
     """Tell every limit and price that is another than at the last believed reading; null where there is none."""
-    if before is None:
+    if before is None or _limits(before) == _limits(known.metrics):
         return
     changes: list[JsonValue] = []
     for wire, field in _LIMITS:

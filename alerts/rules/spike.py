@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from itertools import accumulate
+from operator import sub
 from statistics import median_high
 
 from alerts.events import EventType
@@ -26,6 +28,8 @@ PEAK_DAYS = 7
 PEAK_FACTOR = Decimal("1.5")
 """A burst that comes every night is no news: a spike is this far above the highest such stretch of the last week."""
 CLEAR_PART = Decimal("0.8")
+CLEAR_OF_PEAK = CLEAR_PART * PEAK_FACTOR
+_HOUR, _NO_TIME = timedelta(hours=1), timedelta()
 LONGEST = timedelta(days=3)
 """The past of a spike under way is the time before it; after so long the new pace is the usual one."""
 
@@ -45,9 +49,12 @@ def look(rule: Spike, view: View) -> Verdict:
         return UNKNOWN
     if now.microusd_per_day < rule.min_microusd_per_day * CLEAR_PART:
         return CLEAR
-    line = _line(rule, view)
-    if line is None or now.partial:
+    past = _usual(rule, view)
+    if past is None or now.partial:
         return UNKNOWN
+    if now.microusd_per_day < CLEAR_OF_PEAK * past.peak_microusd_per_day:
+        return CLEAR  # nearly always: the line is at least the peak's
+    line = _line(rule, past)
     if now.microusd_per_day >= line:
         return BREACH
     return CLEAR if now.microusd_per_day < line * CLEAR_PART else BETWEEN
@@ -77,12 +84,12 @@ def why(rule: Spike, view: View, verdict: Verdict) -> str:
     return f"burns {burns}; usual is {usually}"
 
 
-def usual(counter: Hourly, window: timedelta, under_way: timedelta = timedelta()) -> Usual | None:
+def usual(counter: Hourly, window: timedelta, under_way: timedelta = _NO_TIME) -> Usual | None:
     """Return the median day and the highest stretch of the window's length, both before the window and before what is
     `under_way`; None while learning.
     """
-    width = max(-(-window // timedelta(hours=1)), 1)
-    skipped = width + -(-under_way // timedelta(hours=1))
+    width = max(-(-window // _HOUR), 1)
+    skipped = width + -(-under_way // _HOUR) if under_way else width
     notes, key = counter.memo.notes, ("usual", width, skipped)
     if key not in notes:
         notes[key] = _usual_of(counter.hours, width, skipped)
@@ -93,32 +100,29 @@ def usual(counter: Hourly, window: timedelta, under_way: timedelta = timedelta()
 def _usual_of(hours: Sequence[int], width: int, skipped: int) -> Usual | None:
     """Worked out once an hour: it rests on whole hours alone."""
     end = len(hours) - skipped
-    days = [sum(hours[start : start + 24]) for start in range(end - 24, max(end - 24 * (USUAL_DAYS + 1), -1), -24)]
-    if len(days) < LEARNING_DAYS:
+    if end < 24 * LEARNING_DAYS:
         return None
-    return Usual(median_high(days), _peak(list(hours[max(end - 24 * PEAK_DAYS, 0) : end]), width))
+    sums = [0, *accumulate(hours[max(end - 24 * USUAL_DAYS, 0) : end])]
+    days = map(sub, sums[::-24], sums[-25::-24])
+    return Usual(median_high(days), _peak(sums[-24 * PEAK_DAYS - 1 :], width))
 
 
 def _usual(rule: Spike, view: View) -> Usual | None:
     counter, memory = view.state.burn.spend, view.state.rules.get(rule.id)
     assert counter is not None
-    episode = memory.episode if memory is not None else None
-    under_way = min(max(view.now - episode.opened_at, timedelta()), LONGEST) if episode is not None else timedelta()
+    if memory is None or memory.episode is None:
+        return usual(counter, rule.window)
+    under_way = min(max(view.now - memory.episode.opened_at, _NO_TIME), LONGEST)
     return usual(counter, rule.window, under_way)
 
 
-def _peak(hours: list[int], width: int) -> int:
-    highest = running = sum(hours[:width])
-    for entering, leaving in zip(hours[width:], hours, strict=False):
-        running += entering - leaving
-        highest = max(highest, running)
+def _peak(sums: list[int], width: int) -> int:
+    """Return the highest `width` hours as a pace a day, given the running sums; of fewer hours it is their sum."""
+    highest = max(map(sub, sums[width:], sums), default=sums[-1] - sums[0])
     return highest * 24 // width
 
 
-def _line(rule: Spike, view: View) -> Decimal | None:
-    past = _usual(rule, view)
-    if past is None:
-        return None
+def _line(rule: Spike, past: Usual) -> Decimal:
     return max(
         rule.factor * past.median_microusd_per_day,
         PEAK_FACTOR * past.peak_microusd_per_day,

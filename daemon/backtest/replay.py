@@ -15,6 +15,7 @@ from alerts.instants import to_ms
 from alerts.judge import Context, Judgement, judge
 from alerts.readings import Known, Metrics, Unavailable
 from alerts.state import AccountState, Episode
+from alerts.values import quickly_made
 from daemon.backtest.funds import CREDIT_DELAY, Charge, Purse
 from daemon.config.model import AccountConfig, Config
 from daemon.schedule import longest_gap
@@ -228,6 +229,7 @@ def is_false_alarm(opened_at: datetime, closed_at: datetime, poll: timedelta, cr
     return not any(opened_at - SHORT_POLLS * poll <= credit.at <= closed_at for credit in credits)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Poll:
     """One poll of the history: its metrics, or the outage that it was part of."""
@@ -242,7 +244,8 @@ def expand(past: Past) -> Iterator[Poll]:
     """Yield every poll of the history: a run's readings are spread evenly from its first to its last."""
     for run in past:
         metrics, outage = (run.metrics, None) if isinstance(run, Run) else (None, run)
-        step = (run.last_at - run.first_at) / (run.count - 1) if run.count > 1 else timedelta()
-        for index in range(run.count - 1):
-            yield Poll(run.first_at + step * index, metrics, outage, False)
+        if run.count > 1:
+            step = (run.last_at - run.first_at) / (run.count - 1)
+            for index in range(run.count - 1):
+                yield Poll(run.first_at + step * index, metrics, outage, False)
         yield Poll(run.last_at, metrics, outage, True)

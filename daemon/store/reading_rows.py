@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 from alerts.instants import from_ms, to_ms
 from alerts.readings import Metrics, Reason
+from alerts.values import quickly_made
 
-PLAIN = (
-    "balance_microusd",
-    "uncharged_microusd",
-    "total_charged_microusd",
-    "total_snapshots",
-    "active_videos",
-    "cost_per_snapshot_microusd",
-    "estimated_snapshots_remaining",
-    "client_name",
-    "usage_count",
-    "used_microgb",
-    "reserved_microgb",
-    "effective_said_microgb",
-    "limit_microgb",
-    "limit_bytes",
-    "remaining_microgb",
-    "period_used_microgb",
-    "billing_error",
-    "max_resolution",
-    "max_duration_s",
-    "max_filesize_bytes",
-    "max_filesize_microunits_mb",
-)
-"""The metrics that are a column as they are; the two instants of the billing period follow them."""
-COLUMNS = (*PLAIN, "period_start_ms", "period_end_ms")
+_INSTANTS = {"period_start_at": "period_start_ms", "period_end_at": "period_end_ms"}
+_FIELDS = tuple(each.name for each in fields(Metrics) if each.name != "extra")
+COLUMNS = tuple(_INSTANTS.get(name, name) for name in _FIELDS)
+"""The metrics in their own order, each a column of its own; unknown fields are kept apart."""
+_PERIOD = slice(_FIELDS.index("period_start_at"), _FIELDS.index("period_end_at") + 1)
 
 Values = tuple[Any, ...]
-_plain_of = attrgetter(*PLAIN)
+_values_of = attrgetter(*_FIELDS)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Run:
     """Equal consecutive readings. `metrics.extra` is empty here: unknown fields are kept apart."""
@@ -65,27 +47,29 @@ class OutageRun:
 
 def values_of(metrics: Metrics) -> Values:
     """Return the metrics as the values of `COLUMNS`."""
-    start, end = metrics.period_start_at, metrics.period_end_at
-    plain: Values = _plain_of(metrics)
+    values: Values = _values_of(metrics)
+    start, end = values[_PERIOD]
     if start is None and end is None:
-        return (*plain, None, None)
-    return (*plain, None if start is None else to_ms(start), None if end is None else to_ms(end))
+        return values
+    period = [None if instant is None else to_ms(instant) for instant in (start, end)]
+    return (*values[: _PERIOD.start], *period, *values[_PERIOD.stop :])
 
 
 def metrics_of(values: Sequence[Any], extra: str = "{}") -> Metrics:
     """Return the values of `COLUMNS` as metrics."""
-    start, end = values[-2:]
-    return Metrics(
-        **dict(zip(PLAIN, values, strict=False)),
-        period_start_at=None if start is None else from_ms(start),
-        period_end_at=None if end is None else from_ms(end),
-        extra=extra,
-    )
+    start, end = values[_PERIOD]
+    if start is not None or end is not None:
+        period = [None if ms is None else from_ms(ms) for ms in (start, end)]
+        values = (*values[: _PERIOD.start], *period, *values[_PERIOD.stop :])
+    said = (*values, extra)
+    return Metrics(*said)
 
 
 def run_of(row: Sequence[Any]) -> Run:
     """Return `first_ms, last_ms, count, *COLUMNS` as a run."""
-    return Run(from_ms(row[0]), from_ms(row[1]), row[2], metrics_of(row[3:]))
+    first_at = from_ms(row[0])
+    last_at = first_at if row[1] == row[0] else from_ms(row[1])
+    return Run(first_at, last_at, row[2], metrics_of(row[3:]))
 
 
 def outage_of(row: Sequence[Any]) -> OutageRun:
