@@ -1,0 +1,241 @@
+"""What each status of a PaymentIntent that is read back means, and that reading it twice means nothing more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from daemon.standins.stripe import AUTHENTICATE, Strike, declined, processing
+from daemon.standins.stripe.objects import Intent
+from daemon.standins.stripe.payments import confirm as confirm_in_stripe
+from daemon.store import ledger_notes
+from daemon.store.ledger import Topup
+from daemon.topups.settle import read_back
+from tests.helpers_topups import CARD, DOLLAR, Daemon, World
+
+
+async def lost(daemon: Daemon, world: World) -> Intent:
+    """A confirm was written down and never arrived. Returns its PaymentIntent."""
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    assert daemon.states() == ["confirming"]
+    return world.stripe.intents()[-1]
+
+
+def the(daemon: Daemon) -> Topup:
+    [topup] = daemon.topups()
+    return topup
+
+
+async def test_a_charge_of_another_amount_than_planned_is_a_person_s_business(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    intent.amount = 7000
+    confirm_in_stripe(world.stripe.books, intent, {})
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["needs_review"]
+    [told] = daemon.told("topup.needs_review")
+    assert told["reason"] == "charged, but its amount is 7000, planned was 5000"
+    assert told["command"] == "brimful topups ack clips-1"
+    assert "topup.succeeded" not in daemon.events()
+    assert world.successes == 1
+
+
+async def test_a_payment_that_stripe_does_not_know_is_reviewed_and_nothing_is_canceled(
+    daemon: Daemon, world: World
+) -> None:
+    intent = await lost(daemon, world)
+    del world.stripe.books.objects[intent.id]
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["needs_review"]
+    assert daemon.told("topup.needs_review")[0]["reason"].startswith("Stripe does not know it here: No such")
+    assert [e for e in world.stripe.exchanges if e.endpoint == "payment_intents.cancel"] == []
+
+
+async def test_a_payment_of_the_other_mode_is_reviewed(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    intent.livemode = True
+    await daemon.desk.tend(world.clock.now() + timedelta(minutes=1))
+    assert daemon.states() == ["needs_review"]
+
+
+async def test_a_success_that_is_read_twice_is_told_once(daemon: Daemon, world: World) -> None:
+    await lost(daemon, world)
+    before = the(daemon)
+    confirm_in_stripe(world.stripe.books, world.stripe.intents()[0], {})
+    assert (await read_back(daemon.desk.bench, before)).state == "paid"
+    assert (await read_back(daemon.desk.bench, before)).state == "paid"
+    assert daemon.events().count("topup.succeeded") == 1
+
+
+async def test_a_cancel_that_is_read_after_the_end_changes_nothing(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    intent.status = "canceled"
+    before = the(daemon)
+    assert (await read_back(daemon.desk.bench, before)).state == "abandoned"
+    again = await read_back(daemon.desk.bench, before)
+    assert (again.state, again.reason, again.next_at) == ("abandoned", "canceled in Stripe", None)
+
+
+async def test_a_bank_that_wants_the_cardholder_is_canceled_suspended_and_told(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    world.stripe.method(CARD).outcome = AUTHENTICATE
+    confirm_in_stripe(world.stripe.books, intent, {"off_session": False})
+    assert intent.status == "requires_action"
+    await daemon.run(timedelta(hours=3))
+    assert intent.status == "canceled"
+    assert daemon.states() == ["declined"]
+    assert daemon.events() == ["topup.planned", "topup.action_required", "topup.suspended"]
+    [asked] = daemon.told("topup.action_required")
+    assert asked["message"] == "The bank asks the cardholder to authenticate."
+    assert daemon.told("topup.suspended")[0]["reason"] == "authentication_required"
+    [stop] = ledger_notes.stops(daemon.store.reader, "clips")
+    assert stop.fingerprint == world.stripe.method(CARD).fingerprint
+
+
+async def test_a_bank_that_wants_the_cardholder_is_told_once_while_the_cancel_fails(
+    daemon: Daemon, world: World
+) -> None:
+    intent = await lost(daemon, world)
+    world.stripe.method(CARD).outcome = AUTHENTICATE
+    confirm_in_stripe(world.stripe.books, intent, {"off_session": False})
+    world.stripe.fail(Strike.DROP, "payment_intents.cancel", times=4)
+    await daemon.run(timedelta(hours=6))
+    assert intent.status == "canceled"
+    assert daemon.events().count("topup.action_required") == 1
+
+
+async def test_a_payment_without_a_method_and_without_an_error_is_reviewed(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    intent.status = "requires_payment_method"
+    await daemon.run(timedelta(minutes=10))
+    assert daemon.states() == ["needs_review"]
+    assert daemon.told("topup.needs_review")[0]["reason"] == "it asks for a payment method and tells no error"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("requires_capture", "it asks to be captured: the Stripe account captures by hand"),
+        ("requires_something_new", "its status is requires_something_new"),
+    ],
+)
+async def test_a_status_that_was_not_asked_for_freezes_and_is_told_once(
+    daemon: Daemon, world: World, status: str, reason: str
+) -> None:
+    intent = await lost(daemon, world)
+    intent.status = status
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["needs_review"]
+    assert [told["reason"] for told in daemon.told("topup.needs_review")] == [reason]
+    assert intent.status == status
+
+
+async def test_a_refused_card_whose_cancel_is_lost_is_told_once_and_canceled_in_the_end(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    world.stripe.fail(Strike.DROP, "payment_intents.cancel", times=3)
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["declined"]
+    assert daemon.events() == ["topup.planned", "topup.declined", "topup.suspended"]
+    assert world.stripe.intents()[0].status == "canceled"
+    assert len(world.stripe.books.charges) == 1
+
+
+async def test_the_decline_of_an_earlier_attempt_is_not_taken_for_a_further_one(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=58))
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.run(timedelta(hours=2))
+    assert daemon.events().count("topup.declined") == 1
+    assert len(world.stripe.books.charges) == 2
+    assert world.successes == 1
+    keys = [e.key for e in world.stripe.exchanges if e.endpoint == "payment_intents.confirm"]
+    assert [str(key).rpartition(":")[2] for key in keys] == ["1", "2", "2"]
+
+
+async def test_an_attempt_of_unknown_outcome_that_was_declined_meanwhile_is_told(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("insufficient_funds")
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
+    await daemon.run(timedelta(minutes=10))
+    assert daemon.states() == ["retry_wait"]
+    assert daemon.events() == ["topup.planned", "topup.declined"]
+
+
+@pytest.mark.parametrize(
+    ("card", "stopped"),
+    [("stolen_card", True), ("insufficient_funds", False)],
+)
+async def test_a_payment_that_another_daemon_gave_up_tells_what_it_says_of_the_card(
+    daemon: Daemon, world: World, card: str, stopped: bool
+) -> None:
+    intent = await lost(daemon, world)
+    world.stripe.next_outcome(CARD, declined(card))
+    await decline_and_cancel(daemon, intent)
+    await daemon.run(timedelta(minutes=5))
+    assert daemon.states()[0] == ("declined" if stopped else "abandoned")
+    assert bool(ledger_notes.stops(daemon.store.reader, "clips")) is stopped
+    assert bool(daemon.told("topup.suspended")) is stopped
+
+
+async def test_after_four_soft_declines_elsewhere_the_card_is_left_alone_here_too(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    world.stripe.method(CARD).outcome = declined("insufficient_funds")
+    await decline_and_cancel(daemon, intent, times=4)
+    world.stripe.fail(Strike.DROP, "charges.list")
+    before = the(daemon)
+    assert (await read_back(daemon.desk.bench, before)).state == "confirming", "nobody can say how often it was tried"
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["declined"]
+    assert daemon.told("topup.suspended")[0]["reason"] == "declined"
+    assert (await read_back(daemon.desk.bench, before)).state == "declined"
+    assert len(daemon.told("topup.suspended")) == 1
+
+
+async def decline_and_cancel(daemon: Daemon, intent: Intent, times: int = 1) -> None:
+    """Another daemon tries the card so often, in vain, and cancels the PaymentIntent."""
+    gateway = daemon.desk.bench.gateway
+    for n in range(times):
+        await gateway.confirm(intent.id, {"payment_method": CARD, "off_session": True}, f"elsewhere-{n}")
+    await gateway.cancel(intent.id, {}, "elsewhere")
+    assert intent.status == "canceled"
+
+
+async def test_what_a_cancel_has_pinned_is_watched_for_seven_days_and_then_left(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
+    await daemon.poll()
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(minutes=20))
+    topup = the(daemon)
+    assert (topup.state, topup.cancel_as) == ("abandoned", None)
+    assert topup.watch_until is not None
+    assert topup.next_at is not None
+    assert timedelta() < topup.next_at - world.clock.now() <= timedelta(hours=1)
+    reads = len([e for e in world.stripe.exchanges if e.endpoint == "payment_intents.retrieve"])
+    await daemon.run(timedelta(days=8), every=timedelta(hours=6))
+    watched = len([e for e in world.stripe.exchanges if e.endpoint == "payment_intents.retrieve"]) - reads
+    assert 7 * 24 - 2 <= watched <= 7 * 24 + 2
+    assert await daemon.desk.tend(world.clock.now()) is None, "nothing is due any more"
+
+
+async def test_what_turns_up_alive_while_it_is_watched_is_taken_up_and_canceled(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
+    await daemon.poll()
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(minutes=20))
+    intent = world.stripe.intents()[0]
+    intent.status = "requires_confirmation"
+    await daemon.run(timedelta(hours=2))
+    assert intent.status == "canceled"
+    assert daemon.states() == ["abandoned"]
+    assert world.successes == 0
+
+
+async def test_a_bank_that_takes_its_time_keeps_the_slot_and_then_pays(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(minutes=30)))
+    await daemon.run(timedelta(minutes=25))
+    assert daemon.states() == ["processing"]
+    await daemon.run(timedelta(minutes=30))
+    assert daemon.states() == ["credited"]
+    assert world.successes == 1
