@@ -33,7 +33,7 @@ class Track:
 
     @classmethod
     def of(cls, hours: Sequence[int], seasonal: Sequence[float]) -> Track:
-        return cls(array("d", [0.0, *accumulate(hours)]), array("d", [0.0, *accumulate(seasonal)]))
+        return cls([0.0, *map(float, accumulate(hours))], [0.0, *accumulate(seasonal)])
 
 
 def measure(
@@ -44,14 +44,22 @@ def measure(
     floor = 0.02 * growth[count] / count + 1e-9
     errors = []
     for lead in leads:
+        last = count - lead
+        stop = max(11, last - _ORIGINS_BACK)
+        if last <= stop:
+            errors.append((0.0, 0))
+            continue
+        # Back from the last origin: the sums at its end, the sums where it stands, and the level of the hour before.
+        ends, origins = slice(count, stop + lead, -step), slice(last, stop, -step)
+        before = slice(last - 1, stop - 1, -step)
         total, judged, least = 0.0, 0, floor * lead
-        for origin in range(count - lead, max(11, count - lead - _ORIGINS_BACK), -step):
-            came = growth[origin + lead] - growth[origin]
-            said = levels[origin - 1] * (shape[origin + lead] - shape[origin])
-            square = log((came + least) / (said + least)) ** 2
+        for grown, was, shaped, had, level in zip(
+            growth[ends], growth[origins], shape[ends], shape[origins], levels[before], strict=True
+        ):
+            square = log((grown - was + least) / (level * (shaped - had) + least)) ** 2
             total += square if square < _WORST_SQUARE else _WORST_SQUARE
             judged += 1
-        errors.append((total / judged if judged else 0.0, judged))
+        errors.append((total / judged, judged))
     return errors
 
 

@@ -183,10 +183,11 @@ def _follow(counter: Hourly, schedule: Hourly | None) -> Pattern | None:
 
 
 def _learn(hours: Sequence[int], scheduled: Sequence[int] | None, end_hour: int) -> Pattern:
+    hours, scheduled = list(hours), scheduled and list(scheduled)
     count = len(hours)
     start = end_hour - count
     shape = week_shape(hours, start)
-    seasonal = [shape[(start + index) % WEEK_HOURS] for index in range(count)]
+    seasonal = [shape[hour % WEEK_HOURS] for hour in range(start, end_hour)]
     track = Track.of(hours, seasonal)
     ways = []
     for half_life, penalty in HALF_LIVES:

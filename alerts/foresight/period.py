@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import exp
 
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import Z_10_90, Outlook, spend_outlook, used_outlook
 from alerts.values import quickly_made
 
-EARLIEST_PART = 20
+EARLIEST_PART = 1 / 20
 """Nothing is projected before a twentieth of the period has passed."""
 
 
@@ -39,13 +39,13 @@ def project(
     `spent` so far is in micro-dollars, with `volume` in micro-gigabytes. What is still to come is weighed between the
     period's own pace, which counts by the part that has passed, and the recent burn, which counts for the rest.
     """
-    if not _is_projected(period_start, period_end, now):
+    expected = _expected(memory, spent, (period_start, period_end), now, scheduled_microusd_per_day, volume)
+    if expected is None:
         return None
-    outlook = _outlook(memory, scheduled_microusd_per_day, volume, now)
-    to_come = _to_come(outlook, spent, period_start, period_end, now)
+    to_come, left_hours, outlook = expected
     if outlook is None:
         return Projection(spent, spent + round(to_come), spent + round(2 * to_come))
-    wide = exp(Z_10_90 * outlook.spread_over(_hours(period_end - now)))
+    wide = exp(Z_10_90 * outlook.spread_over(left_hours))
     # The range is the recent burn's, moved to where the two together expect the end.
     return Projection(spent + round(to_come / wide), spent + round(to_come), spent + round(to_come * wide))
 
@@ -61,27 +61,28 @@ def likely(
     volume: bool = False,
 ) -> int | None:
     """Return what `project` finds likely, without its range: what a rule asks at every reading."""
-    if not _is_projected(period_start, period_end, now):
+    expected = _expected(memory, spent, (period_start, period_end), now, scheduled_microusd_per_day, volume)
+    return None if expected is None else spent + round(expected[0])
+
+
+def _expected(
+    memory: BurnMemory,
+    spent: int,
+    period: tuple[datetime, datetime],
+    now: datetime,
+    scheduled: int | None,
+    volume: bool,
+) -> tuple[float, float, Outlook | None] | None:
+    """Return what is still to come, in how many hours, and the recent burn's outlook."""
+    start, end = period
+    if now >= end:
         return None
-    outlook = _outlook(memory, scheduled_microusd_per_day, volume, now)
-    return spent + round(_to_come(outlook, spent, period_start, period_end, now))
-
-
-def _is_projected(period_start: datetime, period_end: datetime, now: datetime) -> bool:
-    return now < period_end and (now - period_start) * EARLIEST_PART >= period_end - period_start
-
-
-def _outlook(memory: BurnMemory, scheduled: int | None, volume: bool, now: datetime) -> Outlook | None:
-    return used_outlook(memory, now) if volume else spend_outlook(memory, scheduled, now)
-
-
-def _to_come(outlook: Outlook | None, spent: int, period_start: datetime, period_end: datetime, now: datetime) -> float:
-    part = (now - period_start) / (period_end - period_start)
+    part = (now - start) / (end - start)
+    if part < EARLIEST_PART:
+        return None
+    left_hours = (end - now).total_seconds() / 3600
     by_pace = spent * (1 - part) / part
+    outlook = used_outlook(memory, now) if volume else spend_outlook(memory, scheduled, now)
     if outlook is None:
-        return by_pace
-    return part * by_pace + (1 - part) * outlook.growth_over(_hours(period_end - now))
-
-
-def _hours(span: timedelta) -> float:
-    return span.total_seconds() / 3600
+        return by_pace, left_hours, None
+    return part * by_pace + (1 - part) * outlook.growth_over(left_hours), left_hours, outlook

@@ -43,8 +43,8 @@ def _hour_of_day(hours: Sequence[int], start: int) -> list[float]:
         total = sum(hours[end - 24 : end])
         if total <= 0:
             continue
-        for index in range(end - 24, end):
-            groups[(start + index) % 24].append(hours[index] * 24 / total)
+        for hour, growth in enumerate(hours[end - 24 : end], start + end - 24):
+            groups[hour % 24].append(growth * 24 / total)
     return _shrunk(groups) if groups[0] else [1.0] * 24
 
 

@@ -74,9 +74,9 @@ def why(rule: Budget, view: View, verdict: Verdict) -> str:
 def _period(rule: Budget, view: View) -> Spent | None:
     """Return the period and what was spent in it; None where the provider has no such period or no such number."""
     memory, metrics = view.state.spend, view.metrics
-    counted = metrics.available_microusd if rule.limit_microusd is not None else metrics.used_microgb
+    counted = view.available_microusd if rule.limit_microusd is not None else metrics.used_microgb
     assert memory is not None
-    if rule.limit_microusd is not None and metrics.accrued_microusd is None and counted is None:
+    if rule.limit_microusd is not None and counted is None and metrics.accrued_microusd is None:
         return None
     if rule.limit_microgb is not None and counted is None and metrics.period_used_microgb is None:
         return None

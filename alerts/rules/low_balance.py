@@ -49,4 +49,4 @@ def why(rule: LowBalance, view: View, verdict: Verdict) -> str:
 
 
 def _measured(rule: LowBalance, view: View) -> int | None:
-    return view.metrics.available_microusd if rule.measure is Measure.AVAILABLE else view.metrics.balance_microusd
+    return view.available_microusd if rule.measure is Measure.AVAILABLE else view.metrics.balance_microusd

@@ -273,7 +273,7 @@ def limits(sitting: Sitting, before: Metrics | None, known: Known) -> None:
 
 def depleted(sitting: Sitting, view: View) -> None:
     """Tell once that nothing is left, until the available balance is positive again."""
-    available, episode = view.metrics.available_microusd, sitting.memory(BALANCE).episode
+    available, episode = view.available_microusd, sitting.memory(BALANCE).episode
     if available is None:
         return
     at = view.known.at

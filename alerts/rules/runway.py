@@ -14,7 +14,7 @@ ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED
 
 def look(rule: Runway, view: View) -> Verdict:
     """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns."""
-    found, available = view.burn(), view.metrics.available_microusd
+    found, available = view.burn(), view.available_microusd
     if found is None or available is None:
         return UNKNOWN
     days = view.days_remaining()

@@ -78,12 +78,13 @@ class News:
 class View:
     """One account at one time: the last believed reading, what is remembered, and what follows from both."""
 
-    __slots__ = ("_burn", "_burn_known", "context", "known", "metrics", "now", "state")
+    __slots__ = ("_burn", "_burn_known", "available_microusd", "context", "known", "metrics", "now", "state")
 
     def __init__(self, state: AccountState, known: Known, context: Context) -> None:
         self.state = state
         self.known = known
         self.metrics: Metrics = known.metrics
+        self.available_microusd = known.metrics.available_microusd
         self.context = context
         self.now = context.now
         self._burn: Burn | None = None
@@ -98,7 +99,7 @@ class View:
 
     def days_remaining(self) -> Decimal | None:
         """Return available / burn with two decimals; None where either is unknown or nothing burns."""
-        found, available = self.burn(), self.metrics.available_microusd
+        found, available = self.burn(), self.available_microusd
         if found is None or available is None:
             return None
         return days_remaining(available, found.microusd_per_day)
