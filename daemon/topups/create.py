@@ -67,7 +67,7 @@ async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread
     planned = _write_plan(bench, config, sight, first, method)
     if planned is not None:
         created = await _send_create(bench, config, sight, planned)
-        if created is not None and created.state is State.CREATED:
+        if created is not None and created.state is State.CREATED and created.own:
             await confirm(bench, config, created, sight)
 
 

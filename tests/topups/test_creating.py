@@ -1,0 +1,269 @@
+"""The plan and the create: what stands in its way, each answer to it, and a number that is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alerts.readings import Known
+from daemon.clock import ManualClock
+from daemon.config.model import TopupMode
+from daemon.standins.stripe import Strike
+from daemon.store import ledger_notes, ledger_reads
+from daemon.store.connection import Store
+from daemon.topups import create, people
+from daemon.topups.answers import CREATE, AnswerKind
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
+
+
+def creates(world: World) -> list[str]:
+    return [str(e.key) for e in world.stripe.exchanges if e.endpoint == "payment_intents.create"]
+
+
+def told(daemon: Daemon) -> list[tuple[str, str]]:
+    return [(one["reason"], one["message"]) for one in daemon.told("topup.suspended")]
+
+
+# ── before the plan ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_shadow_mode_counts_a_second_read_that_says_no(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "s", topup_config(mode=TopupMode.SHADOW))
+    daemon.failing_reread = True
+    await daemon.poll()
+    assert ledger_reads.shadows(daemon.store.reader) == ()
+    assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
+    daemon.store.close()
+
+
+async def test_a_second_read_in_which_money_has_vanished_is_not_taken(daemon: Daemon, world: World) -> None:
+    async def vanished() -> Known:
+        known = world.read()
+        return replace(known, metrics=replace(known.metrics, balance_microusd=0))
+
+    await daemon.desk.attend("clips", world.read(), vanished, daemon.memory)
+    assert world.stripe.intents() == []
+    assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
+
+
+async def test_metadata_that_cannot_be_read_is_in_the_sentence_of_once(daemon: Daemon, world: World) -> None:
+    world.stripe.books.add_past(5000, CUSTOMER, CARD, {"app": "brimful", "account": "clips"}, world.clock.now())
+    await daemon.poll()
+    assert any("metadata that cannot be read: pi_" in sentence for sentence in daemon.desk.needs_person())
+    assert creates(world) == []
+
+
+# ── the method ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_customer_whose_default_method_cannot_be_read_is_not_charged(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "d", topup_config(payment_method=None))
+    world.stripe.fail(Strike.DROP, "customers.retrieve")
+    await daemon.poll()
+    assert creates(world) == []
+    await daemon.poll()
+    assert world.successes == 1
+    daemon.store.close()
+
+
+async def test_a_deleted_customer_has_no_default_method(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "d", topup_config(payment_method=None))
+    world.stripe.books.customer(CUSTOMER).deleted = True
+    await daemon.run(timedelta(hours=1))
+    assert creates(world) == []
+    assert [reason for reason, _ in told(daemon)] == ["stripe_list"]
+    daemon.store.close()
+
+
+@pytest.mark.parametrize(
+    ("type_", "customer", "why"),
+    [
+        ("us_bank_account", CUSTOMER, "pm_odd is a us_bank_account: only cards and Link are charged"),
+        ("card", "cus_other", f"pm_odd is not saved for {CUSTOMER}"),
+        ("card", None, f"pm_odd is not saved for {CUSTOMER}"),
+    ],
+)
+async def test_a_method_that_cannot_be_charged_is_told_once_a_day(
+    world: World, tmp_path: Path, type_: str, customer: str | None, why: str
+) -> None:
+    world.stripe.add_customer("cus_other")
+    world.stripe.books.add_method("pm_odd", customer=customer, type=type_)
+    daemon = Daemon(world, tmp_path / "d", topup_config(payment_method="pm_odd"))
+    await daemon.run(timedelta(hours=2))
+    assert told(daemon) == [("payment_method", why)]
+    assert any(why in sentence for sentence in daemon.desk.needs_person())
+    assert creates(world) == []
+    daemon.store.close()
+
+
+async def test_a_method_that_stripe_does_not_know_is_told_at_once(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "d", topup_config(payment_method="pm_gone"))
+    await daemon.poll()
+    assert [reason for reason, _ in told(daemon)] == ["payment_method"]
+    daemon.store.close()
+
+
+async def test_link_is_charged_like_a_card(world: World, tmp_path: Path) -> None:
+    world.stripe.books.add_method("pm_link", customer=CUSTOMER, type="link")
+    daemon = Daemon(world, tmp_path / "d", topup_config(payment_method="pm_link"))
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+    daemon.store.close()
+
+
+# ── the create ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_answer_to_a_create_has_its_action() -> None:
+    assert set(CREATE) == set(AnswerKind)
+
+
+class PausingClock(ManualClock):
+    """Lets a person press the switch in the instant after the plan was committed."""
+
+    def __init__(self, start: datetime, disk: Path) -> None:
+        super().__init__(start)
+        self._other = Store(disk)
+        self._paused = False
+
+    def now(self) -> datetime:
+        at = super().now()
+        planned = [one.state for one in ledger_reads.of_account(self._other.reader, "clips")] == ["planned"]
+        if planned and not self._paused:
+            self._paused = True
+            people.pause(self._other, "clips", at)
+        return at
+
+
+async def test_a_pause_between_plan_and_create_creates_nothing(daemon: Daemon, world: World) -> None:
+    clock = PausingClock(world.clock.now(), daemon.store.path)
+    daemon.desk.bench = replace(daemon.desk.bench, clock=clock)
+    await daemon.poll()
+    [topup] = daemon.topups()
+    assert topup.state == "abandoned"
+    assert topup.reason.startswith("not created: paused by a person")
+    assert creates(world) == []
+
+
+async def test_a_create_that_stripe_refuses_is_suspended_and_told_with_its_words(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "d", topup_config(receipt_email="nobody"))
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["declined"]
+    assert told(daemon) == [("refused_by_stripe", "Invalid email address: nobody")]
+    assert len(creates(world)) == 1
+    daemon.store.close()
+
+
+async def test_a_payment_of_the_other_mode_is_never_confirmed(daemon: Daemon, world: World) -> None:
+    world.stripe.books.livemode = True
+    await daemon.run(timedelta(minutes=5))
+    assert daemon.states() == ["declined"]
+    assert [reason for reason, _ in told(daemon)] == ["livemode"]
+    assert world.successes == 0
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_number_that_another_daemon_owns_is_left_to_it_and_its_payment_adopted(
+    daemon: Daemon, world: World, listed: bool
+) -> None:
+    gateway = daemon.desk.bench.gateway
+    plain = gateway.create
+
+    async def other_first(params: Any, key: str) -> Any:
+        gateway.create = plain  # type: ignore[method-assign]
+        await plain({**params, "amount": 6000}, key)
+        if not listed:
+            world.stripe.fail(Strike.DROP, "payment_intents.list")
+        return await plain(params, key)
+
+    gateway.create = other_first  # type: ignore[method-assign]  # another daemon with another amount is faster
+    await daemon.poll()
+    [send] = ledger_reads.sends(daemon.store.reader, "clips-1", "create")
+    assert send.answer == AnswerKind.OTHER_PARAMETERS
+    assert world.successes == 0, "it is left to its owner for ten minutes"
+    assert [(one.state, one.own, one.amount_cents) for one in daemon.topups()] == (
+        [("created", False, 6000)] if listed else [("abandoned", True, 5000)]
+    )
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled", "succeeded"]
+
+
+async def test_an_answer_that_is_not_what_was_asked_for_is_a_person_s_business(daemon: Daemon, world: World) -> None:
+    gateway = daemon.desk.bench.gateway
+    plain = gateway.create
+
+    async def another(params: Any, key: str) -> Any:
+        await plain(params, key)
+        world.stripe.intents()[-1].amount = 9900
+        return await gateway.retrieve(world.stripe.intents()[-1].id)
+
+    gateway.create = another  # type: ignore[method-assign]  # Stripe answers with another amount
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["needs_review"]
+    [said] = daemon.told("topup.needs_review")
+    assert said["reason"] == "its amount is 9900, planned was 5000"
+    assert world.successes == 0
+
+
+async def test_a_payment_that_another_top_up_holds_is_not_taken_twice(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    world.burn(50 * DOLLAR)
+    world.clock.advance(3600)
+    world.stripe.fail(Strike.DROP, "payment_intents.create", times=10)
+    await daemon.poll()
+    _, second = daemon.topups()
+    answer = await daemon.desk.bench.gateway.retrieve(world.stripe.intents()[0].id)
+    after = create.take_created(daemon.desk.bench, second, answer.value)  # type: ignore[union-attr]  # it was answered
+    assert after.state == "abandoned"
+    assert after.reason.endswith(" is clips-1's")
+
+
+async def test_a_create_of_unknown_outcome_is_given_up_after_a_quarter_of_an_hour(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.create", times=1000)
+    await daemon.run(timedelta(minutes=18))
+    assert daemon.topups()[0].reason == "the outcome of the create stayed unknown: its number is given up"
+    assert len({key for key in creates(world) if ":1:" in key}) == 1
+    world.stripe.faults.clear()
+    await daemon.run(timedelta(hours=1))
+    assert [topup.seq for topup in daemon.topups()] == [*range(1, len(daemon.topups()) + 1)]
+    assert world.successes == 1
+
+
+async def test_a_create_whose_list_fails_is_asked_for_again_later(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.create")
+    world.stripe.fail(Strike.DROP, "payment_intents.list", nth=2)
+    await daemon.poll()
+    assert daemon.states() == ["creating"]
+    await daemon.run(timedelta(minutes=6))
+    assert world.successes == 1
+    assert len(world.stripe.intents()) == 1
+
+
+@pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
+async def test_a_create_of_unknown_outcome_is_not_sent_again_once_charging_is_switched_off(
+    daemon: Daemon, world: World, mode: TopupMode
+) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.create", times=2)
+    await daemon.poll()
+    sent = len(creates(world))
+    await daemon.restart(topup=topup_config(mode=mode))
+    await daemon.run(timedelta(hours=1))
+    assert len(creates(world)) == sent
+    assert daemon.states() == ["abandoned"]
+
+
+async def test_a_create_of_unknown_outcome_is_not_sent_again_while_paused(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.create", times=2)
+    await daemon.poll()
+    sent = len(creates(world))
+    people.pause(daemon.store, None, world.clock.now())
+    await daemon.run(timedelta(minutes=10))
+    assert len(creates(world)) == sent
+    people.resume(daemon.store, None, world.clock.now())
+    await daemon.run(timedelta(minutes=20))
+    assert world.successes == 1
