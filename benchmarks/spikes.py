@@ -23,6 +23,7 @@ from benchmarks.traces import COST, DAYS, STEPS_A_DAY, TUNED, UNSEEN, Trace, gen
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 LEAK_DAY = 40
+WANTED_DAYS, WANTED_HOURS = 500, 6
 LEAK_FACTOR = 8
 STEPS_AN_HOUR = STEPS_A_DAY // 24
 FUNDS_MICROUSD = 10**11
@@ -100,7 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"{alarms} false alarms in {days} days; {missed} of {len(told)} leaks missed, the latest told after {latest} h"
     )
-    return 0
+    good = alarms * WANTED_DAYS <= days and not missed and latest <= WANTED_HOURS
+    verdict = "reached" if good else "MISSED"
+    print(f"wanted: at most one false alarm in {WANTED_DAYS} days, every leak within {WANTED_HOURS} h: {verdict}")
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
