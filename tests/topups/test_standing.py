@@ -1,0 +1,164 @@
+"""How an account's top-ups stand, in words: for `balance.low`, for the status, and for the exit code of `once`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from alerts.state import TopupStanding
+from daemon.config.model import TopupMode
+from daemon.standins.stripe import Strike, declined, processing
+from daemon.store import ledger
+from daemon.store.ledger import Topup
+from daemon.topups import people
+from daemon.topups.standing import is_under_way
+from daemon.topups.states import State
+from tests.helpers_topups import CARD, DOLLAR, Daemon, World, topup_config
+
+
+def stands(daemon: Daemon) -> TopupStanding:
+    said = daemon.desk.standing("clips")
+    assert said is not None
+    return said
+
+
+def the(daemon: Daemon) -> Topup:
+    [topup] = daemon.topups()
+    return topup
+
+
+def put(daemon: Daemon, state: State, topup: str) -> None:
+    """Let the row stand in a state, as its PaymentIntent would lead there."""
+    with daemon.store.write(durable=True) as tx:
+        ledger.move(tx, the(daemon), state, daemon.world.clock.now(), reason=topup)
+
+
+async def open_(daemon: Daemon, world: World) -> Topup:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    return the(daemon)
+
+
+def test_an_account_without_a_top_up_has_no_standing(daemon: Daemon) -> None:
+    assert daemon.desk.standing("nobody") is None
+
+
+async def test_nothing_open_says_that_it_is_judged_after_the_reading(daemon: Daemon) -> None:
+    assert stands(daemon).state == "none"
+
+
+@pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
+async def test_a_mode_that_charges_nothing_is_named(world: World, tmp_path: Path, mode: TopupMode) -> None:
+    daemon = Daemon(world, tmp_path / "m", topup_config(mode=mode))
+    assert stands(daemon) == TopupStanding(mode.value, False, f"mode is {mode}")
+    daemon.store.close()
+
+
+async def test_a_pause_and_a_suspension_are_named_with_since_when(daemon: Daemon, world: World) -> None:
+    people.pause(daemon.store, None, world.clock.now())
+    assert stands(daemon) == TopupStanding("paused", False, "paused by a person, since 2026-11-02T08:00:00Z")
+    people.resume(daemon.store, None, world.clock.now())
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.poll()
+    assert stands(daemon).state == "suspended"
+    assert stands(daemon).reason.startswith("declined, since ")
+
+
+async def test_a_cap_that_is_reached_is_named(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "c", topup_config(max_per_day_microusd=50 * DOLLAR))
+    await daemon.run(timedelta(hours=1))
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=1))
+    assert stands(daemon) == TopupStanding("capped", False, "$50.00 spent or open of $50.00 a day")
+    daemon.store.close()
+
+
+async def test_what_is_really_under_way_says_so_and_for_two_hours_after_it_was_paid(
+    daemon: Daemon, world: World
+) -> None:
+    assert is_under_way(await open_(daemon, world), world.clock.now())
+    assert stands(daemon) == TopupStanding("confirming", True, "attempt 1", "clips-1")
+    world.lost = True
+    await daemon.run(timedelta(minutes=10))
+    paid = the(daemon)
+    assert paid.paid_at is not None
+    assert is_under_way(paid, paid.paid_at + timedelta(hours=2) - timedelta(seconds=1))
+    assert not is_under_way(paid, paid.paid_at + timedelta(hours=2))
+
+
+async def test_what_is_being_canceled_or_waits_is_not_under_way(daemon: Daemon, world: World) -> None:
+    topup = await open_(daemon, world)
+    with daemon.store.write(durable=True) as tx:
+        canceling = ledger.change(tx, topup, world.clock.now(), cancel_as=State.ABANDONED)
+    assert not is_under_way(canceling, world.clock.now())
+    put(daemon, State.RETRY_WAIT, "insufficient_funds")
+    assert not stands(daemon).under_way
+
+
+# ── sentences for a person ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (State.CONFIRMING, "clips-1: its outcome is not known yet; it is read back until it is"),
+        (State.NEEDS_REVIEW, "clips-1: needs_review (as told): brimful topups ack clips-1"),
+        (State.ACTION_REQUIRED, "clips-1: as told: its PaymentIntent is being canceled"),
+        (State.RETRY_WAIT, None),
+        (State.PROCESSING, None),
+    ],
+)
+async def test_each_open_top_up_that_needs_somebody_is_a_sentence(
+    daemon: Daemon, world: World, state: State, sentence: str | None
+) -> None:
+    await open_(daemon, world)
+    daemon.desk.bench.troubles.clear()
+    if state is not State.CONFIRMING:
+        put(daemon, state, "as told")
+    assert daemon.desk.needs_person() == ([sentence] if sentence else [])
+
+
+async def test_a_bank_that_is_undecided_for_long_is_a_sentence(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=5)))
+    await daemon.run(timedelta(hours=2))
+    assert daemon.desk.needs_person() == [
+        "clips-1: the bank has not decided for over an hour: look at it in Stripe",
+    ]
+
+
+async def test_a_charge_whose_credit_is_not_seen_is_a_sentence_once_it_was_told(daemon: Daemon, world: World) -> None:
+    world.lost = True
+    await daemon.run(timedelta(hours=1))
+    assert daemon.desk.needs_person() == []
+    await daemon.run(timedelta(hours=2))
+    assert daemon.desk.needs_person() == ["clips-1: charged, but the credit is not seen: brimful topups ack clips-1"]
+
+
+async def test_a_breaker_is_a_sentence_without_a_command(daemon: Daemon, world: World) -> None:
+    world.stripe.keys.clear()
+    await daemon.poll()
+    sentences = daemon.desk.needs_person()
+    assert any(sentence.startswith("all accounts: suspended (stripe_credentials: ") for sentence in sentences)
+    assert not any("resume" in sentence for sentence in sentences)
+
+
+async def test_a_pause_needs_nobody_and_a_suspension_names_its_command(daemon: Daemon, world: World) -> None:
+    people.pause(daemon.store, None, world.clock.now())
+    assert daemon.desk.needs_person() == []
+    people.resume(daemon.store, None, world.clock.now())
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.poll()
+    [sentence] = daemon.desk.needs_person()
+    assert sentence.endswith(": brimful topups resume clips")
+
+
+async def test_a_stop_of_an_account_that_is_configured_no_more_is_nobody_s_sentence(
+    daemon: Daemon, world: World
+) -> None:
+    people.pause(daemon.store, "gone", world.clock.now())
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.poll()
+    del daemon.config.accounts["clips"]  # type: ignore[attr-defined]  # a dictionary
+    assert daemon.desk.needs_person() == []
