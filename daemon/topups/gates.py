@@ -84,6 +84,8 @@ class Facts:
     spends: Sequence[Spend]
     burn_microusd_per_day: int | None
     pace: Pace | None
+    stripe_now: datetime | None = None
+    """What Stripe's clock says now; None where it has not told."""
     released: bool = False
     """A person resumed the account a little while ago: the brake is off."""
     hold_until: datetime | None = None
@@ -246,9 +248,11 @@ class Cap:
 
 
 def _caps(facts: Facts) -> tuple[Cap, Cap]:
-    day = counted(facts.spends, facts.now - ROLLING_DAY, facts.itself)
-    month_start = start_of_month(facts.now, facts.zone)
-    month = counted(facts.spends, month_start, facts.itself)
+    """Count what either clock puts in a window that either clock says is now: ours may be ahead at a month's end."""
+    stripe_now = facts.stripe_now or facts.now
+    day = counted(facts.spends, facts.now - ROLLING_DAY, stripe_now - ROLLING_DAY, facts.itself)
+    month_start = start_of_month(min(facts.now, stripe_now), facts.zone)
+    month = counted(facts.spends, month_start, month_start, facts.itself)
     oldest = min((spend.local_at for spend in day), default=None)
     return (
         Cap(
@@ -266,8 +270,11 @@ def _caps(facts: Facts) -> tuple[Cap, Cap]:
     )
 
 
-def counted(spends: Sequence[Spend], since: datetime, itself: str | None) -> tuple[Spend, ...]:
-    """Return what counts in a window: open and unknown ones always, charges that either clock puts in it."""
+def counted(spends: Sequence[Spend], since: datetime, stripe_since: datetime, itself: str | None) -> tuple[Spend, ...]:
+    """Return what counts in a window: open and unknown ones always, charges that either clock puts in it.
+
+    The window began at `since` by our clock, at `stripe_since` by Stripe's.
+    """
     return tuple(
         spend
         for spend in spends
@@ -275,7 +282,7 @@ def counted(spends: Sequence[Spend], since: datetime, itself: str | None) -> tup
         and (
             spend.is_open
             or spend.local_at >= since
-            or (spend.stripe_at is not None and spend.stripe_at + timedelta(seconds=1) > since)
+            or (spend.stripe_at is not None and spend.stripe_at + timedelta(seconds=1) > stripe_since)
         )
     )
 

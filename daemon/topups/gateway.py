@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
 from urllib.parse import quote_plus
 
@@ -40,6 +42,8 @@ from daemon.topups.stripe_objects import (
 
 stripe.enable_telemetry = False  # it would write a file into the home directory
 
+SAME_DAY = timedelta(days=1)
+"""Clocks that differ by more do not differ by a mistake that time servers or people make: Stripe's is left aside."""
 DEADLINE_S = 30.0
 """One exchange with Stripe, from connecting to the last byte: a confirm waits for the bank."""
 BODY_BYTES = 4_000_000
@@ -83,6 +87,7 @@ Outcome = Answered[PaymentIntent] | Refused
 class Gateway(Protocol):
     """What the top-ups need of Stripe. `params` are the exact parameters that the ledger holds."""
 
+    def stripe_now(self, now: datetime) -> datetime: ...
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
@@ -107,12 +112,17 @@ class StripeGateway:
         problem = key_problem(key, config.mode)
         if problem:
             raise ValueError(problem)
+        self._transport = _SharedClient(http, clock)
         self._client = stripe.StripeClient(
             key,
-            http_client=_SharedClient(http, clock),
+            http_client=self._transport,
             base_addresses={"api": config.api_base.rstrip("/")},
             max_network_retries=0,
         )
+
+    def stripe_now(self, now: datetime) -> datetime:
+        """Return what Stripe's clock says at `now`, by the `Date` of its last answer; `now` where it has not told."""
+        return now + self._transport.ahead
 
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome:
         """Create a PaymentIntent; moves no money."""
@@ -286,6 +296,8 @@ class _SharedClient(stripe.HTTPClient):
         super().__init__()
         self._http = http
         self._clock = clock
+        self.ahead = timedelta(0)
+        """How far Stripe's clock is ahead of ours."""
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
@@ -304,7 +316,15 @@ class _SharedClient(stripe.HTTPClient):
             raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]  # the SDK's own constructor
                 f"{failure.kind}: {failure.detail}", should_retry=False
             ) from failure
+        self._compare_clocks(answer.headers.get("date"))
         return answer.body, answer.status, answer.headers
+
+    def _compare_clocks(self, said: str | None) -> None:
+        try:
+            ahead = parsedate_to_datetime(said or "") - self._clock.now()
+        except (ValueError, TypeError, OverflowError):
+            return
+        self.ahead = ahead if abs(ahead) < SAME_DAY else timedelta(0)
 
     def request(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AssertionError("Stripe is asked asynchronously only")

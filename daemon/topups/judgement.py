@@ -64,6 +64,7 @@ def verdict(
             spends=ledger_reads.spends(conn, sight.account, ledger_reads.since_for_caps(now)),
             burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
             pace=pace(sight.memory, now),
+            stripe_now=bench.gateway.stripe_now(now),
             released=released is not None and now - released < RELEASED_FOR,
             hold_until=hold,
             probe=probe or (topup is not None and topup.probe),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -170,3 +172,23 @@ def test_telemetry_writes_nothing_into_the_home_directory() -> None:
     import stripe
 
     assert stripe.enable_telemetry is False
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        (START - timedelta(minutes=90), -timedelta(minutes=90)),
+        (START + timedelta(hours=23), timedelta(hours=23)),
+        (START + timedelta(days=40), timedelta(0)),
+        ("yesterday", timedelta(0)),
+        ("Thu, 01 Oct 2026 00:00:00 -0000", timedelta(0)),
+        (None, timedelta(0)),
+    ],
+)
+async def test_stripes_clock_is_what_its_last_answer_says(date: datetime | str | None, ahead: timedelta) -> None:
+    said = format_datetime(date, usegmt=True) if isinstance(date, datetime) else date
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, json=INTENT, headers={"date": said} if said else {}))
+    stripe = gateway(answers)
+    assert stripe.stripe_now(START) == START
+    await stripe.retrieve("pi_1")
+    assert stripe.stripe_now(START) == START + ahead

@@ -22,6 +22,7 @@ from daemon.topups.size import size
 from tests.helpers_topups import DOLLAR, topup_config
 
 NOW = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)
+NEW_MONTH = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
 
 
 def facts(**changes: Any) -> Facts:
@@ -82,6 +83,22 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
         ("cap_day", {"spends": (spend(51, NOW - timedelta(days=3), stripe_at=NOW - timedelta(hours=23)),)}),
         ("cap_day", {"spends": (spend(51, NOW - timedelta(days=3), is_open=True),)}),
         ("cap_month", {"spends": (spend(451, NOW - timedelta(days=10)),)}),
+        (
+            "cap_month",
+            {
+                "now": NEW_MONTH,
+                "read_at": NEW_MONTH,
+                "stripe_now": NEW_MONTH - timedelta(hours=1, minutes=30),
+                "spends": (spend(451, NEW_MONTH - timedelta(days=10)),),
+            },
+        ),
+        (
+            "cap_day",
+            {
+                "stripe_now": NOW - timedelta(hours=1, minutes=30),
+                "spends": (spend(51, NOW - timedelta(hours=25), stripe_at=NOW - timedelta(hours=25)),),
+            },
+        ),
         ("brake", {"pace": Pace(400 * DOLLAR, DOLLAR, DOLLAR)}),
     ],
 )
@@ -124,7 +141,8 @@ def test_a_charge_in_the_last_hour_of_the_month_elsewhere_counts_by_the_configur
         spend(50, datetime(2026, 10, 31, 22, 59, tzinfo=UTC)),
         spend(50, datetime(2026, 10, 31, 23, 0, tzinfo=UTC)),
     )
-    assert counted((before, after), start_of_month(now, zone), None) == (after,)
+    start = start_of_month(now, zone)
+    assert counted((before, after), start, start, None) == (after,)
 
 
 @given(

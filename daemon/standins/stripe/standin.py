@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 
 from daemon.clock import Clock
 from daemon.standins.stripe import errors
@@ -177,7 +178,7 @@ class StripeStandin:
                     "idempotent-replayed": "true",
                     "original-request": saved.headers["request-id"],
                 }
-                replay["request-id"] = self._request_id()
+                replay |= {"request-id": self._request_id(), "date": self._date()}
                 return _shape(strike, Saved(saved.status, replay, saved.body), fault), params
             return self._execute(route, path, params, key, fault), params
         except ApiError as error:
@@ -259,10 +260,18 @@ class StripeStandin:
             self.idempotency.release(key)
 
     def _answer(self, status: int, body: Json, headers: Mapping[str, str], key: str | None) -> Saved:
-        sent = {"content-type": "application/json", "request-id": self._request_id(), "stripe-version": API_VERSION}
+        sent = {
+            "content-type": "application/json",
+            "date": self._date(),
+            "request-id": self._request_id(),
+            "stripe-version": API_VERSION,
+        }
         if key is not None:
             sent["idempotency-key"] = key
         return Saved(status, {**sent, **headers}, json.dumps(body, separators=(",", ":")).encode())
+
+    def _date(self) -> str:
+        return format_datetime(self.clock.now(), usegmt=True)
 
     def _request_id(self) -> str:
         return self.books.new_id("req", 14)
