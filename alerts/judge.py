@@ -26,6 +26,8 @@ from alerts.values import quickly_made
 
 __all__ = ["Context", "Judgement", "judge", "judge_time"]
 
+_IN_BREACH = Standing.BREACH
+"""Looked up once: that costs more than the comparison."""
 REMINDER_AGAIN = timedelta(minutes=5)
 """When a reminder that was held back is looked at again."""
 
@@ -150,24 +152,17 @@ def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
 def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -> None:
     kind = KINDS[type(rule)]
     verdict = kind.look(rule, view)
-    memory = sitting.rules.get(rule.id, NEW_RULE)
+    memory = sitting.memory(rule.id)
     if edited:
         memory = _rebased(sitting, rule, kind, memory, verdict)
-    elif (
-        memory.episode is None
-        and not memory.breaches
-        and verdict.standing is not Standing.BREACH
-        and verdict.period_start == memory.period_start
-    ):
-        return
-    elif (
-        memory.episode is not None
-        and verdict.standing is Standing.BREACH
-        and verdict.period_start == memory.period_start
-        and not kind.news(rule, verdict, memory.told)
-    ):
-        sitting.decide(rule.id, ALREADY_TOLD, memory.episode)  # by far the most frequent: spared the long way
-        return
+    elif verdict.period_start == memory.period_start:
+        # Nothing is wrong, or it was told already: by far the most frequent, and spared the long way.
+        if memory.episode is None:
+            if verdict.standing is not _IN_BREACH and not memory.breaches:
+                return
+        elif verdict.standing is _IN_BREACH and not kind.news(rule, verdict, memory.told):
+            sitting.decide(rule.id, ALREADY_TOLD, memory.episode)
+            return
     _advance(sitting, rule, kind, memory, verdict, view)
 
 

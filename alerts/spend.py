@@ -24,6 +24,7 @@ BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
 _DAY_MS = 86_400_000
 _SHORTEST_GAP_MS = 60_000
 """Two readings closer than this are taken to be this far apart when a burn is measured."""
+_BILLING = Period.BILLING
 _VOLUMES = ("used_microgb", "period_used_microgb")
 _VERSION = 1
 
@@ -123,7 +124,7 @@ class SpendMemory:
         volume = self._fold_volume(metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
         available = metrics.available_microusd
         unmoved = money is self.money and volume is self.volume and available == self.available_microusd
-        own = self.bases.get(Period.BILLING)
+        own = self.bases.get(_BILLING)
         said = metrics.period_start_at
         same_own = said is None if own is None else is_same_billing(own.start, said)
         if at < self.turns_at and same_own and zone.key == self.zone:

@@ -7,7 +7,7 @@ from alerts.foresight.period import Projection, likely, project
 from alerts.money import format_gb, format_usd, percent_of
 from alerts.rules.numbers import moment, money, number, to_the_cent
 from alerts.rules.specs import Budget, Period
-from alerts.rules.view import UNKNOWN, News, Payload, Standing, Verdict, View
+from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, Verdict, View
 from alerts.spend import Spent
 from alerts.state import Told
 
@@ -25,7 +25,7 @@ def look(rule: Budget, view: View) -> Verdict:
         if spent * 100 >= limit * percent:
             step = percent
     projected = rule.projected and spent < limit and _is_projected_above(rule, view, period, limit)
-    standing = Standing.BREACH if step is not None or projected else Standing.BETWEEN
+    standing = (BREACH if step is not None or projected else BETWEEN).standing
     return Verdict(standing, step, projected, period.start, period.end)
 
 
