@@ -35,19 +35,19 @@ async def read_back(bench: Bench, topup: Topup) -> Topup:
     """Read the PaymentIntent back by its id and act on what it says."""
     assert topup.payment_intent is not None
     answer = await bench.gateway.retrieve(topup.payment_intent)
-    canceled = isinstance(answer, Answered) and answer.value.status == "canceled" and topup.cancel_as is None
-    if isinstance(answer, Answered) and canceled and not await _given_up_elsewhere(bench, topup, answer.value):
+    canceled = isinstance(answer, Answered) and answer.value.status == "canceled"
+    if isinstance(answer, Answered) and canceled and not await _leave_card(bench, topup, answer.value):
         return topup
     return settle(bench, topup, answer)
 
 
-async def _given_up_elsewhere(bench: Bench, topup: Topup, intent: PaymentIntent) -> bool:
-    """Another daemon canceled it: where that was because of the card, the card is left alone here too.
+async def _leave_card(bench: Bench, topup: Topup, intent: PaymentIntent) -> bool:
+    """It is canceled, by another daemon or while a confirm was on its way: a card that was refused is left alone.
 
     Returns whether that could be told; else it is read back again.
     """
     error = intent.why_declined
-    if error is None or not topup.is_open:
+    if error is None or not topup.is_open or topup.cancel_as is State.DECLINED:
         return True
     decline = judge(error)
     if decline.kind is Kind.SOFT:
@@ -59,7 +59,7 @@ async def _given_up_elsewhere(bench: Bench, topup: Topup, intent: PaymentIntent)
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         current = ledger_reads.get(tx, topup.id)
-        if current is not None and current.is_open and current.cancel_as is None:
+        if current is not None and current.is_open and current.cancel_as is not State.DECLINED:
             reason = f"{decline.code}: {decline.message}"
             current = ledger.change(tx, current, now, cancel_as=State.DECLINED, reason=reason)
             breakers.suspend_for_card(bench, tx, current, now, decline)
@@ -163,12 +163,12 @@ def _requires_method(bench: Bench, tx: Transaction, topup: Topup, intent: Paymen
     error = intent.why_declined
     if error is None:
         return review(bench, tx, topup, now, "it asks for a payment method and tells no error")
-    if topup.cancel_as is not None or topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED):
-        return topup
-    if _is_old_decline(tx, topup, intent):
+    if topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED) or _is_old_decline(tx, topup, intent):
         return topup
     attempt = max(_attempts(tx, topup), topup.declines + 1)
     decline = judge(error)
+    if topup.cancel_as is not None and (decline.kind is Kind.SOFT or topup.state is not State.CONFIRMING):
+        return topup  # it is being canceled: only a card that must not be tried again is news
     provider = bench.provider(topup.account)
     declines = max(topup.declines + 1, attempt)
     wait = retry_after(declines) if decline.kind is Kind.SOFT else None

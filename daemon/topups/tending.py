@@ -55,8 +55,6 @@ async def _cancel_traceless(bench: Bench, topup: Topup) -> None:
     """After a 5xx, or with a key too old to be sent again: cancel, so that nothing can happen any more."""
     now = bench.clock.now()
     sends = ledger_reads.sends(bench.store.reader, topup.id, "confirm")
-    if not sends:
-        return
     if is_pinned_later(sends) and now - sends[-1].sent_at >= PIN_AFTER:
         await cancel(bench, topup, State.ABANDONED, "Stripe answered with an error of its own", watch=True)
     elif now - min(send.sent_at for send in sends if send.n == sends[-1].n) >= KEY_LIVES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -239,3 +240,42 @@ async def test_a_bank_that_takes_its_time_keeps_the_slot_and_then_pays(daemon: D
     await daemon.run(timedelta(minutes=30))
     assert daemon.states() == ["credited"]
     assert world.successes == 1
+
+
+@pytest.mark.parametrize("card", ["stolen_card", "insufficient_funds"])
+async def test_a_card_that_is_refused_while_its_payment_is_given_up_is_not_forgotten(
+    daemon: Daemon, world: World, card: str
+) -> None:
+    world.stripe.method(CARD).outcome = declined(card)
+    world.stripe.fail(Strike.LATE, "payment_intents.confirm", delay_s=600)
+    await daemon.poll()
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(hours=1))
+    assert world.stripe.intents()[0].status == "canceled"
+    assert len(world.stripe.books.charges) == 1
+    world.balance = DOLLAR
+    await daemon.run(timedelta(hours=1))
+    assert len(world.stripe.books.charges) == (1 if card == "stolen_card" else 2)
+    assert daemon.told("topup.declined")
+
+
+async def test_a_card_that_is_refused_right_before_the_cancel_is_not_tried_again(daemon: Daemon, world: World) -> None:
+    intent = await lost(daemon, world)
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    gateway = daemon.desk.bench.gateway
+    plain = gateway.cancel
+
+    async def refused_first(name: str, params: Any, key: str) -> Any:
+        gateway.cancel = plain  # type: ignore[method-assign]
+        await gateway.confirm(name, {"payment_method": CARD, "off_session": True}, "late")
+        return await plain(name, params, key)
+
+    gateway.cancel = refused_first  # type: ignore[method-assign,assignment]  # the confirm arrives at last
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(hours=1))
+    assert intent.status == "canceled"
+    assert daemon.states() == ["declined"]
+    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["declined"]
+    world.balance = DOLLAR
+    await daemon.run(timedelta(hours=3))
+    assert len(world.stripe.books.charges) == 1
