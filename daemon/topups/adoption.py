@@ -22,7 +22,7 @@ from daemon.topups.declines import Decline, Kind, judge, retry_after
 from daemon.topups.gateway import Refused
 from daemon.topups.look import Look, Ours
 from daemon.topups.plan import create_key
-from daemon.topups.settle import OWNER_HAS
+from daemon.topups.settle import OWNER_HAS, ask_cardholder
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import Charge, PaymentIntent
 
@@ -91,6 +91,10 @@ def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], s
         log.info("adopted", topup=entered.id, state=entered.state.value, payment_intent=one.intent.id)
         if entered.state is State.PAID and known is not None:
             _tell_paid(bench, tx, entered, known, now)
+        elif entered.state is State.NEEDS_REVIEW:
+            bench.tell(tx, [events.needs_review(entered, bench.provider(account), now, entered.reason)], now)
+        elif entered.state is State.ACTION_REQUIRED:
+            ask_cardholder(bench, tx, entered, one.intent, now)
 
 
 def first_reading(bench: Bench, topup: Topup, known: Known) -> None:

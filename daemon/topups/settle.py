@@ -139,12 +139,18 @@ def _requires_confirmation(bench: Bench, tx: Transaction, topup: Topup, intent: 
 def _requires_action(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> Topup:
     if topup.state in (State.ACTION_REQUIRED, State.NEEDS_REVIEW):
         return topup
-    attempt = _attempts(tx, topup)
     after = ledger.move(
         tx, topup, State.ACTION_REQUIRED, now, reason="the bank wants the cardholder", cancel_as=State.DECLINED
     )
+    ask_cardholder(bench, tx, after, intent, now)
+    return after
+
+
+def ask_cardholder(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> None:
+    """Tell that the bank wants the cardholder, and stop charging the account until a person resumes it."""
     message = intent.error.message if intent.error else "The bank asks the cardholder to authenticate."
-    bench.tell(tx, [events.action_required(after, bench.provider(topup.account), now, message, attempt)], now)
+    provider, attempt = bench.provider(topup.account), _attempts(tx, topup)
+    bench.tell(tx, [events.action_required(topup, provider, now, message, attempt)], now)
     breakers.suspend(
         bench,
         tx,
@@ -153,10 +159,9 @@ def _requires_action(bench: Bench, tx: Transaction, topup: Topup, intent: Paymen
         reason="authentication_required",
         message=message,
         window=topup.id,
-        topup=after,
+        topup=topup,
         fingerprint=topup.fingerprint,
     )
-    return after
 
 
 def _requires_method(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentIntent, now: datetime) -> Topup:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.standins.stripe import Strike, declined, processing
+from daemon.standins.stripe import AUTHENTICATE, Strike, declined, processing
+from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from tests.helpers_topups import CARD, Daemon, World
 
 
@@ -57,3 +58,43 @@ async def test_a_stolen_card_is_remembered_behind_a_later_number_that_was_never_
     await daemon.run(timedelta(hours=3))
     assert len(world.stripe.books.charges) == 1
     assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+
+
+@pytest.mark.parametrize("status", ["requires_capture", "something_new"])
+async def test_a_payment_that_nobody_asked_for_so_is_told_from_a_fresh_disk_too(
+    daemon: Daemon, world: World, status: str
+) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    world.stripe.intents()[0].status = status
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=2))
+    assert daemon.states() == ["needs_review"]
+    [told] = daemon.told("topup.needs_review")
+    assert told["reason"] == f"adopted: its status is {status}"
+    assert told["command"] == "brimful topups ack clips-1"
+    assert world.successes == 0
+
+
+async def test_a_bank_that_waits_for_the_cardholder_is_told_and_stops_a_fresh_disk_too(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    world.stripe.method(CARD).outcome = AUTHENTICATE
+    confirm_in_stripe(world.stripe.books, world.stripe.intents()[0], {"off_session": False})
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["declined"]
+    assert daemon.events() == ["topup.action_required", "topup.suspended"]
+    assert len(world.stripe.intents()) == 1
+
+
+async def test_a_payment_that_was_canceled_unused_holds_no_slot_on_a_fresh_disk(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    world.stripe.intents()[0].status = "canceled"
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["abandoned", "credited"]
+    assert world.successes == 1
