@@ -133,15 +133,16 @@ class Pattern:
         shapes = [self.shape_at(hour + index) for index in range(len(growth))]
         if way.growth is not None and way.ratio is None:
             observed = way.growth.after_all(growth, shapes)
-            way, level = replace(way, growth=observed), observed.level(level)
+            way, level = Way(way.score, way.levels, observed), observed.level(level)
         elif scheduled is None:
             return None
         elif way.growth is None or way.ratio is None:
             level = scheduled[-1]
         else:
             led, ratio = way.growth.after_all(scheduled, shapes), way.ratio.after_all(growth, scheduled)
-            way, level = replace(way, growth=led, ratio=ratio), ratio.level(1.0) * led.level(level)
-        return replace(self, end_hour=hour + len(growth), hours=self.hours + len(growth), way=way, level=level)
+            way, level = Way(way.score, way.levels, led, ratio), ratio.level(1.0) * led.level(level)
+        end, count = hour + len(growth), self.hours + len(growth)
+        return Pattern(end, count, level, self.sums, self.trend_per_day, self.spreads, way)
 
     def trended(self, lead: float) -> float:
         """Return the factor of a trend that fades: its mean effect over `lead` hours."""

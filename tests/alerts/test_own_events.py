@@ -208,6 +208,12 @@ def test_every_limit_that_changes_is_told_with_old_and_new(
     assert account.state.episodes == {}
 
 
+def test_megabytes_beside_bytes_are_only_their_rounding() -> None:
+    account = Watched(provider="tornado")
+    assert account.read(used=1, max_filesize_bytes=10**9, filesize_mb=1000) == []
+    assert account.read(used=1, max_filesize_bytes=10**9, filesize_mb=953.67) == []
+
+
 def test_limits_are_compared_with_the_last_good_reading_over_an_outage() -> None:
     account = Watched(provider="tornado")
     account.read(used=1, limit=10)
