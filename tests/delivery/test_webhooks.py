@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from alerts.events import EventType
-from alerts.outbox import DeliveryState
+from alerts.outbox import DeliveryState, ReceiverState
 from alerts.receivers import EmailReceiver
 from alerts.schema import schema
 from daemon.clock import SystemClock
@@ -233,6 +233,21 @@ async def test_recovery_is_found_by_a_probe_and_all_that_waits_goes_out(
     receiver.fault = None
     await world.go_on(timedelta(minutes=20))
     assert len({one.id for one in receiver.accepted}) == 50
+
+
+async def test_what_a_recovery_brings_forward_uses_up_no_attempt(world_of: WorldOf, receiver: ReceiverStandin) -> None:
+    """A receiver that comes and goes: others get through, and for each of those the one that waits is tried again."""
+    world = world_of(webhook(receiver))
+    receiver.fault = Fault(status=503)
+    world.tell()
+    await world.go_on(timedelta(hours=3))
+    for _ in range(12):
+        world.queue.settle([], ReceiverState("webhook:app"), [], world.clock.now(), hasten=True)
+        await world.deliver()
+    assert world.states() == [DeliveryState.PENDING]
+    receiver.fault = None
+    await world.go_on(timedelta(hours=6))
+    assert world.states() == [DeliveryState.DELIVERED]
 
 
 async def test_an_acknowledgement_that_is_lost_repeats_the_same_id(
