@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 from urllib.parse import quote_plus
 
 import stripe
@@ -126,21 +126,21 @@ class StripeGateway:
 
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome:
         """Create a PaymentIntent; moves no money."""
-        asked = cast("Any", dict(params))
+        asked: Any = _in_order(params)
         return await self._ask(
             lambda: self._client.v1.payment_intents.create_async(asked, {"idempotency_key": key}), self._intent
         )
 
     async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome:
         """Confirm a PaymentIntent: the only call that moves money."""
-        asked = cast("Any", dict(params))
+        asked: Any = _in_order(params)
         return await self._ask(
             lambda: self._client.v1.payment_intents.confirm_async(intent, asked, {"idempotency_key": key}), self._intent
         )
 
     async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome:
         """Cancel a PaymentIntent, so that it can never be charged."""
-        asked = cast("Any", dict(params))
+        asked: Any = _in_order(params)
         return await self._ask(
             lambda: self._client.v1.payment_intents.cancel_async(intent, asked, {"idempotency_key": key}), self._intent
         )
@@ -226,6 +226,11 @@ class StripeGateway:
             return Refused(AnswerKind.UNKNOWN, f"unreadable answer: {type(error).__name__}")
         replayed = response.headers.get("idempotent-replayed") == "true"
         return Answered(value, response.request_id, response.code, replayed)
+
+
+def _in_order(value: Any) -> Any:
+    """Return the parameters by name: the same ones are the same bytes under their key, whoever sends them."""
+    return {name: _in_order(value[name]) for name in sorted(value)} if isinstance(value, Mapping) else value
 
 
 class _OtherMode(Exception):  # noqa: N818 – it is said of an object

@@ -16,7 +16,8 @@ from daemon.topups.plan import CANCEL_PARAMS, cancel_key
 from daemon.topups.settle import read_back
 from daemon.topups.states import CHARGED, OPEN, State
 
-CANCEL_AGAIN_AFTER = timedelta(seconds=20)
+CANCEL_AGAIN_AFTER = tuple(timedelta(seconds=s) for s in (20, 120, 600, 1800))
+"""How long after a cancel that did not take it is sent again: ever longer, then always the last."""
 
 
 _NO_ANSWER = frozenset({AnswerKind.UNKNOWN, AnswerKind.SERVER_ERROR, AnswerKind.RATE_LIMITED, AnswerKind.KEY_IN_USE})

@@ -37,7 +37,8 @@ async def _tend_intent(bench: Bench, topup: Topup) -> None:
 async def _cancel_again(bench: Bench, topup: Topup) -> None:
     """A cancel whose outcome is unknown, or that was never sent, is sent (again)."""
     sends = ledger_reads.sends(bench.store.reader, topup.id, "cancel")
-    if sends and bench.clock.now() - sends[-1].sent_at < CANCEL_AGAIN_AFTER:
+    wait = CANCEL_AGAIN_AFTER[min(len(sends), len(CANCEL_AGAIN_AFTER)) - 1]
+    if sends and bench.clock.now() - sends[-1].sent_at < wait:
         return
     if topup.state is State.PROCESSING or topup.cancel_as is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -126,6 +127,24 @@ async def test_the_key_goes_into_the_header_and_a_replay_is_told() -> None:
     assert first.value.id == again.value.id
     assert first.request_id != again.request_id
     assert [e.key for e in standin.exchanges] == [plan.create_key] * 2
+
+
+async def test_the_same_parameters_are_the_same_bytes_in_whatever_order_they_come() -> None:
+    bodies: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.content)
+        return httpx.Response(200, json=INTENT)
+
+    stripe = gateway(httpx.MockTransport(answer))
+    params = example().create_params()
+    for one in (params, dict(reversed(params.items())), json.loads(json.dumps(params, sort_keys=True))):
+        await stripe.create(one, "k1")
+    confirm = confirm_params(CARD)
+    for one in (confirm, dict(sorted(confirm.items()))):
+        await stripe.confirm("pi_1", one, "k2")
+    assert len(bodies) == 5
+    assert len(set(bodies)) == 2
 
 
 async def test_a_decline_brings_the_codes_and_the_card() -> None:

@@ -80,6 +80,19 @@ async def test_a_cancel_that_never_arrived_is_sent_again_but_not_within_twenty_s
     assert daemon.states() == ["declined"]
 
 
+async def test_a_cancel_that_does_not_take_is_sent_ever_less_often(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    world.stripe.fail(Strike.DROP, "payment_intents.cancel", times=6)
+    await daemon.run(timedelta(hours=5))
+    at = [e.at for e in world.stripe.exchanges if e.endpoint == "payment_intents.cancel"]
+    gaps = [later - one for one, later in pairwise(at)]
+    assert len(gaps) == 6
+    least = [timedelta(seconds=s) for s in (20, 120, 600, 1800, 1800, 1800)]
+    assert all(gap >= floor for gap, floor in zip(gaps, least, strict=True))
+    assert requests(world, "payment_intents.retrieve") < 60
+    assert daemon.states() == ["declined"]
+
+
 async def test_a_bank_that_works_on_it_after_all_is_not_canceled(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
