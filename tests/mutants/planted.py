@@ -223,10 +223,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "kill,burn",
     ),
     Mutant(
-        "every-doubt-confirmed",
+        "nothing-doubted",
         "alerts/belief.py",
-        "    for finding in doubted.findings:\n        again",
-        "    for finding in ():\n        again",
+        "    return Doubt(tuple(findings)) if findings else None",
+        "    return None",
         "a false reading is believed, and its alarm raised",
         "lies",
         slow=True,

@@ -185,7 +185,7 @@ class Box:
         self._stopped = True
         self.kill(0.0)
 
-    def _is_stopped(self) -> bool:
+    def is_stopped(self) -> bool:
         return self._stopped
 
     def back_up(self) -> None:
@@ -220,7 +220,7 @@ class Box:
 
     async def live(self) -> None:
         """Run the daemon, life after life, until it is stopped."""
-        while not self._is_stopped():
+        while not self.is_stopped():
             life = self.life = Life(self)
             task = asyncio.get_running_loop().create_task(self._one_life(life))
             try:
@@ -236,7 +236,7 @@ class Box:
             life.reap()
             for _ in range(3):
                 await asyncio.sleep(0)
-            await asyncio.sleep(0.0 if self._is_stopped() else max(self.down_s, 0.5))
+            await asyncio.sleep(0.0 if self.is_stopped() else max(self.down_s, 0.5))
             self.down_s = 1.0
             before, self._before_start = self._before_start, None
             if before is not None:

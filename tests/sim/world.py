@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alerts.delivery.schedule import DELAYS
 from alerts.money import from_cents
 from daemon.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
 from tests.sim import scenario, swarm
@@ -85,6 +86,7 @@ class World:
         self.resumes: list[datetime] = []
         self.lost_disks: list[datetime] = []
         self.retired: list[datetime] = []
+        self.most_skew = timedelta(0)
         self._disks = disks
         self._open_service = open_service
         self._lag = random.Random(seed + 3)
@@ -224,7 +226,9 @@ class World:
                 if happening.value == "burnt":
                     self._later(60.0, partial(_burn_number, twin, sorted(self.ledgers)[0]))
             case Act.CLOCK_STEP:
-                self.clock_of(box).skew += timedelta(seconds=happening.seconds)
+                clock = self.clock_of(box)
+                clock.skew += timedelta(seconds=happening.seconds)
+                self.most_skew = max(self.most_skew, abs(clock.skew))
             case Act.STRIKE:
                 strike, endpoint = happening.value.split(" ")
                 self.stripe.fail(Strike(strike), endpoint, delay_s=happening.seconds)
@@ -263,8 +267,9 @@ class World:
 
     def _retire(self, twin: Box) -> None:
         """End a twin for good: what only its disk knew of, nobody follows up."""
-        self.retired.append(self.truth.now())
-        twin.stop()
+        if not twin.is_stopped():
+            self.retired.append(self.truth.now())
+            twin.stop()
 
     def _lose(self, box: Box, do: Callable[[], None]) -> None:
         self.lost_disks.append(self.truth.now())
@@ -284,7 +289,7 @@ class World:
         for clock in self.clocks.values():
             clock.skew = max(clock.skew, timedelta(0))
         for box in self.boxes[1:]:
-            box.stop()
+            self._retire(box)
 
     # --- ending --------------------------------------------------------------------------------------------------
 
@@ -354,7 +359,8 @@ def read_waiting(box: Box, receiver: str) -> int:
     healed_ms = int((box.world.end - HEAL).timestamp() * 1000)
     connection = sqlite3.connect(box.database)
     try:
-        sql = "SELECT count(*) FROM delivery WHERE receiver = ? AND state <> 'delivered' AND created_ms < ?"
-        return int(connection.execute(sql, (receiver, healed_ms)).fetchone()[0])
+        left = "state = 'pending' OR (state = 'dead' AND attempts < ?)"
+        sql = f"SELECT count(*) FROM delivery WHERE receiver = ? AND created_ms < ? AND ({left})"
+        return int(connection.execute(sql, (receiver, healed_ms, len(DELAYS))).fetchone()[0])
     finally:
         connection.close()

@@ -136,6 +136,7 @@ class StripeStandin:
                 answer.status if answer and not reply.truncated else 0,
                 bool(answer and "idempotent-replayed" in answer.headers),
                 fault.strike if fault else None,
+                _words(answer) if answer else "",
             )
         )
         return reply
@@ -275,6 +276,13 @@ class StripeStandin:
 
     def _request_id(self) -> str:
         return self.books.new_id("req", 14)
+
+
+def _words(answer: Saved) -> str:
+    """What an error says; empty for an answer that is none, or a proxy's page."""
+    if answer.status < 400 or answer.headers.get("content-type") != "application/json":
+        return ""
+    return str(json.loads(answer.body)["error"]["message"])
 
 
 def _shape(strike: Strike | None, answer: Saved, fault: Fault | None) -> Reply:

@@ -33,6 +33,8 @@ class Exchange:
     status: int
     replayed: bool
     strike: Strike | None
+    refused: str = ""
+    """Stripe's words, where it refused."""
 
 
 @dataclass(frozen=True, slots=True)
