@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -14,6 +15,7 @@ from alerts.money import format_usd, to_number
 from alerts.rules.stale import INTERVALS, SHORTEST
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading
+from daemon.commands.moments import moment
 from daemon.config.model import Config
 from daemon.schedule import longest_gap
 
@@ -52,11 +54,11 @@ def afford_command(
         known = readings.last(store.reader, account)
         outage = readings.current_outage(store.reader, account)
         memory = states.load(store.reader, account).burn
-    why = f" ({outage.reason.value} since {_moment(outage.first_at)})" if outage is not None else ""
+    why = f" ({outage.reason.value} since {moment(outage.first_at, config.timezone)})" if outage is not None else ""
     if known is None:
         _unknown(account, f"there is no reading of it yet{why}", as_json)
     if now - known.at > _good_for(config, account, now):
-        _unknown(account, f"the last reading is of {_moment(known.at)}{why}: too old to say", as_json)
+        _unknown(account, f"the last reading is of {moment(known.at, config.timezone)}{why}: too old to say", as_json)
     answer = afford(memory, known.metrics, wanted, videos, now)
     if answer is None:
         _unknown(account, "its reading says no balance or no price of a snapshot", as_json)
@@ -64,7 +66,7 @@ def afford_command(
     if as_json:
         print_json(_as_json(account, known.at, wanted, videos, answer, yes))
     else:
-        _print(account, known.at, wanted, videos, answer)
+        _print(account, moment(known.at, config.timezone), wanted, videos, answer, config.timezone)
     if not yes:
         raise typer.Exit(NO)
 
@@ -91,13 +93,13 @@ def _unknown(account: str, reason: str, as_json: bool) -> NoReturn:
     fail(f"{account}: unknown: {reason}", NO)
 
 
-def _print(account: str, at: datetime, days: Decimal, videos: int, answer: Affordance) -> None:
+def _print(account: str, at: str, days: Decimal, videos: int, answer: Affordance, zone: ZoneInfo) -> None:
     plural = "" if videos == 1 else "s"
     left = answer.left_microusd
     verdict = f"yes, {format_usd(left)} would be left" if answer.pays else f"no, {format_usd(-left)} are missing"
     typer.echo(
         f"{account}: {verdict}. {videos} video{plural} for {days:f} days cost {format_usd(answer.cost_microusd)}; "
-        f"{format_usd(answer.available_microusd)} are available ({_moment(at)})."
+        f"{format_usd(answer.available_microusd)} are available ({at})."
     )
     beside = answer.left_beside_microusd
     if beside is None or answer.running_microusd is None:
@@ -106,17 +108,12 @@ def _print(account: str, at: datetime, days: Decimal, videos: int, answer: Affor
     running = f"what runs already spends {format_usd(answer.running_microusd)} in that time ({answer.basis})"
     fits = f"fits, {format_usd(beside)} would be left" if beside >= 0 else f"does not fit, {format_usd(-beside)} short"
     typer.echo(f"Beside it {running}: together it {fits}.")
-    typer.echo(
-        f"The balance lasts until {_until(answer.dry_beside_at)} with it, {_until(answer.dry_alone_at)} without."
-    )
+    beside_it, alone = _until(answer.dry_beside_at, zone), _until(answer.dry_alone_at, zone)
+    typer.echo(f"The balance lasts until {beside_it} with it, {alone} without.")
 
 
-def _until(at: datetime | None) -> str:
-    return "further than two years" if at is None else _moment(at)
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _until(at: datetime | None, zone: ZoneInfo) -> str:
+    return "further than two years" if at is None else moment(at, zone)
 
 
 def _as_json(account: str, at: datetime, days: Decimal, videos: int, answer: Affordance, yes: bool) -> dict[str, Any]:

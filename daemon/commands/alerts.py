@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading, writing
+from daemon.commands.moments import moment
 
 if TYPE_CHECKING:
     from alerts.state import Episode
@@ -83,7 +84,7 @@ def mute(
     now = SystemClock().now()
     with writing(config) as store, store.write(durable=True) as tx:
         states.set_mute(tx, rule, now, now + length)
-    typer.echo(f"{rule} is muted until {_local(now + length, config)}; what happens meanwhile is told then")
+    typer.echo(f"{rule} is muted until {moment(now + length, config.timezone)}; what happens meanwhile is told then")
 
 
 @_app.command()
@@ -190,13 +191,13 @@ def _print(
     typer.echo("Open" if open_ones else "Open: nothing")
     for episode in open_ones:
         gone = "" if episode.rule in names else " (not configured any more)"
-        since = f"since {_local(episode.opened_at, config)} ({_age(now - episode.opened_at)})"
+        since = f"since {moment(episode.opened_at, config.timezone)} ({_age(now - episode.opened_at)})"
         typer.echo(f"  {episode.account} · {episode.rule}{gone} · {episode.severity.value} · {since}")
         typer.echo(f"    {episode.why}")
         _print_told(told.get(episode.id, []), config, muted=episode.rule in mutes)
     typer.echo("Recent" if ended else "Recent: nothing")
     for episode in ended[:RECENT_SHOWN]:
-        span = f"{_local(episode.opened_at, config)} to {_local(episode.closed_at or now, config)}"
+        span = f"{moment(episode.opened_at, config.timezone)} to {moment(episode.closed_at or now, config.timezone)}"
         typer.echo(f"  {episode.account} · {episode.rule} · {span}")
         typer.echo(f"    {episode.why}; ended: {episode.closed_why}")
         _print_told(told.get(episode.id, []), config, muted=False)
@@ -205,9 +206,9 @@ def _print(
     typer.echo("Not told" if untold else "Not told: nothing")
     for one in untold[:RECENT_SHOWN]:
         times = "once" if one.times == 1 else f"{one.times} times"
-        typer.echo(f"  {one.account} · {one.rule}: {one.reason} ({times}, last {_local(one.last_at, config)})")
+        typer.echo(f"  {one.account} · {one.rule}: {one.reason} ({times}, last {moment(one.last_at, config.timezone)})")
     for rule, until in sorted(mutes.items()):
-        typer.echo(f"Muted: {rule} until {_local(until, config)}")
+        typer.echo(f"Muted: {rule} until {moment(until, config.timezone)}")
 
 
 def _print_told(told: Sequence[Telling], config: Config, *, muted: bool) -> None:
@@ -217,12 +218,8 @@ def _print_told(told: Sequence[Telling], config: Config, *, muted: bool) -> None
         heard = ", ".join(
             one.receiver if one.state == "delivered" else f"{one.receiver} ({one.state})" for one in telling.heard
         )
-        at = _local(telling.at, config)
+        at = moment(telling.at, config.timezone)
         typer.echo(f"    told {at}: {telling.type.value} to {heard or 'nobody: no receiver asks for it'}")
-
-
-def _local(instant: datetime, config: Config) -> str:
-    return instant.astimezone(config.timezone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def _age(age: timedelta) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -16,7 +17,7 @@ from alerts.instants import rfc3339
 from alerts.money import format_usd, to_number
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, print_table, reading
-from daemon.commands.moments import parse_since
+from daemon.commands.moments import moment, parse_since
 from daemon.config.durations import format_duration, parse_duration
 from daemon.config.load import load
 from daemon.config.model import Config
@@ -80,11 +81,11 @@ def backtest(
     if as_json:
         print_json([_as_json(one) for one in found])
     if not found:
-        fail(f"there are no readings since {_day(begin)}", NO)
+        fail(f"there are no readings since {moment(begin, config.timezone)}", NO)
     if as_json:
         return
     for one in found:
-        _print(one, asked)
+        _print(one, asked, config.timezone)
 
 
 def _chosen(config: Config, patterns: list[str] | None) -> list[str]:
@@ -140,14 +141,15 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, Decimal], None]]:
 # ── for a person ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print(one: Comparison, asked: Asked | None) -> None:
+def _print(one: Comparison, asked: Asked | None, zone: ZoneInfo) -> None:
     labels = list(one.outcomes)
     if one.advised is not None:
         labels.append("as advised")
     outcomes = [*one.outcomes.values(), *([one.advised.outcome] if one.advised else [])]
     partial = "; readings begin there" if one.partial else ""
     readings = next(iter(one.outcomes.values())).readings
-    title = f"{one.account} · {_day(one.since)} to {_day(one.until)} · {readings:,} readings{partial}"
+    stretch = f"{moment(one.since, zone)} to {moment(one.until, zone)}"
+    title = f"{one.account} · {stretch} · {readings:,} readings{partial}"
     really = one.happened
     rows = [
         [name, str(really.events.get(name, 0)), *(str(outcome.events.get(name, 0)) for outcome in outcomes)]
@@ -229,10 +231,6 @@ def _plain(microusd: int) -> str:
 
 def _percentage(part: Decimal) -> str:
     return f"{(part * 100).quantize(Decimal('0.1')).normalize():f} %"
-
-
-def _day(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 # ── for a program ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -320,6 +320,15 @@ def test_afford_says_yes_and_by_how_much(lived: Path) -> None:
     assert _run(lived, "afford", "clips", "--days", "2", "--videos", "2", "--beside")[0] == 1
 
 
+def test_a_person_reads_instants_in_the_configured_zone(lived: Path) -> None:
+    config = lived / "config.toml"
+    config.write_text('timezone = "Asia/Kolkata"\n' + config.read_text())
+    for asked in (("afford", "clips", "--days", "2", "--videos", "2"), ("backtest",)):
+        said = _run(lived, *asked)[1]
+        assert " IST" in said
+        assert "UTC" not in said
+
+
 def test_afford_says_no_and_by_how_much(lived: Path) -> None:
     code, said = _run(lived, "afford", "clips", "--days", "7", "--videos", "3", "--json")
     assert code == 1
