@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from daemon.config.model import TopupConfig
 from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
 from daemon.store.ledger_reads import Send
 from daemon.topups import breakers
@@ -29,6 +30,8 @@ from daemon.topups.answers import (
 )
 from daemon.topups.bench import Bench, log
 from daemon.topups.breakers import CONFIRMING, LISTING, LISTING_CHARGES
+from daemon.topups.declines import Decline, Kind
+from daemon.topups.gates import Verdict
 from daemon.topups.gateway import Answered, Outcome, Refused
 from daemon.topups.judgement import Sight, record_refusal, verdict
 from daemon.topups.look import difference, look
@@ -156,6 +159,9 @@ def _write_attempt(
         if current is None or current.state is not topup.state or current.cancel_as is not None:
             return None
         said = verdict(bench, tx, config, sight, topup=current)
+        if said.refused is not None and said.refused.name == "card" and current.state is not State.CONFIRMING:
+            _wear_out(bench, tx, current, said, now)
+            return None
         if said.refused is not None:
             record_refusal(bench, tx, topup.account, config, said, now)
             return None
@@ -168,6 +174,16 @@ def _write_attempt(
             tx, current, "confirm", attempt.n, attempt.key, attempt.params, now, gates=said.encode()
         )
     return current, send
+
+
+def _wear_out(bench: Bench, tx: Transaction, topup: Topup, said: Verdict, now: datetime) -> None:
+    """The card has had all its attempts: as after the last retry, it is given up, and a person is asked for another."""
+    gate = said.refused
+    assert gate is not None, "only a card that is refused is given up"
+    ledger_notes.count_decision(tx, topup.account, gate.name, now, detail=gate.detail, gates=said.encode())
+    decline = Decline(Kind.SOFT, "attempts", gate.detail, topup.fingerprint)
+    given_up = ledger.change(tx, topup, now, cancel_as=State.DECLINED, reason=gate.detail)
+    breakers.suspend_for_card(bench, tx, given_up, now, decline)
 
 
 async def _send(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight, attempt: Attempt) -> Topup:

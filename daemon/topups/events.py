@@ -168,6 +168,11 @@ SUSPENDED_ADVICE = {
     "payment_method": Advice(
         "Save a card for the customer in Stripe, or name one in the configuration.", "brimful check"
     ),
+    "card": Advice(
+        "The card was refused too often to be tried again: save another for the customer in Stripe: it is charged.",
+        "brimful topups",
+    ),
+    "size": Advice("No amount lies within the bounds: put `max_charge_usd` or the amount right.", "brimful check"),
     "declined": Advice("Save another card for the customer in Stripe, then resume.", _RESUME),
     "authentication_required": Advice("Save the card again for use off session, then resume.", _RESUME),
     "refunded": Advice("A charge was refunded: see why, then resume.", _RESUME),

@@ -100,6 +100,25 @@ async def test_a_soft_decline_is_tried_again_after_1_h_4_h_and_24_h_then_suspend
     assert [key.rpartition(":")[2] for key in keys if key] == ["1", "2", "3", "4"]
 
 
+async def test_a_card_that_has_had_its_fifteen_attempts_is_given_up_and_another_one_is_charged(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.method(CARD).outcome = declined("insufficient_funds")
+    for _ in range(4):
+        await daemon.run(timedelta(hours=40))
+        resume(daemon)
+    assert attempts(world.stripe) == 15
+    assert daemon.states() == ["declined"] * 4
+    assert {intent.status for intent in world.stripe.intents()} == {"canceled"}
+    assert "15 attempts on the card" in str(daemon.told("topup.suspended")[-1]["message"])
+    await daemon.run(timedelta(hours=2))
+    assert attempts(world.stripe) == 15
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+
+
 async def test_a_soft_decline_then_success_is_one_charge(daemon: Daemon, world: World) -> None:
     world.stripe.next_outcome(CARD, declined("do_not_honor"))
     await daemon.run(timedelta(hours=3))
