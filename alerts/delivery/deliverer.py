@@ -48,10 +48,10 @@ class Deliverer:
         while True:
             now = max(now, self._clock.now())
             before = {key: lane.sent for key, lane in self._lanes.items()}
-            started = self._start(now, done)
+            started, next_at = self._start(now, done)
             running = [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]
             if not running:
-                return self.next_due(now)
+                return next_at
             await asyncio.wait(running)
             self._raise_errors()
             done |= {key for key in started if self._lanes[key].failed or self._lanes[key].sent == before[key]}
@@ -62,15 +62,8 @@ class Deliverer:
         `idle` is called as each lane ends: come back then, too.
         """
         self._raise_errors()
-        self._start(now, set(), patient=True)
-        return self.next_due(now)
-
-    def next_due(self, now: datetime) -> datetime | None:
-        """Return when something is next due for a receiver whose lane is not under way; None where nothing waits."""
-        if self._stopping:
-            return None
-        instants = [lane.ready_at(now) for lane in self._lanes.values() if not lane.busy]
-        return min((at for at in instants if at is not None), default=None)
+        _, next_at = self._start(now, set(), patient=True)
+        return next_at
 
     async def settle(self) -> None:
         """Return when no lane is under way."""
@@ -104,17 +97,21 @@ class Deliverer:
         for lane in self._lanes.values():
             lane.sent = lane.failed = 0
 
-    def _start(self, now: datetime, leave_out: set[str], *, patient: bool = False) -> set[str]:
+    def _start(self, now: datetime, leave_out: set[str], *, patient: bool = False) -> tuple[set[str], datetime | None]:
+        """Start all that is due. Returns which lanes that were, and when something is due for one not under way."""
         started: set[str] = set()
-        if self._stopping:
-            return started
-        for key, lane in self._lanes.items():
+        waits: list[datetime] = []
+        for key, lane in self._lanes.items() if not self._stopping else ():
             if lane.busy:
                 lane.start(now, patient=patient)
-            elif key not in leave_out and (at := lane.ready_at(now)) is not None and at <= now:
+            elif (at := lane.ready_at(now)) is None:
+                continue
+            elif key not in leave_out and at <= now:
                 lane.start(now, patient=patient)
                 started.add(key)
-        return started
+            else:
+                waits.append(at)
+        return started, min(waits, default=None)
 
     def _cut(self) -> None:
         for lane in self._lanes.values():
