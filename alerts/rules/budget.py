@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from alerts.events import EventType
 from alerts.foresight.period import Projection, likely, project
 from alerts.money import format_gb, format_usd, percent_of
@@ -12,6 +15,7 @@ from alerts.spend import Spent
 from alerts.state import Told
 
 REACHED, PROJECTED = EventType.BUDGET_REACHED, EventType.BUDGET_PROJECTED
+Said = TypeVar("Said")
 
 
 def look(rule: Budget, view: View) -> Verdict:
@@ -99,20 +103,17 @@ def _limit(rule: Budget) -> int:
 
 
 def _projection(rule: Budget, view: View, period: Spent) -> Projection | None:
-    # From where spend is really counted: a first reading in mid-period says nothing of the days before it.
-    return project(
-        view.state.burn,
-        _spent(rule, period),
-        period.since,
-        period.end,
-        view.now,
-        scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
-        volume=rule.limit_microgb is not None,
-    )
+    return _forecast(project, rule, view, period)
 
 
 def _is_projected_above(rule: Budget, view: View, period: Spent, limit: int) -> bool:
-    expected = likely(
+    expected = _forecast(likely, rule, view, period)
+    return expected is not None and expected > limit
+
+
+def _forecast(ask: Callable[..., Said], rule: Budget, view: View, period: Spent) -> Said:
+    # From where spend is really counted: a first reading in mid-period says nothing of the days before it.
+    return ask(
         view.state.burn,
         _spent(rule, period),
         period.since,
@@ -121,4 +122,3 @@ def _is_projected_above(rule: Budget, view: View, period: Spent, limit: int) -> 
         scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
         volume=rule.limit_microgb is not None,
     )
-    return expected is not None and expected > limit
