@@ -18,6 +18,7 @@ from urllib.parse import quote_plus
 
 import stripe
 
+from alerts.instants import to_ms
 from daemon.clock import Clock
 from daemon.config.model import StripeConfig, StripeMode
 from daemon.http import HttpClient, HttpFailure
@@ -96,6 +97,9 @@ class Gateway(Protocol):
         self, customer: str, after: str | None = None, limit: int = PAGE_SIZE
     ) -> Answered[Page[PaymentIntent]] | Refused: ...
     async def charges(self, intent: str) -> Answered[Page[Charge]] | Refused: ...
+    async def charges_of(
+        self, customer: str, since: datetime, after: str | None = None
+    ) -> Answered[Page[Charge]] | Refused: ...
     async def events(
         self, *, newer_than: str | None = None, older_than: str | None = None
     ) -> Answered[Page[Event]] | Refused: ...
@@ -164,7 +168,18 @@ class StripeGateway:
 
     async def charges(self, intent: str) -> Answered[Page[Charge]] | Refused:
         """List the charges of a PaymentIntent: every attempt on the card."""
-        params: Any = {"payment_intent": intent, "limit": PAGE_SIZE}
+        return await self._list_charges({"payment_intent": intent, "limit": PAGE_SIZE})
+
+    async def charges_of(
+        self, customer: str, since: datetime, after: str | None = None
+    ) -> Answered[Page[Charge]] | Refused:
+        """List a customer's charges since then by Stripe's clock, newest first."""
+        params: Any = {"customer": customer, "created": {"gte": to_ms(since) // 1000}, "limit": PAGE_SIZE}
+        if after is not None:
+            params["starting_after"] = after
+        return await self._list_charges(params)
+
+    async def _list_charges(self, params: Mapping[str, Any]) -> Answered[Page[Charge]] | Refused:
         return await self._ask(
             self._get("charges", params),
             lambda data: read_page(data, lambda item: self._in_mode(read_charge(item))),

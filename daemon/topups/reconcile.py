@@ -5,6 +5,7 @@ A refund or a dispute suspends the account and is told; nothing is ever refunded
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.money import format_usd, from_cents
@@ -14,11 +15,14 @@ from daemon.topups import breakers
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench, log
 from daemon.topups.gateway import Refused
-from daemon.topups.stripe_objects import Event
+from daemon.topups.look import GONE
+from daemon.topups.stripe_objects import Charge, Event
 
 EVERY = timedelta(minutes=15)
 MOST_PAGES = 10
 CHARGES_FOR = timedelta(days=120)
+CLOCKS_APART = timedelta(days=1)
+"""How much earlier Stripe's clock may say that a charge was made."""
 _CURSOR = "events"
 _UNNAMED = "unnamed"
 """A dispute that was seen at its charge, before the event that names it."""
@@ -140,18 +144,59 @@ def disputed(bench: Bench, topup: Topup, dispute: str | None, cents: int | None,
 
 
 async def read_charges(bench: Bench) -> int:
-    """Look at the latest charges of our own PaymentIntents of the last 120 days; returns how many could not be read."""
+    """Look at the charges of our own PaymentIntents of the last 120 days; returns how many could not be read.
+
+    They are listed by customer; what a list does not show (it is too long, its customer was deleted) is asked for by
+    its PaymentIntent.
+    """
+    since = bench.clock.now() - CHARGES_FOR
+    ours = [topup for topup in ledger_reads.charged_since(bench.store.reader, since) if topup.payment_intent]
     failed = 0
-    for topup in ledger_reads.charged_since(bench.store.reader, bench.clock.now() - CHARGES_FOR):
-        if topup.payment_intent is None:
+    for customer in dict.fromkeys(topup.customer for topup in ours):
+        of_customer = {topup.payment_intent: topup for topup in ours if topup.customer == customer}
+        since = min(topup.charged_at or topup.planned_at for topup in of_customer.values()) - CLOCKS_APART
+        listed = await _list_charges(bench, customer, since, of_customer)
+        if isinstance(listed, Refused):
+            failed += len(of_customer)
             continue
-        page = await bench.gateway.charges(topup.payment_intent)
+        failed += await _ask_one_by_one(bench, [topup for intent, topup in of_customer.items() if intent not in listed])
+    return failed
+
+
+async def _list_charges(
+    bench: Bench, customer: str, since: datetime, ours: Mapping[str | None, Topup]
+) -> set[str | None] | Refused:
+    """Take in a customer's charges, at most ten pages. Returns the PaymentIntents that were seen; of others, none."""
+    seen: set[str | None] = set()
+    after: str | None = None
+    for _ in range(MOST_PAGES):
+        page = await bench.gateway.charges_of(customer, since, after)
+        if isinstance(page, Refused):
+            return seen if page.kind in GONE else page
+        for charge in page.value.items:
+            if (topup := ours.get(charge.payment_intent)) is not None:
+                seen.add(charge.payment_intent)
+                _take_charge(bench, topup, charge)
+        if not page.value.has_more or not page.value.items:
+            break
+        after = page.value.items[-1].id
+    return seen
+
+
+async def _ask_one_by_one(bench: Bench, topups: Sequence[Topup]) -> int:
+    failed = 0
+    for topup in topups:
+        page = await bench.gateway.charges(topup.payment_intent or "")
         if isinstance(page, Refused):
             failed += 1
             continue
         for charge in page.value.items:
-            if charge.refunded_cents:
-                refunded(bench, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
-            if charge.disputed:
-                disputed(bench, topup, None, None, f"{charge.id} of {topup.payment_intent}")
+            _take_charge(bench, topup, charge)
     return failed
+
+
+def _take_charge(bench: Bench, topup: Topup, charge: Charge) -> None:
+    if charge.refunded_cents:
+        refunded(bench, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
+    if charge.disputed:
+        disputed(bench, topup, None, None, f"{charge.id} of {topup.payment_intent}")

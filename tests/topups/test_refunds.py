@@ -20,6 +20,10 @@ def returned(daemon: Daemon) -> list[tuple[str, Any]]:
     return [(one["reason"], one.get("returned_usd")) for one in told if one["reason"] in ("refunded", "disputed")]
 
 
+def asked_for_charges(world: World) -> int:
+    return len([e for e in world.stripe.exchanges if e.endpoint == "charges.list"])
+
+
 async def charged(daemon: Daemon, world: World) -> Charge:
     await daemon.run(timedelta(hours=1))
     [charge] = world.stripe.successes()
@@ -133,6 +137,47 @@ async def test_charges_that_cannot_be_read_are_counted_and_read_the_next_time(da
     assert returned(daemon) == []
     assert await reconcile.read_charges(daemon.desk.bench) == 0
     assert returned(daemon) == [("refunded", 10)]
+
+
+async def test_the_charges_of_a_customer_are_one_list_however_many_they_are(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(days=2), every=timedelta(hours=1))
+    for _ in range(3):
+        world.burn(50 * DOLLAR)
+        await daemon.run(timedelta(days=2), every=timedelta(hours=1))
+    first, *_, last = world.stripe.successes()
+    assert world.successes == 4
+    world.stripe.books.refund(first, 1000)
+    world.stripe.books.refund(last, 500)
+    before = asked_for_charges(world)
+    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert returned(daemon) == [("refunded", 5), ("refunded", 10)]
+    assert asked_for_charges(world) - before == 1
+
+
+@pytest.mark.parametrize(
+    ("others", "requests"), [(150, 2), (1000, 11)], ids=["over two pages", "beyond ten pages: by its own id"]
+)
+async def test_a_charge_among_many_that_are_not_ours_is_found(
+    daemon: Daemon, world: World, others: int, requests: int
+) -> None:
+    charge = await charged(daemon, world)
+    for _ in range(others):
+        world.stripe.books.add_past(5000, "cus_1", "pm_1", {}, world.clock.now())
+    world.stripe.books.refund(charge, 1000)
+    before = asked_for_charges(world)
+    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert returned(daemon) == [("refunded", 10)]
+    assert asked_for_charges(world) - before == requests
+
+
+async def test_the_charges_of_a_deleted_customer_are_asked_for_one_by_one(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    world.stripe.books.customer("cus_1").deleted = True
+    world.stripe.books.refund(charge, 1000)
+    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert returned(daemon) == [("refunded", 10)]
+    world.stripe.fail(Strike.DROP, "charges.list", nth=2)
+    assert await reconcile.read_charges(daemon.desk.bench) == 1
 
 
 async def test_refunds_of_payments_that_are_not_ours_are_nobodys_business_here(daemon: Daemon, world: World) -> None:
