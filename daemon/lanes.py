@@ -60,6 +60,10 @@ class Lane:
         else:
             self._task = asyncio.ensure_future(self._passes())
 
+    async def see_through(self) -> None:
+        """Run a pass to its end in the caller's own task: for whoever would only wait for it."""
+        await self._passes()
+
     async def idle(self) -> None:
         """Return when no pass is under way."""
         while self._task is not None and self.busy:

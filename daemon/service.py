@@ -94,6 +94,7 @@ class Service:
         self._polled: dict[str, Polled] = {}
         self._asked_at: dict[str, datetime] = {}
         self._waiting: list[str] = []
+        self._open_polls: dict[str, datetime] = {}
         self._to_attend: dict[str, Polled] = {}
         self._recovered = False
         self._time_judged_at: datetime | None = None
@@ -119,6 +120,11 @@ class Service:
         """What the last poll of each account came to."""
         return tuple(self._polled.values())
 
+    @property
+    def awaits_credit(self) -> bool:
+        """Whether a top-up was open when the last step ended, so that its account is polled every five minutes."""
+        return bool(self._open_polls)
+
     # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def step(self, now: datetime) -> datetime:
@@ -130,9 +136,10 @@ class Service:
         self._judge_time(now)
         for lane in (self._money, self._reports, self._delivery):
             if self._has_work(lane, now):
-                lane.start()
-            if not self._overlap:
-                await lane.idle()
+                if self._overlap:
+                    lane.start()
+                else:
+                    await lane.see_through()
         self.tidying.tidy(now)
         if self.heartbeat is not None:
             if self._overlap:
@@ -172,7 +179,8 @@ class Service:
         instants = [at for at in self._due_at.values() if at is not None]
         if self._timetable is not None and (at := self._timetable.next_at()) is not None:
             instants.append(at)
-        instants += self._hungry().values()
+        self._open_polls = self._hungry()
+        instants += self._open_polls.values()
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
     def unfresh(self, now: datetime) -> list[str]:

@@ -53,7 +53,9 @@ class TopupDesk:
         self._busy: frozenset[str] | None = None
         self._quiet: Counter[tuple[str, str, str]] = Counter()
         self._flushed_at: datetime | None = None
-        self._shadowing = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
+        self._shadows = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
+        self._shadowing = self._shadows | ledger_reads.shadowing(store.reader)
+        """The accounts for which a stretch may be open in which shadow mode would be charging."""
 
     async def recover(self, now: datetime) -> None:
         """At start, before the first poll: take up what the last process left, then adopt what Stripe knows."""
@@ -80,13 +82,14 @@ class TopupDesk:
             self.pass_unread(account_id, "the reading does not say the balance")
             return
         low = available < config.when_below_microusd
+        if low and account_id in self._shadows:
+            self._shadowing.add(account_id)
         if not low and self._busy is not None and account_id not in self._busy:
             self._pass_by(account_id, known)
             return
         async with self._locks[account_id]:
             self.bench.troubles.pop(account_id, None)
             await self._attend(config, Sight(account_id, known, memory), reread, low=low)
-            self._note_busy()
 
     async def _attend(self, config: TopupConfig, sight: Sight, reread: Reread, *, low: bool) -> None:
         for topup in ledger_reads.open_topups(self.bench.store.reader, sight.account):
@@ -119,7 +122,6 @@ class TopupDesk:
 
     def _note_busy(self) -> None:
         self._busy = ledger_reads.open_accounts(self.bench.store.reader)
-        self._shadowing |= ledger_reads.shadowing(self.bench.store.reader)
 
     async def tend(self, now: datetime) -> datetime | None:
         """Do what time alone brings, and return when to come back; None while nothing is open."""
@@ -128,10 +130,10 @@ class TopupDesk:
         try:
             await recovery.together(self._tend_locked(topup) for topup in due)
         finally:
-            await self._reconcile(now)
+            reconciled_at = await self._reconcile(now)
             self._flush_quiet(now)
             self._note_busy()
-        return self._next_wake()
+        return self._next_wake(reconciled_at)
 
     async def _tend_locked(self, topup: Topup) -> None:
         async with self._locks[topup.account]:
@@ -146,14 +148,16 @@ class TopupDesk:
             except Moved:
                 log.info("moved", topup=topup.id)
 
-    async def _reconcile(self, now: datetime) -> None:
+    async def _reconcile(self, now: datetime) -> datetime | None:
+        """Reconcile where it is due; returns when it is due next."""
         due = reconcile.due_at(self.bench)
         if due is None or due > now:
-            return
+            return due
         await reconcile.read_events(self.bench)
         last = ledger_notes.marked(self.bench.store.reader, "audit")
         if last is None or now - last[0] >= AUDIT_EVERY:
             await self._audit(now)
+        return reconcile.due_at(self.bench)
 
     async def _audit(self, now: datetime) -> None:
         """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
@@ -181,13 +185,13 @@ class TopupDesk:
         self._quiet.clear()
         self._flushed_at = now
 
-    def _next_wake(self) -> datetime | None:
+    def _next_wake(self, reconciled_at: datetime | None) -> datetime | None:
         """Return when the next thing is due."""
         conn = self.bench.store.reader
         times = [
             ledger_reads.next_due_at(conn, self.bench.clock.now()),
             ledger_notes.next_probe_at(conn),
-            reconcile.due_at(self.bench),
+            reconciled_at,
         ]
         return min((at for at in times if at is not None), default=None)
 

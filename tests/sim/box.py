@@ -267,7 +267,7 @@ class Box:
 
 def _dense(service: Service) -> bool:
     """Whether the machine looks every five minutes: while a top-up, a suspect reading or an outcome is open."""
-    if service.topups is not None and service.topups.hungry():
+    if service.awaits_credit:
         return True
     return any(polled.believed is None and isinstance(polled.reading, Known) for polled in service.polled)
 

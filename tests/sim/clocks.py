@@ -28,14 +28,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         selector = _Jump()
         selector.jump = self._jump
-        self._elapsed_s = 0.0
+        self.elapsed_s = 0.0
         super().__init__(selector)
 
     def _jump(self, seconds: float) -> None:
-        self._elapsed_s += seconds
+        self.elapsed_s += seconds
 
     def time(self) -> float:
-        return self._elapsed_s
+        return self.elapsed_s
 
 
 class TrueClock:
@@ -43,12 +43,12 @@ class TrueClock:
 
     def __init__(self, start: datetime) -> None:
         self.start = start
-        self._elapsed_ms, self._now = 0, start
+        self._elapsed_s, self._now = 0.0, start
 
     def now(self) -> datetime:
-        elapsed_ms = int(asyncio.get_running_loop().time() * 1000)
-        if elapsed_ms != self._elapsed_ms:  # asked many times an instant
-            self._elapsed_ms, self._now = elapsed_ms, self.start + timedelta(milliseconds=elapsed_ms)
+        elapsed_s = asyncio.get_running_loop().elapsed_s  # type: ignore[attr-defined]  # a virtual loop
+        if elapsed_s != self._elapsed_s:  # asked many times an instant
+            self._elapsed_s, self._now = elapsed_s, self.start + timedelta(milliseconds=int(elapsed_s * 1000))
         return self._now
 
     def wall(self) -> datetime:
@@ -66,7 +66,8 @@ class SkewedClock(TrueClock):
         self.skew = timedelta(0)
 
     def now(self) -> datetime:
-        return super().now() + self.skew
+        now = super().now()
+        return now + self.skew if self.skew else now
 
 
 def run(main: Callable[[], Any]) -> Any:

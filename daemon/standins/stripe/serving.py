@@ -37,7 +37,7 @@ class Transport(httpx.AsyncBaseTransport):
             request.url.path,
             request.url.query.decode(),
             request.content.decode(),
-            dict(request.headers),
+            request.headers,
         )
         reply = self._standin.handle(sent)
         if reply.wait_s:

@@ -27,6 +27,8 @@ from daemon.standins.stripe.wire import Exchange, Reply, Request
 
 EVERYTHING = frozenset({"*"})
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 Found = tuple[Route, dict[str, str]] | None
 
 
@@ -52,6 +54,7 @@ class StripeStandin:
         self.faults: list[Fault] = []
         self.exchanges: list[Exchange] = []
         self.idempotency = IdempotencyKeys()
+        self._dated: tuple[datetime | None, str] = (None, "")
         self._credit = credit
         self._credit_lag = credit_lag
         self.books.on_succeeded = self._on_succeeded
@@ -269,10 +272,13 @@ class StripeStandin:
         }
         if key is not None:
             sent["idempotency-key"] = key
-        return Saved(status, {**sent, **headers}, json.dumps(body, separators=(",", ":")).encode())
+        return Saved(status, {**sent, **headers}, _ENCODE(body).encode())
 
     def _date(self) -> str:
-        return format_datetime(self.clock.now(), usegmt=True)
+        second = self.clock.now().replace(microsecond=0)
+        if second != self._dated[0]:
+            self._dated = (second, format_datetime(second, usegmt=True))
+        return self._dated[1]
 
     def _request_id(self) -> str:
         return self.books.new_id("req", 14)
