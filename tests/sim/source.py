@@ -15,6 +15,13 @@ from tests.sim.clocks import TrueClock
 
 COST_MICROUSD = 15_000
 HOUR = timedelta(hours=1)
+_JSON = httpx.Headers({"content-type": "application/json"})
+_encode = json.JSONEncoder().encode
+
+
+def _available(said: dict[str, float | int]) -> int:
+    """What an answer says is available, in micro-dollars."""
+    return round(said["balance_usd"] * 1_000_000) - round(said["uncharged_usage_usd"] * 1_000_000)
 
 
 @dataclass(slots=True)
@@ -120,10 +127,7 @@ class Source:
     def visible(self, account: str) -> tuple[int, int]:
         """What an honest answer says now: available and funded, in micro-dollars."""
         said = self.frozen.get(account) or self.ledgers[account].said()
-        balance, uncharged, charged = (
-            round(said[name] * 1_000_000) for name in ("balance_usd", "uncharged_usage_usd", "total_charged_usd")
-        )
-        return balance - uncharged, balance + charged
+        return _available(said), round(said["balance_usd"] * 1_000_000) + round(said["total_charged_usd"] * 1_000_000)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
@@ -133,12 +137,12 @@ class Source:
         if self.slow_rate and self._rng.random() < self.slow_rate:
             await asyncio.sleep(self._rng.uniform(1, 30))
         said = dict(self.frozen.get(account) or self.ledgers[account].said())
-        self.honest.setdefault(account, []).append((self.ledgers[account].clock.now(), self.visible(account)[0]))
+        self.honest.setdefault(account, []).append((self.ledgers[account].clock.now(), _available(said)))
         if self.lie_rate and account not in self._lied and self._rng.random() < self.lie_rate:
             self._lied.add(account)
             return self._lie(said)
         self._lied.discard(account)
-        return httpx.Response(200, json=said)
+        return httpx.Response(200, headers=_JSON, stream=httpx.ByteStream(_encode(said).encode()))
 
     async def _out(self, request: httpx.Request) -> httpx.Response:
         match self.outage:
