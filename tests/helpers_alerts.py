@@ -39,7 +39,11 @@ _MICRO = {
 
 def metrics(**said: Any) -> Metrics:
     """Metrics in dollars and gigabytes under short names; every other name is the field's own."""
-    return Metrics(**{_MICRO.get(k, k): to_micro(v) if k in _MICRO and v is not None else v for k, v in said.items()})
+    fields: dict[str, Any] = {
+        _MICRO.get(name, name): to_micro(value) if name in _MICRO and value is not None else value
+        for name, value in said.items()
+    }
+    return Metrics(**fields)
 
 
 @cache

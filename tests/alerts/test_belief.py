@@ -1,6 +1,7 @@
 """Belief: what is read again, what is believed then, and what is told of the rest."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_a_second_read_that_fails_now_and_then_is_never_told() -> None:
 def test_a_suspect_source_is_told_again_only_after_an_hour_of_plain_readings() -> None:
     account = Watched(LOW)
     account.read(balance=5000)
-    lie = {"balance": 0, "second": metrics(balance=5000)}
+    lie: dict[str, Any] = {"balance": 0, "second": metrics(balance=5000)}
     assert account.read(**lie) == ["reading.suspect"]
     for _ in range(5):
         assert account.read(balance=5000) == []
@@ -130,8 +131,10 @@ def test_a_reset_that_is_confirmed_ends_the_suspect_episode_before_it() -> None:
 )
 def test_every_counter_that_runs_backwards_is_told(field: str, before: float, after: float) -> None:
     account = Watched(provider="tornado")
-    account.read(**{field: before})
-    assert account.read(**{field: after}) == ["reading.suspect"]
+    first: dict[str, Any] = {field: before}
+    then: dict[str, Any] = {field: after}
+    account.read(**first)
+    assert account.read(**then) == ["reading.suspect"]
     assert account.last["findings"][0]["before"] == before
     assert account.last["findings"][0]["after"] == after
 
@@ -139,7 +142,7 @@ def test_every_counter_that_runs_backwards_is_told(field: str, before: float, af
 def test_the_periods_usage_may_fall_when_its_period_begins() -> None:
     account = Watched(provider="tornado")
     account.read(period_used=80, period_start_at=START, period_end_at=START + timedelta(days=30))
-    later = {"period_start_at": START + timedelta(days=30), "period_end_at": START + timedelta(days=60)}
+    later: dict[str, Any] = {"period_start_at": START + timedelta(days=30), "period_end_at": START + timedelta(days=60)}
     assert account.read(timedelta(days=30), period_used=1, **later) == []
 
 
@@ -149,7 +152,7 @@ def test_reserved_space_may_fall() -> None:
     assert account.read(used=10, reserved=0, effective=10) == []
 
 
-def _doubt(minutes: float, before: dict[str, object], after: dict[str, object], largest: int = 0) -> set[Doubtful]:
+def _doubt(minutes: float, before: dict[str, Any], after: dict[str, Any], largest: int = 0) -> set[Doubtful]:
     state = AccountState.new("clips")
     account = Watched(start=START)
     account.read(0, **before)

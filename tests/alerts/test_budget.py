@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -130,13 +131,13 @@ def test_a_month_begins_at_local_midnight(zone: str, before: str, midnight: str)
 def test_a_billing_budget_follows_the_providers_own_period() -> None:
     rule = budget(period=Period.BILLING, limit_microusd=None, limit_microgb=to_micro(100), projected=False)
     account = Watched(rule, provider="tornado", start=at("2026-11-10"))
-    period = {"period_start_at": at("2026-11-05"), "period_end_at": at("2026-12-05")}
+    period: dict[str, Any] = {"period_start_at": at("2026-11-05"), "period_end_at": at("2026-12-05")}
     assert account.read(0, used=500, period_used=49, **period) == []
     assert account.read(60, used=502, period_used=51, **period) == ["budget.reached"]
     data = account.last
     assert (data["spent_gb"], data["limit_gb"], data["percent"], data["partial"]) == (51, 100, 51, False)
     assert data["period_start"] == "2026-11-05T00:00:00Z"
-    following = {"period_start_at": at("2026-12-05"), "period_end_at": at("2027-01-05")}
+    following: dict[str, Any] = {"period_start_at": at("2026-12-05"), "period_end_at": at("2027-01-05")}
     account.wait(at("2026-12-05T00:05") - account.now)
     assert account.read(0, used=590, period_used=0.5, **following) == []
     assert account.state.episodes == {}
@@ -156,7 +157,7 @@ def test_a_providers_period_that_begins_some_minutes_later_at_each_poll_is_the_s
 
 def test_a_billing_budget_in_dollars_counts_from_the_providers_date() -> None:
     account = Watched(budget(period=Period.BILLING, projected=False), start=at("2026-11-10"))
-    period = {"period_start_at": at("2026-11-05"), "period_end_at": at("2026-12-05")}
+    period: dict[str, Any] = {"period_start_at": at("2026-11-05"), "period_end_at": at("2026-12-05")}
     account.read(0, balance=900, total=10, **period)
     assert account.read(60, balance=840, total=70, **period) == ["budget.reached"]
     assert account.last["partial"] is True
@@ -166,8 +167,8 @@ def test_a_billing_budget_in_dollars_counts_from_the_providers_date() -> None:
 def test_a_month_of_gigabytes_counts_over_the_providers_own_restarts() -> None:
     rule = budget(limit_microusd=None, limit_microgb=to_micro(100), projected=False)
     account = Watched(rule, provider="tornado", start=at("2026-11-01"))
-    old = {"period_start_at": at("2026-10-15"), "period_end_at": at("2026-11-15")}
-    new = {"period_start_at": at("2026-11-15"), "period_end_at": at("2026-12-15")}
+    old: dict[str, Any] = {"period_start_at": at("2026-10-15"), "period_end_at": at("2026-11-15")}
+    new: dict[str, Any] = {"period_start_at": at("2026-11-15"), "period_end_at": at("2026-12-15")}
     account.read(0, used=500, period_used=200, **old)
     assert account.read(timedelta(days=14), used=530, period_used=230, **old) == []
     assert account.read(60, used=535, period_used=5, **new) == []

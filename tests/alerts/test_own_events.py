@@ -1,6 +1,7 @@
 """The account's own events: no reading and its end, billing, limits and prices, and nothing left."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_a_billing_error_is_reminded_of_and_an_outage_does_not_end_it() -> None:
     ],
 )
 def test_every_limit_that_changes_is_told_with_old_and_new(
-    before: dict[str, object], after: dict[str, object], change: dict[str, object]
+    before: dict[str, Any], after: dict[str, Any], change: dict[str, object]
 ) -> None:
     account = Watched(provider="tornado")
     assert account.read(used=1, **before) == []

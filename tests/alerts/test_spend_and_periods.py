@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -157,8 +158,8 @@ def test_another_zone_makes_the_running_periods_partial_and_loses_nothing() -> N
 
 
 def test_a_billing_period_that_began_before_the_last_reading_counts_from_there() -> None:
-    old = {"period_start_at": T0, "period_end_at": T0 + timedelta(days=30)}
-    new = {"period_start_at": T0 + timedelta(days=30), "period_end_at": T0 + timedelta(days=60)}
+    old: dict[str, Any] = {"period_start_at": T0, "period_end_at": T0 + timedelta(days=30)}
+    new: dict[str, Any] = {"period_start_at": T0 + timedelta(days=30), "period_end_at": T0 + timedelta(days=60)}
     memory = SpendMemory.begin(T0 + timedelta(days=29), metrics(total=100, **old), UTC_ZONE)
     memory = fold(memory, timedelta(days=2), total=110, **old)
     memory = fold(memory, timedelta(hours=1), total=111, **new)
@@ -168,14 +169,14 @@ def test_a_billing_period_that_began_before_the_last_reading_counts_from_there()
 
 
 def test_the_providers_dates_are_remembered_while_it_does_not_say_them() -> None:
-    own = {"period_start_at": T0, "period_end_at": T0 + timedelta(days=30)}
+    own: dict[str, Any] = {"period_start_at": T0, "period_end_at": T0 + timedelta(days=30)}
     memory = SpendMemory.begin(T0, metrics(total=100, **own), UTC_ZONE)
     memory = fold(memory, timedelta(hours=1), total=105)
     memory = fold(memory, timedelta(hours=1), total=107, **own)
     spent = memory.over(Period.BILLING)
     assert spent is not None
     assert (spent.microusd, spent.partial) == (to_micro(7), False)
-    wrong = {"period_start_at": T0 + timedelta(days=1), "period_end_at": T0}
+    wrong: dict[str, Any] = {"period_start_at": T0 + timedelta(days=1), "period_end_at": T0}
     assert fold(memory, timedelta(hours=1), total=108, **wrong).over(Period.BILLING) is None
 
 
@@ -188,7 +189,7 @@ def test_a_clock_that_stepped_back_moves_nothing_backwards() -> None:
 
 
 def test_the_memory_survives_being_written() -> None:
-    own = {"period_start_at": T0, "period_end_at": T0 + timedelta(days=30)}
+    own: dict[str, Any] = {"period_start_at": T0, "period_end_at": T0 + timedelta(days=30)}
     memory = SpendMemory.begin(T0, metrics(total=100, used=3, balance=4, **own), ZoneInfo("Asia/Kolkata"))
     memory = fold(memory, timedelta(days=1), ZoneInfo("Asia/Kolkata"), total=110, used=5, balance=3, **own)
     assert SpendMemory.decode(memory.encode()) == memory

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,8 @@ def test_fields_that_are_not_said_have_their_defaults_and_nothing_is_shared() ->
 
 
 def test_what_cannot_be_made_is_refused() -> None:
-    for wrong in ([], ["a", 1, [], 0, 5]):
+    some: tuple[list[Any], ...] = ([], ["a", 1, [], 0, 5])
+    for wrong in some:
         with pytest.raises(TypeError):
             Quick(*wrong)
     with pytest.raises(TypeError):

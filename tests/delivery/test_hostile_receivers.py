@@ -12,7 +12,7 @@ import pytest
 
 from alerts.outbox import DeliveryState
 from daemon.clock import SystemClock
-from daemon.standins.receiver import Fault, ReceiverStandin
+from daemon.standins.receiver import Fault, Received, ReceiverStandin
 from tests.delivery.conftest import WorldOf, dead_webhook, webhook
 
 
@@ -97,7 +97,11 @@ async def test_with_three_of_four_receivers_dead_the_fourth_hears_within_a_secon
         world.clock = SystemClock()  # type: ignore[assignment]  # real time: lanes overlap as in `run`
         world.deliverer = world.new_deliverer()
         heard: dict[str, float] = {}
-        receiver._on_event = lambda one: heard.setdefault(one.id, time.monotonic())
+
+        def hear(one: Received) -> None:
+            heard.setdefault(one.id, time.monotonic())
+
+        receiver._on_event = hear
         committed: dict[str, float] = {}
         for _ in range(100):
             committed[world.tell().id] = time.monotonic()

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from alerts.channels.email import EmailChannel
 from alerts.delivery import Deliverer
-from alerts.events import EventType
+from alerts.events import EventType, JsonValue
 from alerts.mail import Mailed, MailFailed, new_message
 from alerts.outbox import DeliveryState
 from alerts.receivers import EmailReceiver
@@ -171,7 +171,7 @@ async def test_a_greylisting_server_takes_the_mail_on_a_later_try(world_of: Worl
 async def test_a_header_cannot_be_injected(world_of: WorldOf, mailbox: MailboxStandin) -> None:
     world = world_of(OPS, mailer=mailer_of(mailbox))
     evil = "webhook:app\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
-    data = {"receiver": evil, "last_error": evil, "failures": 4}
+    data: dict[str, JsonValue] = {"receiver": evil, "last_error": evil, "failures": 4}
     world.tell(EventType.DELIVERY_FAILING, account=None, episode=None, data=data)
     await world.deliver()
     (kept,) = mailbox.kept

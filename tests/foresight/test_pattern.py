@@ -138,7 +138,8 @@ def test_a_schedule_with_a_shape_that_is_not_said_any_more_is_forgotten_too() ->
     _learnt(memory)
     assert memory.spend is not None
     for hour in range(1, 4):
-        memory = memory.fold(now + timedelta(hours=hour), memory.spend.last if memory.spend else 0)
+        memory = memory.fold(now + timedelta(hours=hour), memory.spend.last)
+        assert memory.spend is not None
     outlook = spend_outlook(memory, None, now + timedelta(hours=3))
     assert outlook is not None
     assert outlook.per_day == pytest.approx(10_000_000, rel=0.1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -26,13 +26,14 @@ from daemon.config.schema import (
     SmtpTable,
     StoreTable,
     StripeTable,
+    Table,
     TopupTable,
     WebhookTable,
 )
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-TABLES = (
+TABLES: tuple[type[Table], ...] = (
     Root, StoreTable, StripeTable, SmtpTable, HttpTable, HeartbeatTable, AccountTable, TopupTable, WebhookTable,
     EmailTable, ChatTable, ReportTable, *RULE_TABLES.values(),
 )  # fmt: skip
@@ -75,7 +76,7 @@ def test_problems_and_their_description_are_the_same_list() -> None:
 def commands() -> list[str]:
     """Every command as it is typed, groups' own commands included."""
 
-    def walk(command: click.Command, name: str) -> list[str]:
+    def walk(command: Any, name: str) -> list[str]:
         inner = getattr(command, "commands", {})
         deeper = [full for child, below in inner.items() for full in walk(below, f"{name} {child}".strip())]
         return ([name] if name else []) + deeper
@@ -106,7 +107,7 @@ def test_every_option_is_named_among_the_commands() -> None:
     text = read("docs/commands.md")
     missing = []
 
-    def walk(command: click.Command, name: str) -> None:
+    def walk(command: Any, name: str) -> None:
         for parameter in command.params:
             for option in parameter.opts:
                 if option.startswith("--") and option not in text and option != "--help":

@@ -51,7 +51,7 @@ BAD: list[tuple[Fault, str]] = [
     (Status(503), "server_error"),
     (Html(), "bad_payload"),
     (BadJson(), "bad_payload"),
-    (Missing("balance_usd"), "bad_payload"),
+    (Missing(("balance_usd",)), "bad_payload"),
     (Lie({"balance_usd": "NaN"}), "bad_payload"),
     (Lie({"balance_usd": []}), "bad_payload"),
     (Redirect("http://127.0.0.1:9/"), "redirected"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from daemon.config.load import load
@@ -12,7 +13,7 @@ from daemon.standins.usage import Slow
 from tests.service.conftest import KEY, TOPUP, Town
 
 
-async def _until(condition) -> None:
+async def _until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from daemon.notify import notify, watchdog_s
 CLOCK = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
 
 
-def _lane(work, deadline_s: float = 5.0) -> Lane:
+def _lane(work: Callable[[], Awaitable[None]], deadline_s: float = 5.0) -> Lane:
     return Lane("test", work, clock=CLOCK, deadline_s=deadline_s, finished=lambda: None)
 
 

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from pathlib import Path
 
 from daemon.standins.receiver import Fault
@@ -33,11 +34,15 @@ async def _start(path: Path) -> Process:
     )
 
 
-async def _until(condition, seconds: float = 20.0) -> None:
+async def _until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, "it did not happen in time"
         await asyncio.sleep(0.05)
+
+
+def _ended(process: Process) -> bool:
+    return process.returncode is not None
 
 
 async def _stop(process: Process, number: int = signal.SIGTERM) -> tuple[float, list[dict[str, object]]]:
@@ -85,7 +90,7 @@ async def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_where_it_i
         path.write_text(good.replace("below_usd", "belwo_usd"))
         process.send_signal(signal.SIGHUP)
         await asyncio.sleep(0.5)
-        assert process.returncode is None
+        assert not _ended(process)
         path.write_text(good.replace("below_usd = 5.00", "below_usd = 7.00"))
         process.send_signal(signal.SIGHUP)
         await _until(lambda: town.told("balance.low"))
