@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import stripe
 import structlog
 
 from daemon.clock import Clock, SeededIds
@@ -55,6 +56,7 @@ class Result:
 def run_seed(seed: int, days: float, focus: frozenset[str] = frozenset()) -> Result:
     """Run one seed to its end and hold every invariant."""
     _collect_garbage_rarely()
+    _format_no_log_lines()
     started = time.process_time()
     home = MEMORY if MEMORY.is_dir() else None
     disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-", dir=home))
@@ -112,6 +114,12 @@ def _collect_garbage_rarely() -> None:
     """A world makes a lot of small objects and few cycles: what was imported is looked through no more."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+
+
+@functools.cache
+def _format_no_log_lines() -> None:
+    """Stripe's SDK writes a line for every request, its whole answer in it, and only then asks who wants to read it."""
+    stripe._util.logfmt = lambda props: ""
 
 
 def _unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
