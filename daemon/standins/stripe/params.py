@@ -12,7 +12,7 @@ import itertools
 import sys
 import types
 import typing
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -31,8 +31,12 @@ _WITHDRAWN = {
 """Parameters that the API took until 2026-09-30.endive, with what takes their place."""
 
 
+@lru_cache(maxsize=256)
 def decode(text: str) -> Tree:
-    """Return the form `a[b][0]=c&d=e` as nested dicts, lists and strings. Raises ApiError on a shape that clashes."""
+    """Return the form `a[b][0]=c&d=e` as nested dicts, lists and strings. Raises ApiError on a shape that clashes.
+
+    To be read only: a poll asks the same over and over, and is given the same tree.
+    """
     tree: Tree = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         path = name.replace("]", "").split("[")
