@@ -14,6 +14,9 @@ from daemon.topups.states import CHARGED, OPEN, State
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
+LATEST = 50
+CLOCKS_APART = timedelta(days=2)
+"""More than Stripe's clock and ours are believed to differ."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
 
 
@@ -174,24 +177,29 @@ def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
 def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spend, ...]:
     """Return the charges since then by either clock, and all that are open or unknown."""
     rows = conn.execute(
-        "SELECT id, amount_cents, coalesce(paid_at, planned_at), charged_at, state NOT IN ('paid', 'credited')"
-        f" FROM topups WHERE account = ?1 AND (state IN {_OPEN} OR (state IN {_CHARGED}"
-        " AND (paid_at >= ?2 OR charged_at >= ?2))) ORDER BY coalesce(paid_at, planned_at)",
-        (account, to_ms(since)),
+        f"SELECT id, amount_cents, paid_at AS at, charged_at, 0 FROM topups WHERE account = ?1 AND state IN {_CHARGED}"
+        " AND paid_at >= ?3 AND (paid_at >= ?2 OR charged_at >= ?2)"
+        " UNION ALL SELECT id, amount_cents, coalesce(paid_at, planned_at), charged_at, 1 FROM topups"
+        f" WHERE {_LIVE} AND state IN {_OPEN} AND state NOT IN {_CHARGED} AND +account = ?1 ORDER BY at",
+        (account, to_ms(since), to_ms(since - CLOCKS_APART)),
     )
     return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
 
 
 def last_attempt_at(conn: sqlite3.Connection, account: str) -> datetime | None:
-    """Return when the account's card was last tried, successfully or not."""
+    """Return when the account's card was last tried, successfully or not.
+
+    Only the latest top-ups are looked at: while the cooldown runs nothing further is planned after an attempt.
+    """
     row = conn.execute(
-        "SELECT max(s.sent_at) FROM topup_sends s JOIN topups t ON t.id = s.topup"
-        " WHERE t.account = ? AND s.kind = 'confirm'",
-        (account,),
+        "SELECT max(sent_at) FROM topup_sends WHERE kind = 'confirm'"
+        " AND topup IN (SELECT id FROM topups WHERE account = ? ORDER BY seq DESC LIMIT ?)",
+        (account, LATEST),
     ).fetchone()
     charged = conn.execute(
-        f"SELECT max(max(coalesce(charged_at, 0), paid_at)) FROM topups WHERE account = ? AND state IN {_CHARGED}",
-        (account,),
+        "SELECT max(max(coalesce(charged_at, 0), paid_at)) FROM (SELECT charged_at, paid_at FROM topups"
+        f" WHERE account = ? AND state IN {_CHARGED} ORDER BY paid_at DESC LIMIT ?)",
+        (account, LATEST),
     ).fetchone()
     latest = max(row[0] or 0, charged[0] or 0)
     return from_ms(latest) if latest else None
@@ -248,7 +256,7 @@ def abandoned_by_look(conn: sqlite3.Connection, account: str, since: datetime) -
     """Return how many top-ups since then ended because the second look differed."""
     row = conn.execute(
         "SELECT count(DISTINCT s.topup) FROM topup_steps_taken s JOIN topups t ON t.id = s.topup"
-        " WHERE t.account = ? AND s.after = 'abandoned' AND s.reason LIKE 'second look:%' AND s.at >= ?",
+        " WHERE +t.account = ? AND s.after = 'abandoned' AND s.reason LIKE 'second look:%' AND s.at >= ?",
         (account, to_ms(since)),
     ).fetchone()
     return int(row[0])

@@ -306,8 +306,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "cap-without-reservation",
         "daemon/store/ledger_reads.py",
-        'f" FROM topups WHERE account = ?1 AND (state IN {_OPEN} OR (state IN {_CHARGED}"',
-        "f\" FROM topups WHERE account = ?1 AND (state = 'none' OR (state IN {_CHARGED}\"",
+        'f" WHERE {_LIVE} AND state IN {_OPEN} AND state NOT IN {_CHARGED} AND +account = ?1 ORDER BY at"',
+        'f" WHERE {_LIVE} AND state IN {_OPEN} AND state IN {_CHARGED} AND +account = ?1 ORDER BY at"',
         "what is open or unknown holds no slot and counts against no cap",
         "strike,stripe_out,card",
         (

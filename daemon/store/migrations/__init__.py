@@ -7,9 +7,16 @@ import sqlite3
 from sqlite_utils import Database, Migrations
 
 from daemon.store.connection import Store, StoreError
-from daemon.store.migrations import m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports
+from daemon.store.migrations import (
+    m0001_readings,
+    m0002_judgement,
+    m0003_ledger,
+    m0004_outbox,
+    m0005_reports,
+    m0006_charged,
+)
 
-_STEPS = (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports)
+_STEPS = (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports, m0006_charged)
 
 
 def _migrations() -> Migrations:
