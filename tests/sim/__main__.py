@@ -42,7 +42,7 @@ def main() -> int:
     years_per_hour = days / DAYS_A_YEAR / (cpu_s / 3600) if cpu_s else 0.0
     print(
         f"{done} seeds of {options.days:g} days, {charges} charges: {bad} with violations; "
-        f"{years_per_hour:.0f} simulated years per CPU hour ({cpu_s:.0f} s of CPU)"
+        f"{years_per_hour:.0f} simulated years per CPU hour ({cpu_s:.0f} s of CPU in {time.monotonic() - began:.0f} s)"
     )
     return 1 if bad else 0
 
