@@ -15,9 +15,10 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 LATEST = 50
-CLOCKS_APART = timedelta(days=2)
-"""More than Stripe's clock and ours are believed to differ."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
+_CHARGE = (
+    f"SELECT id, amount_cents, paid_at AS at, charged_at, 0 FROM topups WHERE account = ?1 AND state IN {_CHARGED}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,18 @@ def charged_between(conn: sqlite3.Connection, account: str, since: datetime, unt
 
 
 def any_charged_since(conn: sqlite3.Connection, since: datetime) -> bool:
-    """Return whether there is a charge since then: asked at every pass, so no row is read."""
-    sql = f"SELECT EXISTS (SELECT 1 FROM topups WHERE state IN {_CHARGED} AND paid_at >= ?)"
-    return bool(conn.execute(sql, (to_ms(since),)).fetchone()[0])
+    """Return whether there is a charge since then by either clock: asked at every pass, so no row is read."""
+    paid, charged = (
+        f"EXISTS (SELECT 1 FROM topups WHERE state IN {_CHARGED} AND {clock} >= ?1)"
+        for clock in ("paid_at", "charged_at")
+    )
+    return bool(conn.execute(f"SELECT {paid} OR {charged}", (to_ms(since),)).fetchone()[0])
 
 
 def charged_since(conn: sqlite3.Connection, since: datetime) -> tuple[Topup, ...]:
-    """Return every charge since then, for refunds, disputes and the audit."""
-    return _all(conn, f"WHERE state IN {_CHARGED} AND paid_at >= ? ORDER BY paid_at", (to_ms(since),))
+    """Return every charge since then by either clock, for refunds, disputes and the audit."""
+    where = f"WHERE state IN {_CHARGED} AND (paid_at >= ?1 OR charged_at >= ?1) ORDER BY paid_at"
+    return _all(conn, where, (to_ms(since),))
 
 
 def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...] | dict[str, Any]) -> tuple[Topup, ...]:
@@ -177,11 +182,10 @@ def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
 def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spend, ...]:
     """Return the charges since then by either clock, and all that are open or unknown."""
     rows = conn.execute(
-        f"SELECT id, amount_cents, paid_at AS at, charged_at, 0 FROM topups WHERE account = ?1 AND state IN {_CHARGED}"
-        " AND paid_at >= ?3 AND (paid_at >= ?2 OR charged_at >= ?2)"
+        f"{_CHARGE} AND paid_at >= ?2 UNION {_CHARGE} AND charged_at >= ?2"
         " UNION ALL SELECT id, amount_cents, coalesce(paid_at, planned_at), charged_at, 1 FROM topups"
         f" WHERE {_LIVE} AND state IN {_OPEN} AND state NOT IN {_CHARGED} AND +account = ?1 ORDER BY at",
-        (account, to_ms(since), to_ms(since - CLOCKS_APART)),
+        (account, to_ms(since)),
     )
     return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
 

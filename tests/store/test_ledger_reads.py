@@ -62,14 +62,19 @@ def test_a_cap_counts_what_is_open_and_what_either_clock_charged_since(store: St
     enter(store, 5, NOW - DAY, State.PAID, own=False)
     enter(store, 6, NOW - DAY, State.DECLINED)
     enter(store, 7, NOW, account="reels")
+    enter(store, 8, since - 50 * DAY, charged_at=NOW)
     spends = ledger_reads.spends(store.reader, "clips", since)
     assert [(one.topup, one.amount_microusd, one.is_open) for one in spends] == [
         ("clips-4", 4_000_000, True),
+        ("clips-8", 8_000_000, False),
         ("clips-2", 2_000_000, False),
         ("clips-3", 3_000_000, False),
         ("clips-5", 5_000_000, False),
     ]
-    assert spends[1].stripe_at == since
+    assert spends[2].stripe_at == since
+    assert "clips-8" in [one.id for one in ledger_reads.charged_since(store.reader, NOW)]
+    assert ledger_reads.any_charged_since(store.reader, NOW)
+    assert not ledger_reads.any_charged_since(store.reader, NOW + DAY)
 
 
 def test_the_last_attempt_is_the_latest_by_either_clock_whatever_its_number(store: Store) -> None:
@@ -116,9 +121,9 @@ def test_a_pass_costs_the_same_however_many_charges_the_ledger_holds(
             store.reader.set_progress_handler(None, 0)
         return steps
 
-    for number in range(1, 61):
+    for number in range(1001, 1061):
         enter(store, number, NOW - (1061 - number) * DAY)
     young = effort()
-    for number in range(61, 1061):
+    for number in range(1, 1001):
         enter(store, number, NOW - (1061 - number) * DAY)
     assert effort() < young * 1.5 + 100
