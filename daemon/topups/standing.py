@@ -11,7 +11,8 @@ from alerts.state import TopupStanding
 from daemon.config.model import Config, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import StopKind
+from daemon.store.ledger_notes import Decision, StopKind
+from daemon.topups.gates import ROLLING_DAY, start_of_month
 from daemon.topups.states import UNDER_WAY, UNDER_WAY_AFTER_PAID, State
 
 CUSTOMER_GONE = "customer_gone"
@@ -42,9 +43,21 @@ def standing(config: Config, conn: sqlite3.Connection, account: str, now: dateti
     for stop in ledger_notes.stops(conn, account):
         return TopupStanding(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
     said = next((d for d in ledger_notes.decisions(conn, account) if d.gate not in ("threshold", "reading")), None)
-    if said is not None and said.gate.startswith("cap_"):
+    if said is not None and _holds_back(config, conn, said, now):
         return TopupStanding("capped", False, said.detail)
     return TopupStanding("none", False, "no top-up is open: it is judged after this reading")
+
+
+def _holds_back(config: Config, conn: sqlite3.Connection, said: Decision, now: datetime) -> bool:
+    """Whether a cap said no, its window may still last, and nothing was charged since."""
+    if said.gate == "cap_day":
+        lasts = now - said.last_at < ROLLING_DAY
+    else:
+        lasts = said.gate == "cap_month" and said.last_at >= start_of_month(now, config.timezone)
+    if not lasts:
+        return False
+    charged_at = ledger_reads.last_attempt_at(conn, said.account)
+    return charged_at is None or charged_at <= said.last_at
 
 
 def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,7 +15,7 @@ from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger
 from daemon.store.ledger import Topup
 from daemon.topups import people
-from daemon.topups.standing import is_under_way
+from daemon.topups.standing import is_under_way, standing
 from daemon.topups.states import State
 from tests.helpers_topups import CARD, DOLLAR, Daemon, World, topup_config
 
@@ -72,6 +74,52 @@ async def test_a_cap_that_is_reached_is_named(world: World, tmp_path: Path) -> N
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=1))
     assert stands(daemon) == TopupStanding("capped", False, "$50.00 spent or open of $50.00 a day")
+    daemon.store.close()
+
+
+async def _capped(world: World, folder: Path, **caps: int) -> Daemon:
+    daemon = Daemon(world, folder, topup_config(**caps))
+    await daemon.run(timedelta(hours=1))
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=1))
+    assert stands(daemon).state == "capped"
+    world.balance += 60 * DOLLAR  # bought by hand
+    return daemon
+
+
+async def test_a_day_s_cap_is_named_for_a_day_and_no_longer(world: World, tmp_path: Path) -> None:
+    daemon = await _capped(world, tmp_path / "d", max_per_day_microusd=50 * DOLLAR)
+    world.clock.advance(timedelta(hours=22).total_seconds())
+    assert stands(daemon).state == "capped"
+    world.clock.advance(timedelta(hours=3).total_seconds())
+    assert stands(daemon).state == "none"
+    daemon.store.close()
+
+
+async def test_a_month_s_cap_is_named_until_the_month_ends_in_the_configured_zone(world: World, tmp_path: Path) -> None:
+    daemon = await _capped(world, tmp_path / "m", max_per_month_microusd=50 * DOLLAR)
+    world.clock.set(datetime(2026, 11, 30, 14, 59, tzinfo=UTC))
+    assert stands(daemon).state == "capped"
+    tokyo = replace(daemon.desk.bench.config, timezone=ZoneInfo("Asia/Tokyo"))
+    world.clock.set(datetime(2026, 11, 30, 15, 0, tzinfo=UTC))
+    assert stands(daemon).state == "capped"
+    said = standing(tokyo, daemon.store.reader, "clips", world.clock.now())
+    assert said is not None
+    assert said.state == "none"
+    world.clock.set(datetime(2026, 12, 1, tzinfo=UTC))
+    assert stands(daemon).state == "none"
+    daemon.store.close()
+
+
+async def test_a_cap_is_named_no_more_once_the_account_was_charged_again(world: World, tmp_path: Path) -> None:
+    daemon = await _capped(world, tmp_path / "a", max_per_day_microusd=50 * DOLLAR)
+    world.burn(60 * DOLLAR)
+    world.lag = timedelta()
+    await daemon.restart(topup=topup_config())
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 2
+    assert daemon.states() == ["credited", "credited"]
+    assert stands(daemon).state == "none"
     daemon.store.close()
 
 
