@@ -50,6 +50,7 @@ class Runner:
 
     def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
         self._config = config
+        self._before: Config | None = None  # what ran until a reload, while the new one has not started
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
         self._stopping = False
@@ -57,7 +58,10 @@ class Runner:
         self.missed = 0
 
     async def run(self) -> None:
-        """Return when the process was told to stop and all work in flight has ended or was recorded as unknown."""
+        """Return when the process was told to stop and all work in flight has ended or was recorded as unknown.
+
+        Raises ConfigError where the configuration cannot start on its database.
+        """
         _log_warnings(self._config)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -66,7 +70,11 @@ class Runner:
         beat = asyncio.ensure_future(_tell_watchdog())
         try:
             while not self._stopping:
-                await self._run_configuration()
+                try:
+                    await self._run_configuration()
+                except ConfigError as error:
+                    self._go_back(error)
+            log.info("stopped")
         finally:
             beat.cancel()
             notify("STOPPING=1")
@@ -77,6 +85,9 @@ class Runner:
             service = await stack.enter_async_context(
                 open_service(config, clock=self._clock, overlap=True, wake=self._woken.set)
             )
+            if self._before is not None:
+                log.info("reloaded")
+                self._before = None
             scheduler = self._schedule(service)
             stack.callback(scheduler.shutdown, wait=False)
             look = asyncio.ensure_future(self._look_for_commands(service))
@@ -89,7 +100,13 @@ class Runner:
             finally:
                 scheduler.pause()
                 await service.drain(DRAIN_S)
-        log.info("stopped" if self._stopping else "reloaded")
+
+    def _go_back(self, error: ConfigError) -> None:
+        """The drain of a reload can leave a top-up open which the new configuration would lose: the old one runs on."""
+        if self._before is None:
+            raise error
+        _log_kept(error)
+        self._config, self._before = self._before, None
 
     async def _one_step(self, service: Service) -> None:
         self._woken.clear()
@@ -143,12 +160,12 @@ class Runner:
         try:
             config = _reread(self._config.path)
         except ConfigError as error:
-            log.error("configuration not reloaded: the one in use stays", problems=str(error))
+            _log_kept(error)
             return False
         if config.store.path != self._config.store.path:
             log.error("configuration not reloaded: [store] path cannot change while running; restart instead")
             return False
-        self._config = config
+        self._config, self._before = config, self._config
         _log_warnings(config)
         return True
 
@@ -158,6 +175,10 @@ def _log_warnings(config: Config) -> None:
         log.warning("configuration", problem=problem)
     if len(config.warnings) > WARNINGS_LOGGED:
         log.warning("configuration", problem=f"{len(config.warnings)} warnings in all: ask `brimful check`")
+
+
+def _log_kept(error: ConfigError) -> None:
+    log.error("configuration not reloaded: the one in use stays", problems=str(error))
 
 
 def _reread(path: Path) -> Config:

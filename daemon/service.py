@@ -26,6 +26,7 @@ from alerts.state import TopupStanding
 from daemon.channels import build_channels, log_attempt
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
+from daemon.config.past import refuse_lost
 from daemon.heartbeat import Heartbeat
 from daemon.http import HttpClient
 from daemon.lanes import Lane
@@ -342,7 +343,8 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Hold the database, compose the parts with real defaults, and yield the service; close everything after.
 
-    Raises DatabaseHeldError where another process has the database, StoreError where it cannot be used.
+    Raises DatabaseHeldError where another process has the database, StoreError where it cannot be used, ConfigError
+    where a top-up that is open in it would lose its account or its customer.
     """
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()
@@ -352,6 +354,7 @@ async def open_service(
         stack.callback(store.close)
         store.check()
         migrate(store)
+        refuse_lost(config, store.reader)
         with store.write(durable=True) as tx:
             name = store_id(tx, ids)
         outbox = Outbox(name, config.receivers, ids)

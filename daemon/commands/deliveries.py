@@ -148,13 +148,17 @@ async def _send_now(context: typer.Context) -> tuple[int, str]:
 
     set_up("error")
     try:
-        async with open_service(load_config(context)) as service:
+        config = load_config(context)
+    except ConfigError:
+        return 0, "the secrets are not at hand here; the next `run` or `once` sends"
+    try:
+        async with open_service(config) as service:
             await service.deliverer.deliver_due(SystemClock().now())
             return service.deliverer.failed_in_last_pass(), ""
     except DatabaseHeldError:
         return 0, "the running daemon sends within moments"
     except ConfigError:
-        return 0, "the secrets are not at hand here; the next `run` or `once` sends"
+        return 0, "no daemon starts with this configuration: `brimful check` says why; then `run` or `once` sends"
 
 
 def _by_id(text: str) -> Filter:

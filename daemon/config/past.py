@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from daemon.config.lint.burn import lint_burn
 from daemon.config.lint.facts import Facts
 from daemon.config.load import ConfigError, inspect, lines
 from daemon.config.model import Config
-from daemon.config.problems import ProblemId
+from daemon.config.problems import ProblemId, Problems
 from daemon.store import Store, StoreError
 from daemon.store.ledger_reads import open_topups
 from daemon.store.migrations import pending
@@ -48,14 +49,31 @@ def lint_past(facts: Facts, database: Path) -> None:
         facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", str(error))
         return
     try:
-        if not pending(store.reader):
+        customers = {id: topup.table.customer for id, topup in facts.tables.topups.items()}
+        if pending(store.reader):
+            # What only a migration makes readable is held against the configuration after it (`refuse_lost`).
+            with suppress(sqlite3.OperationalError):
+                _note_lost(facts.problems, store.reader, customers)
+        else:
             lint_burn(facts, burns(store.reader, facts.tables.accounts))
-            _lint_open(facts, store.reader)
+            _note_lost(facts.problems, store.reader, customers)
     except sqlite3.Error as error:
         said = f"the database {database} cannot be read: {error}"
         facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", said)
     finally:
         store.close()
+
+
+def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
+    """Raise ConfigError where a top-up that is open would lose its account or its customer.
+
+    For whoever holds the database, migrated: after the file was read, a charge in flight may have come to be open.
+    """
+    problems = Problems()
+    customers = {id: account.topup.customer for id, account in config.accounts.items() if account.topup is not None}
+    _note_lost(problems, connection, customers)
+    if problems.errors:
+        raise ConfigError(config.path, problems.sorted)
 
 
 def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, int]:
@@ -78,16 +96,15 @@ def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, 
     return found
 
 
-def _lint_open(facts: Facts, connection: sqlite3.Connection) -> None:
-    """A top-up that is open belongs to its account and customer until it ends."""
+def _note_lost(problems: Problems, connection: sqlite3.Connection, customers: Mapping[str, str | None]) -> None:
+    """A top-up that is open belongs to its account and customer until it ends. `customers` by account."""
     for topup in open_topups(connection):
-        table = facts.tables.topups.get(topup.account)
         path = f"accounts.{topup.account}.topup"
-        if table is None:
+        if topup.account not in customers:
             said = f"the top-up {topup.id} of this account is open, and the account or its topup table is gone"
             hint = f'put it back with mode = "off" until it has ended: `brimful topups explain {topup.id}`'
-            facts.problems.add(ProblemId.TOPUP_OPEN, path, said, hint)
-        elif table.table.customer not in (None, topup.customer):
+            problems.add(ProblemId.TOPUP_OPEN, path, said, hint)
+        elif customers[topup.account] not in (None, topup.customer):
             said = f"the top-up {topup.id} is open with another customer, {topup.customer}"
             hint = f"change it back until that has ended: `brimful topups explain {topup.id}`"
-            facts.problems.add(ProblemId.TOPUP_OPEN, f"{path}.customer", said, hint)
+            problems.add(ProblemId.TOPUP_OPEN, f"{path}.customer", said, hint)

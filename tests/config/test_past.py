@@ -12,7 +12,7 @@ from daemon.config.load import ConfigError, Inspection
 from daemon.config.past import lint_past, load_to_run
 from daemon.config.problems import ProblemId
 from daemon.store import Store, ledger, readings
-from daemon.store.migrations import migrate
+from daemon.store.migrations import m0003_ledger, migrate
 from daemon.topups.states import State
 from tests.helpers_config import ENVIRON, GOOD, PAID, changed, look
 
@@ -121,6 +121,24 @@ def test_file_that_is_no_database_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 def test_database_without_tables_says_nothing_yet(tmp_path: Path) -> None:
     Store(tmp_path / DATABASE).close()
+    assert ids(looked_back(tmp_path, PAID)) == []
+
+
+def test_open_topup_keeps_its_customer_before_an_upgrade_has_migrated(tmp_path: Path) -> None:
+    older = Store(tmp_path / DATABASE)
+    with older.write(durable=True) as tx:
+        for statement in m0003_ledger.STATEMENTS:
+            tx.execute(statement)
+    topup(older, customer="cus_old")
+    (problem,) = looked_back(tmp_path, PAID).problems
+    assert problem.id is ProblemId.TOPUP_OPEN
+    assert problem.key_path == "accounts.clips.topup.customer"
+
+
+def test_ledger_that_only_a_migration_makes_readable_is_left_to_who_opens_it(tmp_path: Path) -> None:
+    older = Store(tmp_path / DATABASE)
+    with older.write(durable=True) as tx:
+        tx.execute("CREATE TABLE topups (id TEXT PRIMARY KEY, account TEXT NOT NULL)")
     assert ids(looked_back(tmp_path, PAID)) == []
 
 

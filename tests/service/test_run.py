@@ -19,14 +19,14 @@ from tests.service.conftest import KEY, Town
 ROOT = Path(__file__).parents[2]
 
 
-async def _start(path: Path) -> Process:
+async def _start(path: Path, *command: str) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "daemon",
         "--config",
         str(path),
-        "run",
+        *(command or ("run",)),
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
