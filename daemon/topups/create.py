@@ -18,7 +18,7 @@ from daemon.topups.bench import Bench
 from daemon.topups.breakers import CREATING, LISTING, LISTING_CHARGES, READING_METHOD
 from daemon.topups.confirm import confirm
 from daemon.topups.gateway import Answered, Refused
-from daemon.topups.judgement import Reread, Sight, record_refusal, verdict
+from daemon.topups.judgement import Reread, Sight, note_second_read, record_refusal, verdict
 from daemon.topups.look import Look, look, mismatch
 from daemon.topups.plan import plan
 from daemon.topups.sending import answered, same_params
@@ -49,6 +49,7 @@ async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread
     if config.mode is TopupMode.SHADOW:
         _shadow(bench, config, sight)
         return
+    note_second_read(bench, sight, again)
     first = await look(bench, sight.account)
     if isinstance(first, Refused):
         _could_not_look(bench, sight.account, first)

@@ -164,6 +164,11 @@ SUSPENDED_ADVICE = {
         "brimful check --online",
     ),
     "stripe_unreachable": Advice("Stripe cannot be reached: charging goes on when it can.", "brimful check --online"),
+    "second_read": Advice(
+        "An account is read twice before it is charged, and the second read goes wrong: see that its usage API answers "
+        "twice in a row (it may allow too few requests), and what. Charging goes on with the next good read.",
+        "brimful check --online",
+    ),
     "clock_behind_ledger": Advice("The clock is behind what the ledger has seen: set the clock.", "brimful topups"),
     "payment_method": Advice(
         "Save a card for the customer in Stripe, or name one in the configuration.", "brimful check"

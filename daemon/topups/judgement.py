@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alerts.foresight.burn import burn
 from alerts.foresight.memory import BurnMemory
+from alerts.instants import from_ms, rfc3339, to_ms
 from alerts.readings import Known, Unavailable
 from daemon.config.model import TopupConfig
-from daemon.store import ledger_notes, ledger_reads
+from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
 from daemon.topups import breakers, events
@@ -21,6 +22,8 @@ from daemon.topups.declines import ATTEMPTS_WITHIN
 from daemon.topups.gates import Facts, Gate, Verdict, judge
 
 Reread = Callable[[], Awaitable[Known | Unavailable]]
+FORGOTTEN_AFTER = timedelta(days=1)
+"""A second read that failed so long ago says nothing of one that fails now, if there was no need between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,41 @@ def record_refusal(
     if gate.name not in ("threshold", "slot", "cooldown", "hold", "pause", "mode"):
         bench.troubles[account] = f"{account}: not charged: {gate.detail}"
     return gate
+
+
+def note_second_read(bench: Bench, sight: Sight, again: Known | Unavailable) -> None:
+    """Tell that the second read goes wrong once it lasts, once a day; a good one ends it. `again`: what was read."""
+    now = bench.clock.now()
+    name = f"second_read:{sight.account}"
+    good = sight.second is not None and sight.second.metrics.available_microusd is not None
+    if good and ledger_notes.marked(bench.store.reader, name) is None:
+        return
+    with bench.store.write(durable=not good) as tx:
+        if good:
+            ledger_notes.clear_mark(tx, name)
+            return
+        failed = ledger_notes.marked(tx, name)  # when it last failed and, as its text, since when
+        lasting = failed is not None and not _ended(tx, sight.account, failed[0], now)
+        since = from_ms(int(failed[1])) if failed is not None and lasting else now
+        ledger.mark(tx, name, now, str(to_ms(since)))
+        if now - since >= breakers.UNREACHABLE_TOLD_AFTER:
+            message = f"the second read before a charge goes wrong since {rfc3339(since)}: {_wrong(again)}"
+            breakers.tell_once(bench, tx, sight.account, now, "second_read", message)
+
+
+def _ended(tx: Transaction, account: str, failed_at: datetime, now: datetime) -> bool:
+    """Whether the need at which the second read last failed is long over: no second read was wanted in between."""
+    if now - failed_at < FORGOTTEN_AFTER:
+        return False
+    return any(d.gate == "threshold" and d.last_at > failed_at for d in ledger_notes.decisions(tx, account))
+
+
+def _wrong(again: Known | Unavailable) -> str:
+    if isinstance(again, Unavailable):
+        return f"{again.reason.value}: {again.detail}".rstrip(": ")
+    if again.metrics.available_microusd is None:
+        return "it does not say the balance"
+    return "it contradicts the first: a total that only grows has fallen"
 
 
 def _tell_capped(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from alerts.readings import Known, Reason, Unavailable
+from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
-from tests.helpers_topups import Daemon, World
+from daemon.store import ledger_notes
+from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
 
 async def test_a_low_balance_is_charged_once_and_its_credit_is_told(daemon: Daemon, world: World) -> None:
@@ -38,6 +43,66 @@ async def test_a_second_read_that_fails_charges_nothing(daemon: Daemon, world: W
     daemon.failing_reread = True
     await daemon.poll()
     assert world.stripe.intents() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [("fails", "timeout"), ("falls", "has fallen"), ("no balance", "does not say the balance")],
+)
+async def test_a_second_read_that_goes_wrong_for_long_is_told_once_a_day_and_charging_goes_on_when_it_ends(
+    daemon: Daemon, world: World, monkeypatch: pytest.MonkeyPatch, wrong: str, why: str
+) -> None:
+    async def reread() -> Known | Unavailable:
+        read = world.read()
+        if wrong == "fails":
+            return Unavailable("clips", world.clock.now(), Reason.TIMEOUT)
+        balance = None if wrong == "no balance" else read.metrics.balance_microusd
+        charged = world.charged - (DOLLAR if wrong == "falls" else 0)
+        return replace(read, metrics=replace(read.metrics, balance_microusd=balance, total_charged_microusd=charged))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon, "reread", reread)
+        await daemon.run(timedelta(minutes=29))
+        assert daemon.events() == []
+        await daemon.run(timedelta(hours=5))
+        [told] = daemon.told("topup.suspended")
+        assert told["reason"] == "second_read"
+        assert why in told["message"]
+        assert told["command"] == "brimful check --online"
+        await daemon.run(timedelta(hours=24))
+        assert len(daemon.told("topup.suspended")) == 2
+    await daemon.run(timedelta(minutes=10))
+    assert world.successes == 1
+    assert ledger_notes.marked(daemon.store.reader, "second_read:clips") is None
+
+
+async def test_a_second_read_that_failed_long_ago_is_not_taken_for_one_that_lasts(daemon: Daemon, world: World) -> None:
+    daemon.failing_reread = True
+    await daemon.poll()
+    world.balance += 50 * DOLLAR
+    await daemon.run(timedelta(days=2))
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(minutes=20))
+    assert daemon.events() == []
+    daemon.failing_reread = False
+    await daemon.poll()
+    assert world.successes == 1
+
+
+async def test_a_second_read_that_fails_once_a_day_is_told_on_the_second(daemon: Daemon, world: World) -> None:
+    daemon.failing_reread = True
+    for _ in range(2):
+        await daemon.poll()
+        world.clock.advance(timedelta(days=1).total_seconds())
+    assert daemon.events() == ["topup.suspended"]
+
+
+async def test_shadow_mode_tells_nothing_of_a_second_read_that_fails(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "s", topup_config(mode=TopupMode.SHADOW))
+    daemon.failing_reread = True
+    await daemon.run(timedelta(hours=2))
+    assert daemon.events() == []
+    daemon.store.close()
 
 
 async def test_a_credit_that_never_comes_is_told_after_two_hours_and_blocks_the_next_charge(
