@@ -34,6 +34,11 @@ class Stop:
     fingerprint: str | None = None
     probe_at: datetime | None = None
 
+    @property
+    def is_for_card(self) -> bool:
+        """Whether the account is suspended for its card alone: another card may be tried once."""
+        return self.kind is StopKind.SUSPENSION and self.fingerprint is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -87,6 +92,14 @@ def stop(tx: Transaction, stop: Stop) -> bool:
         ),
     )
     return done.rowcount == 1
+
+
+def lift_for_card(tx: Transaction, scope: str) -> None:
+    """End a suspension that is for the card alone: another card paid, or what no other card mends takes its place."""
+    tx.execute(
+        "DELETE FROM topup_stops WHERE scope = ? AND kind = ? AND fingerprint IS NOT NULL",
+        (scope, StopKind.SUSPENSION.value),
+    )
 
 
 def lift(tx: Transaction, scope: str, kind: StopKind) -> bool:

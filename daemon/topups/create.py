@@ -10,7 +10,6 @@ from alerts.readings import Known
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import StopKind
 from daemon.topups import breakers, events
 from daemon.topups.adoption import adopt
 from daemon.topups.answers import CREATE, CREATE_FOR, READ_BACK_AFTER, Action
@@ -85,7 +84,7 @@ def _follows(first: Known, second: Known) -> bool:
 def _may_probe(bench: Bench, account: str) -> bool:
     """Whether the account is suspended for its card, so that another card may be tried once."""
     stops = ledger_notes.stops(bench.store.reader, account)
-    return any(stop.kind is StopKind.SUSPENSION and stop.fingerprint for stop in stops)
+    return any(stop.is_for_card for stop in stops)
 
 
 def _refuse(bench: Bench, config: TopupConfig, sight: Sight, *, probe: bool) -> bool:
@@ -222,7 +221,7 @@ def _write_plan(bench: Bench, config: TopupConfig, sight: Sight, seen: Look, met
             payment_method=method.id,
             fingerprint=method.fingerprint,
             probe=method.probe,
-            available_microusd=metrics.available_microusd,
+            available_microusd=said.available_microusd,
             threshold_microusd=config.when_below_microusd,
             funded_before_microusd=metrics.funded_microusd,
             balance_before_microusd=metrics.balance_microusd,
@@ -342,10 +341,8 @@ def _stopped(bench: Bench, topup: Topup) -> bool:
     config = bench.topup(topup.account)
     if config is None or config.mode is not TopupMode.CHARGE:
         return True
-    return any(
-        stop.kind is not StopKind.SUSPENSION or not topup.probe
-        for stop in ledger_notes.stops(bench.store.reader, topup.account)
-    )
+    stops = ledger_notes.stops(bench.store.reader, topup.account)
+    return any(not (topup.probe and stop.is_for_card) for stop in stops)
 
 
 def _later(bench: Bench, topup: Topup) -> Topup:

@@ -47,6 +47,8 @@ class Verdict:
 
     gates: tuple[Gate, ...]
     amount_microusd: int
+    available_microusd: int | None
+    """What the amount was reckoned from."""
 
     @property
     def refused(self) -> Gate | None:
@@ -100,7 +102,8 @@ class Facts:
 
 def judge(facts: Facts) -> Verdict:
     """Judge every gate in order."""
-    wanted = size(facts.config, facts.metrics.available_microusd or 0, facts.burn_microusd_per_day)
+    available = _available(facts)
+    wanted = size(facts.config, available or 0, facts.burn_microusd_per_day)
     caps = _caps(facts)
     allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in caps))
     amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(allowed)
@@ -116,7 +119,13 @@ def judge(facts: Facts) -> Verdict:
         *(_cap_gate(facts, wanted, cap) for cap in caps),
         _brake(facts, amount or wanted.least_microusd),
     ]
-    return Verdict(tuple(gates), amount)
+    return Verdict(tuple(gates), amount, available)
+
+
+def _available(facts: Facts) -> int | None:
+    """What is charged for: the higher of the two reads. A fall that was seen only while charging buys nothing."""
+    reads = [facts.metrics] if facts.second is None else [facts.metrics, facts.second]
+    return max((read.available_microusd for read in reads if read.available_microusd is not None), default=None)
 
 
 # ── 1 · permitted ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,7 +142,7 @@ def _permitted(facts: Facts) -> Iterable[Gate]:
         if stop is None:
             yield Gate(1, name, True, f"no {name}")
             continue
-        probing = kind is StopKind.SUSPENSION and facts.probe
+        probing = facts.probe and stop.is_for_card
         since = {"since": rfc3339(stop.since_at), "scope": stop.scope, "reason": stop.reason}
         detail = f"{stop.reason}, since {rfc3339(stop.since_at)}" + (" – one probe: another card" if probing else "")
         yield Gate(1, name, probing, detail, since)

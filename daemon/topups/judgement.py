@@ -59,7 +59,7 @@ def verdict(
             config=config,
             stops=ledger_notes.stops(conn, sight.account),
             ledger_at=latest,
-            metrics=(sight.second or sight.known).metrics,
+            metrics=sight.known.metrics,
             read_at=(sight.second or sight.known).at,
             second=sight.second.metrics if sight.second else None,
             open_topups=ledger_reads.open_states(conn, sight.account),

@@ -99,8 +99,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "caps-see-only-what-is-open",
         "daemon/store/ledger_reads.py",
-        "AND (paid_at >= ?2 OR charged_at >= ?2))) ORDER BY",
-        "AND paid_at < 0 AND ?2 > 0)) ORDER BY",
+        'f"{_CHARGE} AND paid_at >= ?2 UNION {_CHARGE} AND charged_at >= ?2"',
+        'f"{_CHARGE} AND paid_at < 0 AND ?2 > 0"',
         "what was paid no longer counts against a cap",
         "burn",
     ),

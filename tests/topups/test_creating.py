@@ -50,6 +50,31 @@ async def test_a_second_read_in_which_money_has_vanished_is_not_taken(daemon: Da
     assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
 
 
+async def test_a_fall_that_only_the_second_read_shows_buys_nothing(world: World, tmp_path: Path) -> None:
+    daemon = Daemon(world, tmp_path / "s", topup_config(max_per_day_microusd=400 * DOLLAR))
+
+    async def burnt() -> Known:
+        known = world.read()
+        said = known.metrics
+        assert said.balance_microusd is not None
+        assert said.total_charged_microusd is not None
+        return replace(
+            known,
+            metrics=replace(
+                said,
+                balance_microusd=said.balance_microusd - 160 * DOLLAR,
+                total_charged_microusd=said.total_charged_microusd + 160 * DOLLAR,
+            ),
+        )
+
+    low = world.read().metrics.available_microusd
+    await daemon.desk.attend("clips", world.read(), burnt, daemon.memory)
+    assert [charge.amount for charge in world.stripe.successes()] == [5000]
+    [topup] = daemon.topups()
+    assert topup.available_microusd == low
+    daemon.store.close()
+
+
 async def test_metadata_that_cannot_be_read_is_in_the_sentence_of_once(daemon: Daemon, world: World) -> None:
     world.stripe.books.add_past(5000, CUSTOMER, CARD, {"app": "brimful", "account": "clips"}, world.clock.now())
     await daemon.poll()
