@@ -273,8 +273,13 @@ def mark_latest(tx: Transaction, now: datetime) -> None:
     mark(tx, "latest", now)
 
 
+def mark_run(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
+    """Remember when a job last ran, and where it stands: by the clock as it is now, also after it was set back."""
+    tx.execute("INSERT OR REPLACE INTO topup_marks (name, at, text) VALUES (?, ?, ?)", (name, to_ms(at), text))
+
+
 def mark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
-    """Remember an instant (never moved back) and a text under a name: cursors and the last run of a job."""
+    """Remember an instant, never moved back, and a text under a name."""
     tx.execute(
         "INSERT INTO topup_marks (name, at, text) VALUES (?, ?, ?)"
         " ON CONFLICT (name) DO UPDATE SET at = max(at, excluded.at), text = excluded.text",

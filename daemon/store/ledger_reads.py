@@ -15,6 +15,8 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 LATEST = 50
+LONGEST_WAIT = timedelta(hours=3)
+"""Nothing that time alone moves on is left alone for as long."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
 _CHARGE = (
     f"SELECT id, amount_cents, paid_at AS at, charged_at, 0 FROM topups WHERE account = ?1 AND state IN {_CHARGED}"
@@ -127,8 +129,12 @@ _TIMED = (
 
 
 def due(conn: sqlite3.Connection, now: datetime) -> tuple[Topup, ...]:
-    """Return the top-ups that time alone moves on, and whose time has come."""
-    return _all(conn, f"WHERE {_TIMED} AND next_at <= :now ORDER BY planned_at", {"now": to_ms(now)})
+    """Return the top-ups that time alone moves on, and whose time has come.
+
+    One that is to wait for longer than any does was put off by a clock that was ahead: its time has come, too.
+    """
+    values = {"now": to_ms(now), "far": to_ms(now + LONGEST_WAIT)}
+    return _all(conn, f"WHERE {_TIMED} AND (next_at <= :now OR next_at > :far) ORDER BY planned_at", values)
 
 
 def next_due_at(conn: sqlite3.Connection, now: datetime) -> datetime | None:

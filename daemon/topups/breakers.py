@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerts.instants import to_ms
+from alerts.instants import from_ms, to_ms
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
@@ -27,6 +27,7 @@ NO_USE_WAITING = frozenset(
 )
 """Refusals of a read that time does not heal."""
 UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
+SAME_FAILURE_WITHIN = timedelta(days=1)
 CREDENTIALS = "stripe_credentials"
 LISTING = "listing PaymentIntents"
 LISTING_CHARGES = "listing charges"
@@ -166,14 +167,22 @@ def note_unlisted(bench: Bench, account: str, refused: Refused, doing: str) -> N
 
 
 def note_failing(bench: Bench, account: str, now: datetime, refused: Refused, doing: str) -> None:
-    """Tell what Stripe does not answer once it lasts. Each thing asked counts for itself, until `note_reached`."""
+    """Tell what Stripe does not answer once it lasts. Each thing asked counts for itself, until `note_reached`.
+
+    A failure of another day was another one: what was given up then was never reached, nor asked again.
+    """
     name = f"unreachable:{account}:{doing}"
     with bench.store.write(durable=True) as tx:
-        since = ledger_notes.marked(tx, name)
-        if since is None:
-            ledger.mark(tx, name, now)
-        elif now - since[0] >= UNREACHABLE_TOLD_AFTER:
+        mark = ledger_notes.marked(tx, name)
+        since = mark[0] if mark is not None and _is_recent(mark[1], now) else now
+        ledger.mark_run(tx, name, since, str(to_ms(now)))
+        if now - since >= UNREACHABLE_TOLD_AFTER:
             tell_once(bench, tx, account, now, "stripe_unreachable", f"{doing}: {refused.message}")
+
+
+def _is_recent(last_ms: str, now: datetime) -> bool:
+    """Whether the failure before was less than a day ago; one that lies ahead was seen by a clock that was."""
+    return last_ms.isdigit() and timedelta() <= now - from_ms(int(last_ms)) < SAME_FAILURE_WITHIN
 
 
 def note_reached(bench: Bench, account: str, doing: str) -> None:
@@ -206,7 +215,11 @@ def suspend_and_tell(
     window: str,
     returned_cents: int | None,
 ) -> None:
-    """Suspend the account of a charge, and tell it even where the account stands suspended already."""
+    """Suspend the account of a charge, and tell it even where the account stands suspended already.
+
+    No other card mends it, so that none is tried where the account was suspended for its card.
+    """
+    ledger_notes.lift_for_card(tx, topup.account)
     ledger_notes.stop(tx, Stop(topup.account, StopKind.SUSPENSION, reason, message, now, topup.id))
     provider = bench.provider(topup.account)
     draft = events.returned(topup, provider, now, reason, message, window, returned_cents)

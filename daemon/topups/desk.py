@@ -155,7 +155,7 @@ class TopupDesk:
             return due
         await reconcile.read_events(self.bench)
         last = ledger_notes.marked(self.bench.store.reader, "audit")
-        if last is None or now - last[0] >= AUDIT_EVERY:
+        if last is None or not timedelta() <= now - last[0] < AUDIT_EVERY:
             await self._audit(now)
         return reconcile.due_at(self.bench)
 
@@ -174,7 +174,7 @@ class TopupDesk:
                         self.bench, tx, account, now, f"audit:{finding.payment_intent}", message + finding.history
                     )
         with self.bench.store.write(durable=True) as tx:
-            ledger.mark(tx, "audit", now)
+            ledger.mark_run(tx, "audit", now)
 
     def _flush_quiet(self, now: datetime) -> None:
         if not self._quiet or (self._flushed_at is not None and now - self._flushed_at < QUIET_FLUSHED_EVERY):

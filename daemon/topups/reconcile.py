@@ -23,7 +23,9 @@ MOST_PAGES = 10
 CHARGES_FOR = timedelta(days=120)
 CLOCKS_APART = timedelta(days=1)
 """How much earlier Stripe's clock may say that a charge was made."""
+UNREAD_TOLD_AFTER = timedelta(hours=20)
 _CURSOR = "events"
+_UNREAD = "charges_unread"
 _UNNAMED = "unnamed"
 """A dispute that was seen at its charge, before the event that names it."""
 
@@ -34,7 +36,7 @@ def due_at(bench: Bench) -> datetime | None:
     if not ledger_reads.any_charged_since(bench.store.reader, now - CHARGES_FOR):
         return None
     last = ledger_notes.marked(bench.store.reader, _CURSOR)
-    return now if last is None else last[0] + EVERY
+    return now if last is None or last[0] > now else last[0] + EVERY
 
 
 async def read_events(bench: Bench) -> None:
@@ -66,7 +68,7 @@ async def read_events(bench: Bench) -> None:
         _failed(bench, refused, last[1] if last else "")
         return
     with bench.store.write(durable=False) as tx:  # a lost mark only reads the same events again
-        ledger.mark(tx, _CURSOR, bench.clock.now(), newest or cursor)
+        ledger.mark_run(tx, _CURSOR, bench.clock.now(), newest or cursor)
 
 
 def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
@@ -74,7 +76,7 @@ def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
     now = bench.clock.now()
     lost = refused.kind in (AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST)
     with bench.store.write(durable=True) as tx:
-        ledger.mark(tx, _CURSOR, now, "" if lost else cursor)
+        ledger.mark_run(tx, _CURSOR, now, "" if lost else cursor)
         if refused.kind is AnswerKind.FORBIDDEN:
             for account in bench.charging():
                 breakers.tell_review_once(
@@ -160,7 +162,23 @@ async def read_charges(bench: Bench) -> int:
             failed += len(of_customer)
             continue
         failed += await _ask_one_by_one(bench, [topup for intent, topup in of_customer.items() if intent not in listed])
+    _note_unread(bench, failed)
     return failed
+
+
+def _note_unread(bench: Bench, failed: int) -> None:
+    """Tell once what could not be read a second day running: a refund of it might be missed."""
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        since = ledger_notes.marked(tx, _UNREAD)
+        if not failed:
+            ledger_notes.clear_mark(tx, _UNREAD)
+        elif since is None or since[0] > now:
+            ledger.mark_run(tx, _UNREAD, now)
+        elif now - since[0] >= UNREAD_TOLD_AFTER:
+            for account in bench.charging():
+                message = f"refunds and disputes of {failed} charges cannot be seen: Stripe does not list them"
+                breakers.tell_review_once(bench, tx, account, now, _UNREAD, message)
 
 
 async def _list_charges(

@@ -13,10 +13,9 @@ from typing import Any
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import StopKind
 from daemon.store.ledger_reads import Send
 from daemon.topups import breakers, events
-from daemon.topups.answers import PIN_AFTER, READ_BACK_EVERY, AnswerKind, read_back_after
+from daemon.topups.answers import PIN_AFTER, READ_BACK_AFTER, READ_BACK_EVERY, AnswerKind, read_back_after
 from daemon.topups.bench import Bench
 from daemon.topups.credit import credit_wake
 from daemon.topups.declines import Kind, judge, retry_after
@@ -29,33 +28,47 @@ OWNER_HAS = timedelta(minutes=10)
 """A PaymentIntent that was never confirmed is left alone for so long; then it is canceled."""
 PROCESSING_EVERY = timedelta(minutes=5)
 WATCH_EVERY = timedelta(hours=1)
+LONGEST = timedelta(hours=2)
+"""How long nobody looks, whatever a clock that was ahead has written down."""
 
 
 async def read_back(bench: Bench, topup: Topup) -> Topup:
     """Read the PaymentIntent back by its id and act on what it says."""
     assert topup.payment_intent is not None
     answer = await bench.gateway.retrieve(topup.payment_intent)
-    canceled = isinstance(answer, Answered) and answer.value.status == "canceled"
-    if isinstance(answer, Answered) and canceled and not await _leave_card(bench, topup, answer.value):
-        return topup
+    if isinstance(answer, Answered) and answer.value.status == "canceled":
+        refused = await _leave_card(bench, topup, answer.value)
+        if refused is not None:
+            return _put_off(bench, topup, refused)
     return settle(bench, topup, answer)
 
 
-async def _leave_card(bench: Bench, topup: Topup, intent: PaymentIntent) -> bool:
+def _put_off(bench: Bench, topup: Topup, refused: Refused) -> Topup:
+    """What the charges would tell is not known yet: read back again a little later."""
+    breakers.note_unlisted(bench, topup.account, refused, breakers.LISTING_CHARGES)
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        current = ledger_reads.get(tx, topup.id)
+        assert current is not None, "the ledger forgets nothing"
+        return ledger.change(tx, current, now, next_at=now + READ_BACK_AFTER[-1]) if current.is_open else current
+
+
+async def _leave_card(bench: Bench, topup: Topup, intent: PaymentIntent) -> Refused | None:
     """It is canceled, by another daemon or while a confirm was on its way: a card that was refused is left alone.
 
-    Returns whether that could be told; else it is read back again.
+    Returns why that could not be told, where its charges cannot be listed.
     """
     error = intent.why_declined
     if error is None or not topup.is_open or topup.cancel_as is State.DECLINED:
-        return True
+        return None
     decline = judge(error)
     if decline.kind is Kind.SOFT:
         charges = await bench.gateway.charges(intent.id)
         if isinstance(charges, Refused):
-            return False
+            return charges
+        breakers.note_reached(bench, topup.account, breakers.LISTING_CHARGES)
         if retry_after(len(charges.value.items)) is not None:
-            return True
+            return None
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
         current = ledger_reads.get(tx, topup.id)
@@ -63,7 +76,7 @@ async def _leave_card(bench: Bench, topup: Topup, intent: PaymentIntent) -> bool
             reason = f"{decline.code}: {decline.message}"
             current = ledger.change(tx, current, now, cancel_as=State.DECLINED, reason=reason)
             breakers.suspend_for_card(bench, tx, current, now, decline)
-    return True
+    return None
 
 
 def settle(bench: Bench, topup: Topup, answer: Answered[PaymentIntent] | Refused) -> Topup:
@@ -90,7 +103,11 @@ def _unread(bench: Bench, tx: Transaction, topup: Topup, refused: Refused, now: 
         tx, topup.id, now, status=refused.kind.value, request_id=refused.request_id, detail=refused.message
     )
     if refused.kind in (AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE):
-        return review(bench, tx, topup, now, f"Stripe does not know it here: {refused.message}")
+        message = f"Stripe does not know it here: {refused.message}"
+        if topup.is_open:
+            return review(bench, tx, topup, now, message)
+        breakers.tell_review_once(bench, tx, topup.account, now, f"missing:{topup.payment_intent}", message)
+        return ledger.change(tx, topup, now, watch_until=None, next_at=None)
     return _wake(tx, topup, now)
 
 
@@ -116,7 +133,7 @@ def _succeeded(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentInten
         watch_until=None,
     )
     if topup.probe:
-        ledger_notes.lift(tx, topup.account, StopKind.SUSPENSION)
+        ledger_notes.lift_for_card(tx, topup.account)
     bench.tell(tx, [events.succeeded(paid, bench.provider(topup.account), now)], now)
     return paid
 
@@ -288,6 +305,8 @@ def review(bench: Bench, tx: Transaction, topup: Topup, now: datetime, reason: s
 def _wake(tx: Transaction, topup: Topup, now: datetime) -> Topup:
     """Set when the top-up is looked at next."""
     next_at = _next_at(tx, topup, now)
+    if next_at is not None and topup.state is not State.RETRY_WAIT:
+        next_at = min(next_at, now + LONGEST)
     if next_at == topup.next_at:
         return topup
     return ledger.change(tx, topup, now, next_at=next_at)

@@ -6,7 +6,7 @@ that we do not understand is no answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -217,13 +217,22 @@ def read_event(data: Any) -> Event:
     )
 
 
-def read_page(data: Any, read: Callable[[Any], T]) -> Page[T]:
-    """Return one page of a list, each item read by `read`."""
+def read_page(data: Any, read: Callable[[Any], T], *, lenient: bool = False) -> Page[T]:
+    """Return one page of a list, each item read by `read`; a lenient one leaves out what cannot be read."""
     page = _object(data, "list")
     items = page.get("data")
     if not isinstance(items, list):
         raise Unreadable("a list without data")
-    return Page(tuple(read(item) for item in items), _flag(page, "has_more"))
+    return Page(tuple(_each(items, read, lenient)), _flag(page, "has_more"))
+
+
+def _each(items: Iterable[Any], read: Callable[[Any], T], lenient: bool) -> Iterator[T]:
+    for item in items:
+        try:
+            yield read(item)
+        except Unreadable:
+            if not lenient:
+                raise
 
 
 def _object(data: Any, kind: str) -> Mapping[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon.standins.stripe import Charge, Strike
+from daemon.standins.stripe import Charge, Strike, declined
 from daemon.store import ledger_notes
 from daemon.topups import people, reconcile
-from tests.helpers_topups import DOLLAR, Daemon, World
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
 def returned(daemon: Daemon) -> list[tuple[str, Any]]:
@@ -79,6 +80,27 @@ async def test_a_dispute_suspends_and_is_told_once_with_its_amount(daemon: Daemo
     people.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert world.successes == 2
+
+
+async def test_a_dispute_stops_an_account_that_was_suspended_for_its_card_whatever_card_comes(
+    world: World, tmp_path: Path
+) -> None:
+    daemon = Daemon(world, tmp_path / "s", topup_config(payment_method=None, max_per_day_microusd=400 * DOLLAR))
+    charge = await charged(daemon, world)
+    world.burn(50 * DOLLAR)
+    world.stripe.next_outcome(CARD, declined("stolen_card"))
+    await daemon.run(timedelta(hours=2))
+    world.stripe.books.dispute(charge)
+    await daemon.run(timedelta(hours=1))
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    world.stripe.books.customer(CUSTOMER).default_method = "pm_2"
+    await daemon.run(timedelta(hours=2))
+    assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["disputed"]
+    assert world.successes == 1
+    people.resume(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 2
+    daemon.store.close()
 
 
 async def test_a_further_dispute_of_the_same_charge_is_told_too(daemon: Daemon, world: World) -> None:
@@ -178,6 +200,28 @@ async def test_the_charges_of_a_deleted_customer_are_asked_for_one_by_one(daemon
     assert returned(daemon) == [("refunded", 10)]
     world.stripe.fail(Strike.DROP, "charges.list", nth=2)
     assert await reconcile.read_charges(daemon.desk.bench) == 1
+
+
+async def test_an_odd_charge_of_somebody_else_hides_no_refund(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    other = world.stripe.books.add_past(5000, "cus_1", "pm_1", {}, world.clock.now())
+    odd = world.stripe.books.objects[other.latest_charge or ""]
+    assert isinstance(odd, Charge)
+    odd.amount = -0.5  # type: ignore[assignment]  # as no Charge of ours can be
+    world.stripe.books.refund(charge, 1000)
+    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert returned(daemon) == [("refunded", 10)]
+
+
+async def test_charges_that_cannot_be_read_two_days_running_are_told_once(daemon: Daemon, world: World) -> None:
+    await charged(daemon, world)
+    world.stripe.fail(Strike.DROP, "charges.list", times=10_000)
+    await daemon.run(timedelta(hours=26), every=timedelta(hours=1))
+    assert daemon.told("topup.needs_review") == []
+    await daemon.run(timedelta(days=4), every=timedelta(hours=1))
+    [told] = daemon.told("topup.needs_review")
+    assert told["reason"] == "charges_unread"
+    assert told["message"] == "refunds and disputes of 1 charges cannot be seen: Stripe does not list them"
 
 
 async def test_refunds_of_payments_that_are_not_ours_are_nobodys_business_here(daemon: Daemon, world: World) -> None:

@@ -194,6 +194,53 @@ async def test_after_four_soft_declines_elsewhere_the_card_is_left_alone_here_to
     assert len(daemon.told("topup.suspended")) == 1
 
 
+async def test_while_the_charges_cannot_be_listed_a_canceled_payment_is_asked_for_now_and_then(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.poll()
+    world.clock.advance(3700)
+    world.balance += 100 * DOLLAR  # bought by hand: the charge is wanted no more
+    world.stripe.fail(Strike.FAIL_500, "charges.list", times=10**6)
+    await daemon.poll()
+    before = len(world.stripe.exchanges)
+    await daemon.run(timedelta(hours=1))
+    assert len(world.stripe.exchanges) - before <= 20
+    assert daemon.told("topup.suspended")[0]["reason"] == "stripe_unreachable"
+    world.stripe.faults.clear()
+    await daemon.run(timedelta(minutes=15))
+    assert daemon.states() == ["abandoned"]
+
+
+async def test_a_canceled_payment_that_stripe_forgets_is_told_and_holds_up_nothing(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
+    await daemon.poll()
+    world.lost = True
+    await daemon.run(timedelta(minutes=100))
+    assert daemon.states() == ["abandoned", "paid"]
+    forgotten = daemon.topups()[0]
+    del world.stripe.books.objects[forgotten.payment_intent or ""]
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["abandoned", "paid"]
+    [told] = daemon.told("topup.needs_review")
+    assert told["message"].startswith("Stripe does not know it here: No such payment_intent")
+    assert daemon.topups()[0].watch_until is None
+
+
+async def test_a_failure_of_another_day_is_not_taken_for_one_that_lasts(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
+    await daemon.poll()
+    world.balance += 60 * DOLLAR
+    await daemon.run(timedelta(days=10), every=timedelta(hours=1))
+    assert daemon.states() == ["abandoned"]
+    world.burn(60 * DOLLAR)
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
+    await daemon.poll()
+    assert daemon.told("topup.suspended") == []
+
+
 async def decline_and_cancel(daemon: Daemon, intent: Intent, times: int = 1) -> None:
     """Another daemon tries the card so often, in vain, and cancels the PaymentIntent."""
     gateway = daemon.desk.bench.gateway
