@@ -1,0 +1,89 @@
+"""A machine whose clock was ahead for a moment, or behind for weeks: nothing is blinded or left waiting by it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.clock import ManualClock
+from daemon.standins.stripe import processing
+from daemon.store import ledger_notes
+from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
+
+
+class MachinesClock(ManualClock):
+    """The world's clock, off by what a person or a battery made of it."""
+
+    def __init__(self, truth: ManualClock) -> None:
+        super().__init__(START)
+        self.truth = truth
+        self.off = timedelta(0)
+
+    def now(self) -> datetime:
+        return self.truth.now() + self.off
+
+    def set(self, now: datetime) -> None:
+        self.truth.set(now - self.off)
+
+    def advance(self, seconds: float) -> None:
+        self.truth.advance(seconds)
+
+
+async def one_pass(daemon: Daemon, clock: MachinesClock, off: timedelta) -> None:
+    """The clock is off while time alone is attended to, and right again after."""
+    clock.off = off
+    await daemon.desk.tend(clock.now())
+    clock.off = timedelta(0)
+
+
+def with_own_clock(world: World, folder: Path, **topup: object) -> tuple[Daemon, MachinesClock]:
+    clock = MachinesClock(world.clock)
+    world.clock = clock
+    return Daemon(world, folder, topup_config(**topup)), clock
+
+
+async def test_after_a_clock_that_was_ahead_a_dispute_is_read_and_stops_the_account(
+    world: World, tmp_path: Path
+) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a")
+    await daemon.run(timedelta(hours=2))
+    [charge] = world.stripe.successes()
+    await one_pass(daemon, clock, timedelta(days=60))
+    world.stripe.books.dispute(charge)
+    await daemon.run(timedelta(minutes=5))
+    assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["disputed"]
+    audited = ledger_notes.marked(daemon.store.reader, "audit")
+    assert audited is not None
+    assert audited[0] <= clock.now()
+    daemon.store.close()
+
+
+async def test_after_a_clock_that_was_ahead_a_payment_under_way_is_read_back(world: World, tmp_path: Path) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a")
+    world.stripe.next_outcome(CARD, processing())
+    await daemon.poll()
+    assert daemon.states() == ["processing"]
+    clock.advance(301)
+    await one_pass(daemon, clock, timedelta(days=20))
+    await daemon.run(timedelta(hours=2), every=timedelta(minutes=10))
+    assert world.successes == 1
+    assert daemon.states() == ["credited"]
+    assert daemon.events().count("topup.succeeded") == 1
+    daemon.store.close()
+
+
+@pytest.mark.parametrize("behind_days", [0, 40], ids=["right", "40 days behind"])
+async def test_a_charge_made_by_a_clock_that_was_behind_counts_in_todays_cap(
+    world: World, tmp_path: Path, behind_days: int
+) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a", max_per_day_microusd=50 * DOLLAR)
+    clock.off = -timedelta(days=behind_days)
+    await daemon.run(timedelta(minutes=30))
+    clock.off = timedelta(0)
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.events().count("topup.capped") == 1
+    daemon.store.close()
