@@ -26,6 +26,8 @@ FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""
 CLOCK_TOLERANCE = timedelta(seconds=5)
 ROLLING_DAY = timedelta(hours=24)
+COOLDOWN_AHEAD = timedelta(hours=12)
+"""No clock is believed to be that far behind: the gate `clock` has refused before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ def _cooldown(facts: Facts) -> Gate:
     if facts.itself is not None:
         return Gate(5, "cooldown", True, "not applied to its own attempts")
     last, cooldown = facts.last_attempt_at, facts.config.cooldown
+    if last is not None and last - facts.now > COOLDOWN_AHEAD:
+        last = None  # by a clock that was days ahead, which a person has taken back
     passed = last is None or facts.now - last >= cooldown
     numbers = {"cooldown": str(cooldown), "last_attempt": rfc3339(last) if last else "never"}
     until = f"until {rfc3339(last + cooldown)}" if last else ""

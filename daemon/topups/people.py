@@ -7,8 +7,9 @@ writes the attempt.
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from alerts.instants import rfc3339
 from daemon.config.model import Config
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store, Transaction
@@ -25,6 +26,8 @@ from daemon.topups.standing import CUSTOMER_GONE
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent
 
+DAYS_AHEAD = timedelta(days=1)
+"""A smaller step ends by itself soon enough."""
 _MONEY_MAY_MOVE = frozenset({State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.PAID})
 ALIVE = frozenset({"requires_confirmation", "requires_payment_method", "requires_action", "requires_capture"})
 
@@ -43,6 +46,7 @@ def pause(store: Store, account: str | None, now: datetime) -> bool:
 def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
     """End the pause, and for an account its suspension too; its refused cards may be tried again.
 
+    Where the ledger has seen an instant that is days ahead, written by a clock that was, that is taken back.
     Returns what was ended. Without an account only the pause over all accounts ends.
     """
     scope = account or EVERYWHERE
@@ -55,7 +59,17 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
         if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
             ledger_notes.forget_cards(tx, account)
             ledger.mark(tx, f"released:{account}", now)
+        ended += _take_back_clock(tx, now)
     return tuple(ended)
+
+
+def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:
+    """Believe the clock as it is now. Not while a top-up is open: how old its keys are, nobody could say."""
+    latest = ledger_notes.marked(tx, "latest")
+    if latest is None or latest[0] - now < DAYS_AHEAD or ledger_reads.open_accounts(tx):
+        return []
+    ledger.mark_run(tx, "latest", now)
+    return [f"wait for {rfc3339(latest[0])}, which a clock that was ahead has written into the ledger"]
 
 
 def still_stopped(conn: sqlite3.Connection, config: Config, account: str | None) -> tuple[str, ...]:

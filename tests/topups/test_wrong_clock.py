@@ -10,6 +10,7 @@ import pytest
 from daemon.clock import ManualClock
 from daemon.standins.stripe import processing
 from daemon.store import ledger_notes
+from daemon.topups import people
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -71,6 +72,39 @@ async def test_after_a_clock_that_was_ahead_a_payment_under_way_is_read_back(wor
     assert world.successes == 1
     assert daemon.states() == ["credited"]
     assert daemon.events().count("topup.succeeded") == 1
+    daemon.store.close()
+
+
+async def test_a_person_who_says_that_the_clock_is_right_ends_the_wait_for_one_that_was_days_ahead(
+    world: World, tmp_path: Path
+) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a", max_per_day_microusd=400 * DOLLAR)
+    clock.off = timedelta(days=20)
+    await daemon.run(timedelta(minutes=20))
+    assert daemon.states() == ["credited"]
+    clock.off = timedelta(0)
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=3))
+    [told] = daemon.told("topup.suspended")
+    assert (told["reason"], told["command"]) == ("clock_behind_ledger", "brimful topups resume clips")
+    [ended] = people.resume(daemon.store, "clips", clock.now())
+    assert ended.startswith("wait for 2026-11-22T08:")
+    assert people.resume(daemon.store, "clips", clock.now()) == ()
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 2
+    daemon.store.close()
+
+
+async def test_the_wait_for_a_clock_that_was_ahead_is_not_ended_while_a_top_up_is_open(
+    world: World, tmp_path: Path
+) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a")
+    world.lost = True
+    clock.off = timedelta(days=20)
+    await daemon.run(timedelta(minutes=20))
+    clock.off = timedelta(0)
+    assert daemon.states() == ["paid"]
+    assert people.resume(daemon.store, "clips", clock.now()) == ()
     daemon.store.close()
 
 
