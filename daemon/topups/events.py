@@ -79,10 +79,15 @@ def action_required(topup: Topup, provider: str, at: datetime, message: str, att
     return _of_topup(EventType.TOPUP_ACTION_REQUIRED, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
 
 
-def not_credited(topup: Topup, provider: str, at: datetime) -> EventDraft:
+def not_credited(topup: Topup, provider: str, at: datetime, *, unread: bool = False) -> EventDraft:
+    """No reading shows the credit; `unread`: since it was due, there was none that could."""
+    if unread:
+        seen = "the account could not be read since to see the credit: see that its usage API answers, "
+    else:
+        seen = "the balance does not show it: "
     advice = Advice(
-        "The card was charged and the balance does not show it: ask the provider to credit the payment, or say that it "
-        "did. No second charge is made until then.",
+        f"The card was charged and {seen}ask the provider to credit the payment, or say that it did. No second charge "
+        "is made until then.",
         _ACK,
     )
     since = {"paid_at": rfc3339(topup.paid_at)} if topup.paid_at else {}

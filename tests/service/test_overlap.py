@@ -50,3 +50,25 @@ async def test_a_pass_that_fails_is_tried_again_after_a_beat_not_in_a_spin(town:
         assert await service.step(town.clock.now()) - town.clock.now() > timedelta(seconds=5)
         assert any(reason.startswith("delivery:") for reason in service.unfresh(town.clock.now()))
         await service.drain(1.0)
+
+
+async def test_a_credit_that_came_while_the_machine_was_off_is_seen_and_not_told_as_missing(town: Town) -> None:
+    town.credit_after = timedelta(minutes=5)
+    town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
+    path = town.configure(topup=TOPUP)
+    await town.once(path)
+    town.clock.advance(8 * 3600)
+    town.stripe.settle()
+    async with open_service(load(path), clock=town.clock, ids=town.ids, overlap=True) as service:
+
+        def told() -> list[str]:
+            return [row[0] for row in service.store.reader.execute("SELECT type FROM event ORDER BY number")]
+
+        await service.step(town.clock.now())
+        await _until(lambda: not service._money.busy)
+        async with asyncio.timeout(20):
+            while "topup.credited" not in told():
+                await service.step(town.clock.now())
+                await asyncio.sleep(0.01)
+        assert "topup.not_credited" not in told()
+        await service.drain(1.0)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.readings import Metrics
+from alerts.readings import Metrics, Reason, Unavailable
+from daemon.store import ledger_notes, readings
 from daemon.store.ledger import Topup
 from daemon.topups.credit import credit_wake, is_seen, see
 from daemon.topups.states import State
@@ -72,3 +73,93 @@ async def test_the_lowest_balance_since_the_plan_is_what_the_rise_is_counted_fro
     await daemon.poll()
     assert daemon.states() == ["credited"]
     daemon.store.close()
+
+
+# ── when its silence is told ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_credit_that_came_while_the_machine_was_off_is_never_told_as_missing(
+    daemon: Daemon, world: World
+) -> None:
+    await daemon.poll()
+    world.clock.advance(timedelta(hours=8).total_seconds())
+    await daemon.restart()
+    await daemon.desk.tend(world.clock.now())  # before the first poll
+    assert "topup.not_credited" not in daemon.events()
+    await daemon.poll()
+    assert daemon.events()[-1] == "topup.credited"
+    await daemon.run(timedelta(hours=3))
+    assert "topup.not_credited" not in daemon.events()
+
+
+async def test_a_credit_that_is_missing_is_told_with_the_first_reading_after_two_hours(
+    daemon: Daemon, world: World
+) -> None:
+    world.lost = True
+    await daemon.poll()
+    world.clock.advance(timedelta(hours=8).total_seconds())
+    await daemon.restart()
+    await daemon.desk.tend(world.clock.now())
+    assert "topup.not_credited" not in daemon.events()
+    await daemon.poll()
+    [told] = daemon.told("topup.not_credited")
+    assert told["action"].startswith("The card was charged and the balance does not show it")
+    await daemon.run(timedelta(hours=3))
+    assert len(daemon.told("topup.not_credited")) == 1
+
+
+async def test_a_reading_from_before_the_two_hours_does_not_say_that_the_credit_is_missing(
+    daemon: Daemon, world: World
+) -> None:
+    world.lost = True
+    await daemon.run(timedelta(hours=2))
+    await daemon.desk.tend(world.clock.now())
+    assert "topup.not_credited" not in daemon.events()
+    await daemon.run(timedelta(minutes=6))
+    assert daemon.events()[-1] == "topup.not_credited"
+
+
+async def test_without_any_reading_it_is_told_half_an_hour_later_that_nobody_knows(
+    daemon: Daemon, world: World
+) -> None:
+    await daemon.poll()
+    for _ in range(29):
+        world.clock.advance(300)
+        await daemon.desk.tend(world.clock.now())
+    assert "topup.not_credited" not in daemon.events()
+    world.clock.advance(300)
+    await daemon.desk.tend(world.clock.now())
+    [told] = daemon.told("topup.not_credited")
+    assert told["action"].startswith("The card was charged and the account could not be read")
+    await daemon.poll()
+    assert daemon.events()[-1] == "topup.credited"
+    assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is None
+
+
+async def test_a_machine_that_was_off_while_it_waited_for_a_reading_waits_for_one_again(
+    daemon: Daemon, world: World
+) -> None:
+    await daemon.poll()
+    for _ in range(5):
+        world.clock.advance(1500)
+        await daemon.desk.tend(world.clock.now())
+    assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is not None
+    world.clock.advance(timedelta(hours=6).total_seconds())
+    await daemon.restart()
+    await daemon.desk.tend(world.clock.now())
+    assert "topup.not_credited" not in daemon.events()
+    world.clock.advance(300)
+    await daemon.desk.tend(world.clock.now())
+    assert daemon.events()[-1] == "topup.not_credited"
+
+
+async def test_polls_an_hour_apart_that_all_fail_are_told_with_the_second(daemon: Daemon, world: World) -> None:
+    await daemon.poll()
+    world.clock.advance(timedelta(hours=1).total_seconds())
+    for events in (["topup.planned", "topup.succeeded"], ["topup.planned", "topup.succeeded", "topup.not_credited"]):
+        world.clock.advance(timedelta(hours=1).total_seconds())
+        with daemon.store.write(durable=True) as tx:
+            readings.record(tx, [Unavailable("clips", world.clock.now(), Reason.TIMEOUT)])
+        await daemon.desk.tend(world.clock.now())
+        await daemon.desk.tend(world.clock.now())
+        assert daemon.events() == events
