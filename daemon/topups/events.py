@@ -174,7 +174,10 @@ SUSPENDED_ADVICE = {
         "twice in a row (it may allow too few requests), and what. Charging goes on with the next good read.",
         "brimful check --online",
     ),
-    "clock_behind_ledger": Advice("The clock is behind what the ledger has seen: set the clock.", "brimful topups"),
+    "clock_behind_ledger": Advice(
+        "The clock is behind what the ledger has seen: set it. If it is right and the ledger is days ahead, resume.",
+        _RESUME,
+    ),
     "payment_method": Advice(
         "Save a card for the customer in Stripe, or name one in the configuration.", "brimful check"
     ),
