@@ -103,6 +103,7 @@ class Wire(httpx.AsyncBaseTransport):
         path = request.url.path
         if path.endswith("/confirm"):
             self._world.watch(path.split("/")[3], self._life.box.name)
+        self._world.senders.append(f"{self._life.box.name}/{len(self._life.box.lost_at)}")
         try:
             response = await self._world.stripe_transport.handle_async_request(request)
         finally:

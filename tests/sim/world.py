@@ -71,6 +71,8 @@ class World:
         self.receivers = Receivers(self.truth, random.Random(seed + 2))
         self.stripe = StripeStandin(self.truth, seed=seed, credit=self._credit, credit_lag=self._credit_lag)
         self.stripe_transport = self.stripe.transport(wait=asyncio.sleep)
+        self.senders: list[str] = []
+        """Which disk of which machine sent each of the exchanges with Stripe."""
         self.trace: list[str] = []
         self.crashes: list[str] = []
         self.watch: Callable[[str, str], None] = lambda intent, box: None
@@ -350,6 +352,22 @@ def _burn_number(box: Box, account: str) -> None:
         return  # it has not come up yet
     finally:
         connection.close()
+
+
+def read_given_up(box: Box) -> set[tuple[str, str]]:
+    """Return which event failed at which webhook receiver as often as it is tried at all."""
+    if not box.database.exists():
+        return set()
+    connection = sqlite3.connect(box.database)
+    try:
+        rows = connection.execute(
+            "SELECT e.id, d.receiver FROM delivery d JOIN event e ON e.number = d.event"
+            " WHERE d.state = 'dead' AND d.attempts >= ?",
+            (len(DELAYS),),
+        ).fetchall()
+    finally:
+        connection.close()
+    return {(id, receiver.removeprefix("webhook:")) for id, receiver in rows}
 
 
 def read_waiting(box: Box, receiver: str) -> int:
