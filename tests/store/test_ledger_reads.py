@@ -13,6 +13,7 @@ from daemon.store import Store, ledger, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.migrations import migrate
 from daemon.topups.states import State
+from tests.helpers_store import effort
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -106,24 +107,9 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
 def test_a_pass_costs_the_same_however_many_charges_the_ledger_holds(
     store: Store, ask: Callable[[Any], object]
 ) -> None:
-    def effort() -> int:
-        steps = 0
-
-        def count() -> int:
-            nonlocal steps
-            steps += 1
-            return 0
-
-        store.reader.set_progress_handler(count, 1)
-        try:
-            ask(store.reader)
-        finally:
-            store.reader.set_progress_handler(None, 0)
-        return steps
-
     for number in range(1001, 1061):
         enter(store, number, NOW - (1061 - number) * DAY)
-    young = effort()
+    young = effort(store, lambda: ask(store.reader))
     for number in range(1, 1001):
         enter(store, number, NOW - (1061 - number) * DAY)
-    assert effort() < young * 1.5 + 100
+    assert effort(store, lambda: ask(store.reader)) < young * 1.5 + 100

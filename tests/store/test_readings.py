@@ -19,6 +19,7 @@ from daemon.store.migrations import migrate
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.summaries import Span, Summary, summaries
 from tests.helpers_sources import NOW
+from tests.helpers_store import effort
 
 MINUTE = timedelta(minutes=1)
 FAR = timedelta(days=4000)
@@ -283,23 +284,6 @@ def _agrees(kept: list[Summary], good: list[Known]) -> None:
         available = [one.metrics.available_microusd for one in good]
         assert min(one.available_min for one in kept if one.available_min is not None) == min(a for a in available if a)
         assert kept[-1].uncharged_last == good[-1].metrics.uncharged_microusd
-
-
-def effort(store: Store, work: Callable[[], object]) -> int:
-    """How many instructions SQLite runs for `work`."""
-    steps = 0
-
-    def count() -> int:
-        nonlocal steps
-        steps += 1
-        return 0
-
-    store.reader.set_progress_handler(count, 1)
-    try:
-        work()
-    finally:
-        store.reader.set_progress_handler(None, 0)
-    return steps
 
 
 def test_a_poll_costs_the_same_whatever_the_history_and_however_many_accounts(store: Store) -> None:
