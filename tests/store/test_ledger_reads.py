@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon.store import Store, ledger, ledger_reads
 from daemon.store.ledger import Topup
-from daemon.store.migrations import migrate
 from daemon.topups.states import State
 from tests.helpers_store import effort
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "brimful.db")
-    migrate(opened)
-    yield opened
-    opened.close()
 
 
 def enter(store: Store, number: int, at: datetime, state: State = State.CREDITED, **more: Any) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,14 +50,6 @@ STORAGE = Metrics(
     max_filesize_microunits_mb=100_000_000,
     extra='{"new":1}',
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "brimful.db")
-    migrate(store)
-    yield store
-    store.close()
 
 
 def keep(store: Store, *kept: Reading) -> None:
