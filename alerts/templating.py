@@ -5,6 +5,7 @@ A misspelt variable is an error, never an empty place in a mail; HTML is escaped
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -22,19 +23,25 @@ def built_in() -> Path:
     return packed if packed.is_dir() else Path(__file__).resolve().parent.parent / "templates"
 
 
+@functools.cache
+def _environment(override: Path | None) -> Environment:
+    """Compiled once a process, however often the service is opened; a file that changes is read anew."""
+    folders = [built_in()] if override is None else [override, built_in()]
+    return Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(["html", "html.j2", "xml", "svg.j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
 class Templates:
     """Renders by file name. A file of the same name in `override` replaces a built-in one."""
 
     def __init__(self, override: Path | None = None) -> None:
-        folders = [built_in()] if override is None else [override, built_in()]
-        self._environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
-            undefined=StrictUndefined,
-            autoescape=select_autoescape(["html", "html.j2", "xml", "svg.j2"]),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
+        self._environment = _environment(override)
 
     def text(self, name: str, values: Mapping[str, Any]) -> str:
         """Return a rendered template; raises jinja2.TemplateError where a replaced one is wrong."""
