@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from alerts.money import from_cents
+from alerts.receivers import WebhookReceiver
 from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
 from daemon.store.ledger_notes import EVERYWHERE
@@ -263,6 +264,7 @@ def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:
             yield f"{told.id} arrived with other bytes"
     known = {event.key: event for event in [*world.buried, *committed]}
     given_up = read_given_up(world.boxes[0])
+    hooks = {one.id for one in world.scenario.config.receivers.all if isinstance(one, WebhookReceiver)}
     for key, bodies in heard.items():
         event = known.get(key)
         if event is None and not world.lost_disks:
@@ -270,7 +272,7 @@ def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:
         if event is not None and not went_back and any(body != event.body for body in bodies.values()):
             yield f"{key[1]} was delivered with other bytes than were committed"
     for event in committed:
-        missing = {name for name in {"app", "audit"} - heard[event.key].keys() if (event.id, name) not in given_up}
+        missing = {name for name in hooks - heard[event.key].keys() if (event.id, name) not in given_up}
         if event.box == "one" and event.certain and missing and not event.type.startswith("delivery."):
             yield f"{event.type} {event.id} never reached {', '.join(sorted(missing))}"
 
