@@ -22,6 +22,7 @@ import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
+from alerts.values import quickly_made
 from daemon.addresses import FORBIDDEN_MARK, Resolver, guarded_socket
 from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS, PARSED_URLS, PREPARED_REQUESTS
 
@@ -51,6 +52,7 @@ class HttpFailure(Exception):  # noqa: N818 – a failure is what it is called e
         self.detail = detail
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One complete answer. `headers` ignore case; `body` is decoded; with `truncate` it may be only the beginning."""

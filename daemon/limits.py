@@ -68,7 +68,7 @@ SECRET_BYTES = 64 * 1024
 HEARTBEAT_EVERY_S = 60.0
 """Between two pings of the outside watcher."""
 HEARTBEAT_DEADLINE_S = 5.0
-TIDY_EVERY_S = 3600.0
+TIDY_EVERY_S = 6 * 3600.0
 """How often readings older than `keep_readings` are looked for."""
 POLL_OPEN_TOPUP_EVERY_S = 300.0
 """An account whose top-up waits for a reading is polled at least so often, whatever its schedule."""

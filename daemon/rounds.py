@@ -17,6 +17,7 @@ from alerts.belief import doubt
 from alerts.judge import Context, Judgement, judge, judge_time
 from alerts.readings import Known, Reading
 from alerts.state import AccountState, TopupStanding
+from alerts.values import quickly_made
 from daemon.clock import Clock, Ids
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import ROUND_BATCH_READINGS, ROUND_BATCH_WAIT_S, SPREAD_FROM_ACCOUNTS
@@ -26,6 +27,7 @@ from daemon.store import Store, readings, states
 from daemon.store.outbox import Outbox
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Polled:
     """What became of one account in a round. `believed` is None where there is no reading that may be acted on."""
@@ -38,6 +40,7 @@ class Polled:
     """How many events the reading caused."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class _Fetched:
     account: AccountConfig

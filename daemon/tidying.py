@@ -10,7 +10,7 @@ from daemon.store import Store, readings
 
 
 class Tidying:
-    """Deletes old readings, at most one bounded piece a step, and looks again every hour."""
+    """Deletes old readings, at most one bounded piece a step, and looks again every six hours."""
 
     def __init__(self, config: Config, store: Store) -> None:
         self._keep = config.store.keep_readings

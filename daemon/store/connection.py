@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NewType
 
@@ -12,6 +11,25 @@ from daemon.limits import STORE_BUSY_TIMEOUT_S
 
 Transaction = NewType("Transaction", sqlite3.Connection)
 """A connection inside `BEGIN IMMEDIATE … COMMIT`: what every function that writes takes first."""
+
+
+class _Writing:
+    """One transaction on its way: committed where its block ends well, else rolled back."""
+
+    __slots__ = ("_durable", "_store")
+
+    def __init__(self, store: Store, durable: bool) -> None:
+        self._store = store
+        self._durable = durable
+
+    def __enter__(self) -> Transaction:
+        return self._store._begin(self._durable)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self._store._commit()
+        else:
+            self._store._roll_back()
 
 
 class StoreError(Exception):
@@ -52,28 +70,35 @@ class Store:
         """The connection for reading outside a transaction."""
         return self._connection
 
-    @contextmanager
-    def write(self, *, durable: bool) -> Iterator[Transaction]:
-        """Run one transaction: committed whole or not at all.
+    def write(self, *, durable: bool) -> _Writing:
+        """Run one transaction (`with store.write(…) as tx:`): committed whole or not at all.
 
         `durable` waits until the commit is on the disk (`synchronous=FULL`): demanded for money, events and all that a
         later effect rests on. Without it a power loss may take back the last commits, in order, never half of one.
         """
+        return _Writing(self, durable)
+
+    def _begin(self, durable: bool) -> Transaction:
         connection = self._connection
         if durable is not self._durable:
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._durable = durable
         self._call_probe("begin")
         connection.execute("BEGIN IMMEDIATE")
+        return Transaction(connection)
+
+    def _commit(self) -> None:
         try:
-            yield Transaction(connection)
             self._call_probe("commit")
-            connection.execute("COMMIT")
+            self._connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         self._call_probe("committed")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def others_wrote(self) -> bool:
         """Whether another process committed something since this was asked last: a command beside the daemon."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from alerts.instants import from_ms, to_ms
 from alerts.money import from_cents
+from alerts.values import quickly_made
 from daemon.store.connection import Transaction
 from daemon.topups.states import OPEN, State, may_follow
 
@@ -22,7 +23,8 @@ class Moved(Exception):  # noqa: N818 – it is what happened to the row
     """The top-up is no longer in the state that was read: somebody else moved it. Read again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class Topup:
     """One row of the ledger: one PaymentIntent, from plan to visible credit."""
 
@@ -105,6 +107,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_FLAGS, bool),
 }
 """How the columns are read that hold more than text or a number."""
+_READERS = tuple(_READ.get(column) for column in COLUMNS)
 
 
 def encode(column: str, value: Any) -> Any:
@@ -118,11 +121,9 @@ def encode(column: str, value: Any) -> Any:
 
 def decode(row: tuple[Any, ...]) -> Topup:
     """Return the row as a `Topup`; the columns are `COLUMNS` in order."""
-    values = dict(zip(COLUMNS, row, strict=True))
-    for column, read in _READ.items():
-        if values[column] is not None:
-            values[column] = read(values[column])
-    return Topup(**values)
+    return Topup(
+        *(value if read is None or value is None else read(value) for read, value in zip(_READERS, row, strict=True))
+    )
 
 
 def insert(tx: Transaction, topup: Topup, now: datetime) -> None:

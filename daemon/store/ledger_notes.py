@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from alerts.instants import from_ms, to_ms
+from alerts.values import quickly_made
 from daemon.store.connection import Transaction
 
 EVERYWHERE = "*"
@@ -21,6 +22,7 @@ class StopKind(StrEnum):
     BREAKER = "breaker"  # Stripe refused the key; ends with the next good read
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Why an account, or every account, is not charged."""

@@ -37,6 +37,8 @@ class Bench:
     ids: Ids
     rng: random.Random
     troubles: dict[str, str] = field(default_factory=dict)
+    ran_at: dict[str, datetime] = field(default_factory=dict)
+    """When this process last did a job that is done over and over."""
 
     def topup(self, account: str) -> TopupConfig | None:
         """Return the account's top-up configuration, None where it has none (any more)."""

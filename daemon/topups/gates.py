@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from alerts.instants import rfc3339
 from alerts.money import format_usd
 from alerts.readings import Metrics
+from alerts.values import quickly_made
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.ledger_notes import Stop, StopKind
 from daemon.store.ledger_reads import Spend
@@ -30,6 +31,7 @@ COOLDOWN_AHEAD = timedelta(hours=12)
 """No clock is believed to be that far behind: the gate `clock` has refused before."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One gate's word. `number` is its place in the rules; several names may share one."""
@@ -43,6 +45,7 @@ class Gate:
     """The numbers that an event tells."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Every gate's word, and the amount that passes them all."""
@@ -246,6 +249,7 @@ def _size(facts: Facts, wanted: Size) -> Gate:
     return Gate(6, "size", passed, f"{format_usd(amount)} of {format_usd(most)} a charge", numbers)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Cap:
     """One cap: what is spent or reserved in its window, and what is left. `window` names the window, told once."""

@@ -35,8 +35,11 @@ def due_at(bench: Bench) -> datetime | None:
     now = bench.clock.now()
     if not ledger_reads.any_charged_since(bench.store.reader, now - CHARGES_FOR):
         return None
-    last = ledger_notes.marked(bench.store.reader, _CURSOR)
-    return now if last is None or last[0] > now else last[0] + EVERY
+    last_at = bench.ran_at.get(_CURSOR)
+    if last_at is None:
+        mark = ledger_notes.marked(bench.store.reader, _CURSOR)
+        last_at = mark[0] if mark is not None else None
+    return now if last_at is None or last_at > now else last_at + EVERY
 
 
 async def read_events(bench: Bench) -> None:
@@ -67,13 +70,16 @@ async def read_events(bench: Bench) -> None:
     if refused is not None:
         _failed(bench, refused, last[1] if last else "")
         return
-    with bench.store.write(durable=False) as tx:  # a lost mark only reads the same events again
-        ledger.mark_run(tx, _CURSOR, bench.clock.now(), newest or cursor)
+    first = _CURSOR not in bench.ran_at
+    bench.ran_at[_CURSOR] = bench.clock.now()
+    if first or last is None or last[1] != (newest or cursor):
+        with bench.store.write(durable=False) as tx:  # a lost mark only reads the same events again
+            ledger.mark_run(tx, _CURSOR, bench.clock.now(), newest or cursor)
 
 
 def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
     """A cursor that Stripe has forgotten begins anew; a 403 here trips nothing, but is told."""
-    now = bench.clock.now()
+    now = bench.ran_at[_CURSOR] = bench.clock.now()
     lost = refused.kind in (AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST)
     with bench.store.write(durable=True) as tx:
         ledger.mark_run(tx, _CURSOR, now, "" if lost else cursor)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.values import quickly_made
 from daemon.standins.stripe.faults import Strike
 from daemon.standins.stripe.keys import Saved
 from daemon.standins.stripe.objects import Json
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request as it came in; `body` is the form (or the query of a GET)."""
@@ -21,6 +23,7 @@ class Request:
     headers: Mapping[str, str]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What was asked and what went out: for tests and traces. `status` 0 is a broken connection."""
@@ -37,6 +40,7 @@ class Exchange:
     """Stripe's words, where it refused."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What goes back: an answer, after a wait or cut short; `answer` None is a broken connection."""
