@@ -273,6 +273,19 @@ async def test_a_cursor_that_stripe_has_forgotten_begins_anew(daemon: Daemon, wo
     assert returned(daemon) == [("refunded", 10), ("refunded", 5)]
 
 
+async def test_a_reading_of_the_events_is_written_down_only_where_it_moved(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    bench, reader = daemon.desk.bench, daemon.store.reader
+    written, asked = reader.total_changes, len(world.stripe.exchanges)
+    await reconcile.read_events(bench)
+    assert (reader.total_changes, len(world.stripe.exchanges)) == (written, asked + 1)
+    assert reconcile.due_at(bench) == world.clock.now() + reconcile.EVERY
+    world.stripe.books.refund(charge, 1000)
+    await reconcile.read_events(bench)
+    assert reader.total_changes > written
+    assert ledger_notes.marked(reader, "events") is not None
+
+
 async def test_nothing_is_read_while_there_is_no_charge_that_could_be_returned(daemon: Daemon, world: World) -> None:
     world.balance = 500 * DOLLAR
     await daemon.run(timedelta(hours=2))
