@@ -325,7 +325,8 @@ def _false_alarms(world: World, committed: list[Committed]) -> Iterator[str]:
 def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
     """Once healed, nothing hangs: no live PaymentIntent is left, and the account has what it needs or may have.
 
-    One whose create came through late, and which nobody ever confirmed, is met and canceled with the next need.
+    One whose create came through late, and which nobody ever confirmed, is met and canceled with the next need. One
+    that was declined for now waits for as long as a cap says no.
     """
     living = [
         intent.id
@@ -335,7 +336,9 @@ def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
     confirmed = {one.path.split("/")[3] for one in world.exchanges() if one.endpoint == "payment_intents.confirm"}
     needs = [intent for intent in world.stripe.intents(account) if intent.id in confirmed]
     last_need = max((intent.created_at for intent in needs), default=world.truth.start)
-    living = [id for id in living if id in confirmed or _made(world, id) < last_need]
+    living = [id for id in living if id in confirmed or _intent(world, id).created_at < last_need]
+    if _spent(world, account, topup):
+        living = [id for id in living if _intent(world, id).status != "requires_payment_method"]
     if living:
         yield f"{account}: {', '.join(living)} never ended"
     available = world.ledgers[account].available
@@ -343,10 +346,10 @@ def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
         yield f"{account} was left at {available / 1e6:.2f}, the threshold is {topup.when_below_microusd / 1e6}"
 
 
-def _made(world: World, id: str) -> datetime:
+def _intent(world: World, id: str) -> Intent:
     intent = world.stripe.books.objects[id]
     assert isinstance(intent, Intent)
-    return intent.created_at
+    return intent
 
 
 def _spent(world: World, account: str, topup: TopupConfig) -> bool:
