@@ -74,3 +74,16 @@ POLL_OPEN_TOPUP_EVERY_S = 300.0
 """An account whose top-up waits for a reading is polled at least so often, whatever its schedule."""
 WARNINGS_LOGGED = 20
 """As many warnings of a configuration are logged one by one."""
+
+PAGE_CONNECTIONS = 64
+"""Connections to the local page at once; further ones are told to come back (503)."""
+PAGE_HEAD_BYTES = 16 * 1024
+"""The head of a request to the page."""
+PAGE_READS = 2
+"""Pages being built at once, each in a thread with a connection of its own."""
+PAGE_RETRIED_EVERY_S = 30.0
+"""Where the page's port is taken."""
+PAGE_CLOSES_WITHIN_S = 2
+"""At the end, how long a page under way may take."""
+PAGE_DAYS_MAX = 400
+"""The longest history that the page draws."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -88,6 +88,7 @@ class Runner:
             if self._before is not None:
                 log.info("reloaded")
                 self._before = None
+            await stack.enter_async_context(self._page(service))
             scheduler = self._schedule(service)
             stack.callback(scheduler.shutdown, wait=False)
             look = asyncio.ensure_future(self._look_for_commands(service))
@@ -100,6 +101,16 @@ class Runner:
             finally:
                 scheduler.pause()
                 await service.drain(DRAIN_S)
+
+    def _page(self, service: Service) -> AbstractAsyncContextManager[None]:
+        """Serve the local page while the configuration runs; starlette and uvicorn are loaded only then."""
+        web = service.config.web
+        if web.host is None:
+            return nullcontext()
+        from daemon.web.server import serving
+        from daemon.web.site import site
+
+        return serving(site(service.config, service, self._clock), web.host, web.port)
 
     def _go_back(self, error: ConfigError) -> None:
         """The drain of a reload can leave a top-up open which the new configuration would lose: the old one runs on."""

@@ -122,6 +122,11 @@ class Service:
         return tuple(self._polled.values())
 
     @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Every lane, for its health."""
+        return (*self._polls.values(), self._poll_open, self._money, self._reports, self._delivery)
+
+    @property
     def awaits_credit(self) -> bool:
         """Whether a top-up was open when the last step ended, so that its account is polled every five minutes."""
         return bool(self._open_polls)
@@ -161,7 +166,7 @@ class Service:
 
     async def drain(self, within_s: float) -> None:
         """Let work in flight finish; cut the rest after `within_s`. A charge that is cut stays recorded as unknown."""
-        lanes = self._lanes()
+        lanes = self.lanes
         self.deliverer.stop()
         try:
             async with asyncio.timeout(within_s):
@@ -187,7 +192,7 @@ class Service:
     def unfresh(self, now: datetime) -> list[str]:
         """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
         late = []
-        for lane in self._lanes():
+        for lane in self.lanes:
             if lane.health.last_error:
                 late.append(f"{lane.name}: {lane.health.last_error}")
         for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
@@ -302,9 +307,6 @@ class Service:
         at = self._due_at[lane]
         return at is not None and at <= now
 
-    def _lanes(self) -> list[Lane]:
-        return [*self._polls.values(), self._poll_open, self._money, self._reports, self._delivery]
-
     def _lane_finished(self) -> None:
         self._wake()
 
@@ -323,7 +325,7 @@ class Service:
             undelivered=self.deliverer.failed_in_last_pass(),
             failed=[
                 *(f"report {report} could not be sent" for report in self.reporter.failing()),
-                *(f"{lane.name}: {lane.health.last_error}" for lane in self._lanes() if lane.health.last_error),
+                *(f"{lane.name}: {lane.health.last_error}" for lane in self.lanes if lane.health.last_error),
             ],
         )
 

@@ -158,6 +158,13 @@ def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
     return [_to_receiver(row) for row in rows]
 
 
+def pending_by_receiver(conn: sqlite3.Connection) -> dict[str, int]:
+    """Return how many deliveries to each receiver are not done: counted in their index, whatever the log holds."""
+    return dict(
+        conn.execute("SELECT receiver, count(*) FROM delivery WHERE state = 'pending' GROUP BY receiver").fetchall()
+    )
+
+
 def save_receiver(tx: Transaction, state: ReceiverState) -> None:
     """Write how a receiver fares."""
     tx.execute(

@@ -44,7 +44,7 @@ async def test_a_pass_that_fails_is_tried_again_after_a_beat_not_in_a_spin(town:
         with service.rounds._store.write(durable=True) as tx:
             tx.execute("ALTER TABLE delivery RENAME TO gone")
         await service.step(town.clock.now())
-        lanes = {lane.name: lane for lane in service._lanes()}
+        lanes = {lane.name: lane for lane in service.lanes}
         await _until(lambda: lanes["delivery"].health.failures > 0)
         await _until(lambda: not any(lane.busy for lane in lanes.values()))
         assert await service.step(town.clock.now()) - town.clock.now() > timedelta(seconds=5)

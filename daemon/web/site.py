@@ -1,0 +1,134 @@
+"""The site: a route a line. Pages are built in a thread, from a read-only connection of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from jinja2 import TemplateError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from alerts.templating import Templates
+from daemon.clock import Clock
+from daemon.config.model import Config
+from daemon.limits import PAGE_DAYS_MAX, PAGE_READS
+from daemon.service import Service
+from daemon.store import Store, StoreError, states
+from daemon.web import metrics, pages
+from daemon.web.guard import Guard
+from daemon.web.usage import usage
+
+log = structlog.get_logger("brimful.web")
+_T = TypeVar("_T")
+DAYS = 30
+CHOICES = (1, 7, 30, 90, 365)
+
+
+def site(config: Config, service: Service, clock: Clock) -> Starlette:
+    """Return the application that shows what `service` does."""
+    found = _Site(config, service, clock)
+    return Starlette(
+        routes=[
+            Route("/", found.front),
+            Route("/accounts/{account}", found.account),
+            Route("/healthz", found.healthz),
+            Route("/metrics", found.metrics),
+            Route("/api/v1/usage/{account}", found.usage),
+        ],
+        middleware=[Middleware(Guard, token=config.web.token.get_secret_value())],
+        exception_handlers={HTTPException: _refused, StoreError: _unreadable, sqlite3.Error: _unreadable},
+    )
+
+
+class _Site:
+    def __init__(self, config: Config, service: Service, clock: Clock) -> None:
+        self._config = config
+        self._service = service
+        self._clock = clock
+        self._templates = Templates(config.templates)
+        self._reads = asyncio.Semaphore(PAGE_READS)
+
+    async def front(self, request: Request) -> Response:
+        now = self._clock.now()
+        unfresh = self._service.unfresh(now)
+        return await self._page("page.html.j2", lambda conn: pages.front(self._config, conn, now, unfresh))
+
+    async def account(self, request: Request) -> Response:
+        name, days = self._account(request), _days(request.query_params.get("days"))
+        now = self._clock.now()
+
+        def values(connection: sqlite3.Connection) -> dict[str, Any]:
+            return {**pages.account(self._config, connection, now, name, days), "choices": CHOICES}
+
+        return await self._page("account.html.j2", values)
+
+    async def healthz(self, request: Request) -> Response:
+        reasons = self._service.unfresh(self._clock.now())
+        return JSONResponse({"fresh": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        now = self._clock.now()
+        fresh = not self._service.unfresh(now)
+        health = {lane.name: lane.health for lane in self._service.lanes}
+        text = await self._read(lambda conn: metrics.exposition(self._config, conn, now, health, fresh=fresh))
+        return Response(text, media_type=metrics.CONTENT_TYPE)
+
+    async def usage(self, request: Request) -> Response:
+        name = self._account(request)
+        state = await self._read(lambda conn: states.load(conn, name))
+        if state.last is None:
+            raise HTTPException(503, f"{name} was never read: ask /healthz or `brimful status` why")
+        return JSONResponse(usage(self._config.accounts[name].provider, state.last, self._clock.now()))
+
+    async def _page(self, template: str, values: Callable[[sqlite3.Connection], dict[str, Any]]) -> Response:
+        def build(connection: sqlite3.Connection) -> str:
+            found = values(connection)
+            try:
+                return self._templates.text(template, found)
+            except TemplateError as error:  # the operator's own: the page is needed all the same
+                log.error("template", name=template, error=f"{type(error).__name__}: {error}")
+                return Templates().text(template, found)
+
+        return HTMLResponse(await self._read(build))
+
+    async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+        async with self._reads:
+            return await asyncio.to_thread(partial(self._in_snapshot, read))
+
+    def _in_snapshot(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+        with closing(Store(self._config.store.path, readonly=True)) as store:
+            store.reader.execute("BEGIN")
+            return read(store.reader)
+
+    def _account(self, request: Request) -> str:
+        name: str = request.path_params["account"]
+        if name not in self._config.accounts:
+            raise HTTPException(404, "there is no such account in the configuration")
+        return name
+
+
+def _days(said: str | None) -> int:
+    if said is None:
+        return DAYS
+    if not said.isascii() or not said.isdigit() or not 1 <= int(said[:6]) <= PAGE_DAYS_MAX:
+        raise HTTPException(400, f"days: a whole number from 1 to {PAGE_DAYS_MAX} is expected")
+    return int(said)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def _unreadable(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"the database cannot be read just now: {error}"}, 503)

@@ -1,0 +1,91 @@
+"""What an application gets in place of the provider's answer: the provider's own names and numbers, with their age."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alerts.readings import Known, Metrics
+from daemon.config.model import Provider
+from daemon.http import Answer
+from daemon.sources import contentstats, tornado
+from daemon.sources import json as json_source
+from daemon.web import usage
+
+AT = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
+PREPAID = {
+    "balance_usd": 12.45,
+    "uncharged_usage_usd": 0.75,
+    "total_charged_usd": 6.75,
+    "total_snapshots": 450,
+    "active_videos": 3,
+    "cost_per_snapshot": 0.015,
+    "estimated_snapshots_remaining": 830,
+}
+METERED = {
+    "client_name": "My Application",
+    "usage_count": 1523,
+    "storage_usage_gb": 45.67,
+    "storage_reserved_gb": 0.52,
+    "storage_effective_usage_gb": 46.19,
+    "billing_period_start": "2026-11-01T00:00:00Z",
+    "billing_period_end": "2026-12-01T00:00:00Z",
+    "current_period_usage_gb": 12.5,
+    "billing_error": "card declined",
+}
+TRIAL = {
+    "client_name": "Trial",
+    "usage_count": 3,
+    "storage_usage_gb": 700,
+    "storage_limit_gb": 1024,
+    "storage_limit_bytes": 1024 << 30,
+    "storage_remaining_gb": 324,
+    "max_resolution_limit": "1080p",
+    "max_duration_limit_seconds": 600,
+    "max_filesize_limit_bytes": 1000,
+    "max_filesize_limit_mb": 0.5,
+}
+
+
+def answer(said: dict[str, Any]) -> Answer:
+    return Answer(200, {"content-type": "application/json"}, json.dumps(said).encode(), 1)
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [(Provider.CONTENTSTATS, PREPAID), (Provider.TORNADO, METERED), (Provider.TORNADO, TRIAL)],
+)
+@pytest.mark.parametrize("more", [{}, {"a_new_field": {"deep": [1, 2]}}])
+def test_what_the_provider_said_is_given_as_it_said_it(
+    provider: Provider, said: dict[str, Any], more: dict[str, Any]
+) -> None:
+    source = contentstats if provider is Provider.CONTENTSTATS else tornado
+    known = source.parse("a", AT, answer({**said, **more}))
+    assert isinstance(known, Known)
+    given = usage.usage(provider, known, AT + timedelta(seconds=90.9))
+    assert given == {**said, **more, "observed_at": "2026-11-10T09:00:00Z", "age_s": 90}
+    json.dumps(given, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields"),
+    [
+        (Provider.CONTENTSTATS, contentstats.FIELDS),
+        (Provider.TORNADO, tornado.FIELDS),
+        (Provider.JSON, json_source.FIELDS),
+    ],
+)
+def test_every_field_that_is_read_can_be_given(provider: Provider, fields: frozenset[str]) -> None:
+    assert usage.NAMES[provider].keys() == fields
+    attributes = set(usage.NAMES[provider].values())
+    assert attributes <= set(Metrics.__dataclass_fields__)
+    assert len(attributes) == len(fields)
+
+
+def test_what_was_not_said_is_left_out_and_a_clock_that_went_back_makes_no_age_below_none() -> None:
+    known = Known("a", AT, Metrics(balance_microusd=0))
+    given = usage.usage(Provider.JSON, known, AT - timedelta(hours=1))
+    assert given == {"balance_usd": 0, "observed_at": "2026-11-10T09:00:00Z", "age_s": 0}
