@@ -194,7 +194,7 @@ SUSPENDED_ADVICE = {
 
 
 def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str, needed_microusd: int) -> EventDraft:
-    """Not even one increment fits under a cap; told once a window."""
+    """Not even one increment fits under a cap; told once a window, and again where a cap that was raised is reached."""
     advice = Advice("Raise the cap, or buy credit by hand.", "brimful topups explain {account}")
     draft = _of_account(
         EventType.TOPUP_CAPPED,
@@ -203,7 +203,7 @@ def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str,
         at,
         gate.name,
         gate.detail,
-        f"{customer}:{gate.numbers['window']}",
+        f"{customer}:{window_of(gate)}",
         advice,
     )
     more: dict[str, JsonValue] = {
@@ -215,6 +215,11 @@ def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str,
         "left_usd": to_number(gate.microusd["left"]),
     }
     return EventDraft(draft.type, at, {**draft.data, **more}, account, draft.severity, id=draft.id)
+
+
+def window_of(gate: Gate) -> str:
+    """Return what a cap is told once in: its window at its height. A cap that was raised is another one."""
+    return f"{gate.numbers['window']}:{gate.microusd['cap']}"
 
 
 def decline_reason(kind: Kind) -> str:

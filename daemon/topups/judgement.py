@@ -138,7 +138,7 @@ def _wrong(again: Known | Unavailable) -> str:
 def _tell_capped(
     bench: Bench, tx: Transaction, account: str, config: TopupConfig, said: Verdict, gate: Gate, now: datetime
 ) -> None:
-    if ledger_notes.tell_once(tx, account, gate.name, gate.numbers["window"], now):
+    if ledger_notes.tell_once(tx, account, gate.name, events.window_of(gate), now):
         needed = config.amount_microusd or config.min_charge_microusd
         draft = events.capped(account, bench.provider(account), now, gate, config.customer, needed)
         bench.tell(tx, [draft], now)

@@ -34,6 +34,25 @@ async def test_a_cap_of_100_a_day_lets_two_charges_of_50_pass_and_is_told_once(d
     assert told["left_usd"] == 0
 
 
+async def test_a_cap_that_was_raised_and_is_reached_in_the_same_month_is_told_again(
+    daemon: Daemon, world: World
+) -> None:
+    world.lag = timedelta(minutes=1)
+    for usd in (100, 200):
+        caps = {"max_per_day_microusd": 1000 * DOLLAR, "max_per_month_microusd": usd * DOLLAR}
+        await daemon.restart(topup=topup_config(**caps, cooldown=timedelta(minutes=5)))
+        for _ in range(4):
+            world.burn(max(world.balance - 4 * DOLLAR, 0))
+            await daemon.run(timedelta(hours=1))
+        await daemon.run(timedelta(days=1))
+    assert world.successes == 4
+    told = daemon.told("topup.capped")
+    assert [one["cap_usd"] for one in told] == [100, 200]
+    assert {one["window"] for one in told} == {"month 2026-11"}
+    ids = daemon.store.reader.execute("SELECT count(DISTINCT id) FROM event WHERE type = 'topup.capped'").fetchone()
+    assert ids == (2,)
+
+
 async def test_the_day_rolls_and_the_cap_lets_the_next_charge_pass(daemon: Daemon, world: World) -> None:
     await live_with_burn(daemon, world, 26, 10 * DOLLAR)
     assert world.successes == 3
