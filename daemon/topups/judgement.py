@@ -22,8 +22,15 @@ from daemon.topups.declines import ATTEMPTS_WITHIN
 from daemon.topups.gates import Facts, Gate, Verdict, judge
 
 Reread = Callable[[], Awaitable[Known | Unavailable]]
+BURN_BRAKE = "burn_brake"
+"""Why an account is stopped that the brake holds: a person's resume of this alone releases it."""
 FORGOTTEN_AFTER = timedelta(days=1)
 """A second read that failed so long ago says nothing of one that fails now, if there was no need between them."""
+
+
+def brake_mark(account: str) -> str:
+    """Return the name under which it is remembered when a person released the account's brake."""
+    return f"brake_released:{account}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def verdict(
 ) -> Verdict:
     """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on."""
     now = bench.clock.now()
-    names = ("latest", f"hold:{sight.account}", f"released:{sight.account}")
+    names = ("latest", f"hold:{sight.account}", brake_mark(sight.account))
     latest, hold, released = ledger_notes.marked_at(conn, names)
     scheduled = burn(sight.memory, sight.known.metrics, now)
     card = fingerprint or (topup.fingerprint if topup else None)
@@ -88,9 +95,8 @@ def record_refusal(
     if gate.number == 7:
         _tell_capped(bench, tx, account, config, said, gate, now)
     elif gate.name == "brake":
-        breakers.review_account(
-            bench, tx, account, now, reason="burn_brake", message=gate.detail, window=events.day_of(now)
-        )
+        window = events.day_of(now)
+        breakers.review_account(bench, tx, account, now, reason=BURN_BRAKE, message=gate.detail, window=window)
     elif gate.name == "clock":
         breakers.tell_once(bench, tx, account, now, "clock_behind_ledger", gate.detail)
     elif gate.name in ("card", "size"):

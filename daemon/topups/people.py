@@ -19,6 +19,7 @@ from daemon.topups import events
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench
 from daemon.topups.gateway import Answered, Refused
+from daemon.topups.judgement import BURN_BRAKE, brake_mark
 from daemon.topups.look import GONE, earlier_customers, left_mark
 from daemon.topups.sending import cancel
 from daemon.topups.settle import settle
@@ -46,6 +47,8 @@ def pause(store: Store, account: str | None, now: datetime) -> bool:
 def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
     """End the pause, and for an account its suspension too; its refused cards may be tried again.
 
+    The brake is released only where it was what held the account: who resumes after a decline has not seen the burn.
+
     Where the ledger has seen an instant that is days ahead, written by a clock that was, that is taken back.
     Returns what was ended. Without an account only the pause over all accounts ends.
     """
@@ -59,6 +62,8 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
         if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
             ledger_notes.forget_cards(tx, account)
             ledger.mark(tx, f"released:{account}", now)
+            if any(stop.reason == BURN_BRAKE for stop in stops):
+                ledger.mark(tx, brake_mark(account), now)
         ended += _take_back_clock(tx, now)
     return tuple(ended)
 
@@ -145,8 +150,7 @@ async def _let_go(bench: Bench, customer: str) -> str:
     with bench.store.write(durable=True) as tx:
         for account in accounts:
             ledger.mark(tx, left_mark(account, customer), now, "acknowledged by a person")
-            if any(stop.reason == CUSTOMER_GONE for stop in ledger_notes.stops(tx, account)):
-                ledger_notes.lift(tx, account, StopKind.SUSPENSION)
+            ledger_notes.lift(tx, account, StopKind.SUSPENSION, CUSTOMER_GONE)
     return f"{customer}: gone from Stripe, looked at no more for {', '.join(accounts)}"
 
 

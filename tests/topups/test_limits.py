@@ -12,10 +12,11 @@ from alerts.events import EventType
 from alerts.readings import Known, Metrics
 from alerts.schema import schema
 from daemon.config.model import TopupMode
+from daemon.standins.stripe import declined
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.topups import people
-from tests.helpers_topups import CUSTOMER, DOLLAR, START, Daemon, World, topup_config
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, START, Daemon, World, topup_config
 
 
 async def live_with_burn(daemon: Daemon, world: World, hours: int, microusd_per_hour: int) -> None:
@@ -142,6 +143,25 @@ async def test_a_burn_far_beyond_the_past_is_braked_until_a_person_resumes(daemo
     assert world.successes == 0
     assert daemon.events() == ["topup.needs_review"]
     people.resume(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(minutes=30))
+    assert world.successes == 1
+
+
+async def test_a_resume_after_a_declined_card_leaves_the_brake_on(daemon: Daemon, world: World) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(hours=1))
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    assert people.resume(daemon.store, "clips", world.clock.now()) == ("suspension: declined",)
+    now, spent = world.clock.now() - timedelta(days=9), 0
+    for burnt in [DOLLAR // 100] * (9 * 24) + [400 * DOLLAR]:
+        spent, now = spent + burnt, now + timedelta(hours=1)
+        daemon.memory = daemon.memory.fold(now, spent)
+    world.clock.set(now)
+    await daemon.run(timedelta(hours=1))
+    assert [told["reason"] for told in daemon.told("topup.needs_review")] == ["burn_brake"]
+    assert world.successes == 0
+    assert people.resume(daemon.store, "clips", world.clock.now()) == ("suspension: burn_brake",)
     await daemon.run(timedelta(minutes=30))
     assert world.successes == 1
 
