@@ -5,16 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from daemon.config.lint.burn import lint_burn
 from daemon.config.lint.facts import Facts
 from daemon.config.load import ConfigError, inspect, lines
-from daemon.config.model import Config
+from daemon.config.model import Config, TopupMode
 from daemon.config.problems import ProblemId, Problems
 from daemon.store import Store, StoreError
+from daemon.store.ledger import Topup
 from daemon.store.ledger_reads import open_topups
 from daemon.store.migrations import pending
 from daemon.store.readings import around, last
@@ -22,6 +23,14 @@ from daemon.store.readings import around, last
 _LOOK_BACK = timedelta(days=7)
 _LEAST = timedelta(hours=12)
 _DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a configuration says of an account that is topped up, as far as an open top-up needs it."""
+
+    customer: str | None
+    mode: TopupMode
 
 
 def load_to_run(path: Path) -> Config:
@@ -49,14 +58,15 @@ def lint_past(facts: Facts, database: Path) -> None:
         facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", str(error))
         return
     try:
-        customers = {id: topup.table.customer for id, topup in facts.tables.topups.items()}
+        kept = {id: Kept(topup.table.customer, topup.table.mode) for id, topup in facts.tables.topups.items()}
+        has_stripe = facts.tables.stripe is not None
         if pending(store.reader):
             # What only a migration makes readable is held against the configuration after it (`refuse_lost`).
             with suppress(sqlite3.OperationalError):
-                _note_lost(facts.problems, store.reader, customers)
+                _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
         else:
             lint_burn(facts, burns(store.reader, facts.tables.accounts))
-            _note_lost(facts.problems, store.reader, customers)
+            _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
     except sqlite3.Error as error:
         said = f"the database {database} cannot be read: {error}"
         facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", said)
@@ -65,13 +75,17 @@ def lint_past(facts: Facts, database: Path) -> None:
 
 
 def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
-    """Raise ConfigError where a top-up that is open would lose its account or its customer.
+    """Raise ConfigError where a top-up that is open would lose its account, its customer, or what can end it.
 
     For whoever holds the database, migrated: after the file was read, a charge in flight may have come to be open.
     """
     problems = Problems()
-    customers = {id: account.topup.customer for id, account in config.accounts.items() if account.topup is not None}
-    _note_lost(problems, connection, customers)
+    kept = {
+        id: Kept(account.topup.customer, account.topup.mode)
+        for id, account in config.accounts.items()
+        if account.topup is not None
+    }
+    _note_lost(problems, connection, kept, has_stripe=config.stripe is not None)
     if problems.errors:
         raise ConfigError(config.path, problems.sorted)
 
@@ -96,15 +110,26 @@ def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, 
     return found
 
 
-def _note_lost(problems: Problems, connection: sqlite3.Connection, customers: Mapping[str, str | None]) -> None:
-    """A top-up that is open belongs to its account and customer until it ends. `customers` by account."""
-    for topup in open_topups(connection):
+def _note_lost(
+    problems: Problems, connection: sqlite3.Connection, kept: Mapping[str, Kept], *, has_stripe: bool
+) -> None:
+    """A top-up that is open belongs to its account and customer until it ends, and needs Stripe. `kept` by account."""
+    opened = open_topups(connection)
+    if opened and not has_stripe:
+        said = f"the top-up {opened[0].id} is open, and there is no [stripe] to read back what became of it"
+        hint = f'put it back, with mode = "off" if nothing is to be charged, until that has ended: {_see(opened[0])}'
+        problems.add(ProblemId.TOPUP_OPEN, "stripe", said, hint)
+    for topup in opened:
         path = f"accounts.{topup.account}.topup"
-        if topup.account not in customers:
+        if topup.account not in kept:
             said = f"the top-up {topup.id} of this account is open, and the account or its topup table is gone"
-            hint = f'put it back with mode = "off" until it has ended: `brimful topups explain {topup.id}`'
+            hint = f'put it back with mode = "off" until it has ended: {_see(topup)}'
             problems.add(ProblemId.TOPUP_OPEN, path, said, hint)
-        elif customers[topup.account] not in (None, topup.customer):
+        elif kept[topup.account].customer not in (None, topup.customer):
             said = f"the top-up {topup.id} is open with another customer, {topup.customer}"
-            hint = f"change it back until that has ended: `brimful topups explain {topup.id}`"
+            hint = f"change it back until that has ended: {_see(topup)}"
             problems.add(ProblemId.TOPUP_OPEN, f"{path}.customer", said, hint)
+
+
+def _see(topup: Topup) -> str:
+    return f"`brimful topups explain {topup.id}`"

@@ -11,10 +11,11 @@ from alerts.readings import Known, Metrics
 from daemon.config.load import ConfigError, Inspection
 from daemon.config.past import lint_past, load_to_run
 from daemon.config.problems import ProblemId
+from daemon.service import open_service
 from daemon.store import Store, ledger, readings
 from daemon.store.migrations import m0003_ledger, migrate
 from daemon.topups.states import State
-from tests.helpers_config import ENVIRON, GOOD, PAID, changed, look
+from tests.helpers_config import ENVIRON, GOOD, PAID, STRIPE, changed, look
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DATABASE = "brimful.db"
@@ -108,6 +109,18 @@ def test_renamed_account_is_refused_while_a_topup_is_open(tmp_path: Path, store:
     assert 'mode = "off"' in problem.hint
 
 
+def test_stripe_that_is_taken_away_is_refused_while_a_topup_is_open(tmp_path: Path, store: Store) -> None:
+    off = changed(PAID.replace(STRIPE, ""), "when_below_usd", 'mode = "off"\nwhen_below_usd')
+    assert ids(looked_back(tmp_path, off)) == []
+    topup(store, state=State.CREATING)
+    (problem,) = looked_back(tmp_path, off).problems
+    assert problem.id is ProblemId.TOPUP_OPEN
+    assert problem.key_path == "stripe"
+    assert "clips-1 is open" in problem.message
+    assert problem.hint.startswith('put it back, with mode = "off"')
+    assert "`brimful topups explain clips-1`" in problem.hint
+
+
 def test_open_topup_of_its_own_customer_is_no_problem(tmp_path: Path, store: Store) -> None:
     topup(store)
     assert ids(looked_back(tmp_path, PAID)) == []
@@ -153,3 +166,17 @@ def test_daemon_starts_nothing_while_an_open_topup_would_lose_its_account(
     topup(store, customer="cus_old")
     with pytest.raises(ConfigError, match="topup-open-changed"):
         load_to_run(path)
+
+
+async def test_daemon_that_opens_its_database_starts_nothing_while_an_open_topup_would_lose_stripe(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**ENVIRON, "STATE_DIRECTORY": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "config.toml"
+    path.write_text(changed(PAID.replace(STRIPE, ""), "when_below_usd", 'mode = "off"\nwhen_below_usd'))
+    config = load_to_run(path)
+    topup(store)
+    with pytest.raises(ConfigError, match="stripe: the top-up clips-1 is open"):
+        async with open_service(config):
+            pytest.fail("it has started")
