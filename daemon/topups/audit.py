@@ -38,21 +38,26 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was compared. `waiting`: charges whose credit may still come; `failure`: why Stripe could not be asked."""
+    """What was compared. `waiting`: charges whose credit may still come; `refused`: why Stripe could not be asked."""
 
     account: str
     charges: int
     charged_microusd: int
     findings: tuple[Finding, ...]
-    failure: str | None = None
+    refused: Refused | None = None
     waiting: tuple[Finding, ...] = ()
+
+    @property
+    def failure(self) -> str | None:
+        """Why Stripe could not be asked, in words."""
+        return None if self.refused is None else self.refused.message
 
 
 async def audit(bench: Bench, account: str, *, remember: bool = True) -> Audit:
     """Compare the three for an account. A key that may only read is enough, and so is a store opened for reading."""
     seen = await look(bench, account, remember=remember)
     if isinstance(seen, Refused):
-        return Audit(account, 0, 0, (), seen.message)
+        return Audit(account, 0, 0, (), seen)
     conn = bench.store.reader
     rows = ledger_reads.of_account(conn, account)
     return compare(account, rows, seen, readings.last(conn, account), bench.clock.now())

@@ -32,6 +32,8 @@ from daemon.topups.tending import tend_topup
 
 QUIET_FLUSHED_EVERY = timedelta(hours=1)
 AUDIT_EVERY = timedelta(days=1)
+AUDIT_AGAIN_AFTER = timedelta(hours=1)
+"""When an account is audited again that Stripe could not be asked about."""
 
 
 class TopupDesk:
@@ -154,27 +156,45 @@ class TopupDesk:
         if due is None or due > now:
             return due
         await reconcile.read_events(self.bench)
-        last = ledger_notes.marked(self.bench.store.reader, "audit")
-        if last is None or not timedelta() <= now - last[0] < AUDIT_EVERY:
-            await self._audit(now)
+        await self._audit(now)
         return reconcile.due_at(self.bench)
 
     async def _audit(self, now: datetime) -> None:
         """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
-        await reconcile.read_charges(self.bench)
-        for account in self.bench.charging():
-            async with self._locks[account]:
-                said = await audit(self.bench, account)
+        if self._is_audit_due("audit", now):
+            await reconcile.read_charges(self.bench)
             with self.bench.store.write(durable=True) as tx:
-                for finding in said.findings:
-                    if finding.told:
-                        continue
-                    message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
-                    breakers.tell_review_once(
-                        self.bench, tx, account, now, f"audit:{finding.payment_intent}", message + finding.history
-                    )
+                ledger.mark_run(tx, "audit", now)
+        for account in self.bench.charging():
+            if self._is_audit_due(f"audit:{account}", now):
+                await self._audit_account(account, now)
+
+    def _is_audit_due(self, job: str, now: datetime) -> bool:
+        """Whether a job was not done for a day, and not tried by this process for an hour."""
+        tried_at = self.bench.ran_at.get(job)
+        if tried_at is not None and timedelta() <= now - tried_at < AUDIT_AGAIN_AFTER:
+            return False
+        done = ledger_notes.marked(self.bench.store.reader, job)
+        return done is None or not timedelta() <= now - done[0] < AUDIT_EVERY
+
+    async def _audit_account(self, account: str, now: datetime) -> None:
+        """Tell each disagreement once. Where Stripe cannot be asked that is told once it lasts, and tried again."""
+        job = f"audit:{account}"
+        self.bench.ran_at[job] = now
+        async with self._locks[account]:
+            said = await audit(self.bench, account)
+        if said.refused is not None:
+            breakers.note_unlisted(self.bench, account, said.refused, breakers.LISTING)
+            return
         with self.bench.store.write(durable=True) as tx:
-            ledger.mark_run(tx, "audit", now)
+            for finding in said.findings:
+                if finding.told:
+                    continue
+                message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
+                breakers.tell_review_once(
+                    self.bench, tx, account, now, f"audit:{finding.payment_intent}", message + finding.history
+                )
+            ledger.mark_run(tx, job, now)
 
     def _flush_quiet(self, now: datetime) -> None:
         if not self._quiet or (self._flushed_at is not None and now - self._flushed_at < QUIET_FLUSHED_EVERY):

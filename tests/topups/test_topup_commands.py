@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
-from daemon.standins.stripe import declined
+from daemon.standins.stripe import Strike, declined
 from tests.helpers_topup_shell import CONFIG, Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World
 
@@ -153,3 +154,21 @@ async def test_the_daily_audit_tells_a_disagreement_once(daemon: Daemon, world: 
     told = [event["reason"] for event in daemon.told("topup.needs_review")]
     assert len(told) == 1
     assert told[0].startswith("audit:pi_")
+
+
+async def test_an_audit_that_cannot_ask_stripe_is_told_daily_and_made_up_for(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    world.stripe.books.intents[0].amount = 7000
+    outage = world.stripe.fail(Strike.DROP, "payment_intents.list", times=10_000)
+    await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    told = daemon.told("topup.suspended")
+    days = {one["observed_at"][:10] for one in told}
+    assert [one["reason"] for one in told] == ["stripe_unreachable"] * len(days)
+    assert len(days) >= 3
+    asked = [e.at for e in world.stripe.exchanges if e.endpoint == "payment_intents.list"][-50:]
+    assert all(later - one >= timedelta(hours=1) for one, later in pairwise(asked))
+    assert daemon.told("topup.needs_review") == []
+    outage.times = 0
+    await daemon.run(timedelta(hours=2))
+    assert [event["reason"].partition(":")[0] for event in daemon.told("topup.needs_review")] == ["audit"]
+    assert len(daemon.told("topup.suspended")) == len(told)
