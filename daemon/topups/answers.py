@@ -33,9 +33,9 @@ class Action(StrEnum):
     READ_BACK = "read_back"  # the PaymentIntent's status decides
     KEEP_OPEN = "keep_open"  # unknown: read back on schedule, the same key again, never a new one
     SAME_KEY_SOON = "same_key_soon"  # 2 to 5 s, the same key, at most 5 times; then as unknown
-    BACK_OFF = "back_off"  # read back, the same key, 1 to 60 s; after 5 min wait 10 min
+    BACK_OFF = "back_off"  # read back, the same key, 1 to 15 s within a pass, then 3 min; after 5 min wait 10 min
     PIN = "pin"  # read back, wait 15 min, read back, then cancel; watched for 7 days
-    REVIEW = "review"  # a person decides; nothing is canceled
+    REVIEW = "review"  # read back; where it still waits a person decides, and nothing is canceled
     CANCEL_AND_SUSPEND = "cancel_and_suspend"  # told with Stripe's message
     BREAK = "break"  # no account is charged until a good read; the PaymentIntent stays open
     LIST_THEN_SAME_KEY = "list_then_same_key"  # create only: for 15 min, then the number is given up
@@ -48,8 +48,8 @@ CONFIRM: Mapping[AnswerKind, Action] = {
     AnswerKind.KEY_IN_USE: Action.SAME_KEY_SOON,
     AnswerKind.RATE_LIMITED: Action.BACK_OFF,
     AnswerKind.SERVER_ERROR: Action.PIN,
-    AnswerKind.OTHER_PARAMETERS: Action.READ_BACK,
-    AnswerKind.UNEXPECTED_STATE: Action.READ_BACK,
+    AnswerKind.OTHER_PARAMETERS: Action.REVIEW,  # often it has succeeded; never another key
+    AnswerKind.UNEXPECTED_STATE: Action.READ_BACK,  # often it has succeeded
     AnswerKind.INTENT_MISSING: Action.READ_BACK,  # that tells whether it is the PaymentIntent that is missing
     AnswerKind.MISSING: Action.CANCEL_AND_SUSPEND,
     AnswerKind.BAD_REQUEST: Action.CANCEL_AND_SUSPEND,
@@ -76,6 +76,9 @@ CREATE: Mapping[AnswerKind, Action] = {
     AnswerKind.WRONG_MODE: Action.REVIEW,
 }
 
+REFUSED_FOR_GOOD = frozenset({AnswerKind.OTHER_PARAMETERS, AnswerKind.UNEXPECTED_STATE, AnswerKind.WRONG_MODE})
+"""What a key is answered however often it is sent: it is sent no more, and where the payment still waits a person decides."""
+
 READ_BACK_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600))
 """How long after a send an unknown outcome is read back; then every `READ_BACK_EVERY`."""
 READ_BACK_EVERY = timedelta(minutes=30)
@@ -86,7 +89,7 @@ KEY_LIVES = timedelta(hours=23)
 KEY_IN_USE_TIMES = 5
 KEY_IN_USE_WAIT_S = (2.0, 5.0)
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Waits within one pass after a 429."""
+"""Waits within one pass after a 429: half a minute together, for so long may `once` wait for an outcome."""
 BACK_OFF_LATER = timedelta(minutes=10)
 BACK_OFF_LONGEST = timedelta(minutes=5)
 PIN_AFTER = timedelta(minutes=15)

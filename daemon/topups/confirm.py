@@ -24,6 +24,7 @@ from daemon.topups.answers import (
     KEY_IN_USE_WAIT_S,
     KEY_LIVES,
     READ_BACK_AFTER,
+    REFUSED_FOR_GOOD,
     SAME_KEY_AFTER,
     Action,
     AnswerKind,
@@ -239,7 +240,19 @@ async def _act(bench: Bench, topup: Topup, outcome: Outcome) -> Topup:
                 topup=topup,
             )
         return await cancel(bench, after, State.DECLINED, f"Stripe refused it: {outcome.message}")
+    if action is Action.REVIEW and _left_no_trace(bench, after):
+        return _ask_person(bench, after, outcome.message)
     return after
+
+
+def _ask_person(bench: Bench, topup: Topup, message: str | None) -> Topup:
+    """The confirm was refused for good, and the PaymentIntent still waits: it is read back on, and nothing is sent."""
+    with bench.store.write(durable=True) as tx:
+        current = ledger_reads.get(tx, topup.id)
+        if current is None or current.state is not State.CONFIRMING or current.cancel_as is not None:
+            return current or topup
+        reason = f"Stripe refused the confirm, and it still waits: {message}"
+        return review(bench, tx, current, bench.clock.now(), reason)
 
 
 # ── later passes ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -284,6 +297,8 @@ async def _again(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight, 
         return topup
     if not _left_no_trace(bench, topup):
         return topup
+    if last.answer in REFUSED_FOR_GOOD:
+        return _ask_person(bench, topup, last.message)
     if not wanted:
         return await cancel(bench, topup, State.ABANDONED, "the confirm left no trace and is no longer wanted")
     if now - _first_sent(sends, last.n) >= KEY_LIVES:
