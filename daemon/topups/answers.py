@@ -77,7 +77,7 @@ CREATE: Mapping[AnswerKind, Action] = {
 }
 
 REFUSED_FOR_GOOD = frozenset({AnswerKind.OTHER_PARAMETERS, AnswerKind.UNEXPECTED_STATE, AnswerKind.WRONG_MODE})
-"""What a key is answered however often it is sent: it is sent no more, and where the payment still waits a person decides."""
+"""What a key is answered however often it is sent: no more, then; where the payment still waits a person decides."""
 
 READ_BACK_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600))
 """How long after a send an unknown outcome is read back; then every `READ_BACK_EVERY`."""
