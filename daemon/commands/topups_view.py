@@ -77,8 +77,11 @@ def print_account(document: dict[str, Any]) -> None:
     )
     _print_stops(document["stops"])
     _print_decisions(document["decisions"], with_account=False)
-    if document["decisions"]:
-        _print_gates("Gates, the last time one said no", document["decisions"][0]["gates"])
+    judged = next((one for one in document["decisions"] if one["gates"]), None)  # the latest comes first
+    if judged is not None:
+        _print_gates(f"Gates, the last time one said no ({judged['last_at']})", judged["gates"])
+    elif document["decisions"]:
+        _print_gates("Gates, the last time one said no", [], empty="none was judged yet: nothing came to a charge")
     if document["would_have_charged"]:
         _print_shadows(document["would_have_charged"])
 
@@ -129,12 +132,12 @@ def print_topup(document: dict[str, Any]) -> None:
     )
 
 
-def _print_gates(title: str, gates: list[dict[str, Any]]) -> None:
+def _print_gates(title: str, gates: list[dict[str, Any]], empty: str = "not judged: adopted from Stripe") -> None:
     print_table(
         title,
         ("gate", "name", "says", "numbers"),
         [(str(g["gate"]), g["name"], "yes" if g["passed"] else "NO", g["detail"]) for g in gates],
-        empty="not judged: adopted from Stripe",
+        empty=empty,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from daemon.standins.stripe import Strike, declined
 from tests.helpers_topup_shell import CONFIG, Shell, keep
-from tests.helpers_topups import DOLLAR, Daemon, World
+from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
 
 async def test_explain_shows_a_top_up_whole(shell: Shell, daemon: Daemon) -> None:
@@ -51,6 +51,28 @@ async def test_explain_says_why_an_account_was_not_charged(shell: Shell, daemon:
     assert said["stops"][0]["reason"] == "declined"
     assert {one["gate"] for one in said["decisions"]} >= {"suspension"}
     assert "stolen_card" in shell.run("explain", "clips").stdout
+
+
+async def test_explain_of_an_account_that_was_never_low_says_that_no_gate_was_judged(
+    shell: Shell, daemon: Daemon, world: World
+) -> None:
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(hours=2))
+    screen = shell.run("explain", "clips").stdout
+    assert "none was judged yet" in screen
+    assert "adopted" not in screen
+
+
+async def test_explain_shows_the_last_gates_that_were_judged_however_quiet_it_was_since(
+    shell: Shell, daemon: Daemon, world: World
+) -> None:
+    await daemon.restart(topup=topup_config(max_per_day_microusd=5 * DOLLAR))
+    await daemon.poll()
+    assert daemon.events() == ["topup.capped"]
+    world.balance = 500 * DOLLAR
+    await daemon.run(timedelta(hours=3))
+    assert shell.json("explain", "clips")["decisions"][0]["gate"] == "threshold"
+    assert " NO " in shell.run("explain", "clips").stdout.partition("Gates, the last time one said no")[2]
 
 
 def test_explain_of_nothing_is_a_sentence_and_exits_1(shell: Shell) -> None:
