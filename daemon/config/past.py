@@ -19,6 +19,7 @@ from daemon.store.ledger import Topup
 from daemon.store.ledger_reads import open_topups
 from daemon.store.migrations import pending
 from daemon.store.readings import around, last
+from daemon.topups.states import ENDS_UNSENT
 
 _LOOK_BACK = timedelta(days=7)
 _LEAST = timedelta(hours=12)
@@ -129,6 +130,10 @@ def _note_lost(
             said = f"the top-up {topup.id} is open with another customer, {topup.customer}"
             hint = f"change it back until that has ended: {_see(topup)}"
             problems.add(ProblemId.TOPUP_OPEN, f"{path}.customer", said, hint)
+        elif kept[topup.account].mode is TopupMode.SHADOW and topup.state not in ENDS_UNSENT:
+            said = f"the top-up {topup.id} is open, and shadow mode sends nothing to Stripe that would end it"
+            hint = f'set mode = "off", which charges nothing either, until that has ended: {_see(topup)}'
+            problems.add(ProblemId.TOPUP_OPEN, f"{path}.mode", said, hint)
 
 
 def _see(topup: Topup) -> str:

@@ -119,6 +119,9 @@ async def acknowledge(bench: Bench, name: str) -> str:
             return _close(bench, topup)
         raise NothingToSay(f"Stripe could not be asked: {answer.message}")
     if answer.value.status in ALIVE:
+        if not bench.may_post(topup.account):
+            said = f"{topup.id}: its PaymentIntent is alive, and nothing is sent to Stripe that would cancel it"
+            raise NothingToSay(f'{said}: set mode = "off" or "charge" for {topup.account}, then acknowledge it again')
         after = await cancel(bench, topup, State.ABANDONED, "acknowledged by a person")
         if after.is_open:
             raise NothingToSay(f"{topup.id}: its PaymentIntent could not be canceled yet; it is tried again")

@@ -63,7 +63,8 @@ def _words(outcome: Outcome) -> str:
 async def cancel(bench: Bench, topup: Topup, end: State, reason: str, *, watch: bool = False) -> Topup:
     """Cancel the PaymentIntent so that it can never be charged, and read it back; `end` is what it then comes to.
 
-    A PaymentIntent that has succeeded meanwhile is paid; one that cannot be canceled yet is asked again later.
+    A PaymentIntent that has succeeded meanwhile is paid; one that cannot be canceled yet is asked again later. Where
+    nothing may be sent for the account (`Bench.may_post`), the top-up is returned as it was.
     """
     if not bench.may_post(topup.account):
         return topup

@@ -45,8 +45,14 @@ CHARGED = frozenset({State.PAID, State.CREDITED})
 UNDER_WAY = frozenset({State.CREATING, State.CREATED, State.CONFIRMING, State.PROCESSING})
 """States that may hold back a reminder of a low balance (and `paid`, for `UNDER_WAY_AFTER_PAID`)."""
 
+UNDER_WAY_UNCHARGED = frozenset({State.PROCESSING})
+"""What of that a mode that charges nothing leaves under way (and `paid`): the rest it sends nothing to bring about."""
+
 UNDER_WAY_AFTER_PAID = timedelta(hours=2)
 """For so long a paid top-up is under way; then it is told that its credit is not seen."""
+
+ENDS_UNSENT = frozenset({State.PLANNED, State.PAID})
+"""Open states that come to their end though nothing is sent to Stripe: all others may have to be canceled."""
 
 _LIVE = (State.PAID, State.PROCESSING, State.RETRY_WAIT, State.ACTION_REQUIRED, State.NEEDS_REVIEW)
 _ENDS = (State.ABANDONED, State.DECLINED)

@@ -121,6 +121,23 @@ def test_stripe_that_is_taken_away_is_refused_while_a_topup_is_open(tmp_path: Pa
     assert "`brimful topups explain clips-1`" in problem.hint
 
 
+@pytest.mark.parametrize(
+    ("state", "refused"),
+    [(State.PLANNED, False), (State.CREATING, True), (State.NEEDS_REVIEW, True), (State.ABANDONED, False)],
+)
+def test_shadow_mode_is_refused_while_a_topup_is_open_that_only_a_send_ends(
+    tmp_path: Path, store: Store, state: State, refused: bool
+) -> None:
+    topup(store, state=state)
+    for mode in ("shadow", "off"):
+        found = looked_back(tmp_path, changed(PAID, "when_below_usd", f'mode = "{mode}"\nwhen_below_usd'))
+        told = [problem for problem in found.problems if problem.id is ProblemId.TOPUP_OPEN]
+        assert len(told) == (refused and mode == "shadow")
+        for problem in told:
+            assert problem.key_path == "accounts.clips.topup.mode"
+            assert problem.hint.startswith('set mode = "off"')
+
+
 def test_open_topup_of_its_own_customer_is_no_problem(tmp_path: Path, store: Store) -> None:
     topup(store)
     assert ids(looked_back(tmp_path, PAID)) == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
@@ -16,7 +17,7 @@ from daemon.topups.audit import audit
 from daemon.topups.people import NothingToSay
 from daemon.topups.settle import review
 from daemon.topups.states import State
-from tests.helpers_topups import Daemon, World
+from tests.helpers_topups import Daemon, World, topup_config
 
 
 async def reviewed(daemon: Daemon, world: World) -> Intent:
@@ -55,6 +56,18 @@ async def test_what_cannot_be_canceled_yet_is_said_and_canceled_by_the_daemon_la
     await daemon.run(timedelta(hours=1))
     assert intent.status == "canceled"
     assert daemon.states()[0] == "abandoned"
+
+
+async def test_shadow_mode_cancels_nothing_and_says_what_to_set(daemon: Daemon, world: World) -> None:
+    intent = await reviewed(daemon, world)
+    await daemon.restart(topup=topup_config(mode=TopupMode.SHADOW))
+    with pytest.raises(NothingToSay, match='set mode = "off" or "charge" for clips, then acknowledge it again'):
+        await ack(daemon)
+    assert intent.status == "requires_confirmation"
+    assert daemon.topups()[0].cancel_as is None
+    await daemon.restart(topup=topup_config(mode=TopupMode.OFF))
+    assert await ack(daemon) == "clips-1: canceled"
+    assert intent.status == "canceled"
 
 
 async def test_what_was_charged_meanwhile_is_closed_as_credited_by_stripe_s_time_and_amount(

@@ -136,6 +136,42 @@ async def test_what_is_really_under_way_says_so_and_for_two_hours_after_it_was_p
     assert not is_under_way(paid, paid.paid_at + timedelta(hours=2))
 
 
+@pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
+async def test_a_mode_that_charges_nothing_holds_back_no_reminder_for_what_it_does_not_send(
+    daemon: Daemon, world: World, mode: TopupMode
+) -> None:
+    await open_(daemon, world)
+    await daemon.restart(topup=topup_config(mode=mode))
+    assert not stands(daemon).under_way
+    await daemon.run(timedelta(days=2), every=timedelta(minutes=30))
+    assert not stands(daemon).under_way
+    assert world.successes == 0
+
+
+@pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
+async def test_in_every_mode_what_is_open_is_read_back_and_is_under_way_once_it_was_charged(
+    daemon: Daemon, world: World, mode: TopupMode
+) -> None:
+    world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
+    world.lag = timedelta(hours=1)
+    await daemon.poll()
+    assert daemon.states() == ["confirming"]
+    await daemon.restart(topup=topup_config(mode=mode))
+    await daemon.run(timedelta(minutes=15))
+    assert stands(daemon) == TopupStanding("paid", True, "read back as succeeded", "clips-1")
+    await daemon.run(timedelta(hours=2))
+    assert daemon.states() == ["credited"]
+
+
+@pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
+async def test_what_the_bank_works_on_is_under_way_in_every_mode(daemon: Daemon, world: World, mode: TopupMode) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=5)))
+    await daemon.poll()
+    await daemon.restart(topup=topup_config(mode=mode))
+    assert stands(daemon).state == "processing"
+    assert stands(daemon).under_way
+
+
 async def test_what_is_being_canceled_or_waits_is_not_under_way(daemon: Daemon, world: World) -> None:
     topup = await open_(daemon, world)
     with daemon.store.write(durable=True) as tx:
@@ -166,6 +202,21 @@ async def test_each_open_top_up_that_needs_somebody_is_a_sentence(
     if state is not State.CONFIRMING:
         put(daemon, state, "as told")
     assert daemon.desk.needs_person() == ([sentence] if sentence else [])
+
+
+async def test_what_shadow_mode_finds_open_is_a_sentence_that_names_the_mode_which_ends_it(
+    daemon: Daemon, world: World
+) -> None:
+    await open_(daemon, world)
+    await daemon.restart(topup=topup_config(mode=TopupMode.SHADOW))
+    daemon.desk.bench.troubles.clear()
+    assert daemon.desk.needs_person() == [
+        'clips-1: confirming (attempt 1): shadow mode sends nothing to end it: set mode = "off" until it has'
+    ]
+    await daemon.restart(topup=topup_config(mode=TopupMode.OFF))
+    await daemon.run(timedelta(days=2), every=timedelta(minutes=30))
+    assert daemon.states() == ["abandoned"]
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
 
 
 async def test_a_bank_that_is_undecided_for_long_is_a_sentence(daemon: Daemon, world: World) -> None:

@@ -152,6 +152,19 @@ async def test_a_shadow_leaves_what_it_finds_open_to_time_alone(daemon: Daemon, 
     assert requests(world, "payment_intents.cancel") == 0
 
 
+async def test_mode_off_cancels_a_declined_payment_once_it_is_no_longer_wanted(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome("pm_1", declined("insufficient_funds"))
+    await daemon.poll()
+    await daemon.restart(topup=topup_config(mode=TopupMode.OFF))
+    await daemon.run(timedelta(hours=6))
+    assert daemon.states() == ["retry_wait"]
+    world.balance += 50 * DOLLAR  # bought by hand
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["abandoned"]
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
+    assert world.successes == 0
+
+
 async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(daemon: Daemon, world: World) -> None:
     world.lost = True
     await daemon.poll()
