@@ -158,6 +158,16 @@ REVIEW_ADVICE = {
     ),
     "burn_brake": Advice("Find out what used so much; when it is in order, resume.", _RESUME),
     "second_look": Advice("Find the other daemon that charges this account; with one of them left, resume.", _RESUME),
+    "charges_unread": Advice(
+        "See in Stripe whether one of the charges was refunded or disputed, and that the key may read charges; they "
+        "are asked for again every day, and charging goes on meanwhile.",
+        "brimful check --online",
+    ),
+    "missing": Advice(
+        "Stripe forgot a payment that is watched: see that the key is of the same Stripe account and mode as before; "
+        "charging goes on meanwhile.",
+        "brimful check --online",
+    ),
     "events_forbidden": Advice("Let the key read events in Stripe; charging goes on meanwhile.", "brimful check"),
     "audit": Advice("See which of the three is wrong; charging goes on meanwhile.", "brimful topups audit {account}"),
 }
@@ -169,6 +179,12 @@ SUSPENDED_ADVICE = {
         "brimful check --online",
     ),
     "stripe_unreachable": Advice("Stripe cannot be reached: charging goes on when it can.", "brimful check --online"),
+    "stripe_list": Advice(
+        "What was charged already cannot be listed: see that the customer is in this Stripe account and mode. Where it "
+        "has over 50 pages of payments, give the account a customer in Stripe that pays for nothing else; until the "
+        "earlier one's last 35 days fit, buy credit by hand. Charging goes on with the next good list.",
+        "brimful check --online",
+    ),
     "second_read": Advice(
         "An account is read twice before it is charged, and the second read goes wrong: see that its usage API answers "
         "twice in a row (it may allow too few requests), and what. Charging goes on with the next good read.",

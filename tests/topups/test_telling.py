@@ -1,0 +1,51 @@
+"""What is told says what a person must do; and what was told of one outage is told of the next."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from daemon.standins.stripe import Strike
+from daemon.topups import breakers, people
+from daemon.topups.events import REVIEW_ADVICE, SUSPENDED_ADVICE
+from tests.helpers_topups import CUSTOMER, Daemon, World
+
+SOURCES = Path(breakers.__file__).parent
+
+
+def test_nobody_is_told_to_resume_what_goes_on_by_itself() -> None:
+    """What `tell_once` and `tell_review_once` tell stops nothing, so there is nothing to resume."""
+    text = "\n".join(path.read_text() for path in sorted(SOURCES.glob("*.py")))
+    suspended = set(re.findall(r'\btell_once\([^)]*?now, "(\w+)"', text))
+    assert suspended >= {"stripe_list", "stripe_unreachable", "payment_method", "second_read"}
+    reviewed = {"events_forbidden", "charges_unread", "audit", "missing"}
+    for reason, advice in [(one, SUSPENDED_ADVICE) for one in suspended] + [(one, REVIEW_ADVICE) for one in reviewed]:
+        if reason != "clock_behind_ledger":  # there `resume` takes the ledger's latest instant back
+            assert "resume" not in advice[reason].command, reason
+            assert "resume" not in advice[reason].action, reason
+
+
+async def test_a_list_that_cannot_be_read_names_what_to_do_and_goes_on_by_itself(daemon: Daemon, world: World) -> None:
+    customer = world.stripe.books.customer(CUSTOMER)
+    customer.deleted = True
+    await daemon.poll()
+    [told] = daemon.told("topup.suspended")
+    assert told["reason"] == "stripe_list"
+    assert "customer" in told["action"]
+    assert told["command"] == "brimful check --online"
+    assert people.resume(daemon.store, "clips", world.clock.now()) == ()
+    customer.deleted = False
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["credited"]
+
+
+async def test_charges_that_cannot_be_read_name_what_to_do_without_stopping(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    world.stripe.fail(Strike.DROP, "charges.list", times=10_000)
+    await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    [told] = daemon.told("topup.needs_review")
+    assert told["reason"] == "charges_unread"
+    assert "refunded or disputed" in told["action"]
+    assert told["command"] == "brimful check --online"
+    assert people.resume(daemon.store, "clips", world.clock.now()) == ()
