@@ -142,8 +142,11 @@ class Jittery(httpx.AsyncBaseTransport):
 class Daemon:
     """A desk on a disk of its own; `restart` drops the process, `wipe` the disk too."""
 
-    def __init__(self, world: World, folder: Path, topup: TopupConfig | None = None, seed: int = 7) -> None:
+    def __init__(
+        self, world: World, folder: Path, topup: TopupConfig | None = None, seed: int = 7, account: str = "clips"
+    ) -> None:
         self.world = world
+        self.account = account
         self.folder = folder
         self.topup = topup or topup_config()
         self.seed = seed
@@ -159,7 +162,7 @@ class Daemon:
         migrate(self.store)
         self.ids = SeededIds(self.seed)
         self.outbox = Outbox("store_test", Receivers(), self.ids)
-        self.config = config(self.topup, self.folder)
+        self.config = config(self.topup, self.folder, self.account)
         assert self.config.stripe is not None
         self.http = HttpClient(transport=Jittery(self.world.stripe.transport(), self.seed))
         self.desk = TopupDesk(

@@ -78,7 +78,7 @@ def has_stops(conn: sqlite3.Connection) -> bool:
 
 
 def stop(tx: Transaction, stop: Stop) -> bool:
-    """Set a stop; one of the same scope and kind stays as it is. Returns whether it is new."""
+    """Set a stop; one of the same scope, kind and reason stays as it is. Returns whether it is new."""
     done = tx.execute(
         "INSERT OR IGNORE INTO topup_stops (scope, kind, reason, message, topup, fingerprint, since_at, probe_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -97,16 +97,17 @@ def stop(tx: Transaction, stop: Stop) -> bool:
 
 
 def lift_for_card(tx: Transaction, scope: str) -> None:
-    """End a suspension that is for the card alone: another card paid, or what no other card mends takes its place."""
+    """End the suspensions that are for a card alone: another card paid."""
     tx.execute(
         "DELETE FROM topup_stops WHERE scope = ? AND kind = ? AND fingerprint IS NOT NULL",
         (scope, StopKind.SUSPENSION.value),
     )
 
 
-def lift(tx: Transaction, scope: str, kind: StopKind) -> bool:
-    """End a stop; returns whether there was one."""
-    return tx.execute("DELETE FROM topup_stops WHERE scope = ? AND kind = ?", (scope, kind.value)).rowcount == 1
+def lift(tx: Transaction, scope: str, kind: StopKind, reason: str | None = None) -> bool:
+    """End the stops of a kind, or the one that stands for this reason; returns whether there was one."""
+    where = "scope = ?1 AND kind = ?2 AND (?3 IS NULL OR reason = ?3)"
+    return tx.execute(f"DELETE FROM topup_stops WHERE {where}", (scope, kind.value, reason)).rowcount > 0
 
 
 def probe_later(tx: Transaction, scope: str, kind: StopKind, at: datetime) -> None:
@@ -119,7 +120,7 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
     where = "WHERE scope IN ('*', ?)" if account is not None else ""
     rows = conn.execute(
         f"SELECT scope, kind, reason, message, since_at, topup, fingerprint, probe_at FROM topup_stops {where}"
-        " ORDER BY scope, kind",
+        " ORDER BY scope, kind, since_at, reason",
         (account,) if account is not None else (),
     )
     return tuple(
@@ -227,21 +228,6 @@ def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: dateti
             for i in intents
         ],
     )
-
-
-def remember_look(tx: Transaction, customer: str, now: datetime, *, to_end: bool) -> None:
-    """Remember that the customer's list was read, and whether down to its end."""
-    tx.execute(
-        "INSERT INTO stripe_looks (customer, read_to_end_at, looked_at) VALUES (:customer, :end, :now)"
-        " ON CONFLICT (customer) DO UPDATE SET looked_at = :now, read_to_end_at = coalesce(:end, read_to_end_at)",
-        {"customer": customer, "end": to_ms(now) if to_end else None, "now": to_ms(now)},
-    )
-
-
-def read_to_end(conn: sqlite3.Connection, customer: str) -> bool:
-    """Whether the customer's list was once read down to its end: older PaymentIntents can then not appear any more."""
-    row = conn.execute("SELECT read_to_end_at FROM stripe_looks WHERE customer = ?", (customer,)).fetchone()
-    return row is not None and row[0] is not None
 
 
 def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:

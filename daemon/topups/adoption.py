@@ -15,12 +15,11 @@ from alerts.readings import Known
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import StopKind
 from daemon.topups import breakers, credit, events
 from daemon.topups.bench import Bench, log
 from daemon.topups.declines import Decline, Kind, judge, retry_after
 from daemon.topups.gateway import Refused
-from daemon.topups.look import Look, Ours
+from daemon.topups.look import Look, Ours, note_looked
 from daemon.topups.plan import create_key
 from daemon.topups.settle import OWNER_HAS, ask_cardholder
 from daemon.topups.states import State
@@ -47,6 +46,8 @@ async def adopt(bench: Bench, account: str, seen: Look, known: Known | None = No
             _enter(bench, account, one, charges, seen, known)
         ours.append(one)
     _rebuild_suspension(bench, account, ours)
+    if refused is None:
+        note_looked(bench, account, seen)
     return refused
 
 
@@ -217,7 +218,7 @@ def _override(tx: Transaction, row: Topup, entered: Topup, now: datetime) -> Top
     }
     if entered.state is row.state or {entered.state, row.state} <= set(_ENDED):
         return ledger.change(tx, row, now, reason=entered.reason, **changes)
-    return ledger.move(tx, row, entered.state, now, reason=entered.reason, watch_until=None, **changes)
+    return ledger.move(tx, row, entered.state, now, reason=entered.reason, watch_until=None, told_at=None, **changes)
 
 
 def _remember_attempt(tx: Transaction, topup: Topup, n: int, charge: Charge) -> None:
@@ -274,5 +275,5 @@ def _suspend_once(bench: Bench, row: Topup, decline: Decline) -> None:
     with bench.store.write(durable=True) as tx:
         if not ledger_notes.tell_once(tx, row.account, "rebuilt", row.payment_intent or row.id, now):
             return
-        if not any(stop.kind is StopKind.SUSPENSION for stop in ledger_notes.stops(tx, row.account)):
+        if not any(stop.is_for_card for stop in ledger_notes.stops(tx, row.account)):
             breakers.suspend_for_card(bench, tx, row, now, decline)

@@ -49,7 +49,12 @@ def suspend(
     topup: Topup | None = None,
     fingerprint: str | None = None,
 ) -> bool:
-    """Stop charging the account until a person resumes it, and tell it. Returns whether it was not stopped already."""
+    """Stop charging the account until a person resumes it, and tell it. Returns whether it was not stopped for this.
+
+    A `fingerprint` is that of a card which is not tried again.
+    """
+    if fingerprint is not None:
+        ledger_notes.remember_card(tx, account, fingerprint, reason, now)
     new = ledger_notes.stop(
         tx,
         Stop(account, StopKind.SUSPENSION, reason, message, now, topup.id if topup else None, fingerprint),
@@ -197,10 +202,14 @@ def note_done(tx: Transaction, account: str, doing: str) -> None:
     ledger_notes.clear_mark(tx, f"unreachable:{account}:{doing}")
 
 
-def tell_review_once(bench: Bench, tx: Transaction, account: str, now: datetime, reason: str, message: str) -> None:
-    """Ask a person to look, once, without stopping anything."""
-    if ledger_notes.tell_once(tx, account, reason, "", now):
-        draft = events.account_needs_review(account, bench.provider(account), now, reason, message, reason)
+def tell_review_once(
+    bench: Bench, tx: Transaction, account: str, now: datetime, reason: str, message: str, since: datetime | None = None
+) -> None:
+    """Ask a person to look, once, without stopping anything: of what comes again, once for each day that it began."""
+    window = "" if since is None else events.day_of(since)
+    if ledger_notes.tell_once(tx, account, reason, window, now):
+        of_which = f"{reason}:{window}" if window else reason
+        draft = events.account_needs_review(account, bench.provider(account), now, reason, message, of_which)
         bench.tell(tx, [draft], now)
 
 
@@ -215,11 +224,7 @@ def suspend_and_tell(
     window: str,
     returned_cents: int | None,
 ) -> None:
-    """Suspend the account of a charge, and tell it even where the account stands suspended already.
-
-    No other card mends it, so that none is tried where the account was suspended for its card.
-    """
-    ledger_notes.lift_for_card(tx, topup.account)
+    """Suspend the account of a charge, and tell it even where the account stands suspended for the same already."""
     ledger_notes.stop(tx, Stop(topup.account, StopKind.SUSPENSION, reason, message, now, topup.id))
     provider = bench.provider(topup.account)
     draft = events.returned(topup, provider, now, reason, message, window, returned_cents)

@@ -142,7 +142,8 @@ def _permitted(facts: Facts) -> Iterable[Gate]:
     permitted = mode is TopupMode.CHARGE or (mode is TopupMode.SHADOW and not sending)
     yield Gate(1, "mode", permitted, f"mode is {mode}", {"mode": mode.value})
     for kind in StopKind:
-        stop = next((stop for stop in facts.stops if stop.kind is kind), None)
+        stops = [stop for stop in facts.stops if stop.kind is kind]
+        stop = next((one for one in stops if not (facts.probe and one.is_for_card)), stops[0] if stops else None)
         name = {StopKind.PAUSE: "pause", StopKind.SUSPENSION: "suspension", StopKind.BREAKER: "breaker"}[kind]
         if stop is None:
             yield Gate(1, name, True, f"no {name}")

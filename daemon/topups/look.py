@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from daemon.store import ledger_notes, ledger_reads
+from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import SeenIntent
 from daemon.topups import breakers
@@ -23,6 +23,7 @@ from daemon.topups.stripe_objects import PaymentIntent
 
 COVERED = timedelta(days=35)
 """A calendar month and a cap's day, whatever the clocks."""
+NOTED_EVERY = timedelta(days=1)
 MOST_PAGES = 50
 GONE = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING})
 """How Stripe answers for a customer that was deleted, or that it does not know."""
@@ -44,6 +45,8 @@ class Look:
     unreadable: tuple[str, ...]
     max_seq: int
     """The highest number that Stripe has ever shown."""
+    customers: tuple[str, ...] = ()
+    """Whose lists were read."""
 
     @property
     def statuses(self) -> Mapping[str, str]:
@@ -68,22 +71,37 @@ async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | R
     known = ledger_notes.intents(bench.store.reader, account)
     ours: list[Ours] = []
     unreadable: list[str] = []
-    ends: dict[str, bool] = {}
     for customer in customers:
-        deep = not ledger_notes.read_to_end(bench.store.reader, customer) and not any(
-            seen.customer == customer for seen in known
-        )
-        listed = await _read(bench, account, customer, deep=deep)
+        listed = await _read(bench, account, customer, deep=not _looked_lately(bench, account, customer))
         if isinstance(listed, Refused):
             return listed if topup is None or customer == topup.customer else _gone(customer, listed)
-        intents, ends[customer] = listed
-        for intent in intents:
+        for intent in listed:
             _sort_out(account, intent, ours, unreadable)
     if remember:
-        _remember(bench, account, ours, ends, bench.clock.now())
+        _remember(bench, account, ours, bench.clock.now())
         breakers.note_reached(bench, account, breakers.LISTING)
     seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
-    return Look(tuple(ours), tuple(unreadable), max(seqs, default=0))
+    return Look(tuple(ours), tuple(unreadable), max(seqs, default=0), tuple(customers))
+
+
+def note_looked(bench: Bench, account: str, seen: Look) -> None:
+    """Remember that everything a look showed stands in the ledger: the next ones need not go back further than it."""
+    now = bench.clock.now()
+    behind = [one for one in seen.customers if not _looked_lately(bench, account, one, NOTED_EVERY)]
+    if behind:
+        with bench.store.write(durable=True) as tx:
+            for customer in behind:
+                ledger.mark_run(tx, _looked_mark(account, customer), now)
+
+
+def _looked_lately(bench: Bench, account: str, customer: str, within: timedelta = COVERED - NOTED_EVERY) -> bool:
+    """Whether a look at this customer was taken in so lately that all which came since is covered by the next one."""
+    looked = ledger_notes.marked(bench.store.reader, _looked_mark(account, customer))
+    return looked is not None and timedelta() <= bench.clock.now() - looked[0] < within
+
+
+def _looked_mark(account: str, customer: str) -> str:
+    return f"looked:{account}:{customer}"
 
 
 def earlier_customers(bench: Bench, account: str) -> tuple[str, ...]:
@@ -106,8 +124,8 @@ def _gone(customer: str, refused: Refused) -> Refused:
     return replace(refused, gone=customer, message=f"{message}brimful topups ack {customer}")
 
 
-async def _read(bench: Bench, account: str, customer: str, *, deep: bool) -> tuple[list[PaymentIntent], bool] | Refused:
-    """Read a customer's list as far as it matters. Returns it and whether its end was reached."""
+async def _read(bench: Bench, account: str, customer: str, *, deep: bool) -> list[PaymentIntent] | Refused:
+    """Read a customer's list as far as it matters: where `deep`, until one of this account was found, too."""
     read: list[PaymentIntent] = []
     found = not deep
     after: str | None = None
@@ -119,9 +137,9 @@ async def _read(bench: Bench, account: str, customer: str, *, deep: bool) -> tup
         read += page.value.items
         found = found or any(_is_of(account, intent) for intent in page.value.items)
         if not page.value.has_more or not page.value.items:
-            return read, True
+            return read
         if found and page.value.items[-1].created_at < since:
-            return read, False
+            return read
         after = page.value.items[-1].id
     return Refused(AnswerKind.BAD_REQUEST, f"over {MOST_PAGES} pages of PaymentIntents of {customer}")
 
@@ -142,7 +160,7 @@ def _sort_out(account: str, intent: PaymentIntent, ours: list[Ours], unreadable:
         ours.append(Ours(intent, said))
 
 
-def _remember(bench: Bench, account: str, ours: list[Ours], ends: Mapping[str, bool], now: datetime) -> None:
+def _remember(bench: Bench, account: str, ours: list[Ours], now: datetime) -> None:
     with bench.store.write(durable=True) as tx:
         ledger_notes.remember_intents(
             tx,
@@ -160,8 +178,6 @@ def _remember(bench: Bench, account: str, ours: list[Ours], ends: Mapping[str, b
             ],
             now,
         )
-        for customer, to_end in ends.items():
-            ledger_notes.remember_look(tx, customer, now, to_end=to_end)
 
 
 def difference(topup: Topup, second: Look) -> str | None:

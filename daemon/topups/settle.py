@@ -131,6 +131,7 @@ def _succeeded(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentInten
         charged_at=charged_at,
         cancel_as=None,
         watch_until=None,
+        told_at=None,
     )
     if topup.probe:
         ledger_notes.lift_for_card(tx, topup.account)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from daemon.standins.stripe import Strike
 from daemon.topups import look
+from daemon.topups.adoption import adopt
 from daemon.topups.gateway import Refused
 from daemon.topups.look import Look
-from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
 def strangers(world: World, count: int, days_ago: float) -> None:
@@ -23,9 +30,19 @@ def lists(world: World) -> int:
 
 
 async def seen(daemon: Daemon) -> Look:
+    """A look whose charges are all taken in."""
     found = await look.look(daemon.desk.bench, "clips")
     assert isinstance(found, Look)
+    assert await adopt(daemon.desk.bench, "clips", found) is None
     return found
+
+
+def unseen_charge(world: World, account: str = "clips") -> None:
+    """A charge of 40 days ago whose credit never came, behind more than a page of payments that are not ours."""
+    funded = str(world.balance + world.charged)
+    said = {"app": "brimful", "account": account, "seq": "7", "topup": f"{account}-7", "funded": funded}
+    world.stripe.books.add_past(5000, CUSTOMER, CARD, said, world.clock.now() - timedelta(days=40))
+    strangers(world, 105, 20)
 
 
 async def test_the_first_look_reads_on_until_a_payment_of_ours_was_found(daemon: Daemon, world: World) -> None:
@@ -59,6 +76,69 @@ async def test_a_list_without_any_payment_of_ours_is_read_to_its_end_once(daemon
     assert lists(world) == 5
     await seen(daemon)
     assert lists(world) == 6
+
+
+async def test_a_look_that_was_not_taken_in_lets_no_later_one_be_shorter(daemon: Daemon, world: World) -> None:
+    strangers(world, 450, 100)
+    for _ in range(2):
+        await look.look(daemon.desk.bench, "clips")
+    assert lists(world) == 10
+
+
+async def test_after_a_long_pause_a_look_goes_back_as_far_as_the_first(daemon: Daemon, world: World) -> None:
+    strangers(world, 450, 100)
+    await seen(daemon)
+    for days, pages in ((33, 1), (33, 1), (35, 5), (-400, 5)):
+        before = lists(world)
+        world.clock.set(world.clock.now() + timedelta(days=days))
+        await seen(daemon)
+        assert lists(world) - before == pages
+
+
+def go_back(database: Path, backup: Path) -> None:
+    for file in database.parent.glob("*.db*"):
+        file.unlink()
+    shutil.copy(backup, database)
+
+
+async def test_what_was_read_for_one_account_of_a_customer_is_not_read_for_the_other(
+    world: World, tmp_path: Path
+) -> None:
+    unseen_charge(world)
+    other = Daemon(world, tmp_path / "s", topup_config(), account="other")
+    await other.desk.recover(world.clock.now())
+    other.store.close()
+    daemon = Daemon(world, tmp_path / "s", topup_config())
+    before = world.successes
+    await daemon.run(timedelta(hours=1))
+    assert [(topup.id, topup.state) for topup in daemon.topups()] == [("clips-7", "paid")]
+    assert world.successes == before
+    daemon.store.close()
+
+
+@pytest.mark.parametrize("strange", [0, 105])
+async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
+    world: World, tmp_path: Path, strange: int
+) -> None:
+    daemon = Daemon(world, tmp_path / "s", topup_config())
+    await daemon.run(timedelta(hours=2))
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        daemon.store.reader.backup(backup)
+    world.lost = True
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=3))
+    assert daemon.states() == ["credited", "paid"]
+    daemon.store.close()
+    world.clock.set(world.clock.now() + timedelta(days=40))
+    strangers(world, strange, 20)
+    go_back(daemon.store.path, tmp_path / "backup.db")
+    daemon.start()
+    await daemon.desk.recover(world.clock.now())
+    before = world.successes
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["credited", "paid"]
+    assert world.successes == before
+    daemon.store.close()
 
 
 async def test_more_than_fifty_pages_charge_nothing_and_are_told(daemon: Daemon, world: World) -> None:

@@ -95,7 +95,7 @@ async def test_a_dispute_stops_an_account_that_was_suspended_for_its_card_whatev
     world.stripe.books.add_method("pm_2", customer=CUSTOMER)
     world.stripe.books.customer(CUSTOMER).default_method = "pm_2"
     await daemon.run(timedelta(hours=2))
-    assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["disputed"]
+    assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["declined", "disputed"]
     assert world.successes == 1
     people.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))

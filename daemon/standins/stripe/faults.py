@@ -22,6 +22,7 @@ class Strike(StrEnum):
     RATE_LIMITED = "rate_limited"  # 429
     UNAUTHORIZED = "unauthorized"  # 401
     FORBIDDEN = "forbidden"  # 403
+    INVALID = "invalid"  # 400, a parameter is refused: not executed, not remembered
     PROXY = "proxy"  # 503 with a page of HTML, not executed
     GARBAGE = "garbage"  # executed, 200 with a body that is not JSON
     EMPTY_LIST = "empty_list"  # executed, 200 with `[]`

@@ -204,6 +204,8 @@ class StripeStandin:
             raise errors.lock_timeout()
         if strike is Strike.RATE_LIMITED:
             raise errors.rate_limited()
+        if strike is Strike.INVALID:
+            raise errors.invalid("A parameter is refused.")
 
     # --- executing --------------------------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from daemon.store.migrations import (
     m0004_outbox,
     m0005_reports,
     m0006_charged,
+    m0007_stops,
 )
 
-_STEPS = (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports, m0006_charged)
+_STEPS = (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports, m0006_charged, m0007_stops)
 
 
 def _migrations() -> Migrations:
