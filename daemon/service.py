@@ -346,7 +346,7 @@ async def open_service(
     """Hold the database, compose the parts with real defaults, and yield the service; close everything after.
 
     Raises DatabaseHeldError where another process has the database, StoreError where it cannot be used, ConfigError
-    where a top-up that is open in it would lose its account or its customer.
+    where a top-up that is open in it would lose its account, its customer or Stripe.
     """
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()

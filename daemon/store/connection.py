@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NewType
 
@@ -69,6 +70,15 @@ class Store:
     def reader(self) -> sqlite3.Connection:
         """The connection for reading outside a transaction."""
         return self._connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read everything as it stood at one instant, whatever is committed meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield self._connection
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def write(self, *, durable: bool) -> _Writing:
         """Run one transaction (`with store.write(…) as tx:`): committed whole or not at all.

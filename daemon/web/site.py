@@ -106,9 +106,8 @@ class _Site:
             return await asyncio.to_thread(partial(self._in_snapshot, read))
 
     def _in_snapshot(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        with closing(Store(self._config.store.path, readonly=True)) as store:
-            store.reader.execute("BEGIN")
-            return read(store.reader)
+        with closing(Store(self._config.store.path, readonly=True)) as store, store.snapshot() as connection:
+            return read(connection)
 
     def _account(self, request: Request) -> str:
         name: str = request.path_params["account"]
