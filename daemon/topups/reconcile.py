@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from alerts.money import format_usd, from_cents
 from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
 from daemon.topups import breakers
 from daemon.topups.answers import AnswerKind
@@ -26,6 +27,7 @@ CLOCKS_APART = timedelta(days=1)
 UNREAD_TOLD_AFTER = timedelta(hours=20)
 _CURSOR = "events"
 _UNREAD = "charges_unread"
+_FORBIDDEN = "events_forbidden"
 _UNNAMED = "unnamed"
 """A dispute that was seen at its charge, before the event that names it."""
 
@@ -72,9 +74,11 @@ async def read_events(bench: Bench) -> None:
         return
     first = _CURSOR not in bench.ran_at
     bench.ran_at[_CURSOR] = bench.clock.now()
-    if first or last is None or last[1] != (newest or cursor):
+    allowed_again = ledger_notes.marked(bench.store.reader, _FORBIDDEN) is not None
+    if first or allowed_again or last is None or last[1] != (newest or cursor):
         with bench.store.write(durable=False) as tx:  # a lost mark only reads the same events again
             ledger.mark_run(tx, _CURSOR, bench.clock.now(), newest or cursor)
+            ledger_notes.clear_mark(tx, _FORBIDDEN)
 
 
 def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
@@ -84,16 +88,20 @@ def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
     with bench.store.write(durable=True) as tx:
         ledger.mark_run(tx, _CURSOR, now, "" if lost else cursor)
         if refused.kind is AnswerKind.FORBIDDEN:
+            since = _failing_since(tx, _FORBIDDEN, now)
+            message = f"refunds and disputes cannot be seen: {refused.message}"
             for account in bench.charging():
-                breakers.tell_review_once(
-                    bench,
-                    tx,
-                    account,
-                    now,
-                    "events_forbidden",
-                    f"refunds and disputes cannot be seen: {refused.message}",
-                )
+                breakers.tell_review_once(bench, tx, account, now, _FORBIDDEN, message, since)
     log.warning("events", kind=refused.kind.value, message=refused.message, request_id=refused.request_id)
+
+
+def _failing_since(tx: Transaction, name: str, now: datetime) -> datetime:
+    """Return since when something fails: remembered under its name until the first good read clears that."""
+    mark = ledger_notes.marked(tx, name)
+    if mark is not None and mark[0] <= now:
+        return mark[0]
+    ledger.mark_run(tx, name, now)
+    return now
 
 
 def _take(bench: Bench, event: Event) -> None:
@@ -173,18 +181,17 @@ async def read_charges(bench: Bench) -> int:
 
 
 def _note_unread(bench: Bench, failed: int) -> None:
-    """Tell once what could not be read a second day running: a refund of it might be missed."""
+    """Tell what could not be read a second day running, once until it can: a refund of it might be missed."""
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
-        since = ledger_notes.marked(tx, _UNREAD)
         if not failed:
             ledger_notes.clear_mark(tx, _UNREAD)
-        elif since is None or since[0] > now:
-            ledger.mark_run(tx, _UNREAD, now)
-        elif now - since[0] >= UNREAD_TOLD_AFTER:
+            return
+        since = _failing_since(tx, _UNREAD, now)
+        if now - since >= UNREAD_TOLD_AFTER:
             for account in bench.charging():
                 message = f"refunds and disputes of {failed} charges cannot be seen: Stripe does not list them"
-                breakers.tell_review_once(bench, tx, account, now, _UNREAD, message)
+                breakers.tell_review_once(bench, tx, account, now, _UNREAD, message, since)
 
 
 async def _list_charges(

@@ -49,3 +49,27 @@ async def test_charges_that_cannot_be_read_name_what_to_do_without_stopping(daem
     assert "refunded or disputed" in told["action"]
     assert told["command"] == "brimful check --online"
     assert people.resume(daemon.store, "clips", world.clock.now()) == ()
+
+
+async def test_charges_that_cannot_be_read_a_second_time_are_told_again(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=2))
+    for times in (1, 2):
+        outage = world.stripe.fail(Strike.DROP, "charges.list", times=10_000)
+        await daemon.run(timedelta(days=5), every=timedelta(hours=1))
+        told = daemon.told("topup.needs_review")
+        assert [one["reason"] for one in told] == ["charges_unread"] * times
+        outage.times = 0
+        await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+    assert len(daemon.told("topup.needs_review")) == 2
+
+
+async def test_events_that_are_forbidden_a_second_time_are_told_again(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=2))
+    for times in (1, 2):
+        outage = world.stripe.fail(Strike.FORBIDDEN, "events.list", times=10_000)
+        await daemon.run(timedelta(days=3), every=timedelta(hours=1))
+        told = daemon.told("topup.needs_review")
+        assert [one["reason"] for one in told] == ["events_forbidden"] * times
+        outage.times = 0
+        await daemon.run(timedelta(days=1), every=timedelta(hours=1))
+    assert len(daemon.told("topup.needs_review")) == 2
