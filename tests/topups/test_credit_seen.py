@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from alerts.readings import Metrics, Reason, Unavailable
+from daemon.standins.stripe import processing
 from daemon.store import ledger_notes, readings
 from daemon.store.ledger import Topup
 from daemon.topups.credit import credit_wake, is_seen, see
 from daemon.topups.states import State
-from tests.helpers_topups import DOLLAR, START, Daemon, World
+from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World
 
 PAID = Topup(
     id="clips-1",
@@ -163,3 +164,23 @@ async def test_polls_an_hour_apart_that_all_fail_are_told_with_the_second(daemon
         await daemon.desk.tend(world.clock.now())
         await daemon.desk.tend(world.clock.now())
         assert daemon.events() == events
+
+
+async def test_a_credit_that_came_while_the_bank_took_its_time_is_not_the_charge_s_own(
+    daemon: Daemon, world: World
+) -> None:
+    world.lag = timedelta(hours=1)
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=25)))
+    await daemon.run(timedelta(hours=5))
+    assert daemon.states() == ["processing"]
+    world.balance += 60 * DOLLAR
+    await daemon.run(timedelta(hours=5))
+    world.burn(60 * DOLLAR)
+    await daemon.run(timedelta(hours=15, minutes=50))
+    assert daemon.states() == ["paid"]
+    assert world.successes == 1
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["credited"]
+    [told] = daemon.told("topup.succeeded")
+    assert told["funded_before_usd"] == pytest.approx(100 + 4.96 + 60)
+    assert "topup.not_credited" not in daemon.events()
