@@ -26,14 +26,13 @@ from daemon.topups.confirm import go_on
 from daemon.topups.create import charge, continue_create
 from daemon.topups.gateway import Gateway
 from daemon.topups.judgement import Reread, Sight
-from daemon.topups.settle import read_back
+from daemon.topups.second_read import set_off, shows_again
 from daemon.topups.standing import people, standing
 from daemon.topups.states import State
 from daemon.topups.tending import tend_topup
 
 QUIET_FLUSHED_EVERY = timedelta(hours=1)
 AUDIT_EVERY = timedelta(days=1)
-NOT_MADE_YET = (State.PROCESSING, State.RETRY_WAIT)
 AUDIT_AGAIN_AFTER = timedelta(hours=1)
 """When an account is audited again that Stripe could not be asked about."""
 
@@ -98,15 +97,15 @@ class TopupDesk:
     async def _attend(self, config: TopupConfig, sight: Sight, reread: Reread, *, low: bool) -> None:
         for topup in ledger_reads.open_topups(self.bench.store.reader, sight.account):
             if topup.state is State.PAID:
-                if credit.is_seen(topup, sight.known.metrics) and not await _shows_again(topup, reread):
+                if credit.is_seen(topup, sight.known.metrics) and not await shows_again(topup, reread):
                     continue  # one false reading must not free the slot
                 if topup.untold:
                     adoption.first_reading(self.bench, topup, sight.known)
                 else:
                     credit.see(self.bench, topup, sight.known, self.bench.clock.now())
             else:
-                after = await go_on(self.bench, config, topup, sight)
-                await _set_off(self.bench, after, sight.known, reread)
+                current = await set_off(self.bench, topup, sight.known, reread)
+                await go_on(self.bench, config, current, sight)
         if low:
             await charge(self.bench, config, sight, reread)
         else:
@@ -229,28 +228,3 @@ class TopupDesk:
     def needs_person(self) -> list[str]:
         """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
         return people(self.bench.config, self.bench.store.reader, self.bench.troubles)
-
-
-async def _set_off(bench: Bench, topup: Topup, known: Known, reread: Reread) -> None:
-    """A credit that shows before the charge is made is another one: the charge's own is awaited on top of it.
-
-    It is believed where a second read shows it too, and the payment is read back after both as not made yet.
-    """
-    before, funded = topup.funded_before_microusd, known.metrics.funded_microusd
-    if topup.state not in NOT_MADE_YET or before is None or funded is None or funded <= before:
-        return
-    second = await reread()
-    again = second.metrics.funded_microusd if isinstance(second, Known) else None
-    after = await read_back(bench, topup)
-    if again is None or min(funded, again) <= before or after.state is not topup.state:
-        return
-    with bench.store.write(durable=True) as tx:
-        current = ledger_reads.get(tx, topup.id)
-        if current is not None and current.state is topup.state:
-            ledger.change(tx, current, bench.clock.now(), funded_before_microusd=min(funded, again))
-
-
-async def _shows_again(topup: Topup, reread: Reread) -> bool:
-    """Whether a second read shows the credit too."""
-    second = await reread()
-    return isinstance(second, Known) and credit.is_seen(topup, second.metrics)

@@ -24,6 +24,7 @@ from daemon.topups.stripe_objects import PaymentIntent
 COVERED = timedelta(days=35)
 """A calendar month and a cap's day, whatever the clocks."""
 NOTED_EVERY = timedelta(days=1)
+"""How often it is written down that a look was taken in: so much less than `COVERED` a later one may rest on it."""
 MOST_PAGES = 50
 GONE = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING})
 """How Stripe answers for a customer that was deleted, or that it does not know."""

@@ -74,7 +74,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one-read-shows-the-credit",
         "daemon/topups/desk.py",
-        "credit.is_seen(topup, sight.known.metrics) and not await _shows_again(topup, reread)",
+        "credit.is_seen(topup, sight.known.metrics) and not await shows_again(topup, reread)",
         "False",
         "one false reading frees the slot",
         "lag,lies",

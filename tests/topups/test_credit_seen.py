@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alerts.readings import Metrics, Reason, Unavailable
-from daemon.standins.stripe import processing
+from daemon.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings
 from daemon.store.ledger import Topup
 from daemon.topups.credit import credit_wake, is_seen, see
@@ -183,4 +183,84 @@ async def test_a_credit_that_came_while_the_bank_took_its_time_is_not_the_charge
     assert daemon.states() == ["credited"]
     [told] = daemon.told("topup.succeeded")
     assert told["funded_before_usd"] == pytest.approx(100 + 4.96 + 60)
+    assert "topup.not_credited" not in daemon.events()
+
+
+async def test_another_credit_is_believed_only_where_a_second_read_shows_it_too(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=25)))
+    await daemon.run(timedelta(hours=1))
+    [before] = daemon.topups()
+    world.balance += 60 * DOLLAR
+    daemon.failing_reread = True
+    await daemon.run(timedelta(hours=1))
+    [unread] = daemon.topups()
+    assert unread.funded_before_microusd == before.funded_before_microusd
+    daemon.failing_reread = False
+    await daemon.run(timedelta(hours=1))
+    [read] = daemon.topups()
+    assert before.funded_before_microusd is not None
+    assert read.funded_before_microusd == before.funded_before_microusd + 60 * DOLLAR
+
+
+async def lives_on_with_another_s_credit(daemon: Daemon, world: World, before: str, ended: Fault | None = None) -> None:
+    """60 dollars are bought by hand while the charge is not made, and do not suffice."""
+    world.balance -= 100 * DOLLAR
+    world.lag = timedelta(hours=1)
+    await daemon.run(timedelta(minutes=10))
+    assert daemon.states() == [before]
+    world.balance += 60 * DOLLAR
+    await daemon.run(timedelta(minutes=10))
+    if ended is not None:
+        ended.times = 0
+    while daemon.states() == [before]:
+        await daemon.run(timedelta(minutes=5))
+    assert daemon.states() == ["paid"]
+    assert world.successes == 1
+    await daemon.run(timedelta(minutes=70))
+    assert daemon.states()[0] == "credited"
+    [told] = daemon.told("topup.succeeded")
+    assert told["funded_before_usd"] == pytest.approx(4.96 + 60)
+
+
+async def test_a_credit_that_came_while_a_decline_waited_for_its_retry_is_not_the_charge_s_own(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await lives_on_with_another_s_credit(daemon, world, "retry_wait")
+
+
+async def test_a_credit_that_the_reading_of_the_retry_shows_first_is_not_the_charge_s_own(
+    daemon: Daemon, world: World
+) -> None:
+    world.balance -= 100 * DOLLAR
+    world.lag = timedelta(hours=1)
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["retry_wait"]
+    world.balance += 60 * DOLLAR
+    await daemon.run(timedelta(minutes=5))
+    assert daemon.states() == ["paid"]
+    [paid] = daemon.topups()
+    assert paid.funded_before_microusd == 4_960_000 + 60 * DOLLAR
+
+
+async def test_a_credit_that_came_while_the_confirm_was_lost_is_not_the_charge_s_own(
+    daemon: Daemon, world: World
+) -> None:
+    lost = world.stripe.fail(Strike.DROP, "payment_intents.confirm", times=1000)
+    await lives_on_with_another_s_credit(daemon, world, "confirming", lost)
+
+
+async def test_whose_credit_it_is_is_not_judged_while_stripe_cannot_be_asked(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=2)))
+    await daemon.run(timedelta(minutes=110))
+    assert daemon.states() == ["processing"]
+    away = world.stripe.fail(Strike.PROXY, times=1000)
+    await daemon.run(timedelta(minutes=40))
+    assert world.successes == 1
+    assert daemon.states() == ["processing"]
+    away.times = 0
+    await daemon.run(timedelta(minutes=20))
+    assert daemon.states()[0] == "credited"
+    await daemon.run(timedelta(hours=3))
     assert "topup.not_credited" not in daemon.events()
