@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_reads
-from daemon.topups.answers import AnswerKind
-from daemon.topups.gateway import Refused
 from tests.helpers_topups import Daemon, World
 from tests.topups.test_confirming import pay
 
 
-def refuse(daemon: Daemon, kind: AnswerKind, message: str) -> None:
-    """Every confirm from now on is refused before it reaches the books."""
-
-    async def no(intent: str, params: Any, key: str) -> Refused:
-        return Refused(kind, message, 400)
-
-    daemon.desk.bench.gateway.confirm = no  # type: ignore[method-assign]  # no strike says this of every send
+def refuse(world: World, strike: Strike) -> None:
+    """Every confirm from now on is refused, whatever it is sent with."""
+    world.stripe.fail(strike, "payment_intents.confirm", times=1000)
 
 
 @pytest.mark.parametrize(
-    ("kind", "waits"),
-    [(AnswerKind.OTHER_PARAMETERS, timedelta()), (AnswerKind.UNEXPECTED_STATE, timedelta(minutes=10))],
+    ("strike", "says", "waits"),
+    [
+        (Strike.KEY_MISMATCH, "Keys for idempotent requests", timedelta()),
+        (Strike.UNEXPECTED_STATE, "Its status allows no such call.", timedelta(minutes=10)),
+    ],
     ids=str,
 )
 async def test_a_confirm_refused_for_good_is_sent_once_and_a_person_asked_where_the_payment_still_waits(
-    daemon: Daemon, world: World, kind: AnswerKind, waits: timedelta
+    daemon: Daemon, world: World, strike: Strike, says: str, waits: timedelta
 ) -> None:
-    refuse(daemon, kind, "Not with these parameters.")
+    refuse(world, strike)
     await daemon.poll()
     await daemon.run(waits)
     assert daemon.states() == ["needs_review"]
     [told] = daemon.told("topup.needs_review")
-    assert "Not with these parameters." in told["reason"]
+    assert says in told["reason"]
     assert told["command"] == "brimful topups ack clips-1"
     await daemon.run(timedelta(hours=30))
     assert daemon.states() == ["needs_review"], "neither abandoned nor planned afresh"
@@ -54,7 +50,7 @@ async def test_a_confirm_refused_for_good_is_sent_once_and_a_person_asked_where_
 async def test_a_refused_confirm_that_could_not_be_read_back_asks_a_person_once_it_can(
     daemon: Daemon, world: World
 ) -> None:
-    refuse(daemon, AnswerKind.OTHER_PARAMETERS, "Not with these parameters.")
+    refuse(world, Strike.KEY_MISMATCH)
     world.stripe.fail(Strike.DROP, "payment_intents.retrieve")
     await daemon.poll()
     assert daemon.states() == ["confirming"]

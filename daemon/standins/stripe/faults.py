@@ -23,6 +23,8 @@ class Strike(StrEnum):
     UNAUTHORIZED = "unauthorized"  # 401
     FORBIDDEN = "forbidden"  # 403
     INVALID = "invalid"  # 400, a parameter is refused: not executed, not remembered
+    KEY_MISMATCH = "key_mismatch"  # 400 idempotency_error, as if the key had been used with other parameters
+    UNEXPECTED_STATE = "unexpected_state"  # 400, as if the object were in a state that allows no such call
     PROXY = "proxy"  # 503 with a page of HTML, not executed
     GARBAGE = "garbage"  # executed, 200 with a body that is not JSON
     EMPTY_LIST = "empty_list"  # executed, 200 with `[]`

@@ -206,6 +206,10 @@ class StripeStandin:
             raise errors.rate_limited()
         if strike is Strike.INVALID:
             raise errors.invalid("A parameter is refused.")
+        if strike is Strike.KEY_MISMATCH:
+            raise errors.key_mismatch(key or "", "with the same parameters")
+        if strike is Strike.UNEXPECTED_STATE:
+            raise errors.invalid("Its status allows no such call.", code="payment_intent_unexpected_state")
 
     # --- executing --------------------------------------------------------------------------------------------
 
