@@ -14,10 +14,12 @@ _TENTH = Decimal("0.1")
 
 
 def has_money(one: Overview) -> bool:
+    """Whether the account has a balance."""
     return one.known is not None and one.known.metrics.available_microusd is not None
 
 
 def lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
+    """Yield a label and its words; a line that goes on has no label of its own."""
     if one.outage is not None:
         outage = one.outage
         detail = f" ({outage.detail})" if outage.detail else ""
@@ -72,6 +74,7 @@ def _runs_out(one: Overview, zone: ZoneInfo) -> str:
 
 
 def quota_words(one: Overview, *, short: bool) -> str:
+    """Return the volume against its limit, nothing where there is none."""
     quota = one.quota
     if quota is None:
         return ""
@@ -106,6 +109,7 @@ _PERIODS = {"day": "day", "week": "week", "quarter": "quarter", "billing": "bill
 
 
 def topup_words(one: Overview) -> str:
+    """Return how the account's top-ups stand."""
     topup = one.topup
     if topup is None:
         return "none configured"
@@ -116,6 +120,7 @@ def topup_words(one: Overview) -> str:
 
 
 def read_words(one: Overview) -> str:
+    """Return how long ago the account was read."""
     age = one.age
     return "never read" if age is None else f"read {_age(age)} ago"
 
@@ -131,12 +136,15 @@ def _age(age: timedelta) -> str:
 
 
 def usd(microusd: int | None) -> str:
+    """Return an amount, or a dash where it is not known."""
     return "–" if microusd is None else format_usd(microusd)
 
 
 def days_words(days: Decimal | None) -> str:
+    """Return days to one place, or a dash where they are not known."""
     return "–" if days is None else str(days.quantize(_TENTH))
 
 
 def local(instant: datetime, zone: ZoneInfo) -> str:
+    """Return an instant to the minute, in the zone."""
     return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M")

@@ -7,13 +7,11 @@ from datetime import datetime
 from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
-from jinja2 import TemplateError
-
 from alerts.channels.base import Outcome, Parcel, Result
 from alerts.channels.letter import Letter, write_letter
 from alerts.mail import Mailed, Mailer, new_message
 from alerts.receivers import EmailReceiver
-from alerts.templating import Templates
+from alerts.templating import WRONG_TEMPLATE, Templates
 
 
 class EmailChannel:
@@ -73,10 +71,6 @@ class EmailChannel:
         events = [delivery.event for delivery in parcel.deliveries]
         try:
             return write_letter(events, self._templates, self._zone), ""
-        except _WRONG_TEMPLATE as error:  # the alert goes out all the same
+        except WRONG_TEMPLATE as error:  # the alert goes out all the same
             note = f"by the built-in template, as your own is wrong ({type(error).__name__}: {error}); "
             return write_letter(events, Templates(), self._zone), note
-
-
-_WRONG_TEMPLATE = (TemplateError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
-"""What an operator's own template can raise: it may call and reckon, and css-inline's errors are ValueErrors."""

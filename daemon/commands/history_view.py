@@ -18,6 +18,7 @@ from alerts.readings import Metrics
 from alerts.reports.sheet import harmless
 from alerts.rules.numbers import moment, money
 from daemon.commands.common import print_table
+from daemon.overview_words import local, usd
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.summaries import Summary
 
@@ -138,7 +139,7 @@ def show(found: History, zone: ZoneInfo) -> None:
     """Print the history for a person: the chart where there is a terminal, then days or readings."""
     if not found.entries and not found.days:
         typer.echo(
-            f"{found.account}: nothing was read between {_local(found.since, zone)} and {_local(found.until, zone)}"
+            f"{found.account}: nothing was read between {local(found.since, zone)} and {local(found.until, zone)}"
         )
         return
     if Console().is_terminal:
@@ -165,7 +166,7 @@ def _show_chart(found: History, zone: ZoneInfo) -> None:
     columns = min(CHART_COLUMNS, max(10, Console().width - 4))
     typer.echo(f"{measure.partition('_')[0]}: {form(min(values))} to {form(max(values))}")
     typer.echo(f"  {sparkline(points, found.since, found.until, columns)}")
-    typer.echo(f"  {_local(found.since, zone):<{columns - 16}}{_local(found.until, zone)}\n")
+    typer.echo(f"  {local(found.since, zone):<{columns - 16}}{local(found.until, zone)}\n")
 
 
 def sparkline(points: Sequence[tuple[Run, int]], since: datetime, until: datetime, columns: int) -> str:
@@ -194,11 +195,11 @@ def _show_days(found: History) -> None:
             [
                 day.start_at.date().isoformat(),
                 str(day.samples),
-                _usd(day.spent),
-                _usd(day.credited),
-                _usd(day.available_min),
-                _usd(day.available_max),
-                _usd(None if day.balance_last is None else day.balance_last - (day.uncharged_last or 0)),
+                usd(day.spent),
+                usd(day.credited),
+                usd(day.available_min),
+                usd(day.available_max),
+                usd(None if day.balance_last is None else day.balance_last - (day.uncharged_last or 0)),
             ]
             for day in found.days
         ]
@@ -219,7 +220,7 @@ def _show_days(found: History) -> None:
 
 def _show_outages(found: History, zone: ZoneInfo) -> None:
     rows = [
-        [_local(one.first_at, zone), _local(one.last_at, zone), str(one.count), one.reason.value, one.detail]
+        [local(one.first_at, zone), local(one.last_at, zone), str(one.count), one.reason.value, one.detail]
         for one in found.entries
         if isinstance(one, OutageRun)
     ]
@@ -252,13 +253,9 @@ def _values(entry: Run | OutageRun, prepaid: bool) -> list[str]:
     if prepaid:
         videos = "–" if metrics.active_videos is None else str(metrics.active_videos)
         money_ = (metrics.balance_microusd, metrics.uncharged_microusd, metrics.available_microusd)
-        return [*(_usd(value) for value in money_), videos]
+        return [*(usd(value) for value in money_), videos]
     volumes = (metrics.used_microgb, metrics.reserved_microgb, metrics.effective_microgb, metrics.limit_microgb)
     return [_gb(value) for value in volumes]
-
-
-def _usd(microusd: int | None) -> str:
-    return "–" if microusd is None else format_usd(microusd)
 
 
 def _gb(microgb: int | None) -> str:
@@ -267,7 +264,3 @@ def _gb(microgb: int | None) -> str:
 
 def _short(instant: datetime, zone: ZoneInfo) -> str:
     return instant.astimezone(zone).strftime("%m-%d %H:%M")
-
-
-def _local(instant: datetime, zone: ZoneInfo) -> str:
-    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M")

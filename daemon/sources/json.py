@@ -44,6 +44,8 @@ _READERS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
     "billing_error": ("billing_error", _word),
 }
 
+ATTRIBUTES: Mapping[str, str] = {name: attribute for name, (attribute, _) in _READERS.items()}
+"""Which metric each of the names is."""
 FIELDS = frozenset(_READERS)
 """The names that an expression may be given for: `JSON_FIELDS` of the configuration."""
 NUMBERS_NEEDED = ("balance_usd", "used_gb")

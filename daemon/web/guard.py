@@ -11,12 +11,14 @@ import binascii
 import hmac
 from email.utils import formatdate
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.config.urls import is_loopback
 
+log = structlog.get_logger("brimful.web")
 _SAFE = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -46,7 +48,11 @@ class Guard:
             await send(message)
 
         refused = self._refusal(scope["method"], Headers(scope=scope))
-        await (refused or self._app)(scope, receive, send_safely)
+        try:
+            await (refused or self._app)(scope, receive, send_safely)
+        except Exception as error:  # whatever a page meets, its reader gets a sentence and the log the rest
+            log.error("page failed", path=scope["path"], exc_info=error)
+            await _says(500, "this page failed: the daemon's log says why")(scope, receive, send_safely)
 
     def _refusal(self, method: str, headers: Headers) -> Response | None:
         if method not in ("GET", "HEAD"):

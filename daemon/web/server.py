@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from daemon.limits import PAGE_CLOSES_WITHIN_S, PAGE_CONNECTIONS, PAGE_HEAD_BYTES, PAGE_RETRIED_EVERY_S
 
 log = structlog.get_logger("brimful.web")
+_HINT = "it is tried again every 30 seconds; end what has the port, or change [http] listen"
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +36,8 @@ async def _serve_until(ended: asyncio.Event, app: ASGIApp, host: str, port: int)
             bound = await bind(host, port)
         except OSError as error:
             if not told:
-                log.error("page not served", listen=f"{host}:{port}", error=error.strerror or str(error))
+                why = error.strerror or str(error)
+                log.error("page not served", listen=f"{host}:{port}", error=why, hint=_HINT)
                 told = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), PAGE_RETRIED_EVERY_S)

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from jinja2 import TemplateError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from alerts.templating import Templates
+from alerts.templating import WRONG_TEMPLATE, Templates
 from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_READS
@@ -95,8 +94,9 @@ class _Site:
             found = values(connection)
             try:
                 return self._templates.text(template, found)
-            except TemplateError as error:  # the operator's own: the page is needed all the same
-                log.error("template", name=template, error=f"{type(error).__name__}: {error}")
+            except WRONG_TEMPLATE as error:  # the operator's own: the page is needed all the same
+                hint = "the built-in one is shown: mend it in the folder that `templates` names"
+                log.error("template", name=template, error=f"{type(error).__name__}: {error}", hint=hint)
                 return Templates().text(template, found)
 
         return HTMLResponse(await self._read(build))

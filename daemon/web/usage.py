@@ -11,6 +11,7 @@ from alerts.instants import rfc3339
 from alerts.money import to_number
 from alerts.readings import Known, Metrics
 from daemon.config.model import Provider
+from daemon.sources import json as json_source
 
 CONTENTSTATS: Mapping[str, str] = {
     "balance_usd": "balance_microusd",
@@ -39,27 +40,10 @@ TORNADO: Mapping[str, str] = {
     "max_filesize_limit_bytes": "max_filesize_bytes",
     "max_filesize_limit_mb": "max_filesize_microunits_mb",
 }
-JSON: Mapping[str, str] = {
-    "balance_usd": "balance_microusd",
-    "uncharged_usage_usd": "uncharged_microusd",
-    "total_charged_usd": "total_charged_microusd",
-    "client_name": "client_name",
-    "usage_count": "usage_count",
-    "used_gb": "used_microgb",
-    "reserved_gb": "reserved_microgb",
-    "effective_gb": "effective_said_microgb",
-    "limit_gb": "limit_microgb",
-    "remaining_gb": "remaining_microgb",
-    "period_start": "period_start_at",
-    "period_end": "period_end_at",
-    "period_used_gb": "period_used_microgb",
-    "billing_error": "billing_error",
-}
-"""Another API's fields have the names of `fields` in its account's table."""
 NAMES: Mapping[Provider, Mapping[str, str]] = {
     Provider.CONTENTSTATS: CONTENTSTATS,
     Provider.TORNADO: TORNADO,
-    Provider.JSON: JSON,
+    Provider.JSON: json_source.ATTRIBUTES,  # the names that its account's `fields` table gives
 }
 
 

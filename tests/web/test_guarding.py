@@ -7,6 +7,7 @@ import base64
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from daemon.web.guard import Guard
 
@@ -73,3 +74,14 @@ async def test_nothing_is_kept_framed_or_run_by_a_browser() -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["date"].endswith("GMT")
+
+
+async def test_a_page_that_fails_says_so_in_a_sentence() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("sk_test_secret")
+
+    transport = httpx.ASGITransport(Guard(broken, ""))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as one:
+        answer = await one.get("/")
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "this page failed: the daemon's log says why"}

@@ -184,11 +184,14 @@ async def test_an_application_asks_here_instead_of_the_provider(town: Town, brow
     assert "never read" in never.json()["error"]
 
 
-async def test_a_template_of_the_operators_own_that_is_wrong_hides_nothing(town: Town, browse: Browse) -> None:
+@pytest.mark.parametrize("wrong", ["{{ no_such_value }}", "{{ 1 + 'a' }}", "{{ 1 / 0 }}", "{% if %}"])
+async def test_a_template_of_the_operators_own_that_is_wrong_hides_nothing(
+    town: Town, browse: Browse, wrong: str
+) -> None:
     town.usage.prepaid(KEY, balance_usd="12.45")
     own = town.folder / "templates"
     own.mkdir()
-    (own / "page.html.j2").write_text("{{ no_such_value }}")
+    (own / "page.html.j2").write_text(wrong)
     path = town.configure()
     path.write_text(f'templates = "{own}"\n' + path.read_text())
     async with town.service() as service:
