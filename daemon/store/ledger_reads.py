@@ -15,6 +15,7 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 LATEST = 50
+LATEST_CREDITS = 3
 LONGEST_WAIT = timedelta(hours=3)
 """Nothing that time alone moves on is left alone for as long."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
@@ -194,6 +195,15 @@ def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spe
         (account, to_ms(since)),
     )
     return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
+
+
+def last_credits(conn: sqlite3.Connection, account: str) -> tuple[Topup, ...]:
+    """Return the latest charges whose credit a reading of the running total has shown, the latest first."""
+    where = (
+        f"WHERE account = ? AND state IN {_CHARGED} AND funded_before_microusd IS NOT NULL"
+        " AND credited_microusd IS NOT NULL ORDER BY paid_at DESC LIMIT ?"
+    )
+    return _all(conn, where, (account, LATEST_CREDITS))
 
 
 def last_attempt_at(conn: sqlite3.Connection, account: str) -> datetime | None:

@@ -28,8 +28,8 @@ from daemon.topups.stripe_objects import Charge, PaymentIntent
 _ENDED = (State.ABANDONED, State.DECLINED)
 
 
-async def adopt(bench: Bench, account: str, seen: Look, known: Known | None = None) -> Refused | None:
-    """Enter what the ledger does not know, oldest first. With a reading, credits are judged too.
+async def adopt(bench: Bench, account: str, seen: Look) -> Refused | None:
+    """Enter what the ledger does not know, oldest first. Its credits are judged by the readings of later passes.
 
     Returns None where everything is known now. Else the answer of Stripe that stood in the way: then nothing may be
     planned, for a charge that was not entered holds no slot and remembers no card.
@@ -43,7 +43,7 @@ async def adopt(bench: Bench, account: str, seen: Look, known: Known | None = No
                 refused = charges
                 continue
             one = _with_charge(one, charges)
-            _enter(bench, account, one, charges, seen, known)
+            _enter(bench, account, one, charges, seen)
         ours.append(one)
     _rebuild_suspension(bench, account, ours)
     if refused is None:
@@ -75,7 +75,7 @@ def _with_charge(one: Ours, charges: tuple[Charge, ...]) -> Ours:
     return one if latest is None else replace(one, intent=replace(one.intent, charge=latest))
 
 
-def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], seen: Look, known: Known | None) -> None:
+def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], seen: Look) -> None:
     """Enter one PaymentIntent in one transaction, with what it causes."""
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:
@@ -90,9 +90,7 @@ def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], s
         for n, charge in enumerate(sorted(charges, key=lambda charge: charge.created_at), start=1):
             _remember_attempt(tx, entered, n, charge)
         log.info("adopted", topup=entered.id, state=entered.state.value, payment_intent=one.intent.id)
-        if entered.state is State.PAID and known is not None:
-            _tell_paid(bench, tx, entered, known, now)
-        elif entered.state is State.NEEDS_REVIEW:
+        if entered.state is State.NEEDS_REVIEW:
             bench.tell(tx, [events.needs_review(entered, bench.provider(account), now, entered.reason)], now)
         elif entered.state is State.ACTION_REQUIRED:
             ask_cardholder(bench, tx, entered, one.intent, now)
@@ -116,7 +114,8 @@ def _by_number(tx: Transaction, account: str, one: Ours) -> Topup | None:
 def _entered(tx: Transaction, account: str, one: Ours, charges: tuple[Charge, ...], now: datetime) -> Topup:
     intent, said = one.intent, one.said
     state, reason = _state(intent)
-    declines = sum(1 for charge in charges if not charge.succeeded)
+    failed = sorted((charge for charge in charges if charge.failed), key=lambda charge: charge.created_at)
+    declines = len(failed)
     last = max((charge.created_at for charge in charges), default=intent.created_at)
     wait = retry_after(declines) if state is State.RETRY_WAIT else None
     error = intent.why_declined
@@ -149,7 +148,7 @@ def _entered(tx: Transaction, account: str, one: Ours, charges: tuple[Charge, ..
         low_balance_microusd=said.balance_microusd if said.funded_microusd is None else None,
         next_at=(last + wait) if wait and not hard else next_at,
         declines=declines,
-        declined_charge=intent.latest_charge if declines else None,
+        declined_charge=failed[-1].id if failed else None,
         untold=state is State.PAID,
         cancel_as=State.DECLINED if cancels else None,
         stripe_created_at=intent.created_at,
@@ -223,8 +222,8 @@ def _override(tx: Transaction, row: Topup, entered: Topup, now: datetime) -> Top
 
 def _remember_attempt(tx: Transaction, topup: Topup, n: int, charge: Charge) -> None:
     error = charge.error
-    answer = "answered" if charge.succeeded else "declined"
-    message = f"{error.decline_code or error.code}: {error.message}" if error else "charged"
+    answer = "declined" if charge.failed else "answered"
+    message = f"{error.decline_code or error.code}: {error.message}" if error else charge.status
     ledger.record_past_send(
         tx, topup, n, charge.created_at, answer=answer, message=message, fingerprint=charge.fingerprint
     )

@@ -122,7 +122,7 @@ async def probe(bench: Bench, now: datetime) -> datetime | None:
     stop = next((s for s in ledger_notes.stops(bench.store.reader) if s.kind is StopKind.BREAKER), None)
     if stop is None:
         return None
-    if stop.probe_at is not None and now < stop.probe_at:
+    if stop.probe_at is not None and timedelta() < stop.probe_at - now <= PROBE_EVERY:
         return stop.probe_at
     customers = [topup.customer for account in bench.charging() if (topup := bench.topup(account)) is not None]
     answer = await bench.gateway.intents(customers[0], limit=1) if customers else None

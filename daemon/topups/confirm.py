@@ -32,11 +32,12 @@ from daemon.topups.answers import (
 from daemon.topups.bench import Bench, log
 from daemon.topups.breakers import CONFIRMING, LISTING, LISTING_CHARGES
 from daemon.topups.declines import Decline, Kind
-from daemon.topups.gates import Verdict
+from daemon.topups.gates import Verdict, most_at_once
 from daemon.topups.gateway import Answered, Outcome, Refused
 from daemon.topups.judgement import Sight, record_refusal, verdict
 from daemon.topups.look import difference, look
 from daemon.topups.plan import confirm_key, confirm_params
+from daemon.topups.reconcile import take_returned
 from daemon.topups.sending import answered, cancel, same_params
 from daemon.topups.settle import is_pinned_later, read_back, review
 from daemon.topups.states import State
@@ -64,6 +65,7 @@ async def confirm(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight)
     if isinstance(second, Refused):
         _count_failed_look(bench, topup, second, LISTING)
         return topup
+    take_returned(bench, second)
     differs = "metadata that cannot be read" if second.unreadable else difference(topup, second)
     if differs is not None:
         return await give_way(bench, topup, differs)
@@ -277,6 +279,8 @@ async def go_on(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight) -
             return await read_back(bench, topup)
         if not wanted:
             return await cancel(bench, topup, State.ABANDONED, "no longer wanted")
+        if topup.amount_microusd > most_at_once(config):
+            return await cancel(bench, topup, State.ABANDONED, "more than the configuration still allows at once")
         return await confirm(bench, config, topup, sight)
     if topup.state is State.CONFIRMING:
         return await _again(bench, config, topup, sight, wanted=wanted)

@@ -16,10 +16,12 @@ from daemon.topups.answers import CREATE, CREATE_FOR, READ_BACK_AFTER, Action
 from daemon.topups.bench import Bench
 from daemon.topups.breakers import CREATING, LISTING, LISTING_CHARGES, READING_METHOD
 from daemon.topups.confirm import confirm
+from daemon.topups.declines import Kind
 from daemon.topups.gateway import Answered, Refused
 from daemon.topups.judgement import Reread, Sight, note_second_read, record_refusal, verdict
 from daemon.topups.look import Look, look, mismatch
 from daemon.topups.plan import plan
+from daemon.topups.reconcile import take_returned
 from daemon.topups.sending import answered, same_params
 from daemon.topups.settle import OWNER_HAS, read_back
 from daemon.topups.states import State
@@ -53,16 +55,19 @@ async def charge(bench: Bench, config: TopupConfig, sight: Sight, reread: Reread
     if isinstance(first, Refused):
         _could_not_look(bench, sight.account, first)
         return
-    unknown = await adopt(bench, sight.account, first, sight.second)
+    unknown = await adopt(bench, sight.account, first)
     if unknown is not None:
         _could_not_look(bench, sight.account, unknown, LISTING_CHARGES)
         return
+    take_returned(bench, first)
     if not _readable(bench, sight.account, first):
         return
     method = await _method(bench, config, sight.account)
     if method is None or (probing and not method.probe):
         if method is not None:
             _refuse(bench, config, sight, probe=False)
+        return
+    if not method.probe and _is_refused(bench, sight.account, method):
         return
     planned = _write_plan(bench, config, sight, first, method)
     if planned is not None:
@@ -162,6 +167,27 @@ async def _method(bench: Bench, config: TopupConfig, account: str) -> Method | N
     suspended_for = {stop.fingerprint for stop in ledger_notes.stops(bench.store.reader, account)}
     probe = found.value.fingerprint not in refused_cards | suspended_for and any(suspended_for)
     return Method(found.value.id, found.value.type, found.value.fingerprint, probe)
+
+
+def _is_refused(bench: Bench, account: str, method: Method) -> bool:
+    """Whether the bank refused this card for good, though another has paid since: the account stands still for it."""
+    if method.fingerprint not in ledger_notes.refused_cards(bench.store.reader, account):
+        return False
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        window = f"{method.id}:{ledger_reads.max_seq(tx, account)}"
+        message = f"the card of {method.id} was refused for good before"
+        breakers.suspend(
+            bench,
+            tx,
+            account,
+            now,
+            reason=events.decline_reason(Kind.HARD),
+            message=message,
+            window=window,
+            fingerprint=method.fingerprint,
+        )
+    return True
 
 
 def _unusable(method: PaymentMethod, config: TopupConfig) -> str | None:

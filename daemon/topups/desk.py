@@ -105,7 +105,8 @@ class TopupDesk:
                     credit.see(self.bench, topup, sight.known, self.bench.clock.now())
             else:
                 current = await set_off(self.bench, topup, sight.known, reread)
-                await go_on(self.bench, config, current, sight)
+                if current is not None:
+                    await go_on(self.bench, config, current, sight)
         if low:
             await charge(self.bench, config, sight, reread)
         else:

@@ -20,6 +20,7 @@ from daemon.topups.gates import Gate
 _RESUME = "brimful topups resume {account}"
 _ACK = "brimful topups ack {topup}"
 _EXPLAIN = "brimful topups explain {topup}"
+_EXPLAIN_ACCOUNT = "brimful topups explain {account}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,11 @@ SUSPENDED_ADVICE = {
         "twice in a row (it may allow too few requests), and what. Charging goes on with the next good read.",
         "brimful check --online",
     ),
+    "credits": Advice(
+        "The usage API says that less was credited than it said when a charge's credit was seen: it may give an old "
+        "answer, and nothing is charged by that. Where it is right, charging goes on a day after that credit.",
+        _EXPLAIN_ACCOUNT,
+    ),
     "clock_behind_ledger": Advice(
         "The clock is behind what the ledger has seen: set it. If it is right and the ledger is days ahead, resume.",
         _RESUME,
@@ -211,7 +217,7 @@ SUSPENDED_ADVICE = {
 
 def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str, needed_microusd: int) -> EventDraft:
     """Not even one increment fits under a cap; told once a window, and again where a cap that was raised is reached."""
-    advice = Advice("Raise the cap, or buy credit by hand.", "brimful topups explain {account}")
+    advice = Advice("Raise the cap, or buy credit by hand.", _EXPLAIN_ACCOUNT)
     draft = _of_account(
         EventType.TOPUP_CAPPED,
         account,

@@ -27,6 +27,8 @@ FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""
 CLOCK_TOLERANCE = timedelta(seconds=5)
 ROLLING_DAY = timedelta(hours=24)
+CREDITS_STAND_FOR = timedelta(hours=24)
+"""So long no reading is believed that shows less credit than a charge was seen with: it may be an old answer."""
 COOLDOWN_AHEAD = timedelta(hours=12)
 """No clock is believed to be that far behind: the gate `clock` has refused before."""
 
@@ -71,6 +73,14 @@ class Verdict:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """A charge's credit, and the running total of everything ever credited that it was seen with."""
+
+    amount_microusd: int
+    funded_microusd: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that the gates are judged by. `itself` is the top-up that is about to be attempted; None when planning."""
@@ -95,6 +105,8 @@ class Facts:
     """What Stripe's clock says now; None where it has not told."""
     released: bool = False
     """A person resumed the account a little while ago: the brake is off."""
+    last_credit: Credit | None = None
+    """The credit of the last 24 h that was seen with the highest total."""
     hold_until: datetime | None = None
     """After a second look that differed: whoever plans later sees the other one."""
     probe: bool = False
@@ -115,6 +127,7 @@ def judge(facts: Facts) -> Verdict:
     gates = [
         *_permitted(facts),
         _reading(facts),
+        _credits(facts),
         _threshold(facts),
         _slot(facts),
         _cooldown(facts),
@@ -189,6 +202,16 @@ def _reading(facts: Facts) -> Gate:
     )
 
 
+def _credits(facts: Facts) -> Gate:
+    """Usage leaves `funded` alone: where most of a credit that was seen is missing, the answer may be older than it."""
+    funded, last = facts.metrics.funded_microusd, facts.last_credit
+    if funded is None or last is None:
+        return Gate(2, "credits", True, "no credit seen in 24 h")
+    numbers = {"funded": format_usd(funded), "funded_when_credited": format_usd(last.funded_microusd)}
+    detail = f"{numbers['funded']} ever credited, {numbers['funded_when_credited']} were seen in the last 24 h"
+    return Gate(2, "credits", funded > last.funded_microusd - last.amount_microusd // 2, detail, numbers)
+
+
 def _threshold(facts: Facts) -> Gate:
     below = facts.config.when_below_microusd
     said = [facts.metrics.available_microusd]
@@ -222,6 +245,8 @@ def _cooldown(facts: Facts) -> Gate:
 
 def _hold(facts: Facts) -> Gate:
     until = facts.hold_until
+    if until is not None and until - facts.now > COOLDOWN_AHEAD:
+        until = None  # as above
     passed = facts.itself is not None or until is None or facts.now >= until
     detail = "none" if passed or until is None else f"another daemon is charging: planned afresh at {rfc3339(until)}"
     return Gate(5, "hold", passed, detail, {"until": rfc3339(until) if until else "none"})
@@ -277,7 +302,7 @@ def _caps(facts: Facts) -> tuple[Cap, Cap]:
             "day",
             facts.config.max_per_day_microusd,
             sum(spend.amount_microusd for spend in day),
-            f"day from {rfc3339(oldest)}" if oldest else "day",
+            f"day from {rfc3339(oldest)}" if oldest else f"day {facts.now.astimezone(facts.zone):%Y-%m-%d}",
         ),
         Cap(
             "month",
@@ -286,6 +311,11 @@ def _caps(facts: Facts) -> tuple[Cap, Cap]:
             f"month {month_start.astimezone(facts.zone):%Y-%m}",
         ),
     )
+
+
+def most_at_once(config: TopupConfig) -> int:
+    """Return what no single charge may exceed, whatever was spent: waiting does not make more of it fit."""
+    return min(config.max_charge_microusd, config.max_per_day_microusd, config.max_per_month_microusd)
 
 
 def counted(spends: Sequence[Spend], since: datetime, stripe_since: datetime, itself: str | None) -> tuple[Spend, ...]:

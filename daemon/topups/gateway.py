@@ -27,6 +27,7 @@ from daemon.topups.stripe_objects import (
     CardError,
     Charge,
     Customer,
+    Deleted,
     Event,
     Page,
     PaymentIntent,
@@ -236,6 +237,8 @@ class StripeGateway:
             return refusal(error)
         except _OtherMode as error:
             return Refused(AnswerKind.WRONG_MODE, f"{error} is of the other mode (livemode)")
+        except Deleted as error:
+            return Refused(AnswerKind.MISSING, str(error))
         except Unreadable as error:
             return Refused(AnswerKind.UNKNOWN, f"unreadable answer: {error}")
         except _ODD as error:

@@ -19,7 +19,7 @@ from daemon.topups import breakers, events
 from daemon.topups.bench import Bench
 from daemon.topups.brake import RELEASED_FOR, pace
 from daemon.topups.declines import ATTEMPTS_WITHIN
-from daemon.topups.gates import Facts, Gate, Verdict, judge
+from daemon.topups.gates import CREDITS_STAND_FOR, Credit, Facts, Gate, Verdict, judge
 
 Reread = Callable[[], Awaitable[Known | Unavailable]]
 BURN_BRAKE = "burn_brake"
@@ -71,17 +71,35 @@ def verdict(
             second=sight.second.metrics if sight.second else None,
             open_topups=ledger_reads.open_states(conn, sight.account),
             last_attempt_at=ledger_reads.last_attempt_at(conn, sight.account),
+            last_credit=_last_credit(conn, sight.account, now),
             spends=ledger_reads.spends(conn, sight.account, ledger_reads.since_for_caps(now)),
             burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
             pace=pace(sight.memory, now),
             stripe_now=bench.gateway.stripe_now(now),
-            released=released is not None and now - released < RELEASED_FOR,
+            released=released is not None and abs(now - released) < RELEASED_FOR,
             hold_until=hold,
             probe=probe or (topup is not None and topup.probe),
             attempts_on_card=ledger_reads.attempts_on_card(conn, card, now - ATTEMPTS_WITHIN) if card else 0,
             itself=topup.id if topup else None,
             amount_microusd=topup.amount_microusd if topup else None,
         )
+    )
+
+
+def _last_credit(conn: sqlite3.Connection, account: str, now: datetime) -> Credit | None:
+    """Return the credit that was seen with the highest total, of those since a person last resumed the account."""
+    (released,) = ledger_notes.marked_at(conn, (f"released:{account}",))
+    return max(
+        (
+            Credit(topup.amount_microusd, topup.credited_microusd)
+            for topup in ledger_reads.last_credits(conn, account)
+            if topup.credited_microusd is not None
+            and topup.credited_at is not None
+            and abs(now - topup.credited_at) <= CREDITS_STAND_FOR
+            and (released is None or released < topup.credited_at)
+        ),
+        key=lambda credit: credit.funded_microusd,
+        default=None,
     )
 
 
@@ -99,7 +117,7 @@ def record_refusal(
         breakers.review_account(bench, tx, account, now, reason=BURN_BRAKE, message=gate.detail, window=window)
     elif gate.name == "clock":
         breakers.tell_once(bench, tx, account, now, "clock_behind_ledger", gate.detail)
-    elif gate.name in ("card", "size"):
+    elif gate.name in ("card", "size", "credits"):
         breakers.tell_once(bench, tx, account, now, gate.name, gate.detail)
     if gate.name not in ("threshold", "slot", "cooldown", "hold", "pause", "mode"):
         bench.troubles[account] = f"{account}: not charged: {gate.detail}"
@@ -119,8 +137,8 @@ def note_second_read(bench: Bench, sight: Sight, again: Known | Unavailable) -> 
             return
         failed = ledger_notes.marked(tx, name)  # when it last failed and, as its text, since when
         lasting = failed is not None and not _ended(tx, sight.account, failed[0], now)
-        since = from_ms(int(failed[1])) if failed is not None and lasting else now
-        ledger.mark(tx, name, now, str(to_ms(since)))
+        since = min(from_ms(int(failed[1])), now) if failed is not None and lasting else now
+        ledger.mark_run(tx, name, now, str(to_ms(since)))
         if now - since >= breakers.UNREACHABLE_TOLD_AFTER:
             message = f"the second read before a charge goes wrong since {rfc3339(since)}: {_wrong(again)}"
             breakers.tell_once(bench, tx, sight.account, now, "second_read", message)

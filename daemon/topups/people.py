@@ -63,7 +63,7 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
             ledger_notes.forget_cards(tx, account)
             ledger.mark(tx, f"released:{account}", now)
             if any(stop.reason == BURN_BRAKE for stop in stops):
-                ledger.mark(tx, brake_mark(account), now)
+                ledger.mark_run(tx, brake_mark(account), now)
         ended += _take_back_clock(tx, now)
     return tuple(ended)
 

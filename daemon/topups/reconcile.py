@@ -16,7 +16,7 @@ from daemon.topups import breakers
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench, log
 from daemon.topups.gateway import Refused
-from daemon.topups.look import GONE
+from daemon.topups.look import GONE, Look
 from daemon.topups.stripe_objects import Charge, Event
 
 EVERY = timedelta(minutes=15)
@@ -157,6 +157,18 @@ def disputed(bench: Bench, topup: Topup, dispute: str | None, cents: int | None,
         breakers.suspend_and_tell(
             bench, tx, topup, now, reason="disputed", message=message, window=window, returned_cents=cents
         )
+
+
+def take_returned(bench: Bench, seen: Look) -> None:
+    """Take in what a look shows of refunds and disputes: no charge follows one that nobody has heard of yet."""
+    since = bench.clock.now() - CHARGES_FOR
+    for one in seen.ours:
+        charge = one.intent.charge
+        if charge is None or charge.created_at < since or not (charge.refunded_cents or charge.disputed):
+            continue
+        topup = ledger_reads.get(bench.store.reader, one.intent.id)
+        if topup is not None:
+            _take_charge(bench, topup, charge)
 
 
 async def read_charges(bench: Bench) -> int:

@@ -33,7 +33,7 @@ async def recover(bench: Bench, take_up: Callable[[Topup], Awaitable[None]]) -> 
     try:
         await together(take_up(topup) for topup in opened if topup.state in _TAKEN_UP or topup.cancel_as is not None)
     finally:
-        await together(_adopt_account(bench, account) for account in bench.charging())
+        await together(_adopt_account(bench, account) for account in bench.config.accounts if bench.may_post(account))
 
 
 async def together(works: Iterable[Awaitable[None]]) -> None:
@@ -57,7 +57,8 @@ async def _adopt_account(bench: Bench, account: str) -> None:
     if isinstance(seen, Refused) and seen.gone is not None:
         breakers.note_unlisted(bench, account, seen, breakers.LISTING)
     elif isinstance(seen, Refused):
-        bench.trouble(account, seen, breakers.LISTING)
+        if account in bench.charging():
+            bench.trouble(account, seen, breakers.LISTING)
     else:
         await adopt(bench, account, seen)
 

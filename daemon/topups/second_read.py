@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.readings import Known
+from alerts.readings import Known, Metrics
 from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import credit
@@ -23,26 +23,43 @@ async def shows_again(topup: Topup, reread: Reread) -> bool:
     return isinstance(second, Known) and credit.is_seen(topup, second.metrics)
 
 
-async def set_off(bench: Bench, topup: Topup, known: Known, reread: Reread) -> Topup:
-    """Await the charge's credit on top of one that shows before the charge is made: that is another's.
+async def set_off(bench: Bench, topup: Topup, known: Known, reread: Reread) -> Topup | None:
+    """Await the charge's credit on top of what shows before the charge is made: that is another's.
 
-    It is believed where a second read shows it too, and the payment, read back after both, is not made yet. Returns the
-    top-up as it then is.
+    A rise is believed where a second read shows it too, and the payment, read back after both, is not made yet. Without
+    a running total a fall counts as well: it is usage, and the credit is awaited from there. Returns the top-up as it
+    then is; None where nobody can tell now whose a credit is: then nothing is charged by this reading.
     """
-    before, funded = topup.funded_before_microusd, known.metrics.funded_microusd
-    if topup.state not in NOT_MADE_YET or before is None or funded is None or funded <= before:
+    before, shown = _awaited_from(topup), _shown(topup, known.metrics)
+    if topup.state not in NOT_MADE_YET or before is None or shown is None or shown == before:
         return topup
-    second = await reread()
-    again = second.metrics.funded_microusd if isinstance(second, Known) else None
-    if again is None or again <= before:
+    if shown < before and topup.funded_before_microusd is not None:
         return topup
+    if shown > before:
+        second = await reread()
+        again = _shown(topup, second.metrics) if isinstance(second, Known) else None
+        if again is None or again <= before:
+            return None
+        shown = min(shown, again)
     after = await read_back(bench, topup)
     if after.state is not topup.state:
         return after
     with bench.store.write(durable=True) as tx:
         current = ledger_reads.get(tx, topup.id)
         assert current is not None, "the ledger forgets nothing"
+        if current.state is not topup.state:
+            return current
         said = ledger_reads.readbacks(tx, topup.id)
-        if current.state is not topup.state or not said or said[-1].status not in _NOT_MADE:
-            return current  # Stripe could not be asked: nobody knows whose credit it is
-        return ledger.change(tx, current, bench.clock.now(), funded_before_microusd=min(funded, again))
+        if not said or said[-1].status not in _NOT_MADE:
+            return None
+        if topup.funded_before_microusd is not None:
+            return ledger.change(tx, current, bench.clock.now(), funded_before_microusd=shown)
+        return ledger.change(tx, current, bench.clock.now(), low_balance_microusd=shown)
+
+
+def _awaited_from(topup: Topup) -> int | None:
+    return topup.low_balance_microusd if topup.funded_before_microusd is None else topup.funded_before_microusd
+
+
+def _shown(topup: Topup, metrics: Metrics) -> int | None:
+    return metrics.balance_microusd if topup.funded_before_microusd is None else metrics.funded_microusd

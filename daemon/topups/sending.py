@@ -44,7 +44,7 @@ async def answered(bench: Bench, topup: Topup, doing: str, send: int, call: Awai
         )
     if not isinstance(outcome, Answered) and breakers.trips(outcome):
         breakers.trip(bench, now, outcome)
-    elif not isinstance(outcome, Answered) and kind in _NO_ANSWER:
+    elif not isinstance(outcome, Answered) and (kind in _NO_ANSWER or doing == breakers.CANCELING):
         breakers.note_failing(bench, topup.account, now, outcome, doing)
     else:
         breakers.note_reached(bench, topup.account, doing)

@@ -93,8 +93,8 @@ def settle(bench: Bench, topup: Topup, answer: Answered[PaymentIntent] | Refused
         ledger.record_readback(tx, topup.id, now, status=intent.status, request_id=answer.request_id)
         act = _ACTS.get(intent.status, _strange)
         after = act(bench, tx, current, intent, now)
-        if intent.status in _DONE:
-            breakers.note_done(tx, topup.account, _DONE[intent.status])
+        for doing in _DONE.get(intent.status, ()):
+            breakers.note_done(tx, topup.account, doing)
         return _wake(tx, after, now)
 
 
@@ -281,10 +281,10 @@ _ACTS: Mapping[str, Callable[[Bench, Transaction, Topup, PaymentIntent, datetime
 
 
 _DONE = {
-    "succeeded": breakers.CONFIRMING,
-    "processing": breakers.CONFIRMING,
-    "requires_payment_method": breakers.CONFIRMING,
-    "canceled": breakers.CANCELING,
+    "succeeded": (breakers.CONFIRMING, breakers.CANCELING),
+    "processing": (breakers.CONFIRMING,),
+    "requires_payment_method": (breakers.CONFIRMING,),
+    "canceled": (breakers.CANCELING,),
 }
 """What has come about where a PaymentIntent is read back so, whatever was answered."""
 

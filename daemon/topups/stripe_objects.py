@@ -20,6 +20,10 @@ class Unreadable(Exception):  # noqa: N818 – it is said of an answer
     """The answer is not what Stripe documents."""
 
 
+class Deleted(Exception):  # noqa: N818 – it is said of an object
+    """The object was deleted: what is left of it says no more than that."""
+
+
 @dataclass(frozen=True, slots=True)
 class CardError:
     """Why a charge failed: Stripe's codes, the message, and the card that was tried."""
@@ -39,13 +43,18 @@ class Charge:
     payment_intent: str | None
     amount_cents: int
     created_at: datetime
-    succeeded: bool
+    status: str
     refunded_cents: int
     disputed: bool
     livemode: bool
     error: CardError | None
     payment_method: str | None
     fingerprint: str | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the bank refused it; while it is pending nobody knows."""
+        return self.status == "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,7 @@ def read_charge(data: Any) -> Charge:
         payment_intent=_id(charge, "payment_intent"),
         amount_cents=_integer(charge, "amount"),
         created_at=_instant(charge, "created"),
-        succeeded=_text(charge, "status") == "succeeded",
+        status=_text(charge, "status"),
         refunded_cents=0 if charge.get("amount_refunded") is None else _integer(charge, "amount_refunded"),
         disputed=bool(charge.get("disputed")),
         livemode=_flag(charge, "livemode"),
@@ -188,10 +197,10 @@ def read_method(data: Any) -> PaymentMethod:
 
 
 def read_customer(data: Any) -> Customer:
-    """Return a customer with the id of its default payment method; raises Unreadable for one that was deleted."""
+    """Return a customer with the id of its default payment method; raises Deleted for one that was."""
     customer = _object(data, "customer")
     if customer.get("deleted"):
-        raise Unreadable("the customer was deleted")
+        raise Deleted("the customer was deleted")
     settings = customer.get("invoice_settings")
     default = _id(settings, "default_payment_method") if isinstance(settings, Mapping) else None
     return Customer(_text(customer, "id"), default, _flag(customer, "livemode"))

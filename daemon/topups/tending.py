@@ -40,7 +40,8 @@ async def _cancel_again(bench: Bench, topup: Topup) -> None:
     wait = CANCEL_AGAIN_AFTER[min(len(sends), len(CANCEL_AGAIN_AFTER)) - 1]
     if sends and bench.clock.now() - sends[-1].sent_at < wait:
         return
-    if topup.state is State.PROCESSING or topup.cancel_as is None:
+    said = ledger_reads.readbacks(bench.store.reader, topup.id)
+    if topup.cancel_as is None or (said and said[-1].status == "processing"):
         return
     await cancel(bench, topup, topup.cancel_as, topup.reason)
 

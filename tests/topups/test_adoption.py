@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.config.model import TopupMode
 from daemon.standins.stripe import AUTHENTICATE, Strike, declined, processing
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
-from tests.helpers_topups import CARD, Daemon, World
+from tests.helpers_topups import CARD, Daemon, World, topup_config
 
 
 async def test_nothing_is_planned_beside_a_charge_whose_attempts_cannot_be_listed(daemon: Daemon, world: World) -> None:
@@ -98,3 +99,43 @@ async def test_a_payment_that_was_canceled_unused_holds_no_slot_on_a_fresh_disk(
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["abandoned", "credited"]
     assert world.successes == 1
+
+
+async def test_an_adopted_charge_that_is_pending_counts_as_no_decline(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(then_fails=True, after=timedelta(minutes=40)))
+    await daemon.poll()
+    await daemon.restart(wipe=True)
+    [adopted] = daemon.topups()
+    assert (adopted.state, adopted.declines, adopted.declined_charge) == ("processing", 0, None)
+    await daemon.run(timedelta(hours=1))
+    [told] = daemon.told("topup.declined")
+    assert told["attempt"] == 1
+    [waiting] = daemon.topups()
+    assert waiting.next_at is not None
+    assert waiting.next_at - waiting.state_at == timedelta(hours=1)
+
+
+async def test_what_a_lost_disk_left_alive_is_canceled_where_top_ups_are_off(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.list", nth=2)
+    await daemon.poll()
+    assert daemon.states() == ["created"]
+    await daemon.restart(wipe=True, topup=topup_config(mode=TopupMode.OFF))
+    await daemon.run(timedelta(hours=2))
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
+
+
+async def test_what_a_lost_disk_left_with_the_bank_is_told_where_top_ups_are_off(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(minutes=30)))
+    await daemon.poll()
+    await daemon.restart(wipe=True, topup=topup_config(mode=TopupMode.OFF))
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 1
+    assert "topup.succeeded" in daemon.events()
+
+
+async def test_a_key_that_is_dead_troubles_nobody_where_top_ups_are_off(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.UNAUTHORIZED, times=1000)
+    await daemon.restart(wipe=True, topup=topup_config(mode=TopupMode.OFF))
+    await daemon.run(timedelta(hours=2))
+    assert daemon.desk.needs_person() == []
+    assert daemon.events() == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from alerts.readings import Metrics, Reason, Unavailable
+from alerts.readings import Known, Metrics, Reason, Unavailable
 from daemon.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings
 from daemon.store.ledger import Topup
@@ -264,3 +265,87 @@ async def test_whose_credit_it_is_is_not_judged_while_stripe_cannot_be_asked(dae
     assert daemon.states()[0] == "credited"
     await daemon.run(timedelta(hours=3))
     assert "topup.not_credited" not in daemon.events()
+
+
+async def test_nothing_is_tried_while_nobody_can_tell_whose_a_credit_is(daemon: Daemon, world: World) -> None:
+    world.lag = timedelta(minutes=90)
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=59))
+    assert daemon.states() == ["retry_wait"]
+    world.burn(50 * DOLLAR)
+    world.balance += 50 * DOLLAR
+    world.clock.advance(120)
+    daemon.failing_reread = True
+    await daemon.poll()
+    assert daemon.states() == ["retry_wait"]
+    daemon.failing_reread = False
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert daemon.states() == ["credited"]
+    [told] = daemon.told("topup.succeeded")
+    assert told["funded_before_usd"] == pytest.approx(104.96 + 50)
+
+
+async def test_without_a_total_what_is_burnt_before_the_retry_hides_no_credit(daemon: Daemon, world: World) -> None:
+    world.totals = False
+    world.balance, world.uncharged = 9 * DOLLAR, 0
+    world.lag = timedelta(minutes=1)
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=30))
+    world.balance -= 6 * DOLLAR
+    await daemon.run(timedelta(hours=6))
+    assert daemon.states() == ["credited"]
+    assert "topup.not_credited" not in daemon.events()
+
+
+async def test_without_a_total_what_is_bought_before_the_retry_is_not_the_charge_s_own(
+    daemon: Daemon, world: World
+) -> None:
+    world.totals = False
+    world.balance, world.uncharged = -50 * DOLLAR, 0
+    world.lag = timedelta(hours=1)
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=30))
+    world.balance += 55 * DOLLAR
+    await daemon.run(timedelta(minutes=50))
+    assert daemon.states() == ["paid"]
+    assert world.successes == 1
+    await daemon.run(timedelta(minutes=60))
+    assert daemon.states() == ["credited"]
+    assert world.successes == 1
+
+
+async def test_an_old_answer_of_before_the_credit_charges_nothing_and_is_told(daemon: Daemon, world: World) -> None:
+    world.lag = timedelta(minutes=1)
+    before = world.read().metrics
+    await daemon.run(timedelta(minutes=30))
+    assert daemon.states() == ["credited"]
+    for _ in range(20):
+        world.clock.advance(300)
+        await daemon.desk.attend(
+            "clips", Known("clips", world.clock.now(), before), stale(world, before), daemon.memory
+        )
+    assert world.successes == 1
+    [told] = daemon.told("topup.suspended")
+    assert told["reason"] == "credits"
+    assert told["message"] == "$104.96 ever credited, $154.96 were seen in the last 24 h"
+
+
+async def test_a_total_that_was_put_back_for_good_is_believed_a_day_after_the_credit(
+    daemon: Daemon, world: World
+) -> None:
+    world.lag = timedelta(minutes=1)
+    await daemon.run(timedelta(minutes=30))
+    world.charged = 0
+    world.balance = 5 * DOLLAR
+    await daemon.run(timedelta(hours=23))
+    assert world.successes == 1
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 2
+
+
+def stale(world: World, before: Metrics) -> Callable[[], Awaitable[Known]]:
+    async def reread() -> Known:
+        return Known("clips", world.clock.now(), before)
+
+    return reread

@@ -11,7 +11,7 @@ from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandi
 from daemon.store import ledger_notes
 from daemon.topups.declines import Kind, judge
 from daemon.topups.stripe_objects import CardError
-from tests.helpers_topups import CARD, CUSTOMER, Daemon, World, topup_config
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
 def attempts(stripe: StripeStandin) -> int:
@@ -162,3 +162,25 @@ def test_advice_outranks_the_decline_code() -> None:
     assert judge(CardError("card_declined", "insufficient_funds", "do_not_try_again", "")).kind is Kind.HARD
     assert judge(CardError("card_declined", "stolen_card", "try_again_later", "")).kind is Kind.SOFT
     assert judge(CardError("card_declined", "never_heard_of", "", "")).kind is Kind.SOFT
+
+
+async def test_a_stolen_card_is_not_tried_again_after_another_has_paid_and_that_is_told(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.run(timedelta(hours=2))
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 1
+    world.burn(48 * DOLLAR)
+    await daemon.restart(topup=topup_config())
+    await daemon.run(timedelta(hours=3))
+    tried = [(charge.method, charge.succeeded) for charge in world.stripe.books.charges]
+    assert tried == [(CARD, False), ("pm_2", True)]
+    assert daemon.told("topup.suspended")[-1]["message"] == "the card of pm_1 was refused for good before"
+    assert len(daemon.told("topup.suspended")) == 2
+    resume(daemon)
+    world.stripe.method(CARD).outcome = SUCCEED
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 2

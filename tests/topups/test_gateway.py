@@ -211,3 +211,11 @@ async def test_stripes_clock_is_what_its_last_answer_says(date: datetime | str |
     assert stripe.stripe_now(START) == START
     await stripe.retrieve("pi_1")
     assert stripe.stripe_now(START) == START + ahead
+
+
+async def test_a_customer_that_was_deleted_is_missing() -> None:
+    deleted = {"id": CUSTOMER, "object": "customer", "deleted": True}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=deleted))
+    said = await gateway(transport).default_method(CUSTOMER)
+    assert isinstance(said, Refused)
+    assert (said.kind, said.message) == (AnswerKind.MISSING, "the customer was deleted")

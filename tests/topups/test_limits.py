@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from alerts.events import EventType
@@ -284,3 +285,17 @@ async def test_a_reading_that_does_not_say_the_balance_is_counted_too(daemon: Da
     await daemon.desk.attend("clips", Known("clips", START, Metrics()), daemon.reread, daemon.memory)
     await daemon.desk.tend(START)
     assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
+
+
+@pytest.mark.parametrize("changes", [{"max_per_day_microusd": 40 * DOLLAR}, {"max_charge_microusd": 20 * DOLLAR}])
+async def test_a_retry_that_no_bound_allows_any_more_gives_way_to_a_charge_that_fits(
+    daemon: Daemon, world: World, changes: dict[str, int]
+) -> None:
+    world.lag = timedelta(minutes=1)
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=20))
+    assert daemon.states() == ["retry_wait"]
+    await daemon.restart(topup=topup_config(amount_microusd=20 * DOLLAR, **changes))
+    await daemon.run(timedelta(hours=3))
+    assert [charge.amount for charge in world.stripe.successes()] == [2000]
+    assert not {"topup.capped", "topup.suspended"} & set(daemon.events())

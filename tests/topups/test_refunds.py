@@ -300,3 +300,29 @@ async def test_nothing_is_ever_refunded_or_answered_by_itself(daemon: Daemon, wo
     await daemon.run(timedelta(days=2), every=timedelta(hours=1))
     assert len([e for e in world.stripe.exchanges if e.key]) == posts
     assert charge.amount_refunded == 100
+
+
+@pytest.mark.parametrize("how", ["dispute", "refund"])
+async def test_a_fresh_disk_charges_nothing_before_it_knows_what_was_returned(
+    daemon: Daemon, world: World, how: str
+) -> None:
+    charge = await charged(daemon, world)
+    await daemon.run(timedelta(hours=1))
+    (world.stripe.books.dispute if how == "dispute" else world.stripe.books.refund)(charge)
+    world.burn(48 * DOLLAR)
+    world.clock.advance(3600)
+    await daemon.restart(wipe=True)
+    await daemon.poll()
+    assert world.successes == 1
+    assert [reason for reason, _ in returned(daemon)] == [f"{how.removesuffix('e') if how == 'dispute' else how}ed"]
+
+
+async def test_a_refund_of_long_ago_holds_up_no_charge_of_a_fresh_disk(daemon: Daemon, world: World) -> None:
+    charge = await charged(daemon, world)
+    await daemon.run(timedelta(hours=1))
+    world.clock.advance(130 * 86_400)
+    world.stripe.books.refund(charge)
+    world.burn(48 * DOLLAR)
+    await daemon.restart(wipe=True)
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 2

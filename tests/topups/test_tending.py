@@ -182,3 +182,42 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     assert daemon.events().count("topup.not_credited") == 1
     [credited] = daemon.topups()
     assert credited.next_at is None
+
+
+async def test_a_charge_that_was_to_be_canceled_and_that_the_bank_then_refuses_comes_to_its_end(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.next_outcome(CARD, processing(then_fails=True, after=timedelta(minutes=20)))
+    world.stripe.fail(Strike.LATE, "payment_intents.confirm", delay_s=600)
+    await daemon.poll()
+    world.balance += 50 * DOLLAR
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["abandoned"]
+    assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 1
+
+
+async def test_a_stolen_card_is_remembered_though_its_charge_was_to_be_canceled(daemon: Daemon, world: World) -> None:
+    refused = processing(then_fails=True, after=timedelta(minutes=20), decline="stolen_card")
+    world.stripe.next_outcome(CARD, refused)
+    world.stripe.fail(Strike.LATE, "payment_intents.confirm", delay_s=600)
+    await daemon.poll()
+    world.balance += 50 * DOLLAR
+    await daemon.run(timedelta(hours=1))
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=3))
+    assert len(world.stripe.books.charges) == 1
+    assert "topup.suspended" in daemon.events()
+
+
+async def test_a_cancel_that_stripe_refuses_for_good_is_told(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.INVALID, "payment_intents.cancel", times=100_000)
+    world.stripe.fail(Strike.DROP, "payment_intents.list", nth=2)
+    await daemon.poll()
+    assert daemon.states() == ["created"]
+    world.clock.advance(3600)
+    await daemon.run(timedelta(hours=6))
+    [told] = daemon.told("topup.suspended")
+    assert told["message"].startswith("canceling a PaymentIntent: ")

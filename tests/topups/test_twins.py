@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from alerts.readings import Known
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import declined
 from daemon.store import ledger
@@ -143,3 +145,23 @@ async def test_shadow_mode_leaves_a_retry_of_before_alone(daemon: Daemon, world:
     await daemon.restart(topup=topup_config(mode=TopupMode.SHADOW))
     await daemon.run(timedelta(hours=3))
     assert len([e for e in world.stripe.exchanges if e.key]) == before
+
+
+async def test_one_false_second_read_frees_no_slot_of_another_daemon_s_charge(world: World, tmp_path: Path) -> None:
+    world.lag = timedelta(minutes=90)
+    first, second = (Daemon(world, tmp_path / name, seed=seed) for seed, name in enumerate(("a", "b")))
+    await second.desk.recover(world.clock.now())
+    await first.poll()
+
+    async def false() -> Known:
+        known = world.read()
+        return replace(known, metrics=replace(known.metrics, total_charged_microusd=2 * world.charged))
+
+    world.clock.advance(300)
+    good, second.reread = second.reread, false  # type: ignore[method-assign]  # one lie of the usage API
+    await second.poll()
+    second.reread = good  # type: ignore[method-assign]
+    assert second.states() == ["paid"]
+    await second.run(timedelta(hours=3))
+    assert world.successes == 1
+    assert second.states() == ["credited"]

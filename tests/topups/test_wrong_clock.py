@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import ManualClock
-from daemon.standins.stripe import processing
-from daemon.store import ledger_notes
+from daemon.standins.stripe import Strike, processing
+from daemon.store import ledger, ledger_notes
+from daemon.store.ledger_notes import Stop, StopKind
 from daemon.topups import people
+from daemon.topups.judgement import BURN_BRAKE
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -121,3 +123,58 @@ async def test_a_charge_made_by_a_clock_that_was_behind_counts_in_todays_cap(
     assert world.successes == 1
     assert daemon.events().count("topup.capped") == 1
     daemon.store.close()
+
+
+async def test_a_hold_that_a_clock_far_ahead_wrote_down_holds_nothing_up(daemon: Daemon, world: World) -> None:
+    with daemon.store.write(durable=True) as tx:
+        ledger.mark(tx, "hold:clips", START + timedelta(days=30))
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+
+
+async def test_a_probe_that_a_clock_far_ahead_put_off_is_made(daemon: Daemon, world: World) -> None:
+    world.clock.set(START + timedelta(days=30))
+    world.stripe.fail(Strike.UNAUTHORIZED, "payment_intents.list", times=1)
+    await daemon.poll()
+    assert daemon.told("topup.suspended")[0]["reason"] == "stripe_credentials"
+    world.clock.set(START)
+    people.resume(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+
+
+async def test_a_second_read_that_goes_wrong_is_told_though_a_clock_far_ahead_has_met_it_before(
+    daemon: Daemon, world: World
+) -> None:
+    world.clock.set(START + timedelta(days=30))
+    daemon.failing_reread = True
+    await daemon.poll()
+    world.clock.set(START)
+    people.resume(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(hours=1))
+    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["second_read"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=60)])
+async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
+    daemon: Daemon, world: World, ahead: timedelta
+) -> None:
+    world.balance, spent = 500 * DOLLAR, 0
+
+    def burn(microusd: int, hours: int) -> int:
+        for n in range(1, hours + 1):
+            world.clock.advance(3600)
+            world.burn(microusd // hours)
+            daemon.memory = daemon.memory.fold(world.clock.now(), spent + microusd // hours * n)
+        return spent + microusd
+
+    spent = burn(20 * DOLLAR, 24 * 9)
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, BURN_BRAKE, "", world.clock.now()))
+    people.resume(daemon.store, "clips", world.clock.now() + ahead)
+    spent = burn(4 * DOLLAR, 48)
+    world.uncharged = 0
+    burn(world.balance - 5 * DOLLAR, 3)
+    await daemon.poll()
+    assert world.successes == 0
+    assert daemon.events() == ["topup.needs_review"]
