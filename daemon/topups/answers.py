@@ -78,6 +78,8 @@ CREATE: Mapping[AnswerKind, Action] = {
 
 REFUSED_FOR_GOOD = frozenset({AnswerKind.OTHER_PARAMETERS, AnswerKind.UNEXPECTED_STATE, AnswerKind.WRONG_MODE})
 """What a key is answered however often it is sent: no more, then; where the payment still waits a person decides."""
+KEY_REFUSED = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.FORBIDDEN})
+"""Answers to an API key that is no good, or that may not do what was asked."""
 
 READ_BACK_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600))
 """How long after a send an unknown outcome is read back; then every `READ_BACK_EVERY`."""

@@ -13,7 +13,7 @@ from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
 from daemon.topups import events
-from daemon.topups.answers import AnswerKind
+from daemon.topups.answers import KEY_REFUSED, AnswerKind
 from daemon.topups.bench import Bench, log
 from daemon.topups.declines import Decline
 from daemon.topups.gateway import Refused
@@ -103,7 +103,7 @@ def review_account(
 
 def trips(refused: Refused) -> bool:
     """Whether an answer means that the key is no good: no account is charged until a good read."""
-    return refused.kind in (AnswerKind.UNAUTHORIZED, AnswerKind.FORBIDDEN)
+    return refused.kind in KEY_REFUSED
 
 
 def trip(bench: Bench, now: datetime, refused: Refused) -> None:

@@ -12,7 +12,7 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import breakers, events
 from daemon.topups.adoption import adopt
-from daemon.topups.answers import CREATE, CREATE_FOR, READ_BACK_AFTER, Action
+from daemon.topups.answers import CREATE, CREATE_FOR, KEY_LIVES, KEY_REFUSED, READ_BACK_AFTER, Action
 from daemon.topups.bench import Bench
 from daemon.topups.breakers import CREATING, LISTING, LISTING_CHARGES, READING_METHOD
 from daemon.topups.confirm import confirm
@@ -342,7 +342,11 @@ def take_created(bench: Bench, topup: Topup, intent: PaymentIntent) -> Topup:
 
 
 async def continue_create(bench: Bench, topup: Topup) -> Topup:
-    """Go on with a create of unknown outcome: list, then the same key for 15 minutes, then give the number up."""
+    """Go on with a create of unknown outcome: list, then the same key for 15 minutes, then give the number up.
+
+    While Stripe refuses the API key for it, it is asked again as often as the breaker closes, for as long as its
+    idempotency key protects: no new number is planned for every probe.
+    """
     now = bench.clock.now()
     sends = ledger_reads.sends(bench.store.reader, topup.id, "create")
     seen = await look(bench, topup.account)
@@ -353,7 +357,8 @@ async def continue_create(bench: Bench, topup: Topup) -> Topup:
         if one.said.seq == topup.seq and mismatch(topup, one.intent) is None:
             return await read_back(bench, take_created(bench, topup, one.intent))
     first_sent_at = sends[0].sent_at if sends else topup.planned_at
-    if now - first_sent_at >= CREATE_FOR:
+    refused_key = bool(sends) and sends[-1].answer in KEY_REFUSED
+    if now - first_sent_at >= (KEY_LIVES if refused_key else CREATE_FOR):
         return _end(bench, topup, State.ABANDONED, "the outcome of the create stayed unknown: its number is given up")
     if not bench.may_post(topup.account) or _stopped(bench, topup):
         return _later(bench, topup)

@@ -292,3 +292,23 @@ async def test_a_create_of_unknown_outcome_is_not_sent_again_while_paused(daemon
     people.resume(daemon.store, None, world.clock.now())
     await daemon.run(timedelta(minutes=20))
     assert world.successes == 1
+
+
+async def test_a_key_that_may_list_but_not_create_is_asked_again_with_the_same_number(
+    daemon: Daemon, world: World
+) -> None:
+    forbidden = world.stripe.fail(Strike.FORBIDDEN, "payment_intents.create", times=10_000)
+    await daemon.run(timedelta(hours=6))
+    assert daemon.events() == ["topup.planned", "topup.suspended"]
+    assert daemon.states() == ["creating"]
+    forbidden.times = 0
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 1
+    assert daemon.states() == ["abandoned", "credited"]  # the first plan is too old by then to be confirmed
+
+
+async def test_a_number_whose_key_protects_no_longer_is_given_up(daemon: Daemon, world: World) -> None:
+    world.stripe.fail(Strike.FORBIDDEN, "payment_intents.create", times=10_000)
+    await daemon.run(timedelta(hours=30))
+    assert daemon.states() == ["abandoned", "creating"]
+    assert daemon.events().count("topup.planned") == 2
