@@ -184,3 +184,17 @@ async def test_a_stolen_card_is_not_tried_again_after_another_has_paid_and_that_
     world.stripe.method(CARD).outcome = SUCCEED
     await daemon.run(timedelta(hours=1))
     assert world.successes == 2
+
+
+async def test_a_card_that_a_person_has_replaced_is_not_tried_again(daemon: Daemon, world: World) -> None:
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.poll()
+    assert daemon.states() == ["retry_wait"]
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    await daemon.run(timedelta(hours=2))
+    assert [(charge.method, charge.succeeded) for charge in world.stripe.books.charges] == [
+        (CARD, False),
+        ("pm_2", True),
+    ]
+    assert daemon.states() == ["abandoned", "credited"]
