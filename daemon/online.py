@@ -71,7 +71,8 @@ def _read_out(metrics: Metrics) -> str:
 
 
 async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: HttpClient) -> list[Outcome]:
-    """Read each customer and payment method that would be charged."""
+    """Read each customer and payment method that would be charged, and judge them as a plan would."""
+    from daemon.topups.create import unusable
     from daemon.topups.gateway import Refused, StripeGateway
 
     gateway = StripeGateway(stripe, http, clock)
@@ -93,9 +94,10 @@ async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: Http
         method = await gateway.method(wanted)
         if isinstance(method, Refused):
             outcomes.append(Outcome(target, False, f"payment method {wanted}: {method.message}", id))
-        elif method.value.customer not in (None, topup.customer):
-            detail = f"payment method {wanted} belongs to another customer, {method.value.customer}"
-            outcomes.append(Outcome(target, False, detail, id))
+        elif problem := unusable(method.value, topup):
+            owner = method.value.customer
+            whose = f": it belongs to another customer, {owner}" if owner not in (None, topup.customer) else ""
+            outcomes.append(Outcome(target, False, f"payment method {problem}{whose}", id))
         else:
             detail = f"{stripe.mode.value} mode, customer {topup.customer}, {method.value.type} {wanted}"
             outcomes.append(Outcome(target, True, detail, id))

@@ -159,7 +159,7 @@ async def _method(bench: Bench, config: TopupConfig, account: str) -> Method | N
         _no_method(bench, account, found.message, found)
         return None
     breakers.note_reached(bench, account, READING_METHOD)
-    problem = _unusable(found.value, config)
+    problem = unusable(found.value, config)
     if problem:
         _no_method(bench, account, problem)
         return None
@@ -190,7 +190,8 @@ def _is_refused(bench: Bench, account: str, method: Method) -> bool:
     return True
 
 
-def _unusable(method: PaymentMethod, config: TopupConfig) -> str | None:
+def unusable(method: PaymentMethod, config: TopupConfig) -> str | None:
+    """Return why the method is not charged, None where it may be: for the daemon and for `check --online` alike."""
     if method.type not in METHOD_TYPES:
         return f"{method.id} is a {method.type}: only cards and Link are charged"
     if method.customer != config.customer:

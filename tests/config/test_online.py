@@ -139,6 +139,25 @@ async def test_payment_method_of_another_customer_is_refused(world: World) -> No
     assert "belongs to another customer, cus_other" in failed["detail"]
 
 
+@pytest.mark.parametrize(
+    ("customer", "kind", "said"),
+    [
+        ("cus_123", "us_bank_account", "pm_odd is a us_bank_account: only cards and Link are charged"),
+        (None, "card", "pm_odd is not saved for cus_123"),
+    ],
+    ids=["bank account", "card that nobody saved"],
+)
+async def test_payment_method_that_the_daemon_would_not_charge_is_refused(
+    world: World, customer: str | None, kind: str, said: str
+) -> None:
+    world.stripe.books.add_method("pm_odd", customer=customer, type=kind)
+    world.text = world.text.replace("amount_usd = 50", 'amount_usd = 50\npayment_method = "pm_odd"')
+    code, document = await world.check()
+    assert code == 1
+    (failed,) = (outcome for outcome in document["online"] if not outcome["ok"])
+    assert (failed["target"], failed["detail"]) == ("Stripe for clips", f"payment method {said}")
+
+
 async def test_customer_without_a_payment_method_is_told(world: World) -> None:
     world.stripe.add_customer("cus_bare")
     world.text = world.text.replace("cus_123", "cus_bare")
