@@ -24,6 +24,8 @@ PIPED_WIDTH = 200
 """Columns of a table that goes to a file or another program: nothing is folded for a screen that is not there."""
 OK, NO, USAGE = 0, 1, 2
 """Exit codes: fine · the answer is no, or something failed and was reported · wrong usage or configuration."""
+UNIT_DATABASE = "/var/lib/brimful/brimful.db"
+"""Where the packaged unit's daemon keeps its database."""
 
 
 @dataclass(frozen=True, slots=True)

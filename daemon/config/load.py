@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from daemon.config import build
 from daemon.config.lint import Facts, lint
-from daemon.config.lint.process import store_folder, templates_folder, zone
+from daemon.config.lint.process import store_folder, store_of_unit, templates_folder, zone
 from daemon.config.lint.receivers import secret_paths
 from daemon.config.model import Config
 from daemon.config.problems import Level, Problem, ProblemId, Problems
@@ -79,6 +79,7 @@ def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | No
     lint(facts)
     store = build.store_at(tables.store.table.path, environ)
     store_folder(store, problems)
+    store_of_unit(tables.store.table.path, store, environ, problems)
     templates = build.templates_at(tables.root.templates, path)
     if templates is not None:
         templates_folder(templates, problems)

@@ -301,3 +301,12 @@ def test_relative_database_lies_in_the_state_folder_else_here(tmp_path: Path) ->
     assert store_at("", {"STATE_DIRECTORY": "/var/lib/brimful:/var/lib/other"}) == Path("/var/lib/brimful/brimful.db")
     assert store_at("b.db", {}) == Path("b.db")
     assert store_at("/x/b.db", {"STATE_DIRECTORY": "/var/lib/brimful"}) == Path("/x/b.db")
+
+
+def test_database_that_only_the_unit_finds_is_warned_of_where_the_unit_runs(tmp_path: Path) -> None:
+    unit = {**ENVIRON, "INVOCATION_ID": "0123456789abcdef"}
+    [problem] = look(tmp_path, GOOD, unit).problems
+    assert (problem.id.value, problem.severity.value, problem.key_path) == ("store-folder", "warning", "store.path")
+    assert problem.hint == f'write path = "{tmp_path}/brimful.db"'
+    assert look(tmp_path, GOOD + f'[store]\npath = "{tmp_path}/brimful.db"', unit).problems == ()
+    assert look(tmp_path, GOOD).problems == ()

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.commands.common import UNIT_DATABASE
+from daemon.config.load import inspect
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -66,6 +69,21 @@ def test_unit_is_sandboxed_watched_and_stops_in_time() -> None:
         assert f"\n{line}\n" in text
     assert re.search(r"^WatchdogSec=\d+$", text, re.M)
     assert re.search(r"^LoadCredential=STRIPE_API_KEY:", text, re.M)
+
+
+def test_configuration_that_the_unit_installs_names_its_database_for_every_shell(tmp_path: Path) -> None:
+    """As the unit's first lines say it: a command that is typed knows no folder of the unit's state."""
+    unit = (ROOT / "packaging" / "brimful.service").read_text()
+    installed = tmp_path / "config.toml"
+    shutil.copy(ROOT / "config.example.toml", installed)
+    (step,) = re.findall(r"^#   sed -i '(.+)' /etc/brimful/config.toml", unit, re.M)
+    subprocess.run(["sed", "-i", step, str(installed)], check=True, timeout=10)
+    (state,) = re.findall(r"^StateDirectory=(\w+)$", unit, re.M)
+    for environ in ({}, {"STATE_DIRECTORY": "/var/lib/elsewhere", "INVOCATION_ID": "1"}):
+        found = inspect(installed, secrets=False, environ=environ)
+        assert found.config is not None
+        assert str(found.config.store.path) == f"/var/lib/{state}/brimful.db" == UNIT_DATABASE
+        assert "systemd's unit alone" not in str(found.problems)
 
 
 @pytest.fixture(scope="module")

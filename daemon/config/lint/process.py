@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
@@ -61,6 +62,13 @@ def store_folder(path: Path, problems: Problems) -> None:
     elif not os.access(folder, os.W_OK):
         said = f"this user may not write to the folder {folder}"
         problems.add(ProblemId.STORE_FOLDER, "store.path", said, "check it as the user that the daemon runs as")
+
+
+def store_of_unit(written: str, path: Path, environ: Mapping[str, str], problems: Problems) -> None:
+    """Note a database whose folder only the unit knows: a command that is typed finds another one, or none."""
+    if "INVOCATION_ID" in environ and environ.get("STATE_DIRECTORY") and not Path(written).expanduser().is_absolute():
+        said = "its folder is known to systemd's unit alone: `brimful topups pause` in a shell does not find it"
+        problems.add(ProblemId.STORE_FOLDER, "store.path", said, f'write path = "{path}"')
 
 
 def templates_folder(path: Path, problems: Problems) -> None:
