@@ -12,8 +12,10 @@ from typer.testing import CliRunner, Result
 
 from alerts.readings import Known
 from daemon.cli import app
+from daemon.clock import RandomIds
 from daemon.standins.stripe import StripeStandin
 from daemon.store import readings
+from daemon.store.outbox import store_id
 from tests.helpers_topups import Daemon
 
 CONFIG = """
@@ -52,13 +54,21 @@ class Shell:
     def __init__(self, folder: Path, daemon: Daemon) -> None:
         self.path = folder / "config.toml"
         self.daemon = daemon
+        with daemon.store.write(durable=False) as tx:
+            store_id(tx, RandomIds())  # as every daemon does before all else
         self.configure()
 
     def configure(self, base: str = "http://127.0.0.1:9", key: str = "sk_test_123") -> None:
         self.path.write_text(CONFIG.format(store=self.daemon.store.path, base=base, key=key))
 
-    def run(self, *words: str) -> Result:
-        return CliRunner(env={"COLUMNS": "240"}).invoke(app, ["--config", str(self.path), "topups", *words])
+    def edit(self, old: str, new: str) -> None:
+        """Change the configuration as a person would, right or wrong."""
+        text = self.path.read_text()
+        assert old in text
+        self.path.write_text(text.replace(old, new))
+
+    def run(self, *words: str, **environ: str) -> Result:
+        return CliRunner(env={"COLUMNS": "240", **environ}).invoke(app, ["--config", str(self.path), "topups", *words])
 
     def json(self, *words: str) -> Any:
         result = self.run(*words, "--json")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from daemon.commands.common import load_config, print_json
-from daemon.store import Store, StoreError
+from daemon.commands.common import load_config, no_database, print_json
+from daemon.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def backup(
     config = load_config(context, secrets=False)
     source = config.store.path
     if not source.exists():
-        raise StoreError(f"there is no database at {source} yet: `brimful run` or `brimful once` makes it")
+        raise no_database(source)
     target = path / source.name if path.is_dir() else path
     store = Store(source, readonly=True)
     try:

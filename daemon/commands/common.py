@@ -83,13 +83,25 @@ def load_config(context: typer.Context, *, secrets: bool = True) -> Config:
     return load(options.config_path(), secrets=secrets)
 
 
+def no_database(path: Path, said: str = "`brimful run` or `brimful once` makes it") -> StoreError:
+    """Return the error of a database that is not there, with its whole path, and where else it may lie."""
+    return StoreError(f"there is no database at {path.absolute()} yet: {said}{elsewhere(path)}")
+
+
+def elsewhere(path: Path) -> str:
+    """Return how to name the daemon's database, where the path depends on the folder that the command is typed in."""
+    if path.is_absolute():
+        return ""
+    return f". A daemon elsewhere has its own (the packaged unit: {UNIT_DATABASE}): name it by [store] path"
+
+
 @contextmanager
 def reading(config: Config) -> Iterator[Store]:
     """Open the store for reading, beside a running daemon or without one. Never migrates."""
     from daemon.store.migrations import require_current
 
     if not config.store.path.exists():
-        raise StoreError(f"there is no database at {config.store.path} yet: `brimful run` or `brimful once` makes it")
+        raise no_database(config.store.path)
     store = Store(config.store.path, readonly=True)
     try:
         require_current(store)
@@ -104,7 +116,7 @@ def writing(config: Config) -> Iterator[Store]:
     from daemon.store.migrations import require_current
 
     if not config.store.path.exists():
-        raise StoreError(f"there is no database at {config.store.path} yet: `brimful run` or `brimful once` makes it")
+        raise no_database(config.store.path)
     store = Store(config.store.path)
     try:
         require_current(store)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from daemon.commands import topups_view
+from daemon.commands import switch, topups_view
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading, writing
+from daemon.commands.switch import AccountArgument
 
 if TYPE_CHECKING:
     from daemon.config.model import Config
@@ -32,7 +33,6 @@ app = typer.Typer(
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-AccountArgument = Annotated[str | None, typer.Argument(help="An account's id; all accounts without one.")]
 
 
 def register(typer_app: typer.Typer) -> None:
@@ -127,41 +127,7 @@ def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID"
         fail(f"{name} is being worked on by the daemon just now: try again")
 
 
-@app.command()
-def pause(context: typer.Context, account: AccountArgument = None) -> None:
-    """Charge nothing more, at once, also by a running daemon. `mode = "off"` is what survives a lost disk."""
-    from daemon.clock import SystemClock
-    from daemon.topups import people
-
-    config = load_config(context, secrets=False)
-    _check_account(config, account)
-    with _switch(config, make=True) as store:
-        new = people.pause(store, account, SystemClock().now())
-    typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))
-
-
-@app.command()
-def resume(context: typer.Context, account: AccountArgument = None) -> None:
-    """End a pause; for an account its suspension too, so that its card may be tried again.
-
-    What is stopped still is said, with the command that ends it; exit 1 where nothing could be ended.
-    """
-    from daemon.clock import SystemClock
-    from daemon.topups import people
-
-    config = load_config(context, secrets=False)
-    _check_account(config, account)
-    with _switch(config) as store:
-        ended = people.resume(store, account, SystemClock().now())
-        still = people.still_stopped(store.reader, config, account)
-    for one in ended:
-        typer.echo(f"{account or 'all accounts'}: ended the {one}")
-    if not ended and not still:
-        typer.echo(f"{account or 'all accounts'}: nothing was paused or suspended")
-    for one in still:
-        typer.echo(one)
-    if still and not ended:
-        raise typer.Exit(NO)
+switch.register(app)
 
 
 @app.command()
@@ -192,44 +158,6 @@ def audit(context: typer.Context, account: AccountArgument = None, as_json: Json
 def _check_account(config: Config, account: str | None) -> None:
     if account is not None and (account not in config.accounts or config.accounts[account].topup is None):
         fail(f"there is no account {account} with a topup table", USAGE)
-
-
-@contextmanager
-def _switch(config: Config, *, make: bool = False) -> Iterator[Store]:
-    """Open the store for the kill switch: whatever else its schema lacks, the switch works where its table is.
-
-    `make` makes a database where there is none: a pause before the first start holds, too.
-    """
-    from daemon.store import Store, StoreError
-    from daemon.store.ledger_notes import has_stops
-
-    if not config.store.path.exists():
-        if not make:
-            raise StoreError(f"there is no database at {config.store.path} yet: nothing was paused or suspended")
-        _make_database(config)
-    store = Store(config.store.path)
-    try:
-        if not has_stops(store.reader):
-            raise StoreError(f"the database {config.store.path} has no ledger yet: `brimful run` prepares it")
-        yield store
-    finally:
-        store.close()
-
-
-def _make_database(config: Config) -> None:
-    from daemon.lock import DatabaseHeldError, held
-    from daemon.store import Store
-    from daemon.store.migrations import migrate
-
-    try:
-        with held(config.store.path):
-            store = Store(config.store.path)
-            try:
-                migrate(store)
-            finally:
-                store.close()
-    except DatabaseHeldError as error:
-        fail(f"{error}; a daemon is making it just now: pause again")
 
 
 async def _with_bench(config: Config, store: Store, act: Callable[[Bench], Awaitable[T]]) -> T:

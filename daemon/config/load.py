@@ -54,6 +54,15 @@ class Inspection:
         return self.noted.sorted
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is certain of a configuration however wrong the rest of it is: where the database lies, whom it names."""
+
+    store: Path
+    accounts: frozenset[str]
+    topups: frozenset[str]
+
+
 def load(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Config:
     """Return the checked configuration at `path`; raises ConfigError with every problem.
 
@@ -87,6 +96,23 @@ def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | No
     if not problems.errors:
         config = build.build(facts, path, store, lines(problems))
     return Inspection(path, config, problems, facts)
+
+
+def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
+    """Return the outline of a configuration that may be half edited: for what has to work beside a running daemon.
+
+    Raises ConfigError only where the database's path cannot be known: the text is no TOML, or the path is none.
+    """
+    problems = Problems()
+    document = _document(path, problems)
+    if document is None:
+        raise ConfigError(path, problems.sorted)
+    tables = read(document, problems)
+    wrong = tuple(problem for problem in problems.errors if problem.key_path in ("store", "store.path"))
+    if wrong:
+        raise ConfigError(path, wrong)
+    store = build.store_at(tables.store.table.path, os.environ if environ is None else environ)
+    return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
 
 
 def summary(problems: tuple[Problem, ...]) -> str:

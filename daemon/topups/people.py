@@ -7,10 +7,10 @@ writes the attempt.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Container
 from datetime import datetime, timedelta
 
 from alerts.instants import rfc3339
-from daemon.config.model import Config
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store, Transaction
 from daemon.store.ledger import Topup
@@ -18,6 +18,7 @@ from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
 from daemon.topups import events
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench
+from daemon.topups.gates import CLOCK_TOLERANCE
 from daemon.topups.gateway import Answered, Refused
 from daemon.topups.judgement import BURN_BRAKE, brake_mark
 from daemon.topups.look import GONE, earlier_customers, left_mark
@@ -77,12 +78,12 @@ def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:
     return [f"wait for {rfc3339(latest[0])}, which a clock that was ahead has written into the ledger"]
 
 
-def still_stopped(conn: sqlite3.Connection, config: Config, account: str | None) -> tuple[str, ...]:
-    """Return a sentence for each stop that is left, with the command that ends it; without an account for all."""
+def still_stopped(conn: sqlite3.Connection, accounts: Container[str], account: str | None) -> tuple[str, ...]:
+    """Return a sentence for each stop that is left, with the command that ends it; without an account for all known."""
     return tuple(
         _left(stop)
         for stop in ledger_notes.stops(conn, account)
-        if stop.scope == EVERYWHERE or stop.scope in config.accounts
+        if stop.scope in (EVERYWHERE, account) or stop.scope in accounts
     )
 
 
@@ -215,3 +216,21 @@ def _current(tx: Transaction, topup: Topup) -> Topup:
     if current.state is not topup.state:
         raise NothingToSay(f"{topup.id} has become {current.state} meanwhile")
     return current
+
+
+def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
+    """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
+    latest = ledger_notes.marked(conn, "latest")
+    if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
+        return None
+    said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"
+    opened = ledger_reads.open_topups(conn)
+    if latest[0] - now < DAYS_AHEAD or not opened:
+        return said
+    ends = ", ".join(_end_of(topup) for topup in opened)
+    return f"{said}, or until what is open has ended and this is typed again: {ends}"
+
+
+def _end_of(topup: Topup) -> str:
+    a_person_may = topup.state in (State.PAID, State.NEEDS_REVIEW)
+    return f"{topup.id} is {topup.state} (brimful topups {'ack' if a_person_may else 'explain'} {topup.id})"

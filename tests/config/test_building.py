@@ -14,7 +14,7 @@ from alerts.events import Severity
 from alerts.rules.specs import Budget, LowBalance, Measure, Period, Quota, Runway, Spike, Stale
 from daemon.config.cron import gaps, parse_cron
 from daemon.config.durations import format_duration, parse_duration
-from daemon.config.load import ConfigError, load
+from daemon.config.load import ConfigError, Outline, load, outline
 from daemon.config.model import Config, Provider, StripeMode, TopupMode
 from tests.helpers_config import ACCOUNT, ENVIRON, GOOD, LOW, PAID, SMTP, STRIPE, TOPUP, TORNADO, WEBHOOK, changed, look
 
@@ -310,3 +310,18 @@ def test_database_that_only_the_unit_finds_is_warned_of_where_the_unit_runs(tmp_
     assert problem.hint == f'write path = "{tmp_path}/brimful.db"'
     assert look(tmp_path, GOOD + f'[store]\npath = "{tmp_path}/brimful.db"', unit).problems == ()
     assert look(tmp_path, GOOD).problems == ()
+
+
+def test_outline_tells_database_and_accounts_of_a_file_that_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(changed(PAID, "amount_usd", "amuont_usd") + '[store]\npath = "b.db"\nkeep = 1\n[[rules]]\nid = 5')
+    found = outline(path, environ={"STATE_DIRECTORY": str(tmp_path)})
+    assert found == Outline(tmp_path / "b.db", frozenset({"clips"}), frozenset({"clips"}))
+
+
+@pytest.mark.parametrize("text", ["[store", "store = 5", "[store]\npath = 5", '[store]\npath = "\\u0000"', None])
+def test_outline_guesses_no_database(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError):
+        outline(tmp_path / "config.toml", environ={})

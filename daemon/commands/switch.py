@@ -1,0 +1,156 @@
+"""`topups pause` and `topups resume`: the kill switch.
+
+It works beside a running daemon whatever state the configuration is in: all it takes from there is where the database
+lies. And it never says that it is done where it stopped nothing: a database that no daemon has used is said to be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daemon.commands.common import NO, UNIT_DATABASE, USAGE, Options, elsewhere, fail, no_database
+
+if TYPE_CHECKING:
+    from daemon.config.load import Outline
+    from daemon.store import Store
+
+AccountArgument = Annotated[str | None, typer.Argument(help="An account's id; all accounts without one.")]
+DatabaseOption = Annotated[
+    Path | None,
+    typer.Option("--database", metavar="PATH", help="The daemon's database, where the configuration does not say."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(pause)
+    app.command()(resume)
+
+
+def pause(context: typer.Context, account: AccountArgument = None, database: DatabaseOption = None) -> None:
+    """Charge nothing more, at once, also by a running daemon. `mode = "off"` is what survives a lost disk.
+
+    Needs no faultless configuration: an account may be named that only the file or only the database knows. Exit 1
+    where no daemon has used the database yet: the pause is written, and nothing that runs was stopped.
+    """
+    from daemon.clock import SystemClock
+    from daemon.store.traces import was_used
+    from daemon.topups import people
+
+    outline = _outline(context, database)
+    if not outline.store.exists():
+        if database is not None:
+            raise no_database(database, "nothing was paused")
+        _check_known(outline, account)
+        _make_database(outline.store)
+    with _switch(outline.store) as store:
+        _check_known(outline, account, store)
+        new = people.pause(store, account, SystemClock().now())
+        used = was_used(store.reader)
+    typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))
+    if not used:
+        _say_unused(outline.store)
+    elif not outline.store.is_absolute():
+        typer.echo(f"brimful: paused in {outline.store.absolute()}{elsewhere(outline.store)} or --database", err=True)
+
+
+def resume(context: typer.Context, account: AccountArgument = None, database: DatabaseOption = None) -> None:
+    """End a pause; for an account its suspension too, so that its card may be tried again.
+
+    What is stopped still is said, with the command that ends it, and so is a ledger that is ahead of the clock; exit 1
+    where nothing could be ended. Like `pause` it needs no faultless configuration.
+    """
+    from daemon.clock import SystemClock
+    from daemon.topups import people
+
+    outline = _outline(context, database)
+    if not outline.store.exists():
+        raise no_database(outline.store, "nothing was paused or suspended")
+    now = SystemClock().now()
+    with _switch(outline.store) as store:
+        _check_known(outline, account, store)
+        ended = people.resume(store, account, now)
+        still = people.still_stopped(store.reader, outline.accounts, account)
+        ahead = people.still_ahead(store.reader, now)
+    left = (*still, ahead) if ahead else still
+    for one in ended:
+        typer.echo(f"{account or 'all accounts'}: ended the {one}")
+    if not ended and not left:
+        typer.echo(f"{account or 'all accounts'}: nothing was paused or suspended")
+    for one in left:
+        typer.echo(one)
+    if left and not ended:
+        raise typer.Exit(NO)
+
+
+# ── the parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _outline(context: typer.Context, database: Path | None) -> Outline:
+    """Return what is certain of the configuration; `--database` names the path where it cannot be read, or another."""
+    from daemon.config.load import ConfigError, Outline, outline
+
+    options: Options = context.obj
+    try:
+        found = outline(options.config_path())
+    except ConfigError as error:
+        if database is None:
+            typer.echo(str(error), err=True)
+            fail(f"which database? Add --database PATH (the packaged unit's: {UNIT_DATABASE})", USAGE)
+        found = Outline(database, frozenset(), frozenset())
+    return found if database is None else Outline(database.absolute(), found.accounts, found.topups)
+
+
+def _check_known(outline: Outline, account: str | None, store: Store | None = None) -> None:
+    """Refuse an account that neither the file nor the database knows: a mistyped name would stop nobody."""
+    from daemon.store.traces import knows
+
+    if account is None or account in outline.topups or (store is not None and knows(store.reader, account)):
+        return
+    fail(f"there is no account {account} with a topup table, and {outline.store.absolute()} knows none either", USAGE)
+
+
+@contextmanager
+def _switch(path: Path) -> Iterator[Store]:
+    """Open the store for the kill switch: whatever else its schema lacks, the switch works where its table is."""
+    from daemon.store import Store, StoreError
+    from daemon.store.ledger_notes import has_stops
+
+    store = Store(path)
+    try:
+        if not has_stops(store.reader):
+            raise StoreError(f"the database {path.absolute()} has no ledger yet: `brimful run` prepares it")
+        yield store
+    finally:
+        store.close()
+
+
+def _make_database(path: Path) -> None:
+    """Make a database where there is none: a pause before the first start holds, too."""
+    from daemon.lock import DatabaseHeldError, held
+    from daemon.store import Store
+    from daemon.store.migrations import migrate
+
+    try:
+        with held(path):
+            store = Store(path)
+            try:
+                migrate(store)
+            finally:
+                store.close()
+    except DatabaseHeldError as error:
+        fail(f"nothing was paused, pause again: {error}")
+
+
+def _say_unused(path: Path) -> None:
+    whole = path.absolute()
+    fail(
+        f"no daemon has used {whole} yet: nothing that runs was stopped, the pause holds from its first start. "
+        f"For a daemon that runs with another database: --database PATH (the packaged unit's: {UNIT_DATABASE}), "
+        "or [store] path in the configuration"
+    )
