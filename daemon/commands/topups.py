@@ -7,7 +7,7 @@ import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 
 import typer
 
@@ -16,11 +16,14 @@ from daemon.commands.common import NO, USAGE, fail, load_config, print_json, rea
 from daemon.commands.switch import AccountArgument
 
 if TYPE_CHECKING:
-    from daemon.config.model import Config
+    from daemon.clock import Clock
+    from daemon.config.model import Config, StripeConfig
+    from daemon.http import HttpClient
     from daemon.store import Store
     from daemon.store.ledger import Topup
     from daemon.topups.audit import Audit
     from daemon.topups.bench import Bench
+    from daemon.topups.gateway import Gateway
 
 T = TypeVar("T")
 LATEST_SHOWN = 20
@@ -109,7 +112,8 @@ def explain_(
 def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Take a person's word: a charge is credited; a top-up under review is canceled if it is alive, else closed.
 
-    Also for an earlier customer that was deleted in Stripe: it is looked at no more.
+    Also for an earlier customer that was deleted in Stripe: it is looked at no more. Stripe's key is needed only where
+    Stripe has to be asked: not for a charge that is credited.
     """
     from daemon.store.ledger import Moved
     from daemon.topups.people import NothingToSay, acknowledge
@@ -117,12 +121,14 @@ def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID"
     async def say(bench: Bench) -> str:
         return await acknowledge(bench, name)
 
-    config = load_config(context)
+    config = load_config(context, secrets=False)
     try:
         with writing(config) as store:
             typer.echo(asyncio.run(_with_bench(config, store, say)))
     except NothingToSay as error:
         fail(str(error))
+    except KeyNotAtHandError:
+        _require_key(config)
     except Moved:
         fail(f"{name} is being worked on by the daemon just now: try again")
 
@@ -134,11 +140,13 @@ switch.register(app)
 def audit(context: typer.Context, account: AccountArgument = None, as_json: JsonOption = False) -> None:
     """Hold ledger, Stripe and balance history against each other, charge for charge; exit 1 where they disagree.
 
-    A charge whose credit may still come is no disagreement. A key that may only read is enough.
+    A charge whose credit may still come is no disagreement. Of all secrets only Stripe's key is needed; it may be one
+    that only reads.
     """
     from daemon.topups.audit import audit as audit_account
 
-    config = load_config(context)
+    config = load_config(context, secrets=False)
+    _require_key(config)
     _check_account(config, account)
     accounts = [account] if account else [one.id for one in config.accounts.values() if one.topup is not None]
 
@@ -172,7 +180,6 @@ async def _bench(config: Config, store: Store) -> AsyncIterator[Bench]:
     from daemon.http import HttpClient
     from daemon.store.outbox import Outbox, known_store_id
     from daemon.topups.bench import Bench
-    from daemon.topups.gateway import StripeGateway
 
     if config.stripe is None:
         fail("there is no [stripe] table in the configuration", USAGE)
@@ -183,10 +190,39 @@ async def _bench(config: Config, store: Store) -> AsyncIterator[Bench]:
             config=config,
             store=store,
             outbox=Outbox(known_store_id(store.reader), config.receivers, ids),
-            gateway=StripeGateway(config.stripe, http, clock),
+            gateway=_gateway(config.stripe, http, clock),
             clock=clock,
             ids=ids,
             rng=random.SystemRandom(),
         )
     finally:
         await http.aclose()
+
+
+class KeyNotAtHandError(Exception):
+    """Stripe would have to be asked, and its key is not at hand."""
+
+
+class _NotAtHand:
+    """Stands where Stripe is: whoever asks it nothing needs no key."""
+
+    def __getattr__(self, question: str) -> NoReturn:
+        raise KeyNotAtHandError(question)
+
+
+def _gateway(stripe: StripeConfig, http: HttpClient, clock: Clock) -> Gateway:
+    from daemon.topups.gateway import StripeGateway
+
+    if not stripe.api_key.get_secret_value():
+        return cast("Gateway", _NotAtHand())
+    return StripeGateway(stripe, http, clock)
+
+
+def _require_key(config: Config) -> None:
+    """Say where Stripe's key is missing, and what to type; the other secrets are not needed."""
+    from daemon.config.load import ConfigError, inspect
+
+    if config.stripe is None or config.stripe.api_key.get_secret_value():
+        return
+    found = inspect(config.path)
+    raise ConfigError(config.path, tuple(one for one in found.problems if one.key_path == "stripe.api_key"))

@@ -14,6 +14,8 @@ from daemon.limits import SECRET_BYTES
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,255}", re.ASCII)
+IN_A_SHELL = "CREDENTIALS_DIRECTORY=/etc/brimful/secrets"
+"""What makes the packaged unit's credentials those of a command that is typed."""
 _SCHEMES = ("env", "file", "credential")
 _MISTAKEN = re.compile(r"\$\{?[A-Za-z_]|(?:ENV|Env|FILE|File|CREDENTIAL|Credential):|\{\{|<[a-z]")
 
@@ -86,7 +88,10 @@ class Secrets:
             raw = b""
         if file is None or not raw.strip():
             said = f"there is no credential {name}"
-            self._unavailable(path, item, said, f"systemd gives it by LoadCredential={name}:/a/file in the unit")
+            hint = f"systemd gives it by LoadCredential={name}:/a/file in the unit"
+            if folder is None:
+                hint += f"; in a shell, as root: {IN_A_SHELL} brimful … (the folder of that file)"
+            self._unavailable(path, item, said, hint)
             return None
         return self._decoded(raw, file, path, item)
 

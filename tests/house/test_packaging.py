@@ -15,6 +15,7 @@ import pytest
 
 from daemon.commands.common import UNIT_DATABASE
 from daemon.config.load import inspect
+from daemon.config.secret import IN_A_SHELL
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +85,16 @@ def test_configuration_that_the_unit_installs_names_its_database_for_every_shell
         assert found.config is not None
         assert str(found.config.store.path) == f"/var/lib/{state}/brimful.db" == UNIT_DATABASE
         assert "systemd's unit alone" not in str(found.problems)
+
+
+def test_commands_find_the_secrets_where_the_unit_takes_them_from() -> None:
+    unit = (ROOT / "packaging" / "brimful.service").read_text()
+    sources = re.findall(r"^LoadCredential=(\w+):(.+)/(\w+)$", unit, re.M)
+    assert {(name, folder) for name, folder, _ in sources} == {
+        (file, IN_A_SHELL.partition("=")[2]) for _, _, file in sources
+    }
+    assert f"#   {IN_A_SHELL} /opt/brimful/bin/brimful topups audit\n" in unit
+    assert IN_A_SHELL in (ROOT / "docs" / "commands.md").read_text()
 
 
 @pytest.fixture(scope="module")
