@@ -288,6 +288,13 @@ def steps(conn: sqlite3.Connection, topup: str) -> tuple[Step, ...]:
     return tuple(Step(from_ms(r[0]), r[1], r[2], r[3]) for r in rows)
 
 
+def times_entered(conn: sqlite3.Connection, topup: str, state: State) -> int:
+    """Return how often a top-up has entered a state: 1 while it is there for the first time."""
+    where = "topup = ? AND after = ?"
+    row = conn.execute(f"SELECT count(*) FROM topup_steps_taken WHERE {where}", (topup, state.value)).fetchone()
+    return int(row[0])
+
+
 def readbacks(conn: sqlite3.Connection, topup: str) -> tuple[Readback, ...]:
     """Return what reading back by id said, equal answers counted."""
     rows = conn.execute(

@@ -91,7 +91,8 @@ def _enter(bench: Bench, account: str, one: Ours, charges: tuple[Charge, ...], s
             _remember_attempt(tx, entered, n, charge)
         log.info("adopted", topup=entered.id, state=entered.state.value, payment_intent=one.intent.id)
         if entered.state is State.NEEDS_REVIEW:
-            bench.tell(tx, [events.needs_review(entered, bench.provider(account), now, entered.reason)], now)
+            times = ledger_reads.times_entered(tx, entered.id, State.NEEDS_REVIEW)
+            bench.tell(tx, [events.needs_review(entered, bench.provider(account), now, entered.reason, times)], now)
         elif entered.state is State.ACTION_REQUIRED:
             ask_cardholder(bench, tx, entered, one.intent, now)
 

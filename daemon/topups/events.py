@@ -95,23 +95,29 @@ def not_credited(topup: Topup, provider: str, at: datetime, *, unread: bool = Fa
     return _of_topup(EventType.TOPUP_NOT_CREDITED, topup, provider, at, Severity.CRITICAL, 0, advice, since)
 
 
-def processing(topup: Topup, provider: str, at: datetime) -> EventDraft:
-    """The bank has been working on a charge for long: nothing to acknowledge yet, but somebody should know."""
+def processing(topup: Topup, provider: str, at: datetime, times: int = 1) -> EventDraft:
+    """The bank has been working on a charge for long: nothing to acknowledge yet, but somebody should know.
+
+    `times`: how often the bank has begun to work on it.
+    """
+    attempt = "processing" if times <= 1 else f"processing:{times}"
     advice = Advice(
         "The bank has not decided for over an hour: look at the PaymentIntent in Stripe. It is read back until it "
         "ends, and nothing else is charged until then.",
         _EXPLAIN,
     )
     more: dict[str, JsonValue] = {"reason": "processing for over an hour; it is read back until it ends"}
-    return _of_topup(EventType.TOPUP_NEEDS_REVIEW, topup, provider, at, Severity.CRITICAL, "processing", advice, more)
+    return _of_topup(EventType.TOPUP_NEEDS_REVIEW, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
 
 
-def needs_review(topup: Topup, provider: str, at: datetime, reason: str) -> EventDraft:
+def needs_review(topup: Topup, provider: str, at: datetime, reason: str, times: int = 1) -> EventDraft:
+    """The top-up is frozen until a person acknowledges it; `times`: how often it has been."""
     advice = Advice(
         "Look at the PaymentIntent in Stripe; acknowledging cancels it if it is alive, else closes it.", _ACK
     )
     more: dict[str, JsonValue] = {"reason": reason}
-    return _of_topup(EventType.TOPUP_NEEDS_REVIEW, topup, provider, at, Severity.CRITICAL, 0, advice, more)
+    attempt = 0 if times <= 1 else times
+    return _of_topup(EventType.TOPUP_NEEDS_REVIEW, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
 
 
 def account_needs_review(

@@ -143,7 +143,10 @@ def _processing(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentInte
     if topup.state is not State.PROCESSING:
         return ledger.move(tx, topup, State.PROCESSING, now, reason="the bank takes its time", told_at=None)
     if topup.told_at is None and now - topup.state_at >= events.PROCESSING_TOLD_AFTER:
-        bench.tell(tx, [events.processing(topup, bench.provider(topup.account), now)], now)
+        # a disk that did not see the earlier attempts knows them by their declines, which may include this one's charge
+        attempt = topup.declines + (intent.latest_charge != topup.declined_charge)
+        times = max(attempt, ledger_reads.times_entered(tx, topup.id, State.PROCESSING))
+        bench.tell(tx, [events.processing(topup, bench.provider(topup.account), now, times)], now)
         return ledger.change(tx, topup, now, told_at=now)
     return topup
 
@@ -296,7 +299,8 @@ def review(bench: Bench, tx: Transaction, topup: Topup, now: datetime, reason: s
     after = ledger.move(
         tx, topup, State.NEEDS_REVIEW, now, reason=reason, cancel_as=None, next_at=now + READ_BACK_EVERY
     )
-    bench.tell(tx, [events.needs_review(after, bench.provider(topup.account), now, reason)], now)
+    times = ledger_reads.times_entered(tx, topup.id, State.NEEDS_REVIEW)
+    bench.tell(tx, [events.needs_review(after, bench.provider(topup.account), now, reason, times)], now)
     return after
 
 
