@@ -50,9 +50,10 @@ def word(event: Event, zone: ZoneInfo) -> Wording:
     title, said, then, command = _WORDS[event.type](figures, account)
     if data.get("reminder") is True:
         title = f"Still: {title}"
+    typed = data.get("command")
     if isinstance(action := data.get("action"), str) and action:
-        then, command = _split_action(action, command)
-    if isinstance(typed := data.get("command"), str) and typed:
+        then, command = (sentence(action), command) if typed else _split_action(action, command)
+    if isinstance(typed, str) and typed:
         command = typed
     return Wording(
         title=title,
@@ -69,7 +70,10 @@ def word(event: Event, zone: ZoneInfo) -> Wording:
 
 
 def _split_action(action: str, command: str) -> tuple[str, str]:
-    """Return the sentence and the command of an action such as ``do this: `command` ``."""
+    """Return the sentence and the command of an action such as ``do this: `command` ``, which names its command alone.
+
+    Where the event names its command apart, what stands in backticks is a word of the sentence.
+    """
     before, tick, rest = action.partition("`")
     if not tick:
         return sentence(action), command

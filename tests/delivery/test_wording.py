@@ -122,3 +122,11 @@ def test_a_chat_message_is_short_whatever_falls_together() -> None:
     one_title, one_body = write_note([example_event(EventType.BALANCE_LOW)], BERLIN)
     assert one_title == "clips: balance low, $4.21 left"
     assert "At $1.08 a day it lasts 3.8 days." in one_body
+
+
+def test_a_word_in_backticks_is_a_command_only_where_none_is_named_apart() -> None:
+    action = "put `max_charge_usd` or the amount right"
+    wording = word(example_event(EventType.TOPUP_SUSPENDED, action=action, command="brimful check"), BERLIN)
+    assert (wording.next, wording.command) == ("Put `max_charge_usd` or the amount right.", "brimful check")
+    wording = word(example_event(EventType.DELIVERY_FAILING, action="look: `brimful deliveries`"), BERLIN)
+    assert (wording.next, wording.command) == ("Look.", "brimful deliveries")
