@@ -49,6 +49,11 @@ class Bench:
         found = self.config.accounts.get(account)
         return found.provider.value if found is not None else "unknown"
 
+    def names_method(self, account: str) -> bool:
+        """Whether the configuration names the account's payment method; else the customer's default is charged."""
+        topup = self.topup(account)
+        return topup is not None and topup.payment_method is not None
+
     def may_post(self, account: str) -> bool:
         """Whether anything may be sent for the account: never in shadow mode, nor for an account that is gone."""
         topup = self.topup(account)

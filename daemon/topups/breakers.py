@@ -60,7 +60,9 @@ def suspend(
         Stop(account, StopKind.SUSPENSION, reason, message, now, topup.id if topup else None, fingerprint),
     )
     if new:
-        bench.tell(tx, [events.suspended(account, bench.provider(account), now, reason, message, window, topup)], now)
+        provider, named = bench.provider(account), bench.names_method(account)
+        draft = events.suspended(account, provider, now, reason, message, window, topup, named=named)
+        bench.tell(tx, [draft], now)
     return new
 
 
@@ -139,7 +141,8 @@ async def probe(bench: Bench, now: datetime) -> datetime | None:
 def tell_once(bench: Bench, tx: Transaction, account: str, now: datetime, reason: str, message: str) -> None:
     """Tell that an account is not charged, once a day: for what ends by itself."""
     if ledger_notes.tell_once(tx, account, reason, events.day_of(now), now):
-        draft = events.suspended(account, bench.provider(account), now, reason, message, events.day_of(now))
+        provider, named = bench.provider(account), bench.names_method(account)
+        draft = events.suspended(account, provider, now, reason, message, events.day_of(now), named=named)
         bench.tell(tx, [draft], now)
 
 

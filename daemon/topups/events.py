@@ -25,10 +25,30 @@ _EXPLAIN_ACCOUNT = "brimful topups explain {account}"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What a person must do, in a sentence, and the command to type then."""
+    """What a person must do, in a sentence, and the command to type then.
+
+    `named`: what instead, where the configuration names the payment method: another card of the customer is not used.
+    """
 
     action: str
     command: str
+    named: str = ""
+
+
+_KEY = "`accounts.{account}.topup.payment_method`"
+_ANOTHER_CARD = Advice(
+    "Save another card for the customer in Stripe and make it the default there, then resume.",
+    _RESUME,
+    named=f"Save another card for the customer in Stripe, name it in {_KEY} and reload, then resume: none is charged "
+    "that is not named there.",
+)
+_SAVE_AGAIN = Advice(
+    "Save the card again for use off session (or another card) and make it the customer's default in Stripe, then "
+    "resume.",
+    _RESUME,
+    named="Save the card again for use off session (or another card) for the customer in Stripe, name the payment "
+    f"method which that makes in {_KEY} and reload, then resume.",
+)
 
 
 def event_id(key: str, type_: EventType, attempt: int | str) -> str:
@@ -53,9 +73,19 @@ def credited(topup: Topup, provider: str, at: datetime, observed_at: datetime | 
 
 
 def declined(
-    topup: Topup, provider: str, at: datetime, decline: Decline, attempt: int, next_try_at: datetime | None
+    topup: Topup,
+    provider: str,
+    at: datetime,
+    decline: Decline,
+    attempt: int,
+    next_try_at: datetime | None,
+    *,
+    named: bool = False,
 ) -> EventDraft:
-    """A refusal by the bank; soft ones say when the card is tried again."""
+    """A refusal by the bank; soft ones say when the card is tried again. `named`: the configuration names the method.
+
+    `action` then says to name another one there: else the same card would be tried again.
+    """
     more: dict[str, JsonValue] = {
         "decline_code": decline.code,
         "message": decline.message,
@@ -66,18 +96,17 @@ def declined(
         advice = Advice("Nothing yet: the card is tried again. See that it has funds.", _EXPLAIN)
         severity = Severity.WARNING
     else:
-        advice = Advice("Save another card for the customer in Stripe, then resume.", _RESUME)
-        severity = Severity.CRITICAL
-    return _of_topup(EventType.TOPUP_DECLINED, topup, provider, at, severity, attempt, advice, more)
+        advice, severity = _ANOTHER_CARD, Severity.CRITICAL
+    return _of_topup(EventType.TOPUP_DECLINED, topup, provider, at, severity, attempt, advice, more, named=named)
 
 
-def action_required(topup: Topup, provider: str, at: datetime, message: str, attempt: int) -> EventDraft:
-    advice = Advice(
-        "The bank wants the cardholder: save the card again for use off session (or another card), then resume.",
-        _RESUME,
-    )
+def action_required(
+    topup: Topup, provider: str, at: datetime, message: str, attempt: int, *, named: bool = False
+) -> EventDraft:
+    """The bank wants the cardholder, whom nobody can ask; `named`: the configuration names the method."""
     more: dict[str, JsonValue] = {"message": message, "attempt": attempt}
-    return _of_topup(EventType.TOPUP_ACTION_REQUIRED, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
+    type_, severity = EventType.TOPUP_ACTION_REQUIRED, Severity.CRITICAL
+    return _of_topup(type_, topup, provider, at, severity, attempt, _SAVE_AGAIN, more, named=named)
 
 
 def not_credited(topup: Topup, provider: str, at: datetime, *, unread: bool = False) -> EventDraft:
@@ -129,11 +158,23 @@ def account_needs_review(
 
 
 def suspended(
-    account: str, provider: str, at: datetime, reason: str, message: str, window: str, topup: Topup | None = None
+    account: str,
+    provider: str,
+    at: datetime,
+    reason: str,
+    message: str,
+    window: str,
+    topup: Topup | None = None,
+    *,
+    named: bool = False,
 ) -> EventDraft:
-    """Charging of an account has stopped: until a person resumes it or, where it says so, until Stripe answers."""
+    """Charging of an account has stopped: until a person resumes it or, where it says so, until Stripe answers.
+
+    `named`: the configuration names the payment method.
+    """
     advice = SUSPENDED_ADVICE.get(reason, Advice("Put right what Stripe refused, then resume.", _RESUME))
-    return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice, topup)
+    type_ = EventType.TOPUP_SUSPENDED
+    return _of_account(type_, account, provider, at, reason, message, window, advice, topup, named=named)
 
 
 def returned(
@@ -207,15 +248,20 @@ SUSPENDED_ADVICE = {
         _RESUME,
     ),
     "payment_method": Advice(
-        "Save a card for the customer in Stripe, or name one in the configuration.", "brimful check"
+        f"Save a card for the customer in Stripe and make it the default there, or name one in {_KEY} and reload.",
+        "brimful check",
+        named=f"What {_KEY} names cannot be charged: name a card or Link of this customer there, and reload.",
     ),
     "card": Advice(
-        "The card was refused too often to be tried again: save another for the customer in Stripe: it is charged.",
+        "The card was refused too often to be tried again: save another for the customer in Stripe and make it the "
+        "default there: it is charged.",
         "brimful topups",
+        named="The card was refused too often to be tried again: save another for the customer in Stripe, name it in "
+        f"{_KEY} and reload: it is charged.",
     ),
     "size": Advice("No amount lies within the bounds: put `max_charge_usd` or the amount right.", "brimful check"),
-    "declined": Advice("Save another card for the customer in Stripe, then resume.", _RESUME),
-    "authentication_required": Advice("Save the card again for use off session, then resume.", _RESUME),
+    "declined": _ANOTHER_CARD,
+    "authentication_required": _SAVE_AGAIN,
     "refunded": Advice("A charge was refunded: see why, then resume.", _RESUME),
     "disputed": Advice("A charge is disputed: answer it in Stripe, then resume.", _RESUME),
 }
@@ -263,6 +309,8 @@ def _of_topup(
     attempt: int | str = 0,
     advice: Advice | None = None,
     more: dict[str, JsonValue] | dict[str, str] | None = None,
+    *,
+    named: bool = False,
 ) -> EventDraft:
     data: dict[str, JsonValue] = {
         "account": topup.account,
@@ -278,7 +326,7 @@ def _of_topup(
         **(more or {}),
     }
     if advice is not None:
-        data["action"] = advice.action
+        data["action"] = _action(advice, topup.account, named=named)
         data["command"] = advice.command.format(account=topup.account, topup=topup.id)
     return EventDraft(type_, at, data, topup.account, severity, id=event_id(topup.create_key, type_, attempt))
 
@@ -293,6 +341,8 @@ def _of_account(
     window: str,
     advice: Advice,
     topup: Topup | None = None,
+    *,
+    named: bool = False,
 ) -> EventDraft:
     data: dict[str, JsonValue] = {
         "account": account,
@@ -304,11 +354,16 @@ def _of_account(
         "severity": Severity.CRITICAL.value,
         "reason": reason,
         "message": message,
-        "action": advice.action,
+        "action": _action(advice, account, named=named),
         "command": advice.command.format(account=account, topup=topup.id if topup else account),
     }
     key = topup.create_key if topup else f"brimful:{account}"
     return EventDraft(type_, at, data, account, Severity.CRITICAL, id=event_id(key, type_, f"{reason}:{window}"))
+
+
+def _action(advice: Advice, account: str, *, named: bool) -> str:
+    """Return what a person must do, for the way in which the account's payment method is found."""
+    return ((advice.named if named else "") or advice.action).format(account=account)
 
 
 def day_of(at: datetime) -> str:

@@ -171,7 +171,8 @@ def ask_cardholder(bench: Bench, tx: Transaction, topup: Topup, intent: PaymentI
     """Tell that the bank wants the cardholder, and stop charging the account until a person resumes it."""
     message = intent.error.message if intent.error else "The bank asks the cardholder to authenticate."
     provider, attempt = bench.provider(topup.account), _attempts(tx, topup)
-    bench.tell(tx, [events.action_required(topup, provider, now, message, attempt)], now)
+    named = bench.names_method(topup.account)
+    bench.tell(tx, [events.action_required(topup, provider, now, message, attempt, named=named)], now)
     breakers.suspend(
         bench,
         tx,
@@ -195,7 +196,7 @@ def _requires_method(bench: Bench, tx: Transaction, topup: Topup, intent: Paymen
     decline = judge(error)
     if topup.cancel_as is not None and (decline.kind is Kind.SOFT or topup.state is not State.CONFIRMING):
         return topup  # it is being canceled: only a card that must not be tried again is news
-    provider = bench.provider(topup.account)
+    provider, named = bench.provider(topup.account), bench.names_method(topup.account)
     declines = max(topup.declines + 1, attempt)
     wait = retry_after(declines) if decline.kind is Kind.SOFT else None
     reason = f"{decline.code}: {decline.message}"
@@ -210,12 +211,12 @@ def _requires_method(bench: Bench, tx: Transaction, topup: Topup, intent: Paymen
             declines=declines,
             declined_charge=intent.latest_charge,
         )
-        bench.tell(tx, [events.action_required(after, provider, now, reason, attempt)], now)
+        bench.tell(tx, [events.action_required(after, provider, now, reason, attempt, named=named)], now)
         breakers.suspend_for_card(bench, tx, after, now, decline)
         return after
     again_at = now + wait if wait else None
     after = _declined(tx, topup, now, reason, declines, intent.latest_charge, again_at)
-    bench.tell(tx, [events.declined(after, provider, now, decline, attempt, again_at)], now)
+    bench.tell(tx, [events.declined(after, provider, now, decline, attempt, again_at, named=named)], now)
     if again_at is None:
         breakers.suspend_for_card(bench, tx, after, now, decline)
     return after
