@@ -2,34 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from alerts.instants import rfc3339
+from alerts.money import format_usd, to_micro
 from alerts.state import TopupStanding
-from daemon.config.model import Config, TopupMode
+from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import Decision, StopKind
+from daemon.store.ledger_notes import Decision, Stop, StopKind
 from daemon.topups.gates import ROLLING_DAY, start_of_month
-from daemon.topups.states import ENDS_UNSENT, UNDER_WAY, UNDER_WAY_AFTER_PAID, UNDER_WAY_UNCHARGED, State
+from daemon.topups.states import (
+    ENDS_UNSENT,
+    UNDER_WAY,
+    UNDER_WAY_AFTER_PAID,
+    UNDER_WAY_AFTER_SENT,
+    UNDER_WAY_UNCHARGED,
+    State,
+)
 
 CUSTOMER_GONE = "customer_gone"
 """Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
+HELD_BACK_FOR = timedelta(days=2)
+"""So long after its last word a refusal is named: an account may be polled once a day."""
+NOT_JUDGED = "[]"
+"""The gates of what was counted without a need of a charge: no reading came."""
+_HELD_BACK = {
+    "clock": "",
+    "reading": "",
+    "look": "what was charged already cannot be listed: ",
+    "payment_method": "no payment method can be charged: ",
+    "card": "",
+    "size": "no amount lies within the bounds: ",
+}
+"""What is said before the words of a gate that said no last. Others end by themselves, or stand as a stop."""
 _STOPPED = {StopKind.PAUSE: "paused", StopKind.SUSPENSION: "suspended", StopKind.BREAKER: "suspended"}
 
 
-def is_under_way(topup: Topup, now: datetime, mode: TopupMode = TopupMode.CHARGE) -> bool:
+def is_under_way(
+    topup: Topup,
+    now: datetime,
+    mode: TopupMode = TopupMode.CHARGE,
+    *,
+    stops: Sequence[Stop] = (),
+    sent_at: datetime | None = None,
+) -> bool:
     """Whether money is really on its way: a reminder of a low balance may wait for it.
 
-    In a mode that charges nothing only what Stripe has already taken up: the rest is not sent to be brought about.
+    What the bank has taken up is, whatever stops further charges. Before that it is while nothing stops it, for
+    `UNDER_WAY_AFTER_SENT` since it was last sent, at `sent_at`. `stops` are those that concern the account.
     """
     if topup.cancel_as is not None:
         return False
     if topup.state is State.PAID:
-        return topup.paid_at is not None and now - topup.paid_at < UNDER_WAY_AFTER_PAID
-    return topup.state in (UNDER_WAY if mode is TopupMode.CHARGE else UNDER_WAY_UNCHARGED)
+        return topup.paid_at is not None and abs(now - topup.paid_at) < UNDER_WAY_AFTER_PAID
+    if topup.state in UNDER_WAY_UNCHARGED or topup.state not in UNDER_WAY:
+        return topup.state in UNDER_WAY_UNCHARGED
+    if mode is not TopupMode.CHARGE or any(not (topup.probe and stop.is_for_card) for stop in stops):
+        return False
+    return abs(now - (sent_at or topup.state_at)) < UNDER_WAY_AFTER_SENT
 
 
 def standing(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStanding | None:
@@ -38,30 +72,56 @@ def standing(config: Config, conn: sqlite3.Connection, account: str, now: dateti
     if configured is None or configured.topup is None:
         return None
     mode = configured.topup.mode
+    stops = ledger_notes.stops(conn, account)
     opened = ledger_reads.open_topups(conn, account)
     if opened:
         topup = opened[0]
-        return TopupStanding(topup.state.value, is_under_way(topup, now, mode), topup.reason, topup.id)
+        sends = ledger_reads.sends(conn, topup.id)
+        under_way = is_under_way(topup, now, mode, stops=stops, sent_at=sends[-1].sent_at if sends else None)
+        return TopupStanding(topup.state.value, under_way, topup.reason, topup.id)
     if mode is not TopupMode.CHARGE:
         return TopupStanding(mode.value, False, f"mode is {mode}")
-    for stop in ledger_notes.stops(conn, account):
+    for stop in stops:
         return TopupStanding(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
-    said = next((d for d in ledger_notes.decisions(conn, account) if d.gate not in ("threshold", "reading")), None)
-    if said is not None and _holds_back(config, conn, said, now):
-        return TopupStanding("capped", False, said.detail)
-    return TopupStanding("none", False, "no top-up is open: it is judged after this reading")
+    return _refused(config, configured.topup, conn, account, now) or TopupStanding(
+        "none", False, "no top-up is open: it is judged after this reading"
+    )
 
 
-def _holds_back(config: Config, conn: sqlite3.Connection, said: Decision, now: datetime) -> bool:
-    """Whether a cap said no, its window may still last, and nothing was charged since."""
+def _refused(
+    config: Config, topup: TopupConfig, conn: sqlite3.Connection, account: str, now: datetime
+) -> TopupStanding | None:
+    """Return what held a charge back last, where it still may: nothing was charged since, nor was there no need."""
+    said = [one for one in ledger_notes.decisions(conn, account) if one.gate != "reading" or one.gates != NOT_JUDGED]
+    tried_at = ledger_reads.last_attempt_at(conn, account)
+    said = [one for one in said if tried_at is None or tried_at <= one.last_at]
+    capped = next((one for one in said if one.gate not in ("threshold", "reading")), None)
+    if capped is not None and _is_capped(config, topup, capped, now):
+        return TopupStanding("capped", False, capped.detail)
+    latest = next(iter(said), None)
+    if latest is None or latest.gate not in _HELD_BACK or abs(now - latest.last_at) >= HELD_BACK_FOR:
+        return None
+    return TopupStanding("held_back", False, _HELD_BACK[latest.gate] + latest.detail)
+
+
+def _is_capped(config: Config, topup: TopupConfig, said: Decision, now: datetime) -> bool:
+    """Whether a cap said no, its window may still last, and the cap was not raised since."""
     if said.gate == "cap_day":
-        lasts = now - said.last_at < ROLLING_DAY
+        lasts, cap = now - said.last_at < ROLLING_DAY, topup.max_per_day_microusd
+    elif said.gate == "cap_month":
+        lasts, cap = said.last_at >= start_of_month(now, config.timezone), topup.max_per_month_microusd
     else:
-        lasts = said.gate == "cap_month" and said.last_at >= start_of_month(now, config.timezone)
-    if not lasts:
         return False
-    charged_at = ledger_reads.last_attempt_at(conn, said.account)
-    return charged_at is None or charged_at <= said.last_at
+    return lasts and not _is_raised(said, cap)
+
+
+def _is_raised(said: Decision, cap_microusd: int) -> bool:
+    """Whether the cap is higher now than the one that said no."""
+    numbers = next((gate["numbers"] for gate in json.loads(said.gates) if gate["name"] == said.gate), {})
+    then = numbers.get("cap")
+    if then is None or then == format_usd(cap_microusd):
+        return False
+    return cap_microusd > to_micro(then.replace("$", "").replace(",", ""))
 
 
 def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]) -> list[str]:

@@ -48,6 +48,9 @@ UNDER_WAY = frozenset({State.CREATING, State.CREATED, State.CONFIRMING, State.PR
 UNDER_WAY_UNCHARGED = frozenset({State.PROCESSING})
 """What of that a mode that charges nothing leaves under way (and `paid`): the rest it sends nothing to bring about."""
 
+UNDER_WAY_AFTER_SENT = timedelta(hours=2)
+"""For so long after its last send a create or confirm whose outcome is unknown is under way."""
+
 UNDER_WAY_AFTER_PAID = timedelta(hours=2)
 """For so long a paid top-up is under way; then it is told that its credit is not seen."""
 

@@ -17,7 +17,7 @@ from daemon.store.ledger import Topup
 from daemon.topups import people
 from daemon.topups.standing import is_under_way, standing
 from daemon.topups.states import State
-from tests.helpers_topups import CARD, DOLLAR, Daemon, World, topup_config
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
 def stands(daemon: Daemon) -> TopupStanding:
@@ -111,6 +111,46 @@ async def test_a_month_s_cap_is_named_until_the_month_ends_in_the_configured_zon
     daemon.store.close()
 
 
+@pytest.mark.parametrize("cap", ["max_per_day_microusd", "max_per_month_microusd"])
+async def test_a_cap_is_named_no_more_once_it_was_raised(world: World, tmp_path: Path, cap: str) -> None:
+    daemon = await _capped(world, tmp_path / "r", **{cap: 50 * DOLLAR})
+    await daemon.restart(topup=topup_config(**{cap: 50 * DOLLAR, "cooldown": timedelta(hours=2)}))
+    assert stands(daemon).state == "capped"
+    await daemon.restart(topup=topup_config(**{cap: 40 * DOLLAR}))
+    assert stands(daemon).state == "capped"
+    await daemon.restart(topup=topup_config(**{cap: 1000 * DOLLAR}))
+    assert stands(daemon).state == "none"
+    daemon.store.close()
+
+
+async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemon: Daemon, world: World) -> None:
+    await daemon.restart(topup=topup_config(payment_method=None))
+    world.stripe.books.customer(CUSTOMER).default_method = None
+    await daemon.run(timedelta(days=3), every=timedelta(minutes=30))
+    reason = "no payment method can be charged: cus_1 has no default payment method"
+    assert stands(daemon) == TopupStanding("held_back", False, reason)
+    daemon.desk.pass_unread("clips", "timeout")  # a reading that fails says nothing of it
+    await daemon.desk.tend(world.clock.now())
+    assert stands(daemon).state == "held_back"
+    world.clock.advance(timedelta(days=2).total_seconds())
+    assert stands(daemon).state == "none"
+    await daemon.poll()
+    assert stands(daemon).state == "held_back"
+    world.balance += 60 * DOLLAR  # bought by hand
+    await daemon.run(timedelta(hours=2))
+    assert stands(daemon).state == "none"
+
+
+async def test_a_second_read_that_fails_is_named_as_what_holds_a_charge_back(daemon: Daemon, world: World) -> None:
+    daemon.failing_reread = True
+    await daemon.poll()
+    assert stands(daemon) == TopupStanding("held_back", False, "the second read failed")
+    daemon.failing_reread = False
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["credited"]
+    assert stands(daemon).state == "none"
+
+
 async def test_a_cap_is_named_no_more_once_the_account_was_charged_again(world: World, tmp_path: Path) -> None:
     daemon = await _capped(world, tmp_path / "a", max_per_day_microusd=50 * DOLLAR)
     world.burn(60 * DOLLAR)
@@ -146,6 +186,64 @@ async def test_a_mode_that_charges_nothing_holds_back_no_reminder_for_what_it_do
     await daemon.run(timedelta(days=2), every=timedelta(minutes=30))
     assert not stands(daemon).under_way
     assert world.successes == 0
+
+
+async def test_a_stop_lets_reminders_through_for_what_it_keeps_from_being_sent(daemon: Daemon, world: World) -> None:
+    await open_(daemon, world)
+    assert stands(daemon).under_way
+    for account in ("clips", None):
+        people.pause(daemon.store, account, world.clock.now())
+        assert stands(daemon) == TopupStanding("confirming", False, "attempt 1", "clips-1")
+        people.resume(daemon.store, account, world.clock.now())
+        assert stands(daemon).under_way
+    people.pause(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(hours=22), every=timedelta(minutes=15))
+    assert stands(daemon) == TopupStanding("confirming", False, "attempt 1", "clips-1")
+
+
+async def test_a_create_whose_outcome_the_revoked_key_hides_lets_reminders_through(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.create", times=2)
+    await daemon.poll()
+    assert stands(daemon).under_way
+    world.stripe.keys.clear()
+    await daemon.run(timedelta(hours=1))
+    assert stands(daemon).state == "creating"
+    assert not stands(daemon).under_way
+    await daemon.run(timedelta(days=3), every=timedelta(minutes=30))
+    assert not stands(daemon).under_way
+
+
+async def test_what_was_sent_is_under_way_for_two_hours_by_a_clock_that_is_right(daemon: Daemon, world: World) -> None:
+    confirming, now = await open_(daemon, world), world.clock.now()
+    for after, expected in ((119, True), (120, False), (-120, False)):
+        assert is_under_way(confirming, now + timedelta(minutes=after), sent_at=now) is expected
+
+
+async def test_a_probe_of_another_card_is_under_way_though_the_account_is_suspended_for_the_one_before(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.poll()
+    world.stripe.books.add_method("pm_2", customer=CUSTOMER)
+    await daemon.restart(topup=topup_config(payment_method="pm_2"))
+    world.clock.advance(timedelta(hours=2).total_seconds())
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    assert stands(daemon).state == "confirming"
+    assert stands(daemon).under_way
+    people.pause(daemon.store, "clips", world.clock.now())
+    assert not stands(daemon).under_way
+
+
+async def test_what_the_bank_works_on_is_under_way_beside_a_stop_too(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=5)))
+    await daemon.poll()
+    people.pause(daemon.store, "clips", world.clock.now())
+    await daemon.run(timedelta(hours=3))
+    assert stands(daemon).state == "processing"
+    assert stands(daemon).under_way
 
 
 @pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
