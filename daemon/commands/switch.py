@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -66,6 +66,7 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     where nothing could be ended. Like `pause` it needs no faultless configuration.
     """
     from daemon.clock import SystemClock
+    from daemon.store import ledger_notes
     from daemon.topups import people
 
     outline = _outline(context, database)
@@ -75,7 +76,8 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     with _switch(outline.store) as store:
         _check_known(outline, account, store)
         ended = people.resume(store, account, now)
-        still = people.still_stopped(store.reader, outline.accounts, account)
+        named = outline.accounts or {stop.scope for stop in ledger_notes.stops(store.reader)}
+        still = people.still_stopped(store.reader, named, account)
         ahead = people.still_ahead(store.reader, now)
     left = (*still, ahead) if ahead else still
     for one in ended:
@@ -147,7 +149,7 @@ def _make_database(path: Path) -> None:
         fail(f"nothing was paused, pause again: {error}")
 
 
-def _say_unused(path: Path) -> None:
+def _say_unused(path: Path) -> NoReturn:
     whole = path.absolute()
     fail(
         f"no daemon has used {whole} yet: nothing that runs was stopped, the pause holds from its first start. "

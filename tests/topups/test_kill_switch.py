@@ -87,6 +87,13 @@ def test_a_database_that_is_named_is_paused_from_any_folder_without_a_configurat
     assert paused(shell.daemon.store.path) == []
 
 
+def test_resume_without_a_configuration_names_whatever_is_stopped_still(shell: Shell) -> None:
+    shell.run("pause", "clips")
+    shell.path.unlink()
+    result = shell.run("resume", "--database", str(shell.daemon.store.path))
+    assert (result.exit_code, result.stdout) == (1, "clips: still paused: brimful topups resume clips\n")
+
+
 @pytest.mark.parametrize("command", ["pause", "resume"])
 def test_a_database_that_is_named_and_not_there_is_not_made(shell: Shell, tmp_path: Path, command: str) -> None:
     result = shell.run(command, "--database", str(tmp_path / "mistyped.db"))
