@@ -14,6 +14,7 @@ from alerts.spans import Span
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger_notes import Stop, StopKind
+from daemon.topups.standing import CUSTOMER_GONE
 from daemon.topups.states import State
 
 _LISTED = 100
@@ -132,8 +133,12 @@ _QUESTIONS = {State.NEEDS_REVIEW: "needs a review", State.ACTION_REQUIRED: "need
 
 
 def _resume(stop: Stop) -> str:
+    """Return the command that lets charging go on. The stop for a customer that is gone names its own at its end."""
     if stop.kind is StopKind.BREAKER:
         return "brimful check --online"
+    _, acknowledge, customer = stop.message.rpartition("brimful topups ack ")
+    if stop.reason == CUSTOMER_GONE and acknowledge:
+        return acknowledge + customer
     return "brimful topups resume" + ("" if stop.scope == ledger_notes.EVERYWHERE else f" {stop.scope}")
 
 

@@ -69,6 +69,14 @@ def test_stops_say_what_to_type(facts_of: Callable[[], Facts], october: Store) -
     }
 
 
+def test_a_customer_that_is_gone_is_acknowledged_not_resumed(facts_of: Callable[[], Facts], october: Store) -> None:
+    message = "cus_1, an earlier customer, cannot be listed any more (No such customer): brimful topups ack cus_1"
+    with october.write(durable=True) as tx:
+        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "customer_gone", message, at(3)))
+    [blocked] = facts_of().blocked
+    assert (blocked.do, blocked.says) == ("brimful topups ack cus_1", f"top-ups are suspended: {message}")
+
+
 def test_an_account_that_left_the_configuration_keeps_its_statement(
     facts_of: Callable[[], Facts], october: Store
 ) -> None:
