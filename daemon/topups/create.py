@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from alerts.money import format_usd
 from alerts.readings import Known
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes, ledger_reads
@@ -239,7 +240,7 @@ def _write_plan(bench: Bench, config: TopupConfig, sight: Sight, seen: Look, met
             seq=wanted.seq,
             own=True,
             state=State.PLANNED,
-            reason=f"available below {config.when_below_microusd} micro-dollars",
+            reason=f"available below {format_usd(config.when_below_microusd)}",
             amount_cents=wanted.amount_cents,
             create_key=wanted.create_key,
             create_params=json.dumps(wanted.create_params(), sort_keys=True, separators=(",", ":")),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from alerts.money import format_usd, from_cents
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import SeenIntent
@@ -201,7 +202,7 @@ def difference(topup: Topup, second: Look) -> str | None:
 def mismatch(topup: Topup, intent: PaymentIntent) -> str | None:
     """Return where the PaymentIntent is not what was planned, or None."""
     for name, planned, found in (
-        ("amount", topup.amount_cents, intent.amount_cents),
+        ("amount", format_usd(from_cents(topup.amount_cents)), format_usd(from_cents(intent.amount_cents))),
         ("currency", "usd", intent.currency),
         ("customer", topup.customer, intent.customer),
     ):

@@ -253,7 +253,7 @@ async def test_a_payment_of_ours_whose_amount_changed_is_not_confirmed(daemon: D
 
     await changed(daemon, world, raise_amount)
     assert confirms(world) == []
-    assert "its amount is 6000, planned was 5000" in daemon.topups()[0].reason
+    assert "its amount is $60.00, planned was $50.00" in daemon.topups()[0].reason
 
 
 async def test_a_payment_that_another_daemon_has_confirmed_is_read_back_instead(daemon: Daemon, world: World) -> None:

@@ -231,7 +231,7 @@ async def test_an_answer_that_is_not_what_was_asked_for_is_a_person_s_business(d
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["needs_review"]
     [said] = daemon.told("topup.needs_review")
-    assert said["reason"] == "its amount is 9900, planned was 5000"
+    assert said["reason"] == "its amount is $99.00, planned was $50.00"
     assert world.successes == 0
 
 

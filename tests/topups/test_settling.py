@@ -36,7 +36,7 @@ async def test_a_charge_of_another_amount_than_planned_is_a_person_s_business(da
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["needs_review"]
     [told] = daemon.told("topup.needs_review")
-    assert told["reason"] == "charged, but its amount is 7000, planned was 5000"
+    assert told["reason"] == "charged, but its amount is $70.00, planned was $50.00"
     assert told["command"] == "brimful topups ack clips-1"
     assert "topup.succeeded" not in daemon.events()
     assert world.successes == 1
