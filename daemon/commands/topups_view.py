@@ -154,6 +154,7 @@ def print_audit(audits: list[Audit], *, as_json: bool) -> None:
                     "failure": one.failure,
                     "findings": [_finding_document(finding) for finding in one.findings],
                     "waiting": [_finding_document(finding) for finding in one.waiting],
+                    "uncompared": one.uncompared,
                 }
                 for one in audits
             ]
@@ -163,7 +164,7 @@ def print_audit(audits: list[Audit], *, as_json: bool) -> None:
         if one.failure:
             typer.echo(f"{one.account}: Stripe could not be asked: {one.failure}")
         elif not one.findings:
-            agree = f"{one.account}: {one.charges} charges, {format_usd(one.charged_microusd)}: all three agree"
+            agree = f"{one.account}: {one.charges} charges, {format_usd(one.charged_microusd)}: {one.agreement}"
             typer.echo(agree + f", {len(one.waiting)} still waiting for the credit" * bool(one.waiting))
     _print_findings("Disagreements", [finding for one in audits for finding in one.findings])
     _print_findings("Waiting for the credit", [finding for one in audits for finding in one.waiting])

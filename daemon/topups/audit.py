@@ -46,6 +46,16 @@ class Audit:
     findings: tuple[Finding, ...]
     refused: Refused | None = None
     waiting: tuple[Finding, ...] = ()
+    uncompared: int = 0
+    """Charges that the history cannot show: their readings had no running total."""
+
+    @property
+    def agreement(self) -> str:
+        """What agrees where nothing disagrees, in words."""
+        if not self.uncompared:
+            return "all three agree"
+        some = "" if self.uncompared == self.charges else f" for {self.uncompared} of them"
+        return f"ledger and Stripe agree; without a running total the balance history cannot be compared{some}"
 
     @property
     def failure(self) -> str | None:
@@ -83,7 +93,8 @@ def compare(account: str, rows: Sequence[Topup], seen: Look, last: Known | None,
     missing, waiting = _against_history(account, rows, last, now)
     charged = [row for row in rows if row.state in CHARGED]
     total = sum(row.amount_microusd for row in charged)
-    return Audit(account, len(charged), total, (*findings, *missing), waiting=tuple(waiting))
+    uncompared = sum(not _is_comparable(row, last) for row in charged)
+    return Audit(account, len(charged), total, (*findings, *missing), waiting=tuple(waiting), uncompared=uncompared)
 
 
 def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Finding | None:
@@ -107,8 +118,9 @@ def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Findin
 def _against_history(
     account: str, rows: Sequence[Topup], last: Known | None, now: datetime
 ) -> tuple[list[Finding], list[Finding]]:
-    """Each charge must show in `funded`: before the next one, and in the last reading. By a running total only.
+    """Each charge must show in `funded`: before the next one, or in the last reading. By a running total only.
 
+    What a reading has shown is shown: a running total that began anew since says nothing against it.
     Returns what disagrees, and what waits for its credit.
     """
     funded_now = last.metrics.funded_microusd if last else None
@@ -117,6 +129,8 @@ def _against_history(
     charged = [row for row in rows if row.state in CHARGED and row.funded_before_microusd is not None]
     charged.sort(key=lambda row: row.paid_at or row.planned_at)
     for index, row in enumerate(charged):
+        if _was_seen(row):
+            continue
         later = charged[index + 1 :]
         expected = (row.funded_before_microusd or 0) + row.amount_microusd
         if is_acknowledged(row):
@@ -139,6 +153,18 @@ def _against_history(
 def is_acknowledged(row: Topup) -> bool:
     """Whether a person said that the charge is credited, and no reading has shown it."""
     return row.state is State.CREDITED and row.credited_microusd is None
+
+
+def _was_seen(row: Topup) -> bool:
+    """Whether a reading has shown the credit of the charge."""
+    return row.state is State.CREDITED and row.credited_microusd is not None
+
+
+def _is_comparable(row: Topup, last: Known | None) -> bool:
+    """Whether the history can show the credit: by a running total, which the last reading still has to say."""
+    if row.funded_before_microusd is None:
+        return False
+    return _was_seen(row) or last is None or last.metrics.funded_microusd is not None
 
 
 def _may_follow_the_word(row: Topup, last: Known | None) -> bool:

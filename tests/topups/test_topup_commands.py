@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from daemon.standins.stripe import Strike, declined
+from daemon.topups import people
+from daemon.topups.audit import audit
 from tests.helpers_topup_shell import CONFIG, Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
@@ -137,6 +139,43 @@ async def test_audit_agrees_after_a_good_life(shell: Shell, daemon: Daemon, worl
     result = await shell.with_stripe(world.stripe, ["audit"])
     assert result.exit_code == 0, result.output
     assert "1 charges, $50.00: all three agree" in result.stdout
+
+
+async def test_audit_says_that_history_without_a_running_total_cannot_be_compared(
+    shell: Shell, daemon: Daemon, world: World
+) -> None:
+    world.totals = False
+    world.lost = True
+    await daemon.run(timedelta(hours=1))
+    await people.acknowledge(daemon.desk.bench, "clips-1")
+    world.clock.advance(timedelta(days=2).total_seconds())
+    keep(daemon, world.read())
+    result = await shell.with_stripe(world.stripe, ["audit"])
+    assert result.exit_code == 0
+    said = "ledger and Stripe agree; without a running total the balance history cannot be compared"
+    assert f"1 charges, $50.00: {said}\n" in result.stdout
+    document = json.loads((await shell.with_stripe(world.stripe, ["audit", "--json"])).stdout)[0]
+    assert (document["uncompared"], document["findings"]) == (1, [])
+
+
+async def test_a_running_total_that_began_anew_says_nothing_against_a_credit_that_was_seen(
+    daemon: Daemon, world: World
+) -> None:
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["credited"]
+    world.charged, world.balance = 0, 60 * DOLLAR
+    keep(daemon, world.read())
+    said = await audit(daemon.desk.bench, "clips")
+    assert (said.findings, said.waiting, said.agreement) == ((), (), "all three agree")
+    await daemon.run(timedelta(days=2), every=timedelta(hours=1))
+    assert daemon.told("topup.needs_review") == []
+
+
+async def test_explain_names_dollars_and_no_smaller_unit(shell: Shell, daemon: Daemon) -> None:
+    await daemon.poll()
+    result = await asyncio.to_thread(shell.run, "explain", "clips-1")
+    assert "available below $10.00" in result.stdout
+    assert "micro" not in result.stdout
 
 
 async def test_audit_works_with_a_key_that_may_only_read(shell: Shell, daemon: Daemon, world: World) -> None:
