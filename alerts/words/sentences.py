@@ -280,7 +280,7 @@ def topup_suspended(f: Figures, account: str) -> Words:
 def topup_not_credited(f: Figures, account: str) -> Words:
     return (
         f"{account}: charged, but not credited",
-        f"{f.usd('amount_usd')} was charged, and no reading shows it in the balance yet.",
+        f"{f.usd('amount_usd')} was charged, and its credit is not confirmed in the balance yet.",
         "Ask the provider with the payment's number. Nothing further is charged meanwhile.",
         "brimful topups",
     )

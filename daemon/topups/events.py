@@ -110,9 +110,12 @@ def action_required(
 
 
 def not_credited(topup: Topup, provider: str, at: datetime, *, unread: bool = False) -> EventDraft:
-    """No reading shows the credit; `unread`: since it was due, there was none that could."""
+    """No reading shows the credit; `unread`: since it was due, there was none that two reads bear out."""
     if unread:
-        seen = "the account could not be read since to see the credit: see that its usage API answers, "
+        seen = (
+            "since the credit was due no two reads in a row could say whether it came: see that its usage API answers, "
+            "and twice in a row (it may allow too few requests); "
+        )
     else:
         seen = "the balance does not show it: "
     advice = Advice(

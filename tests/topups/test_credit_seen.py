@@ -132,10 +132,22 @@ async def test_without_any_reading_it_is_told_half_an_hour_later_that_nobody_kno
     world.clock.advance(300)
     await daemon.desk.tend(world.clock.now())
     [told] = daemon.told("topup.not_credited")
-    assert told["action"].startswith("The card was charged and the account could not be read")
+    assert told["action"].startswith("The card was charged and since the credit was due no two reads")
     await daemon.poll()
     assert daemon.events()[-1] == "topup.credited"
     assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is None
+
+
+async def test_a_credit_that_only_the_first_of_two_reads_shows_is_told_as_not_confirmed(
+    daemon: Daemon, world: World
+) -> None:
+    world.lag = timedelta(minutes=1)
+    await daemon.poll()
+    daemon.failing_reread = True
+    await daemon.run(timedelta(hours=5))
+    [told] = daemon.told("topup.not_credited")
+    assert "no two reads in a row could say whether it came" in told["action"]
+    assert "could not be read" not in told["action"]
 
 
 async def test_a_machine_that_was_off_while_it_waited_for_a_reading_waits_for_one_again(
