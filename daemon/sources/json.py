@@ -50,6 +50,8 @@ FIELDS = frozenset(_READERS)
 """The names that an expression may be given for: `JSON_FIELDS` of the configuration."""
 NUMBERS_NEEDED = ("balance_usd", "used_gb")
 """At least one of them must be mapped: without it there is nothing to watch."""
+NEVER_UNSAID = frozenset({*NUMBERS_NEEDED, "uncharged_usage_usd", "total_charged_usd"})
+"""Where one of them is mapped, an answer without it is no reading: available money is not reckoned on a guess."""
 
 
 def compile_fields(fields: Mapping[str, str]) -> Mapping[str, Any]:
@@ -66,13 +68,13 @@ def compile_fields(fields: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 class JsonParser:
-    """One account's expressions, compiled. An expression that finds nothing leaves its field unsaid."""
+    """One account's expressions, compiled. An expression that finds nothing leaves its field unsaid, but for money."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._expressions = compile_fields(fields)
 
     def __call__(self, account: str, at: datetime, answer: Answer) -> Reading:
-        """Turn one answer into a reading; without a mapped `balance_usd` or `used_gb` there is none."""
+        """Turn one answer into a reading; without what is mapped of `NEVER_UNSAID` there is none."""
         if not 200 <= answer.status < 300:
             return refused(account, at, answer)
         try:
@@ -89,7 +91,7 @@ class JsonParser:
             except (JMESPathError, RecursionError) as error:
                 raise BadPayload(f"{name}: {error}") from error
             if found is None:
-                if name in NUMBERS_NEEDED:
+                if name in NEVER_UNSAID:
                     raise BadPayload(f"{name} is missing")
                 continue
             attribute, reader = _READERS[name]

@@ -294,6 +294,23 @@ def test_an_expression_that_finds_no_balance_leaves_no_reading() -> None:
     assert refusal(parse("third", NOW, answer({"other": 1}))) == "balance_usd is missing"
 
 
+@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd", "used_gb"])
+@pytest.mark.parametrize("missing", [True, False])
+def test_money_that_is_mapped_and_unknown_is_never_taken_for_zero(field: str, missing: bool) -> None:
+    whole = {"balance_usd": 15, "uncharged_usage_usd": 9, "total_charged_usd": 100, "used_gb": 3}
+    parse = JsonParser({name: name for name in whole})
+    said = metrics(parse("third", NOW, answer(whole)))
+    assert (said.available_microusd, said.accrued_microusd) == (6_000_000, 109_000_000)
+    unknown = {name: value for name, value in whole.items() if name != field} | ({} if missing else {field: None})
+    assert refusal(parse("third", NOW, answer(unknown))) == f"{field} is missing"
+
+
+def test_an_expression_may_say_what_an_api_leaves_out() -> None:
+    parse = JsonParser({"balance_usd": "balance", "uncharged_usage_usd": "pending || `0`", "limit_gb": "limit"})
+    said = metrics(parse("third", NOW, answer({"balance": 15})))
+    assert (said.available_microusd, said.uncharged_microusd, said.limit_microgb) == (15_000_000, 0, None)
+
+
 def test_an_expression_that_fails_on_the_answer_leaves_no_reading() -> None:
     parse = JsonParser({"balance_usd": "sum(items)"})
     assert refusal(parse("third", NOW, answer({"items": "none"}))).startswith("balance_usd")
