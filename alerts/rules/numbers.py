@@ -58,7 +58,7 @@ def money_numbers(view: View) -> Payload:
     metrics = view.metrics
     return {
         "balance_usd": money(metrics.balance_microusd),
-        "uncharged_usage_usd": money(metrics.uncharged_microusd or 0),
+        "uncharged_usage_usd": money(metrics.uncharged_microusd),
         "available_usd": money(metrics.available_microusd),
     }
 

@@ -155,3 +155,10 @@ def test_a_receivers_own_threshold_is_its_own_rule_and_takes_no_number() -> None
     assert (draft.rule, draft.only_receiver, draft.numbered) == ("webhook:ops", "webhook:ops", False)
     assert "sequence" not in account.last
     assert account.last["threshold_usd"] == 9
+
+
+def test_what_the_provider_says_nothing_of_is_told_as_unknown_not_as_zero() -> None:
+    account = Watched(low())
+    account.read(balance=4)
+    [event] = account.events
+    assert (event["data"]["uncharged_usage_usd"], event["data"]["available_usd"]) == (None, 4)
