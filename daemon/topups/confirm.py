@@ -275,7 +275,7 @@ async def go_on(bench: Bench, config: TopupConfig, topup: Topup, sight: Sight) -
             return await cancel(bench, topup, State.ABANDONED, why)
         return await confirm(bench, config, topup, sight)
     if topup.state is State.RETRY_WAIT:
-        if topup.own and config.payment_method not in (None, topup.payment_method):
+        if topup.own and topup.payment_method is not None and config.payment_method not in (None, topup.payment_method):
             return await cancel(bench, topup, State.ABANDONED, "another payment method is configured")
         if topup.next_at is None or now < topup.next_at:
             return await read_back(bench, topup)
