@@ -117,8 +117,7 @@ def _is_capped(config: Config, topup: TopupConfig, said: Decision, now: datetime
 
 def _is_raised(said: Decision, cap_microusd: int) -> bool:
     """Whether the cap is higher now than the one that said no."""
-    numbers = next((gate["numbers"] for gate in json.loads(said.gates) if gate["name"] == said.gate), {})
-    then = numbers.get("cap")
+    then = next((str(gate["numbers"]["cap"]) for gate in json.loads(said.gates) if gate["name"] == said.gate), None)
     if then is None or then == format_usd(cap_microusd):
         return False
     return cap_microusd > to_micro(then.replace("$", "").replace(",", ""))
