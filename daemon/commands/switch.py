@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,8 +35,8 @@ def register(app: typer.Typer) -> None:
 def pause(context: typer.Context, account: AccountArgument = None, database: DatabaseOption = None) -> None:
     """Charge nothing more, at once, also by a running daemon. `mode = "off"` is what survives a lost disk.
 
-    Needs no faultless configuration: an account may be named that only the file or only the database knows. Exit 1
-    where no daemon has used the database yet: the pause is written, and nothing that runs was stopped.
+    Needs no faultless configuration: an account may be named that only the file or only the database knows. Where
+    no daemon has used the database yet, that is said; exit 1 where it may be another file than the daemon's.
     """
     from daemon.clock import SystemClock
     from daemon.store.traces import was_used
@@ -55,6 +55,8 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))
     if not used:
         _say_unused(outline.store)
+        if database is not None or not outline.store.is_absolute():
+            raise typer.Exit(NO)  # it may be another file than the daemon's
     elif not outline.store.is_absolute():
         typer.echo(f"brimful: paused in {outline.store.absolute()}{elsewhere(outline.store)} or --database", err=True)
 
@@ -149,10 +151,10 @@ def _make_database(path: Path) -> None:
         fail(f"nothing was paused, pause again: {error}")
 
 
-def _say_unused(path: Path) -> NoReturn:
-    whole = path.absolute()
-    fail(
-        f"no daemon has used {whole} yet: nothing that runs was stopped, the pause holds from its first start. "
-        f"For a daemon that runs with another database: --database PATH (the packaged unit's: {UNIT_DATABASE}), "
+def _say_unused(path: Path) -> None:
+    said = (
+        f"no daemon has used {path.absolute()} yet: nothing that runs was stopped, the pause holds from its first "
+        f"start. For a daemon that runs with another database: --database PATH (the packaged unit's: {UNIT_DATABASE}), "
         "or [store] path in the configuration"
     )
+    typer.echo(f"brimful: {said}", err=True)

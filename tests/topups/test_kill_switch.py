@@ -64,6 +64,14 @@ def test_a_pause_that_stopped_nothing_is_not_reported_as_done(
     assert paused(shell.daemon.store.path) == ["*"]
 
 
+def test_a_pause_before_the_first_start_is_done_where_the_path_leaves_no_doubt(shell: Shell, tmp_path: Path) -> None:
+    shell.edit(str(shell.daemon.store.path), str(tmp_path / "new.db"))
+    result = shell.run("pause")
+    assert (result.exit_code, result.stdout) == (0, "all accounts: paused\n")
+    assert f"no daemon has used {tmp_path / 'new.db'} yet" in result.stderr
+    assert paused(tmp_path / "new.db") == ["*"]
+
+
 def test_a_pause_says_which_file_it_wrote_where_that_depends_on_the_folder(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
