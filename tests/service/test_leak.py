@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
 
 from daemon.cli import app
+from daemon.clock import SystemClock
 from tests.service.conftest import KEY, TOPUP, Town
 
 HOURS_OF_PAST = 9 * 24
@@ -35,6 +37,8 @@ def brake(gates: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def test_a_leak_is_not_charged_and_is_told_with_its_numbers_until_a_person_resumes(town: Town) -> None:
+    # who types has the same clock as the daemon
+    town.clock.set(SystemClock().now() - timedelta(hours=HOURS_OF_PAST + HOURS_OF_LEAK))
     account = town.usage.prepaid(KEY, balance_usd="500", total_charged_usd="100", active_videos=10)
     path = town.configure(topup=TOPUP)
     await live(town, HOURS_OF_PAST, path)
