@@ -5,7 +5,7 @@ A charge whose credit may still come is no disagreement: it waits, and is shown 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -70,10 +70,21 @@ async def audit(bench: Bench, account: str, *, remember: bool = True) -> Audit:
         return Audit(account, 0, 0, (), seen)
     conn = bench.store.reader
     rows = ledger_reads.of_account(conn, account)
-    return compare(account, rows, seen, readings.last(conn, account), bench.clock.now())
+
+    def total_at(instant: datetime) -> int | None:
+        before, _ = readings.around(conn, account, instant)
+        return None if before is None else before.metrics.total_charged_microusd
+
+    return compare(account, rows, seen, readings.last(conn, account), total_at, bench.clock.now())
 
 
-def compare(account: str, rows: Sequence[Topup], seen: Look, last: Known | None, now: datetime) -> Audit:
+TotalAt = Callable[[datetime], int | None]
+"""What the usage API had charged in all at an instant, by the history; None where that is not kept."""
+
+
+def compare(
+    account: str, rows: Sequence[Topup], seen: Look, last: Known | None, total_at: TotalAt, now: datetime
+) -> Audit:
     """Hold the ledger's rows, Stripe's PaymentIntents and what the balance shows against each other."""
     findings = [
         Finding(account, "?", text.partition(":")[0], "unknown", "metadata that cannot be read", "–")
@@ -90,7 +101,7 @@ def compare(account: str, rows: Sequence[Topup], seen: Look, last: Known | None,
             findings.append(
                 Finding(account, row.id, row.payment_intent or "–", _ledger(row), "not listed", _history(row))
             )
-    missing, waiting = _against_history(account, rows, last, now)
+    missing, waiting = _against_history(account, rows, last, total_at, now)
     charged = [row for row in rows if row.state in CHARGED]
     total = sum(row.amount_microusd for row in charged)
     uncompared = sum(not _is_comparable(row, last) for row in charged)
@@ -116,12 +127,12 @@ def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Findin
 
 
 def _against_history(
-    account: str, rows: Sequence[Topup], last: Known | None, now: datetime
+    account: str, rows: Sequence[Topup], last: Known | None, total_at: TotalAt, now: datetime
 ) -> tuple[list[Finding], list[Finding]]:
-    """Each charge must show in `funded`: before the next one, or in the last reading. By a running total only.
+    """Each charge must show in `funded`: before the next one, and in the last reading. By a running total only.
 
-    What a reading has shown is shown: a running total that began anew since says nothing against it.
-    Returns what disagrees, and what waits for its credit.
+    One that began anew since a reading has shown the credit says nothing against it. Returns what disagrees, and what
+    waits for its credit.
     """
     funded_now = last.metrics.funded_microusd if last else None
     missing: list[Finding] = []
@@ -129,8 +140,6 @@ def _against_history(
     charged = [row for row in rows if row.state in CHARGED and row.funded_before_microusd is not None]
     charged.sort(key=lambda row: row.paid_at or row.planned_at)
     for index, row in enumerate(charged):
-        if _was_seen(row):
-            continue
         later = charged[index + 1 :]
         expected = (row.funded_before_microusd or 0) + row.amount_microusd
         if is_acknowledged(row):
@@ -140,6 +149,9 @@ def _against_history(
             after = later[0].funded_before_microusd if later else funded_now
             may_come = row.paid_at is not None and now - row.paid_at < GRACE
         if after is None or after >= expected:
+            continue
+        after_at = later[0].reading_at if later else last.at if last else None
+        if _was_seen(row) and not _goes_on(total_at, row.credited_at, after_at):
             continue
         history = f"funded {format_usd(after)}, at least {format_usd(expected)} expected"
         if is_acknowledged(row):
@@ -158,6 +170,14 @@ def is_acknowledged(row: Topup) -> bool:
 def _was_seen(row: Topup) -> bool:
     """Whether a reading has shown the credit of the charge."""
     return row.state is State.CREDITED and row.credited_microusd is not None
+
+
+def _goes_on(total_at: TotalAt, before: datetime | None, after: datetime | None) -> bool:
+    """Whether the running total is known at both instants, and has not begun anew between them."""
+    if before is None or after is None:
+        return False
+    first, second = total_at(before), total_at(after)
+    return first is not None and second is not None and second >= first
 
 
 def _is_comparable(row: Topup, last: Known | None) -> bool:

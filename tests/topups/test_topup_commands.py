@@ -171,6 +171,31 @@ async def test_a_running_total_that_began_anew_says_nothing_against_a_credit_tha
     assert daemon.told("topup.needs_review") == []
 
 
+async def test_a_credit_that_was_seen_and_taken_back_disagrees(shell: Shell, daemon: Daemon, world: World) -> None:
+    keep(daemon, world.read())
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["credited"]
+    keep(daemon, world.read())
+    world.burn(5 * DOLLAR)
+    world.balance -= 50 * DOLLAR
+    world.clock.advance(3600)
+    keep(daemon, world.read())
+    said = await audit(daemon.desk.bench, "clips")
+    assert [finding.history for finding in said.findings] == ["funded $104.96, at least $154.96 expected"]
+    result = await shell.with_stripe(world.stripe, ["audit"])
+    assert result.exit_code == 1
+
+
+async def test_a_total_that_began_anew_after_what_was_read_says_nothing_either(daemon: Daemon, world: World) -> None:
+    keep(daemon, world.read())
+    await daemon.run(timedelta(hours=1))
+    keep(daemon, world.read())
+    world.charged = 0
+    world.clock.advance(3600)
+    keep(daemon, world.read())
+    assert (await audit(daemon.desk.bench, "clips")).findings == ()
+
+
 async def test_explain_names_dollars_and_no_smaller_unit(shell: Shell, daemon: Daemon) -> None:
     await daemon.poll()
     result = await asyncio.to_thread(shell.run, "explain", "clips-1")
