@@ -48,11 +48,11 @@ def _money_lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     assert one.known is not None
     metrics = one.known.metrics
     if metrics.balance_microusd is not None:
-        pending = usd(metrics.uncharged_microusd or 0)
-        yield (
-            "balance",
-            f"{usd(metrics.balance_microusd)}, {pending} pending: {usd(metrics.available_microusd)} available",
+        uncharged = metrics.uncharged_microusd
+        pending = (
+            "" if uncharged is None else f", {usd(uncharged)} pending: {usd(metrics.available_microusd)} available"
         )
+        yield "balance", f"{usd(metrics.balance_microusd)}{pending}"
     if one.burn is not None:
         partial = ", less than a day of history" if one.burn.partial else ""
         yield "burn", f"{usd(one.burn.microusd_per_day)} a day ({one.burn.basis}{partial})"

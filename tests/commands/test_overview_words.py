@@ -1,0 +1,38 @@
+"""An account in words: what the provider says nothing of is left out, never told as nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from alerts.accounts import AccountInfo
+from alerts.readings import Known, Metrics
+from daemon.overview import Overview
+from daemon.overview_words import lines
+
+NOW = datetime(2026, 11, 1, 14, 0, tzinfo=UTC)
+
+
+def words(metrics: Metrics) -> dict[str, str]:
+    one = Overview(
+        account=AccountInfo("own", "json"),
+        now=NOW,
+        known=Known("own", NOW, metrics),
+        outage=None,
+        burn=None,
+        days_remaining=None,
+        runway=None,
+        estimate=None,
+        quota=None,
+        month=None,
+        budgets=(),
+        episodes=(),
+        topup=None,
+    )
+    return dict(lines(one, ZoneInfo("UTC")))
+
+
+def test_a_balance_of_which_nothing_pending_is_said_stands_alone() -> None:
+    assert words(Metrics(balance_microusd=12_450_000))["balance"] == "$12.45"
+    pending = Metrics(balance_microusd=12_450_000, uncharged_microusd=840_000)
+    assert words(pending)["balance"] == "$12.45, $0.84 pending: $11.61 available"
