@@ -101,7 +101,7 @@ async def give_way(bench: Bench, topup: Topup, differs: str) -> Topup:
     now = bench.clock.now()
     log.warning("second_look", topup=topup.id, differs=differs)
     with bench.store.write(durable=True) as tx:
-        ledger.mark(tx, f"hold:{topup.account}", now + timedelta(seconds=bench.rng.uniform(*HOLD_S)))
+        ledger.mark_run(tx, f"hold:{topup.account}", now + timedelta(seconds=bench.rng.uniform(*HOLD_S)))
     after = await cancel(bench, topup, State.ABANDONED, f"second look: {differs}")
     now = bench.clock.now()
     ended = ledger_reads.abandoned_by_look(bench.store.reader, topup.account, now - LOOKS_DIFFERED_WITHIN)

@@ -104,9 +104,9 @@ class TopupDesk:
                 else:
                     credit.see(self.bench, topup, sight.known, self.bench.clock.now())
             else:
-                current = await set_off(self.bench, topup, sight.known, reread)
-                if current is not None:
-                    await go_on(self.bench, config, current, sight)
+                current = await set_off(self.bench, topup, sight, reread)
+                if current is not None or not low:  # what is not wanted is given up: that moves no money
+                    await go_on(self.bench, config, current or topup, sight)
         if low:
             await charge(self.bench, config, sight, reread)
         else:

@@ -243,8 +243,9 @@ SUSPENDED_ADVICE = {
     ),
     "credits": Advice(
         "The usage API says that less was credited than it said when a charge's credit was seen: it may give an old "
-        "answer, and nothing is charged by that. Where it is right, charging goes on a day after that credit.",
-        _EXPLAIN_ACCOUNT,
+        "answer, and nothing is charged by that. Where it is right, resume; charging goes on by itself a day after "
+        "the credit.",
+        _RESUME,
     ),
     "clock_behind_ledger": Advice(
         "The clock is behind what the ledger has seen: set it. If it is right and the ledger is days ahead, resume.",

@@ -91,12 +91,13 @@ def _last_credit(conn: sqlite3.Connection, account: str, now: datetime) -> Credi
     (released,) = ledger_notes.marked_at(conn, (f"released:{account}",))
     return max(
         (
-            Credit(topup.amount_microusd, topup.credited_microusd)
+            Credit(topup.amount_microusd, topup.funded_before_microusd + topup.amount_microusd)
             for topup in ledger_reads.last_credits(conn, account)
             if topup.credited_microusd is not None
+            and topup.funded_before_microusd is not None
             and topup.credited_at is not None
             and abs(now - topup.credited_at) <= CREDITS_STAND_FOR
-            and (released is None or released < topup.credited_at)
+            and (released is None or not topup.credited_at <= released <= now)
         ),
         key=lambda credit: credit.funded_microusd,
         default=None,

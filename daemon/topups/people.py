@@ -50,6 +50,7 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
 
     The brake is released only where it was what held the account: who resumes after a decline has not seen the burn.
 
+    Where readings lack a credit that was seen, they are believed from now on.
     Where the ledger has seen an instant that is days ahead, written by a clock that was, that is taken back.
     Returns what was ended. Without an account only the pause over all accounts ends.
     """
@@ -62,11 +63,20 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
             ended.append(f"{stop.kind}: {stop.reason}")
         if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
             ledger_notes.forget_cards(tx, account)
-            ledger.mark(tx, f"released:{account}", now)
+            ledger.mark_run(tx, f"released:{account}", now)
             if any(stop.reason == BURN_BRAKE for stop in stops):
                 ledger.mark_run(tx, brake_mark(account), now)
+        elif account is not None and _misses_credit(tx, account):
+            ledger.mark_run(tx, f"released:{account}", now)
+            ended.append("wait for a credit that was seen and is missing")
         ended += _take_back_clock(tx, now)
     return tuple(ended)
+
+
+def _misses_credit(tx: Transaction, account: str) -> bool:
+    """Whether the account was held back last because its readings lack a credit that was seen."""
+    latest = next(iter(ledger_notes.decisions(tx, account)), None)
+    return latest is not None and latest.gate == "credits"
 
 
 def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:

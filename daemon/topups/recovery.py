@@ -13,7 +13,7 @@ from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import breakers
 from daemon.topups.adoption import adopt
-from daemon.topups.bench import Bench
+from daemon.topups.bench import Bench, log
 from daemon.topups.gateway import Refused
 from daemon.topups.look import look
 from daemon.topups.states import State
@@ -54,13 +54,14 @@ async def together(works: Iterable[Awaitable[None]]) -> None:
 
 async def _adopt_account(bench: Bench, account: str) -> None:
     seen = await look(bench, account)
-    if isinstance(seen, Refused) and seen.gone is not None:
-        breakers.note_unlisted(bench, account, seen, breakers.LISTING)
-    elif isinstance(seen, Refused):
-        if account in bench.charging():
-            bench.trouble(account, seen, breakers.LISTING)
-    else:
+    if not isinstance(seen, Refused):
         await adopt(bench, account, seen)
+    elif account not in bench.charging():
+        log.warning("left_unread", account=account, message=seen.message)
+    elif seen.gone is not None:
+        breakers.note_unlisted(bench, account, seen, breakers.LISTING)
+    else:
+        bench.trouble(account, seen, breakers.LISTING)
 
 
 def abandon_plan(bench: Bench, topup: Topup) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alerts.readings import Known, Metrics
 from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import credit
 from daemon.topups.bench import Bench
-from daemon.topups.judgement import Reread
+from daemon.topups.judgement import Reread, Sight, note_second_read
 from daemon.topups.settle import read_back
 from daemon.topups.states import State
 
@@ -23,14 +25,14 @@ async def shows_again(topup: Topup, reread: Reread) -> bool:
     return isinstance(second, Known) and credit.is_seen(topup, second.metrics)
 
 
-async def set_off(bench: Bench, topup: Topup, known: Known, reread: Reread) -> Topup | None:
+async def set_off(bench: Bench, topup: Topup, sight: Sight, reread: Reread) -> Topup | None:
     """Await the charge's credit on top of what shows before the charge is made: that is another's.
 
     A rise is believed where a second read shows it too, and the payment, read back after both, is not made yet. Without
     a running total a fall counts as well: it is usage, and the credit is awaited from there. Returns the top-up as it
     then is; None where nobody can tell now whose a credit is: then nothing is charged by this reading.
     """
-    before, shown = _awaited_from(topup), _shown(topup, known.metrics)
+    before, shown = _awaited_from(topup), _shown(topup, sight.known.metrics)
     if topup.state not in NOT_MADE_YET or before is None or shown is None or shown == before:
         return topup
     if shown < before and topup.funded_before_microusd is not None:
@@ -38,8 +40,10 @@ async def set_off(bench: Bench, topup: Topup, known: Known, reread: Reread) -> T
     if shown > before:
         second = await reread()
         again = _shown(topup, second.metrics) if isinstance(second, Known) else None
-        if again is None or again <= before:
+        if not isinstance(second, Known) or again is None or again <= before:
+            note_second_read(bench, sight, second)
             return None
+        note_second_read(bench, replace(sight, second=second), second)
         shown = min(shown, again)
     after = await read_back(bench, topup)
     if after.state is not topup.state:

@@ -33,6 +33,7 @@ NOT_JUDGED = "[]"
 _HELD_BACK = {
     "clock": "",
     "reading": "",
+    "credits": "",
     "look": "what was charged already cannot be listed: ",
     "payment_method": "no payment method can be charged: ",
     "card": "",

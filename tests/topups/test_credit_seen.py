@@ -13,6 +13,7 @@ from alerts.readings import Known, Metrics, Reason, Unavailable
 from daemon.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings
 from daemon.store.ledger import Topup
+from daemon.topups import people
 from daemon.topups.credit import credit_wake, is_seen, see
 from daemon.topups.states import State
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World
@@ -354,6 +355,52 @@ async def test_a_total_that_was_put_back_for_good_is_believed_a_day_after_the_cr
     assert world.successes == 1
     await daemon.run(timedelta(hours=2))
     assert world.successes == 2
+
+
+async def test_a_total_that_was_put_back_is_believed_where_a_person_says_so(daemon: Daemon, world: World) -> None:
+    world.lag = timedelta(minutes=1)
+    await daemon.run(timedelta(minutes=30))
+    world.charged = 0
+    world.balance = 5 * DOLLAR
+    await daemon.run(timedelta(hours=2))
+    standing = daemon.desk.standing("clips")
+    assert standing is not None
+    assert (standing.state, standing.reason) == ("held_back", "$5.00 ever credited, $154.96 were seen in the last 24 h")
+    assert daemon.told("topup.suspended")[0]["command"] == "brimful topups resume clips"
+    ended = people.resume(daemon.store, "clips", world.clock.now())
+    assert ended == ("wait for a credit that was seen and is missing",)
+    await daemon.run(timedelta(hours=1))
+    assert world.successes == 2
+
+
+async def test_one_read_that_says_too_much_with_the_credit_holds_nothing_up(daemon: Daemon, world: World) -> None:
+    world.lag = timedelta(minutes=1)
+    await daemon.poll()
+    world.clock.advance(300)
+    said = world.read()
+    high = replace(said.metrics, total_charged_microusd=world.charged + 100 * DOLLAR)
+    await daemon.desk.attend("clips", replace(said, metrics=high), daemon.reread, daemon.memory)
+    assert daemon.states() == ["credited"]
+    world.burn(50 * DOLLAR)
+    await daemon.run(timedelta(hours=3))
+    assert world.successes == 2
+
+
+@pytest.mark.parametrize("bought", [2 * DOLLAR, 60 * DOLLAR])
+async def test_a_second_read_that_goes_wrong_beside_another_s_credit_is_told_and_gives_up_what_is_not_wanted(
+    daemon: Daemon, world: World, bought: int
+) -> None:
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.run(timedelta(minutes=10))
+    world.balance += bought
+    daemon.failing_reread = True
+    await daemon.run(timedelta(hours=2))
+    if bought > 10 * DOLLAR:
+        assert daemon.states() == ["abandoned"]
+    else:
+        assert daemon.states() == ["retry_wait"]
+        assert daemon.told("topup.suspended")[0]["reason"] == "second_read"
+    assert world.successes == 0
 
 
 def stale(world: World, before: Metrics) -> Callable[[], Awaitable[Known]]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger, ledger_notes
 from daemon.topups import people
@@ -43,6 +44,17 @@ async def test_it_is_told_at_the_start_before_any_charge_is_wanted(daemon: Daemo
     world.stripe.books.customer("cus_1").deleted = True
     await daemon.restart(topup=topup_config(customer="cus_new", payment_method="pm_new"))
     assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone"]
+
+
+async def test_it_troubles_nobody_where_top_ups_are_off(daemon: Daemon, world: World) -> None:
+    await daemon.run(timedelta(hours=1))
+    events = daemon.events()
+    world.stripe.add_customer("cus_new", card="pm_new")
+    world.stripe.books.customer("cus_1").deleted = True
+    off = topup_config(customer="cus_new", payment_method="pm_new", mode=TopupMode.OFF)
+    await daemon.restart(topup=off)
+    assert daemon.events() == events
+    assert daemon.desk.needs_person() == []
 
 
 async def test_a_person_who_acknowledges_it_lets_the_next_need_be_charged(daemon: Daemon, world: World) -> None:

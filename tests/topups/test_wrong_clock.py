@@ -12,6 +12,7 @@ from daemon.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
 from daemon.store.ledger_notes import Stop, StopKind
 from daemon.topups import people
+from daemon.topups.confirm import give_way
 from daemon.topups.judgement import BURN_BRAKE
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 
@@ -178,3 +179,30 @@ async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
     await daemon.poll()
     assert world.successes == 0
     assert daemon.events() == ["topup.needs_review"]
+
+
+async def test_a_hold_is_kept_though_a_clock_far_ahead_has_written_one_before(daemon: Daemon, world: World) -> None:
+    with daemon.store.write(durable=True) as tx:
+        ledger.mark(tx, "hold:clips", START + timedelta(days=30))
+    await daemon.run(timedelta(hours=1))
+    [paid] = daemon.topups()
+    await give_way(daemon.desk.bench, paid, "another appeared")
+    held = ledger_notes.marked(daemon.store.reader, "hold:clips")
+    assert held is not None
+    assert timedelta() < held[0] - world.clock.now() <= timedelta(seconds=300)
+
+
+async def test_a_resume_by_a_clock_far_ahead_lets_no_old_answer_be_believed(daemon: Daemon, world: World) -> None:
+    ahead = START + timedelta(days=3)
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "declined", "", ahead))
+        ledger.mark_latest(tx, ahead)
+    people.resume(daemon.store, "clips", ahead)
+    people.resume(daemon.store, "clips", START)
+    world.lag = timedelta(minutes=1)
+    before = world.read().metrics
+    await daemon.run(timedelta(minutes=30))
+    assert daemon.states() == ["credited"]
+    world.charged, world.balance = before.total_charged_microusd or 0, before.balance_microusd or 0
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 1
