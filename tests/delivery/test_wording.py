@@ -130,3 +130,5 @@ def test_a_word_in_backticks_is_a_command_only_where_none_is_named_apart() -> No
     assert (wording.next, wording.command) == ("Put `max_charge_usd` or the amount right.", "brimful check")
     wording = word(example_event(EventType.DELIVERY_FAILING, action="look: `brimful deliveries`"), BERLIN)
     assert (wording.next, wording.command) == ("Look.", "brimful deliveries")
+    wording = word(example_event(EventType.DELIVERY_FAILING, action="look at its server"), BERLIN)
+    assert wording.next == "Look at its server."

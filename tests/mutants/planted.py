@@ -28,6 +28,13 @@ class Mutant:
         return ((self.file, self.old, self.new), *self.also)
 
 
+_NO_CREDIT_IS_MISSED = (
+    "daemon/topups/gates.py",
+    "funded > last.funded_microusd - last.amount_microusd // 2, detail",
+    "True, detail",
+)
+"""The gate that stops a charge where a credit that was taken for seen is missing again."""
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no-second-look",
@@ -70,6 +77,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "funded >= topup.funded_before_microusd",
         "the slot is freed before the credit is there",
         "lag",
+        also=(_NO_CREDIT_IS_MISSED,),
     ),
     Mutant(
         "one-read-shows-the-credit",
@@ -78,6 +86,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "False",
         "one false reading frees the slot",
         "lag,lies",
+        also=(_NO_CREDIT_IS_MISSED,),
     ),
     Mutant(
         "no-second-read",
