@@ -14,6 +14,8 @@ from daemon.store.connection import Transaction
 
 EVERYWHERE = "*"
 """The scope of a stop that concerns every account."""
+CUSTOMER_GONE = "customer_gone"
+"""Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
 
 
 class StopKind(StrEnum):

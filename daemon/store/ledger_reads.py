@@ -16,6 +16,7 @@ _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) 
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 LATEST = 50
 LATEST_CREDITS = 3
+"""So many of the last credits are looked at: an old answer is older than the newest of them."""
 LONGEST_WAIT = timedelta(hours=3)
 """Nothing that time alone moves on is left alone for as long."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"

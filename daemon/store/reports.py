@@ -13,8 +13,7 @@ from alerts.reports.report import Blocked, DeadDelivery
 from alerts.spans import Span
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
-from daemon.store.ledger_notes import Stop, StopKind
-from daemon.topups.standing import CUSTOMER_GONE
+from daemon.store.ledger_notes import CUSTOMER_GONE, Stop, StopKind
 from daemon.topups.states import State
 
 _LISTED = 100

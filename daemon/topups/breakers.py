@@ -11,13 +11,12 @@ from alerts.instants import from_ms, to_ms
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
+from daemon.store.ledger_notes import CUSTOMER_GONE, EVERYWHERE, Stop, StopKind
 from daemon.topups import events
 from daemon.topups.answers import KEY_REFUSED, AnswerKind
 from daemon.topups.bench import Bench, log
 from daemon.topups.declines import Decline
 from daemon.topups.gateway import Refused
-from daemon.topups.standing import CUSTOMER_GONE
 
 PROBE_EVERY = timedelta(minutes=10)
 _KEY_IS_GOOD = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST})
@@ -66,9 +65,14 @@ def suspend(
     return new
 
 
+def released_mark(account: str) -> str:
+    """Return the name under which it is remembered when a person last let the account go on."""
+    return f"released:{account}"
+
+
 def _since_resumed(tx: Transaction, account: str, window: str) -> str:
     """Return the window since a person last resumed the account: what stands in the way again is told again."""
-    released = ledger_notes.marked(tx, f"released:{account}")
+    released = ledger_notes.marked(tx, released_mark(account))
     return window if released is None else f"{window}:{to_ms(released[0])}"
 
 

@@ -178,6 +178,7 @@ def _is_refused(bench: Bench, account: str, method: Method) -> bool:
     with bench.store.write(durable=True) as tx:
         window = f"{method.id}:{ledger_reads.max_seq(tx, account)}"
         message = f"the card of {method.id} was refused for good before"
+        ledger_notes.count_decision(tx, account, "card", now, detail=message, gates="[]")
         breakers.suspend(
             bench,
             tx,

@@ -88,7 +88,7 @@ def verdict(
 
 def _last_credit(conn: sqlite3.Connection, account: str, now: datetime) -> Credit | None:
     """Return the credit that was seen with the highest total, of those since a person last resumed the account."""
-    (released,) = ledger_notes.marked_at(conn, (f"released:{account}",))
+    (released,) = ledger_notes.marked_at(conn, (breakers.released_mark(account),))
     return max(
         (
             Credit(topup.amount_microusd, topup.funded_before_microusd + topup.amount_microusd)

@@ -14,17 +14,17 @@ from alerts.instants import rfc3339
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store, Transaction
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
+from daemon.store.ledger_notes import CUSTOMER_GONE, EVERYWHERE, Stop, StopKind
 from daemon.topups import events
 from daemon.topups.answers import AnswerKind
 from daemon.topups.bench import Bench
+from daemon.topups.breakers import released_mark
 from daemon.topups.gates import CLOCK_TOLERANCE
 from daemon.topups.gateway import Answered, Refused
 from daemon.topups.judgement import BURN_BRAKE, brake_mark
 from daemon.topups.look import GONE, earlier_customers, left_mark
 from daemon.topups.sending import cancel
 from daemon.topups.settle import settle
-from daemon.topups.standing import CUSTOMER_GONE
 from daemon.topups.states import State
 from daemon.topups.stripe_objects import PaymentIntent
 
@@ -63,11 +63,11 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
             ended.append(f"{stop.kind}: {stop.reason}")
         if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
             ledger_notes.forget_cards(tx, account)
-            ledger.mark_run(tx, f"released:{account}", now)
+            ledger.mark_run(tx, released_mark(account), now)
             if any(stop.reason == BURN_BRAKE for stop in stops):
                 ledger.mark_run(tx, brake_mark(account), now)
         elif account is not None and _misses_credit(tx, account):
-            ledger.mark_run(tx, f"released:{account}", now)
+            ledger.mark_run(tx, released_mark(account), now)
             ended.append("wait for a credit that was seen and is missing")
         ended += _take_back_clock(tx, now)
     return tuple(ended)
@@ -106,6 +106,24 @@ def _left(stop: Stop) -> str:
         return f"{scope}: still paused: brimful topups resume{where}"
     said = f"{scope}: still suspended ({stop.reason}: {stop.message})"
     return said if stop.reason == CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
+
+
+def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
+    """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
+    latest = ledger_notes.marked(conn, "latest")
+    if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
+        return None
+    said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"
+    opened = ledger_reads.open_topups(conn)
+    if latest[0] - now < DAYS_AHEAD or not opened:
+        return said
+    ends = ", ".join(_end_of(topup) for topup in opened)
+    return f"{said}, or until what is open has ended and this is typed again: {ends}"
+
+
+def _end_of(topup: Topup) -> str:
+    a_person_may = topup.state in (State.PAID, State.NEEDS_REVIEW)
+    return f"{topup.id} is {topup.state} (brimful topups {'ack' if a_person_may else 'explain'} {topup.id})"
 
 
 async def acknowledge(bench: Bench, name: str) -> str:
@@ -226,21 +244,3 @@ def _current(tx: Transaction, topup: Topup) -> Topup:
     if current.state is not topup.state:
         raise NothingToSay(f"{topup.id} has become {current.state} meanwhile")
     return current
-
-
-def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
-    """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
-    latest = ledger_notes.marked(conn, "latest")
-    if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
-        return None
-    said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"
-    opened = ledger_reads.open_topups(conn)
-    if latest[0] - now < DAYS_AHEAD or not opened:
-        return said
-    ends = ", ".join(_end_of(topup) for topup in opened)
-    return f"{said}, or until what is open has ended and this is typed again: {ends}"
-
-
-def _end_of(topup: Topup) -> str:
-    a_person_may = topup.state in (State.PAID, State.NEEDS_REVIEW)
-    return f"{topup.id} is {topup.state} (brimful topups {'ack' if a_person_may else 'explain'} {topup.id})"

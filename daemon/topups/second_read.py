@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alerts.readings import Known, Metrics
-from daemon.store import ledger, ledger_reads
+from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import credit
 from daemon.topups.bench import Bench
@@ -42,7 +42,7 @@ async def set_off(bench: Bench, topup: Topup, sight: Sight, reread: Reread) -> T
         again = _shown(topup, second.metrics) if isinstance(second, Known) else None
         if not isinstance(second, Known) or again is None or again <= before:
             note_second_read(bench, sight, second)
-            return None
+            return _undecided(bench, topup, "a second read does not show the credit that the first one shows")
         note_second_read(bench, replace(sight, second=second), second)
         shown = min(shown, again)
     after = await read_back(bench, topup)
@@ -54,11 +54,18 @@ async def set_off(bench: Bench, topup: Topup, sight: Sight, reread: Reread) -> T
         if current.state is not topup.state:
             return current
         said = ledger_reads.readbacks(tx, topup.id)
-        if not said or said[-1].status not in _NOT_MADE:
-            return None
-        if topup.funded_before_microusd is not None:
-            return ledger.change(tx, current, bench.clock.now(), funded_before_microusd=shown)
-        return ledger.change(tx, current, bench.clock.now(), low_balance_microusd=shown)
+        if said and said[-1].status in _NOT_MADE:
+            if topup.funded_before_microusd is not None:
+                return ledger.change(tx, current, bench.clock.now(), funded_before_microusd=shown)
+            return ledger.change(tx, current, bench.clock.now(), low_balance_microusd=shown)
+    return _undecided(bench, topup, "Stripe does not say whether the payment is made")
+
+
+def _undecided(bench: Bench, topup: Topup, why: str) -> None:
+    """Count that nothing was tried by this reading."""
+    with bench.store.write(durable=True) as tx:
+        detail = f"{topup.id}: nobody can tell whose a credit is: {why}"
+        ledger_notes.count_decision(tx, topup.account, "second_read", bench.clock.now(), detail=detail, gates="[]")
 
 
 def _awaited_from(topup: Topup) -> int | None:

@@ -13,7 +13,7 @@ from alerts.state import TopupStanding
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import Decision, Stop, StopKind
+from daemon.store.ledger_notes import CUSTOMER_GONE, Decision, Stop, StopKind
 from daemon.topups.gates import ROLLING_DAY, start_of_month
 from daemon.topups.states import (
     ENDS_UNSENT,
@@ -24,8 +24,6 @@ from daemon.topups.states import (
     State,
 )
 
-CUSTOMER_GONE = "customer_gone"
-"""Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
 HELD_BACK_FOR = timedelta(days=2)
 """So long after its last word a refusal is named: an account may be polled once a day."""
 NOT_JUDGED = "[]"
