@@ -17,7 +17,7 @@ DAYS ?= 30
 N ?= 300
 JOBS ?= 2
 
-.PHONY: help demo test lint bench run lock clean sim mutants crash
+.PHONY: help demo test lint bench run install lock clean sim mutants crash
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
@@ -28,6 +28,7 @@ help:
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
 	@echo "make crash   real processes, killed at random instants: N=300"
+	@echo "make install the wheel and its locked packages into an environment of their own: PREFIX=/opt/brimful"
 	@echo "make lock    write requirements.lock anew"
 
 demo: $(READY)
@@ -68,6 +69,8 @@ mutants: $(READY)
 crash: $(READY)
 	@$(PYTHON) -m tests.sim.crash --kills $(N)
 
+# An environment is what the lock says: made from nothing, by hash, without a resolver that could prefer another version.
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-deps
 $(READY): requirements.lock pyproject.toml
 	@set -e; \
 	found=; \
@@ -79,22 +82,37 @@ $(READY): requirements.lock pyproject.toml
 	if [ -z "$$found" ]; then \
 		echo "Python 3.11 or later with its venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 1; \
 	fi; \
-	if ! $(PYTHON) -c '' 2>/dev/null; then \
-		echo "making $(VENV), once"; \
-		"$$found" -m venv --clear $(VENV); \
-	fi; \
-	echo "installing the locked packages into $(VENV)"; \
-	$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock; \
-	$(PYTHON) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable .; \
+	echo "making $(VENV) and installing the locked packages into it"; \
+	"$$found" -m venv --clear $(VENV); \
+	$(PYTHON) $(PIP_INSTALL) --require-hashes -r requirements.lock; \
+	$(PYTHON) $(PIP_INSTALL) --no-build-isolation --editable .; \
+	$(PYTHON) -m pip check --disable-pip-version-check >$(VENV)/pip-check || { cat $(VENV)/pip-check >&2; exit 1; }; \
 	touch $(READY)
 
-# Write the lock from pyproject.toml. PIP_COMPILE may name another pip-compile (pip install pip-tools).
+# What runs in production: the wheel, and the locked packages without those that only the developers need.
+PREFIX ?= /opt/brimful
+install: $(READY)
+	@set -e; \
+	rm -rf dist; \
+	$(PYTHON) -m hatchling build -t wheel >/dev/null 2>&1; \
+	if ! $(PREFIX)/bin/python -c '' 2>/dev/null; then \
+		$(PYTHON) -c 'import sys; print(sys._base_executable)' | xargs -I{} {} -m venv $(PREFIX); \
+	fi; \
+	$(PREFIX)/bin/python $(PIP_INSTALL) --require-hashes -r packaging/requirements.lock; \
+	$(PREFIX)/bin/python $(PIP_INSTALL) --force-reinstall dist/brimful-*.whl; \
+	$(PREFIX)/bin/python -m pip check --disable-pip-version-check; \
+	echo "$(PREFIX)/bin/brimful is installed"
+
+# Write the locks from pyproject.toml, the production one with the same versions.
+# PIP_COMPILE may name another pip-compile (pip install pip-tools).
 PIP_COMPILE ?= pip-compile
+COMPILE := $(PIP_COMPILE) --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-header --annotation-style line \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra chat
 lock:
-	@$(PIP_COMPILE) --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --annotation-style line \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra dev --extra chat \
-		--output-file requirements.lock pyproject.toml
-	@! grep -nE '://|^ *--(index|extra|find)' requirements.lock
+	@$(COMPILE) --upgrade --extra dev --output-file requirements.lock pyproject.toml
+	@cp requirements.lock packaging/requirements.lock
+	@$(COMPILE) --output-file packaging/requirements.lock pyproject.toml
+	@! grep -nE '://|^ *--(index|extra|find)' requirements.lock packaging/requirements.lock
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build

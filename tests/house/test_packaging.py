@@ -9,39 +9,112 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from daemon.commands.common import UNIT_DATABASE
 from daemon.config.load import inspect
 from daemon.config.secret import IN_A_SHELL
+from tests.newer_wheels import make_newer, make_wheel
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_lock_holds_hashes_and_no_address() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+LOCK, RUNTIME_LOCK = ROOT / "requirements.lock", ROOT / "packaging" / "requirements.lock"
+PIN = re.compile(r"^([a-z0-9-]+)(?:\[([a-z0-9,-]+)\])?==(\S+)", re.M)
+
+
+def pins(lock: Path) -> dict[str, tuple[frozenset[str], str]]:
+    """Return the extras and the version of each locked package."""
+    return {
+        name: (frozenset(extras.split(",")) - {""}, version)
+        for name, extras, version in PIN.findall(lock.read_text(encoding="utf-8"))
+    }
+
+
+@pytest.mark.parametrize("lock", [LOCK, RUNTIME_LOCK], ids=["all", "runtime"])
+def test_lock_holds_hashes_and_no_address(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
     assert not re.search(
         r"://|^\s*--(index-url|extra-index-url|find-links|trusted-host)|/home/|/root/|/opt/", text, re.M
     )
-    packages = re.findall(r"^([a-z0-9-]+)==", text, re.M)
-    assert len(packages) == len(set(packages)) > 50
+    packages = PIN.findall(text)
+    assert len(packages) == len(pins(lock)) > 50
     for block in re.split(r"\n(?=[a-z])", text):
         assert block.startswith("#") or "--hash=sha256:" in block, block[:80]
 
 
-def test_lock_has_everything_that_the_project_asks_for() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [
-        *project["dependencies"],
-        *project["optional-dependencies"]["dev"],
-        *project["optional-dependencies"]["chat"],
-    ]
-    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
-    assert {re.match(r"[A-Za-z0-9-]+", line)[0].lower() for line in wanted} - locked == set()  # type: ignore[index]  # each is a requirement
-    for line in wanted:
+@pytest.mark.parametrize(
+    ("lock", "extras"), [(LOCK, ("chat", "dev")), (RUNTIME_LOCK, ("chat",))], ids=["all", "runtime"]
+)
+def test_lock_is_whole_without_a_resolver(lock: Path, extras: tuple[str, ...]) -> None:
+    """Every requirement of every locked package is locked too, with its extras: pip is asked to install, not to look."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = pins(lock)
+    wanted = [(line, "brimful") for line in project["dependencies"]]
+    wanted += [(line, "brimful") for extra in extras for line in project["optional-dependencies"][extra]]
+    for name, (asked, version) in locked.items():
+        for line in metadata.requires(name) or ():
+            wanted += [(line, name)] if Requirement(line).marker is None else []
+            wanted += [
+                (line, name)
+                for extra in (*asked, "")
+                if (marker := Requirement(line).marker) is not None and marker.evaluate({"extra": extra})
+            ]
+        assert metadata.version(name) == version, f"{name} is not the locked one"
+    for line, by in wanted:
+        need = Requirement(line)
+        have, version = locked[canonicalize_name(need.name)]
+        assert need.extras <= have, f"{by} wants {need}"
+        assert version in need.specifier, f"{by} wants {need}"
+
+
+def test_runtime_lock_is_the_lock_without_the_tools() -> None:
+    everything, runtime = pins(LOCK), pins(RUNTIME_LOCK)
+    assert {name: everything[name] for name in runtime} == runtime
+    assert not {"pytest", "mypy", "ruff", "hatchling", "coverage"} & set(runtime)
+
+
+def test_every_requirement_has_an_upper_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for line in [*project["dependencies"], *(x for lines in project["optional-dependencies"].values() for x in lines)]:
         assert "<" in line or line.startswith("tzdata"), f"{line} has no upper bound"
+
+
+def test_installing_from_a_lock_takes_no_newer_release(tmp_path: Path) -> None:
+    """As the Makefile does it, from a folder of wheels that holds what is locked and a newer release of each.
+
+    `upper` asks for `lower[more]`: a resolver would take the newest one, of which the lock has no hash.
+    """
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    pinned = {
+        "upper": make_wheel(wheels, "upper", "1.0", "Requires-Dist: lower[more]>=1.0"),
+        "lower[more]": make_wheel(wheels, "lower", "1.0", "Provides-Extra: more"),
+    }
+    make_wheel(wheels, "upper", "2.0")
+    make_wheel(wheels, "lower", "2.0", "Provides-Extra: more")
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("".join(f"{name}==1.0 --hash=sha256:{digest}\n" for name, digest in pinned.items()))
+    (line,) = re.findall(r"^PIP_INSTALL := -m (pip install .*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert "--no-deps" in line
+    where = tmp_path / "site"
+    command = [*line.split(), "--no-index", "--find-links", str(wheels), "--target", str(where), "--require-hashes"]
+    done = subprocess.run([sys.executable, "-m", *command, "-r", str(lock)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in where.glob("*.dist-info")} == {"upper-1.0.dist-info", "lower-1.0.dist-info"}
+
+
+def test_ci_installs_with_newer_releases_of_everything_in_view(tmp_path: Path) -> None:
+    assert set(make_newer(tmp_path / "wheels")) == set(pins(LOCK))
+    assert len(list((tmp_path / "wheels").glob("*-9999-*.whl"))) == len(pins(LOCK))
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "tests/newer_wheels.py" in script
+    assert "export PIP_FIND_LINKS=" in script
 
 
 def test_no_path_of_a_machine_is_committed() -> None:
