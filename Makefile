@@ -96,7 +96,7 @@ install: $(READY)
 	rm -rf dist; \
 	$(PYTHON) -m hatchling build -t wheel >/dev/null 2>&1; \
 	if ! $(PREFIX)/bin/python -c '' 2>/dev/null; then \
-		$(PYTHON) -c 'import sys; print(sys._base_executable)' | xargs -I{} {} -m venv $(PREFIX); \
+		"$$($(PYTHON) -c 'import sys; print(sys._base_executable)')" -m venv $(PREFIX); \
 	fi; \
 	$(PREFIX)/bin/python $(PIP_INSTALL) --require-hashes -r packaging/requirements.lock; \
 	$(PREFIX)/bin/python $(PIP_INSTALL) --force-reinstall dist/brimful-*.whl; \

@@ -42,7 +42,8 @@ async def set_off(bench: Bench, topup: Topup, sight: Sight, reread: Reread) -> T
         again = _shown(topup, second.metrics) if isinstance(second, Known) else None
         if not isinstance(second, Known) or again is None or again <= before:
             note_second_read(bench, sight, second)
-            return _undecided(bench, topup, "a second read does not show the credit that the first one shows")
+            _undecided(bench, topup, "a second read does not show the credit that the first one shows")
+            return None
         note_second_read(bench, replace(sight, second=second), second)
         shown = min(shown, again)
     after = await read_back(bench, topup)
@@ -58,7 +59,8 @@ async def set_off(bench: Bench, topup: Topup, sight: Sight, reread: Reread) -> T
             if topup.funded_before_microusd is not None:
                 return ledger.change(tx, current, bench.clock.now(), funded_before_microusd=shown)
             return ledger.change(tx, current, bench.clock.now(), low_balance_microusd=shown)
-    return _undecided(bench, topup, "Stripe does not say whether the payment is made")
+    _undecided(bench, topup, "Stripe does not say whether the payment is made")
+    return None
 
 
 def _undecided(bench: Bench, topup: Topup, why: str) -> None:

@@ -52,7 +52,7 @@ def test_lock_holds_hashes_and_no_address(lock: Path) -> None:
     ("lock", "extras"), [(LOCK, ("chat", "dev")), (RUNTIME_LOCK, ("chat",))], ids=["all", "runtime"]
 )
 def test_lock_is_whole_without_a_resolver(lock: Path, extras: tuple[str, ...]) -> None:
-    """Every requirement of every locked package is locked too, with its extras: pip is asked to install, not to look."""
+    """Each requirement of each locked package is locked too, with its extras: pip has to install, not to look."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     locked = pins(lock)
     wanted = [(line, "brimful") for line in project["dependencies"]]
