@@ -56,7 +56,7 @@ test: lint
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 
 bench: $(READY)
-	@missed=; for one in foresight spikes backtest pipeline delivery; do \
+	@missed=; for one in foresight spikes backtest delivery; do \
 		$(PYTHON) -m benchmarks.$$one || missed="$$missed $$one"; \
 	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
 

@@ -17,14 +17,14 @@ from alerts.readings import Known, Reading, Reason, Unavailable
 from alerts.rules import own
 from alerts.rules.kinds import KINDS, Kind, fingerprint
 from alerts.rules.specs import RuleSpec, Stale
-from alerts.rules.stale import is_stale, watched
+from alerts.rules.stale import stale_at
 from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
 from alerts.sitting import Sitting
 from alerts.spend import SpendMemory
 from alerts.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
 from alerts.values import quickly_made
 
-__all__ = ["Context", "Judgement", "judge", "judge_time"]
+__all__ = ["Context", "Judgement", "judge", "judge_time", "next_judgement_at"]
 
 _IN_BREACH = Standing.BREACH
 """Looked up once: that costs more than the comparison."""
@@ -68,8 +68,9 @@ def judge(state: AccountState, reading: Reading, second: Reading | None, context
 
 def judge_time(state: AccountState, context: Context) -> Judgement:
     """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
-    if _is_quiet(state, context):
-        return Judgement(_watching(state, context), (), (), (), None, None, changes=False)
+    due_at = next_judgement_at(state, context)
+    if due_at is None or due_at > context.now:
+        return Judgement(state, (), (), (), None, None, changes=False)
     sitting = Sitting(state, context)
     sitting.release()
     _rest_and_resume(sitting)
@@ -135,7 +136,6 @@ def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
         state.held,
         state.remind_at,
         context.rules,
-        watched(state.watch, context),
     )
     own.available(sitting, known)
     own.plain(sitting, known)
@@ -222,20 +222,32 @@ def _tell(sitting: Sitting, rule: RuleSpec, kind: Kind, view: View, telling: Tel
 # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _is_quiet(state: AccountState, context: Context) -> bool:
-    """Whether nothing can be due: no mute to end, no edit, no reminder, no silence. What nearly every beat finds."""
-    if state.held or state.judged_by is not context.rules:
-        return False
-    if state.remind_at is not None and state.remind_at <= context.now:
-        return False
-    watch = watched(state.watch, context)
-    return not any(isinstance(rule, Stale) and is_stale(rule, state.last, watch, context) for rule in context.rules)
+def next_judgement_at(state: AccountState, context: Context) -> datetime | None:
+    """Return the earliest instant at which time alone may change something; None where only a reading can.
+
+    It may be past: then `judge_time` is due. It holds for as long as nobody ends a mute before its time.
+    """
+    if state.judged_by is not context.rules and state.last is not None:
+        return context.now
+    earliest = state.remind_at
+    for draft in state.held:
+        at = context.mutes.get(draft.rule or "", context.now)
+        if earliest is None or at < earliest:
+            earliest = at
+    if own.READING in state.rules and state.rules[own.READING].episode is not None:
+        return earliest  # silence was told already
+    for rule in context.rules:
+        if isinstance(rule, Stale) and ((memory := state.rules.get(rule.id)) is None or memory.episode is None):
+            at = stale_at(rule, state.last, context)
+            if earliest is None or at < earliest:
+                earliest = at
+    return earliest
 
 
 def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None, *, read: bool) -> Judgement:
     context, edited = sitting.context, sitting.edited
     if believed is None:
-        sitting.state = _watching(sitting.state, context)
+        sitting.state = _judged_by(sitting.state, context)
         if edited:
             _judge_edits(sitting)
     for rule in context.rules:
@@ -259,7 +271,7 @@ def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None
     )
 
 
-def _watching(state: AccountState, context: Context) -> AccountState:
+def _judged_by(state: AccountState, context: Context) -> AccountState:
     return AccountState(
         state.account,
         state.last,
@@ -271,7 +283,6 @@ def _watching(state: AccountState, context: Context) -> AccountState:
         state.remind_at,
         # Without a reading no rule was judged yet: the first one judges them all as new.
         context.rules if state.last is not None else None,
-        watched(state.watch, context),
     )
 
 

@@ -113,15 +113,6 @@ class Decision:
 
 @quickly_made
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Since when this process has watched the account without a gap of its own. Not kept: a restart begins anew."""
-
-    since: datetime
-    beat_at: datetime
-
-
-@quickly_made
-@dataclass(frozen=True, slots=True)
 class AccountState:
     """All that is remembered of one account. `last` is the last believed reading."""
 
@@ -137,7 +128,6 @@ class AccountState:
     """The earliest instant at which a reminder may be due."""
     judged_by: tuple[RuleSpec, ...] | None = field(default=None, compare=False)
     """The very rules of the last judgement: another tuple means that they may have been edited. Not kept."""
-    watch: Watch | None = field(default=None, compare=False)
 
     @classmethod
     def new(cls, account: str) -> AccountState:

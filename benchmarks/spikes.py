@@ -51,6 +51,7 @@ def spikes(trace: Trace, *, leak: bool) -> Iterator[int]:
         mutes={},
         topup=lambda: None,
         new_id=lambda prefix: f"{prefix}_{next(ids)}",
+        watching_since=BEGIN,
     )
     state, leaked = AccountState.new("trace"), 0
     an_hour = trace.accrued[LEAK_DAY * STEPS_A_DAY] * LEAK_FACTOR // (LEAK_DAY * 24)
@@ -66,7 +67,7 @@ def spikes(trace: Trace, *, leak: bool) -> Iterator[int]:
             cost_per_snapshot_microusd=COST if scheduled else None,
         )
         known = Known("trace", BEGIN + timedelta(hours=hour), metrics)
-        judgement = judge(state, known, known, context.at(known.at, {}))
+        judgement = judge(state, known, known, context.at(known.at, {}, BEGIN))
         state = judgement.state
         if any(draft.type is EventType.USAGE_SPIKE and "reminder" not in draft.data for draft in judgement.drafts):
             yield hour

@@ -26,6 +26,10 @@ class Heartbeat:
         self._last_at: datetime | None = None
         self._task: asyncio.Task[bool] | None = None
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether the last ping is a minute ago, or the clock was stepped back."""
+        return self._last_at is None or not timedelta(0) <= now - self._last_at < self._every
+
     def start(self, now: datetime, unfresh: Sequence[str]) -> None:
         """Beat beside everything else: a watcher that is slow to answer holds up nothing."""
         if self._task is None or self._task.done():
@@ -39,9 +43,7 @@ class Heartbeat:
 
     async def beat(self, now: datetime, unfresh: Sequence[str]) -> bool:
         """Ping if it is time and `unfresh` is empty; returns whether the watcher heard. A failure is counted."""
-        if unfresh:
-            return False
-        if self._last_at is not None and timedelta(0) <= now - self._last_at < self._every:
+        if unfresh or not self.is_due(now):
             return False
         self._last_at = now
         try:

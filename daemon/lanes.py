@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from daemon.clock import Clock
+from daemon.limits import TOPUPS_AT_ONCE
 from daemon.logs import mask
 
 log = structlog.get_logger("brimful.lanes")
@@ -23,6 +24,11 @@ class Health:
     failures: int = 0
     finished_at: datetime | None = None
     last_error: str = ""
+
+    def fail(self, error: Exception) -> None:
+        """Count a failure; its words stand until a pass ends well."""
+        self.failures += 1
+        self.last_error = mask(f"{type(error).__name__}: {error}"[:300])
 
 
 class Lane:
@@ -90,10 +96,25 @@ class Lane:
             async with asyncio.timeout(self._deadline_s):
                 await self._work()
         except Exception as error:  # the job wrapper: whatever one pass meets, the next one is tried
-            self.health.failures += 1
-            self.health.last_error = mask(f"{type(error).__name__}: {error}"[:300])
+            self.health.fail(error)
             log.error("pass failed", lane=self.name, exc_info=error)
         else:
             self.health.last_error = ""
         self.health.passes += 1
         self.health.finished_at = self._clock.now()
+
+
+async def together(works: Iterable[Awaitable[None]]) -> None:
+    """Await them all, a few at once: a Stripe that hangs holds up as little as possible.
+
+    One that fails holds up none of the others; what failed is raised when all have ended.
+    """
+    gate = asyncio.Semaphore(TOPUPS_AT_ONCE)
+
+    async def one(work: Awaitable[None]) -> None:
+        async with gate:
+            await work
+
+    ended = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
+    if errors := [error for error in ended if isinstance(error, Exception)]:
+        raise ExceptionGroup("some top-ups could not be taken care of", errors)

@@ -13,22 +13,36 @@ POLLS_IN_FLIGHT = 64
 SPREAD_FROM_ACCOUNTS = 50
 """Where more accounts than these share a host, a scheduled round is spread."""
 SPREAD_MAX_S = 60.0
-ROUND_BATCH_READINGS = 256
+SPREAD_TICK_S = 0.05
+"""How finely the start of a spread sweep is cut."""
+BATCH_READINGS = 128
 """Readings that one commit holds at the most."""
-ROUND_BATCH_WAIT_S = 0.005
-"""How long a commit waits for more readings while many requests are under way."""
-POLL_ROUND_DEADLINE_S = 600.0
-"""A whole round of one schedule."""
+BATCH_WAIT_S = 0.05
+"""How long a commit of `run` waits for more readings while requests are under way."""
+BATCH_WAIT_OF_A_PASS_S = 0.005
+"""The same where a pass is seen through: somebody waits for it."""
+POLL_STUCK_AFTER_S = 120.0
+"""An account that waits longer for its answer is told by the health page: two requests and a key's pause fit in."""
+SCHEDULE_LATE_AFTER_S = 60.0
+"""A schedule that should have started so long ago is late."""
+TIME_BATCH_ACCOUNTS = 100
+"""Accounts that are judged at once by time alone."""
+TIME_PASS_DEADLINE_S = 60.0
+"""What time alone changes, and old history, a batch each."""
 MONEY_PASS_DEADLINE_S = 600.0
 DELIVERY_PASS_DEADLINE_S = 600.0
 REPORT_PASS_DEADLINE_S = 300.0
 
+TOPUPS_AT_ONCE = 8
+"""Accounts that are charged, or taken up at the start, at once."""
 DRAIN_S = 8.0
 """After SIGTERM, how long work in flight may go on before it is cut."""
 BEAT_S = 30.0
 """The longest sleep of the service: a stepped wall clock is noticed within it."""
 LOOK_FOR_COMMANDS_S = 1.0
 """How often a running daemon looks whether a command beside it wrote something."""
+RECOVERY_HEAD_START_S = 1.0
+"""How long the first polls of `run` wait for the open top-ups to be taken up."""
 ONCE_WAITS_FOR_MONEY_S = 30.0
 """How long `once` waits for a charge whose outcome is unknown, before it leaves it open."""
 
@@ -58,8 +72,12 @@ REPORTS_CAUGHT_UP = 40
 """Missed periods of one report that are sent after a downtime; older ones are left out, and logged."""
 REPORT_RETRIES_S = (60, 300, 1800, 3600)
 """Waits after a report that could not be sent; the last one repeats."""
-FOLD_ROWS = 5000
-"""Rows of old history that one transaction deletes."""
+FOLD_ROWS = 500
+"""Rows of one account's old history that one transaction deletes."""
+FOLD_FOR_S = 0.02
+"""How long one transaction goes on deleting old history: so long nobody else can write."""
+FOLD_PAUSE_S = 0.2
+"""Between two such transactions."""
 
 CONFIG_BYTES = 1024 * 1024
 """A configuration file."""
@@ -68,7 +86,7 @@ SECRET_BYTES = 64 * 1024
 HEARTBEAT_EVERY_S = 60.0
 """Between two pings of the outside watcher."""
 HEARTBEAT_DEADLINE_S = 5.0
-TIDY_EVERY_S = 6 * 3600.0
+FOLD_EVERY_S = 6 * 3600.0
 """How often readings older than `keep_readings` are looked for."""
 POLL_OPEN_TOPUP_EVERY_S = 300.0
 """An account whose top-up waits for a reading is polled at least so often, whatever its schedule."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from alerts.readings import Unavailable
-from daemon.rounds import Polled
+from daemon.evaluator import PollResult
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Outcome:
         return not (self.unreadable or self.needs_person or self.undelivered or self.failed)
 
 
-def why_unreadable(polled: Polled) -> str:
+def why_unreadable(polled: PollResult) -> str:
     """Return in a few words why the account has no reading that may be acted on."""
     if isinstance(polled.reading, Unavailable):
         return f"{polled.reading.reason.value}: {polled.reading.detail}".rstrip(": ")

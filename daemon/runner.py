@@ -134,7 +134,7 @@ class Runner:
         """Wake when a command beside the daemon wrote something: what is replayed goes out at once."""
         while True:
             if service.store.others_wrote():
-                self._woken.set()
+                service.others_wrote()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 
     def _schedule(self, service: Service) -> AsyncIOScheduler:

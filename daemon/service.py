@@ -1,15 +1,16 @@
 """The service: everything that Brimful does, as a table of contents.
 
-`step(now)` starts all that is due, in lanes of their own (polls, money, reports, delivery), and says when to come
-back. In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere else a step
-sees them through, in that order: read, judge, charge, report, deliver, including what the step itself caused.
+`step(now)` starts all that is due, in lanes of their own (polls, time, money, reports, delivery, retention), and says
+when to come back. In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere
+else a step sees them through, in that order: read, judge, charge, report, deliver, including what the step itself
+caused. Every wake has a cause: a schedule, a committed event, a low reading, a lane that ended, a command of a person.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,30 +28,35 @@ from daemon.channels import build_channels, log_attempt
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
 from daemon.config.past import refuse_lost
+from daemon.evaluator import Evaluator, PollResult
 from daemon.heartbeat import Heartbeat
 from daemon.http import HttpClient
-from daemon.lanes import Lane
+from daemon.lanes import Lane, together
 from daemon.limits import (
+    BATCH_WAIT_OF_A_PASS_S,
+    BATCH_WAIT_S,
     BEAT_S,
     DELIVERY_PASS_DEADLINE_S,
     MONEY_PASS_DEADLINE_S,
     ONCE_WAITS_FOR_MONEY_S,
     POLL_OPEN_TOPUP_EVERY_S,
-    POLL_ROUND_DEADLINE_S,
+    RECOVERY_HEAD_START_S,
     REPORT_PASS_DEADLINE_S,
+    SCHEDULE_LATE_AFTER_S,
+    TIME_PASS_DEADLINE_S,
 )
 from daemon.lock import held
 from daemon.mailer import SmtpMailer
 from daemon.outcome import Outcome, why_unreadable
+from daemon.poller import Poller
 from daemon.reports.reporter import Reporter
-from daemon.rounds import Polled, Rounds
+from daemon.retention import Retention
 from daemon.schedule import Timetable, groups
 from daemon.sources.fetcher import Fetcher
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
-from daemon.tidying import Tidying
 
 if TYPE_CHECKING:
     from daemon.topups.desk import TopupDesk
@@ -59,18 +65,20 @@ log = structlog.get_logger("brimful.service")
 
 
 class Service:
-    """The heart of the process. `overlap` is for `run`; `wake` is called when a lane has finished or made work."""
+    """The heart of the process. `overlap` is for `run`; `wake` is called when there may be something to do."""
 
     def __init__(
         self,
         config: Config,
         *,
         store: Store,
-        rounds: Rounds,
+        outbox: Outbox,
+        fetcher: Fetcher,
+        evaluator: Evaluator,
         topups: TopupDesk | None,
         deliverer: Deliverer,
         reporter: Reporter,
-        tidying: Tidying,
+        retention: Retention,
         heartbeat: Heartbeat | None,
         clock: Clock,
         overlap: bool = False,
@@ -78,11 +86,11 @@ class Service:
     ) -> None:
         self.config = config
         self.store = store
-        self.rounds = rounds
+        self.evaluator = evaluator
         self.topups = topups
         self.deliverer = deliverer
         self.reporter = reporter
-        self.tidying = tidying
+        self.retention = retention
         self.heartbeat = heartbeat
         self._clock = clock
         self._overlap = overlap
@@ -91,25 +99,35 @@ class Service:
             group.cron: group.accounts
             for group in groups({account.id: account.poll for account in config.accounts.values()})
         }
+        self._cron_of = {account: cron for cron, accounts in self._groups.items() for account in accounts}
         self._timetable: Timetable | None = None
-        self._polled: dict[str, Polled] = {}
+        self._polled: dict[str, PollResult] = {}
         self._asked_at: dict[str, datetime] = {}
-        self._waiting: list[str] = []
+        """When each schedule, and each account whose top-up waits for a reading, was polled last."""
         self._open_polls: dict[str, datetime] = {}
-        self._to_attend: dict[str, Polled] = {}
-        self._recovered = False
-        self._time_judged_at: datetime | None = None
-        self._due_at: dict[str, datetime | None] = dict.fromkeys(("money", "reports", "delivery"), EPOCH)
+        self._to_attend: dict[str, PollResult] = {}
+        self._recovery: asyncio.Task[None] | None = None
         self._first_polls = set(self._groups)
-        lane = partial(Lane, clock=clock, finished=self._lane_finished)
-        self._polls = {
-            cron: lane(f"poll {cron}", partial(self._poll, cron), deadline_s=POLL_ROUND_DEADLINE_S)
-            for cron in self._groups
-        }
-        self._poll_open = lane("poll open top-ups", self._poll_waiting, deadline_s=POLL_ROUND_DEADLINE_S)
+        self.poller = Poller(
+            config,
+            fetcher,
+            evaluator,
+            clock,
+            done=self._take,
+            finished=wake,
+            batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
+        )
+        lane = partial(Lane, clock=clock, finished=wake)
+        self._time = lane("time", self._evaluate_time, deadline_s=TIME_PASS_DEADLINE_S)
         self._money = lane("money", self._attend_money, deadline_s=MONEY_PASS_DEADLINE_S)
         self._reports = lane("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
         self._delivery = lane("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
+        self._retention = lane("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
+        self._in_turn = (self._time, self._money, self._reports, self._delivery, self._retention)
+        self._due_at: dict[Lane, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
+        """When each lane has something to do; None while nothing is in sight."""
+        outbox.appended = self._deliver_now
+        deliverer.idle = self._deliver_now
 
     @property
     def crons(self) -> tuple[str, ...]:
@@ -117,14 +135,14 @@ class Service:
         return tuple(self._groups)
 
     @property
-    def polled(self) -> tuple[Polled, ...]:
+    def polled(self) -> tuple[PollResult, ...]:
         """What the last poll of each account came to."""
         return tuple(self._polled.values())
 
     @property
-    def lanes(self) -> tuple[Lane, ...]:
-        """Every lane, for its health."""
-        return (*self._polls.values(), self._poll_open, self._money, self._reports, self._delivery)
+    def jobs(self) -> tuple[Poller | Lane, ...]:
+        """All that the process does, for its health."""
+        return (self.poller, *self._in_turn)
 
     @property
     def awaits_credit(self) -> bool:
@@ -134,20 +152,20 @@ class Service:
     # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def step(self, now: datetime) -> datetime:
-        """Start all that is due at `now`, and return when to come back."""
-        await self._recover(now)
+        """Start all that is due at `now`, and return when to come back. A lane with nothing due does not run."""
+        if self._timetable is None:
+            await self._begin(now)
         self._start_polls(now)
         if not self._overlap:
-            await self._idle(*self._polls.values(), self._poll_open)
-        self._judge_time(now)
-        for lane in (self._money, self._reports, self._delivery):
-            if self._has_work(lane, now):
+            await self.poller.idle()
+        for lane in self._in_turn:
+            if self._is_due(lane, now):
+                self._retry_later(lane)
                 if self._overlap:
                     lane.start()
                 else:
                     await lane.see_through()
-        self.tidying.tidy(now)
-        if self.heartbeat is not None:
+        if self.heartbeat is not None and self.heartbeat.is_due(now):
             if self._overlap:
                 self.heartbeat.start(now, self.unfresh(now))
             else:
@@ -159,23 +177,26 @@ class Service:
         started = self._clock.now()
         await self.step(started)
         until = started + timedelta(seconds=ONCE_WAITS_FOR_MONEY_S)
-        while self.topups is not None and (due := self._due_at["money"]) is not None and due <= until:
+        while self.topups is not None and (due := self._due_at[self._money]) is not None and due <= until:
             await self._clock.sleep(max((due - self._clock.now()).total_seconds(), 0.0))
             await self.step(self._clock.now())
         return self._outcome()
 
     async def drain(self, within_s: float) -> None:
         """Let work in flight finish; cut the rest after `within_s`. A charge that is cut stays recorded as unknown."""
-        lanes = self.lanes
+        self.poller.drain()
         self.deliverer.stop()
         try:
             async with asyncio.timeout(within_s):
-                await asyncio.gather(self._idle(*lanes), self.deliverer.drain())
+                await asyncio.gather(*(job.idle() for job in self.jobs), self.deliverer.drain())
         except TimeoutError:
-            if busy := [lane.name for lane in lanes if lane.busy]:
+            if busy := [job.name for job in self.jobs if job.busy]:
                 log.warning("cut", lanes=busy)
         finally:
-            await asyncio.gather(*(lane.cut() for lane in lanes))
+            await asyncio.gather(*(job.cut() for job in self.jobs))
+            if self._recovery is not None and not self._recovery.done():
+                self._recovery.cancel()
+                await asyncio.wait([self._recovery])
             await self.deliverer.drain(0.0)
             if self.heartbeat is not None:
                 await self.heartbeat.aclose()
@@ -185,83 +206,114 @@ class Service:
         instants = [at for at in self._due_at.values() if at is not None]
         if self._timetable is not None and (at := self._timetable.next_at()) is not None:
             instants.append(at)
-        self._open_polls = self._hungry()
+        self._open_polls = self._awaiting_credit()
         instants += self._open_polls.values()
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
+    def others_wrote(self) -> None:
+        """Look again at what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
+        for lane in (self._time, self._money, self._delivery):
+            self._due_at[lane] = EPOCH
+        self._wake()
+
     def unfresh(self, now: datetime) -> list[str]:
         """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
-        late = []
-        for lane in self.lanes:
-            if lane.health.last_error:
-                late.append(f"{lane.name}: {lane.health.last_error}")
+        late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
+        if stuck := self.poller.late(now):
+            late.append(stuck)
         for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
-            if now - due_at > timedelta(seconds=POLL_ROUND_DEADLINE_S + BEAT_S):
+            if now - due_at > timedelta(seconds=SCHEDULE_LATE_AFTER_S):
                 late.append(f"poll {cron}: due since {due_at.isoformat()}")
         return late
 
     # ── the lanes' work ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _recover(self, now: datetime) -> None:
-        if self._recovered:
-            return
+    async def _begin(self, now: datetime) -> None:
+        """Take up open top-ups before the first poll; where Stripe is slow and lanes overlap, it is not waited for."""
         if self.topups is not None:
-            await self.topups.recover(now)
+            if self._overlap:
+                self._recovery = asyncio.ensure_future(self.topups.recover(now))
+                await asyncio.wait([self._recovery], timeout=RECOVERY_HEAD_START_S)
+            else:
+                await self.topups.recover(now)
         self._timetable = Timetable.starting(self._groups, self.config.timezone, now)
-        self._recovered = True
 
-    async def _poll(self, cron: str) -> None:
-        first = cron in self._first_polls
-        self._first_polls.discard(cron)
-        self._note(await self.rounds.poll(self._groups[cron], spread=self._overlap and not first))
+    def _take(self, result: PollResult) -> None:
+        """Hand a committed reading to whoever acts on it."""
+        self._polled[result.account] = result
+        if self.topups is None:
+            return
+        if result.accepted is None:
+            self.topups.pass_unread(result.account, f"no reading, no charge: {why_unreadable(result)}")
+        elif self.topups.is_concerned(result.account, result.accepted):
+            self._to_attend[result.account] = result
+            self._due_at[self._money] = EPOCH
+            self._wake()
 
-    async def _poll_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        self._note(await self.rounds.poll(waiting))
-
-    def _note(self, round_: Iterable[Polled]) -> None:
-        for polled in round_:
-            self._polled[polled.account] = polled
-            if self.topups is not None and polled.believed is not None:
-                self._to_attend[polled.account] = polled
-            elif self.topups is not None:
-                self.topups.pass_unread(polled.account, f"no reading, no charge: {why_unreadable(polled)}")
+    async def _evaluate_time(self) -> None:
+        """Judge what time alone changes: a batch where lanes overlap, else all of it."""
+        while True:
+            now = self._clock.now()
+            due_at = self.evaluator.evaluate_time(now)
+            if self._overlap or due_at is None or due_at > now:
+                break
+        self._due_at[self._time] = due_at
 
     async def _attend_money(self) -> None:
-        if self.topups is None:
-            self._due_at["money"] = None
+        topups = self.topups
+        if topups is None:
+            self._due_at[self._money] = None
             return
-        polled, self._to_attend = list(self._to_attend.values()), {}
-        self._retry_later("money")
-        attended = await asyncio.gather(
-            *(self._attend_account(self.topups, one) for one in polled), return_exceptions=True
-        )
-        self._due_at["money"] = await self.topups.tend(self._clock.now())
-        if errors := [error for error in attended if isinstance(error, Exception)]:
+        await self._recovered(topups)
+        results, self._to_attend = list(self._to_attend.values()), {}
+        errors: list[Exception] = []
+        try:
+            await together(self._attend_account(topups, one) for one in results)
+        except ExceptionGroup as group:
+            errors.append(group)
+        due_at = await topups.tend(self._clock.now())
+        self._due_at[self._money] = EPOCH if self._to_attend else due_at
+        if errors:
             raise ExceptionGroup("some accounts could not be attended", errors)
 
-    async def _attend_account(self, topups: TopupDesk, polled: Polled) -> None:
-        async def reread() -> Known | Unavailable:
-            return await self.rounds.reread(polled.account)
+    async def _recovered(self, topups: TopupDesk) -> None:
+        """Return when the open top-ups were taken up: nothing is charged before."""
+        recovery = self._recovery
+        if recovery is None:
+            return
+        if recovery.done() and recovery.exception() is not None:
+            recovery = self._recovery = asyncio.ensure_future(topups.recover(self._clock.now()))
+        await asyncio.shield(recovery)
+        self._recovery = None
 
-        if polled.believed is not None:
-            await topups.attend(polled.account, polled.believed, reread, polled.state.burn)
+    async def _attend_account(self, topups: TopupDesk, result: PollResult) -> None:
+        async def reread() -> Known | Unavailable:
+            return await self.poller.reread(result.account)
+
+        if result.accepted is not None:
+            await topups.attend(result.account, result.accepted, reread, result.state.burn)
 
     async def _send_reports(self) -> None:
-        self._retry_later("reports")
-        self._due_at["reports"] = await self.reporter.send_due(self._clock.now())
-
-    def _retry_later(self, lane: str) -> None:
-        """Until the pass says otherwise: one that fails is tried again after a beat, and none is due while it runs."""
-        self._due_at[lane] = self._clock.now() + timedelta(seconds=BEAT_S)
+        self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())
 
     async def _deliver(self) -> None:
-        self._retry_later("delivery")
         now = self._clock.now()
         if self._overlap:
-            self._due_at["delivery"] = self.deliverer.start_due(now)
+            self._due_at[self._delivery] = self.deliverer.start_due(now)
         else:
-            self._due_at["delivery"] = await self.deliverer.deliver_due(now)
+            self._due_at[self._delivery] = await self.deliverer.deliver_due(now)
+
+    def _deliver_now(self) -> None:
+        """An event was committed, or a receiver has nothing under way any more: see what is due for whom."""
+        self._due_at[self._delivery] = EPOCH
+        self._wake()
+
+    async def _retain(self) -> None:
+        self._due_at[self._retention] = self.retention.fold(self._clock.now())
+
+    def _retry_later(self, lane: Lane) -> None:
+        """Until the pass says otherwise: one that fails is tried again after a beat, and none is due while it runs."""
+        self._due_at[lane] = self._clock.now() + timedelta(seconds=BEAT_S)
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -271,52 +323,32 @@ class Service:
         due = timetable.due(now)
         self._timetable = timetable.ran(due, now)
         for cron in due:
-            self._asked_at.update(dict.fromkeys(self._groups[cron], now))
-            self._polls[cron].start()
-        waiting = [account for account, at in self._hungry().items() if at <= now]
+            self._asked_at[cron] = now
+            self.poller.poll(self._groups[cron], spread=self._overlap and cron not in self._first_polls)
+            self._first_polls.discard(cron)
+        waiting = [account for account, at in self._awaiting_credit().items() if at <= now]
         if waiting:
             self._asked_at.update(dict.fromkeys(waiting, now))
-            self._waiting += waiting
-            self._poll_open.start()
+            self.poller.poll(waiting)
 
-    def _hungry(self) -> dict[str, datetime]:
+    def _awaiting_credit(self) -> dict[str, datetime]:
         """The accounts whose open top-up waits for a reading, and when each is to be polled for it."""
         if self.topups is None:
             return {}
         every = timedelta(seconds=POLL_OPEN_TOPUP_EVERY_S)
         return {
-            account: self._asked_at.get(account, EPOCH) + every
-            for account in self.topups.hungry()
+            account: max(self._asked_at.get(account, EPOCH), self._asked_at.get(self._cron_of[account], EPOCH)) + every
+            for account in self.topups.accounts_awaiting_credit()
             if account in self.config.accounts
         }
 
-    def _judge_time(self, now: datetime) -> None:
-        """Once a beat is enough where the lanes overlap: a step is taken whenever one of them ends."""
-        since = None if self._time_judged_at is None else now - self._time_judged_at
-        if self._overlap and since is not None and timedelta() <= since < timedelta(seconds=BEAT_S):
-            return
-        self.rounds.judge_time(now)
-        self._time_judged_at = now
-
-    def _has_work(self, lane: Lane, now: datetime) -> bool:
-        if lane is self._money:
-            return bool(self._to_attend) or self._is_due("money", now)
-        return self._is_due("reports", now) if lane is self._reports else True
-
-    def _is_due(self, lane: str, now: datetime) -> bool:
+    def _is_due(self, lane: Lane, now: datetime) -> bool:
         at = self._due_at[lane]
         return at is not None and at <= now
 
-    def _lane_finished(self) -> None:
-        self._wake()
-
-    async def _idle(self, *lanes: Lane) -> None:
-        for lane in lanes:
-            await lane.idle()
-
     def _outcome(self) -> Outcome:
         unreadable = {
-            polled.account: why_unreadable(polled) for polled in self._polled.values() if polled.believed is None
+            result.account: why_unreadable(result) for result in self._polled.values() if result.accepted is None
         }
         return Outcome(
             read=len(self._polled) - len(unreadable),
@@ -325,7 +357,7 @@ class Service:
             undelivered=self.deliverer.failed_in_last_pass(),
             failed=[
                 *(f"report {report} could not be sent" for report in self.reporter.failing()),
-                *(f"{lane.name}: {lane.health.last_error}" for lane in self.lanes if lane.health.last_error),
+                *(f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error),
             ],
         )
 
@@ -371,14 +403,16 @@ async def open_service(
         yield Service(
             config,
             store=store,
-            rounds=Rounds(
+            outbox=outbox,
+            fetcher=Fetcher(http, clock),
+            evaluator=Evaluator(
                 config,
                 store=store,
                 outbox=outbox,
-                fetcher=Fetcher(http, clock),
                 clock=clock,
                 ids=ids,
                 standing=standing,
+                first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
             ),
             topups=topups,
             deliverer=Deliverer(
@@ -387,10 +421,9 @@ async def open_service(
                 clock,
                 rng,
                 observe=log_attempt,
-                idle=wake,
             ),
             reporter=Reporter(config, store=store, mailer=mailer, name=name),
-            tidying=Tidying(config, store),
+            retention=Retention(config, store),
             heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
             clock=clock,
             overlap=overlap,

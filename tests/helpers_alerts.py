@@ -19,6 +19,7 @@ from alerts.judge import Context, Judgement, judge, judge_time
 from alerts.money import to_micro
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.rules.specs import RuleSpec
+from alerts.rules.stale import Watch
 from alerts.schema import schema
 from alerts.state import AccountState, TopupStanding
 
@@ -73,10 +74,12 @@ class Watched:
         self.events: list[dict[str, Any]] = []
         self.judgement: Judgement | None = None
         self.judgements: list[Judgement] = []
+        self.watch: Watch | None = None
         self._ids = count(1)
         self._sequence = 0
 
     def context(self) -> Context:
+        self.watch = Watch(self.now, self.now) if self.watch is None else self.watch.beat(self.now, self.poll)
         return Context(
             info=AccountInfo("clips", self.provider),
             rules=self.rules,
@@ -86,7 +89,8 @@ class Watched:
             mutes={},
             topup=lambda: self.standing,
             new_id=lambda prefix: f"{prefix}_{next(self._ids)}",
-        ).at(self.now, {rule: until for rule, until in self.mutes.items() if until > self.now})
+            watching_since=START,
+        ).at(self.now, {rule: until for rule, until in self.mutes.items() if until > self.now}, self.watch.since)
 
     def read(
         self, after: timedelta | float = 5, *, second: Metrics | Reason | str | None = "agrees", **said: Any

@@ -101,12 +101,13 @@ def live(folder: Path, config: Config, readings: Iterable[Reading]) -> None:
         mutes={},
         topup=lambda: None,
         new_id=ids.new,
+        watching_since=EPOCH,
     )
     state, previous = AccountState.new("clips"), None
     with store.write(durable=False) as tx:
         outbox = Outbox(store_id(tx, ids), config.receivers, ids)
         for reading in readings:
-            judgement = judge(state, reading, reading, context.at(reading.at, {}))
+            judgement = judge(state, reading, reading, context.at(reading.at, {}, reading.at))
             state = judgement.state
             record(tx, [judgement.recorded])
             save(tx, judgement, previous)

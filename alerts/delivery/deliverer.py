@@ -18,7 +18,7 @@ from alerts.outbox import DeliveryQueue
 
 
 class Deliverer:
-    """Delivers what is due. `observe` hears of every attempt; `idle` is called when a lane has nothing left to do."""
+    """Delivers what is due. `observe` hears of every attempt."""
 
     def __init__(
         self,
@@ -28,11 +28,11 @@ class Deliverer:
         rng: Random,
         *,
         observe: Callable[[Attempted], None] = lambda attempted: None,
-        idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._queue = queue
         self._clock = clock
-        self._idle = idle
+        self.idle: Callable[[], None] = lambda: None
+        """Called when a lane has nothing left to do: something else may be due for its receiver, some time."""
         self._stopping = False
         self._lanes = {
             channel.key: Lane(channel, queue, clock, rng, observe, self._lane_finished) for channel in channels
@@ -119,7 +119,7 @@ class Deliverer:
                 lane.cut()
 
     def _lane_finished(self) -> None:
-        self._idle()
+        self.idle()
 
     def _raise_errors(self) -> None:
         """Raise what ended a lane: the store's errors are not swallowed."""

@@ -109,9 +109,7 @@ def available(sitting: Sitting, known: Known) -> None:
 
 def silence(sitting: Sitting, rule: Stale, *, read: bool) -> None:
     """Tell that there was no good reading for too long, unless that was told already (recorded with polls only)."""
-    memory, watch = sitting.memory(rule.id), sitting.state.watch
-    assert watch is not None
-    if memory.episode is not None or not is_stale(rule, sitting.state.last, watch, sitting.context):
+    if sitting.memory(rule.id).episode is not None or not is_stale(rule, sitting.state.last, sitting.context):
         return
     if (told := sitting.memory(READING).episode) is not None:
         if not read:

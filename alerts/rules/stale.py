@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from alerts.readings import Known
 from alerts.rules.specs import Stale
 from alerts.rules.view import Context
-from alerts.state import Watch
+from alerts.values import quickly_made
 
 INTERVALS = 3
 SHORTEST = timedelta(hours=1)
@@ -24,21 +25,29 @@ def after(rule: Stale, poll_interval: timedelta | None) -> timedelta:
     return max(INTERVALS * poll_interval, SHORTEST) if poll_interval is not None else SHORTEST
 
 
-def watched(watch: Watch | None, context: Context) -> Watch:
-    """Return since when this process has watched without a gap."""
-    now = context.now
-    if watch is None:
-        return Watch(now, now)
-    away = now - watch.beat_at
-    if away > GAP and (context.poll_interval is None or away > 2 * context.poll_interval):
-        return Watch(now, now)
-    return Watch(watch.since, now) if away >= _NO_TIME else Watch(now, now)
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Since when this process has watched without a gap of its own, and when it looked last. A restart begins anew."""
+
+    since: datetime
+    beat_at: datetime
+
+    def beat(self, now: datetime, poll_interval: timedelta | None) -> Watch:
+        """Return the watch after one more look, at `now`; it begins anew after a gap, or where the clock went back."""
+        away = now - self.beat_at
+        if away > GAP and (poll_interval is None or away > 2 * poll_interval):
+            return Watch(now, now)
+        return Watch(self.since, now) if away >= _NO_TIME else Watch(now, now)
 
 
-def is_stale(rule: Stale, last: Known | None, watch: Watch, context: Context) -> bool:
-    """Whether there was no good reading for too long, counted from when this process began to watch."""
-    since = watch.since if last is None else max(watch.since, last.at)
-    silent = context.now - since
-    if silent < SHORTEST and rule.after is None:
-        return False
-    return silent >= after(rule, context.poll_interval)
+def stale_at(rule: Stale, last: Known | None, context: Context) -> datetime:
+    """Return when silence is news: so long after the last good reading, or after this process began to watch."""
+    watching = context.watching_since
+    since = watching if last is None or last.at < watching else last.at
+    return since + after(rule, context.poll_interval)
+
+
+def is_stale(rule: Stale, last: Known | None, context: Context) -> bool:
+    """Whether there was no good reading for too long."""
+    return context.now >= stale_at(rule, last, context)

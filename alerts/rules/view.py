@@ -25,7 +25,8 @@ class Context:
     """What a judgement is made with: the account, the rules that cover it, the zone of its periods, and the time.
 
     `rules` should be the same tuple from judgement to judgement: another one is compared with what was judged before.
-    `mutes` names the rules that are muted and until when. `new_id` draws an id with a prefix.
+    `mutes` names the rules that are muted and until when. `new_id` draws an id with a prefix. `watching_since`: when
+    the process began to watch the account without a gap of its own.
     """
 
     info: AccountInfo
@@ -36,10 +37,13 @@ class Context:
     mutes: Mapping[str, datetime]
     topup: Callable[[], TopupStanding | None]
     new_id: Callable[[str], str]
+    watching_since: datetime
 
-    def at(self, now: datetime, mutes: Mapping[str, datetime]) -> Context:
+    def at(self, now: datetime, mutes: Mapping[str, datetime], watching_since: datetime) -> Context:
         """Return the same context at another time."""
-        return Context(self.info, self.rules, self.zone, now, self.poll_interval, mutes, self.topup, self.new_id)
+        return Context(
+            self.info, self.rules, self.zone, now, self.poll_interval, mutes, self.topup, self.new_id, watching_since
+        )
 
 
 class Standing(Enum):

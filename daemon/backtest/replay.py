@@ -14,6 +14,7 @@ from alerts.foresight.hourly import HOUR_MS
 from alerts.instants import to_ms
 from alerts.judge import Context, Judgement, judge
 from alerts.readings import Known, Metrics, Unavailable
+from alerts.rules.stale import Watch
 from alerts.state import AccountState, Episode
 from alerts.values import quickly_made
 from daemon.backtest.funds import CREDIT_DELAY, Charge, Purse
@@ -106,7 +107,9 @@ class Replay:
             mutes={},
             topup=self._purse.standing,
             new_id=self._new_id,
+            watching_since=since,
         )
+        self._watch = Watch(since, since)
         self._state = AccountState.new(account.id)
         self._open: dict[str, Episode] = {}
         self.outcome = Outcome(since, until)
@@ -159,7 +162,8 @@ class Replay:
     def _judge(self, reading: Known | Unavailable, counting: bool) -> Known | None:
         # History holds what was believed: a second read would have said the same.
         second = reading if isinstance(reading, Known) else None
-        judgement = judge(self._state, reading, second, self._context.at(reading.at, {}))
+        self._watch = self._watch.beat(reading.at, self._poll)
+        judgement = judge(self._state, reading, second, self._context.at(reading.at, {}, self._watch.since))
         self._state = judgement.state
         if judgement.drafts or judgement.episodes:
             self._count(judgement, counting)

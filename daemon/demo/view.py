@@ -122,7 +122,7 @@ def _accounts(service: Service) -> Table:
         table.add_column(name, justify="right", min_width=9)
     table.add_column("Used", min_width=26)
     for account in service.config.accounts.values():
-        known = service.rounds.state(account.id).last
+        known = service.evaluator.state(account.id).last
         table.add_row(account.info.name, *_cells(known))
     return table
 

@@ -77,15 +77,17 @@ class Fetcher:
         self._paces: dict[tuple[str, str], Pace] = {}
         self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
 
+    def must_wait(self, account: AccountConfig) -> bool:
+        """Whether the account's API key may not be used just now: `fetch` would wait, or say so at once."""
+        return self._lane(account).pace.free_at(self._clock.now()) is not None
+
     async def fetch(self, account: AccountConfig) -> Reading:
         """Return one reading of the account, `at` the service's time when the answer was complete.
 
         While its key has to keep quiet (after a 429, or a spent budget that resets too late to wait for) nothing is
         sent and the reading is `Unavailable(rate_limited)` with `retry_at`.
         """
-        lane = self._lanes.get(account.id)
-        if lane is None or lane.account is not account:
-            lane = self._lanes[account.id] = self._open_lane(account)
+        lane = self._lane(account)
         waited_s = 0.0
         while True:
             while (free_at := lane.pace.free_at(now := self._clock.now())) is not None:
@@ -125,6 +127,12 @@ class Fetcher:
         if reading.reason is Reason.RATE_LIMITED:
             lane.pace.quiet_until = reading.retry_at
         return self._masked(lane, reading)
+
+    def _lane(self, account: AccountConfig) -> _Lane:
+        lane = self._lanes.get(account.id)
+        if lane is None or lane.account is not account:
+            lane = self._lanes[account.id] = self._open_lane(account)
+        return lane
 
     def _masked(self, lane: _Lane, reading: Unavailable) -> Unavailable:
         """The same without a secret of the account in its words."""

@@ -6,7 +6,7 @@ Source: `contract.md`'s events; the bytes of the body and the id are the same on
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,8 @@ class Outbox:
         self.store_id = store_id
         self.receivers = receivers
         self._ids = ids
+        self.appended: Callable[[], None] = lambda: None
+        """Called in the transaction of each event: whoever delivers has something to do once it is committed."""
 
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
         """Commit `draft` with the caller's transaction: its number, its bytes, one delivery for each receiver.
@@ -82,6 +84,7 @@ class Outbox:
             body=encode_body(draft, sequence, self.store_id),
         )
         _insert(tx, event, self.receivers.route(draft), to_ms(now))
+        self.appended()
         return event
 
 

@@ -330,19 +330,19 @@ def extras(
         yield from_ms(at_ms), extra
 
 
-def fold_old(tx: Transaction, before: datetime, rows: int = FOLD_ROWS) -> int:
-    """Delete runs, outages and unknown fields that ended before `before`; their summaries stay.
+def accounts_after(connection: sqlite3.Connection, account: str) -> Iterator[str]:
+    """Yield every account that was ever polled and follows `account` in the order of names."""
+    for (name,) in connection.execute("SELECT account FROM latest WHERE account > ? ORDER BY account", (account,)):
+        yield name
 
-    At most `rows` go in one transaction; returns how many went, so that the caller goes on while there are more.
+
+def fold_old(tx: Transaction, account: str, before: datetime, rows: int = FOLD_ROWS) -> bool:
+    """Delete runs, outages and unknown fields of the account that ended before `before`; their summaries stay.
+
+    At most `rows` of each kind go at once; returns whether there may be more.
     """
-    limit_ms = to_ms(before)
-    gone = 0
-    for account in accounts_seen(tx):
-        for statement in _FOLD:
-            if gone >= rows:
-                return gone
-            gone += tx.execute(statement, (account, limit_ms, rows - gone)).rowcount
-    return gone
+    gone = [tx.execute(statement, (account, to_ms(before), rows)).rowcount for statement in _FOLD]
+    return max(gone) >= rows
 
 
 _FOLD = (

@@ -16,6 +16,7 @@ from alerts.readings import Known
 from alerts.state import TopupStanding
 from daemon.clock import Clock, Ids
 from daemon.config.model import Config, TopupConfig, TopupMode
+from daemon.lanes import together
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.store.ledger import Moved, Topup
@@ -71,25 +72,35 @@ class TopupDesk:
             self.bench.troubles["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
         self._note_busy()
 
-    async def attend(self, account_id: str, known: Known, reread: Reread, memory: BurnMemory) -> None:
-        """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
+    def is_concerned(self, account_id: str, known: Known) -> bool:
+        """Whether a believed reading has to be attended to: the account is low, or a top-up of it is open.
 
-        `reread` fetches the account again: the second read right before planning. A reading above the threshold of an
-        account with nothing open costs no query.
+        One that needs nothing is counted, without a query.
         """
         config = self.bench.topup(account_id)
         available = known.metrics.available_microusd
         if config is None:
-            return
+            return False
         if available is None:
             self.pass_unread(account_id, "the reading does not say the balance")
+            return False
+        if available < config.when_below_microusd or self._busy is None or account_id in self._busy:
+            return True
+        self._pass_by(account_id, known)
+        return False
+
+    async def attend(self, account_id: str, known: Known, reread: Reread, memory: BurnMemory) -> None:
+        """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
+
+        `reread` fetches the account again: the second read right before planning.
+        """
+        config = self.bench.topup(account_id)
+        available = known.metrics.available_microusd
+        if config is None or available is None:
             return
         low = available < config.when_below_microusd
         if low and account_id in self._shadows:
             self._shadowing.add(account_id)
-        if not low and self._busy is not None and account_id not in self._busy:
-            self._pass_by(account_id, known)
-            return
         async with self._locks[account_id]:
             self.bench.troubles.pop(account_id, None)
             await self._attend(config, Sight(account_id, known, memory), reread, low=low)
@@ -133,7 +144,7 @@ class TopupDesk:
         await breakers.probe(self.bench, now)
         due = ledger_reads.due(self.bench.store.reader, now)
         try:
-            await recovery.together(self._tend_locked(topup) for topup in due)
+            await together(self._tend_locked(topup) for topup in due)
         finally:
             reconciled_at = await self._reconcile(now)
             self._flush_quiet(now)
@@ -218,7 +229,7 @@ class TopupDesk:
         ]
         return min((at for at in times if at is not None), default=None)
 
-    def hungry(self) -> tuple[str, ...]:
+    def accounts_awaiting_credit(self) -> tuple[str, ...]:
         """Return the accounts whose open top-up waits for a reading: to be polled every five minutes."""
         return tuple(sorted(ledger_reads.open_accounts(self.bench.store.reader)))
 

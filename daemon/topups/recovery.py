@@ -6,9 +6,9 @@ planned ▸ abandoned · creating ▸ listed, the same key, or given up · creat
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
+from daemon.lanes import together
 from daemon.store import ledger, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import breakers
@@ -21,7 +21,6 @@ from daemon.topups.states import State
 _TAKEN_UP = frozenset(
     {State.CREATING, State.CREATED, State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.RETRY_WAIT}
 )
-AT_ONCE = 8
 
 
 async def recover(bench: Bench, take_up: Callable[[Topup], Awaitable[None]]) -> None:
@@ -34,22 +33,6 @@ async def recover(bench: Bench, take_up: Callable[[Topup], Awaitable[None]]) -> 
         await together(take_up(topup) for topup in opened if topup.state in _TAKEN_UP or topup.cancel_as is not None)
     finally:
         await together(_adopt_account(bench, account) for account in bench.config.accounts if bench.may_post(account))
-
-
-async def together(works: Iterable[Awaitable[None]]) -> None:
-    """Await them all, a few at once: a Stripe that hangs holds up as little as possible.
-
-    One that fails holds up none of the others; what failed is raised when all have ended.
-    """
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(work: Awaitable[None]) -> None:
-        async with gate:
-            await work
-
-    ended = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
-    if errors := [error for error in ended if isinstance(error, Exception)]:
-        raise ExceptionGroup("some top-ups could not be taken care of", errors)
 
 
 async def _adopt_account(bench: Bench, account: str) -> None:

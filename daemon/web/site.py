@@ -78,7 +78,7 @@ class _Site:
     async def metrics(self, request: Request) -> Response:
         now = self._clock.now()
         fresh = not self._service.unfresh(now)
-        health = {lane.name: lane.health for lane in self._service.lanes}
+        health = {job.name: job.health for job in self._service.jobs}
         text = await self._read(lambda conn: metrics.exposition(self._config, conn, now, health, fresh=fresh))
         return Response(text, media_type=metrics.CONTENT_TYPE)
 

@@ -273,7 +273,8 @@ def test_a_rule_that_waits_for_readings_waits_over_a_restart_that_came_after_an_
     account.fail(Reason.UNAUTHORIZED)
     account.read(balance=4)
     account.read(balance=4)
-    account.state = replace(account.state, judged_by=None, watch=None)
+    account.state = replace(account.state, judged_by=None)
+    account.watch = None
     assert account.beat() == []
     assert account.read(balance=4) == ["balance.low"]
 

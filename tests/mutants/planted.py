@@ -192,7 +192,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "events-after-the-commit",
-        "daemon/rounds.py",
+        "daemon/evaluator.py",
         "                for draft in judgement.drafts:\n                    self._outbox.append(tx, draft, now)\n",
         "        for judgement in judgements:\n            for draft in judgement.drafts:\n"
         "                with self._store.write(durable=True) as tx:\n"

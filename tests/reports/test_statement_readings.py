@@ -29,7 +29,7 @@ def test_a_month_of_runs_gives_the_month_and_counts_its_polls(october: Store) ->
 def test_a_folded_month_gives_the_same_money_as_its_readings_did(october: Store) -> None:
     before = statement_of(october)
     with october.write(durable=False) as tx:
-        while readings.fold_old(tx, LATER):
+        while readings.fold_old(tx, "clips", LATER):
             pass
     after = statement_of(october)
     assert after.money == before.money
@@ -41,7 +41,7 @@ def test_a_folded_month_gives_the_same_money_as_its_readings_did(october: Store)
 def test_a_half_folded_month_is_joined_without_a_seam(october: Store) -> None:
     before = statement_of(october)
     with october.write(durable=False) as tx:
-        while readings.fold_old(tx, at(15)):
+        while readings.fold_old(tx, "clips", at(15)):
             pass
     assert statement_of(october).money == before.money
 

@@ -15,7 +15,7 @@ async def test_the_pages_own_example_is_reckoned_as_the_page_means_it(town: Town
     town.configure()
     async with town.service() as service:
         outcome = await service.once()
-        state = service.rounds.state("clips")
+        state = service.evaluator.state("clips")
     assert outcome.fine
     assert state.last is not None
     metrics = state.last.metrics
@@ -65,11 +65,11 @@ async def test_a_bad_answer_changes_nothing_that_is_known(town: Town, fault: Fau
     town.configure()
     await town.once()
     async with town.service() as service:
-        before = service.rounds.state("clips")
+        before = service.evaluator.state("clips")
     town.usage.fail(KEY, fault)
     told = await town.once()
     async with town.service() as service:
-        after = service.rounds.state("clips")
+        after = service.evaluator.state("clips")
     assert not town.passes[-1].fine
     assert town.passes[-1].unreadable["clips"].startswith(reason)
     assert after.last == before.last

@@ -25,7 +25,7 @@ async def test_a_slow_poll_and_a_slow_receiver_leave_nothing_due_at_once(town: T
     config = load(town.configure())
     async with open_service(config, clock=town.clock, ids=town.ids, overlap=True) as service:
         await service.step(town.clock.now())
-        await _until(lambda: service.rounds.state("clips").last is not None)
+        await _until(lambda: service.evaluator.state("clips").last is not None)
         await service.step(town.clock.now())
         await _until(lambda: town.mailbox.kept)
         assert await service.step(town.clock.now()) - town.clock.now() > timedelta(milliseconds=500)
@@ -41,10 +41,10 @@ async def test_a_pass_that_fails_is_tried_again_after_a_beat_not_in_a_spin(town:
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     config = load(town.configure(topup=TOPUP))
     async with open_service(config, clock=town.clock, ids=town.ids, overlap=True) as service:
-        with service.rounds._store.write(durable=True) as tx:
+        with service.store.write(durable=True) as tx:
             tx.execute("ALTER TABLE delivery RENAME TO gone")
         await service.step(town.clock.now())
-        lanes = {lane.name: lane for lane in service.lanes}
+        lanes = {lane.name: lane for lane in service.jobs}
         await _until(lambda: lanes["delivery"].health.failures > 0)
         await _until(lambda: not any(lane.busy for lane in lanes.values()))
         assert await service.step(town.clock.now()) - town.clock.now() > timedelta(seconds=5)

@@ -282,7 +282,7 @@ async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daem
 
 
 async def test_a_reading_that_does_not_say_the_balance_is_counted_too(daemon: Daemon) -> None:
-    await daemon.desk.attend("clips", Known("clips", START, Metrics()), daemon.reread, daemon.memory)
+    assert not daemon.desk.is_concerned("clips", Known("clips", START, Metrics()))
     await daemon.desk.tend(START)
     assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
 

@@ -1,0 +1,235 @@
+"""The evaluator: judges what was fetched, or what time alone changes, and commits it in batches.
+
+The reading, the episodes it changed and the events they caused are one transaction. What the judgement remembers of
+each account is kept here between readings, so that a poll costs the same whatever the history.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+
+from alerts.belief import doubt
+from alerts.judge import Context, Judgement, judge, judge_time, next_judgement_at
+from alerts.readings import Known, Reading
+from alerts.rules.specs import RuleSpec
+from alerts.rules.stale import Watch
+from alerts.state import AccountState, TopupStanding
+from alerts.values import quickly_made
+from daemon.clock import Clock, Ids
+from daemon.config.model import AccountConfig, Config
+from daemon.limits import BEAT_S, TIME_BATCH_ACCOUNTS
+from daemon.schedule import longest_gap
+from daemon.store import Store, readings, states
+from daemon.store.outbox import Outbox
+
+_AGAIN = timedelta(seconds=BEAT_S)
+
+
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came back for one account: a first reading, and a second where the first was doubted."""
+
+    account: AccountConfig
+    first: Reading
+    second: Reading | None = None
+
+
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """What became of one poll. `accepted` is None where there is no reading that may be acted on."""
+
+    account: str
+    reading: Reading
+    accepted: Known | None
+    state: AccountState
+    drafted: int
+    """How many events the reading caused."""
+
+
+class Evaluator:
+    """The memory of all accounts, and the one place where readings are judged and committed.
+
+    `standing` tells what is under way with an account's top-ups. `first_look_after`: how long the first readings may
+    take before time alone is judged.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Store,
+        outbox: Outbox,
+        clock: Clock,
+        ids: Ids,
+        standing: Callable[[str], TopupStanding | None],
+        first_look_after: timedelta = timedelta(),
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+        self._ids = ids
+        self._standing = standing
+        self._first_look_after = first_look_after
+        self._states: dict[str, AccountState] = {}
+        self._contexts: dict[str, Context] = {}
+        self._rules: dict[tuple[bool, ...], tuple[RuleSpec, ...]] = {}
+        self._poll_interval = cache(lambda cron: longest_gap(cron, config.timezone, clock.now()))
+        self._watches: dict[timedelta | None, Watch] = {}
+        self._due: list[tuple[datetime, str]] = []
+        self._due_at: dict[str, datetime] = {}
+        self._looked_at: datetime | None = None
+        self._holding: set[str] = set()
+        """The accounts of which a mute holds events back."""
+        self._mutes: Mapping[str, datetime] = {}
+
+    def state(self, account_id: str) -> AccountState:
+        """Return what is remembered of the account, from the store where this process has not seen it yet."""
+        state = self._states.get(account_id)
+        if state is None:
+            state = self._states[account_id] = states.load(self._store.reader, account_id)
+        return state
+
+    def doubts(self, account_id: str, known: Known) -> bool:
+        """Whether the reading has to be made once more before it is judged."""
+        return doubt(self.state(account_id), known) is not None
+
+    def poll_interval(self, account_id: str) -> timedelta:
+        """Return the longest time between two polls of the account."""
+        return self._poll_interval(self._config.accounts[account_id].poll)
+
+    def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
+        """Judge a batch and commit it as one transaction; results stand in the order of `fetched`."""
+        now = self._clock.now()
+        mutes = states.mutes(self._store.reader, now)
+        judgements = [
+            judge(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
+            for one in fetched
+        ]
+        self._commit([judgement.recorded for judgement in judgements], judgements, now, mutes)
+        return [
+            PollResult(one.account.id, judgement.recorded, judgement.believed, judgement.state, len(judgement.drafts))
+            for one, judgement in zip(fetched, judgements, strict=True)
+        ]
+
+    # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────
+
+    def evaluate_time(self, now: datetime) -> datetime | None:
+        """Judge what time alone changes for the accounts for which that is due, a bounded batch of them.
+
+        Returns when to come back: at once where more is due, None where nothing will be. An account is looked at when
+        its silence, a reminder or a mute may have come to its end, never because time has passed.
+        """
+        for interval, watch in self._watches.items():
+            self._watches[interval] = watch.beat(now, interval)
+        self._look_for_all(now)
+        due = self._take_due(now)
+        if due:
+            mutes = states.mutes(self._store.reader, now)
+            judgements = [judge_time(self.state(account), self._context(account, now, mutes)) for account in due]
+            changed = [judgement for judgement in judgements if judgement.changes]
+            if changed:
+                self._commit([], changed, now, mutes)
+            for account in due:
+                self._schedule(account, now, mutes)
+        return self._due[0][0] if self._due else None
+
+    def _look_for_all(self, now: datetime) -> None:
+        """Look at every account at the beginning and where the clock was stepped back; at muted ones after an edit."""
+        if self._looked_at is None or now < self._looked_at:
+            at = now + self._first_look_after if self._looked_at is None else now
+            self._due_at = dict.fromkeys(self._config.accounts, at)
+            self._due = [(at, account) for account in self._config.accounts]
+        self._looked_at = now
+        if self._holding and (mutes := states.mutes(self._store.reader, now)) != self._mutes:
+            self._mutes = mutes
+            for account in self._holding:
+                self._put(account, now)
+
+    def _take_due(self, now: datetime) -> list[str]:
+        due: list[str] = []
+        while self._due and self._due[0][0] <= now and len(due) < TIME_BATCH_ACCOUNTS:
+            at, account = heapq.heappop(self._due)
+            if self._due_at.get(account) == at:  # else it was put off, or brought forward: another entry says so
+                del self._due_at[account]
+                due.append(account)
+        return due
+
+    def _schedule(self, account: str, now: datetime, mutes: Mapping[str, datetime]) -> None:
+        """Note when time alone may change something for the account; an entry that comes too early costs one look."""
+        state = self.state(account)
+        if state.held:
+            self._holding.add(account)
+        else:
+            self._holding.discard(account)
+        at = next_judgement_at(state, self._context(account, now, mutes))
+        if at is not None:
+            self._put(account, max(at, now + _AGAIN))
+
+    def _put(self, account: str, at: datetime) -> None:
+        known = self._due_at.get(account)
+        if known is None or at < known:
+            self._due_at[account] = at
+            heapq.heappush(self._due, (at, account))
+
+    # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _commit(
+        self,
+        recorded: Sequence[Reading],
+        judgements: Sequence[Judgement],
+        now: datetime,
+        mutes: Mapping[str, datetime],
+    ) -> None:
+        durable = any(judgement.drafts or judgement.episodes for judgement in judgements)
+        with self._store.write(durable=durable) as tx:
+            readings.record(tx, recorded)
+            for judgement in judgements:
+                states.save(tx, judgement, self._states.get(judgement.state.account))
+                for draft in judgement.drafts:
+                    self._outbox.append(tx, draft, now)
+        for judgement in judgements:
+            account, before = judgement.state.account, self._states.get(judgement.state.account)
+            self._states[account] = judgement.state
+            after = judgement.state
+            moved = before is None or after.remind_at != before.remind_at or after.held is not before.held
+            if moved or account not in self._due_at:
+                self._schedule(account, now, mutes)
+
+    def _context(self, account_id: str, now: datetime, mutes: Mapping[str, datetime]) -> Context:
+        context = self._contexts.get(account_id)
+        if context is None:
+            context = self._contexts[account_id] = self._make_context(self._config.accounts[account_id])
+        watch = self._watches.get(context.poll_interval)
+        if watch is None or watch.beat_at != now:
+            watch = Watch(now, now) if watch is None else watch.beat(now, context.poll_interval)
+            self._watches[context.poll_interval] = watch
+        return context.at(now, mutes, watch.since)
+
+    def _make_context(self, account: AccountConfig) -> Context:
+        def standing() -> TopupStanding | None:
+            return self._standing(account.id)
+
+        covered = tuple(rule.covers(account.id) for rule in self._config.rules)
+        rules = self._rules.get(covered)
+        if rules is None:  # one tuple for all accounts that have the same rules
+            rules = tuple(rule for rule, covers in zip(self._config.rules, covered, strict=True) if covers)
+            self._rules[covered] = rules
+        now = self._clock.now()
+        return Context(
+            info=account.info,
+            rules=rules,
+            zone=self._config.timezone,
+            now=now,
+            poll_interval=self._poll_interval(account.poll),
+            mutes={},
+            topup=standing,
+            new_id=self._ids.new,
+            watching_since=now,
+        )

@@ -1,0 +1,47 @@
+"""Retention: readings older than they are kept for go, a bounded piece at a time; their summaries stay."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from daemon.config.model import Config
+from daemon.limits import FOLD_EVERY_S, FOLD_FOR_S, FOLD_PAUSE_S
+from daemon.store import Store, readings
+
+
+class Retention:
+    """Deletes old readings, account by account, and looks again every six hours.
+
+    A piece is one short transaction: nobody who wants to write waits for long.
+    """
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._keep = config.store.keep_readings
+        self._store = store
+        self._next_at: datetime | None = None
+        self._after = ""
+        """The account with which the last piece ended, empty between two rounds."""
+
+    def fold(self, now: datetime) -> datetime:
+        """Delete one piece where it is time; returns when the next one is."""
+        every = timedelta(seconds=FOLD_EVERY_S)
+        if self._next_at is not None and now < self._next_at <= now + every:
+            return self._next_at
+        whole = self._fold_piece(now - self._keep)
+        self._next_at = now + (every if whole else timedelta(seconds=FOLD_PAUSE_S))
+        return self._next_at
+
+    def _fold_piece(self, before: datetime) -> bool:
+        """Go on where the last piece ended; returns whether all accounts have been seen to."""
+        until = time.perf_counter() + FOLD_FOR_S
+        with self._store.write(durable=False) as tx:
+            for account in readings.accounts_after(tx, self._after):
+                while readings.fold_old(tx, account, before):
+                    if time.perf_counter() >= until:
+                        return False
+                self._after = account
+                if time.perf_counter() >= until:
+                    return False
+        self._after = ""
+        return True
