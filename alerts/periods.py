@@ -6,7 +6,8 @@ Right over clock changes: a day is as long as the zone makes it, and a month beg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from alerts.readings import Metrics
@@ -30,6 +31,13 @@ class Stretch:
 
 def calendar(period: Period, instant: datetime, zone: ZoneInfo) -> Stretch:
     """Return the calendar period that holds `instant` in `zone`; a week begins on Monday. Not for `Period.BILLING`."""
+    return _holding(period, instant.astimezone(zone).date(), zone)
+
+
+@lru_cache(maxsize=256)
+def _holding(period: Period, day: date, zone: ZoneInfo) -> Stretch:
+    """The period of a local day: worked out once for all accounts, which then share it."""
+    instant = datetime.combine(day, time(12), zone)
     if period is not Period.QUARTER:
         span = span_at(SpanKind(period.value), instant, zone)
         return Stretch(span.start, span.end)

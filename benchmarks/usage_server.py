@@ -71,13 +71,14 @@ class World:
         self.by_second[int(now)] = self.by_second.get(int(now), 0) + 1
         count = self.answered.get(account, 0)
         self.answered[account] = count + 1
-        spent = 45 * (count // self.every) if self.every else 0
+        moved = count // self.every if self.every else 0
+        spent = 45 * moved
         balance = LOW_CENTS if account in self.low else FULL_CENTS
         if account in self.low:
             self.low_answered_at.setdefault(account, now)
         if path.endswith("/metrics"):
-            return _answer(_TEXT, _METRICS % (balance // 100, balance % 100, spent // 100, spent % 100, count))
-        return _answer(_JSON, _USAGE % (balance // 100, balance % 100, count, spent // 100, spent % 100))
+            return _answer(_TEXT, _METRICS % (balance // 100, balance % 100, spent // 100, spent % 100, moved))
+        return _answer(_JSON, _USAGE % (balance // 100, balance % 100, moved, spent // 100, spent % 100))
 
     def _stats(self) -> dict[str, object]:
         return {

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from alerts.belief import doubt
+from alerts.instants import to_ms
 from alerts.judge import Context, Judgement, judge, judge_time, next_judgement_at
 from alerts.readings import Known, Reading
 from alerts.rules.specs import RuleSpec
@@ -24,6 +25,7 @@ from daemon.config.model import AccountConfig, Config
 from daemon.limits import BEAT_S, TIME_BATCH_ACCOUNTS
 from daemon.schedule import longest_gap
 from daemon.store import Store, readings, states
+from daemon.store.connection import Transaction
 from daemon.store.outbox import Outbox
 
 _AGAIN = timedelta(seconds=BEAT_S)
@@ -112,7 +114,7 @@ class Evaluator:
             judge(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
             for one in fetched
         ]
-        self._commit([judgement.recorded for judgement in judgements], judgements, now, mutes)
+        self._commit(judgements, now, mutes)
         return [
             PollResult(one.account.id, judgement.recorded, judgement.believed, judgement.state, len(judgement.drafts))
             for one, judgement in zip(fetched, judgements, strict=True)
@@ -135,7 +137,7 @@ class Evaluator:
             judgements = [judge_time(self.state(account), self._context(account, now, mutes)) for account in due]
             changed = [judgement for judgement in judgements if judgement.changes]
             if changed:
-                self._commit([], changed, now, mutes)
+                self._commit(changed, now, mutes)
             for account in due:
                 self._schedule(account, now, mutes)
         return self._due[0][0] if self._due else None
@@ -180,18 +182,11 @@ class Evaluator:
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _commit(
-        self,
-        recorded: Sequence[Reading],
-        judgements: Sequence[Judgement],
-        now: datetime,
-        mutes: Mapping[str, datetime],
-    ) -> None:
+    def _commit(self, judgements: Sequence[Judgement], now: datetime, mutes: Mapping[str, datetime]) -> None:
         durable = any(judgement.drafts or judgement.episodes for judgement in judgements)
         with self._store.write(durable=durable) as tx:
-            readings.record(tx, recorded)
+            self._record(tx, judgements)
             for judgement in judgements:
-                states.save(tx, judgement, self._states.get(judgement.state.account))
                 for draft in judgement.drafts:
                     self._outbox.append(tx, draft, now)
         for judgement in judgements:
@@ -201,6 +196,25 @@ class Evaluator:
             moved = before is None or after.remind_at != before.remind_at or after.held is not before.held
             if moved or account not in self._due_at:
                 self._schedule(account, now, mutes)
+
+    def _record(self, tx: Transaction, judgements: Sequence[Judgement]) -> None:
+        """Write readings and states. By far the most say again what they said last: one statement for all of them."""
+        seen: list[tuple[int, str]] = []
+        recorded: list[Reading] = []
+        for judgement in judgements:
+            account, previous = judgement.state.account, self._states.get(judgement.state.account)
+            if previous is not None and judgement.judged is not None and states.is_seen_again(judgement, previous):
+                seen.append((to_ms(judgement.judged.at), account))
+                states.save_decisions(tx, judgement)
+                continue
+            if judgement.judged is not None:
+                recorded.append(judgement.recorded)
+            states.save(tx, judgement, previous)
+        if seen:
+            readings.seen_again(tx, seen)
+            states.seen_again(tx, seen)
+        if recorded:
+            readings.record(tx, recorded)
 
     def _context(self, account_id: str, now: datetime, mutes: Mapping[str, datetime]) -> Context:
         context = self._contexts.get(account_id)

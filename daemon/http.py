@@ -1,30 +1,32 @@
 """The one HTTP client of the process: one exchange with a deadline over the whole of it, and a maximum for its body.
 
-httpx's interface on aiohttp's transport (a fraction of the CPU of httpx's own pool). No proxy from the environment, no
-redirects, no cookies, no silent second sending. Everything that can go wrong is an `HttpFailure` with a kind; a failure
-never says that the request was not sent.
+aiohttp underneath: half the CPU of httpx on the same connections. No proxy from the environment, no redirects, no
+cookies, no silent second sending. Everything that can go wrong is an `HttpFailure` with a kind; a failure never says
+that the request was not sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import certifi
-import httpx
-from aiohttp.http_exceptions import HttpProcessingError
-from httpx_aiohttp import AiohttpTransport
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from yarl import URL
 
 from alerts.values import quickly_made
 from daemon.addresses import FORBIDDEN_MARK, Resolver, guarded_socket
-from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS, PARSED_URLS, PREPARED_REQUESTS
+from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class FailureKind(StrEnum):
@@ -64,21 +66,33 @@ class Answer:
 
 
 _CAUGHT = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.CookieConflict,
     aiohttp.ClientError,
     HttpProcessingError,
     OSError,
     EOFError,
     ValueError,
-    RuntimeError,  # httpx.StreamError is one, and aiohttp's "Session is closed"
+    RuntimeError,  # aiohttp's "Session is closed"
     asyncio.InvalidStateError,
 )
-"""All that httpx, its aiohttp transport and aiohttp raise: a test walks their exception trees."""
+"""All that aiohttp raises: a test walks its tree of exceptions."""
 
 USER_AGENT = "brimful"
-_IDENTITY = {"accept-encoding": "identity", "user-agent": USER_AGENT}
+_OURS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": USER_AGENT}
+_NOT_ADDED = ("content-type",)
+_NO_TIMERS = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+"""One deadline over the whole exchange stands around it; aiohttp's own timers would only cost."""
+
+
+class Wire(Protocol):
+    """What carries a request: the network, or something that stands in for it."""
+
+    async def send(
+        self, method: str, target: URL, headers: Mapping[str, str], content: bytes | None, max_bytes: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers (any case) and the decoded body; reading stops beyond `max_bytes`."""
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 class HttpClient:
@@ -88,14 +102,8 @@ class HttpClient:
     """
 
     def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._transport = transport or _Network()
-        self._prepared: dict[tuple[str, str, tuple[tuple[str, str], ...]], httpx.Request] = {}
+        self._wire: Wire = _Network() if transport is None else _in_process(transport)
         self._closed = False
-
-    @property
-    def transport(self) -> httpx.AsyncBaseTransport:
-        """The transport underneath, for measuring against."""
-        return self._transport
 
     async def exchange(
         self,
@@ -115,36 +123,24 @@ class HttpClient:
         """
         if self._closed:
             raise HttpFailure(FailureKind.CLOSED, "the client is closed")
-        request = self._request(method, url, headers, content)
+        target, sent = _target(url), _headers(headers)
         started = time.monotonic()
         try:
             async with asyncio.timeout(deadline_s):
-                response = await self._transport.handle_async_request(request)
-                try:
-                    body = await _read(response, max_bytes, truncate)
-                finally:
-                    await response.stream.aclose()  # type: ignore[union-attr]  # an async transport's stream
+                status, said, body = await self._wire.send(method, target, sent, content, max_bytes)
         except _CAUGHT as error:
-            raise _failure(error, request.url.host, deadline_s) from error
-        return Answer(response.status_code, response.headers, body, int((time.monotonic() - started) * 1000))
+            raise _failure(error, target.host or "", deadline_s) from error
+        if len(body) > max_bytes:
+            if not truncate:
+                raise HttpFailure(FailureKind.TOO_LARGE, f"the answer is longer than {max_bytes} bytes")
+            body = body[:max_bytes]
+        return Answer(status, said, body, int((time.monotonic() - started) * 1000))
 
     async def aclose(self) -> None:
         """Close every connection. A later exchange fails with `closed`."""
         self._closed = True
-        await self._transport.aclose()
+        await self._wire.aclose()
         await asyncio.sleep(0)  # transports tell their protocols in the loop's next turn
-
-    def _request(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> httpx.Request:
-        """Build a request, or take the one that was built before: a poll sends the same bytes every time."""
-        if content is not None:
-            return _build(method, url, headers, content)
-        key = (method, url, tuple(headers.items()))
-        request = self._prepared.get(key)
-        if request is None:
-            if len(self._prepared) >= PREPARED_REQUESTS:
-                self._prepared.clear()
-            request = self._prepared[key] = _build(method, url, headers, None)
-        return request
 
 
 def trust() -> ssl.SSLContext:
@@ -154,20 +150,36 @@ def trust() -> ssl.SSLContext:
     return context
 
 
-class _Network(AiohttpTransport):
-    """httpx-aiohttp's transport with everything decided: whom to trust, where not to connect, nothing sent twice."""
+class _Network:
+    """An aiohttp session with everything decided: whom to trust, where not to connect, nothing sent twice."""
 
     def __init__(self) -> None:
-        self._context = ssl.create_default_context()  # the system's authorities, and SSL_CERT_FILE
-        self._context.load_verify_locations(certifi.where())
+        self._session: aiohttp.ClientSession | None = None
         self._resolver: Resolver | None = None
-        super().__init__(verify=self._context, trust_env=False, client=self._session)
 
-    def _session(self) -> aiohttp.ClientSession:
+    async def send(
+        self, method: str, target: URL, headers: Mapping[str, str], content: bytes | None, max_bytes: int
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        session = self._session or self._open()
+        answer = await session.request(
+            method,
+            target,
+            headers=headers,
+            data=content,
+            allow_redirects=False,
+            timeout=_NO_TIMERS,
+            skip_auto_headers=_NOT_ADDED,
+        )
+        try:
+            return answer.status, answer.headers, await _read(answer.content, max_bytes)
+        finally:
+            answer.release() if answer.content.at_eof() else answer.close()
+
+    def _open(self) -> aiohttp.ClientSession:
         """Open the session; called with the first request, inside the loop that it belongs to."""
         self._resolver = Resolver()
         connector = aiohttp.TCPConnector(
-            ssl=self._context,
+            ssl=trust(),
             resolver=self._resolver,
             use_dns_cache=False,  # an idle connection is kept, an answer of the resolver is not
             socket_factory=guarded_socket,
@@ -176,48 +188,51 @@ class _Network(AiohttpTransport):
         )
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         session._retry_connection = False  # it would send a GET twice, and nobody would know
+        self._session = session
         return session
 
     async def aclose(self) -> None:
-        await super().aclose()
+        if self._session is not None:
+            await self._session.close()
         if self._resolver is not None:
             await self._resolver.close()
 
 
-_parsed = functools.lru_cache(maxsize=PARSED_URLS)(httpx.URL)
-
-
-def _build(method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> httpx.Request:
-    try:
-        target = _parsed(url)
-        if target.scheme not in ("http", "https") or not target.host:
-            raise HttpFailure(FailureKind.BAD_URL, "only http and https URLs with a host can be asked")
-    except (httpx.InvalidURL, UnicodeError, ValueError, TypeError) as error:
-        raise HttpFailure(FailureKind.BAD_URL, "the URL is malformed") from error
-    merged = dict(_IDENTITY)
-    merged.update((name.lower(), value) for name, value in headers.items())
-    if any(map(_CONTROL.search, merged.values())):
-        raise HttpFailure(FailureKind.BAD_REQUEST, "a header holds a control character")
-    try:
-        return httpx.Request(method, target, headers=merged, content=content)
-    except (UnicodeError, ValueError, TypeError) as error:
-        raise HttpFailure(FailureKind.BAD_REQUEST, "a header holds characters that cannot be sent") from error
-
-
-async def _read(response: httpx.Response, max_bytes: int, truncate: bool) -> bytes:
+async def _read(stream: aiohttp.StreamReader, max_bytes: int) -> bytes:
     """Return the decoded body. Decoding is done a chunk at a time, so that a small bomb cannot unfold whole."""
-    encoded = response.headers.get("content-encoding", "identity") != "identity"
-    chunks = response.aiter_bytes() if encoded else response.stream
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in chunks:  # type: ignore[union-attr]  # an async transport's stream
-        parts.append(chunk)
-        size += len(chunk)
-        if size > max_bytes:
-            if truncate:
-                return b"".join(parts)[:max_bytes]
-            raise HttpFailure(FailureKind.TOO_LARGE, f"the answer is longer than {max_bytes} bytes")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    first = await stream.readany()
+    if stream.at_eof():
+        return first
+    parts, size = [first], len(first)
+    while size <= max_bytes and not stream.at_eof():
+        parts.append(await stream.readany())
+        size += len(parts[-1])
+    return b"".join(parts)
+
+
+def _in_process(transport: httpx.AsyncBaseTransport) -> Wire:
+    from daemon.in_process import InProcess  # httpx is loaded only where it stands in for the network
+
+    return InProcess(transport)
+
+
+def _target(url: str) -> URL:
+    try:
+        target = URL(url)
+        if target.scheme in ("http", "https") and target.host:
+            return target
+    except (UnicodeError, ValueError, TypeError) as error:
+        raise HttpFailure(FailureKind.BAD_URL, "the URL is malformed") from error
+    raise HttpFailure(FailureKind.BAD_URL, "only http and https URLs with a host can be asked")
+
+
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
+    merged = dict(_OURS)
+    for name, value in headers.items():
+        if _UNSENDABLE.search(value):
+            raise HttpFailure(FailureKind.BAD_REQUEST, "a header holds characters that cannot be sent")
+        merged[name.lower()] = value
+    return merged
 
 
 def _failure(error: Exception, host: str, deadline_s: float) -> HttpFailure:
@@ -228,19 +243,15 @@ def _failure(error: Exception, host: str, deadline_s: float) -> HttpFailure:
 
 
 def classify(error: BaseException) -> tuple[FailureKind, str]:
-    """Return what kind of failure a library's exception is, and one line about it. Total: every exception has a kind.
-
-    httpx-aiohttp reports refused, DNS, TLS and reset alike as a connect time-out; the cause underneath tells which.
-    """
-    cause: BaseException = error
-    while isinstance(cause, httpx.HTTPError) and isinstance(cause.__cause__, Exception):
-        cause = cause.__cause__
+    """Return what kind of failure a library's exception is, and one line about it: every exception has a kind."""
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(error.__cause__, ContentEncodingError):
+        error = error.__cause__
     kind, detail = next(
-        ((kind, detail) for types, kind, detail in _KINDS if isinstance(cause, types)),
+        ((kind, detail) for types, kind, detail in _KINDS if isinstance(error, types)),
         (FailureKind.PROTOCOL, "the exchange failed"),
     )
-    if isinstance(cause, OSError):
-        text = _os_text(cause)
+    if isinstance(error, OSError):
+        text = _os_text(error)
         if FORBIDDEN_MARK in text:
             return FailureKind.FORBIDDEN_ADDRESS, text
         return kind, f"{detail} ({text})" if text else detail
@@ -248,29 +259,28 @@ def classify(error: BaseException) -> tuple[FailureKind, str]:
 
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], FailureKind, str], ...] = (
-    ((TimeoutError, httpx.TimeoutException), FailureKind.TIMEOUT, "no complete answer in time"),
+    ((TimeoutError,), FailureKind.TIMEOUT, "no complete answer in time"),
     ((aiohttp.ClientConnectorDNSError,), FailureKind.DNS, "the name does not resolve"),
     (
         (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError),
         FailureKind.TLS,
         "no trusted TLS connection",
     ),
-    ((aiohttp.ClientConnectorError, ConnectionRefusedError, httpx.ConnectError), FailureKind.REFUSED, "cannot connect"),
+    ((aiohttp.ClientConnectorError, ConnectionRefusedError), FailureKind.REFUSED, "cannot connect"),
     ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.RedirectClientError), FailureKind.BAD_URL, "bad URL"),
-    ((UnicodeError, httpx.InvalidURL, httpx.UnsupportedProtocol), FailureKind.BAD_URL, "bad URL"),
+    ((UnicodeError,), FailureKind.BAD_URL, "bad URL"),
     (
         (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, aiohttp.UploadAbortedError, EOFError),
         FailureKind.DISCONNECTED,
         "the connection was closed before the answer was complete",
     ),
     (
-        (aiohttp.ClientConnectionError, OSError, httpx.NetworkError, httpx.RemoteProtocolError),
+        (aiohttp.ClientConnectionError, OSError),
         FailureKind.DISCONNECTED,
         "the connection broke",
     ),
     ((aiohttp.ClientResponseError, HttpProcessingError), FailureKind.PROTOCOL, "what came back is not HTTP"),
-    ((httpx.DecodingError,), FailureKind.PROTOCOL, "the body's encoding is broken"),
-    ((httpx.LocalProtocolError, ValueError), FailureKind.BAD_REQUEST, "the request cannot be sent as it stands"),
+    ((ValueError,), FailureKind.BAD_REQUEST, "the request cannot be sent as it stands"),
     ((RuntimeError,), FailureKind.CLOSED, "the client is closed or closing"),
 )
 """From the narrow to the wide: the first that fits names the kind."""
@@ -283,5 +293,5 @@ def _os_text(error: OSError) -> str:
     return " ".join(_QUERY.sub("?…", str(text)).split())[:200]
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _QUERY = re.compile(r"\?\S*")

@@ -52,10 +52,6 @@ CONNECTIONS = 256
 """Connections of the one HTTP client, over all hosts."""
 CONNECTION_IDLE_S = 15.0
 """How long an idle connection is kept for the next request."""
-PREPARED_REQUESTS = 8192
-"""Requests without a body that are built once and kept (one for each account)."""
-PARSED_URLS = 1024
-"""URLs of receivers and of Stripe that are kept parsed."""
 PACE_WAIT_S = 65.0
 """The longest that a poll waits for its API key's rate limit to reset before it gives up; plans reset every minute."""
 RETRY_AFTER_MAX_S = 3600.0
@@ -79,7 +75,7 @@ FOLD_FOR_S = 0.02
 FOLD_PAUSE_S = 0.2
 """Between two such transactions."""
 
-CONFIG_BYTES = 1024 * 1024
+CONFIG_BYTES = 256 * 1024 * 1024
 """A configuration file."""
 SECRET_BYTES = 64 * 1024
 """A file that holds one secret."""

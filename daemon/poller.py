@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import structlog
@@ -92,8 +91,8 @@ class Poller:
         self._offsets: dict[tuple[str, ...], Sequence[tuple[float, str]]] = {}
         self._free_hosts: deque[_Host] = deque()
         self._sweeps: list[_Sweep] = []
-        self._since: dict[str, datetime] = {}
-        """Since when each account waits for its answer, the oldest first."""
+        self._since_s: dict[str, float] = {}
+        """Since when each account waits for its answer by the loop's time, the oldest first."""
         self._fetched: deque[Fetched] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._patient: set[asyncio.Task[None]] = set()
@@ -138,7 +137,7 @@ class Poller:
     async def cut(self) -> None:
         """Ask nothing more, cancel what is under way, and return when that has ended. Nothing half read is kept."""
         self._sweeps.clear()
-        self._since.clear()
+        self._since_s.clear()
         for host in self._hosts:
             host.waiting.clear()
         if self._task is not None and not self._task.done():
@@ -150,16 +149,19 @@ class Poller:
         self._sweeps.clear()
         for host in self._hosts:
             for account_id in host.waiting:
-                del self._since[account_id]
+                del self._since_s[account_id]
             host.waiting.clear()
         self._woken.set()
 
-    def late(self, now: datetime) -> str:
+    def late(self) -> str:
         """Return a sentence where an account has waited for its answer far too long, else nothing."""
-        account_id, since = next(iter(self._since.items()), ("", now))
-        if now - since <= timedelta(seconds=POLL_STUCK_AFTER_S):
+        if not self._since_s:
             return ""
-        return f"{self.name}: {len(self._since)} accounts wait for an answer, {account_id} since {since.isoformat()}"
+        account_id, since_s = next(iter(self._since_s.items()))
+        waits_s = int(asyncio.get_running_loop().time() - since_s)
+        if waits_s <= POLL_STUCK_AFTER_S:
+            return ""
+        return f"{self.name}: {len(self._since_s)} accounts wait for an answer, {account_id} for {waits_s} s"
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,9 +194,9 @@ class Poller:
         )
 
     def _queue(self, account_id: str) -> None:
-        if account_id in self._since:
+        if account_id in self._since_s:
             return
-        self._since[account_id] = self._clock.now()
+        self._since_s[account_id] = asyncio.get_running_loop().time()
         host = self._host_of[account_id]
         host.waiting.append(account_id)
         self._list(host)
@@ -296,7 +298,7 @@ class Poller:
         try:
             self._fetched.append(await self._fetched_of(account))
         finally:
-            self._since.pop(account.id, None)
+            self._since_s.pop(account.id, None)
             self._woken.set()
 
     async def _fetched_of(self, account: AccountConfig) -> Fetched:

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx
 import structlog
 
 from alerts.delivery import Deliverer
@@ -59,6 +58,8 @@ from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
 
 if TYPE_CHECKING:
+    import httpx
+
     from daemon.topups.desk import TopupDesk
 
 log = structlog.get_logger("brimful.service")
@@ -219,7 +220,7 @@ class Service:
     def unfresh(self, now: datetime) -> list[str]:
         """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
         late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
-        if stuck := self.poller.late(now):
+        if stuck := self.poller.late():
             late.append(stuck)
         for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
             if now - due_at > timedelta(seconds=SCHEDULE_LATE_AFTER_S):

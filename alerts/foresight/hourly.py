@@ -15,17 +15,16 @@ from alerts.values import quickly_made
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 KEPT_HOURS = 28 * 24
-"""Four weeks: each hour of the week is seen four times, and no account takes more than some six kilobytes."""
-_ITEM_BYTES = 8
-_KEPT_BYTES = KEPT_HOURS * _ITEM_BYTES
-_LARGEST = 2**62
+"""Four weeks: each hour of the week is seen four times, and a counter takes less than three kilobytes."""
+_NARROW, _WIDE = "i", "q"
+_LARGEST_NARROW, _LARGEST = 2**31 - 1, 2**62
+"""An hour that grew by less than 2,147 dollars or gigabytes takes four bytes, else all of the counter's take eight."""
 
 
 @dataclass(slots=True)
 class Memo:
     """What was worked out from the whole hours: shared by the counters of one hour and dropped with it."""
 
-    text: str = ""
     learnt: object | None = None
     """What was learnt up to the last midnight: handed on from hour to hour."""
     pattern: object | None = None
@@ -33,13 +32,21 @@ class Memo:
     """What others worked out from the same hours, by a key of theirs."""
 
 
+def _pack(hours: Sequence[int]) -> array[int]:
+    return array(_NARROW if max(hours, default=0) <= _LARGEST_NARROW else _WIDE, hours)
+
+
+def _no_hours() -> array[int]:
+    return array(_NARROW)
+
+
 @quickly_made
 @dataclass(frozen=True, slots=True)
 class Hourly:
     """One monotone counter: its first and last point, its value when the current hour began, and the whole hours past.
 
-    `packed` holds the growth of each whole hour, oldest first, as native 64-bit integers; the last of them ended when
-    the hour of `last_ms` began. Growth between two readings is spread evenly over the time between them.
+    `packed` holds the growth of each whole hour, oldest first; the last of them ended when the hour of `last_ms` began.
+    It is never changed. Growth between two readings is spread evenly over the time between them.
     """
 
     first_ms: int
@@ -47,7 +54,7 @@ class Hourly:
     last_ms: int
     last: int
     hour_start: int
-    packed: bytes = b""
+    packed: array[int] = field(default_factory=_no_hours)
     memo: Memo = field(default_factory=Memo, repr=False, compare=False)
     """Not part of the value."""
 
@@ -64,7 +71,7 @@ class Hourly:
     @property
     def hours(self) -> Sequence[int]:
         """The growth of the whole hours, oldest first."""
-        return memoryview(self.packed).cast("q")
+        return self.packed
 
     def fold(self, at_ms: int, value: int) -> Hourly:
         """Return the counter with one more reading; a value that fell, or a time a little earlier, changes nothing.
@@ -81,7 +88,7 @@ class Hourly:
         return self._close_hours(at_ms, value)
 
     def _rewind(self, at_ms: int, value: int) -> Hourly:
-        made_up = (self.hour - at_ms // HOUR_MS) * _ITEM_BYTES
+        made_up = self.hour - at_ms // HOUR_MS
         packed = self.packed[: max(len(self.packed) - made_up, 0)]
         return Hourly(min(self.first_ms, at_ms), self.first, at_ms, value, value, packed)
 
@@ -89,7 +96,7 @@ class Hourly:
         hour, new_hour = self.last_ms // HOUR_MS, at_ms // HOUR_MS
         growth, span = value - self.last, at_ms - self.last_ms
         first_closed = max(hour, new_hour - KEPT_HOURS)
-        closed = array("q")
+        closed: list[int] = []
         before = self.hour_start
         if first_closed > hour:
             before = self.last + growth * (first_closed * HOUR_MS - self.last_ms) // span
@@ -99,7 +106,7 @@ class Hourly:
             if not began_inside:
                 closed.append(min(after - before, _LARGEST))
             before = after
-        packed = (self.packed + closed.tobytes())[-_KEPT_BYTES:]
+        packed = _pack([*self.packed[-KEPT_HOURS:], *closed][-KEPT_HOURS:])
         return Hourly(self.first_ms, self.first, at_ms, value, before, packed, Memo(learnt=self.memo.learnt))
 
     def value_at(self, at_ms: int) -> int:
@@ -129,10 +136,8 @@ class Hourly:
         return f"[{self.first_ms},{self.first},{self.last_ms},{self.last},{self.hour_start}]"
 
     def encode_hours(self) -> str:
-        """Return the whole hours as JSON; the text is made once an hour."""
-        if not self.memo.text:
-            self.memo.text = f"[{','.join(map(str, self.hours))}]"
-        return self.memo.text
+        """Return the whole hours as JSON."""
+        return f"[{','.join(map(str, self.packed))}]"
 
     @classmethod
     def decode(cls, points: object, hours: object) -> Hourly:
@@ -142,4 +147,4 @@ class Hourly:
         if not all(type(number) is int for number in (*points, *hours)):
             raise ValueError("not an hourly counter")
         first_ms, first, last_ms, last, hour_start = points
-        return cls(first_ms, first, last_ms, last, hour_start, array("q", hours).tobytes())
+        return cls(first_ms, first, last_ms, last, hour_start, _pack(hours))

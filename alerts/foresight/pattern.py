@@ -205,7 +205,7 @@ def _learn(hours: Sequence[int], scheduled: Sequence[int] | None, end_hour: int)
         end_hour=end_hour,
         hours=count,
         level=best.levels[-1],
-        sums=array("d", [0.0, *accumulate(shape + shape)]),
+        sums=array("f", [0.0, *accumulate(shape + shape)]),
         trend_per_day=trend,
         spreads=pooled(measure(track, best.levels), scheduled=best.by_schedule or best.ratio is not None),
         way=replace(best, levels=()),

@@ -79,7 +79,8 @@ class Fetcher:
 
     def must_wait(self, account: AccountConfig) -> bool:
         """Whether the account's API key may not be used just now: `fetch` would wait, or say so at once."""
-        return self._lane(account).pace.free_at(self._clock.now()) is not None
+        pace = self._lane(account).pace
+        return not pace.is_free and pace.free_at(self._clock.now()) is not None
 
     async def fetch(self, account: AccountConfig) -> Reading:
         """Return one reading of the account, `at` the service's time when the answer was complete.
@@ -90,20 +91,21 @@ class Fetcher:
         lane = self._lane(account)
         waited_s = 0.0
         while True:
-            while (free_at := lane.pace.free_at(now := self._clock.now())) is not None:
+            while not lane.pace.is_free and (free_at := lane.pace.free_at(now := self._clock.now())) is not None:
                 wait_s = (free_at - now) / timedelta(seconds=1)
                 if lane.pace.quiet_until is not None or waited_s + wait_s > self._pace_wait_s:
                     return _not_asked(lane, now, free_at)
                 waited_s += wait_s
                 await self._clock.sleep(wait_s)
             async with lane.host, self._all:
-                if lane.pace.free_at(self._clock.now()) is not None:
+                if not lane.pace.is_free and lane.pace.free_at(self._clock.now()) is not None:
                     continue  # others spent the budget while this one waited for the host: wait outside
                 lane.pace.send()
                 return await self._ask(lane)
 
     async def _ask(self, lane: _Lane) -> Reading:
-        account, headers = lane.account, None
+        account = lane.account
+        headers: Mapping[str, str] | None = None
         try:
             answer = await self._http.exchange(
                 "GET",
@@ -112,12 +114,12 @@ class Fetcher:
                 deadline_s=self._deadline_s,
                 max_bytes=self._max_bytes,
             )
-            headers = answer.headers
+            at, headers = self._clock.now(), answer.headers
         except HttpFailure as failure:
-            return self._masked(lane, failed(account.id, self._clock.now(), failure))
+            at = self._clock.now()
+            return self._masked(lane, failed(account.id, at, failure))
         finally:
-            lane.pace.back(headers, self._clock.now())
-        at = self._clock.now()
+            lane.pace.back(headers, at)
         if answer.status == 200 and answer.body == lane.last_body:
             return Known(account.id, at, lane.last_metrics)
         reading = lane.parse(account.id, at, answer)

@@ -21,6 +21,11 @@ class Pace:
         self._reset_at: datetime | None = None
         self._under_way = 0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the next request may be sent at any time: nothing said that it has to wait."""
+        return self.quiet_until is None and (self._left is None or self._left > 0)
+
     def free_at(self, now: datetime) -> datetime | None:
         """Return when the next request may be sent, or None for now."""
         if self.quiet_until is not None:

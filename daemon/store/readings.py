@@ -44,6 +44,10 @@ _HOUR_AT = _OUTAGE_AT + len(_OUTAGE)
 _LOAD = f"SELECT {', '.join(_LATEST)} FROM latest WHERE account IN (SELECT value FROM json_each(?))"
 _SAVE = f"INSERT OR REPLACE INTO latest ({', '.join(_LATEST)}) VALUES (?{', ?' * (len(_LATEST) - 1)})"
 _TOUCH = "UPDATE latest SET last_ms = ?, count = ?, samples = ?, seen_last_ms = ? WHERE account = ?"
+_SEEN_AGAIN = (
+    "UPDATE latest SET last_ms = max(last_ms, ?1), count = count + 1, samples = samples + 1,"
+    " seen_last_ms = max(seen_last_ms, ?1) WHERE account = ?2"
+)
 _END_RUN = (
     f"INSERT INTO runs (account, first_ms, number, last_ms, count, {_METRICS}) "
     f"VALUES (?, ?, ?, ?, ?{', ?' * len(COLUMNS)})"
@@ -108,6 +112,14 @@ def record(tx: Transaction, readings: Sequence[Reading]) -> None:
         else:
             _unavailable(row, reading, ended)
     _write(tx, current, ended)
+
+
+def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
+    """Prolong the run and the hour of accounts that said once more what they said last: milliseconds, account.
+
+    Only within the hour of the last reading, and where nothing was unavailable since: all that `record` would do then.
+    """
+    tx.executemany(_SEEN_AGAIN, seen)
 
 
 def _load(tx: Transaction, readings: Sequence[Reading]) -> dict[str, _Current]:

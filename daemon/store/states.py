@@ -6,9 +6,9 @@ A save that finds nothing changed but the reading writes one column of one row.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alerts.events import EventType, Severity
 from alerts.foresight.memory import BurnMemory
@@ -16,13 +16,14 @@ from alerts.instants import from_ms, to_ms
 from alerts.judge import Judgement
 from alerts.readings import Known
 from alerts.spend import SpendMemory
-from alerts.state import AccountState, Decision, Episode
+from alerts.state import AccountState, Episode
 from daemon.store.connection import Transaction
 from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
 
 DECISIONS_KEPT = 500
 """Rows of decisions kept for each account; equal ones of an episode are one row."""
 EPISODES_LISTED = 200
+_HOUR = timedelta(hours=1)
 
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
 
@@ -38,6 +39,36 @@ def load_all(conn: sqlite3.Connection) -> dict[str, AccountState]:
     return {row[0]: _read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
 
 
+def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
+    """Write when accounts said once more what they said last, and nothing else changed: milliseconds, account."""
+    tx.executemany("UPDATE account_state SET last_at = ? WHERE account = ?", seen)
+
+
+def is_seen_again(judgement: Judgement, previous: AccountState) -> bool:
+    """Whether the judgement's reading says what the last one said, within its hour, and changed nothing else."""
+    state = judgement.state
+    last, before = state.last, previous.last
+    return (
+        last is not None
+        and before is not None
+        and last is judgement.judged
+        and last.metrics is before.metrics
+        and state.rules is previous.rules
+        and state.burn is previous.burn
+        and before.at <= last.at
+        and before.at.hour == last.at.hour
+        and last.at - before.at < _HOUR
+        and state.outage is None
+        and previous.outage is None
+        and state.held is previous.held
+        and state.remind_at == previous.remind_at
+        and state.spend is not None
+        and previous.spend is not None
+        and state.spend.same_counts(previous.spend)
+        and not judgement.episodes
+    )
+
+
 def save(tx: Transaction, judgement: Judgement, previous: AccountState | None) -> None:
     """Write what the judgement changed. `previous` is the state that the store holds; None writes everything."""
     state = judgement.state
@@ -47,8 +78,7 @@ def save(tx: Transaction, judgement: Judgement, previous: AccountState | None) -
         _update(tx, state, previous)
     for episode in judgement.episodes:
         _save_episode(tx, episode)
-    if judgement.decisions:
-        _save_decisions(tx, state.account, judgement.decisions)
+    save_decisions(tx, judgement)
 
 
 def _insert(tx: Transaction, state: AccountState) -> None:
@@ -176,9 +206,10 @@ def _save_episode(tx: Transaction, episode: Episode) -> None:
     )
 
 
-def _save_decisions(tx: Transaction, account: str, decisions: Iterable[Decision]) -> None:
-    added = False
-    for decision in decisions:
+def save_decisions(tx: Transaction, judgement: Judgement) -> None:
+    """Write the judgement's decisions not to tell; equal ones of an episode are counted in one row."""
+    account, added = judgement.state.account, False
+    for decision in judgement.decisions:
         at = to_ms(decision.at)
         key = (account, decision.rule, decision.episode or "", decision.reason)
         known = tx.execute(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-
-from sqlite_utils import Database, Migrations
+from datetime import UTC, datetime
 
 from daemon.store.connection import Store, StoreError
 from daemon.store.migrations import (
@@ -17,29 +16,38 @@ from daemon.store.migrations import (
     m0007_stops,
 )
 
-_STEPS = (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports, m0006_charged, m0007_stops)
-
-
-def _migrations() -> Migrations:
-    migrations = Migrations("brimful")
-    for step in _STEPS:
-
-        def apply(db: Database, statements: tuple[str, ...] = step.STATEMENTS) -> None:
-            for statement in statements:
-                db.execute(statement)
-
-        migrations(name=step.__name__.rpartition(".")[2])(apply)
-    return migrations
+_STEPS = {
+    step.__name__.rpartition(".")[2]: step.STATEMENTS
+    for step in (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports, m0006_charged, m0007_stops)
+}
+_TABLE = "_sqlite_migrations"  # as sqlite-utils named it, with which the first databases were made
+_SET = "brimful"
+_MAKE_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS {_TABLE} (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)",
+    f"CREATE UNIQUE INDEX IF NOT EXISTS idx_{_TABLE}_migration_set_name ON {_TABLE} (migration_set, name)",
+)
 
 
 def migrate(store: Store) -> None:
     """Bring the schema up to date, each step in a transaction of its own. Never called by a command that only reads."""
-    _migrations().apply(Database(store.reader, execute_plugins=False))
+    for name in pending(store.reader):
+        with store.write(durable=True) as tx:
+            for statement in (*_MAKE_TABLE, *_STEPS[name]):
+                tx.execute(statement)
+            tx.execute(
+                f"INSERT INTO {_TABLE} (migration_set, name, applied_at) VALUES (?, ?, ?)",
+                (_SET, name, str(datetime.now(UTC))),
+            )
 
 
 def pending(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Return the names of the steps that the database has not seen yet."""
-    return tuple(m.name for m in _migrations().pending(Database(connection, execute_plugins=False)))
+    """Return the names of the steps that the database has not seen yet, in their order."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (_TABLE,)).fetchone()
+    applied = (
+        connection.execute(f"SELECT name FROM {_TABLE} WHERE migration_set = ?", (_SET,)).fetchall() if known else ()
+    )
+    seen = {name for (name,) in applied}
+    return tuple(name for name in _STEPS if name not in seen)
 
 
 def require_current(store: Store) -> None:
