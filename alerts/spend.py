@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -96,8 +96,6 @@ class SpendMemory:
     """Whether `volume` counts the provider's own period usage."""
     available_microusd: int | None = None
     largest_burn_microusd_per_day: int = 0
-    fixed_text: list[str] = field(default_factory=list, repr=False, compare=False)
-    """The written form of what changes only when a period turns, once it was written."""
 
     @classmethod
     def begin(cls, at: datetime, metrics: Metrics, zone: ZoneInfo) -> SpendMemory:
@@ -147,7 +145,6 @@ class SpendMemory:
             metered,
             self.available_microusd if available is None else available,
             largest,
-            self.fixed_text if bases is self.bases else [],
         )
 
     def over(self, period: Period) -> Spent | None:
@@ -234,11 +231,13 @@ class SpendMemory:
 
     def encode(self) -> str:
         """Return the memory as compact JSON text of integers."""
-        if not self.fixed_text:
-            bases = {period.value: _encode_base(base) for period, base in self.bases.items()}
-            fixed = [_VERSION, to_ms(self.first_at), self.zone, bases, to_ms(self.turns_at)]
-            self.fixed_text.append(json.dumps(fixed, separators=(",", ":"))[:-1])
-        moving = [
+        bases = {period.value: _encode_base(base) for period, base in self.bases.items()}
+        said = [
+            _VERSION,
+            to_ms(self.first_at),
+            self.zone,
+            bases,
+            to_ms(self.turns_at),
             to_ms(self.at),
             [self.money.value, self.money.high],
             [self.volume.value, self.volume.high],
@@ -246,7 +245,7 @@ class SpendMemory:
             self.available_microusd,
             self.largest_burn_microusd_per_day,
         ]
-        return f"{self.fixed_text[0]},{json.dumps(moving, separators=(',', ':'))[1:]}"
+        return json.dumps(said, separators=(",", ":"))
 
     @classmethod
     def decode(cls, text: str) -> SpendMemory:

@@ -49,7 +49,7 @@ def spikes(trace: Trace, *, leak: bool) -> Iterator[int]:
         now=BEGIN,
         poll_interval=timedelta(hours=1),
         mutes={},
-        topup=lambda: None,
+        topup=lambda account: None,
         new_id=lambda prefix: f"{prefix}_{next(ids)}",
         watching_since=BEGIN,
     )

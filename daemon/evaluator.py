@@ -16,7 +16,7 @@ from alerts.belief import doubt
 from alerts.instants import to_ms
 from alerts.judge import Context, Judgement, judge, judge_time, next_judgement_at
 from alerts.readings import Known, Reading
-from alerts.rules.specs import RuleSpec
+from alerts.rules.specs import RuleIndex, RuleSpec
 from alerts.rules.stale import Watch
 from alerts.state import AccountState, TopupStanding
 from alerts.values import quickly_made
@@ -80,8 +80,8 @@ class Evaluator:
         self._standing = standing
         self._first_look_after = first_look_after
         self._states: dict[str, AccountState] = {}
-        self._contexts: dict[str, Context] = {}
-        self._rules: dict[tuple[bool, ...], tuple[RuleSpec, ...]] = {}
+        self._rules: dict[str, tuple[RuleSpec, ...]] = {}
+        self._index = RuleIndex(config.rules)
         self._poll_interval = cache(lambda cron: longest_gap(cron, config.timezone, clock.now()))
         self._watches: dict[timedelta | None, Watch] = {}
         self._due: list[tuple[datetime, str]] = []
@@ -217,33 +217,26 @@ class Evaluator:
             readings.record(tx, recorded)
 
     def _context(self, account_id: str, now: datetime, mutes: Mapping[str, datetime]) -> Context:
-        context = self._contexts.get(account_id)
-        if context is None:
-            context = self._contexts[account_id] = self._make_context(self._config.accounts[account_id])
-        watch = self._watches.get(context.poll_interval)
+        account = self._config.accounts[account_id]
+        interval = self._poll_interval(account.poll)
+        watch = self._watches.get(interval)
         if watch is None or watch.beat_at != now:
-            watch = Watch(now, now) if watch is None else watch.beat(now, context.poll_interval)
-            self._watches[context.poll_interval] = watch
-        return context.at(now, mutes, watch.since)
-
-    def _make_context(self, account: AccountConfig) -> Context:
-        def standing() -> TopupStanding | None:
-            return self._standing(account.id)
-
-        covered = tuple(rule.covers(account.id) for rule in self._config.rules)
-        rules = self._rules.get(covered)
-        if rules is None:  # one tuple for all accounts that have the same rules
-            rules = tuple(rule for rule, covers in zip(self._config.rules, covered, strict=True) if covers)
-            self._rules[covered] = rules
-        now = self._clock.now()
+            watch = Watch(now, now) if watch is None else watch.beat(now, interval)
+            self._watches[interval] = watch
         return Context(
-            info=account.info,
-            rules=rules,
-            zone=self._config.timezone,
-            now=now,
-            poll_interval=self._poll_interval(account.poll),
-            mutes={},
-            topup=standing,
-            new_id=self._ids.new,
-            watching_since=now,
+            account.info,
+            self._rules_of(account_id),
+            self._config.timezone,
+            now,
+            interval,
+            mutes,
+            self._standing,
+            self._ids.new,
+            watch.since,
         )
+
+    def _rules_of(self, account_id: str) -> tuple[RuleSpec, ...]:
+        rules = self._rules.get(account_id)
+        if rules is None:
+            rules = self._rules[account_id] = self._index.covering(account_id)
+        return rules

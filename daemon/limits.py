@@ -75,8 +75,12 @@ FOLD_FOR_S = 0.02
 FOLD_PAUSE_S = 0.2
 """Between two such transactions."""
 
-CONFIG_BYTES = 256 * 1024 * 1024
-"""A configuration file."""
+CONFIG_BYTES = 64 * 1024 * 1024
+"""One configuration file."""
+BURN_LINTED_ACCOUNTS = 200
+"""Up to so many accounts the start holds thresholds against what they burn; beyond, only `check` does."""
+INCLUDED_FILES = 20_000
+"""Files that a configuration includes."""
 SECRET_BYTES = 64 * 1024
 """A file that holds one secret."""
 HEARTBEAT_EVERY_S = 60.0

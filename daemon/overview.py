@@ -130,7 +130,9 @@ def look(
 
 def _context(config: Config, account: AccountConfig, now: datetime) -> Context:
     mutes: Mapping[str, datetime] = {}
-    return Context(account.info, (), config.timezone, now, None, mutes, lambda: None, lambda prefix: prefix, now)
+    return Context(
+        account.info, (), config.timezone, now, None, mutes, lambda account: None, lambda prefix: prefix, now
+    )
 
 
 def _quota(state: AccountState, known: Known, now: datetime) -> Quota | None:

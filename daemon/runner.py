@@ -23,7 +23,7 @@ from daemon.clock import Clock, SystemClock
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
 from daemon.config.past import load_to_run
-from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S, WARNINGS_LOGGED
+from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S
 from daemon.notify import notify, watchdog_s
 from daemon.schedule import next_fire
 from daemon.service import Service, open_service
@@ -182,10 +182,8 @@ class Runner:
 
 
 def _log_warnings(config: Config) -> None:
-    for problem in config.warnings[:WARNINGS_LOGGED]:
+    for problem in config.warnings:
         log.warning("configuration", problem=problem)
-    if len(config.warnings) > WARNINGS_LOGGED:
-        log.warning("configuration", problem=f"{len(config.warnings)} warnings in all: ask `brimful check`")
 
 
 def _log_kept(error: ConfigError) -> None:

@@ -87,7 +87,7 @@ class Watched:
             now=START,
             poll_interval=self.poll,
             mutes={},
-            topup=lambda: self.standing,
+            topup=lambda account: self.standing,
             new_id=lambda prefix: f"{prefix}_{next(self._ids)}",
             watching_since=START,
         ).at(self.now, {rule: until for rule, until in self.mutes.items() if until > self.now}, self.watch.since)

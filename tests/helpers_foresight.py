@@ -99,7 +99,7 @@ def live(folder: Path, config: Config, readings: Iterable[Reading]) -> None:
         now=EPOCH,
         poll_interval=POLL,
         mutes={},
-        topup=lambda: None,
+        topup=lambda account: None,
         new_id=ids.new,
         watching_since=EPOCH,
     )

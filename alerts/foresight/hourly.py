@@ -28,7 +28,7 @@ class Memo:
     learnt: object | None = None
     """What was learnt up to the last midnight: handed on from hour to hour."""
     pattern: object | None = None
-    notes: dict[Hashable, object] = field(default_factory=dict)
+    notes: dict[Hashable, object] | None = None
     """What others worked out from the same hours, by a key of theirs."""
 
 

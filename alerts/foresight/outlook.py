@@ -11,7 +11,7 @@ from alerts.foresight.hourly import HOUR_MS, Hourly
 from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.past import PRIOR_SCHEDULED, PRIOR_SPREADS, Spreads, spread_over
 from alerts.foresight.pattern import Pattern, learn
-from alerts.instants import to_ms
+from alerts.instants import EPOCH, to_ms
 from alerts.values import quickly_made
 
 SCHEDULED, OBSERVED = "scheduled", "observed"
@@ -98,24 +98,26 @@ def spend_outlook(memory: BurnMemory, scheduled_microusd_per_day: int | None, no
     With a day of history the basis is the way that would have forecast the account's own past best; the schedule is
     preferred where it is about as good. Before that, and where nothing was spent at all, the schedule it is.
     """
-    spend = memory.spend
-    if spend is None:
-        return _spend_outlook(memory, scheduled_microusd_per_day, now)
-    # One reading is asked for its burn, its runway and its projection: the answer is kept until the next question.
-    notes, asked = spend.memo.notes, (now, scheduled_microusd_per_day, spend.last, spend.last_ms)
-    kept = notes.get("outlook")
-    if isinstance(kept, _Kept) and kept.asked == asked:
+    global _latest
+    asked, kept = (memory, scheduled_microusd_per_day, now), _latest
+    if kept.memory is memory and (kept.scheduled, kept.now) == asked[1:]:
         return kept.outlook
-    outlook = _spend_outlook(memory, scheduled_microusd_per_day, now)
-    notes["outlook"] = _Kept(asked, outlook)
+    outlook = _spend_outlook(*asked)
+    _latest = _Kept(*asked, outlook)
     return outlook
 
 
 @quickly_made
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    asked: tuple[datetime, int | None, int, int]
+    memory: BurnMemory | None
+    scheduled: int | None
+    now: datetime
     outlook: Outlook | None
+
+
+_latest = _Kept(None, None, EPOCH, None)
+"""One reading is asked for its burn, its runway and its projection: the answer is kept until the next question."""
 
 
 def _spend_outlook(memory: BurnMemory, scheduled: int | None, now: datetime) -> Outlook | None:

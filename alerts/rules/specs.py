@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -9,6 +10,11 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from alerts.events import Severity
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern of accounts may name several: `*`, `?` or a set in brackets."""
+    return any(letter in pattern for letter in "*?[")
 
 
 class Period(StrEnum):
@@ -96,3 +102,25 @@ class Stale(_Rule):
 
 
 RuleSpec = LowBalance | Runway | Quota | Budget | Spike | Stale
+
+
+class RuleIndex:
+    """Which rules cover an account: found without asking every rule, and one tuple for all that have the same."""
+
+    def __init__(self, rules: Sequence[RuleSpec]) -> None:
+        self._rules = rules
+        self._named: dict[str, set[int]] = {}
+        self._globs: list[int] = []
+        self._shared: dict[tuple[int, ...], tuple[RuleSpec, ...]] = {}
+        for number, rule in enumerate(rules):
+            for pattern in rule.accounts:
+                if not is_glob(pattern):
+                    self._named.setdefault(pattern, set()).add(number)
+            if any(map(is_glob, rule.accounts)):
+                self._globs.append(number)
+
+    def covering(self, account_id: str) -> tuple[RuleSpec, ...]:
+        """Return the rules that cover the account, in their order."""
+        covering = self._named.get(account_id, set()) | {n for n in self._globs if self._rules[n].covers(account_id)}
+        numbers = tuple(sorted(covering))
+        return self._shared.setdefault(numbers, tuple(self._rules[number] for number in numbers))

@@ -90,7 +90,8 @@ def usual(counter: Hourly, window: timedelta, under_way: timedelta = _NO_TIME) -
     """
     width = max(-(-window // _HOUR), 1)
     skipped = width + -(-under_way // _HOUR) if under_way else width
-    notes, key = counter.memo.notes, ("usual", width, skipped)
+    memo, key = counter.memo, (width, skipped)
+    notes = memo.notes = {} if memo.notes is None else memo.notes
     if key not in notes:
         notes[key] = _usual_of(counter.hours, width, skipped)
     found = notes[key]

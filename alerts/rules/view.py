@@ -26,7 +26,7 @@ class Context:
 
     `rules` should be the same tuple from judgement to judgement: another one is compared with what was judged before.
     `mutes` names the rules that are muted and until when. `new_id` draws an id with a prefix. `watching_since`: when
-    the process began to watch the account without a gap of its own.
+    the process began to watch the account without a gap of its own. `topup` tells how an account's top-ups stand.
     """
 
     info: AccountInfo
@@ -35,7 +35,7 @@ class Context:
     now: datetime
     poll_interval: timedelta | None
     mutes: Mapping[str, datetime]
-    topup: Callable[[], TopupStanding | None]
+    topup: Callable[[str], TopupStanding | None]
     new_id: Callable[[str], str]
     watching_since: datetime
 
@@ -110,7 +110,7 @@ class View:
 
     def topup(self) -> TopupStanding:
         """Return what is under way with the account's top-ups."""
-        return self.context.topup() or NO_TOPUP
+        return self.context.topup(self.context.info.id) or NO_TOPUP
 
 
 Payload = dict[str, JsonValue]

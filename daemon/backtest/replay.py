@@ -105,7 +105,7 @@ class Replay:
             now=since,
             poll_interval=self._poll,
             mutes={},
-            topup=self._purse.standing,
+            topup=lambda account: self._purse.standing(),
             new_id=self._new_id,
             watching_since=since,
         )

@@ -16,6 +16,7 @@ _SAMPLE_AT = EPOCH + timedelta(days=20_454)
 """A fixed instant to look at an expression from, so that what is said of it is the same on every day."""
 
 
+@lru_cache(maxsize=1024)
 def parse_cron(text: str) -> str:
     """Return the expression with single spaces. Raises ValueError with a sentence; @-names and seconds are refused."""
     fields = text.split()

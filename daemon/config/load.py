@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import tomli
 from pydantic import SecretStr
 
+from alerts.rules.specs import is_glob
 from daemon.config import build
 from daemon.config.lint import Facts, lint
 from daemon.config.lint.process import store_folder, store_of_unit, templates_folder, zone
@@ -21,7 +23,7 @@ from daemon.config.model import Config
 from daemon.config.problems import Level, Problem, ProblemId, Problems
 from daemon.config.reading import Tables, read
 from daemon.config.secret import Secrets
-from daemon.limits import CONFIG_BYTES
+from daemon.limits import CONFIG_BYTES, INCLUDED_FILES, WARNINGS_LOGGED
 
 _WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
@@ -82,7 +84,7 @@ def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | No
     document = _document(path, problems)
     if document is None:
         return Inspection(path, None, problems)
-    tables = read(document, problems)
+    tables = read(document, problems, _included(document, path, problems))
     resolved = _resolved(tables, Secrets(environ, path.parent, problems, required=secrets))
     facts = Facts(tables, resolved, zone(tables.root.timezone, problems), problems)
     lint(facts)
@@ -107,7 +109,7 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
     document = _document(path, problems)
     if document is None:
         raise ConfigError(path, problems.sorted)
-    tables = read(document, problems)
+    tables = read(document, problems, _included(document, path, problems))
     wrong = tuple(problem for problem in problems.errors if problem.key_path in ("store", "store.path"))
     if wrong:
         raise ConfigError(path, wrong)
@@ -123,43 +125,79 @@ def summary(problems: tuple[Problem, ...]) -> str:
     return ", ".join(said) or "no problem"
 
 
-def lines(problems: Iterable[Problem]) -> tuple[str, ...]:
-    """Return the problems a line each, for a log."""
-    return tuple(f"{problem.id.value} {problem.key_path}: {problem.message}" for problem in problems)
+def lines(problems: Collection[Problem]) -> tuple[str, ...]:
+    """Return the first problems a line each, for a log, and how many there are where these are not all."""
+    said = [
+        f"{problem.id.value} {problem.key_path}: {problem.message}" for problem in islice(problems, WARNINGS_LOGGED)
+    ]
+    if len(problems) > len(said):
+        said.append(f"{len(problems)} warnings in all: ask `brimful check`")
+    return tuple(said)
 
 
-def _document(path: Path, problems: Problems) -> dict[str, Any] | None:
+def _included(document: Mapping[str, Any], path: Path, problems: Problems) -> dict[str, dict[str, Any]]:
+    """Return the files that `include` names, by their path from the configuration's folder, in the order of names."""
+    patterns = document.get("include")
+    found: dict[str, dict[str, Any]] = {}
+    for number, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
+        if not isinstance(pattern, str):
+            continue  # noted where the top level is read
+        where, folder = f"include[{number}]", path.parent
+        try:
+            whole = folder / Path(pattern).expanduser()
+            root = Path(whole.anchor)
+            files = sorted(root.glob(str(whole.relative_to(root))))
+        except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            problems.add(ProblemId.VALUE_INVALID, where, f"this names no files: {error}", 'such as "accounts.d/*.toml"')
+            continue
+        if not files and not is_glob(pattern):
+            problems.add(ProblemId.FILE_UNREADABLE, where, f"there is no file {pattern}", "a glob may name no file yet")
+        for file in files:
+            name = str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file)
+            if name in found or file.resolve() == path.resolve() or file.is_dir():
+                continue
+            if len(found) >= INCLUDED_FILES:
+                problems.add(ProblemId.VALUE_RANGE, where, f"at most {INCLUDED_FILES} files are included")
+                break
+            if (there := _document(file, problems, f"{name}: ")) is not None:
+                found[name] = there
+    return found
+
+
+def _document(path: Path, problems: Problems, where: str = "") -> dict[str, Any] | None:
+    """Return what stands in a file; `where` begins the places of what is wrong in one that is included."""
     try:
         with path.open("rb") as file:
             raw = file.read(CONFIG_BYTES + 1)
     except OSError as error:
         said = f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}"
-        problems.add(ProblemId.FILE_UNREADABLE, str(path), said, "`brimful init` writes one")
+        problems.add(ProblemId.FILE_UNREADABLE, str(path), said, "" if where else "`brimful init` writes one")
         return None
     if len(raw) > CONFIG_BYTES:
-        problems.add(ProblemId.FILE_TOO_LARGE, str(path), f"a configuration has at most {CONFIG_BYTES} bytes")
+        said = f"one file of a configuration has at most {CONFIG_BYTES // 1024**2} MiB"
+        problems.add(ProblemId.FILE_TOO_LARGE, str(path), said, 'let include = ["accounts.d/*.toml"] name several')
         return None
     try:
-        return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
+        return tomli.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        problems.add(ProblemId.TOML_SYNTAX, f"line {line}", "this is not UTF-8 text")
-    except tomllib.TOMLDecodeError as error:
-        _note_syntax(str(error), problems)
+        problems.add(ProblemId.TOML_SYNTAX, f"{where}line {line}", "this is not UTF-8 text")
+    except tomli.TOMLDecodeError as error:
+        _note_syntax(str(error), where, problems)
     except RecursionError:
         problems.add(ProblemId.TOML_SYNTAX, str(path), "it is nested too deeply")
     return None
 
 
-def _note_syntax(text: str, problems: Problems) -> None:
+def _note_syntax(text: str, place: str, problems: Problems) -> None:
     match = _WHERE.match(text)
     if match is None:
-        problems.add(ProblemId.TOML_SYNTAX, "the file", text)
+        problems.add(ProblemId.TOML_SYNTAX, f"{place}the file", text)
         return
     where = f"line {match['line']}, column {match['column']}" if match["line"] else "the end of the file"
     said = match["said"]
     hint = 'text stands in "quotes", and each key once' if said == "Invalid value" else ""
-    problems.add(ProblemId.TOML_SYNTAX, where, f"{said[:1].lower()}{said[1:]}", hint)
+    problems.add(ProblemId.TOML_SYNTAX, place + where, f"{said[:1].lower()}{said[1:]}", hint)
 
 
 def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:

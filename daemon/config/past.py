@@ -14,6 +14,7 @@ from daemon.config.lint.facts import Facts
 from daemon.config.load import ConfigError, inspect, lines
 from daemon.config.model import Config, TopupMode
 from daemon.config.problems import ProblemId, Problems
+from daemon.limits import BURN_LINTED_ACCOUNTS
 from daemon.store import Store, StoreError
 from daemon.store.ledger import Topup
 from daemon.store.ledger_reads import open_topups
@@ -42,15 +43,19 @@ def load_to_run(path: Path) -> Config:
     """
     found = inspect(path)
     if found.config is not None and found.facts is not None:
-        lint_past(found.facts, found.config.store.path)
+        few = len(found.config.accounts) <= BURN_LINTED_ACCOUNTS
+        lint_past(found.facts, found.config.store.path, burn=few)
     wrong = [problem for problem in found.noted.errors if problem.id is not ProblemId.STORE_UNREADABLE]
     if found.config is None or wrong:
         raise ConfigError(path, found.problems)
     return replace(found.config, warnings=lines(found.problems))
 
 
-def lint_past(facts: Facts, database: Path) -> None:
-    """Note what the database says against the configuration; nothing where there is none yet."""
+def lint_past(facts: Facts, database: Path, *, burn: bool = True) -> None:
+    """Note what the database says against the configuration; nothing where there is none yet.
+
+    `burn`: whether thresholds are held against what each account burns: that reads a little of every account.
+    """
     if not database.is_file():
         return
     try:
@@ -66,7 +71,8 @@ def lint_past(facts: Facts, database: Path) -> None:
             with suppress(sqlite3.OperationalError):
                 _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
         else:
-            lint_burn(facts, burns(store.reader, facts.tables.accounts))
+            if burn:
+                lint_burn(facts, burns(store.reader, facts.tables.accounts))
             _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
     except sqlite3.Error as error:
         said = f"the database {database} cannot be read: {error}"

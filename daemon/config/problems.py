@@ -142,6 +142,12 @@ class Problems:
         problem = Problem(id, path, message, hint, item, level or id.level)
         self._found.setdefault((id, path, message), problem)
 
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __contains__(self, problem: object) -> bool:
+        return problem in self._found.values()
+
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._found.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from daemon.config.schema import (
     EmailTable,
     HeartbeatTable,
     HttpTable,
+    IncludedRoot,
     ReportTable,
     Root,
     RuleTable,
@@ -45,6 +46,8 @@ _PLACES: dict[str, type[Table]] = {
     "into [stripe]": StripeTable,
 }
 """Where a key belongs that stands in the wrong table."""
+
+_NONE: Mapping[str, Mapping[str, Any]] = {}
 
 T = TypeVar("T", bound=Table)
 
@@ -80,10 +83,16 @@ class Tables:
     reports: tuple[Item[ReportTable], ...]
 
 
-def read(document: Mapping[str, Any], problems: Problems) -> Tables:
-    """Return the document's tables, and note what is wrong with their keys and values."""
+def read(document: Mapping[str, Any], problems: Problems, included: Mapping[str, Mapping[str, Any]] = _NONE) -> Tables:
+    """Return the tables of the document and of the files that it includes, and note what is wrong with them.
+
+    `included` is by file, as a person finds it: that name stands before the key paths of what lies there.
+    """
     root = _table(Root, document, "", "", problems)
-    accounts = _accounts(root.accounts, problems)
+    many: list[tuple[str, IncludedRoot]] = [("", root)]
+    for file, there in included.items():
+        many.append((f"{file}: ", _table(IncludedRoot, there, f"{file}: ", "", problems)))
+    accounts = _accounts(many, problems)
     return Tables(
         root=root,
         store=_single(StoreTable, "store", root.store, problems) or Item(StoreTable(), "store"),
@@ -97,11 +106,11 @@ def read(document: Mapping[str, Any], problems: Problems) -> Tables:
             for id, account in accounts.items()
             if (topup := _single(TopupTable, account.at("topup"), account.table.topup, problems)) is not None
         },
-        rules=_rules(root.rules, problems),
-        webhooks=_array(WebhookTable, "webhooks", "webhook", root.webhooks, problems),
-        emails=_array(EmailTable, "emails", "email", root.emails, problems),
-        chats=_array(ChatTable, "chat", "chat", root.chat, problems),
-        reports=_array(ReportTable, "reports", "report", root.reports, problems),
+        rules=tuple(item for where, one in many for item in _rules(where, one.rules, problems)),
+        webhooks=_arrays(WebhookTable, "webhooks", "webhook", [(w, one.webhooks) for w, one in many], problems),
+        emails=_arrays(EmailTable, "emails", "email", [(w, one.emails) for w, one in many], problems),
+        chats=_arrays(ChatTable, "chat", "chat", [(w, one.chat) for w, one in many], problems),
+        reports=_arrays(ReportTable, "reports", "report", [(w, one.reports) for w, one in many], problems),
     )
 
 
@@ -129,18 +138,21 @@ def _entries(path: str, value: Any, problems: Problems) -> list[tuple[int, dict[
     return [(index, entry) for index, entry in enumerate(value) if isinstance(entry, dict)]
 
 
-def _array(kind: type[T], path: str, noun: str, value: Any, problems: Problems) -> tuple[Item[T], ...]:
+def _arrays(
+    kind: type[T], path: str, noun: str, values: Sequence[tuple[str, Any]], problems: Problems
+) -> tuple[Item[T], ...]:
     items = []
-    for index, entry in _entries(path, value, problems):
-        place, name = f"{path}[{index}]", _name(noun, entry)
-        items.append(Item(_table(kind, entry, place, name, problems), place, name))
+    for where, value in values:
+        for index, entry in _entries(where + path, value, problems):
+            place, name = f"{where}{path}[{index}]", _name(noun, entry)
+            items.append(Item(_table(kind, entry, place, name, problems), place, name))
     return tuple(items)
 
 
-def _rules(value: Any, problems: Problems) -> tuple[Item[RuleTable], ...]:
+def _rules(where: str, value: Any, problems: Problems) -> tuple[Item[RuleTable], ...]:
     items = []
-    for index, entry in _entries("rules", value, problems):
-        place, name = f"rules[{index}]", _name("rule", entry)
+    for index, entry in _entries(f"{where}rules", value, problems):
+        place, name = f"{where}rules[{index}]", _name("rule", entry)
         kind = entry.get("kind", entry.get("id") if entry.get("id") in DEFAULT_RULES else None)
         table = RULE_TABLES.get(kind) if isinstance(kind, str) else None
         if table is None:
@@ -156,24 +168,29 @@ def _note_kind(kind: Any, place: str, name: str, problems: Problems) -> None:
     problems.add(ProblemId.RULE_KIND, f"{place}.kind", said, hint or f"it is {listing(RULE_TABLES)}", item=name)
 
 
-def _accounts(value: Any, problems: Problems) -> dict[str, Item[AccountTable]]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        hint = "write [accounts.NAME] for each account"
-        problems.add(ProblemId.VALUE_TYPE, "accounts", "a table of accounts is expected", hint)
-        return {}
-    accounts = {}
-    for id, entry in value.items():
-        place = f"accounts.{_key(id)}"
-        if not _ACCOUNT_ID.fullmatch(id):
-            said = "an account's id is small letters, digits, '-' and '_', at most 64 of them"
-            problems.add(ProblemId.ID_INVALID, place, said, "the label may say anything")
-        if not isinstance(entry, dict):
-            hint = f"write [{place}]; a key of the top level stands above the first table"
-            problems.add(ProblemId.VALUE_TYPE, place, "a table is expected", hint)
+def _accounts(many: Sequence[tuple[str, IncludedRoot]], problems: Problems) -> dict[str, Item[AccountTable]]:
+    accounts: dict[str, Item[AccountTable]] = {}
+    for where, root in many:
+        value = root.accounts
+        if value is None:
             continue
-        accounts[id] = Item(_table(AccountTable, entry, place, "", problems), place)
+        if not isinstance(value, dict):
+            hint = "write [accounts.NAME] for each account"
+            problems.add(ProblemId.VALUE_TYPE, f"{where}accounts", "a table of accounts is expected", hint)
+            continue
+        for id, entry in value.items():
+            place = f"{where}accounts.{_key(id)}"
+            if not _ACCOUNT_ID.fullmatch(id):
+                said = "an account's id is small letters, digits, '-' and '_', at most 64 of them"
+                problems.add(ProblemId.ID_INVALID, place, said, "the label may say anything")
+            if not isinstance(entry, dict):
+                hint = f"write [accounts.{_key(id)}]; a key of the top level stands above the first table"
+                problems.add(ProblemId.VALUE_TYPE, place, "a table is expected", hint)
+            elif id in accounts:
+                said = f"this account stands already at {accounts[id].path}"
+                problems.add(ProblemId.ID_DUPLICATE, place, said, "give it an id of its own")
+            else:
+                accounts[id] = Item(_table(AccountTable, entry, place, "", problems), place)
     return accounts
 
 
@@ -221,6 +238,8 @@ def _spelt(
 
 
 def _elsewhere(key: str, known: tuple[str, ...]) -> str:
+    if known == keys_of(IncludedRoot) and key in keys_of(Root):
+        return "it belongs into the main configuration: an included file holds accounts, rules, receivers and reports"
     kinds = [kind for kind, table in RULE_TABLES.items() if key in keys_of(table)]
     if kinds and "remind_every" in known:
         return f"it belongs to a rule of the kind {listing(kinds)}"
@@ -261,4 +280,4 @@ def _key(key: str) -> str:
 
 
 def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    return f"{path}{key}" if not path or path.endswith(": ") else f"{path}.{key}"

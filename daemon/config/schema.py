@@ -6,6 +6,7 @@ is still looked at. `broken` names the keys that were given and left out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
@@ -43,6 +44,8 @@ class Table(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
     required: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """How the keys are written that are no names of Python's or of pydantic's."""
     _broken: frozenset[str] = PrivateAttr(default=frozenset())
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
@@ -50,13 +53,22 @@ class Table(BaseModel):
         return [(None, key) for key in sorted(self.given)]
 
     @property
-    def given(self) -> frozenset[str]:
-        fields = type(self).model_fields
-        return frozenset(fields[name].alias or name for name in self.model_fields_set) | self._broken
+    def given(self) -> Set[str]:
+        names, aliases = self.model_fields_set, self.aliases
+        given = {aliases.get(name, name) for name in names} if aliases else names
+        return given | self.broken
 
     @property
     def broken(self) -> frozenset[str]:
-        return self._broken
+        private = self.__pydantic_private__  # as a private attribute it would cost five times as much
+        assert private is not None
+        found: frozenset[str] = private["_broken"]
+        return found
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.aliases = {name: field.alias for name, field in cls.model_fields.items() if field.alias}
 
 
 class StoreTable(Table):
@@ -229,19 +241,25 @@ class ReportTable(Table):
     accounts: Texts = Field(default_factory=lambda: ["*"])
 
 
-class Root(Table):
-    """The top level. Tables are read one by one, so they are taken as they are here."""
+class IncludedRoot(Table):
+    """The top level of an included file: what there may be many of. Read one by one, so they are taken as they are."""
 
-    timezone: Text = "UTC"
-    templates: Text = ""
-    store: Any = None
-    stripe: Any = None
-    smtp: Any = None
-    http: Any = None
-    heartbeat: Any = None
     accounts: Any = None
     rules: Any = None
     webhooks: Any = None
     emails: Any = None
     chat: Any = None
     reports: Any = None
+
+
+class Root(IncludedRoot):
+    """The top level of the configuration."""
+
+    timezone: Text = "UTC"
+    templates: Text = ""
+    include: Texts | None = None
+    store: Any = None
+    stripe: Any = None
+    smtp: Any = None
+    http: Any = None
+    heartbeat: Any = None

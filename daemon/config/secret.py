@@ -43,7 +43,7 @@ class Secrets:
             value = self._literal(reference, path, item, literal_is_fine)
         if value is None:
             return SecretStr("")
-        if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        if _CONTROL.search(value):
             self._problems.add(
                 ProblemId.SECRET_INVALID, path, "the secret holds a line break or a control character", item=item
             )
@@ -122,6 +122,9 @@ class Secrets:
 
     def _unavailable(self, path: str, item: str, said: str, hint: str) -> None:
         self._problems.add(ProblemId.SECRET_UNSET, path, said, hint, item=item, level=self._unset)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_reference(text: str) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from daemon.config.problems import ProblemId
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_SPACE = re.compile(r"\s")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -65,6 +68,7 @@ def host_and_port(url: str) -> tuple[str, int]:
     return split.hostname or "", split.port or _DEFAULT_PORTS[split.scheme]
 
 
+@lru_cache(maxsize=1024)
 def address_of(host: str) -> Address | None:
     """Return the address that a host spells out, or None for a name."""
     try:
@@ -90,7 +94,7 @@ def is_own(host: str) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    if any(letter.isspace() for letter in url):
+    if _SPACE.search(url):
         return None
     try:
         split = urlsplit(url)

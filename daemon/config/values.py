@@ -92,12 +92,16 @@ def _cron(value: Any) -> str:
         raise refuse(ProblemId.CRON_INVALID, str(error), '"*/5 * * * *" is every five minutes') from error
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that no name, URL or secret holds."""
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise refuse(ProblemId.VALUE_TYPE, "text in quotes is expected")
     if len(value) > MAX_TEXT:
         raise refuse(ProblemId.VALUE_RANGE, f"at most {MAX_TEXT} characters are kept")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+    if CONTROL.search(value):
         raise refuse(ProblemId.VALUE_INVALID, "it holds a line break or another control character")
     return value
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from urllib.parse import urlsplit
 
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
@@ -32,13 +33,17 @@ def parser_of(account: AccountConfig) -> Parser:
 
 def headers_of(account: AccountConfig) -> Mapping[str, str]:
     """Return the request headers: the provider's key header, or those that a JSON API was configured with."""
-    headers = {"accept": "application/json"}
-    if account.provider is Provider.JSON:
-        if account.json is not None:
-            headers |= {name: value.get_secret_value() for name, value in account.json.headers.items()}
-    else:
-        headers["x-api-key"] = account.api_key.get_secret_value()
-    return headers
+    if account.provider is not Provider.JSON:
+        return {"accept": "application/json", "x-api-key": account.api_key.get_secret_value()}
+    said = {} if account.json is None else account.json.headers
+    return {"accept": "application/json", **{name: value.get_secret_value() for name, value in said.items()}}
+
+
+def secrets_of(account: AccountConfig) -> set[str]:
+    """Return what no word of a reading may hold: the API key, and the values of configured headers."""
+    said = {} if account.json is None else account.json.headers
+    secrets = {account.api_key, *(value for name, value in said.items() if name.lower() != "accept")}
+    return {secret.get_secret_value() for secret in secrets} - {""}
 
 
 @dataclass(slots=True)
@@ -46,13 +51,12 @@ class _Lane:
     """What is kept for one account between polls; all of it follows from its configuration but the last answer."""
 
     account: AccountConfig
-    headers: Mapping[str, str]
     parse: Parser
     host: asyncio.Semaphore
     pace: Pace
-    secrets: tuple[str, ...]
-    last_body: bytes | None = None
-    last_metrics: Metrics = field(default_factory=Metrics)
+    last_body: bytes = b""
+    """The digest of the last body that was a reading: an answer that is the same to the byte is not read again."""
+    last_metrics: Metrics | None = None
 
 
 class Fetcher:
@@ -74,7 +78,8 @@ class Fetcher:
         self._pace_wait_s = pace_wait_s
         self._lanes: dict[str, _Lane] = {}
         self._hosts: dict[str, asyncio.Semaphore] = {}
-        self._paces: dict[tuple[str, str], Pace] = {}
+        self._paces: dict[str, Pace] = {}
+        """By host and key: limits count per API key."""
         self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
 
     def must_wait(self, account: AccountConfig) -> bool:
@@ -110,7 +115,7 @@ class Fetcher:
             answer = await self._http.exchange(
                 "GET",
                 account.url,
-                headers=lane.headers,
+                headers=headers_of(account),
                 deadline_s=self._deadline_s,
                 max_bytes=self._max_bytes,
             )
@@ -120,11 +125,12 @@ class Fetcher:
             return self._masked(lane, failed(account.id, at, failure))
         finally:
             lane.pace.back(headers, at)
-        if answer.status == 200 and answer.body == lane.last_body:
+        body = blake2b(answer.body, digest_size=16).digest()
+        if lane.last_metrics is not None and answer.status == 200 and body == lane.last_body:
             return Known(account.id, at, lane.last_metrics)
         reading = lane.parse(account.id, at, answer)
         if isinstance(reading, Known):
-            lane.last_body, lane.last_metrics = answer.body, reading.metrics
+            lane.last_body, lane.last_metrics = body, reading.metrics
             return reading
         if reading.reason is Reason.RATE_LIMITED:
             lane.pace.quiet_until = reading.retry_at
@@ -138,23 +144,18 @@ class Fetcher:
 
     def _masked(self, lane: _Lane, reading: Unavailable) -> Unavailable:
         """The same without a secret of the account in its words."""
-        for secret in lane.secrets:
+        for secret in secrets_of(lane.account):
             if secret in reading.detail:
                 reading = replace(reading, detail=one_line(reading.detail, secret=secret))
         return reading
 
     def _open_lane(self, account: AccountConfig) -> _Lane:
         host = urlsplit(account.url).netloc.rpartition("@")[2]
-        headers = headers_of(account)
-        key = account.api_key.get_secret_value()
-        secrets = {key, *(value for name, value in headers.items() if name != "accept")}
         return _Lane(
             account=account,
-            headers=headers,
             parse=parser_of(account),
             host=self._hosts.setdefault(host, asyncio.Semaphore(POLLS_PER_HOST)),
-            pace=self._paces.setdefault((host, "\n".join(sorted(secrets))), Pace()),
-            secrets=tuple(secret for secret in secrets if secret),
+            pace=self._paces.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", Pace()),
         )
 
 

@@ -39,7 +39,7 @@ QUOTA = '[[rules]]\nid = "quota"\nkind = "quota"\n'
 BUDGET = '[[rules]]\nid = "budget"\nkind = "budget"\nperiod = "month"\nlimit_usd = 100\n'
 
 CASES: list[tuple[str, str, str | bytes]] = [
-    ("file-too-large", "config.toml", "#" * 1_100_000),
+    ("file-too-large", "config.toml", "#" * (64 * 1024 * 1024 + 1)),
     ("toml-syntax", "line 1, column 5", "a = \n"),
     ("toml-syntax", "line 2", b"\nx = '\xff'"),
     ("key-unknown", "tz", "tz = 1\n" + GOOD),

@@ -176,5 +176,5 @@ def test_broad_except_stands_in_the_wrappers_alone() -> None:
     assert set(found) <= BROAD, found
 
 
-BROAD = {"daemon/lanes.py", "daemon/web/guard.py", "daemon/standins/loopback.py"}
-"""The wrappers: of a job, of a page, and of the stand-ins' server, where an error of a test must not hang it."""
+BROAD = {"daemon/lanes.py", "daemon/poller.py", "daemon/web/guard.py", "daemon/standins/loopback.py"}
+"""The wrappers: of a job, of a batch of polls, of a page, and of the stand-ins' server, where an error of a test must not hang it."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from alerts.rules.specs import is_glob
 from daemon.config.model import Provider
 from daemon.config.problems import ProblemId, Problems, suggestion
 from daemon.config.reading import Item, Tables
@@ -42,6 +44,15 @@ _BY_FIELD = {
 }
 
 
+_NAMED = 20
+
+
+def listed(accounts: Collection[str]) -> str:
+    """Return the first of the ids in a list, and how many more there are."""
+    more = f" and {len(accounts) - _NAMED} more" if len(accounts) > _NAMED else ""
+    return (", ".join(islice(accounts, _NAMED)) or "none") + more
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`secrets` by key path, empty where one is unset; `zone` is UTC where the configured one is unknown."""
@@ -70,18 +81,23 @@ class Facts:
 
     def covered(self, patterns: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of the accounts that one of the patterns names."""
-        wanted = tuple(patterns)
-        return tuple(id for id in self.tables.accounts if any(fnmatchcase(id, pattern) for pattern in wanted))
+        wanted = dict.fromkeys(patterns)
+        if "*" in wanted:
+            return tuple(self.tables.accounts)
+        globs = [pattern for pattern in wanted if is_glob(pattern)]
+        if not globs:
+            return tuple(id for id in wanted if id in self.tables.accounts)
+        return tuple(id for id in self.tables.accounts if id in wanted or any(fnmatchcase(id, glob) for glob in globs))
 
     def note_accounts(self, item: Item[Any], patterns: Iterable[str]) -> None:
         """Note every pattern that names no account."""
         for pattern in patterns:
             if pattern == "*" or self.covered([pattern]):
                 continue
-            is_glob = any(letter in pattern for letter in "*?[")
-            said = f'no account matches "{pattern}"' if is_glob else f'there is no account "{pattern}"'
-            known = ", ".join(self.tables.accounts) or "none"
-            hint = suggestion(pattern.strip("*?"), self.tables.accounts) or f"configured: {known}"
+            said = f'no account matches "{pattern}"' if is_glob(pattern) else f'there is no account "{pattern}"'
+            hint = (
+                suggestion(pattern.strip("*?"), self.tables.accounts) or f"configured: {listed(self.tables.accounts)}"
+            )
             self.note(ProblemId.ACCOUNT_UNKNOWN, item, "accounts", said, hint)
 
     def note_twins(self, items: Iterable[Item[Any]]) -> None:

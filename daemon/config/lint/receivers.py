@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from alerts.events import EventType
-from daemon.config.lint.facts import Facts, Has
+from daemon.config.lint.facts import Facts, Has, listed
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import ReceiverTable, WebhookTable
@@ -107,7 +107,7 @@ def _lint_threshold(facts: Facts, item: Item[WebhookTable]) -> None:
     named = facts.covered(item.table.accounts)
     if named and not any(Has.BALANCE in facts.has(facts.tables.accounts[id]) for id in named):
         said = "a threshold of its own, but no account that it covers has a balance"
-        facts.note(ProblemId.RULE_READS_NOTHING, item, "threshold", said, f"covered: {', '.join(named)}")
+        facts.note(ProblemId.RULE_READS_NOTHING, item, "threshold", said, f"covered: {listed(named)}")
 
 
 def _lint_mail(facts: Facts) -> None:

@@ -10,7 +10,7 @@ from alerts.money import format_usd
 from alerts.rules.specs import Period
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
-from daemon.config.lint.facts import Facts, Has
+from daemon.config.lint.facts import Facts, Has, listed
 from daemon.config.problems import ProblemId
 from daemon.config.reading import Item
 from daemon.config.schema import (
@@ -64,7 +64,7 @@ def _lint_reads(facts: Facts, rule: Item[RuleTable]) -> None:
     named = facts.covered(rule.table.accounts)
     if named and not any(wanted & facts.has(facts.tables.accounts[id]) for id in named):
         said = f"it reads {name}, which no account that it covers has"
-        facts.note(ProblemId.RULE_READS_NOTHING, rule, "accounts", said, f"covered: {', '.join(named)}")
+        facts.note(ProblemId.RULE_READS_NOTHING, rule, "accounts", said, f"covered: {listed(named)}")
         return
     for id in named:
         if id in rule.table.accounts and not wanted & facts.has(facts.tables.accounts[id]):

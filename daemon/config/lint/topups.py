@@ -30,13 +30,14 @@ _STRIPE_HOST = "api.stripe.com"
 
 
 def lint(facts: Facts) -> None:
+    alerted = _alerted(facts)
     for id, topup in facts.tables.topups.items():
         _lint_size(facts, id, topup)
         _lint_caps(facts, id, topup)
         _lint_times(facts, id, topup)
         _lint_provider(facts, id, topup)
         _lint_words(facts, topup)
-        _lint_alerted(facts, id, topup)
+        _lint_alerted(facts, topup, alerted=id in alerted)
     _lint_shared_keys(facts)
     if facts.tables.stripe is not None:
         _lint_stripe(facts, facts.tables.stripe)
@@ -148,19 +149,21 @@ def _lint_words(facts: Facts, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_DESCRIPTOR, item, "statement_descriptor_suffix", said)
 
 
-def _lint_alerted(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+def _alerted(facts: Facts) -> set[str]:
+    """The accounts of which a rule, or a receiver's own threshold, tells that the balance sinks."""
+    alerted: set[str] = set()
+    for rule in facts.tables.rules:
+        if isinstance(rule.table, LowBalanceTable) and rule.table.enabled:
+            alerted.update(facts.covered(rule.table.accounts))
+    for webhook in facts.tables.webhooks:
+        if "threshold" in webhook.table.given:
+            alerted.update(facts.covered(webhook.table.accounts))
+    return alerted
+
+
+def _lint_alerted(facts: Facts, item: Item[TopupTable], *, alerted: bool) -> None:
     """A top-up that fails is told, but only a rule or a receiver's threshold tells that the balance sinks."""
-    if item.table.mode is TopupMode.OFF:
-        return
-    ruled = any(
-        isinstance(rule.table, LowBalanceTable) and rule.table.enabled and id in facts.covered(rule.table.accounts)
-        for rule in facts.tables.rules
-    )
-    heard = any(
-        "threshold" in webhook.table.given and id in facts.covered(webhook.table.accounts)
-        for webhook in facts.tables.webhooks
-    )
-    if not ruled and not heard:
+    if item.table.mode is not TopupMode.OFF and not alerted:
         said = "no low_balance rule covers this account: nobody is told when its balance sinks all the same"
         facts.note(ProblemId.TOPUP_UNALERTED, item, "", said, 'add a rule of the kind "low_balance"')
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
-
+from daemon.clock import SystemClock
 from daemon.store.connection import Store, StoreError
 from daemon.store.migrations import (
     m0001_readings,
@@ -36,7 +35,7 @@ def migrate(store: Store) -> None:
                 tx.execute(statement)
             tx.execute(
                 f"INSERT INTO {_TABLE} (migration_set, name, applied_at) VALUES (?, ?, ?)",
-                (_SET, name, str(datetime.now(UTC))),
+                (_SET, name, str(SystemClock().wall())),
             )
 
 
