@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
@@ -143,8 +144,9 @@ class HttpClient:
         await asyncio.sleep(0)  # transports tell their protocols in the loop's next turn
 
 
+@cache
 def trust() -> ssl.SSLContext:
-    """Return whom the process believes: the system's authorities, those of SSL_CERT_FILE, and certifi's."""
+    """Return whom the process believes: the system's authorities, those of SSL_CERT_FILE, and certifi's. Read once."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

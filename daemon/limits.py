@@ -15,7 +15,7 @@ SPREAD_FROM_ACCOUNTS = 50
 SPREAD_MAX_S = 60.0
 SPREAD_TICK_S = 0.05
 """How finely the start of a spread sweep is cut."""
-BATCH_READINGS = 128
+BATCH_READINGS = 64
 """Readings that one commit holds at the most."""
 BATCH_WAIT_S = 0.05
 """How long a commit of `run` waits for more readings while requests are under way."""
@@ -25,7 +25,7 @@ POLL_STUCK_AFTER_S = 120.0
 """An account that waits longer for its answer is told by the health page: two requests and a key's pause fit in."""
 SCHEDULE_LATE_AFTER_S = 60.0
 """A schedule that should have started so long ago is late."""
-TIME_BATCH_ACCOUNTS = 100
+TIME_BATCH_ACCOUNTS = 50
 """Accounts that are judged at once by time alone."""
 TIME_PASS_DEADLINE_S = 60.0
 """What time alone changes, and old history, a batch each."""
@@ -39,6 +39,8 @@ DRAIN_S = 8.0
 """After SIGTERM, how long work in flight may go on before it is cut."""
 BEAT_S = 30.0
 """The longest sleep of the service: a stepped wall clock is noticed within it."""
+SWITCH_THREADS_S = 0.0005
+"""How long a thread beside the loop (a page, a reload) may keep it from going on."""
 LOOK_FOR_COMMANDS_S = 1.0
 """How often a running daemon looks whether a command beside it wrote something."""
 RECOVERY_HEAD_START_S = 1.0

@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -80,11 +79,8 @@ class Poller:
         self._done = done
         self._finished = finished
         self._batch_wait_s = batch_wait_s
-        hosts: dict[str, _Host] = {}
-        self._host_of = {
-            account.id: hosts.setdefault(name := _host_name(account), _Host(name))
-            for account in self._accounts.values()
-        }
+        hosts = {name: _Host(name) for name in {account.host for account in self._accounts.values()}}
+        self._host_of = {account.id: hosts[account.host] for account in self._accounts.values()}
         self._hosts = tuple(hosts.values())
         counted = Counter(host.name for host in self._host_of.values())
         self._crowded = {name for name, count in counted.items() if count > SPREAD_FROM_ACCOUNTS}
@@ -112,7 +108,8 @@ class Poller:
     def poll(self, account_ids: Sequence[str], *, spread: bool = False) -> None:
         """Ask these accounts; one that still waits for its answer is not asked twice.
 
-        `spread` lets the accounts of a crowded host start at offsets of their own, stable and below a minute.
+        `spread` lets the accounts of a crowded host start at offsets of their own, stable and below a minute: for
+        accounts of one schedule.
         """
         if spread and self._crowded:
             spread_over = self._offsets_of(tuple(account_ids))
@@ -168,13 +165,12 @@ class Poller:
     def _offsets_of(self, account_ids: tuple[str, ...]) -> Sequence[tuple[float, str]]:
         offsets = self._offsets.get(account_ids)
         if offsets is None:
-            offsets = self._offsets[account_ids] = sorted((self._offset_s(one), one) for one in account_ids)
+            interval = self._evaluator.poll_interval(account_ids[0])
+            offsets = self._offsets[account_ids] = sorted(
+                (spread_offset_s(one, interval) if self._host_of[one].name in self._crowded else 0.0, one)
+                for one in account_ids
+            )
         return offsets
-
-    def _offset_s(self, account_id: str) -> float:
-        if self._host_of[account_id].name not in self._crowded:
-            return 0.0
-        return spread_offset_s(account_id, self._evaluator.poll_interval(account_id))
 
     def _release(self) -> float | None:
         """Queue what has come to its offset; returns how many seconds there are to the next one."""
@@ -319,7 +315,3 @@ class Poller:
         self.health.last_error = ""
         for result in results:
             self._done(result)
-
-
-def _host_name(account: AccountConfig) -> str:
-    return urlsplit(account.url).netloc.rpartition("@")[2]

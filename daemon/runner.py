@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -23,7 +23,7 @@ from daemon.clock import Clock, SystemClock
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
 from daemon.config.past import load_to_run
-from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S
+from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S, SWITCH_THREADS_S
 from daemon.notify import notify, watchdog_s
 from daemon.schedule import next_fire
 from daemon.service import Service, open_service
@@ -55,6 +55,7 @@ class Runner:
         self._woken = asyncio.Event()
         self._stopping = False
         self._reload_asked = False
+        self._loading: asyncio.Task[Config] | None = None
         self.missed = 0
 
     async def run(self) -> None:
@@ -62,6 +63,7 @@ class Runner:
 
         Raises ConfigError where the configuration cannot start on its database.
         """
+        sys.setswitchinterval(SWITCH_THREADS_S)
         _log_warnings(self._config)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,6 +100,7 @@ class Runner:
             try:
                 while not self._stopping and not self._reloaded():
                     await self._one_step(service)
+                    self._begin_reload()
             finally:
                 scheduler.pause()
                 await service.drain(DRAIN_S)
@@ -123,7 +126,8 @@ class Runner:
         self._woken.clear()
         next_at = await service.step(self._clock.now())
         delay_s = min((next_at - self._clock.now()).total_seconds(), BEAT_S)
-        if delay_s > 0 and not self._stopping and not self._reload_asked:
+        reload = self._reload_asked and self._loading is None
+        if delay_s > 0 and not self._stopping and not reload:
             try:
                 async with asyncio.timeout(delay_s):
                     await self._woken.wait()
@@ -164,12 +168,20 @@ class Runner:
         self._reload_asked = True
         self._woken.set()
 
+    def _begin_reload(self) -> None:
+        """Read the configuration anew in a thread: polls, deliveries and charges go on meanwhile."""
+        if self._reload_asked and self._loading is None:
+            self._reload_asked = False
+            self._loading = asyncio.ensure_future(asyncio.to_thread(load_to_run, self._config.path, beside_others=True))
+            self._loading.add_done_callback(lambda _: self._woken.set())
+
     def _reloaded(self) -> bool:
-        if not self._reload_asked:
+        """Whether a new configuration was read and is to be started; one that is wrong is logged, and forgotten."""
+        if self._loading is None or not self._loading.done():
             return False
-        self._reload_asked = False
+        loading, self._loading = self._loading, None
         try:
-            config = _reread(self._config.path)
+            config = loading.result()
         except ConfigError as error:
             _log_kept(error)
             return False
@@ -188,10 +200,6 @@ def _log_warnings(config: Config) -> None:
 
 def _log_kept(error: ConfigError) -> None:
     log.error("configuration not reloaded: the one in use stays", problems=str(error))
-
-
-def _reread(path: Path) -> Config:
-    return load_to_run(path)
 
 
 async def _tell_watchdog(tell: Callable[[str], bool] = notify) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+import tomllib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -27,6 +28,9 @@ from daemon.limits import CONFIG_BYTES, INCLUDED_FILES, WARNINGS_LOGGED
 
 _WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
+
+
+Parse = Callable[..., dict[str, Any]]
 
 
 class ConfigError(Exception):
@@ -77,14 +81,19 @@ def load(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None 
     return found.config
 
 
-def inspect(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Inspection:
-    """Return what is at `path` and everything that is wrong with it. Raises nothing for a bad configuration."""
+def inspect(
+    path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None, parse: Parse = tomli.loads
+) -> Inspection:
+    """Return what is at `path` and everything that is wrong with it. Raises nothing for a bad configuration.
+
+    `parse` reads TOML: tomli in a quarter of the time; tomllib, which is plain Python, while other threads go on.
+    """
     environ = os.environ if environ is None else environ
     problems = Problems()
-    document = _document(path, problems)
+    document = _document(path, problems, parse)
     if document is None:
         return Inspection(path, None, problems)
-    tables = read(document, problems, _included(document, path, problems))
+    tables = read(document, problems, _included(document, path, problems, parse))
     resolved = _resolved(tables, Secrets(environ, path.parent, problems, required=secrets))
     facts = Facts(tables, resolved, zone(tables.root.timezone, problems), problems)
     lint(facts)
@@ -106,10 +115,10 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
     Raises ConfigError only where the database's path cannot be known: the text is no TOML, or the path is none.
     """
     problems = Problems()
-    document = _document(path, problems)
+    document = _document(path, problems, tomli.loads)
     if document is None:
         raise ConfigError(path, problems.sorted)
-    tables = read(document, problems, _included(document, path, problems))
+    tables = read(document, problems, _included(document, path, problems, tomli.loads))
     wrong = tuple(problem for problem in problems.errors if problem.key_path in ("store", "store.path"))
     if wrong:
         raise ConfigError(path, wrong)
@@ -135,7 +144,7 @@ def lines(problems: Collection[Problem]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _included(document: Mapping[str, Any], path: Path, problems: Problems) -> dict[str, dict[str, Any]]:
+def _included(document: Mapping[str, Any], path: Path, problems: Problems, parse: Parse) -> dict[str, dict[str, Any]]:
     """Return the files that `include` names, by their path from the configuration's folder, in the order of names."""
     patterns = document.get("include")
     found: dict[str, dict[str, Any]] = {}
@@ -159,12 +168,12 @@ def _included(document: Mapping[str, Any], path: Path, problems: Problems) -> di
             if len(found) >= INCLUDED_FILES:
                 problems.add(ProblemId.VALUE_RANGE, where, f"at most {INCLUDED_FILES} files are included")
                 break
-            if (there := _document(file, problems, f"{name}: ")) is not None:
+            if (there := _document(file, problems, parse, f"{name}: ")) is not None:
                 found[name] = there
     return found
 
 
-def _document(path: Path, problems: Problems, where: str = "") -> dict[str, Any] | None:
+def _document(path: Path, problems: Problems, parse: Parse, where: str = "") -> dict[str, Any] | None:
     """Return what stands in a file; `where` begins the places of what is wrong in one that is included."""
     try:
         with path.open("rb") as file:
@@ -178,11 +187,11 @@ def _document(path: Path, problems: Problems, where: str = "") -> dict[str, Any]
         problems.add(ProblemId.FILE_TOO_LARGE, str(path), said, 'let include = ["accounts.d/*.toml"] name several')
         return None
     try:
-        return tomli.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
+        return parse(raw.decode("utf-8-sig"), parse_float=Decimal)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         problems.add(ProblemId.TOML_SYNTAX, f"{where}line {line}", "this is not UTF-8 text")
-    except tomli.TOMLDecodeError as error:
+    except (tomli.TOMLDecodeError, tomllib.TOMLDecodeError) as error:
         _note_syntax(str(error), where, problems)
     except RecursionError:
         problems.add(ProblemId.TOML_SYNTAX, str(path), "it is nested too deeply")

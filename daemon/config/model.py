@@ -8,6 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from sys import intern
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
@@ -107,6 +109,11 @@ class AccountConfig:
     poll: str
     json: JsonMapping | None = None
     topup: TopupConfig | None = None
+    host: str = field(init=False)
+    """Host and port of the URL: accounts that share it share a queue."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", intern(urlsplit(self.url).netloc.rpartition("@")[2]))
 
     @property
     def id(self) -> str:

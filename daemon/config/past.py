@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+
+import tomli
 
 from daemon.config.lint.burn import lint_burn
 from daemon.config.lint.facts import Facts
@@ -35,13 +38,14 @@ class Kept:
     mode: TopupMode
 
 
-def load_to_run(path: Path) -> Config:
+def load_to_run(path: Path, *, beside_others: bool = False) -> Config:
     """Return the configuration that may run on its database; raises ConfigError with every problem.
 
+    `beside_others`: in a thread beside the running daemon, which is kept from nothing for long.
     Secrets are needed, and a top-up that is open keeps its account and customer: another configuration starts nothing.
     A database that cannot be read is left to whoever opens it.
     """
-    found = inspect(path)
+    found = inspect(path, parse=tomllib.loads if beside_others else tomli.loads)
     if found.config is not None and found.facts is not None:
         few = len(found.config.accounts) <= BURN_LINTED_ACCOUNTS
         lint_past(found.facts, found.config.store.path, burn=few)

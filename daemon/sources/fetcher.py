@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from urllib.parse import urlsplit
 
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from daemon.clock import Clock
@@ -150,7 +149,7 @@ class Fetcher:
         return reading
 
     def _open_lane(self, account: AccountConfig) -> _Lane:
-        host = urlsplit(account.url).netloc.rpartition("@")[2]
+        host = account.host
         return _Lane(
             account=account,
             parse=parser_of(account),

@@ -177,4 +177,4 @@ def test_broad_except_stands_in_the_wrappers_alone() -> None:
 
 
 BROAD = {"daemon/lanes.py", "daemon/poller.py", "daemon/web/guard.py", "daemon/standins/loopback.py"}
-"""The wrappers: of a job, of a batch of polls, of a page, and of the stand-ins' server, where an error of a test must not hang it."""
+"""The wrappers: of a job, of a batch of polls, of a page, and of the stand-ins' server, which no test may hang."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+
 from daemon.clock import SystemClock
 from daemon.store.connection import Store, StoreError
 from daemon.store.migrations import (
