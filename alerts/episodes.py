@@ -7,12 +7,13 @@ each rule and account, because the only way to either leads through the episode 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.events import EventType, Severity
 from alerts.rules.view import News, Standing, Verdict
 from alerts.state import NOTHING_TOLD, Episode, RuleMemory, Told
+from alerts.values import replace
 
 ALREADY_TOLD = "already told in this episode"
 LONGEST_HOLD = 64

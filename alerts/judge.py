@@ -6,9 +6,10 @@ the events, the episodes that changed, and every decision not to tell.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+
+from msgspec import Struct
 
 from alerts.belief import confirms, doubt
 from alerts.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
@@ -22,7 +23,7 @@ from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
 from alerts.sitting import Sitting
 from alerts.spend import SpendMemory
 from alerts.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
-from alerts.values import quickly_made
+from alerts.values import replace
 
 __all__ = ["Context", "Judgement", "judge", "judge_time", "next_judgement_at"]
 
@@ -32,9 +33,7 @@ REMINDER_AGAIN = timedelta(minutes=5)
 """When a reminder that was held back is looked at again."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True, gc=False):
     """What a judgement found. `believed` may be acted on; None where there is no such reading."""
 
     state: AccountState

@@ -5,10 +5,11 @@ Right over clock changes: a day is as long as the zone makes it, and a month beg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from alerts.readings import Metrics
 from alerts.rules.specs import Period
@@ -21,8 +22,7 @@ SAME_BILLING = timedelta(days=1)
 """A provider's period whose start moves by less is the same period: some say it to the second, or counted from now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True, gc=False):
     """From `start` (included) to `end` (excluded), aware UTC."""
 
     start: datetime

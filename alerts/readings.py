@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from alerts.values import quickly_made
+from msgspec import Struct
 
 
 class Reason(StrEnum):
@@ -33,9 +33,7 @@ class Reason(StrEnum):
 _TEMPORARY = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.UNREACHABLE, Reason.SUSPECT})
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True, gc=False):
     """What a provider said, in its own terms; None is "not said". Money in micro-dollars, volume in micro-gigabytes."""
 
     balance_microusd: int | None = None
@@ -61,7 +59,7 @@ class Metrics:
     max_duration_s: int | None = None
     max_filesize_bytes: int | None = None
     max_filesize_microunits_mb: int | None = None
-    extra: str = field(default="{}")
+    extra: str = "{}"
     """Fields that we do not know, as canonical JSON text of an object (sorted keys): kept, never judged."""
 
     @property
@@ -102,9 +100,7 @@ class Metrics:
         return self.active_videos * 24 * self.cost_per_snapshot_microusd
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, gc=False):
     """A complete, finite answer, observed at `at`."""
 
     account: str

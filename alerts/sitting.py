@@ -6,7 +6,6 @@ From outside the judgement is pure: a sitting is made and consumed within one ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from alerts.episodes import LONGEST_HOLD
@@ -14,6 +13,7 @@ from alerts.events import EventDraft, EventType, JsonValue, Severity
 from alerts.instants import rfc3339
 from alerts.rules.view import Context, Payload
 from alerts.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, Episode, RuleMemory, Told
+from alerts.values import replace
 
 
 class Sitting:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from alerts.instants import from_ms, to_ms
 from alerts.periods import CALENDAR, Stretch, billing, calendar, is_same_billing
 from alerts.readings import Metrics
 from alerts.rules.specs import Period
-from alerts.values import quickly_made
 
 BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
 """The last reading before a period is the value at its start if it is no older; else the value is interpolated."""
@@ -29,9 +29,7 @@ _VOLUMES = ("used_microgb", "period_used_microgb")
 _VERSION = 1
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True, gc=False):
     """A provider's counter made monotone: `value` is what it grew by since the first reading.
 
     `high` is the provider's own highest value since the last reset. A small fall (rounding between two fields) waits
@@ -50,8 +48,7 @@ class Counter:
         return Counter(self.value + raw - high, raw) if raw > high else self
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True, gc=False):
     """What the counters stood at when a period began. `since` is from when spend is really counted."""
 
     start: datetime
@@ -62,9 +59,7 @@ class Base:
     since: datetime
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True, gc=False):
     """Spend over a period up to the last reading. `partial`: history begins inside it, or its start is interpolated."""
 
     microusd: int
@@ -75,9 +70,7 @@ class Spent:
     partial: bool
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class SpendMemory:
+class SpendMemory(Struct, frozen=True, gc=False):
     """The counters of one account and the bases of the periods under way.
 
     `money` is what was spent: by the running total, or where the provider has none by the falls of the available

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from msgspec import Struct, field, structs
 
 from alerts.events import EventDraft, EventType, Severity
 from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Reason
 from alerts.rules.specs import RuleSpec
 from alerts.spend import SpendMemory
-from alerts.values import quickly_made
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,7 @@ class Outage:
     last_at: datetime
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, gc=False):
     """A decision not to tell, and its reason."""
 
     account: str
@@ -111,23 +110,27 @@ class Decision:
     episode: str | None = None
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class AccountState:
+class AccountState(Struct, frozen=True, gc=False, eq=False):
     """All that is remembered of one account. `last` is the last believed reading."""
 
     account: str
     last: Known | None = None
     outage: Outage | None = None
     spend: SpendMemory | None = None
-    burn: BurnMemory = field(default_factory=BurnMemory)
+    burn: BurnMemory = BurnMemory()
     rules: Mapping[str, RuleMemory] = field(default_factory=dict)
     held: tuple[EventDraft, ...] = ()
     """Events that a mute holds back, in the order in which they happened."""
     remind_at: datetime | None = None
     """The earliest instant at which a reminder may be due."""
-    judged_by: tuple[RuleSpec, ...] | None = field(default=None, compare=False)
+    judged_by: tuple[RuleSpec, ...] | None = None
     """The very rules of the last judgement: another tuple means that they may have been edited. Not kept."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same is remembered, whatever it was judged by."""
+        return isinstance(other, AccountState) and structs.astuple(self)[:-1] == structs.astuple(other)[:-1]
+
+    __hash__ = None  # type: ignore[assignment]  # it holds dicts
 
     @classmethod
     def new(cls, account: str) -> AccountState:

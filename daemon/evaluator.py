@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+
+from msgspec import Struct
 
 from alerts.belief import doubt
 from alerts.instants import to_ms
@@ -19,7 +20,6 @@ from alerts.readings import Known, Reading
 from alerts.rules.specs import RuleIndex, RuleSpec
 from alerts.rules.stale import Watch
 from alerts.state import AccountState, TopupStanding
-from alerts.values import quickly_made
 from daemon.clock import Clock, Ids
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import BEAT_S, TIME_BATCH_ACCOUNTS
@@ -31,9 +31,7 @@ from daemon.store.outbox import Outbox
 _AGAIN = timedelta(seconds=BEAT_S)
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True, gc=False):
     """What came back for one account: a first reading, and a second where the first was doubted."""
 
     account: AccountConfig
@@ -41,9 +39,7 @@ class Fetched:
     second: Reading | None = None
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class PollResult:
+class PollResult(Struct, frozen=True, gc=False):
     """What became of one poll. `accepted` is None where there is no reading that may be acted on."""
 
     account: str

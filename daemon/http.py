@@ -12,7 +12,6 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 import aiohttp
 import certifi
 from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
+from msgspec import Struct
 from yarl import URL
 
-from alerts.values import quickly_made
 from daemon.addresses import FORBIDDEN_MARK, Resolver, guarded_socket
 from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS
 
@@ -55,9 +54,7 @@ class HttpFailure(Exception):  # noqa: N818 – a failure is what it is called e
         self.detail = detail
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """One complete answer. `headers` ignore case; `body` is decoded; with `truncate` it may be only the beginning."""
 
     status: int

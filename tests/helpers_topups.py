@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from alerts.accounts import AccountInfo
 from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Metrics, Reason, Unavailable
 from alerts.receivers import Receivers
+from alerts.values import replace
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
     AccountConfig,

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -25,6 +25,7 @@ from alerts.limits import (
     DELIVERY_TELL_AFTER,
 )
 from alerts.outbox import DeliveryState, ReceiverState
+from alerts.values import replace
 
 
 class Tell(StrEnum):

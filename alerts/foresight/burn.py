@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.outlook import SCHEDULED, spend_outlook
 from alerts.readings import Metrics
-from alerts.values import quickly_made
 
 Basis = Literal["scheduled", "observed"]
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Burn:
+class Burn(Struct, frozen=True, gc=False):
     """Micro-dollars a day. `partial`: observed over less than a day. `why`: why this basis, a clause for a person."""
 
     microusd_per_day: int
@@ -25,9 +23,7 @@ class Burn:
     why: str = ""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True, gc=False):
     """What was spent over a stretch that ends now, and the pace that is. `partial`: history is shorter than asked."""
 
     spent_microusd: int

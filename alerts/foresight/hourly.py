@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 
-from alerts.values import quickly_made
+from msgspec import Struct, field
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -21,8 +20,7 @@ _LARGEST_NARROW, _LARGEST = 2**31 - 1, 2**62
 """An hour that grew by less than 2,147 dollars or gigabytes takes four bytes, else all of the counter's take eight."""
 
 
-@dataclass(slots=True)
-class Memo:
+class Memo(Struct, gc=False, eq=False):
     """What was worked out from the whole hours: shared by the counters of one hour and dropped with it."""
 
     learnt: object | None = None
@@ -30,6 +28,12 @@ class Memo:
     pattern: object | None = None
     notes: dict[Hashable, object] | None = None
     """What others worked out from the same hours, by a key of theirs."""
+
+    def __eq__(self, other: object) -> bool:
+        """Always: it follows from the hours, and is no part of a counter's value."""
+        return isinstance(other, Memo)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
 
 def _pack(hours: Sequence[int]) -> array[int]:
@@ -40,9 +44,7 @@ def _no_hours() -> array[int]:
     return array(_NARROW)
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Hourly:
+class Hourly(Struct, frozen=True, gc=False):
     """One monotone counter: its first and last point, its value when the current hour began, and the whole hours past.
 
     `packed` holds the growth of each whole hour, oldest first; the last of them ended when the hour of `last_ms` began.
@@ -55,7 +57,7 @@ class Hourly:
     last: int
     hour_start: int
     packed: array[int] = field(default_factory=_no_hours)
-    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
+    memo: Memo = field(default_factory=Memo)
     """Not part of the value."""
 
     @classmethod

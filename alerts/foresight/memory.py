@@ -6,13 +6,13 @@ Four weeks of hours of what was spent, what was scheduled and what was stored, w
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, Hourly
 from alerts.instants import to_ms
-from alerts.values import quickly_made
 
 MILLISECOND = timedelta(milliseconds=1)
 _VERSION = 1
@@ -20,9 +20,7 @@ _SCALE_MS = DAY_MS
 """The schedule is counted in micro-dollars × milliseconds of a day, so that its integral stays a whole number."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True, gc=False):
     """The provider's own schedule: its rate now, in micro-dollars a day, and what it added up to."""
 
     rate_microusd_per_day: int
@@ -46,9 +44,7 @@ class Schedule:
         return Schedule(rate, at_ms, total, self.counter.fold(at_ms, total // _SCALE_MS))
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Reserve:
+class Reserve(Struct, frozen=True, gc=False):
     """The highest reservation of each of the last hours, in micro-gigabytes: it comes and goes with jobs."""
 
     hour: int
@@ -72,9 +68,7 @@ class Reserve:
         return Reserve(hour, (*self.peaks, *(0,) * idle, reserved)[-self.KEPT :])
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class BurnMemory:
+class BurnMemory(Struct, frozen=True, gc=False):
     """Spend, schedule, volume and reservations of one account. `BurnMemory()` remembers nothing yet."""
 
     spend: Hourly | None = None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import exp
+
+from msgspec import Struct
 
 from alerts.foresight.hourly import HOUR_MS, Hourly
 from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.past import PRIOR_SCHEDULED, PRIOR_SPREADS, Spreads, spread_over
 from alerts.foresight.pattern import Pattern, learn
 from alerts.instants import EPOCH, to_ms
-from alerts.values import quickly_made
 
 SCHEDULED, OBSERVED = "scheduled", "observed"
 Z_10_90 = 1.2816
@@ -25,9 +25,7 @@ _SHORTEST = timedelta(minutes=10)
 _DAY = timedelta(days=1)
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True, gc=False):
     """What is expected from `start_hour` (hours since the epoch, not whole) on. Micro-units.
 
     `per_day` is the mean day: burn. `partial` says that less than a day of history stands behind an observed one.
@@ -107,9 +105,7 @@ def spend_outlook(memory: BurnMemory, scheduled_microusd_per_day: int | None, no
     return outlook
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True, gc=False):
     memory: BurnMemory | None
     scheduled: int | None
     now: datetime

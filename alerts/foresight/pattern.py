@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import exp, log, sqrt
+
+from msgspec import Struct
 
 from alerts.foresight.hourly import KEPT_HOURS, Hourly
 from alerts.foresight.past import Spreads, Track, measure, pooled, score
 from alerts.foresight.shape import WEEK_HOURS, week_shape
-from alerts.values import quickly_made
+from alerts.values import replace
 
 LEARNING_HOURS = 24
 """A day of whole hours: before it there is no pattern."""
@@ -35,9 +36,7 @@ RATIO_HALF_LIFE = 72.0
 TREND_MEMORY_DAYS = 7.0
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Weighted:
+class Weighted(Struct, frozen=True, gc=False):
     """A level by exponential weights: weighted growth over weighted shape. O(1) to move on by an hour."""
 
     half_life: float
@@ -61,8 +60,7 @@ class Weighted:
         return self.total / self.weight if self.weight > 1e-6 else fallback
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True, gc=False):
     """One way to tell the level. Observed: `growth` alone. Led: `growth` is the schedule's, times `ratio`'s level.
 
     Neither: the schedule as it stands. `score` is how far off it was on the past, lower is better.
@@ -78,8 +76,7 @@ class Way:
         return self.growth is None
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True, gc=False):
     """What is expected of a counter from `end_hour` on. `level` is micro-units an hour where the shape is 1."""
 
     end_hour: int

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from math import exp
 
+from msgspec import Struct
+
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import Z_10_90, Outlook, spend_outlook, used_outlook
-from alerts.values import quickly_made
 
 EARLIEST_PART = 1 / 20
 """Nothing is projected before a twentieth of the period has passed."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Projection:
+class Projection(Struct, frozen=True, gc=False):
     """Micro-units at the end of the period: the tenth, fiftieth and ninetieth percentile. Never below what is spent."""
 
     low: int

@@ -5,7 +5,6 @@ They need no rule. Each has a rule's name all the same, so that it has episodes 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -20,6 +19,7 @@ from alerts.rules.stale import is_stale
 from alerts.rules.view import Payload, View
 from alerts.sitting import Sitting
 from alerts.state import Episode, Outage
+from alerts.values import replace
 
 READING, SUSPECT, BILLING = "account:reading", "account:suspect", "account:billing"
 LIMITS, BALANCE = "account:limits", "account:balance"

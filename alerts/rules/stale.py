@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from alerts.readings import Known
 from alerts.rules.specs import Stale
 from alerts.rules.view import Context
-from alerts.values import quickly_made
 
 INTERVALS = 3
 SHORTEST = timedelta(hours=1)
@@ -25,9 +25,7 @@ def after(rule: Stale, poll_interval: timedelta | None) -> timedelta:
     return max(INTERVALS * poll_interval, SHORTEST) if poll_interval is not None else SHORTEST
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True, gc=False):
     """Since when this process has watched without a gap of its own, and when it looked last. A restart begins anew."""
 
     since: datetime

@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import Enum
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from alerts.accounts import AccountInfo
 from alerts.events import EventType, JsonValue
 from alerts.foresight.burn import Burn, burn
@@ -16,12 +18,9 @@ from alerts.foresight.runway import days_remaining
 from alerts.readings import Known, Metrics
 from alerts.rules.specs import RuleSpec
 from alerts.state import NO_TOPUP, AccountState, Told, TopupStanding
-from alerts.values import quickly_made
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True, gc=False):
     """What a judgement is made with: the account, the rules that cover it, the zone of its periods, and the time.
 
     `rules` should be the same tuple from judgement to judgement: another one is compared with what was judged before.
@@ -53,9 +52,7 @@ class Standing(Enum):
     UNKNOWN = "unknown"  # the reading does not say: everything stays as it is
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """What a rule says of an account: where it stands, the deepest step reached, and whether a projection is above."""
 
     standing: Standing

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from alerts.advice import Advice, Terms, advise, whole_hours
 from alerts.money import from_cents
+from alerts.values import replace
 from daemon.backtest.funds import Charge
 from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Outcome, Replay, is_false_alarm
 from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode

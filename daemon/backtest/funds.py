@@ -8,7 +8,7 @@ would not have, is not played through. Money in micro-dollars.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
@@ -27,7 +27,7 @@ CREDIT_DELAY = timedelta(minutes=15)
 PERSON_AFTER = timedelta(hours=12)
 """A charge that the burn brake holds back waits for a person, who comes after so long."""
 _MONTHS_COUNTED = timedelta(days=32)
-_BUT_BALANCE = attrgetter(*(each.name for each in fields(Metrics) if each.name != "balance_microusd"))
+_BUT_BALANCE = attrgetter(*(name for name in Metrics.__struct_fields__ if name != "balance_microusd"))
 """All but the first field: a new `Metrics` from them costs a third of `dataclasses.replace`."""
 _LEAST_CREDIT_MICROUSD = 10_000
 """A cent: less is a provider's rounding, not a credit."""

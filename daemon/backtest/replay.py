@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from alerts.events import EventDraft
 from alerts.foresight.hourly import HOUR_MS
 from alerts.instants import to_ms
@@ -16,7 +18,6 @@ from alerts.judge import Context, Judgement, judge
 from alerts.readings import Known, Metrics, Unavailable
 from alerts.rules.stale import Watch
 from alerts.state import AccountState, Episode
-from alerts.values import quickly_made
 from daemon.backtest.funds import CREDIT_DELAY, Charge, Purse
 from daemon.config.model import AccountConfig, Config
 from daemon.schedule import longest_gap
@@ -233,9 +234,7 @@ def is_false_alarm(opened_at: datetime, closed_at: datetime, poll: timedelta, cr
     return not any(opened_at - SHORT_POLLS * poll <= credit.at <= closed_at for credit in credits)
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(Struct, frozen=True, gc=False):
     """One poll of the history: its metrics, or the outage that it was part of."""
 
     at: datetime

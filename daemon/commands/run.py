@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,6 +38,8 @@ def run(
 
     config = _load(context)
     _set_up_logs(log_level)
+    gc.collect()
+    gc.freeze()  # what is loaded lives as long as the process: no collection has to walk it again
 
     async def main() -> None:
         await Runner(config).run()

@@ -6,12 +6,13 @@ import sqlite3
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import tomli
 
+from alerts.values import replace
 from daemon.config.lint.burn import lint_burn
 from daemon.config.lint.facts import Facts
 from daemon.config.load import ConfigError, inspect, lines

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,6 +16,7 @@ from alerts.reports.statements import Statement
 from alerts.reports.statements import build as build_statement
 from alerts.spans import Span
 from alerts.templating import Templates
+from alerts.values import replace
 from daemon.config.model import Config, ReportConfig
 from daemon.reports.charts import draw
 from daemon.store import Store, reports, states

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.values import replace
 from daemon.clock import Clock
 from daemon.config.model import AccountConfig, Provider
 from daemon.http import Answer, HttpClient, HttpFailure

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
+
 from alerts.instants import from_ms, to_ms
 from alerts.money import from_cents
-from alerts.values import quickly_made
+from alerts.values import replace
 from daemon.store.connection import Transaction
 from daemon.topups.states import OPEN, State, may_follow
 
@@ -23,9 +24,7 @@ class Moved(Exception):  # noqa: N818 – it is what happened to the row
     """The top-up is no longer in the state that was read: somebody else moved it. Read again."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Topup:
+class Topup(Struct, frozen=True, gc=False):
     """One row of the ledger: one PaymentIntent, from plan to visible credit."""
 
     id: str
@@ -92,7 +91,7 @@ class Topup:
         return statuses
 
 
-COLUMNS = tuple(field.name for field in fields(Topup))
+COLUMNS = Topup.__struct_fields__
 _FLAGS = frozenset({"own", "probe", "untold"})
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct
+
 from alerts.instants import from_ms, to_ms
-from alerts.values import quickly_made
 from daemon.store.connection import Transaction
 
 EVERYWHERE = "*"
@@ -24,9 +25,7 @@ class StopKind(StrEnum):
     BREAKER = "breaker"  # Stripe refused the key; ends with the next good read
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True, gc=False):
     """Why an account, or every account, is not charged."""
 
     scope: str

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
+
 from alerts.instants import from_ms, to_ms
 from alerts.readings import Metrics, Reason
-from alerts.values import quickly_made
 
 _INSTANTS = {"period_start_at": "period_start_ms", "period_end_at": "period_end_ms"}
-_FIELDS = tuple(each.name for each in fields(Metrics) if each.name != "extra")
+_FIELDS = tuple(name for name in Metrics.__struct_fields__ if name != "extra")
 COLUMNS = tuple(_INSTANTS.get(name, name) for name in _FIELDS)
 """The metrics in their own order, each a column of its own; unknown fields are kept apart."""
 _PERIOD = slice(_FIELDS.index("period_start_at"), _FIELDS.index("period_end_at") + 1)
@@ -22,9 +23,7 @@ Values = tuple[Any, ...]
 _values_of = attrgetter(*_FIELDS)
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True, gc=False):
     """Equal consecutive readings. `metrics.extra` is empty here: unknown fields are kept apart."""
 
     first_at: datetime

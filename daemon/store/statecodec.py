@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -14,7 +14,7 @@ from alerts.instants import from_ms, to_ms
 from alerts.readings import Metrics, Reason
 from alerts.state import AccountState, Episode, Outage, RuleMemory, Told
 
-_METRICS = tuple(f.name for f in fields(Metrics))
+_METRICS = Metrics.__struct_fields__
 _values = attrgetter(*_METRICS)
 _INSTANTS = frozenset({"period_start_at", "period_end_at"})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.events import EventType, Severity
@@ -17,6 +17,7 @@ from alerts.judge import Judgement
 from alerts.readings import Known
 from alerts.spend import SpendMemory
 from alerts.state import AccountState, Episode
+from alerts.values import replace
 from daemon.store.connection import Transaction
 from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from alerts.money import format_usd
 from alerts.readings import Known
+from alerts.values import replace
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup

@@ -6,13 +6,14 @@ same `webhook-id`. Receivers credit once for each `payment_intent`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from alerts.events import EventDraft, EventType, JsonValue, Severity
 from alerts.instants import rfc3339
 from alerts.money import from_cents, to_number
+from alerts.values import replace
 from daemon.store.ledger import Topup
 from daemon.topups.declines import Decline, Kind
 from daemon.topups.gates import Gate

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
 
 from alerts.instants import rfc3339
 from alerts.money import format_usd
 from alerts.readings import Metrics
-from alerts.values import quickly_made
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.ledger_notes import Stop, StopKind
 from daemon.store.ledger_reads import Spend
@@ -33,9 +34,7 @@ COOLDOWN_AHEAD = timedelta(hours=12)
 """No clock is believed to be that far behind: the gate `clock` has refused before."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True, gc=False):
     """One gate's word. `number` is its place in the rules; several names may share one."""
 
     number: int
@@ -47,9 +46,7 @@ class Gate:
     """The numbers that an event tells."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """Every gate's word, and the amount that passes them all."""
 
     gates: tuple[Gate, ...]
@@ -275,9 +272,7 @@ def _size(facts: Facts, wanted: Size) -> Gate:
     return Gate(6, "size", passed, f"{format_usd(amount)} of {format_usd(most)} a charge", numbers)
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Cap:
+class Cap(Struct, frozen=True, gc=False):
     """One cap: what is spent or reserved in its window, and what is left. `window` names the window, told once."""
 
     name: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from alerts.readings import Known, Metrics
+from alerts.values import replace
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.topups import credit

@@ -1,6 +1,5 @@
 """Episodes over time: mutes that delay and lose nothing, edited rules, removed rules."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,6 +8,7 @@ from alerts.events import Severity
 from alerts.money import to_micro
 from alerts.readings import Known, Reason
 from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway, Stale
+from alerts.values import replace
 from tests.helpers_alerts import Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from alerts.delivery import notices
 from alerts.delivery.policy import Tell
 from alerts.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.outbox import ReceiverState
+from alerts.values import replace
 from daemon.store.ledger import Topup
 from daemon.topups import events
 from daemon.topups.declines import Decline, Kind

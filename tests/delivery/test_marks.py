@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
 from alerts.events import EventType
 from alerts.limits import DELIVERY_ANSWER_KEPT
 from alerts.outbox import Delivery, DeliveryState, ReceiverState
+from alerts.values import replace
 from tests.helpers_events import example_event
 
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)

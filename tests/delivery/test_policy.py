@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from alerts.channels.webhook import Posted, judge_answer, read_retry_after
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver, retry_after
 from alerts.delivery.schedule import DELAYS, delay_after, probe_after
 from alerts.outbox import DeliveryState, ReceiverState
+from alerts.values import replace
 
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)
 WELL = ReceiverState("webhook:app")
@@ -23,7 +23,7 @@ MIDDLE = 0.5
 
 
 def failing(failures: int, **more: object) -> ReceiverState:
-    return replace(WELL, failures=failures, failing_since=NOW - timedelta(hours=1), **more)  # type: ignore[arg-type]
+    return replace(WELL, failures=failures, failing_since=NOW - timedelta(hours=1), **more)
 
 
 def pending(failures: int) -> Verdict:

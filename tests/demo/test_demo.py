@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from alerts.events import EventType
+from alerts.values import replace
 from daemon.cli import app
 from daemon.demo.drive import Month, Watcher, live_through
 from daemon.demo.promises import Evidence, Promise, check_all

@@ -147,7 +147,9 @@ def test_an_episode_that_ends_by_itself_at_the_next_poll_is_a_false_alarm(tmp_pa
 
 def _pending(at: datetime, pending: int) -> Reading:
     said = metrics(10, 3 * DOLLAR)
-    return known(at, type(said)(**{**{f: getattr(said, f) for f in said.__slots__}, "uncharged_microusd": pending}))
+    return known(
+        at, type(said)(**{**{f: getattr(said, f) for f in said.__struct_fields__}, "uncharged_microusd": pending})
+    )
 
 
 def test_an_episode_that_a_credit_ended_is_no_false_alarm() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,6 +15,7 @@ from alerts.reports.statements import Statement
 from alerts.reports.statements import build as build_statement
 from alerts.spans import span_named
 from alerts.templating import Templates
+from alerts.values import replace
 from tests.helpers_statements import (
     BERLIN,
     CLIPS,
@@ -59,7 +59,7 @@ STORAGE = build_statement(
 def report_of(*statements: Statement, pictures: dict[str, Picture] | None = None, **facts: object) -> Report:
     given = Facts("finance", OCTOBER, BERLIN, LATER, statements)
     return build(
-        replace(given, **facts),  # type: ignore[arg-type]  # fields by name
+        replace(given, **facts),
         templates=Templates(),
         pictures=pictures or {},
         with_csv=True,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import daemon.reports.charts
+from alerts.values import replace
 from daemon.config.model import Config
 from daemon.reports.reporter import Reporter
 from daemon.standins.mailbox import MailboxStandin

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 
+from alerts.values import replace
 from daemon.store import Store, ledger_notes, ledger_reads
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import StopKind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +15,7 @@ from alerts.accounts import AccountInfo
 from alerts.money import MICRO
 from alerts.receivers import EmailReceiver, Receivers, WebhookReceiver
 from alerts.rules.specs import Budget, LowBalance, Period, Runway, Spike, Stale
+from alerts.values import replace
 from daemon.config.model import AccountConfig, Config, Provider, StoreConfig, StripeConfig, StripeMode, TopupConfig
 
 STARTS = (

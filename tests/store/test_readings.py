@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.values import replace
 from daemon.store import Store, readings
 from daemon.store.migrations import migrate
 from daemon.store.reading_rows import OutageRun, Run

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from alerts.readings import Known, Reason, Unavailable
+from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from alerts.readings import Known
+from alerts.values import replace
 from daemon.clock import ManualClock
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike

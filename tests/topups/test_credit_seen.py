@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from alerts.readings import Known, Metrics, Reason, Unavailable
+from alerts.values import replace
 from daemon.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings
 from daemon.store.ledger import Topup

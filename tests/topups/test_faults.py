@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
 from alerts.events import Event, EventDraft
+from alerts.values import replace
 from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from jsonschema import Draft202012Validator
 from alerts.events import EventType
 from alerts.readings import Known, Metrics
 from alerts.schema import schema
+from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import declined
 from daemon.store import ledger_notes, ledger_reads

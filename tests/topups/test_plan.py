@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.readings import Metrics
+from alerts.values import replace
 from daemon.store.ledger_notes import Stop, StopKind
 from daemon.store.ledger_reads import Spend
 from daemon.topups.brake import Pace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.state import TopupStanding
+from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
+from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from alerts.readings import Known
+from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import declined
 from daemon.store import ledger

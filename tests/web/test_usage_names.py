@@ -81,7 +81,7 @@ def test_what_the_provider_said_is_given_as_it_said_it(
 def test_every_field_that_is_read_can_be_given(provider: Provider, fields: frozenset[str]) -> None:
     assert usage.NAMES[provider].keys() == fields
     attributes = set(usage.NAMES[provider].values())
-    assert attributes <= set(Metrics.__dataclass_fields__)
+    assert attributes <= set(Metrics.__struct_fields__)
     assert len(attributes) == len(fields)
 
 

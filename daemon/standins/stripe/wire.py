@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.values import quickly_made
+from msgspec import Struct
+
 from daemon.standins.stripe.faults import Strike
 from daemon.standins.stripe.keys import Saved
 from daemon.standins.stripe.objects import Json
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """One request as it came in; `body` is the form (or the query of a GET)."""
 
     method: str
@@ -23,9 +21,7 @@ class Request:
     headers: Mapping[str, str]
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True, gc=False):
     """What was asked and what went out: for tests and traces. `status` 0 is a broken connection."""
 
     at: datetime
@@ -40,9 +36,7 @@ class Exchange:
     """Stripe's words, where it refused."""
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, gc=False):
     """What goes back: an answer, after a wait or cut short; `answer` None is a broken connection."""
 
     answer: Saved | None
