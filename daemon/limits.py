@@ -3,6 +3,9 @@
 STORE_BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's transaction."""
 
+CHECKED_WHOLE_BYTES = 64 * 1024 * 1024
+"""A database up to this size is checked whole at the start, in a tenth of a second."""
+
 POLL_DEADLINE_S = 20.0
 """From connecting to the last byte of a usage API's answer."""
 POLL_BODY_BYTES = 256 * 1024
