@@ -20,9 +20,11 @@ from alerts.foresight.runway import Runway, runway
 from alerts.money import percent_of
 from alerts.readings import Known
 from alerts.rules.specs import Budget, Period
+from alerts.rules.stale import silence_is_news_after
 from alerts.rules.view import Context, View
 from alerts.spend import Spent
 from alerts.state import AccountState, Episode
+from daemon.config.cron import gaps
 from daemon.config.model import AccountConfig, Config
 from daemon.store import readings, states
 from daemon.store.reading_rows import OutageRun
@@ -90,6 +92,9 @@ class Overview:
     episodes: tuple[Episode, ...]
     topup: TopupLine | None
 
+    is_old: bool
+    """Whether the last believed reading is so old that the `stale` rule would say so: forecasts are of its time."""
+
     @property
     def age(self) -> timedelta | None:
         """How old the last believed reading is."""
@@ -108,9 +113,10 @@ def overview(config: Config, connection: sqlite3.Connection, now: datetime) -> t
 def look(
     config: Config, account: AccountConfig, state: AccountState, connection: sqlite3.Connection, now: datetime
 ) -> Overview:
-    """Return the overview of one account from what is remembered of it."""
+    """Return the overview of one account from what is remembered of it. Forecasts begin at the last reading."""
     known = state.last
-    view = None if known is None else View(state, known, _context(config, account, now))
+    at = now if known is None else known.at
+    view = None if known is None else View(state, known, _context(config, account, at))
     return Overview(
         account=account.info,
         now=now,
@@ -118,13 +124,14 @@ def look(
         outage=readings.current_outage(connection, account.id),
         burn=None if view is None else view.burn(),
         days_remaining=None if view is None else view.days_remaining(),
-        runway=None if known is None else runway(state.burn, known.metrics, now),
+        runway=None if known is None else runway(state.burn, known.metrics, at),
         estimate=None if known is None else providers_estimate(known.metrics),
-        quota=None if known is None else _quota(state, known, now),
+        quota=None if known is None else _quota(state, known),
         month=_running(state, Period.MONTH, now),
-        budgets=() if view is None else tuple(_budgets(config, account, view)),
+        budgets=() if view is None else tuple(_budgets(config, account, view, now)),
         episodes=tuple(sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))),
         topup=_topup(config, account, connection, now),
+        is_old=known is not None and now - known.at > silence_is_news_after(gaps(account.poll, config.timezone)[1]),
     )
 
 
@@ -135,7 +142,7 @@ def _context(config: Config, account: AccountConfig, now: datetime) -> Context:
     )
 
 
-def _quota(state: AccountState, known: Known, now: datetime) -> Quota | None:
+def _quota(state: AccountState, known: Known) -> Quota | None:
     metrics = known.metrics
     effective = metrics.effective_microgb
     if metrics.used_microgb is None or effective is None:
@@ -143,7 +150,12 @@ def _quota(state: AccountState, known: Known, now: datetime) -> Quota | None:
     limit = metrics.limit_microgb
     percent = percent_of(effective, limit) if limit else None
     return Quota(
-        metrics.used_microgb, metrics.reserved_microgb, effective, limit, percent, full_at(state.burn, metrics, now)
+        metrics.used_microgb,
+        metrics.reserved_microgb,
+        effective,
+        limit,
+        percent,
+        full_at(state.burn, metrics, known.at),
     )
 
 
@@ -153,20 +165,20 @@ def _running(state: AccountState, period: Period, now: datetime) -> Spent | None
     return spent if spent is not None and spent.start <= now < spent.end else None
 
 
-def _budgets(config: Config, account: AccountConfig, view: View) -> list[BudgetLine]:
+def _budgets(config: Config, account: AccountConfig, view: View, now: datetime) -> list[BudgetLine]:
     lines = []
     for rule in config.rules:
         if isinstance(rule, Budget) and rule.covers(account.id):
-            line = _budget(rule, view)
+            line = _budget(rule, view, now)
             if line is not None:
                 lines.append(line)
     return lines
 
 
-def _budget(rule: Budget, view: View) -> BudgetLine | None:
+def _budget(rule: Budget, view: View, now: datetime) -> BudgetLine | None:
     volume = rule.limit_microgb is not None
     limit = rule.limit_microgb if volume else rule.limit_microusd
-    spent = _running(view.state, rule.period, view.now)
+    spent = _running(view.state, rule.period, now)
     counted = view.metrics.used_microgb if volume else view.metrics.available_microusd
     if spent is None or not limit or counted is None:
         return None

@@ -25,6 +25,8 @@ def lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
         detail = f" ({outage.detail})" if outage.detail else ""
         polls = f"{outage.count} polls" if outage.count > 1 else "1 poll"
         yield "unreadable", f"{outage.reason.value}{detail}, {polls} since {local(outage.first_at, zone)}"
+    if one.known is not None and one.is_old:
+        yield "old", f"all that follows is of the last reading, {local(one.known.at, zone)}"
     if one.known is not None:
         yield from _money_lines(one, zone)
     words = quota_words(one, short=False)
@@ -122,7 +124,7 @@ def topup_words(one: Overview) -> str:
 def read_words(one: Overview) -> str:
     """Return how long ago the account was read."""
     age = one.age
-    return "never read" if age is None else f"read {_age(age)} ago"
+    return "never read" if age is None else f"read {_age(age)} ago{' (old)' if one.is_old else ''}"
 
 
 def _age(age: timedelta) -> str:

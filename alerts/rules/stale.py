@@ -20,8 +20,11 @@ GAP = timedelta(minutes=5)
 
 def after(rule: Stale, poll_interval: timedelta | None) -> timedelta:
     """Return how long silence is no news."""
-    if rule.after is not None:
-        return rule.after
+    return silence_is_news_after(poll_interval) if rule.after is None else rule.after
+
+
+def silence_is_news_after(poll_interval: timedelta | None) -> timedelta:
+    """Return how long silence is no news where nothing else is configured: three poll intervals, at least an hour."""
     return max(INTERVALS * poll_interval, SHORTEST) if poll_interval is not None else SHORTEST
 
 

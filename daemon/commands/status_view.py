@@ -33,6 +33,7 @@ def _entry(one: Overview) -> dict[str, Any]:
         "provider": one.account.provider,
         "observed_at": None if one.known is None else moment(one.known.at),
         "age_s": None if age is None else age // timedelta(seconds=1),
+        "stale": one.is_old,
         "unavailable": _outage(one),
         "balance_usd": None if metrics is None else money(metrics.balance_microusd),
         "uncharged_usage_usd": None if metrics is None else money(metrics.uncharged_microusd),

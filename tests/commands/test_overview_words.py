@@ -28,6 +28,7 @@ def words(metrics: Metrics) -> dict[str, str]:
         budgets=(),
         episodes=(),
         topup=None,
+        is_old=False,
     )
     return dict(lines(one, ZoneInfo("UTC")))
 

@@ -128,6 +128,19 @@ def test_status_says_what_there_is_of_each_account(invoke: Invoke) -> None:
     assert broken["observed_at"] is None
 
 
+def test_forecasts_on_an_old_reading_begin_at_the_reading_and_are_said_to_be_old(
+    invoke: Invoke, lived: datetime
+) -> None:
+    """The clock of the command is days ahead of the last reading: a daemon that was off, or an API that is down."""
+    clips, media, _ = answer(invoke("status", "--json"))["accounts"]
+    assert (clips["stale"], media["stale"]) == (True, True)
+    likely = datetime.fromisoformat(clips["runs_out_at"]["likely"])
+    assert abs(likely - lived - timedelta(days=10.75)) < timedelta(hours=2)
+    shown = invoke("status", "clips").stdout
+    assert "(old)" in shown
+    assert "old        all that follows is of the last reading, 2026-11-01 15:00" in shown
+
+
 @pytest.mark.usefixtures("lived")
 def test_status_reads_well_and_shows_the_providers_estimate_as_such(invoke: Invoke) -> None:
     result = invoke("status")
