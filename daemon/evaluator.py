@@ -94,6 +94,10 @@ class Evaluator:
             state = self._states[account_id] = states.load(self._store.reader, account_id)
         return state
 
+    def states(self) -> dict[str, AccountState]:
+        """Return what is remembered of every account that this process has seen, as it stands now."""
+        return dict(self._states)
+
     def doubts(self, account_id: str, known: Known) -> bool:
         """Whether the reading has to be made once more before it is judged."""
         return doubt(self.state(account_id), known) is not None

@@ -18,7 +18,7 @@ from alerts.foresight.period import Projection, project
 from alerts.foresight.quota import Fill, full_at
 from alerts.foresight.runway import Runway, runway
 from alerts.money import percent_of
-from alerts.readings import Known
+from alerts.readings import Known, Metrics
 from alerts.rules.specs import Budget, Period
 from alerts.rules.stale import silence_is_news_after
 from alerts.rules.view import Context, View
@@ -175,27 +175,54 @@ def _budgets(config: Config, account: AccountConfig, view: View, now: datetime) 
     return lines
 
 
-def _budget(rule: Budget, view: View, now: datetime) -> BudgetLine | None:
+@dataclass(frozen=True, slots=True)
+class SpentOf:
+    """What was spent of a budget in its period, in micro-dollars or micro-gigabytes (`volume`)."""
+
+    amount: int
+    limit: int
+    volume: bool
+    spent: Spent
+    partial: bool
+
+
+def spent_of(rule: Budget, state: AccountState, metrics: Metrics, now: datetime) -> SpentOf | None:
+    """Return what was spent of the budget in the period of `now`; None where no reading lies in it yet."""
     volume = rule.limit_microgb is not None
     limit = rule.limit_microgb if volume else rule.limit_microusd
-    spent = _running(view.state, rule.period, now)
-    counted = view.metrics.used_microgb if volume else view.metrics.available_microusd
+    spent = _running(state, rule.period, now)
+    counted = metrics.used_microgb if volume else metrics.available_microusd
     if spent is None or not limit or counted is None:
         return None
-    amount, partial = (spent.microgb if volume else spent.microusd), spent.partial
-    if volume and rule.period is Period.BILLING and view.metrics.period_used_microgb is not None:
-        amount, partial = view.metrics.period_used_microgb, False
+    if volume and rule.period is Period.BILLING and metrics.period_used_microgb is not None:
+        return SpentOf(metrics.period_used_microgb, limit, volume, spent, False)
+    return SpentOf(spent.microgb if volume else spent.microusd, limit, volume, spent, spent.partial)
+
+
+def _budget(rule: Budget, view: View, now: datetime) -> BudgetLine | None:
+    found = spent_of(rule, view.state, view.metrics, now)
+    if found is None:
+        return None
     ahead = project(
         view.state.burn,
-        amount,
-        spent.since,
-        spent.end,
+        found.amount,
+        found.spent.since,
+        found.spent.end,
         view.now,
         scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
-        volume=volume,
+        volume=found.volume,
     )
     return BudgetLine(
-        rule.id, rule.period, volume, amount, limit, percent_of(amount, limit), ahead, spent.start, spent.end, partial
+        rule=rule.id,
+        period=rule.period,
+        volume=found.volume,
+        spent=found.amount,
+        limit=found.limit,
+        percent=percent_of(found.amount, found.limit),
+        projection=ahead,
+        start=found.spent.start,
+        end=found.spent.end,
+        partial=found.partial,
     )
 
 

@@ -140,6 +140,10 @@ class Service:
         """What the last poll of each account came to."""
         return tuple(self._polled.values())
 
+    def readable(self) -> dict[str, bool]:
+        """Return of each account that was polled whether its last poll brought a reading that is believed."""
+        return {account: result.accepted is not None for account, result in self._polled.items()}
+
     @property
     def jobs(self) -> tuple[Poller | Lane, ...]:
         """All that the process does, for its health."""

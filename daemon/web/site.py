@@ -25,6 +25,7 @@ from daemon.service import Service
 from daemon.store import Store, StoreError, states
 from daemon.web import metrics, pages
 from daemon.web.guard import Guard
+from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
 
 log = structlog.get_logger("brimful.web")
@@ -56,6 +57,8 @@ class _Site:
         self._clock = clock
         self._templates = Templates(config.templates)
         self._reads = asyncio.Semaphore(PAGE_READS)
+        self._samples = Samples(config)
+        self._scraping = asyncio.Lock()
 
     async def front(self, request: Request) -> Response:
         now = self._clock.now()
@@ -79,7 +82,13 @@ class _Site:
         now = self._clock.now()
         fresh = not self._service.unfresh(now)
         health = {job.name: job.health for job in self._service.jobs}
-        text = await self._read(lambda conn: metrics.exposition(self._config, conn, now, health, fresh=fresh))
+        taken = Taken(now, self._service.evaluator.states(), self._service.readable())
+
+        def build(connection: sqlite3.Connection) -> bytes:
+            return metrics.exposition(self._config, connection, self._samples.text(taken), health, fresh=fresh)
+
+        async with self._scraping:
+            text = await self._read(build)
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
     async def usage(self, request: Request) -> Response:
