@@ -102,6 +102,10 @@ PAGE_CONNECTIONS = 64
 """Connections to the local page at once; further ones are told to come back (503)."""
 PAGE_HEAD_BYTES = 16 * 1024
 """The head of a request to the page."""
+PAGE_ACCOUNTS = 50
+"""Accounts on one page."""
+PAGE_QUERY_CHARACTERS = 100
+"""A text that accounts are filtered by."""
 PAGE_READS = 2
 """Pages being built at once, each in a thread with a connection of its own."""
 PAGE_RETRIED_EVERY_S = 30.0

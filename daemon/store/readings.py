@@ -254,6 +254,12 @@ def accounts_seen(connection: sqlite3.Connection) -> dict[str, datetime | None]:
     return {account: None if since is None else from_ms(since) for account, since in rows}
 
 
+def standing(connection: sqlite3.Connection) -> dict[str, tuple[bool, bool]]:
+    """Return of every account that was ever polled whether it was ever read, and whether an outage goes on."""
+    rows = connection.execute("SELECT account, since_ms IS NOT NULL, outage_first_ms IS NOT NULL FROM latest")
+    return {account: (bool(was_read), bool(is_out)) for account, was_read, is_out in rows}
+
+
 def latest_at(connection: sqlite3.Connection) -> datetime | None:
     """Return the instant of the latest poll of any account that brought a reading."""
     row = connection.execute("SELECT max(last_ms) FROM latest").fetchone()

@@ -259,6 +259,15 @@ def episodes(
     return [_episode(row) for row in rows]
 
 
+def open_severities(conn: sqlite3.Connection) -> dict[str, set[Severity]]:
+    """Return the severities of the open episodes by account."""
+    found: dict[str, set[Severity]] = {}
+    rows = conn.execute("SELECT account, severity FROM episode INDEXED BY episode_open WHERE closed_at IS NULL")
+    for account, severity in rows:
+        found.setdefault(account, set()).add(Severity(severity))
+    return found
+
+
 def decisions(
     conn: sqlite3.Connection, *, account: str | None = None, since: datetime | None = None, limit: int = 50
 ) -> list[Untold]:

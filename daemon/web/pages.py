@@ -10,11 +10,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.events import Severity
 from alerts.money import format_gb, format_usd
 from alerts.state import Episode
 from daemon.config.model import Config
-from daemon.overview import BudgetLine, Overview, look, overview
+from daemon.overview import BudgetLine, Overview, look
 from daemon.overview_words import lines, local, read_words
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.deliveries import failing_receivers
@@ -22,6 +21,7 @@ from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import EVERYWHERE
 from daemon.store.summaries import Span, Summary, summaries
 from daemon.web import charts
+from daemon.web.choice import Wanted, choose, tone_of
 
 EPISODES_SHOWN = 50
 TOPUPS_SHOWN = 50
@@ -59,12 +59,19 @@ class Card:
     meters: tuple[Meter, ...]
 
 
-def front(config: Config, connection: sqlite3.Connection, now: datetime, unfresh: Sequence[str]) -> dict[str, Any]:
+def front(
+    config: Config, connection: sqlite3.Connection, now: datetime, unfresh: Sequence[str], wanted: Wanted
+) -> dict[str, Any]:
     """Return the values of the front page."""
     zone = config.timezone
+    chosen = choose(config, connection, wanted)
     return {
         **_common(config, now),
-        "cards": [_card(one, zone) for one in overview(config, connection, now)],
+        "chosen": chosen,
+        "cards": [
+            _card(look(config, account, states.load(connection, account.id), connection, now), zone)
+            for account in chosen.accounts
+        ],
         "unfresh": list(unfresh),
         "topups": [_topup(topup, zone) for topup in ledger_reads.open_topups(connection)],
         "stops": [_stop(stop, zone) for stop in ledger_notes.stops(connection)],
@@ -116,7 +123,7 @@ def _card(one: Overview, zone: ZoneInfo) -> Card:
         one.account.label,
         one.account.provider,
         read_words(one),
-        _tone(one),
+        tone_of(one.known is not None, one.outage is not None, {episode.severity for episode in one.episodes}),
         headline,
         about,
         tuple(lines(one, zone)),
@@ -131,15 +138,6 @@ def _headline(one: Overview) -> tuple[str, str]:
     if one.quota is not None:
         return format_gb(one.quota.effective_microgb), "used and reserved"
     return "–", "not known yet"
-
-
-def _tone(one: Overview) -> str:
-    severities = {episode.severity for episode in one.episodes}
-    if Severity.CRITICAL in severities:
-        return "critical"
-    if severities or one.outage is not None:
-        return "warning"
-    return "good" if one.known is not None else "quiet"
 
 
 def _meters(one: Overview) -> list[Meter]:

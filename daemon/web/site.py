@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar
@@ -20,10 +20,11 @@ from starlette.routing import Route
 from alerts.templating import WRONG_TEMPLATE, Templates
 from daemon.clock import Clock
 from daemon.config.model import Config
-from daemon.limits import PAGE_DAYS_MAX, PAGE_READS
+from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
 from daemon.service import Service
 from daemon.store import Store, StoreError, states
 from daemon.web import metrics, pages
+from daemon.web.choice import Tone, Wanted
 from daemon.web.guard import Guard
 from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
@@ -62,8 +63,8 @@ class _Site:
 
     async def front(self, request: Request) -> Response:
         now = self._clock.now()
-        unfresh = self._service.unfresh(now)
-        return await self._page("page.html.j2", lambda conn: pages.front(self._config, conn, now, unfresh))
+        unfresh, wanted = self._service.unfresh(now), _wanted(request.query_params)
+        return await self._page("page.html.j2", lambda conn: pages.front(self._config, conn, now, unfresh, wanted))
 
     async def account(self, request: Request) -> Response:
         name, days = self._account(request), _days(request.query_params.get("days"))
@@ -123,6 +124,19 @@ class _Site:
         if name not in self._config.accounts:
             raise HTTPException(404, "there is no such account in the configuration")
         return name
+
+
+def _wanted(said: Mapping[str, str]) -> Wanted:
+    page = said.get("page", "1")
+    if not page.isascii() or not page.isdigit() or not int(page[:6]) >= 1:
+        raise HTTPException(400, "page: a whole number from 1 on is expected")
+    tone = said.get("state", "")
+    if tone and tone not in set(Tone):
+        raise HTTPException(400, f"state: one of {', '.join(Tone)} is expected")
+    text, tag = said.get("q", "").strip(), said.get("tag", "")
+    if max(len(text), len(tag)) > PAGE_QUERY_CHARACTERS:
+        raise HTTPException(400, f"q, tag: at most {PAGE_QUERY_CHARACTERS} characters are expected")
+    return Wanted(text, tag, tone, int(page[:6]))
 
 
 def _days(said: str | None) -> int:
