@@ -5,7 +5,7 @@
     GET  /a/N/api/v1/usage    account N's answer in ContentStats' shape
     GET  /a/N/metrics         the same numbers as Prometheus text
     POST /hook                a webhook: the instant of its arrival is kept, by account
-    POST /stripe/…            nothing: an empty list, for whoever lists payments
+    GET  /v1/…                Stripe: an empty list, for whoever lists payments
     GET  /drop?accounts=1,2   the next answers of these accounts say a low balance
     GET  /every?polls=60      the numbers of an account move with every 60th answer (0: never)
     GET  /stats               what was asked and when, as JSON; /reset forgets it
@@ -50,7 +50,7 @@ class World:
         if path == "/hook":
             self.hooked_at.setdefault(json.loads(body)["data"]["account"], time.time())
             return _answer(_JSON, b"{}")
-        if path.startswith("/stripe/"):
+        if path.startswith("/v1/"):
             return _answer(_JSON, b'{"object":"list","data":[],"has_more":false,"url":"/v1/payment_intents"}')
         given = parse_qs(query)
         if path == "/drop":

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 
 import structlog
 
@@ -107,14 +108,20 @@ class Lane:
 async def together(works: Iterable[Awaitable[None]]) -> None:
     """Await them all, a few at once: a Stripe that hangs holds up as little as possible.
 
-    One that fails holds up none of the others; what failed is raised when all have ended.
+    One that fails holds up none of the others; what failed is raised when all have ended. Each is begun only when its
+    turn has come.
     """
-    gate = asyncio.Semaphore(TOPUPS_AT_ONCE)
+    errors: list[Exception] = []
+    waiting = iter(works)
 
-    async def one(work: Awaitable[None]) -> None:
-        async with gate:
-            await work
+    async def go_through(first: Awaitable[None]) -> None:
+        for work in chain((first,), waiting):
+            try:
+                await work
+            except Exception as error:
+                log.error("work failed", exc_info=error)
+                errors.append(error)
 
-    ended = await asyncio.gather(*(one(work) for work in works), return_exceptions=True)
-    if errors := [error for error in ended if isinstance(error, Exception)]:
+    await asyncio.gather(*(go_through(first) for first in islice(waiting, TOPUPS_AT_ONCE)))
+    if errors:
         raise ExceptionGroup("some top-ups could not be taken care of", errors)

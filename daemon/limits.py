@@ -46,7 +46,7 @@ SWITCH_THREADS_S = 0.0005
 """How long a thread beside the loop (a page, a reload) may keep it from going on."""
 LOOK_FOR_COMMANDS_S = 1.0
 """How often a running daemon looks whether a command beside it wrote something."""
-RECOVERY_HEAD_START_S = 1.0
+RECOVERY_HEAD_START_S = 0.5
 """How long the first polls of `run` wait for the open top-ups to be taken up."""
 ONCE_WAITS_FOR_MONEY_S = 30.0
 """How long `once` waits for a charge whose outcome is unknown, before it leaves it open."""

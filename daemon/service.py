@@ -254,6 +254,8 @@ class Service:
             self._to_attend[result.account] = result
             self._due_at[self._money] = EPOCH
             self._wake()
+        elif self._due_at[self._money] is None:
+            self._due_at[self._money] = self.topups.counts_due_at(self._clock.now())
 
     async def _evaluate_time(self) -> None:
         """Judge what time alone changes: a batch where lanes overlap, else all of it."""

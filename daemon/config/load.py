@@ -39,7 +39,12 @@ class ConfigError(Exception):
     def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
         self.path = path
         self.problems = problems
-        super().__init__(f"{path}: {summary(problems)}\n" + "\n".join(str(problem) for problem in problems))
+        errors = [problem for problem in problems if problem.severity is Level.ERROR]
+        warnings = [problem for problem in problems if problem.severity is not Level.ERROR]
+        said = [f"{path}: {summary(problems)}", *map(str, errors), *map(str, warnings[:WARNINGS_LOGGED])]
+        if len(warnings) > WARNINGS_LOGGED:
+            said.append(f"{len(warnings)} warnings in all: ask `brimful check`")
+        super().__init__("\n".join(said))
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,14 @@ def marked(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
     return None if row is None else (from_ms(row[0]), row[1])
 
 
+def marked_with(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime]:
+    """Return the instant under every name that begins so."""
+    rows = conn.execute(
+        "SELECT name, at FROM topup_marks WHERE name >= ? AND name < ?", (prefix, f"{prefix}\U0010ffff")
+    )
+    return {name: from_ms(at) for name, at in rows}
+
+
 def marked_at(conn: sqlite3.Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
     """Return the instant under each name, in their order."""
     rows = conn.execute(f"SELECT name, at FROM topup_marks WHERE name IN ({', '.join('?' * len(names))})", names)
