@@ -23,7 +23,7 @@ help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
 	@echo "make test    everything that CI runs: lint, types, tests with coverage"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   the forecast beside simpler ones, spikes, the replay of a year, a poll beside a bare get, deliveries a second"
+	@echo "make bench   what the process costs, beside Prometheus where it is installed; forecasts; deliveries (short forms)"
 	@echo "make run     the daemon, with ./config.toml"
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
@@ -56,8 +56,9 @@ test: lint
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 
 bench: $(READY)
-	@missed=; for one in foresight spikes backtest delivery; do \
-		$(PYTHON) -m benchmarks.$$one || missed="$$missed $$one"; \
+	@missed=; for one in "idle --seconds 20" "many --minutes 1" peer "history --millions 1" "disk --days 60" \
+			"day --accounts 500 --hours 4" foresight spikes backtest delivery; do \
+		$(PYTHON) -m benchmarks.$$one || missed="$$missed $${one%% *}"; \
 	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
 
 sim: $(READY)

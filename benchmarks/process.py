@@ -153,6 +153,42 @@ def brimful(config: Path, *, log: Path | None = None, **environ: str) -> Iterato
         running.stop()
 
 
+CONFIG = """
+[http]
+listen = "127.0.0.1:{port}"
+[store]
+path = "{folder}/brimful.db"
+[[rules]]
+id = "low"
+kind = "low_balance"
+below_usd = 5.00
+[[rules]]
+id = "runway"
+kind = "runway"
+below_days = 3
+[[webhooks]]
+id = "app"
+url = "{url}/hook"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+allow_http = true
+events = ["balance.*"]
+"""
+STRIPE = """
+[stripe]
+api_key = "sk_test_1"
+mode = "test"
+api_base = "{url}"
+"""
+
+
+def configuration(folder: Path, served: Server, port: int, accounts: str, *, topups: bool = False) -> Path:
+    """Write a configuration of these accounts with two rules and a receiver; its page listens at `port`."""
+    path = folder / "config.toml"
+    text = CONFIG.format(folder=folder, url=served.url, port=port) + (STRIPE.format(url=served.url) if topups else "")
+    path.write_text(text + accounts)
+    return path
+
+
 def accounts_toml(base_url: str, count: int, *, poll: str = "* * * * *", topup: bool = False) -> str:
     """Return the tables of `count` accounts, each with a path and a key of its own."""
     tables = []

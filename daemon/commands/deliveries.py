@@ -141,10 +141,10 @@ def replay_command(
 
 async def _send_now(context: typer.Context) -> tuple[int, str]:
     """Deliver what is due, and return how many were not taken, and who sends where this process cannot."""
+    from daemon.compose import open_service
     from daemon.config.load import ConfigError
     from daemon.lock import DatabaseHeldError
     from daemon.logs import set_up
-    from daemon.service import open_service
 
     set_up("error")
     try:

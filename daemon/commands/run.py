@@ -74,7 +74,7 @@ def once(
 
 
 async def _one_pass(config: Config) -> Outcome:
-    from daemon.service import open_service
+    from daemon.compose import open_service
 
     async with open_service(config) as service:
         try:

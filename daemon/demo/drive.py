@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 
 from daemon.clock import SeededIds
+from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.demo.scenario import CONFIG, END, HAPPENINGS, START, Happening, furnish
 from daemon.demo.world import World, open_world
-from daemon.service import Service, open_service
+from daemon.service import Service
 from daemon.standins.mailbox import Kept
 from daemon.standins.receiver import Received
 

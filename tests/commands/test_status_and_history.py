@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from daemon.cli import app
 from daemon.clock import ManualClock, SeededIds
+from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.service import open_service
 from daemon.standins.usage import ALWAYS, Html, UsageStandin
 from daemon.store import StoreError
 from daemon.store.reading_rows import Run

@@ -91,6 +91,7 @@ def test_only_the_service_is_composed_of_the_parts() -> None:
     """`daemon.service` is imported by what runs it, and by nothing that it is made of."""
     runners = (
         "daemon/commands/",
+        "daemon/compose.py",
         "daemon/runner.py",
         "daemon/demo/",
         "daemon/web/",

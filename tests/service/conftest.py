@@ -12,9 +12,10 @@ import pytest
 
 from alerts.money import from_cents
 from daemon.clock import ManualClock, SeededIds
+from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.outcome import Outcome
-from daemon.service import Service, open_service
+from daemon.service import Service
 from daemon.standins.mailbox import MailboxStandin
 from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
 from daemon.standins.stripe.standin import StripeStandin

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
+from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.service import open_service
 from daemon.standins.receiver import Fault
 from daemon.standins.usage import Slow
 from tests.service.conftest import KEY, TOPUP, Town

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from daemon.clock import ManualClock, SeededIds
+from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.service import Service, open_service
+from daemon.service import Service
 from daemon.standins.usage import (
     BadJson,
     Cut,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.service import open_service
 from daemon.standins.receiver import Fault
 from daemon.standins.usage import Status
 from daemon.store import Store

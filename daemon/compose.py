@@ -1,0 +1,118 @@
+"""Composition: every part of the process made once, with real defaults, and closed again. Nothing else makes them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from alerts.delivery import Deliverer
+from alerts.mail import Mailer
+from alerts.state import TopupStanding
+from daemon.channels import build_channels, log_attempt
+from daemon.clock import Clock, Ids, RandomIds, SystemClock
+from daemon.config.model import Config
+from daemon.config.past import refuse_lost
+from daemon.evaluator import Evaluator
+from daemon.heartbeat import Heartbeat
+from daemon.http import HttpClient
+from daemon.limits import BEAT_S
+from daemon.lock import held
+from daemon.mailer import SmtpMailer
+from daemon.reports.reporter import Reporter
+from daemon.retention import Retention
+from daemon.service import Service
+from daemon.sources.fetcher import Fetcher
+from daemon.store import Store
+from daemon.store.deliveries import StoredQueue
+from daemon.store.migrations import migrate
+from daemon.store.outbox import Outbox, store_id
+
+if TYPE_CHECKING:
+    import httpx
+
+    from daemon.topups.desk import TopupDesk
+
+
+@asynccontextmanager
+async def open_service(
+    config: Config,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    rng: random.Random | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    mailer: Mailer | None = None,
+    probe: Callable[[str], None] | None = None,
+    overlap: bool = False,
+    wake: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Service]:
+    """Hold the database, compose the parts with real defaults, and yield the service; close everything after.
+
+    Raises DatabaseHeldError where another process has the database, StoreError where it cannot be used, ConfigError
+    where a top-up that is open in it would lose its account, its customer or Stripe.
+    """
+    clock, ids = clock or SystemClock(), ids or RandomIds()
+    rng = rng or random.SystemRandom()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(held(config.store.path))
+        store = Store(config.store.path, probe=probe)
+        stack.callback(store.close)
+        store.check()
+        migrate(store)
+        refuse_lost(config, store.reader)
+        with store.write(durable=True) as tx:
+            name = store_id(tx, ids)
+        outbox = Outbox(name, config.receivers, ids)
+        queue = StoredQueue(store, outbox)
+        queue.abandon_unconfigured([receiver.key for receiver in config.receivers.all], clock.now())
+        http = HttpClient(transport=transport)
+        stack.push_async_callback(http.aclose)
+        if mailer is None and config.smtp is not None:
+            mailer = SmtpMailer(config.smtp)
+        topups = _open_desk(config, store, outbox, http, clock, ids, rng)
+        standing: Callable[[str], TopupStanding | None] = topups.standing if topups is not None else lambda _: None
+        yield Service(
+            config,
+            store=store,
+            outbox=outbox,
+            fetcher=Fetcher(http, clock),
+            evaluator=Evaluator(
+                config,
+                store=store,
+                outbox=outbox,
+                clock=clock,
+                ids=ids,
+                standing=standing,
+                first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
+            ),
+            topups=topups,
+            deliverer=Deliverer(
+                queue,
+                build_channels(config, http=http, mailer=mailer, clock=clock),
+                clock,
+                rng,
+                observe=log_attempt,
+            ),
+            reporter=Reporter(config, store=store, mailer=mailer, name=name),
+            retention=Retention(config, store),
+            heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
+            clock=clock,
+            overlap=overlap,
+            wake=wake,
+        )
+
+
+def _open_desk(
+    config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, ids: Ids, rng: random.Random
+) -> TopupDesk | None:
+    """Return the desk where an account is topped up; the Stripe SDK is loaded only then."""
+    if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
+        return None
+    from daemon.topups.desk import TopupDesk
+    from daemon.topups.gateway import StripeGateway
+
+    gateway = StripeGateway(config.stripe, http, clock)
+    return TopupDesk(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, ids=ids, rng=rng)
