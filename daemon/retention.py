@@ -1,4 +1,4 @@
-"""Retention: readings older than they are kept for go, a bounded piece at a time; their summaries stay."""
+"""Retention: readings older than they are kept for go, a bounded piece at a time; their summaries stay, packed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from datetime import datetime, timedelta
 
 from daemon.config.model import Config
 from daemon.limits import FOLD_EVERY_S, FOLD_FOR_S, FOLD_PAUSE_S
-from daemon.store import Store, readings
+from daemon.store import Store, readings, summaries
+from daemon.store.connection import Transaction
+
+PACKED_AFTER = timedelta(days=3)
+"""So long after an hour its summary is packed with those of its day."""
 
 
 class Retention:
-    """Deletes old readings, account by account, and looks again every six hours.
+    """Deletes old readings and packs old hours, account by account, and looks again every six hours.
 
     A piece is one short transaction: nobody who wants to write waits for long.
     """
@@ -28,16 +32,16 @@ class Retention:
         every = timedelta(seconds=FOLD_EVERY_S)
         if self._next_at is not None and now < self._next_at <= now + every:
             return self._next_at
-        whole = self._fold_piece(now - self._keep)
+        whole = self._fold_piece(now)
         self._next_at = now + (every if whole else timedelta(seconds=FOLD_PAUSE_S))
         return self._next_at
 
-    def _fold_piece(self, before: datetime) -> bool:
+    def _fold_piece(self, now: datetime) -> bool:
         """Go on where the last piece ended; returns whether all accounts have been seen to."""
         until = time.perf_counter() + FOLD_FOR_S
         with self._store.write(durable=False) as tx:
             for account in readings.accounts_after(tx, self._after):
-                while readings.fold_old(tx, account, before):
+                while self._fold_some(tx, account, now):
                     if time.perf_counter() >= until:
                         return False
                 self._after = account
@@ -45,3 +49,7 @@ class Retention:
                     return False
         self._after = ""
         return True
+
+    def _fold_some(self, tx: Transaction, account: str, now: datetime) -> bool:
+        """Whether there was something of the account to delete or to pack, and may be more."""
+        return readings.fold_old(tx, account, now - self._keep) or summaries.pack_old(tx, account, now - PACKED_AFTER)

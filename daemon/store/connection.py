@@ -14,7 +14,9 @@ Transaction = NewType("Transaction", sqlite3.Connection)
 """A connection inside `BEGIN IMMEDIATE … COMMIT`: what every function that writes takes first."""
 
 
-_HISTORY = frozenset({"runs", "outages", "extras", "summaries", "event", "delivery", "attempt", "decision", "episode"})
+_HISTORY = frozenset(
+    {"runs", "outages", "extras", "summaries", "packed_hours", "event", "delivery", "attempt", "decision", "episode"}
+)
 """The tables that grow with time."""
 
 

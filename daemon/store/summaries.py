@@ -1,8 +1,13 @@
-"""Summaries by hour and by day: kept up to date reading by reading, and kept when the readings are folded away."""
+"""Summaries by hour and by day: kept up to date reading by reading, and kept when the readings are folded away.
+
+The hours of a day that has been over for a while stand in one packed row.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -162,11 +167,7 @@ def summaries(
         (account,),
     ).fetchone()
     open_start = None if going_on is None else going_on[0] - going_on[0] % width
-    for row in connection.execute(
-        f"SELECT start_ms, {', '.join(COLUMNS)} FROM summaries"
-        " WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ? ORDER BY start_ms",
-        (account, span, first, last),
-    ).fetchall():
+    for row in _stored(connection, account, span, first, last):
         if open_start is not None and row[0] >= open_start:
             if row[0] == open_start:
                 yield _summary(_joined(row, going_on))
@@ -178,6 +179,81 @@ def summaries(
         yield _summary(row)
     if open_start is not None and first <= open_start < last:
         yield _summary((open_start, *going_on[1:]))
+
+
+def _stored(connection: sqlite3.Connection, account: str, span: Span, first: int, last: int) -> list[Sequence[Any]]:
+    """Return the rows that start in [first, last), in order, those of packed days among them."""
+    rows: list[Sequence[Any]] = connection.execute(
+        f"SELECT start_ms, {', '.join(COLUMNS)} FROM summaries"
+        " WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ? ORDER BY start_ms",
+        (account, span, first, last),
+    ).fetchall()
+    if span is Span.DAY:
+        return rows
+    packed = connection.execute(
+        "SELECT hours FROM packed_hours WHERE account = ? AND day_ms > ? AND day_ms < ?",
+        (account, first - DAY_MS, last),
+    ).fetchall()
+    unpacked = (row for (hours,) in packed for row in unpack(hours) if first <= row[0] < last)
+    return _merged_rows([*unpacked, *rows]) if packed else rows
+
+
+def _merged_rows(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Return the rows in order, two of one start as one: a clock that was stepped back wrote the later one."""
+    found: dict[int, Sequence[Any]] = {}
+    for row in rows:
+        found[row[0]] = _joined(found[row[0]], row) if row[0] in found else row
+    return [found[start] for start in sorted(found)]
+
+
+def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
+    """Pack the hours of the account's oldest day that ended before `before`; returns whether there was one."""
+    limit_ms = to_ms(before) - to_ms(before) % DAY_MS
+    (start_ms,) = tx.execute(
+        "SELECT min(start_ms) FROM summaries WHERE account = ? AND span = ? AND start_ms < ?",
+        (account, Span.HOUR, limit_ms),
+    ).fetchone()
+    if start_ms is None:
+        return False
+    day_ms = start_ms - start_ms % DAY_MS
+    rows = _stored(tx, account, Span.HOUR, day_ms, day_ms + DAY_MS)
+    tx.execute(
+        "INSERT OR REPLACE INTO packed_hours (account, day_ms, hours) VALUES (?, ?, ?)", (account, day_ms, pack(rows))
+    )
+    tx.execute(
+        "DELETE FROM summaries WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ?",
+        (account, Span.HOUR, day_ms, day_ms + DAY_MS),
+    )
+    return True
+
+
+def pack(rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return rows (a start, then `COLUMNS`) as compressed JSON: column by column, each value as a step from the last."""
+    columns = [_steps(column) for column in zip(*rows, strict=True)]
+    return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9)
+
+
+def unpack(packed: bytes) -> list[tuple[Any, ...]]:
+    """Return the rows that were packed."""
+    return list(zip(*map(_values, json.loads(zlib.decompress(packed))), strict=True))
+
+
+def _steps(values: Sequence[int | None]) -> list[int | None]:
+    steps: list[int | None] = []
+    last = 0
+    for value in values:
+        steps.append(None if value is None else value - last)
+        last = last if value is None else value
+    return steps
+
+
+def _values(steps: Sequence[int | None]) -> list[int | None]:
+    values: list[int | None] = []
+    last = 0
+    for step in steps:
+        last += step or 0
+        values.append(None if step is None else last)
+    return values
 
 
 def _joined(stored: Sequence[Any], hour: Sequence[Any]) -> tuple[Any, ...]:

@@ -14,11 +14,21 @@ from daemon.store.migrations import (
     m0005_reports,
     m0006_charged,
     m0007_stops,
+    m0008_packed_hours,
 )
 
 _STEPS = {
     step.__name__.rpartition(".")[2]: step.STATEMENTS
-    for step in (m0001_readings, m0002_judgement, m0003_ledger, m0004_outbox, m0005_reports, m0006_charged, m0007_stops)
+    for step in (
+        m0001_readings,
+        m0002_judgement,
+        m0003_ledger,
+        m0004_outbox,
+        m0005_reports,
+        m0006_charged,
+        m0007_stops,
+        m0008_packed_hours,
+    )
 }
 _TABLE = "_sqlite_migrations"  # as sqlite-utils named it, with which the first databases were made
 _SET = "brimful"
