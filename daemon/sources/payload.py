@@ -40,14 +40,25 @@ def _not_a_number(text: str) -> NoReturn:
     raise BadPayload(f"the answer holds {text}, which is no number")
 
 
-_EXACT = json.JSONDecoder(parse_float=Decimal, parse_constant=_not_a_number)
-_BINARY = json.JSONDecoder(parse_constant=_not_a_number)
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Which of two values is meant cannot be told: a parser that takes the last one would judge on a guess."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadPayload(f"{twice[:TEXT_CHARACTERS]} stands in the answer twice")
+    return found
+
+
+_EXACT = json.JSONDecoder(object_pairs_hook=_each_once, parse_float=Decimal, parse_constant=_not_a_number)
+_BINARY = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_not_a_number)
 
 
 def decode(body: bytes, *, exact: bool = True) -> dict[str, Any]:
     """Return the JSON object in `body`, its fractions as exact decimals (or floats, where not `exact`).
 
-    Raises BadPayload for HTML, broken or too deeply nested JSON, NaN and Infinity, and anything but an object.
+    Raises BadPayload for HTML, broken or too deeply nested JSON, NaN and Infinity, a key that stands twice in one
+    object, and anything but an object.
     """
     try:
         document = (_EXACT if exact else _BINARY).decode(body.decode("utf-8-sig"))

@@ -228,7 +228,7 @@ def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
 
 
 def pack(rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return rows (a start, then `COLUMNS`) as compressed JSON: column by column, each value as a step from the last."""
+    """Return rows (a start, then `COLUMNS`) as compressed JSON: a column at a time, each value a step from the last."""
     columns = [_steps(column) for column in zip(*rows, strict=True)]
     return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9)
 
