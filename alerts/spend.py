@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import Struct
 
 from alerts.instants import from_ms, to_ms
@@ -238,7 +239,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
             self.available_microusd,
             self.largest_burn_microusd_per_day,
         ]
-        return json.dumps(said, separators=(",", ":"))
+        return msgspec.json.encode(said).decode()
 
     @classmethod
     def decode(cls, text: str) -> SpendMemory:

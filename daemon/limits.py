@@ -18,9 +18,9 @@ SPREAD_FROM_ACCOUNTS = 50
 SPREAD_MAX_S = 60.0
 SPREAD_TICK_S = 0.05
 """How finely the start of a spread sweep is cut."""
-BATCH_READINGS = 64
+BATCH_READINGS = 96
 """Readings that one commit holds at the most."""
-BATCH_WAIT_S = 0.05
+BATCH_WAIT_S = 0.1
 """How long a commit of `run` waits for more readings while requests are under way."""
 BATCH_WAIT_OF_A_PASS_S = 0.005
 """The same where a pass is seen through: somebody waits for it."""
@@ -46,7 +46,7 @@ SWITCH_THREADS_S = 0.0005
 """How long a thread beside the loop (a page, a reload) may keep it from going on."""
 LOOK_FOR_COMMANDS_S = 1.0
 """How often a running daemon looks whether a command beside it wrote something."""
-RECOVERY_HEAD_START_S = 0.5
+RECOVERY_HEAD_START_S = 0.3
 """How long the first polls of `run` wait for the open top-ups to be taken up."""
 ONCE_WAITS_FOR_MONEY_S = 30.0
 """How long `once` waits for a charge whose outcome is unknown, before it leaves it open."""

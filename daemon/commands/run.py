@@ -36,10 +36,11 @@ def run(
     """Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
     from daemon.runner import Runner
 
+    gc.disable()  # what is loaded lives as long as the process: no collection has to walk it, now or again
     config = _load(context)
+    gc.freeze()
+    gc.enable()
     _set_up_logs(log_level)
-    gc.collect()
-    gc.freeze()  # what is loaded lives as long as the process: no collection has to walk it again
 
     async def main() -> None:
         await Runner(config).run()

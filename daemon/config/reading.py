@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -206,8 +207,9 @@ def _table(kind: type[T], data: Mapping[str, Any], path: str, name: str, problem
             broken.add(str(details["loc"][0]))
         table = kind.model_validate({key: value for key, value in values.items() if key not in broken})
     table._broken = frozenset(broken)
+    given = table.given
     for key in kind.required:
-        if key not in table.given:
+        if key not in given:
             problems.add(ProblemId.KEY_MISSING, _join(path, key), "this key is needed", item=name)
     return table
 
@@ -249,6 +251,7 @@ def _elsewhere(key: str, known: tuple[str, ...]) -> str:
     return f"known here: {', '.join(known)}"
 
 
+@cache
 def keys_of(kind: type[Table]) -> tuple[str, ...]:
     """Return the keys of a table as they are written."""
     return tuple(info.alias or key for key, info in kind.model_fields.items())

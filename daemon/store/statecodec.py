@@ -9,6 +9,8 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from alerts.events import EventDraft, EventType, Severity
 from alerts.instants import from_ms, to_ms
 from alerts.readings import Metrics, Reason
@@ -36,7 +38,7 @@ def encode_metrics(metrics: Metrics) -> str:
         for name, value in zip(_METRICS, _values(metrics), strict=True)
         if value is not None and value != "{}"
     }
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+    return msgspec.json.encode(said).decode()
 
 
 def decode_metrics(text: str) -> Metrics:

@@ -30,6 +30,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector.jump = self._jump
         self.elapsed_s = 0.0
         super().__init__(selector)
+        self._clock_resolution = 1e-6  # after months, a float of seconds is coarser than the host's own clock
 
     def _jump(self, seconds: float) -> None:
         self.elapsed_s += seconds

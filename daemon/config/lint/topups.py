@@ -51,7 +51,8 @@ def least_charge(facts: Facts, id: str) -> int:
 
 def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
     table = item.table
-    sizes = [key for key in _SIZES if key in table.given]
+    given = table.given
+    sizes = [key for key in _SIZES if key in given]
     if len(sizes) != 1:
         said = f"{' and '.join(sizes)} exclude each other" if sizes else "the size of a top-up is not said"
         facts.note(ProblemId.TOPUP_SIZE, item, "", said, "write one of amount_usd, to_usd and cover_days")
