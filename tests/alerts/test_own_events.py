@@ -245,3 +245,10 @@ def test_an_outage_that_was_told_writes_nothing_at_every_beat() -> None:
     assert account.beats(timedelta(hours=3)) == []
     assert account.judgement is not None
     assert account.judgement.changes is False
+
+
+def test_an_outage_that_is_reminded_of_is_not_told_as_stale_beside_it() -> None:
+    account = Watched(STALE)
+    account.read(balance=9)
+    account.fail(Reason.UNAUTHORIZED)
+    assert account.beats(timedelta(hours=25)) == ["reading.unavailable"]
