@@ -69,6 +69,8 @@ class ProblemId(StrEnum):
     TOPUP_RESTORE = "topup-restore-below-threshold"
     TOPUP_MINIMUM = "topup-below-minimum"
     TOPUP_OVER_MAXIMUM = "topup-over-max-charge"
+    TOPUP_OVER_STRIPE = "topup-over-stripe-maximum"
+    TOPUP_UNREACHABLE = "topup-restore-out-of-reach"
     TOPUP_CAP = "topup-cap-below-charge"
     TOPUP_CAPS_ORDER = ("topup-caps-order", Level.WARNING)
     TOPUP_COOLDOWN = ("topup-cooldown-over-runway", Level.WARNING)
@@ -80,6 +82,7 @@ class ProblemId(StrEnum):
     TOPUP_SHARED_KEY = "topup-shared-key"
     TOPUP_OBJECT_ID = ("topup-object-id", Level.WARNING)
     TOPUP_DESCRIPTOR = "topup-descriptor"
+    TOPUP_DESCRIPTOR_ROOM = ("topup-descriptor-room", Level.WARNING)
     TOPUP_OPEN = "topup-open-changed"
     TOPUP_UNALERTED = ("topup-unalerted", Level.WARNING)
     STRIPE_KEY = "stripe-key"

@@ -107,6 +107,21 @@ CASES: list[tuple[str, str, str | bytes]] = [
         changed(PAID, "_charge_usd = 200", "_charge_usd = 49"),
     ),
     (
+        "topup-over-stripe-maximum",
+        "accounts.clips.topup.amount_usd",
+        PAID.replace("amount_usd = 50", "amount_usd = 1000000.00")
+        .replace("\nbelow_usd = 5", "\nbelow_usd = 99999")
+        .replace("when_below_usd = 10", "when_below_usd = 999999")
+        .replace("usd = 200", "usd = 2000000")
+        .replace("day_usd = 100", "day_usd = 2000000")
+        .replace("month_usd = 500", "month_usd = 2000000"),
+    ),
+    (
+        "topup-restore-out-of-reach",
+        "accounts.clips.topup.to_usd",
+        changed(PAID, "amount_usd = 50", "to_usd = 210.01"),
+    ),
+    (
         "topup-cap-below-charge",
         "accounts.clips.topup.max_per_day_usd",
         changed(PAID, "day_usd = 100", "day_usd = 49.99"),
@@ -140,6 +155,16 @@ CASES: list[tuple[str, str, str | bytes]] = [
         "topup-descriptor",
         "accounts.clips.topup.statement_descriptor_suffix",
         PAID.replace("customer", 'statement_descriptor_suffix = "12*"\ncustomer'),
+    ),
+    (
+        "topup-descriptor",
+        "accounts.clips.topup.statement_descriptor_suffix",
+        PAID.replace("customer", f'statement_descriptor_suffix = "{"A" * 19}"\ncustomer'),
+    ),
+    (
+        "topup-descriptor-room",
+        "accounts.clips.topup.statement_descriptor_suffix",
+        PAID.replace("customer", f'statement_descriptor_suffix = "{"A" * 18}"\ncustomer'),
     ),
     ("topup-unalerted", "accounts.clips.topup", changed(PAID, LOW, "")),
     ("stripe-key", "stripe.api_key", changed(PAID, "env:STRIPE_KEY", "env:CS_KEY")),

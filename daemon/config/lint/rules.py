@@ -30,7 +30,7 @@ CLEAR_BELOW_POINTS = Decimal(2)
 
 _QUOTA_MOST = Decimal(100)
 _BUDGET_MOST = Decimal(1000)
-_DAY = timedelta(days=1)
+_DAY_S = 86_400
 
 
 def lint(facts: Facts) -> None:
@@ -93,7 +93,7 @@ def threshold_times(facts: Facts, rule: Item[RuleTable], id: str, burn_microusd_
     if not isinstance(table, LowBalanceTable) or table.below_usd is None or burn_microusd_per_day <= 0:
         return
     _, interval = gaps(facts.tables.accounts[id].table.poll, facts.zone)
-    if _DAY * table.below_usd / burn_microusd_per_day < interval:
+    if table.below_usd * _DAY_S < burn_microusd_per_day * (interval // timedelta(seconds=1)):
         said = (
             f'{when}, the account "{id}" burns {format_usd(table.below_usd)} within one poll interval of '
             f"{format_duration(interval)}: it may be empty before the rule sees it"

@@ -18,14 +18,19 @@ from daemon.config.urls import Plain, host_and_port, is_loopback
 
 STRIPE_MINIMUM_MICROUSD = 500_000
 """Stripe charges no less than 0.50 dollars."""
+STRIPE_MAXIMUM_MICROUSD = 999_999_990_000
+"""Stripe takes eight digits of cents: 999,999.99 dollars. Source: docs.stripe.com/currencies, "Minimum and maximum"."""
 PROVIDER_MINIMA_MICROUSD = {Provider.CONTENTSTATS: 10_000_000}
 """The smallest credit purchase of a provider."""
 DEFAULT_COOLDOWN = timedelta(minutes=60)
 
 _SIZES = ("amount_usd", "to_usd", "cover_days")
 _KEY = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+", re.ASCII)
-_DESCRIPTOR = re.compile(r"[^<>\\'\"*]{1,22}")
-_DAY = timedelta(days=1)
+_DESCRIPTOR = re.compile(r"[^<>\\'\"*]{1,18}")
+_DESCRIPTOR_SURE, _DESCRIPTOR_WHOLE = 10, 22
+"""Stripe writes prefix, "* ", suffix in 22 characters; its prefix has 2 to 10.
+Source: docs.stripe.com/get-started/account/statement-descriptors."""
+_DAY_S, _FOR_EVER_S = 86_400, 10**10
 _STRIPE_HOST = "api.stripe.com"
 
 
@@ -67,6 +72,9 @@ def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
     for key, value in (("min_charge_usd", table.min_charge_usd), ("amount_usd", amount)):
         if value is not None and value < least:
             facts.note(ProblemId.TOPUP_MINIMUM, item, key, f"the least that can be charged is {format_usd(least)}")
+        if value is not None and value > STRIPE_MAXIMUM_MICROUSD:
+            said = f"the most that Stripe charges at once is {format_usd(STRIPE_MAXIMUM_MICROUSD)}"
+            facts.note(ProblemId.TOPUP_OVER_STRIPE, item, key, said)
     minimum = table.min_charge_usd
     if amount is not None and minimum is not None and least <= amount < minimum:
         said = f"an amount of {format_usd(amount)} is below min_charge_usd, {format_usd(minimum)}"
@@ -80,6 +88,10 @@ def _lint_caps(facts: Facts, id: str, item: Item[TopupTable]) -> None:
     if most is not None and charge > most:
         said = f"a charge of {format_usd(charge)} is over max_charge_usd, {format_usd(most)}"
         facts.note(ProblemId.TOPUP_OVER_MAXIMUM, item, "max_charge_usd", said, "nothing would ever be charged")
+    below, to = table.when_below_usd, table.to_usd
+    if to is not None and below is not None and most is not None and to > below and to - below > most:
+        said = f"from {format_usd(below)} one charge of at most {format_usd(most)} never restores to {format_usd(to)}"
+        facts.note(ProblemId.TOPUP_UNREACHABLE, item, "to_usd", said, "raise max_charge_usd, or lower to_usd")
     for key, cap in (("max_per_day_usd", table.max_per_day_usd), ("max_per_month_usd", table.max_per_month_usd)):
         if cap is not None and cap < charge:
             said = f"a cap of {format_usd(cap)} is below one charge of {format_usd(charge)}"
@@ -104,7 +116,7 @@ def burn_times(facts: Facts, id: str, item: Item[TopupTable], burn_microusd_per_
     below = item.table.when_below_usd
     if below is None or burn_microusd_per_day <= 0:
         return
-    runway = _DAY * below / burn_microusd_per_day
+    runway = timedelta(seconds=min(_DAY_S * below // burn_microusd_per_day, _FOR_EVER_S))
     _, interval = gaps(facts.tables.accounts[id].table.poll, facts.zone)
     if runway < interval:
         said = (
@@ -146,8 +158,12 @@ def _lint_words(facts: Facts, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_OBJECT_ID, item, "payment_method", "Stripe's payment methods are named pm_…")
     suffix = table.statement_descriptor_suffix
     if suffix and not (_DESCRIPTOR.fullmatch(suffix) and suffix.isascii() and any(map(str.isalpha, suffix))):
-        said = "Stripe takes 1 to 22 Latin characters, one of them a letter, without < > \\ ' \" *"
+        said = "Stripe leaves room for 1 to 18 Latin characters, one of them a letter, without < > \\ ' \" *"
         facts.note(ProblemId.TOPUP_DESCRIPTOR, item, "statement_descriptor_suffix", said)
+    elif len(suffix) > _DESCRIPTOR_SURE:
+        said = f"Stripe takes it only beside a prefix of at most {_DESCRIPTOR_WHOLE - 2 - len(suffix)} characters"
+        hint = f"see the shortened descriptor in Stripe's settings; {_DESCRIPTOR_SURE} characters always fit"
+        facts.note(ProblemId.TOPUP_DESCRIPTOR_ROOM, item, "statement_descriptor_suffix", said, hint)
 
 
 def _alerted(facts: Facts) -> set[str]:

@@ -81,7 +81,7 @@ def _hold_create(params: Json) -> None:
             "You may only specify one of these parameters: allowed_payment_method_types, automatic_payment_methods."
         )
     suffix = params.get("statement_descriptor_suffix")
-    if suffix and (len(suffix) > 22 or not any(c.isalpha() for c in suffix) or any(c in "<>\\'\"*" for c in suffix)):
+    if suffix and (len(suffix) > 18 or not any(c.isalpha() for c in suffix) or any(c in "<>\\'\"*" for c in suffix)):
         raise invalid("The statement descriptor suffix is not valid.", param="statement_descriptor_suffix")
     email = params.get("receipt_email")
     if email and "@" not in email:
