@@ -1,6 +1,7 @@
 """What the judgement knows of an account: its name and its provider. Keys, URLs and cards stay in the daemon."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,8 @@ class AccountInfo:
     provider: str
     label: str = ""
     tags: tuple[str, ...] = ()
+    believe_falls_after: timedelta | None = None
+    """How long an impossible fall of the balance must stand before it is charged on; None: a person decides."""
 
     @property
     def name(self) -> str:

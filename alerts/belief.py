@@ -59,6 +59,11 @@ class Doubt:
         """The counters that ran backwards: confirmed, they have started again."""
         return frozenset(finding.field for finding in self.findings if finding.kind is Doubtful.BACKWARDS)
 
+    @property
+    def drop(self) -> Finding | None:
+        """What is gone beyond what the burn explains."""
+        return next((finding for finding in self.findings if finding.kind is Doubtful.DROP), None)
+
 
 def doubt(state: AccountState, known: Known) -> Doubt | None:
     """Return why the reading cannot be believed at once, or None. The first reading of an account is believed."""

@@ -11,9 +11,10 @@ from functools import partial
 
 from msgspec import Struct
 
-from alerts.belief import confirms, doubt
+from alerts.belief import Doubt, confirms, doubt
 from alerts.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
 from alerts.events import EventDraft
+from alerts.falls import CENT_MICROUSD, fold, missing_microusd, stands
 from alerts.readings import Known, Reading, Reason, Unavailable
 from alerts.rules import own
 from alerts.rules.kinds import KINDS, Kind, fingerprint
@@ -57,9 +58,9 @@ def judge(state: AccountState, reading: Reading, second: Reading | None, context
     sitting = Sitting(state, context)
     sitting.release()
     _rest_and_resume(sitting)
-    recorded, believed, resets = _believe(sitting, reading, second)
+    recorded, believed, doubted = _believe(sitting, reading, second)
     if believed is not None:
-        _take_in(sitting, believed, resets)
+        _take_in(sitting, believed, doubted)
     elif isinstance(recorded, Unavailable) and recorded.reason is not Reason.SUSPECT:
         own.unavailable(sitting, recorded)
     return _conclude(sitting, recorded, believed, read=True)
@@ -76,31 +77,29 @@ def judge_time(state: AccountState, context: Context) -> Judgement:
     return _conclude(sitting, None, None, read=False)
 
 
-def _believe(
-    sitting: Sitting, reading: Reading, second: Reading | None
-) -> tuple[Reading, Known | None, frozenset[str]]:
-    """Return what is recorded, what is believed, and the counters that are confirmed to have started again."""
-    nothing: frozenset[str] = frozenset()
+def _believe(sitting: Sitting, reading: Reading, second: Reading | None) -> tuple[Reading, Known | None, Doubt | None]:
+    """Return what is recorded, what is believed, and the doubt that a second read has confirmed."""
     if isinstance(reading, Unavailable):
-        return reading, None, nothing
+        return reading, None, None
     doubted = doubt(sitting.state, reading)
     if doubted is None:
-        return reading, reading, nothing
+        return reading, reading, None
     if isinstance(second, Known) and confirms(doubted, second) and _follows(sitting.state, reading, second):
-        if doubted.resets:
+        fell = missing_microusd(sitting.state.falls, second.metrics) > CENT_MICROUSD  # told as that
+        if doubted.resets or (doubted.drop is not None and not fell and _is_topped_up(sitting)):
             own.suspect(sitting, doubted, second, confirmed=True)
         else:
             sitting.decide(own.SUSPECT, "implausible, but the second read agrees: believed")
-        return second, second, doubted.resets
+        return second, second, doubted
     if isinstance(second, Known):
         own.suspect(sitting, doubted, reading, confirmed=False)
         if doubt(sitting.state, second) is None:
-            return second, second, nothing
+            return second, second, None
     else:
         own.undecided(sitting, doubted, reading)
     first = doubted.findings[0]
     detail = f"{first.field} {first.kind.value}: {first.before} then {first.after}"
-    return Unavailable(reading.account, reading.at, Reason.SUSPECT, detail), None, nothing
+    return Unavailable(reading.account, reading.at, Reason.SUSPECT, detail), None, None
 
 
 def _follows(state: AccountState, reading: Known, second: Known) -> bool:
@@ -108,15 +107,30 @@ def _follows(state: AccountState, reading: Known, second: Known) -> bool:
     return doubt(replace(state, last=reading), second) is None
 
 
-def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
+def _is_topped_up(sitting: Sitting) -> bool:
+    return sitting.context.topup(sitting.state.account) is not None
+
+
+def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
     """Make the believed reading the last one, then judge everything by it."""
     state, metrics, context = sitting.state, known.metrics, sitting.context
     zone = context.zone
     before = None if state.last is None else state.last.metrics
+    resets: frozenset[str] = doubted.resets if doubted is not None else frozenset()
+    drop = None if doubted is None else doubted.drop
+    falls = fold(
+        state.falls,
+        known,
+        drop,
+        accepted_at=context.accepted.get(state.account) if context.accepted else None,
+        believed_after=context.info.believe_falls_after,
+    )
     if state.spend is None:
         spend = SpendMemory.begin(known.at, metrics, zone)
     else:
-        spend = state.spend.fold(known.at, metrics, zone, resets)
+        spend = state.spend.fold(known.at, metrics, zone, resets, dropped=drop is not None)
+        if stands(state.falls, known):
+            spend = spend.burnt(state.falls.dropped_from_microusd - state.falls.dropped_to_microusd)
     counts_money = metrics.accrued_microusd is not None or metrics.available_microusd is not None
     burn = state.burn.fold(
         known.at,
@@ -134,8 +148,11 @@ def _take_in(sitting: Sitting, known: Known, resets: frozenset[str]) -> None:
         state.rules,
         state.held,
         state.remind_at,
+        falls,
         context.rules,
     )
+    if falls is not state.falls:
+        own.fallen(sitting, state.falls, known, told=bool(resets), topped_up=_is_topped_up(sitting))
     own.available(sitting, known)
     own.plain(sitting, known)
     own.limits(sitting, before, known)
@@ -280,6 +297,7 @@ def _judged_by(state: AccountState, context: Context) -> AccountState:
         state.rules,
         state.held,
         state.remind_at,
+        state.falls,
         # Without a reading no rule was judged yet: the first one judges them all as new.
         context.rules if state.last is not None else None,
     )

@@ -19,6 +19,7 @@ from alerts.instants import from_ms, to_ms
 from alerts.periods import CALENDAR, Stretch, billing, calendar, is_same_billing
 from alerts.readings import Metrics
 from alerts.rules.specs import Period
+from alerts.values import replace
 
 BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
 """The last reading before a period is the value at its start if it is no older; else the value is interpolated."""
@@ -109,8 +110,19 @@ class SpendMemory(Struct, frozen=True, gc=False):
             available_microusd=metrics.available_microusd,
         )
 
-    def fold(self, at: datetime, metrics: Metrics, zone: ZoneInfo, resets: frozenset[str] = frozenset()) -> SpendMemory:
-        """Return the memory with one more believed reading. `resets`: the counters that are confirmed to restart."""
+    def fold(
+        self,
+        at: datetime,
+        metrics: Metrics,
+        zone: ZoneInfo,
+        resets: frozenset[str] = frozenset(),
+        *,
+        dropped: bool = False,
+    ) -> SpendMemory:
+        """Return the memory with one more believed reading. `resets`: the counters that are confirmed to restart.
+
+        `dropped`: more is gone than the burn explains; it is no burn to judge others by before it stands.
+        """
         money = self._fold_money(metrics, "total_charged_microusd" in resets)
         metered = metrics.period_used_microgb is not None
         volume = self._fold_volume(metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
@@ -125,7 +137,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
             bases = self._turn(at, metrics, zone, money.value, volume.value)
             turns_at = min(bases[period].end for period in CALENDAR)
         largest = self.largest_burn_microusd_per_day
-        if not unmoved and money.value > self.money.value:
+        if not unmoved and not dropped and money.value > self.money.value:
             gap_ms = max(to_ms(at) - to_ms(self.at), _SHORTEST_GAP_MS)
             largest = max(largest, (money.value - self.money.value) * _DAY_MS // gap_ms)
         return SpendMemory(
@@ -140,6 +152,10 @@ class SpendMemory(Struct, frozen=True, gc=False):
             self.available_microusd if available is None else available,
             largest,
         )
+
+    def burnt(self, microusd: int) -> SpendMemory:
+        """Return the memory with a drop that stands as burnt within an hour: what came once may come again."""
+        return replace(self, largest_burn_microusd_per_day=max(self.largest_burn_microusd_per_day, 24 * microusd))
 
     def over(self, period: Period) -> Spent | None:
         """Return what was spent in the period of the last reading; None where the provider has no such period."""

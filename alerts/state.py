@@ -10,6 +10,7 @@ from decimal import Decimal
 from msgspec import Struct, field, structs
 
 from alerts.events import EventDraft, EventType, Severity
+from alerts.falls import NO_FALL, Falls
 from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Reason
 from alerts.rules.specs import RuleSpec
@@ -123,6 +124,7 @@ class AccountState(Struct, frozen=True, gc=False, eq=False):
     """Events that a mute holds back, in the order in which they happened."""
     remind_at: datetime | None = None
     """The earliest instant at which a reminder may be due."""
+    falls: Falls = NO_FALL
     judged_by: tuple[RuleSpec, ...] | None = None
     """The very rules of the last judgement: another tuple means that they may have been edited. Not kept."""
 

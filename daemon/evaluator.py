@@ -86,6 +86,7 @@ class Evaluator:
         self._holding: set[str] = set()
         """The accounts of which a mute holds events back."""
         self._mutes: Mapping[str, datetime] = {}
+        self._accepted: Mapping[str, datetime] = {}
 
     def state(self, account_id: str) -> AccountState:
         """Return what is remembered of the account, from the store where this process has not seen it yet."""
@@ -110,6 +111,7 @@ class Evaluator:
         """Judge a batch and commit it as one transaction; results stand in the order of `fetched`."""
         now = self._clock.now()
         mutes = states.mutes(self._store.reader, now)
+        self._accepted = states.accepted(self._store.reader)
         judgements = [
             judge(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
             for one in fetched
@@ -233,6 +235,7 @@ class Evaluator:
             self._standing,
             self._ids.new,
             watch.since,
+            self._accepted,
         )
 
     def _rules_of(self, account_id: str) -> tuple[RuleSpec, ...]:

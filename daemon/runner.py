@@ -136,8 +136,15 @@ class Runner:
                 return
 
     async def _look_for_commands(self, service: Service) -> None:
-        """Wake when a command beside the daemon wrote something: what is replayed goes out at once."""
+        """Wake when a command beside the daemon wrote something; say so where its database is gone."""
+        was_misplaced = ""
         while True:
+            misplaced = service.store.misplaced()
+            if misplaced and not was_misplaced:
+                log.error("database", problem=misplaced)
+            elif was_misplaced and not misplaced:
+                log.info("database", problem="", path=str(service.store.path))
+            was_misplaced = misplaced
             if service.store.others_wrote():
                 service.others_wrote()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)

@@ -211,6 +211,8 @@ class Service:
     def unfresh(self, now: datetime) -> list[str]:
         """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
         late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
+        if misplaced := self.store.misplaced():
+            late.append(f"database: {misplaced}")
         if stuck := self.poller.late():
             late.append(stuck)
         for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
@@ -285,7 +287,7 @@ class Service:
             return await self.poller.reread(result.account)
 
         if result.accepted is not None:
-            await topups.attend(result.account, result.accepted, reread, result.state.burn)
+            await topups.attend(result.account, result.accepted, reread, result.state.burn, result.state.falls)
 
     async def _send_reports(self) -> None:
         self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())

@@ -16,6 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from alerts.accounts import AccountInfo
+from alerts.falls import NO_FALL, fold
 from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Metrics, Reason, Unavailable
 from alerts.receivers import Receivers
@@ -32,13 +33,14 @@ from daemon.config.model import (
 )
 from daemon.http import HttpClient
 from daemon.standins.stripe import Charge, StripeStandin
-from daemon.store import ledger_reads
+from daemon.store import ledger_reads, states
 from daemon.store.connection import Store
 from daemon.store.ledger import Topup
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox
 from daemon.topups.desk import TopupDesk
 from daemon.topups.gateway import StripeGateway
+from daemon.topups.judgement import Reread
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 DOLLAR = 1_000_000
@@ -152,6 +154,7 @@ class Daemon:
         self.topup = topup or topup_config()
         self.seed = seed
         self.memory = BurnMemory()
+        self.falls = NO_FALL
         self.failing_reread = False
         self._disks = 0
         self.start()
@@ -187,9 +190,13 @@ class Daemon:
 
     async def poll(self) -> None:
         """One pass: a believed reading is attended, then time's work is done."""
-        known = self.world.read()
-        await self.desk.attend("clips", known, self.reread, self.memory)
+        await self.attend(self.world.read())
         await self.desk.tend(self.world.clock.now())
+
+    async def attend(self, known: Known, reread: Reread | None = None, memory: BurnMemory | None = None) -> None:
+        """Attend a believed reading, as the service does: what it shows less of than before is remembered."""
+        self.falls = fold(self.falls, known, None, accepted_at=states.accepted(self.store.reader).get(known.account))
+        await self.desk.attend(known.account, known, reread or self.reread, memory or self.memory, self.falls)
 
     async def reread(self) -> Known | Unavailable:
         if self.failing_reread:

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from alerts.belief import Doubt, Doubtful, Finding
 from alerts.events import EventType, JsonValue, Severity
+from alerts.falls import Falls, missing_microusd
 from alerts.instants import rfc3339
 from alerts.money import format_usd, to_number
 from alerts.readings import Known, Metrics, Reason, Unavailable
@@ -22,8 +23,8 @@ from alerts.state import Episode, Outage
 from alerts.values import replace
 
 READING, SUSPECT, BILLING = "account:reading", "account:suspect", "account:billing"
-LIMITS, BALANCE = "account:limits", "account:balance"
-OWN = (READING, SUSPECT, BILLING, LIMITS, BALANCE)
+LIMITS, BALANCE, CREDITS = "account:limits", "account:balance", "account:credits"
+OWN = (READING, SUSPECT, BILLING, LIMITS, BALANCE, CREDITS)
 REMIND_EVERY = timedelta(hours=24)
 REMINDED = {READING: REMIND_EVERY, BILLING: REMIND_EVERY}
 """Own episodes that are told again; the others are told once."""
@@ -215,6 +216,44 @@ def undecided(sitting: Sitting, doubt: Doubt, known: Known) -> None:
         sitting.decide(SUSPECT, "implausible, and the second read failed: looked at again with the next poll")
     else:
         suspect(sitting, doubt, known, confirmed=False)
+
+
+def fallen(sitting: Sitting, before: Falls, known: Known, *, told: bool, topped_up: bool) -> None:
+    """Tell once that less shows than was ever credited, which usage cannot do, until it shows again or is accepted.
+
+    Only of an account that is topped up: nothing is charged meanwhile. `told`: the same fault was told as a reset.
+    """
+    falls, memory = sitting.state.falls, sitting.memory(CREDITS)
+    funded = known.metrics.funded_microusd
+    if falls.fallen_since is None:
+        if memory.episode is not None:
+            sitting.close(CREDITS, None, "all that was credited shows again, or the fall was accepted", at=known.at)
+        return
+    if before.fallen_since is not None or not topped_up or funded is None:
+        return
+    assert falls.funded_microusd is not None, "there is nothing to fall from"
+    missing = missing_microusd(falls, known.metrics)
+    why = (
+        f"{format_usd(missing, 6)} of {format_usd(falls.funded_microusd, 6)} ever credited do not show any more: usage "
+        f"cannot lower that; nothing is charged until it shows again or `brimful topups accept {sitting.state.account}`"
+    )
+    numbers: Payload = {
+        "reason": "credits_fell",
+        "detail": why,
+        "confirmed": False,
+        "findings": [
+            {
+                "field": "funded_usd",
+                "kind": "fall",
+                "before": to_number(falls.funded_microusd),
+                "after": to_number(funded),
+            }
+        ],
+    }
+    if told:
+        sitting.decide(CREDITS, "told as a counter that ran backwards")
+    else:
+        sitting.open(CREDITS, Severity.WARNING, EventType.READING_SUSPECT, why, numbers, at=known.at)
 
 
 def _described(finding: Finding) -> str:

@@ -26,6 +26,7 @@ class Context(Struct, frozen=True, gc=False):
     `rules` should be the same tuple from judgement to judgement: another one is compared with what was judged before.
     `mutes` names the rules that are muted and until when. `new_id` draws an id with a prefix. `watching_since`: when
     the process began to watch the account without a gap of its own. `topup` tells how an account's top-ups stand.
+    `accepted`: when a person last took a fall of an account's balance for true.
     """
 
     info: AccountInfo
@@ -37,11 +38,21 @@ class Context(Struct, frozen=True, gc=False):
     topup: Callable[[str], TopupStanding | None]
     new_id: Callable[[str], str]
     watching_since: datetime
+    accepted: Mapping[str, datetime] = {}
 
     def at(self, now: datetime, mutes: Mapping[str, datetime], watching_since: datetime) -> Context:
         """Return the same context at another time."""
         return Context(
-            self.info, self.rules, self.zone, now, self.poll_interval, mutes, self.topup, self.new_id, watching_since
+            self.info,
+            self.rules,
+            self.zone,
+            now,
+            self.poll_interval,
+            mutes,
+            self.topup,
+            self.new_id,
+            watching_since,
+            self.accepted,
         )
 
 

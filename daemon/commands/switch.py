@@ -1,11 +1,14 @@
 """`topups pause` and `topups resume`: the kill switch.
 
 It works beside a running daemon whatever state the configuration is in: all it takes from there is where the database
-lies. And it never says that it is done where it stopped nothing: a database that no daemon has used is said to be one.
+lies. Where the database cannot be written (a full disk, a file that was deleted under the daemon) a file beside it
+pauses every charge. And it never says that it is done where it stopped nothing: a database that no daemon has used is
+said to be one.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,19 +42,27 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     no daemon has used the database yet, that is said; exit 1 where it may be another file than the daemon's.
     """
     from daemon.clock import SystemClock
+    from daemon.store import StoreError
     from daemon.store.traces import was_used
     from daemon.topups import people
 
     outline = _outline(context, database)
     if not outline.store.exists():
+        if _is_held(outline.store):
+            _pause_by_file(outline.store, "a daemon runs, but its database was deleted or moved")
+            return
         if database is not None:
             raise no_database(database, "nothing was paused")
         _check_known(outline, account)
         _make_database(outline.store)
-    with _switch(outline.store) as store:
-        _check_known(outline, account, store)
-        new = people.pause(store, account, SystemClock().now())
-        used = was_used(store.reader)
+    try:
+        with _switch(outline.store) as store:
+            _check_known(outline, account, store)
+            new = people.pause(store, account, SystemClock().now())
+            used = was_used(store.reader)
+    except (StoreError, sqlite3.Error) as error:
+        _pause_by_file(outline.store, f"the database cannot be written ({error})")
+        return
     typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))
     if not used:
         _say_unused(outline.store)
@@ -73,6 +84,8 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
 
     outline = _outline(context, database)
     if not outline.store.exists():
+        if account is None and _end_pause_by_file(outline.store):
+            return
         raise no_database(outline.store, "nothing was paused or suspended")
     now = SystemClock().now()
     with _switch(outline.store) as store:
@@ -117,6 +130,43 @@ def _check_known(outline: Outline, account: str | None, store: Store | None = No
     if account is None or account in outline.topups or (store is not None and knows(store.reader, account)):
         return
     fail(f"there is no account {account} with a topup table, and {outline.store.absolute()} knows none either", USAGE)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a daemon runs with the database of this path, whatever became of the file."""
+    from daemon.lock import DatabaseHeldError, held, lock_path
+
+    if not lock_path(path).exists():
+        return False
+    try:
+        with held(path):
+            return False
+    except DatabaseHeldError:
+        return True
+
+
+def _pause_by_file(path: Path, why: str) -> None:
+    """Pause every charge by a file beside the database: an empty one needs no room on a full disk."""
+    from daemon.store.connection import pause_file
+
+    file = pause_file(path)
+    try:
+        file.touch()
+    except OSError as error:
+        fail(f"nothing was paused: {why}, and {file.absolute()} cannot be made ({error.strerror}): stop the daemon")
+    typer.echo(f"all accounts: paused by {file.absolute()}: {why}")
+    typer.echo("brimful: every account is paused; `brimful topups resume` ends it and takes the file away", err=True)
+
+
+def _end_pause_by_file(path: Path) -> bool:
+    from daemon.store.connection import pause_file
+
+    file = pause_file(path)
+    if not file.exists():
+        return False
+    file.unlink()
+    typer.echo(f"all accounts: ended the pause by {file.absolute()}")
+    return True
 
 
 @contextmanager

@@ -110,7 +110,8 @@ def explain_(
 
 @app.command()
 def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Take a person's word: a charge is credited; a top-up under review is canceled if it is alive, else closed.
+    """Take a person's word: a charge is credited; a top-up under review is canceled if it is alive, else closed; a
+    credit that came late is this charge's.
 
     Also for an earlier customer that was deleted in Stripe: it is looked at no more. Stripe's key is needed only where
     Stripe has to be asked: not for a charge that is credited.
@@ -131,6 +132,24 @@ def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID"
         _require_key(config)
     except Moved:
         fail(f"{name} is being worked on by the daemon just now: try again")
+
+
+@app.command()
+def accept(context: typer.Context, account: Annotated[str, typer.Argument(help="An account's id.")]) -> None:
+    """Take for true that an account's readings show less than was ever credited, so that it is charged again.
+
+    Only where the provider is right: credits that expired, or were taken back after a refund. Usage cannot do that.
+    """
+    from daemon.clock import SystemClock
+    from daemon.topups import people
+
+    config = load_config(context, secrets=False)
+    _check_account(config, account)
+    try:
+        with writing(config) as store:
+            typer.echo(people.accept(store, account, SystemClock().now()))
+    except people.NothingToSay as error:
+        fail(str(error))
 
 
 switch.register(app)

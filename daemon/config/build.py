@@ -103,7 +103,13 @@ def _account(facts: Facts, id: str) -> AccountConfig:
     headers = {name: _secret(facts, item.at(f"headers.{name}")) for name in table.headers}
     topup = facts.tables.topups.get(id)
     return AccountConfig(
-        info=AccountInfo(id=id, provider=provider.value, label=table.label, tags=tuple(table.tags)),
+        info=AccountInfo(
+            id=id,
+            provider=provider.value,
+            label=table.label,
+            tags=tuple(table.tags),
+            believe_falls_after=topup.table.believe_falls_after if topup is not None else None,
+        ),
         provider=provider,
         base_url=base,
         url=_need(table.url) if is_json else base + USAGE_PATHS[provider],

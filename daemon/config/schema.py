@@ -24,6 +24,7 @@ from daemon.config.values import (
     Id,
     Mails,
     Money,
+    OptionalDuration,
     OptionalMail,
     Percents,
     Port,
@@ -121,6 +122,7 @@ class TopupTable(Table):
     max_per_day_usd: Charge | None = None
     max_per_month_usd: Charge | None = None
     cooldown: Duration | None = None
+    believe_falls_after: OptionalDuration = None
     mode: Annotated[TopupMode, words(TopupMode)] = TopupMode.CHARGE
     statement_descriptor_suffix: Text = ""
     receipt_email: OptionalMail = ""

@@ -203,6 +203,10 @@ def words(kind: type[StrEnum]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _duration_or_none(value: Any) -> timedelta | None:
+    return None if value == "" else _duration(value)
+
+
 Money = Annotated[int, BeforeValidator(_micro)]
 """Dollars as written, kept as micro-dollars."""
 Charge = Annotated[int, BeforeValidator(_charge)]
@@ -211,6 +215,7 @@ Volume = Annotated[int, BeforeValidator(_micro)]
 """Gigabytes as written, kept as micro-gigabytes."""
 Positive = Annotated[Decimal, BeforeValidator(_positive)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+OptionalDuration = Annotated[timedelta | None, BeforeValidator(_duration_or_none)]
 Reminder = Annotated[timedelta | None, BeforeValidator(_remind)]
 """A duration, or "never"."""
 Cron = Annotated[str, BeforeValidator(_cron)]

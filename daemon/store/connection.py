@@ -39,6 +39,11 @@ class _Writing:
             self._store._roll_back()
 
 
+def pause_file(database: Path) -> Path:
+    """Return the file that pauses every charge while it exists: for when the database itself cannot be written."""
+    return database.with_name(f"{database.name}.paused")
+
+
 class StoreError(Exception):
     """The database cannot be used; the message is a sentence with what to do."""
 
@@ -56,6 +61,27 @@ class Store:
         self._connection = self._connect()
         self._durable: bool | None = None
         self._others: int | None = None
+        self._file = self._at_path()
+
+    def _at_path(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still the one at its path: not deleted, moved or replaced."""
+        return self._file is not None and self._at_path() == self._file
+
+    def misplaced(self) -> str:
+        """Return a sentence with the fix where the file that is open is not the one at its path, else nothing."""
+        if self.is_in_place():
+            return ""
+        return (
+            f"the database {self.path} was deleted, moved or replaced while it is in use: nothing is charged; move it "
+            "back, or restart the daemon, which starts with what then lies there"
+        )
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"

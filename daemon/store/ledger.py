@@ -76,6 +76,12 @@ class Topup(Struct, frozen=True, gc=False):
     """`funded` of the reading that showed the credit."""
     warned_at: datetime | None = None
     told_at: datetime | None = None
+    """When it was told as missing, or as taking too long; of a credit that came late, until a person confirms it."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the credit came after it was told as missing: it may be another's, until a person confirms it."""
+        return self.state is State.CREDITED and self.told_at is not None
 
     @property
     def amount_microusd(self) -> int:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from msgspec import Struct
 
 from alerts.instants import from_ms, to_ms
-from daemon.store.connection import Transaction
+from daemon.store.connection import Transaction, pause_file
 
 EVERYWHERE = "*"
 """The scope of a stop that concerns every account."""
@@ -124,7 +125,7 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
         " ORDER BY scope, kind, since_at, reason",
         (account,) if account is not None else (),
     )
-    return tuple(
+    return _paused_by_file(conn) + tuple(
         Stop(
             row[0],
             StopKind(row[1]),
@@ -137,6 +138,20 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
         )
         for row in rows
     )
+
+
+def pause_file_of(conn: sqlite3.Connection) -> Path:
+    """Return the file whose existence pauses every charge, beside where the open database was found."""
+    return pause_file(Path(conn.execute("PRAGMA database_list").fetchone()[2]))
+
+
+def _paused_by_file(conn: sqlite3.Connection) -> tuple[Stop, ...]:
+    path = pause_file_of(conn)
+    try:
+        since = path.stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return ()
+    return (Stop(EVERYWHERE, StopKind.PAUSE, f"paused by a person, by the file {path.name}", "", from_ms(since)),)
 
 
 def next_probe_at(conn: sqlite3.Connection) -> datetime | None:
@@ -192,9 +207,19 @@ def forget_cards(tx: Transaction, account: str) -> None:
     tx.execute("DELETE FROM topup_cards WHERE account = ?", (account,))
 
 
-def refused_cards(conn: sqlite3.Connection, account: str) -> frozenset[str]:
-    """Return the fingerprints that were refused for good."""
-    return frozenset(r[0] for r in conn.execute("SELECT fingerprint FROM topup_cards WHERE account = ?", (account,)))
+def forget_card(tx: Transaction, fingerprint: str) -> None:
+    """Forget that a card was refused, whichever account showed it: a person resumed one that stood still for it."""
+    tx.execute("DELETE FROM topup_cards WHERE fingerprint = ?", (fingerprint,))
+
+
+def refused_cards(conn: sqlite3.Connection, account: str, for_all: Iterable[str]) -> frozenset[str]:
+    """Return the fingerprints that were refused for good: for the account, or for a reason of `for_all` for any."""
+    reasons = tuple(for_all)
+    rows = conn.execute(
+        f"SELECT fingerprint FROM topup_cards WHERE account = ? OR reason IN ({', '.join('?' * len(reasons))})",
+        (account, *reasons),
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def marked(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
@@ -230,7 +255,8 @@ def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: dateti
     """Remember PaymentIntents of ours as they were listed; unchanged ones cost no write."""
     tx.executemany(
         "INSERT INTO stripe_intents VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payment_intent) DO UPDATE SET"
-        " status = excluded.status, amount_cents = excluded.amount_cents, seen_at = excluded.seen_at"
+        " status = excluded.status, amount_cents = excluded.amount_cents, created_at = excluded.created_at,"
+        " seen_at = excluded.seen_at"
         " WHERE status <> excluded.status OR amount_cents <> excluded.amount_cents",
         [
             (i.payment_intent, i.account, i.customer, i.seq, i.status, i.amount_cents, to_ms(i.created_at), to_ms(now))

@@ -15,8 +15,6 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 LATEST = 50
-LATEST_CREDITS = 3
-"""So many of the last credits are looked at: an old answer is older than the newest of them."""
 LONGEST_WAIT = timedelta(hours=3)
 """Nothing that time alone moves on is left alone for as long."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
@@ -198,13 +196,39 @@ def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spe
     return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
 
 
-def last_credits(conn: sqlite3.Connection, account: str) -> tuple[Topup, ...]:
-    """Return the latest charges whose credit a reading of the running total has shown, the latest first."""
-    where = (
-        f"WHERE account = ? AND state IN {_CHARGED} AND funded_before_microusd IS NOT NULL"
-        " AND credited_microusd IS NOT NULL ORDER BY paid_at DESC LIMIT ?"
+def spends_of_customer(conn: sqlite3.Connection, customer: str, since: datetime) -> list[tuple[str, Spend]]:
+    """Return what Stripe listed for a customer since then, with the account that each was made for."""
+    rows = conn.execute(
+        "SELECT account, payment_intent, amount_cents, created_at, status FROM stripe_intents"
+        " WHERE customer = ? AND created_at >= ? AND status <> 'canceled'",
+        (customer, to_ms(since)),
     )
-    return _all(conn, where, (account, LATEST_CREDITS))
+    return [
+        (row[0], Spend(row[1], row[2] * 10_000, from_ms(row[3]), from_ms(row[3]), is_open=row[4] == "processing"))
+        for row in rows
+    ]
+
+
+def open_of_customer(conn: sqlite3.Connection, customer: str, *, but_of: str) -> tuple[Topup, ...]:
+    """Return the top-ups of a customer's other accounts that hold a slot."""
+    where = f"WHERE {_LIVE} AND state IN {_OPEN} AND customer = ? AND +account <> ? ORDER BY planned_at"
+    return _all(conn, where, (customer, but_of))
+
+
+def late(conn: sqlite3.Connection) -> tuple[Topup, ...]:
+    """Return the top-ups whose credit came after it was told as missing, and that nobody has confirmed."""
+    where = "WHERE state = 'credited' AND told_at IS NOT NULL ORDER BY planned_at"
+    return _all(conn, where, ())
+
+
+def highest_credited(conn: sqlite3.Connection, account: str, since: datetime) -> int | None:
+    """Return the highest total of everything ever credited with which a charge's credit was seen since then."""
+    row = conn.execute(
+        "SELECT max(funded_before_microusd + amount_cents * 10000) FROM topups"
+        " WHERE account = ? AND state = 'credited' AND credited_microusd IS NOT NULL AND credited_at >= ?",
+        (account, to_ms(since)),
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
 
 
 def last_attempt_at(conn: sqlite3.Connection, account: str) -> datetime | None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from alerts.events import EventDraft, EventType, Severity
+from alerts.falls import NO_FALL, Falls
 from alerts.instants import from_ms, to_ms
 from alerts.readings import Metrics, Reason
 from alerts.state import AccountState, Episode, Outage, RuleMemory, Told
@@ -29,6 +30,7 @@ class Rest:
     rules: dict[str, RuleMemory]
     held: tuple[EventDraft, ...]
     remind_at: datetime | None
+    falls: Falls
 
 
 def encode_metrics(metrics: Metrics) -> str:
@@ -60,6 +62,15 @@ def encode_rest(state: AccountState) -> str:
         rest["held"] = [_draft(draft) for draft in state.held]
     if state.remind_at is not None:
         rest["remind_at"] = _ms(state.remind_at)
+    if (falls := state.falls) is not NO_FALL:
+        rest["falls"] = [
+            falls.funded_microusd,
+            falls.risen_microusd,
+            _ms(falls.fallen_since),
+            _ms(falls.dropped_at),
+            falls.dropped_from_microusd,
+            falls.dropped_to_microusd,
+        ]
     return json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -72,6 +83,7 @@ def decode_rest(text: str, account: str) -> Rest:
         rules={rule: _read_rule(value, account, rule) for rule, value in rest["rules"].items()},
         held=tuple(_read_draft(value) for value in rest.get("held", ())),
         remind_at=_instant(rest.get("remind_at")),
+        falls=_read_falls(rest.get("falls")),
     )
 
 
@@ -144,6 +156,13 @@ def _read_episode(value: list[Any], account: str, rule: str) -> Episode:
 def _read_outage(value: list[Any]) -> Outage:
     since, polls, reason, detail, last = value
     return Outage(from_ms(since), polls, Reason(reason), detail, from_ms(last))
+
+
+def _read_falls(value: list[int | None] | None) -> Falls:
+    if value is None:
+        return NO_FALL
+    funded, risen, since, dropped, before, after = value
+    return Falls(funded, risen, _instant(since), _instant(dropped), before or 0, after or 0)
 
 
 def _draft(draft: EventDraft) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def is_seen_again(judgement: Judgement, previous: AccountState) -> bool:
         and last.metrics is before.metrics
         and state.rules is previous.rules
         and state.burn is previous.burn
+        and state.falls is previous.falls
         and before.at <= last.at
         and before.at.hour == last.at.hour
         and last.at - before.at < _HOUR
@@ -118,6 +119,7 @@ def _update(tx: Transaction, state: AccountState, previous: AccountState) -> Non
         state.rules is not previous.rules
         or state.outage is not previous.outage
         or state.held is not previous.held
+        or state.falls is not previous.falls
         or state.remind_at != previous.remind_at
     ):
         columns.append("memory = ?")
@@ -177,6 +179,7 @@ def _read(row: tuple[str, int | None, str | None, str | None, str, str]) -> Acco
         rules=rest.rules,
         held=rest.held,
         remind_at=rest.remind_at,
+        falls=rest.falls,
     )
 
 
@@ -295,6 +298,19 @@ def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | Non
         closed_at=None if closed is None else from_ms(closed),
         closed_why=closed_why,
     )
+
+
+# ── falls that a person took for true ──────────────────────────────────────────────────────────────────────────────
+
+
+def accepted(conn: sqlite3.Connection) -> Mapping[str, datetime]:
+    """Return when a person last took a fall of an account's balance for true, by account."""
+    return {account: from_ms(at) for account, at in conn.execute("SELECT account, at FROM accepted_fall")}
+
+
+def accept(tx: Transaction, account: str, now: datetime) -> None:
+    """Take the fall that the account's readings show for true: the next one begins anew from what it says."""
+    tx.execute("INSERT OR REPLACE INTO accepted_fall (account, at) VALUES (?, ?)", (account, to_ms(now)))
 
 
 # ── mutes ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -101,6 +101,19 @@ def compare(
             findings.append(
                 Finding(account, row.id, row.payment_intent or "–", _ledger(row), "not listed", _history(row))
             )
+    findings += [
+        Finding(
+            account,
+            row.id,
+            row.payment_intent or "–",
+            _ledger(row),
+            "succeeded",
+            "credited late: after it was told as missing, and perhaps by a purchase by hand",
+            told=True,
+        )
+        for row in rows
+        if row.is_late
+    ]
     missing, waiting = _against_history(account, rows, last, total_at, now)
     charged = [row for row in rows if row.state in CHARGED]
     total = sum(row.amount_microusd for row in charged)

@@ -18,7 +18,7 @@ from daemon.topups.answers import CREATE, CREATE_FOR, KEY_LIVES, KEY_REFUSED, RE
 from daemon.topups.bench import Bench
 from daemon.topups.breakers import CREATING, LISTING, LISTING_CHARGES, READING_METHOD
 from daemon.topups.confirm import confirm
-from daemon.topups.declines import Kind
+from daemon.topups.declines import BAD_CARDS, Kind
 from daemon.topups.gateway import Answered, Refused
 from daemon.topups.judgement import Reread, Sight, note_second_read, record_refusal, verdict
 from daemon.topups.look import Look, look, mismatch
@@ -165,7 +165,7 @@ async def _method(bench: Bench, config: TopupConfig, account: str) -> Method | N
     if problem:
         _no_method(bench, account, problem)
         return None
-    refused_cards = ledger_notes.refused_cards(bench.store.reader, account)
+    refused_cards = ledger_notes.refused_cards(bench.store.reader, account, BAD_CARDS)
     suspended_for = {stop.fingerprint for stop in ledger_notes.stops(bench.store.reader, account)}
     probe = found.value.fingerprint not in refused_cards | suspended_for and any(suspended_for)
     return Method(found.value.id, found.value.type, found.value.fingerprint, probe)
@@ -173,7 +173,7 @@ async def _method(bench: Bench, config: TopupConfig, account: str) -> Method | N
 
 def _is_refused(bench: Bench, account: str, method: Method) -> bool:
     """Whether the bank refused this card for good, though another has paid since: the account stands still for it."""
-    if method.fingerprint not in ledger_notes.refused_cards(bench.store.reader, account):
+    if method.fingerprint not in ledger_notes.refused_cards(bench.store.reader, account, BAD_CARDS):
         return False
     now = bench.clock.now()
     with bench.store.write(durable=True) as tx:

@@ -77,6 +77,21 @@ CODES: Mapping[str, Kind] = {
 }
 """Codes that are not here are soft: a card is then tried at most four times over more than a day."""
 
+BAD_CARDS = frozenset(
+    {
+        "lost_card",
+        "stolen_card",
+        "pickup_card",
+        "fraudulent",
+        "merchant_blacklist",
+        "restricted_card",
+        "revocation_of_authorization",
+        "revocation_of_all_authorizations",
+        "stop_payment_order",
+    }
+)
+"""Codes that say something of the card, whoever shows it: no other account of the Stripe account tries it either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decline:

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
+from alerts.falls import NO_FALL, Falls
 from alerts.foresight.memory import BurnMemory
 from alerts.instants import EPOCH
 from alerts.readings import Known
@@ -96,7 +97,9 @@ class TopupDesk:
         self._pass_by(account_id, known)
         return False
 
-    async def attend(self, account_id: str, known: Known, reread: Reread, memory: BurnMemory) -> None:
+    async def attend(
+        self, account_id: str, known: Known, reread: Reread, memory: BurnMemory, falls: Falls = NO_FALL
+    ) -> None:
         """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
 
         `reread` fetches the account again: the second read right before planning.
@@ -110,7 +113,7 @@ class TopupDesk:
             self._shadowing.add(account_id)
         async with self._locks[account_id]:
             self.bench.troubles.pop(account_id, None)
-            await self._attend(config, Sight(account_id, known, memory), reread, low=low)
+            await self._attend(config, Sight(account_id, known, memory, falls=falls), reread, low=low)
 
     async def _attend(self, config: TopupConfig, sight: Sight, reread: Reread, *, low: bool) -> None:
         for topup in ledger_reads.open_topups(self.bench.store.reader, sight.account):

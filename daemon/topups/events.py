@@ -69,8 +69,15 @@ def succeeded(topup: Topup, provider: str, at: datetime) -> EventDraft:
 def credited(topup: Topup, provider: str, at: datetime, observed_at: datetime | None = None) -> EventDraft:
     """Seen in the balance by the reading of `observed_at`; without one a person said so."""
     by = {"credited_by": "a person" if topup.credited_microusd is None else "the balance"}
-    by["observed_at"] = rfc3339(observed_at or at)
-    return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.INFO, more=by)
+    more: dict[str, JsonValue] = {**by, "observed_at": rfc3339(observed_at or at), "late": topup.is_late}
+    if not topup.is_late:
+        return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.INFO, more=more)
+    advice = Advice(
+        "The credit came after it was told as missing: see that it is this charge's, and not a purchase by hand; then "
+        "acknowledge it.",
+        _ACK,
+    )
+    return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.WARNING, 0, advice, more)
 
 
 def declined(
@@ -221,6 +228,11 @@ REVIEW_ADVICE = {
         "brimful check --online",
     ),
     "events_forbidden": Advice("Let the key read events in Stripe; charging goes on meanwhile.", "brimful check"),
+    "credits_fell": Advice(
+        "The usage API shows less than was ever credited, which usage cannot do: see whether it is right (credits that "
+        "expired, a refund); only then accept it. Nothing is charged until then, or until all of it shows again.",
+        "brimful topups accept {account}",
+    ),
     "audit": Advice("See which of the three is wrong; charging goes on meanwhile.", "brimful topups audit {account}"),
 }
 """What a person must do, by the reason; for `audit:pi_…` by what stands before the colon."""
@@ -242,11 +254,20 @@ SUSPENDED_ADVICE = {
         "twice in a row (it may allow too few requests), and what. Charging goes on with the next good read.",
         "brimful check --online",
     ),
-    "credits": Advice(
-        "The usage API says that less was credited than it said when a charge's credit was seen: it may give an old "
-        "answer, and nothing is charged by that. Where it is right, resume; charging goes on by itself a day after "
-        "the credit.",
-        _RESUME,
+    "twin": Advice(
+        "Another account of the same customer shows the same totals: both may be keys of one provider account, and one "
+        "need is charged once. Keep the top-up of one of them; charging goes on when the other's credit is seen.",
+        "brimful check --online",
+    ),
+    "stripe_clock": Advice(
+        "The clock of this machine and Stripe's differ by over five minutes: set it (timedatectl). Charging goes on by "
+        "itself when they agree.",
+        "timedatectl",
+    ),
+    "database": Advice(
+        "The database file was deleted, moved or replaced under the running daemon, and nothing is charged: move it "
+        "back, or restart the daemon, which starts with what then lies at its path.",
+        "brimful status",
     ),
     "clock_behind_ledger": Advice(
         "The clock is behind what the ledger has seen: set it. If it is right and the ledger is days ahead, resume.",

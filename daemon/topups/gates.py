@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec import field as struct_field
 
+from alerts.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from alerts.instants import rfc3339
 from alerts.money import format_usd
 from alerts.readings import Metrics
@@ -28,8 +30,8 @@ FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""
 CLOCK_TOLERANCE = timedelta(seconds=5)
 ROLLING_DAY = timedelta(hours=24)
-CREDITS_STAND_FOR = timedelta(hours=24)
-"""So long no reading is believed that shows less credit than a charge was seen with: it may be an old answer."""
+CLOCKS_AGREE_WITHIN = timedelta(minutes=5)
+"""What Stripe's clock and ours may differ by: no window of money is judged by two clocks."""
 COOLDOWN_AHEAD = timedelta(hours=12)
 """No clock is believed to be that far behind: the gate `clock` has refused before."""
 
@@ -41,8 +43,8 @@ class Gate(Struct, frozen=True, gc=False):
     name: str
     passed: bool
     detail: str
-    numbers: Mapping[str, str] = field(default_factory=dict)
-    microusd: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, str] = struct_field(default_factory=dict)
+    microusd: Mapping[str, int] = struct_field(default_factory=dict)
     """The numbers that an event tells."""
 
 
@@ -70,14 +72,6 @@ class Verdict(Struct, frozen=True, gc=False):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """A charge's credit, and the running total of everything ever credited that it was seen with."""
-
-    amount_microusd: int
-    funded_microusd: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that the gates are judged by. `itself` is the top-up that is about to be attempted; None when planning."""
@@ -102,8 +96,14 @@ class Facts:
     """What Stripe's clock says now; None where it has not told."""
     released: bool = False
     """A person resumed the account a little while ago: the brake is off."""
-    last_credit: Credit | None = None
-    """The credit of the last 24 h that was seen with the highest total."""
+    falls: Falls = NO_FALL
+    """What readings show less of than they did."""
+    credited_microusd: int | None = None
+    """The highest `funded` that a charge's credit was seen with, since a person last accepted a fall."""
+    twins: Mapping[str, str] = field(default_factory=dict)
+    """State by id, of open top-ups of another account that has the same customer and the same totals."""
+    in_place: bool = True
+    """Whether the database that is open is the file at its path."""
     hold_until: datetime | None = None
     """After a second look that differed: whoever plans later sees the other one."""
     probe: bool = False
@@ -124,9 +124,11 @@ def judge(facts: Facts) -> Verdict:
     gates = [
         *_permitted(facts),
         _reading(facts),
-        _credits(facts),
+        _possible(facts),
+        _drop(facts),
         _threshold(facts),
         _slot(facts),
+        _twin(facts),
         _cooldown(facts),
         _hold(facts),
         _card(facts),
@@ -171,6 +173,20 @@ def _permitted(facts: Facts) -> Iterable[Gate]:
         "the clock is behind the ledger" if behind else "the clock is not behind the ledger",
         {"now": rfc3339(facts.now), "ledger": latest},
     )
+    yield _stripe_clock(facts)
+    place = "the file at its path" if facts.in_place else "not the file at its path any more: it was deleted or moved"
+    yield Gate(1, "database", facts.in_place, f"the database that is open is {place}")
+
+
+def _stripe_clock(facts: Facts) -> Gate:
+    if facts.stripe_now is None:
+        return Gate(1, "stripe_clock", True, "Stripe has not said its time in the last minutes")
+    differ = abs(facts.now - facts.stripe_now)
+    agree = differ <= CLOCKS_AGREE_WITHIN
+    numbers = {"now": rfc3339(facts.now), "stripe": rfc3339(facts.stripe_now)}
+    said = "agree" if agree else f"differ by {differ - differ % timedelta(seconds=1)}"
+    detail = f"the clocks here ({numbers['now']}) and at Stripe ({numbers['stripe']}) {said}"
+    return Gate(1, "stripe_clock", agree, detail, numbers)
 
 
 # ── 2 to 5 · the reading, the threshold, the slot, the cooldown ─────────────────────────────────────────────────────
@@ -199,14 +215,37 @@ def _reading(facts: Facts) -> Gate:
     )
 
 
-def _credits(facts: Facts) -> Gate:
-    """Usage leaves `funded` alone: where most of a credit that was seen is missing, the answer may be older than it."""
-    funded, last = facts.metrics.funded_microusd, facts.last_credit
-    if funded is None or last is None:
-        return Gate(2, "credits", True, "no credit seen in 24 h")
-    numbers = {"funded": format_usd(funded), "funded_when_credited": format_usd(last.funded_microusd)}
-    detail = f"{numbers['funded']} ever credited, {numbers['funded_when_credited']} were seen in the last 24 h"
-    return Gate(2, "credits", funded > last.funded_microusd - last.amount_microusd // 2, detail, numbers)
+def _possible(facts: Facts) -> Gate:
+    """Usage leaves `funded` alone: a reading that shows less of it than was believed before may be false."""
+    highest = max(facts.falls.funded_microusd or 0, facts.credited_microusd or 0)
+    funded = facts.metrics.funded_microusd
+    if funded is None or funded >= highest - CENT_MICROUSD:
+        return Gate(2, "possible", True, "all that was ever credited shows")
+    since = facts.falls.fallen_since or facts.read_at
+    numbers = {"funded": format_usd(funded, 6), "funded_before": format_usd(highest, 6), "since": rfc3339(since)}
+    detail = (
+        f"{format_usd(highest - funded, 6)} of {numbers['funded_before']} ever credited do not show since "
+        f"{numbers['since']}, which usage cannot do: brimful topups accept, where it is right"
+    )
+    return Gate(2, "possible", False, detail, numbers)
+
+
+def _drop(facts: Facts) -> Gate:
+    """Far more is gone than the burn explains, and `funded` does not show why: it must stand first."""
+    falls, at = facts.falls, facts.falls.dropped_at
+    if at is None:
+        return Gate(2, "drop", True, "no drop that the burn does not explain")
+    numbers = {
+        "before": format_usd(falls.dropped_from_microusd, 6),
+        "after": format_usd(falls.dropped_to_microusd, 6),
+        "read_at": rfc3339(at),
+    }
+    minutes = DROP_STANDS_AFTER // timedelta(minutes=1)
+    detail = (
+        f"available dropped from {numbers['before']} to {numbers['after']} at {numbers['read_at']}, far beyond the "
+        f"burn: it has to be read again {minutes} minutes later"
+    )
+    return Gate(2, "drop", False, detail, numbers)
 
 
 def _threshold(facts: Facts) -> Gate:
@@ -226,6 +265,13 @@ def _slot(facts: Facts) -> Gate:
     others = {topup: state for topup, state in facts.open_topups.items() if topup != facts.itself}
     detail = ", ".join(f"{topup} is {state}" for topup, state in others.items()) or "no open top-up, no unseen credit"
     return Gate(4, "slot", not others, detail, dict(others))
+
+
+def _twin(facts: Facts) -> Gate:
+    """Two keys of one provider account show one need: it is met once."""
+    detail = ", ".join(f"{topup} is {state}" for topup, state in facts.twins.items())
+    said = f"another account of the same customer shows the same totals, and {detail}" if detail else "no other account"
+    return Gate(4, "twin", not facts.twins, said, dict(facts.twins))
 
 
 def _cooldown(facts: Facts) -> Gate:

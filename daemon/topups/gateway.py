@@ -44,8 +44,8 @@ from daemon.topups.stripe_objects import (
 
 stripe.enable_telemetry = False  # it would write a file into the home directory
 
-SAME_DAY = timedelta(days=1)
-"""Clocks that differ by more do not differ by a mistake that time servers or people make: Stripe's is left aside."""
+TIME_TOLD_FOR = timedelta(minutes=5)
+"""How long Stripe's word for its time stands: our clock may be stepped meanwhile."""
 DEADLINE_S = 30.0
 """One exchange with Stripe, from connecting to the last byte: a confirm waits for the bank."""
 BODY_BYTES = 4_000_000
@@ -89,7 +89,7 @@ Outcome = Answered[PaymentIntent] | Refused
 class Gateway(Protocol):
     """What the top-ups need of Stripe. `params` are the exact parameters that the ledger holds."""
 
-    def stripe_now(self, now: datetime) -> datetime: ...
+    def stripe_now(self, now: datetime) -> datetime | None: ...
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
@@ -125,9 +125,12 @@ class StripeGateway:
             max_network_retries=0,
         )
 
-    def stripe_now(self, now: datetime) -> datetime:
-        """Return what Stripe's clock says at `now`, by the `Date` of its last answer; `now` where it has not told."""
-        return now + self._transport.ahead
+    def stripe_now(self, now: datetime) -> datetime | None:
+        """Return what Stripe's clock says at `now`, by the `Date` of its last answer; None without a recent one."""
+        told_at, ahead = self._transport.told_at, self._transport.ahead
+        if told_at is None or not timedelta() <= now - told_at <= TIME_TOLD_FOR:
+            return None
+        return now + ahead
 
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome:
         """Create a PaymentIntent; moves no money."""
@@ -321,7 +324,8 @@ class _SharedClient(stripe.HTTPClient):
         self._http = http
         self._clock = clock
         self.ahead = timedelta(0)
-        """How far Stripe's clock is ahead of ours."""
+        """How far Stripe's clock was ahead of ours, at `told_at` by ours."""
+        self.told_at: datetime | None = None
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
@@ -344,11 +348,12 @@ class _SharedClient(stripe.HTTPClient):
         return answer.body, answer.status, answer.headers
 
     def _compare_clocks(self, said: str | None) -> None:
+        now = self._clock.now()
         try:
-            ahead = parsedate_to_datetime(said or "") - self._clock.now()
+            self.ahead = parsedate_to_datetime(said or "") - now
         except (ValueError, TypeError, OverflowError):
             return
-        self.ahead = ahead if abs(ahead) < SAME_DAY else timedelta(0)
+        self.told_at = now
 
     def request(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AssertionError("Stripe is asked asynchronously only")

@@ -7,19 +7,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.falls import CENT_MICROUSD, NO_FALL, Falls
 from alerts.foresight.burn import burn
 from alerts.foresight.memory import BurnMemory
-from alerts.instants import from_ms, rfc3339, to_ms
+from alerts.instants import EPOCH, from_ms, rfc3339, to_ms
 from alerts.readings import Known, Unavailable
 from daemon.config.model import TopupConfig
-from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Topup
+from daemon.store.ledger_reads import Spend
 from daemon.topups import breakers, events
 from daemon.topups.bench import Bench
 from daemon.topups.brake import RELEASED_FOR, pace
 from daemon.topups.declines import ATTEMPTS_WITHIN
-from daemon.topups.gates import CREDITS_STAND_FOR, Credit, Facts, Gate, Verdict, judge
+from daemon.topups.gates import Facts, Gate, Verdict, judge
 
 Reread = Callable[[], Awaitable[Known | Unavailable]]
 BURN_BRAKE = "burn_brake"
@@ -41,6 +43,7 @@ class Sight:
     known: Known
     memory: BurnMemory
     second: Known | None = None
+    falls: Falls = NO_FALL
 
 
 def verdict(
@@ -71,8 +74,11 @@ def verdict(
             second=sight.second.metrics if sight.second else None,
             open_topups=ledger_reads.open_states(conn, sight.account),
             last_attempt_at=ledger_reads.last_attempt_at(conn, sight.account),
-            last_credit=_last_credit(conn, sight.account, now),
-            spends=ledger_reads.spends(conn, sight.account, ledger_reads.since_for_caps(now)),
+            falls=sight.falls,
+            credited_microusd=_credited(conn, sight.account),
+            twins=_twins(bench, conn, config, sight),
+            in_place=bench.store.is_in_place(),
+            spends=_spends(bench, conn, config, sight.account, now),
             burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
             pace=pace(sight.memory, now),
             stripe_now=bench.gateway.stripe_now(now),
@@ -86,22 +92,36 @@ def verdict(
     )
 
 
-def _last_credit(conn: sqlite3.Connection, account: str, now: datetime) -> Credit | None:
-    """Return the credit that was seen with the highest total, of those since a person last resumed the account."""
-    (released,) = ledger_notes.marked_at(conn, (breakers.released_mark(account),))
-    return max(
-        (
-            Credit(topup.amount_microusd, topup.funded_before_microusd + topup.amount_microusd)
-            for topup in ledger_reads.last_credits(conn, account)
-            if topup.credited_microusd is not None
-            and topup.funded_before_microusd is not None
-            and topup.credited_at is not None
-            and abs(now - topup.credited_at) <= CREDITS_STAND_FOR
-            and (released is None or not topup.credited_at <= released <= now)
-        ),
-        key=lambda credit: credit.funded_microusd,
-        default=None,
-    )
+def _credited(conn: sqlite3.Connection, account: str) -> int | None:
+    """Return the highest `funded` with which a charge's credit was seen, since a person last accepted a fall."""
+    accepted = states.accepted(conn).get(account)
+    return ledger_reads.highest_credited(conn, account, accepted or EPOCH)
+
+
+def _spends(
+    bench: Bench, conn: sqlite3.Connection, config: TopupConfig, account: str, now: datetime
+) -> tuple[Spend, ...]:
+    """Return what the caps count: the account's charges, and the customer's under ids that are configured no more."""
+    since = ledger_reads.since_for_caps(now)
+    known = bench.config.accounts
+    former = [one for of, one in ledger_reads.spends_of_customer(conn, config.customer, since) if of not in known]
+    return (*ledger_reads.spends(conn, account, since), *former)
+
+
+def _twins(bench: Bench, conn: sqlite3.Connection, config: TopupConfig, sight: Sight) -> dict[str, str]:
+    """Return what is open of another account that has the same customer and totals: another key of the same purse."""
+    funded, account = sight.known.metrics.funded_microusd, bench.config.accounts.get(sight.account)
+    if funded is None or account is None:
+        return {}
+    found = {}
+    for topup in ledger_reads.open_of_customer(conn, config.customer, but_of=sight.account):
+        other = bench.config.accounts.get(topup.account)
+        before = topup.funded_before_microusd
+        if before is None or (other is not None and other.url != account.url):
+            continue
+        if min(abs(funded - before), abs(funded - before - topup.amount_microusd)) <= CENT_MICROUSD:
+            found[topup.id] = topup.state.value
+    return found
 
 
 def record_refusal(
@@ -118,7 +138,10 @@ def record_refusal(
         breakers.review_account(bench, tx, account, now, reason=BURN_BRAKE, message=gate.detail, window=window)
     elif gate.name == "clock":
         breakers.tell_once(bench, tx, account, now, "clock_behind_ledger", gate.detail)
-    elif gate.name in ("card", "size", "credits"):
+    elif gate.name == "possible":
+        since = datetime.fromisoformat(gate.numbers["since"])
+        breakers.tell_review_once(bench, tx, account, now, "credits_fell", gate.detail, since)
+    elif gate.name in ("card", "size", "twin", "stripe_clock", "database"):
         breakers.tell_once(bench, tx, account, now, gate.name, gate.detail)
     if gate.name not in ("threshold", "slot", "cooldown", "hold", "pause", "mode"):
         bench.troubles[account] = f"{account}: not charged: {gate.detail}"

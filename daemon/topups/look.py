@@ -46,7 +46,9 @@ class Look:
 
     ours: tuple[Ours, ...]
     unreadable: tuple[str, ...]
-    max_seq: int
+    former: tuple[Ours, ...] = ()
+    """Those that were made for an account which the configuration does not name any more: the caps count them."""
+    max_seq: int = 0
     """The highest number that Stripe has ever shown."""
     customers: tuple[str, ...] = ()
     """Whose lists were read."""
@@ -73,18 +75,19 @@ async def look(bench: Bench, account: str, *, remember: bool = True) -> Look | R
     customers |= dict.fromkeys(earlier_customers(bench, account))
     known = ledger_notes.intents(bench.store.reader, account)
     ours: list[Ours] = []
+    former: list[Ours] = []
     unreadable: list[str] = []
     for customer in customers:
         listed = await _read(bench, account, customer, deep=not _looked_lately(bench, account, customer))
         if isinstance(listed, Refused):
             return listed if topup is None or customer == topup.customer else _gone(customer, listed)
         for intent in listed:
-            _sort_out(account, intent, ours, unreadable)
+            _sort_out(bench, account, intent, (ours, former, unreadable))
     if remember:
-        _remember(bench, account, ours, bench.clock.now())
+        _remember(bench, [*ours, *former], bench.clock.now())
         breakers.note_reached(bench, account, breakers.LISTING)
     seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
-    return Look(tuple(ours), tuple(unreadable), max(seqs, default=0), tuple(customers))
+    return Look(tuple(ours), tuple(unreadable), tuple(former), max(seqs, default=0), tuple(customers))
 
 
 def note_looked(bench: Bench, account: str, seen: Look) -> None:
@@ -151,36 +154,49 @@ def _is_of(account: str, intent: PaymentIntent) -> bool:
     return intent.metadata.get("app") == APP and intent.metadata.get("account") == account
 
 
-def _sort_out(account: str, intent: PaymentIntent, ours: list[Ours], unreadable: list[str]) -> None:
+def _sort_out(
+    bench: Bench, account: str, intent: PaymentIntent, into: tuple[list[Ours], list[Ours], list[str]]
+) -> None:
     """Put a PaymentIntent where it belongs. One that is ours but names no account could be anybody's: unreadable."""
+    ours, former, unreadable = into
     try:
         said = read_metadata(intent.metadata)
     except UnreadableMetadata as error:
         if intent.metadata.get("account") in (account, "", None):
             unreadable.append(f"{intent.id}: {error}")
         return
-    if said is not None and said.account == account:
+    if said is None:
+        return
+    if said.account == account:
         ours.append(Ours(intent, said))
+    elif said.account not in bench.config.accounts:
+        former.append(Ours(intent, said))
 
 
-def _remember(bench: Bench, account: str, ours: list[Ours], now: datetime) -> None:
+def _remember(bench: Bench, listed: list[Ours], now: datetime) -> None:
     with bench.store.write(durable=True) as tx:
         ledger_notes.remember_intents(
             tx,
             [
                 SeenIntent(
                     one.intent.id,
-                    account,
+                    one.said.account,
                     one.intent.customer or "",
                     one.said.seq,
                     one.intent.status,
                     one.intent.amount_cents,
-                    one.intent.created_at,
+                    _moved_at(one.intent),
                 )
-                for one in ours
+                for one in listed
             ],
             now,
         )
+
+
+def _moved_at(intent: PaymentIntent) -> datetime:
+    """Return when the money moved, by Stripe's clock: a charge that was declined at first may be days younger."""
+    charge = intent.charge
+    return charge.created_at if intent.status == "succeeded" and charge is not None else intent.created_at
 
 
 def difference(topup: Topup, second: Look) -> str | None:

@@ -11,7 +11,8 @@ from collections.abc import Container
 from datetime import datetime, timedelta
 
 from alerts.instants import rfc3339
-from daemon.store import ledger, ledger_notes, ledger_reads
+from alerts.money import format_usd
+from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store, Transaction
 from daemon.store.ledger import Topup
 from daemon.store.ledger_notes import CUSTOMER_GONE, EVERYWHERE, Stop, StopKind
@@ -30,6 +31,8 @@ from daemon.topups.stripe_objects import PaymentIntent
 
 DAYS_AHEAD = timedelta(days=1)
 """A smaller step ends by itself soon enough."""
+RETURNED = frozenset({"refunded", "disputed"})
+"""Why an account is suspended whose credit may be taken back."""
 _MONEY_MAY_MOVE = frozenset({State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.PAID})
 ALIVE = frozenset({"requires_confirmation", "requires_payment_method", "requires_action", "requires_capture"})
 
@@ -50,7 +53,7 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
 
     The brake is released only where it was what held the account: who resumes after a decline has not seen the burn.
 
-    Where readings lack a credit that was seen, they are believed from now on.
+    After a refund or a dispute the provider may have taken the credit back: such a fall is accepted, too.
     Where the ledger has seen an instant that is days ahead, written by a clock that was, that is taken back.
     Returns what was ended. Without an account only the pause over all accounts ends.
     """
@@ -61,22 +64,40 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
         for stop in stops:
             ledger_notes.lift(tx, scope, stop.kind)
             ended.append(f"{stop.kind}: {stop.reason}")
+        if account is None:
+            ledger_notes.pause_file_of(tx).unlink(missing_ok=True)
         if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
             ledger_notes.forget_cards(tx, account)
+            for stop in stops:
+                if stop.fingerprint is not None:
+                    ledger_notes.forget_card(tx, stop.fingerprint)
+                if stop.reason in RETURNED:  # the provider may take the credit back, too
+                    states.accept(tx, account, now)
             ledger.mark_run(tx, released_mark(account), now)
             if any(stop.reason == BURN_BRAKE for stop in stops):
                 ledger.mark_run(tx, brake_mark(account), now)
-        elif account is not None and _misses_credit(tx, account):
-            ledger.mark_run(tx, released_mark(account), now)
-            ended.append("wait for a credit that was seen and is missing")
         ended += _take_back_clock(tx, now)
     return tuple(ended)
 
 
-def _misses_credit(tx: Transaction, account: str) -> bool:
-    """Whether the account was held back last because its readings lack a credit that was seen."""
-    latest = next(iter(ledger_notes.decisions(tx, account)), None)
-    return latest is not None and latest.gate == "credits"
+def accept(store: Store, account: str, now: datetime) -> str:
+    """Take the fall that the account's readings show for true, so that it is charged by them again.
+
+    Takes effect with the next reading. Returns what was accepted; raises NothingToSay where nothing has fallen.
+    """
+    with store.write(durable=True) as tx:
+        state = states.load(tx, account)
+        falls, last = state.falls, state.last
+        accepted_at = states.accepted(tx).get(account)
+        if accepted_at is not None and last is not None and accepted_at >= (falls.fallen_since or last.at):
+            raise NothingToSay(f"{account}: already accepted: it is charged by the next reading again")
+        held = next(iter(ledger_notes.decisions(tx, account)), None)
+        held_now = held is not None and held.gate == "possible"
+        if last is None or (falls.fallen_since is None and not held_now):
+            raise NothingToSay(f"{account}: its readings show all that was ever credited: there is nothing to accept")
+        states.accept(tx, account, now)
+    said = format_usd(last.metrics.funded_microusd or 0, 6)
+    return f"{account}: accepted that {said} is all that was ever credited; charged by the next reading again"
 
 
 def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:
@@ -129,8 +150,8 @@ def _end_of(topup: Topup) -> str:
 async def acknowledge(bench: Bench, name: str) -> str:
     """Take a person's word for a top-up (or an earlier customer) and return what became of it.
 
-    `paid`: the credit is taken as seen. `needs_review`: its PaymentIntent is canceled if it is alive, else closed.
-    An earlier customer that Stripe does not list any more is looked at no more.
+    `paid`: the credit is taken as seen; one that came late is confirmed. `needs_review`: its PaymentIntent is canceled
+    if it is alive, else closed. An earlier customer that Stripe does not list any more is looked at no more.
     Raises NothingToSay where there is nothing to acknowledge, or Stripe cannot be asked.
     """
     topup = ledger_reads.get(bench.store.reader, name)
@@ -139,6 +160,8 @@ async def acknowledge(bench: Bench, name: str) -> str:
     if topup.state is State.PAID:
         _credited(bench, topup)
         return f"{topup.id}: taken as credited; the next need is charged again"
+    if topup.is_late:
+        return _confirmed(bench, topup)
     if topup.state is not State.NEEDS_REVIEW:
         raise NothingToSay(f"{topup.id} is {topup.state}: only paid and needs_review are acknowledged")
     assert topup.payment_intent is not None, "only what was created is under review"
@@ -224,9 +247,25 @@ def _credited(bench: Bench, topup: Topup) -> None:
     with bench.store.write(durable=True) as tx:
         current = _current(tx, topup)
         after = ledger.move(
-            tx, current, State.CREDITED, now, reason="acknowledged by a person", credited_at=now, next_at=None
+            tx,
+            current,
+            State.CREDITED,
+            now,
+            reason="acknowledged by a person",
+            credited_at=now,
+            told_at=None,
+            next_at=None,
         )
         bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)
+
+
+def _confirmed(bench: Bench, topup: Topup) -> str:
+    """A person has seen that the credit which came late is this charge's, and not another's."""
+    now = bench.clock.now()
+    with bench.store.write(durable=True) as tx:
+        reason = "the credit that came late is confirmed by a person"
+        ledger.change(tx, _current(tx, topup), now, reason=reason, told_at=None)
+    return f"{topup.id}: its credit, which came late, is confirmed"
 
 
 def _close(bench: Bench, topup: Topup) -> str:

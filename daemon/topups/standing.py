@@ -31,7 +31,11 @@ NOT_JUDGED = "[]"
 _HELD_BACK = {
     "clock": "",
     "reading": "",
-    "credits": "",
+    "possible": "",
+    "drop": "",
+    "twin": "",
+    "stripe_clock": "",
+    "database": "",
     "look": "what was charged already cannot be listed: ",
     "payment_method": "no payment method can be charged: ",
     "card": "",
@@ -145,6 +149,8 @@ def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]
             sentences.append(f"{topup.id}: its outcome is not known yet; it is read back until it is")
         elif topup.state is State.PAID and topup.told_at is not None:
             sentences.append(f"{topup.id}: charged, but the credit is not seen: brimful topups ack {topup.id}")
+    for topup in ledger_reads.late(conn):
+        sentences.append(f"{topup.id}: its credit came late, and may be another's: brimful topups ack {topup.id}")
     return sentences
 
 

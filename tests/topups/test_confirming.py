@@ -360,7 +360,7 @@ async def test_a_confirm_of_which_stripe_cannot_be_asked_stays_open(daemon: Daem
     await traceless(daemon, world)
     world.clock.advance(240)
     world.stripe.fail(Strike.DROP, "payment_intents.retrieve", times=2)
-    await daemon.desk.attend("clips", world.read(), daemon.reread, daemon.memory)
+    await daemon.attend(world.read(), daemon.reread)
     assert daemon.states() == ["confirming"]
     assert len(confirms(world)) == 1
 

@@ -45,7 +45,7 @@ async def test_a_second_read_in_which_money_has_vanished_is_not_taken(daemon: Da
         known = world.read()
         return replace(known, metrics=replace(known.metrics, balance_microusd=0))
 
-    await daemon.desk.attend("clips", world.read(), vanished, daemon.memory)
+    await daemon.attend(world.read(), vanished)
     assert world.stripe.intents() == []
     assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
 
@@ -68,7 +68,7 @@ async def test_a_fall_that_only_the_second_read_shows_buys_nothing(world: World,
         )
 
     low = world.read().metrics.available_microusd
-    await daemon.desk.attend("clips", world.read(), burnt, daemon.memory)
+    await daemon.attend(world.read(), burnt)
     assert [charge.amount for charge in world.stripe.successes()] == [5000]
     [topup] = daemon.topups()
     assert topup.available_microusd == low

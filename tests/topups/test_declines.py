@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
+from daemon.topups import people
 from daemon.topups.declines import Kind, judge
 from daemon.topups.stripe_objects import CardError
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
@@ -198,3 +200,36 @@ async def test_a_card_that_a_person_has_replaced_is_not_tried_again(daemon: Daem
         ("pm_2", True),
     ]
     assert daemon.states() == ["abandoned", "credited"]
+
+
+async def test_a_stolen_card_is_not_tried_by_another_account_before_a_person_says_so(
+    world: World, tmp_path: Path
+) -> None:
+    first = Daemon(world, tmp_path / "a")
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await first.run(timedelta(minutes=15))
+    assert len(world.stripe.books.charges) == 1
+    second = Daemon(world, tmp_path / "a", account="films")
+    for _ in range(3):
+        await second.attend(world.read("films"))
+        world.clock.advance(86400)
+    assert len(world.stripe.books.charges) == 1
+    [told] = [one for one in second.told("topup.suspended") if one["account"] == "films"]
+    assert str(told["message"]) == "the card of pm_1 was refused for good before"
+    people.resume(second.store, "films", world.clock.now())
+    await second.attend(world.read("films"))
+    assert len(world.stripe.books.charges) == 2
+    second.store.close()
+    first.store.close()
+
+
+async def test_a_card_without_funds_for_one_account_is_tried_by_another(world: World, tmp_path: Path) -> None:
+    first = Daemon(world, tmp_path / "a")
+    world.stripe.method(CARD).outcome = declined("insufficient_funds")
+    await first.run(timedelta(days=2))
+    tried = len(world.stripe.books.charges)
+    second = Daemon(world, tmp_path / "a", account="films")
+    await second.attend(world.read("films"))
+    assert len(world.stripe.books.charges) == tried + 1
+    second.store.close()
+    first.store.close()

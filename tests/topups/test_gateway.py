@@ -198,19 +198,21 @@ def test_telemetry_writes_nothing_into_the_home_directory() -> None:
     [
         (START - timedelta(minutes=90), -timedelta(minutes=90)),
         (START + timedelta(hours=23), timedelta(hours=23)),
-        (START + timedelta(days=40), timedelta(0)),
-        ("yesterday", timedelta(0)),
-        ("Thu, 01 Oct 2026 00:00:00 -0000", timedelta(0)),
-        (None, timedelta(0)),
+        (START + timedelta(days=40), timedelta(days=40)),
+        ("yesterday", None),
+        ("Thu, 01 Oct 2026 00:00:00 -0000", None),
+        (None, None),
     ],
 )
-async def test_stripes_clock_is_what_its_last_answer_says(date: datetime | str | None, ahead: timedelta) -> None:
+async def test_stripes_clock_is_what_its_last_answer_says(date: datetime | str | None, ahead: timedelta | None) -> None:
     said = format_datetime(date, usegmt=True) if isinstance(date, datetime) else date
     answers = httpx.MockTransport(lambda _: httpx.Response(200, json=INTENT, headers={"date": said} if said else {}))
     stripe = gateway(answers)
-    assert stripe.stripe_now(START) == START
+    assert stripe.stripe_now(START) is None
     await stripe.retrieve("pi_1")
-    assert stripe.stripe_now(START) == START + ahead
+    assert stripe.stripe_now(START) == (None if ahead is None else START + ahead)
+    assert stripe.stripe_now(START + timedelta(minutes=6)) is None
+    assert stripe.stripe_now(START - timedelta(seconds=1)) is None
 
 
 async def test_a_customer_that_was_deleted_is_missing() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.falls import Falls
 from alerts.readings import Metrics
 from alerts.values import replace
 from daemon.store.ledger_notes import Stop, StopKind
@@ -22,7 +23,8 @@ from daemon.topups.size import size
 from tests.helpers_topups import DOLLAR, topup_config
 
 NOW = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)
-NEW_MONTH = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
+DAY_AGO = NOW - timedelta(hours=24, minutes=2)
+NEW_MONTH = datetime(2026, 12, 1, 0, 2, tzinfo=UTC)
 
 
 def facts(**changes: Any) -> Facts:
@@ -68,6 +70,13 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
         ("suspension", {"stops": (Stop("clips", StopKind.SUSPENSION, "declined", "", NOW),)}),
         ("breaker", {"stops": (Stop("*", StopKind.BREAKER, "stripe_credentials", "", NOW),)}),
         ("clock", {"ledger_at": NOW + timedelta(minutes=1)}),
+        ("stripe_clock", {"stripe_now": NOW - timedelta(hours=25)}),
+        ("stripe_clock", {"stripe_now": NOW + timedelta(minutes=5, seconds=1)}),
+        ("database", {"in_place": False}),
+        ("possible", {"falls": Falls(funded_microusd=200 * DOLLAR, fallen_since=NOW)}),
+        ("possible", {"credited_microusd": 200 * DOLLAR}),
+        ("drop", {"falls": Falls(dropped_at=NOW, dropped_from_microusd=100 * DOLLAR)}),
+        ("twin", {"twins": {"reels-1": "paid"}}),
         ("reading", {"read_at": NOW - timedelta(minutes=6)}),
         ("reading", {"read_at": NOW + timedelta(minutes=6)}),
         ("reading", {"second": None}),
@@ -88,15 +97,15 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
             {
                 "now": NEW_MONTH,
                 "read_at": NEW_MONTH,
-                "stripe_now": NEW_MONTH - timedelta(hours=1, minutes=30),
+                "stripe_now": NEW_MONTH - timedelta(minutes=4),
                 "spends": (spend(451, NEW_MONTH - timedelta(days=10)),),
             },
         ),
         (
             "cap_day",
             {
-                "stripe_now": NOW - timedelta(hours=1, minutes=30),
-                "spends": (spend(51, NOW - timedelta(hours=25), stripe_at=NOW - timedelta(hours=25)),),
+                "stripe_now": NOW - timedelta(minutes=4),
+                "spends": (spend(51, DAY_AGO, stripe_at=DAY_AGO),),
             },
         ),
         ("brake", {"pace": Pace(400 * DOLLAR, DOLLAR, DOLLAR)}),
@@ -111,6 +120,8 @@ def test_each_gate_says_no(name: str, changes: dict[str, Any]) -> None:
     [
         {"stops": (Stop("clips", StopKind.SUSPENSION, "declined", "", NOW, fingerprint="fp"),), "probe": True},
         {"ledger_at": NOW + timedelta(seconds=3)},
+        {"stripe_now": NOW - timedelta(minutes=5)},
+        {"falls": Falls(risen_microusd=500 * DOLLAR)},
         {"last_attempt_at": NOW - timedelta(minutes=60)},
         {"hold_until": NOW},
         {"spends": (spend(50, NOW - timedelta(hours=23)),)},

@@ -82,10 +82,10 @@ async def test_a_person_who_says_that_the_clock_is_right_ends_the_wait_for_one_t
     world: World, tmp_path: Path
 ) -> None:
     daemon, clock = with_own_clock(world, tmp_path / "a", max_per_day_microusd=400 * DOLLAR)
-    clock.off = timedelta(days=20)
     await daemon.run(timedelta(minutes=20))
     assert daemon.states() == ["credited"]
-    clock.off = timedelta(0)
+    with daemon.store.write(durable=True) as tx:
+        ledger.mark_latest(tx, clock.now() + timedelta(days=20))
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=3))
     [told] = daemon.told("topup.suspended")
@@ -103,11 +103,31 @@ async def test_the_wait_for_a_clock_that_was_ahead_is_not_ended_while_a_top_up_i
 ) -> None:
     daemon, clock = with_own_clock(world, tmp_path / "a")
     world.lost = True
-    clock.off = timedelta(days=20)
     await daemon.run(timedelta(minutes=20))
-    clock.off = timedelta(0)
+    with daemon.store.write(durable=True) as tx:
+        ledger.mark_latest(tx, clock.now() + timedelta(days=20))
     assert daemon.states() == ["paid"]
     assert people.resume(daemon.store, "clips", clock.now()) == ()
+    daemon.store.close()
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=25), timedelta(minutes=6), -timedelta(days=40)])
+async def test_nothing_is_charged_while_stripes_clock_and_ours_differ_and_then_by_itself(
+    world: World, tmp_path: Path, off: timedelta
+) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a", max_per_day_microusd=50 * DOLLAR)
+    await daemon.run(timedelta(minutes=30))
+    assert world.successes == 1
+    world.burn(50 * DOLLAR)
+    clock.off = off
+    await daemon.run(timedelta(hours=2))
+    assert world.successes == 1
+    told = [event for event in daemon.told("topup.suspended") if event["reason"] == "stripe_clock"]
+    assert len(told) == (0 if off < timedelta() else 1)  # a clock that is behind the ledger was refused before
+    clock.off = timedelta(0)
+    world.clock.advance(timedelta(hours=24).total_seconds())
+    await daemon.run(timedelta(minutes=30))
+    assert world.successes == 2
     daemon.store.close()
 
 

@@ -100,6 +100,10 @@ class UsageStandin:
         self._accounts[key] = account
         return account
 
+    def share(self, key: str, of: str) -> None:
+        """Let a second key show the same account."""
+        self._accounts[key] = self._accounts[of]
+
     def credit(self, key: str, usd: Money, *, visible_after: timedelta = timedelta()) -> None:
         """Credit a prepaid account; its API shows the money after `visible_after`."""
         account = self._accounts[key]

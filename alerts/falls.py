@@ -1,0 +1,109 @@
+"""Falls: what money does not do by itself. Usage cannot lower what was ever credited, and little of it goes at once.
+
+`funded` = balance + total charged = every dollar ever credited. A reading that shows less of it than was believed
+before, or a drop far beyond what the burn explains, may be the provider's mistake: it is told, and nothing is charged
+on it. Pure; money in micro-dollars.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from alerts.readings import Known, Metrics
+
+if TYPE_CHECKING:
+    from alerts.belief import Finding
+
+CENT_MICROUSD = 10_000
+"""What rounding may take from one term and not yet have given to the other."""
+DROP_STANDS_AFTER = timedelta(minutes=15)
+"""A drop that the burn does not explain is charged on once it was read again so much later."""
+
+
+class Falls(Struct, frozen=True, gc=False):
+    """What is remembered of the highest `funded` that was believed, and of a drop that has to stand first."""
+
+    funded_microusd: int | None = None
+    """What was ever credited, as the first reading said it, and two in a row since then."""
+    risen_microusd: int | None = None
+    """What the last reading alone says beyond that: one that is too high by mistake holds up nothing for ever."""
+    fallen_since: datetime | None = None
+    """Since when readings have shown less than `funded_microusd`; None while they do not."""
+    dropped_at: datetime | None = None
+    """When the drop was read that does not stand yet; None where there is none."""
+    dropped_from_microusd: int = 0
+    dropped_to_microusd: int = 0
+
+
+NO_FALL = Falls()
+
+
+def fold(
+    falls: Falls,
+    known: Known,
+    drop: Finding | None,
+    *,
+    accepted_at: datetime | None = None,
+    believed_after: timedelta | None = None,
+) -> Falls:
+    """Return what is remembered after a believed reading; the same object where nothing changed.
+
+    `drop`: what the burn does not explain, and a second read has confirmed. `accepted_at`: when a person last took a
+    fall for true. `believed_after`: how long a fall must stand to be taken for true without one; None is for ever.
+    """
+    if drop is None and falls.funded_microusd == known.metrics.funded_microusd and _is_plain(falls):
+        return falls  # by far the most frequent
+    after = Falls(*_fold_funded(falls, known, accepted_at, believed_after), *_fold_drop(falls, known, drop))
+    return falls if after == falls else after
+
+
+def _is_plain(falls: Falls) -> bool:
+    return falls.fallen_since is None and falls.dropped_at is None and falls.risen_microusd is None
+
+
+def _fold_funded(
+    falls: Falls, known: Known, accepted_at: datetime | None, believed_after: timedelta | None
+) -> tuple[int | None, int | None, datetime | None]:
+    """Return what was ever credited, what a single reading says beyond that, and since when less shows."""
+    highest, funded = falls.funded_microusd, known.metrics.funded_microusd
+    if funded is None:
+        return highest, falls.risen_microusd, falls.fallen_since
+    if highest is None:
+        return funded, None, None
+    if funded >= highest - CENT_MICROUSD:
+        borne_out = highest if falls.risen_microusd is None else max(highest, min(funded, falls.risen_microusd))
+        return borne_out, funded if funded > borne_out else None, None
+    since = falls.fallen_since or known.at
+    accepted = accepted_at is not None and accepted_at >= since
+    stood = believed_after is not None and known.at - since >= believed_after
+    return (funded, None, None) if accepted or stood else (highest, None, since)
+
+
+def _fold_drop(falls: Falls, known: Known, drop: Finding | None) -> tuple[datetime | None, int, int]:
+    if drop is not None:
+        return known.at, drop.before, drop.after
+    if falls.dropped_at is None or _came_back(falls, known) or stands(falls, known):
+        return None, 0, 0
+    return falls.dropped_at, falls.dropped_from_microusd, falls.dropped_to_microusd
+
+
+def _came_back(falls: Falls, known: Known) -> bool:
+    available = known.metrics.available_microusd
+    return available is not None and 2 * available > falls.dropped_from_microusd + falls.dropped_to_microusd
+
+
+def stands(falls: Falls, known: Known) -> bool:
+    """Whether a reading shows the drop long enough after it was read first: then it is taken for what it was."""
+    if falls.dropped_at is None or known.metrics.available_microusd is None or _came_back(falls, known):
+        return False
+    return known.at - falls.dropped_at >= DROP_STANDS_AFTER
+
+
+def missing_microusd(falls: Falls, metrics: Metrics) -> int:
+    """Return how much of what was ever credited a reading does not show any more; 0 where that is not known."""
+    if falls.funded_microusd is None or metrics.funded_microusd is None:
+        return 0
+    return max(falls.funded_microusd - metrics.funded_microusd, 0)

@@ -1,0 +1,113 @@
+"""Less than was ever credited, and drops that have to stand: what is told of it, and what ends it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from alerts.falls import Falls
+from alerts.money import to_micro
+from alerts.rules.specs import LowBalance
+from alerts.state import NO_TOPUP
+from tests.helpers_alerts import Watched
+
+LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
+
+
+def falls(account: Watched) -> Falls:
+    return account.state.falls
+
+
+def topped_up() -> Watched:
+    account = Watched(LOW)
+    account.standing = NO_TOPUP
+    return account
+
+
+@pytest.mark.parametrize(("balance", "after"), [(0, 40), (4.9, 44.9), (99.98, 139.98)])
+def test_less_than_was_ever_credited_is_told_once_until_it_shows_again(balance: float, after: float) -> None:
+    account = topped_up()
+    account.read(balance=100, total=40)
+    assert "reading.suspect" in account.read(balance=balance, total=40)
+    told = account.data("reading.suspect")[0]
+    assert told["reason"] == "credits_fell"
+    assert told["findings"] == [{"field": "funded_usd", "kind": "fall", "before": 140, "after": after}]
+    assert account.state.falls.fallen_since == account.now
+    for _ in range(300):
+        assert "reading.suspect" not in account.read(balance=balance, total=40)
+    assert len(account.state.episodes) == (2 if balance == 4.9 else 3 if balance == 0 else 1)
+    account.read(balance=100, total=40)
+    assert falls(account).fallen_since is None
+    assert "account:credits" not in account.state.episodes
+
+
+def test_rounding_by_a_cent_is_no_fall() -> None:
+    account = topped_up()
+    account.read(balance=100, total=40)
+    assert account.read(balance=99.99, total=40) == []
+    assert account.state.falls.fallen_since is None
+
+
+def test_a_counter_that_ran_backwards_is_told_once_and_not_as_a_fall_beside_it() -> None:
+    account = topped_up()
+    account.read(balance=100, total=40)
+    assert account.read(balance=100, total=0) == ["reading.suspect"]
+    assert account.last["reason"] == "counter_backwards"
+    assert account.state.falls.fallen_since == account.now
+    assert "told as a counter that ran backwards" in account.reasons
+    assert account.read(balance=140, total=0) == []
+
+
+def test_an_account_without_topup_hears_nothing() -> None:
+    account = Watched()
+    account.read(balance=100, total=40)
+    assert account.read(balance=99, total=40) == []
+    assert account.state.falls.fallen_since == account.now
+
+
+def test_a_reading_without_a_total_says_nothing_of_a_fall() -> None:
+    account = topped_up()
+    account.read(balance=100, total=40)
+    account.read(balance=99.5, total=40)
+    since = account.state.falls.fallen_since
+    assert account.read(balance=99.5) == []
+    assert account.state.falls.fallen_since == since
+
+
+def test_one_reading_that_is_too_high_holds_nothing_up() -> None:
+    account = topped_up()
+    account.read(balance=100, total=40)
+    account.read(balance=100, total=60)
+    account.read(balance=100, total=40)
+    assert account.state.falls.fallen_since is None
+    account.read(balance=120, total=40)
+    account.read(balance=119, total=41)
+    account.read(balance=100, total=41)
+    assert account.state.falls.fallen_since == account.now
+
+
+def test_a_drop_stands_after_fifteen_minutes_and_is_then_what_the_account_may_burn() -> None:
+    account = topped_up()
+    account.read(balance=100)
+    assert account.read(balance=50) == ["reading.suspect"]
+    assert account.last["reason"] == "implausible_drop"
+    assert account.read(balance=50) == []
+    assert account.read(balance=49, after=9) == []
+    assert account.state.falls.dropped_at is not None
+    assert account.read(balance=49, after=1) == []
+    assert falls(account).dropped_at is None
+    assert account.read(balance=1, after=timedelta(hours=1)) == ["balance.low"]
+
+
+def test_a_drop_that_comes_back_was_none_and_the_next_one_has_to_stand_again() -> None:
+    account = topped_up()
+    account.read(balance=100)
+    account.read(balance=10)
+    account.read(balance=60)
+    assert account.state.falls.dropped_at is None
+    account.read(balance=100)
+    assert account.read(balance=10) == ["reading.suspect"]
+    assert account.state.falls.dropped_at == account.now
+    account.read(total=3)
+    assert falls(account).dropped_at is not None
