@@ -45,6 +45,7 @@ class ProblemId(StrEnum):
     MONEY_INVALID = "money-invalid"
     MONEY_CENTS = "money-cents"
     MAIL_ADDRESS = "mail-address"
+    MAIL_ADDRESS_LETTERS = ("mail-address-letters", Level.WARNING)
     URL_INVALID = "url-invalid"
     URL_PLAIN = "url-plain-http"
     URL_FORBIDDEN = "url-forbidden-address"

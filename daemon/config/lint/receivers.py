@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from alerts.events import EventType
+from alerts.mail_address import parse_address
 from daemon.config.lint.facts import Facts, Has, listed
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
@@ -111,11 +112,15 @@ def _lint_threshold(facts: Facts, item: Item[WebhookTable]) -> None:
 
 
 def _lint_mail(facts: Facts) -> None:
-    if facts.tables.smtp is not None:
-        return
-    senders: list[Item[Any]] = [*facts.tables.emails, *facts.tables.reports]
-    for item in senders:
-        facts.note(ProblemId.SMTP_MISSING, item, "", "there is no [smtp] to send mail by", "write [smtp]")
+    mailed: list[Item[Any]] = [*facts.tables.emails, *facts.tables.reports]
+    for item in mailed:
+        if facts.tables.smtp is None:
+            facts.note(ProblemId.SMTP_MISSING, item, "", "there is no [smtp] to send mail by", "write [smtp]")
+        for index, address in enumerate(item.table.to or ()):
+            if not parse_address(address).is_plain:
+                said = "letters beyond ASCII before the @: most mail servers refuse this one address"
+                hint = "name an address of plain letters; a name may hold any: Jürgen <juergen@example.com>"
+                facts.note(ProblemId.MAIL_ADDRESS_LETTERS, item, f"to[{index}]", said, hint)
 
 
 def _lint_chat(facts: Facts) -> None:
