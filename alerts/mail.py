@@ -47,13 +47,24 @@ MAIL_POLICY = _Policy(linesep="\r\n", cte_type="7bit", max_line_length=76)
 class Mailed:
     """The server answered for every address: `refused` has those it refused, with its words; the others have it.
 
-    Of those, `deferred` are refused for now only (4xx).
+    Of those, `deferred` are refused for now only (4xx). `taken`: somebody has it.
     """
 
     elapsed_ms: int
     refused: Mapping[str, str] = field(default_factory=dict)
     answer: str = ""
     deferred: frozenset[str] = frozenset()
+    taken: bool = True
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """Who is to be tried again."""
+        return {one: words for one, words in self.refused.items() if one in self.deferred}
+
+    @property
+    def for_good(self) -> dict[str, str]:
+        """Who was refused for good."""
+        return {one: words for one, words in self.refused.items() if one not in self.deferred}
 
 
 @dataclass(frozen=True, slots=True)

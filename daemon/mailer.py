@@ -42,7 +42,9 @@ class SmtpMailer:
             return MailFailed(_ms_since(started), reason, status, maybe_arrived=session.handed_over)
         finally:
             session.client.close()
-        return Mailed(_ms_since(started), session.refused, answer, frozenset(session.deferred))
+        return Mailed(
+            _ms_since(started), session.refused, answer, frozenset(session.deferred), taken=session.handed_over
+        )
 
     async def check(self) -> str | None:
         """Connect and log in without sending; return what is wrong, None when all is well."""

@@ -15,6 +15,7 @@ from daemon.store.migrations import (
     m0006_charged,
     m0007_stops,
     m0008_packed_hours,
+    m0009_report_waiting,
 )
 
 _STEPS = {
@@ -28,6 +29,7 @@ _STEPS = {
         m0006_charged,
         m0007_stops,
         m0008_packed_hours,
+        m0009_report_waiting,
     )
 }
 _TABLE = "_sqlite_migrations"  # as sqlite-utils named it, with which the first databases were made
