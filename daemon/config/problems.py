@@ -102,6 +102,7 @@ class ProblemId(StrEnum):
     WEBHOOK_THRESHOLD = "webhook-threshold-unheard"
     CHAT_EXTRA = "chat-extra-missing"
     RECEIVERS_NONE = ("receivers-none", Level.WARNING)
+    REPORT_RARE = ("report-rare", Level.WARNING)
     SMTP_MISSING = "smtp-missing"
     SMTP_LOGIN = "smtp-login"
     SMTP_PLAIN = ("smtp-plain", Level.WARNING)

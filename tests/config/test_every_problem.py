@@ -196,6 +196,7 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ),
     ("webhook-threshold-unheard", "webhooks[0].threshold", GOOD + 'event = "topup.*"\nthreshold = 5'),
     ("receivers-none", "webhooks", ACCOUNT + LOW),
+    ("report-rare", "reports[0].cron", GOOD + SMTP + changed(REPORT, "0 8 1 * *", "0 8 31 * *")),
     ("smtp-missing", "emails[0]", GOOD + changed(EMAIL, SMTP, "")),
     ("smtp-login", "smtp.password", GOOD + EMAIL.replace("sender", 'username = "me"\nsender')),
     ("smtp-plain", "smtp.security", GOOD + changed(EMAIL, "127.0.0.1", "mail.example.com")),

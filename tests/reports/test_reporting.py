@@ -68,6 +68,23 @@ async def test_after_a_downtime_each_missed_period_is_sent_once(make_reporter: M
     assert subjects[-1].startswith("Usage statement 8 October 2026")
 
 
+async def test_periods_that_a_rare_cron_lets_wait_come_together_oldest_first(
+    make_reporter: Make, mailbox: MailboxStandin
+) -> None:
+    def on(month: int, day: int) -> datetime:
+        return datetime(2026, month, day, 8, tzinfo=BERLIN).astimezone(UTC)
+
+    reporter = make_reporter(cron="0 8 31 * *")
+    await reporter.send_due(on(10, 31))
+    assert [str(kept.message["Subject"])[:30] for kept in mailbox.kept] == ["Usage statement September 2026"]
+    assert await reporter.send_due(on(11, 1)) == on(12, 31), "the first fire after October has ended"
+    assert await reporter.send_due(on(12, 31)) == datetime(2027, 1, 31, 8, tzinfo=BERLIN)
+    assert [str(kept.message["Subject"]).partition(":")[0] for kept in mailbox.kept[1:]] == [
+        "Usage statement October 2026",
+        "Usage statement November 2026",
+    ]
+
+
 async def test_catching_up_has_a_limit(make_reporter: Make, mailbox: MailboxStandin) -> None:
     reporter = make_reporter(period="day", cron="0 8 * * *")
     assert len(reporter.due(datetime(2027, 3, 1, 12, tzinfo=UTC))) == 40

@@ -10,12 +10,19 @@ from typing import Any
 
 from alerts.events import EventType
 from alerts.mail_address import parse_address
+from alerts.spans import SpanKind
+from daemon.config.cron import first_late
 from daemon.config.lint.facts import Facts, Has, listed
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
-from daemon.config.schema import ReceiverTable, WebhookTable
+from daemon.config.schema import ReceiverTable, ReportTable, WebhookTable
 from daemon.config.urls import Plain, fault
 
+_CRONS = {
+    "day": '"0 8 * * *" is each morning',
+    "week": '"0 8 * * 1" is each Monday',
+    "month": '"0 8 1 * *" is the first of each',
+}
 _SECRET_BYTES = range(24, 65)
 _SEED_BYTES = (32, 64)
 
@@ -31,6 +38,8 @@ def lint(facts: Facts) -> None:
         _lint_events(facts, receiver, "events", receiver.table.events)
     for webhook in tables.webhooks:
         _lint_webhook(facts, webhook)
+    for report in tables.reports:
+        _lint_report(facts, report)
     _lint_mail(facts)
     _lint_chat(facts)
     if not receivers:
@@ -109,6 +118,20 @@ def _lint_threshold(facts: Facts, item: Item[WebhookTable]) -> None:
     if named and not any(Has.BALANCE in facts.has(facts.tables.accounts[id]) for id in named):
         said = "a threshold of its own, but no account that it covers has a balance"
         facts.note(ProblemId.RULE_READS_NOTHING, item, "threshold", said, f"covered: {listed(named)}")
+
+
+def _lint_report(facts: Facts, item: Item[ReportTable]) -> None:
+    table = item.table
+    if table.cron is None or table.period is None:
+        return
+    late = first_late(table.cron, SpanKind(table.period.value), facts.zone)
+    if late is not None:
+        span, at = late
+        came = at.astimezone(facts.zone)
+        said = f"it does not fire each {table.period.value}: the report of {span.title}, for one, would come on "
+        said += f"{came.day} {came:%b %Y} only, together with the next"
+        hint = f"a {table.period.value} is reported when it has ended: {_CRONS[table.period.value]}"
+        facts.note(ProblemId.REPORT_RARE, item, "cron", said, hint)
 
 
 def _lint_mail(facts: Facts) -> None:
