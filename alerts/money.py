@@ -3,6 +3,7 @@
 One dollar is 1,000,000 micro-dollars; one gigabyte is 1,000,000 micro-gigabytes (a kilobyte each).
 """
 
+from collections.abc import Iterable
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
 MICRO = 1_000_000
@@ -60,6 +61,32 @@ def format_gb(microgb: int, places: int = 2) -> str:
     """Return `1,024.00 GB`, `−0.50 GB`: rounded half up in magnitude to `places`, true minus, thousands separated."""
     sign, amount = _rounded(microgb, places)
     return f"{sign}{amount:,} GB"
+
+
+def show_usd(microusd: int, *beside: int) -> str:
+    """Return an amount that is measured against the others `beside` it: `$4.99` where 4.999999 is below 5.
+
+    Rounded down, so that what is left, or spent, never reads as a line that it has not reached, and with as many digits
+    more as it takes not to read as one that it is beyond.
+    """
+    sign, amount = _rounded_down(microusd, beside)
+    return f"{sign}${amount:,}"
+
+
+def show_gb(microgb: int, *beside: int) -> str:
+    """Return a volume that is measured against the others `beside` it, rounded as `show_usd` does."""
+    sign, amount = _rounded_down(microgb, beside)
+    return f"{sign}{amount:,} GB"
+
+
+def _rounded_down(micro: int, beside: Iterable[int]) -> tuple[str, Decimal]:
+    others = [other for other in beside if other != micro]
+    unit = MICROUSD_PER_CENT
+    while any(micro // unit == other // unit for other in others):
+        unit //= 10
+    shown = micro // unit * unit
+    places = next(places for places in range(2, 7) if shown % 10 ** (6 - places) == 0)
+    return _rounded(shown, places)
 
 
 def _rounded(micro: int, places: int) -> tuple[str, Decimal]:

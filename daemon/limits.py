@@ -73,6 +73,8 @@ REPORTS_CAUGHT_UP = 40
 """Missed periods of one report that are sent after a downtime; older ones are left out, and logged."""
 REPORT_RETRIES_S = (60, 300, 1800, 3600)
 """Waits after a report that could not be sent; the last one repeats."""
+REPORT_WAITING_TRIES = 72
+"""So often, some three days long, is an address tried that puts a report off while others have it."""
 FOLD_ROWS = 500
 """Rows of one account's old history that one transaction deletes."""
 FOLD_FOR_S = 0.02

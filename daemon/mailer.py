@@ -7,13 +7,13 @@ import socket
 import ssl
 from collections.abc import Sequence
 from email.message import EmailMessage
-from email.utils import parseaddr
 
 import aiosmtplib
 import certifi
 
 from alerts.limits import DELIVERY_DEADLINE_S
 from alerts.mail import Mailed, MailFailed
+from alerts.mail_address import parse_address
 from daemon.config.model import SmtpConfig, SmtpSecurity
 
 
@@ -23,7 +23,7 @@ class SmtpMailer:
     def __init__(self, config: SmtpConfig, *, tls: ssl.SSLContext | None = None) -> None:
         self._config = config
         self._tls = tls or (_trust() if config.security is not SmtpSecurity.NONE else None)
-        self._address = parseaddr(config.sender)[1]
+        self._address = parse_address(config.sender).spec
 
     @property
     def sender(self) -> str:
@@ -36,13 +36,15 @@ class SmtpMailer:
         session = _Session(self._client(), self._address, message.as_bytes(), to)
         try:
             async with asyncio.timeout(DELIVERY_DEADLINE_S):
-                refused, answer = await session.run()
+                answer = await session.run()
         except _CAUGHT as error:
             status, reason = self._explain(error, session)
             return MailFailed(_ms_since(started), reason, status, maybe_arrived=session.handed_over)
         finally:
             session.client.close()
-        return Mailed(_ms_since(started), refused, answer)
+        return Mailed(
+            _ms_since(started), session.refused, answer, frozenset(session.deferred), taken=session.handed_over
+        )
 
     async def check(self) -> str | None:
         """Connect and log in without sending; return what is wrong, None when all is well."""
@@ -91,8 +93,6 @@ class SmtpMailer:
             return None, f"{server} does not speak TLS as configured ({cause.reason or 'handshake failed'})"
         if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
             return None, f"{server} does not offer what is configured: {_line(str(error))}"
-        if isinstance(cause, UnicodeError):
-            return None, "an address holds characters that this server cannot take"
         return None, f"{server} is down or broke off {session.doing} ({type(cause).__name__})"
 
 
@@ -103,6 +103,8 @@ class _Session:
         self.client = client
         self.handed_over = False
         self.doing = "while connecting"
+        self.refused: dict[str, str] = {}
+        self.deferred: set[str] = set()
         self._sender = sender
         self._content = content
         self._to = to
@@ -111,20 +113,20 @@ class _Session:
         await self.client.connect()
         await self.client._ehlo_or_helo_if_needed()
 
-    async def run(self) -> tuple[dict[str, str], str]:
+    async def run(self) -> str:
         await self.connect()
         self.doing = "while taking the addresses"
-        await self.client.mail(self._sender)
-        refused: list[aiosmtplib.SMTPRecipientRefused] = []
-        for address in self._to:
-            try:
-                await self.client.rcpt(address)
-            except aiosmtplib.SMTPRecipientRefused as error:
-                refused.append(error)
-        words = {error.recipient: f"{error.code} {_line(error.message)}" for error in refused}
-        if len(refused) == len(self._to):
+        addresses = {one.spec: one for one in map(parse_address, self._to)}
+        utf8 = self.client.supports_extension("smtputf8") and not all(one.is_plain for one in addresses.values())
+        await self.client.mail(self._sender, options=["SMTPUTF8"] if utf8 else None)
+        for spec, address in addresses.items():
+            if utf8 or address.is_plain:
+                await self._name(spec)
+            else:
+                self.refused[spec] = "this mail server takes no address with letters beyond ASCII (no SMTPUTF8)"
+        if len(self.refused) == len(addresses):
             await self._say_goodbye()
-            return words, ""
+            return ""
         self.doing = "while taking the message"
         self.handed_over = True
         try:
@@ -133,7 +135,16 @@ class _Session:
             self.handed_over = False  # it said no
             raise
         await self._say_goodbye()
-        return words, _line(response.message)
+        return _line(response.message)
+
+    async def _name(self, address: str) -> None:
+        """Name one recipient; that it is refused concerns it alone."""
+        try:
+            await self.client.rcpt(address, encoding="utf-8")
+        except aiosmtplib.SMTPRecipientRefused as error:
+            self.refused[address] = f"{error.code} {_line(error.message)}"
+            if 400 <= error.code < 500:
+                self.deferred.add(address)
 
     async def _say_goodbye(self) -> None:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from alerts.limits import DELIVERY_DEADLINE_S
-from alerts.money import format_gb, format_usd
+from alerts.money import format_gb, format_usd, show_usd
 from alerts.readings import Known, Metrics
 from daemon.addresses import Resolver, refusal
 from daemon.clock import Clock
@@ -61,7 +61,7 @@ async def _usage(fetcher: Fetcher, account: AccountConfig) -> tuple[Outcome, ...
 def _read_out(metrics: Metrics) -> str:
     said = []
     if (available := metrics.available_microusd) is not None:
-        said.append(f"{format_usd(available)} available")
+        said.append(f"{show_usd(available)} available")
     if (burn := metrics.scheduled_burn_microusd_per_day) is not None:
         said.append(f"{format_usd(burn)} a day scheduled")
     if (effective := metrics.effective_microgb) is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from zoneinfo import ZoneInfo
 
-from alerts.money import format_gb, format_usd
+from alerts.money import format_gb, format_usd, show_gb, show_usd
 from daemon.overview import Overview
 
 _TENTH = Decimal("0.1")
@@ -52,9 +52,9 @@ def _money_lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     if metrics.balance_microusd is not None:
         uncharged = metrics.uncharged_microusd
         pending = (
-            "" if uncharged is None else f", {usd(uncharged)} pending: {usd(metrics.available_microusd)} available"
+            "" if uncharged is None else f", {usd(uncharged)} pending: {left(metrics.available_microusd)} available"
         )
-        yield "balance", f"{usd(metrics.balance_microusd)}{pending}"
+        yield "balance", f"{left(metrics.balance_microusd)}{pending}"
     if one.burn is not None:
         partial = ", less than a day of history" if one.burn.partial else ""
         yield "burn", f"{usd(one.burn.microusd_per_day)} a day ({one.burn.basis}{partial})"
@@ -82,7 +82,8 @@ def quota_words(one: Overview, *, short: bool) -> str:
         return ""
     if quota.limit_microgb is None:
         return f"{format_gb(quota.effective_microgb)}, no limit"
-    whole = f"{format_gb(quota.effective_microgb)} of {format_gb(quota.limit_microgb)} ({quota.percent} %)"
+    effective, limit = quota.effective_microgb, quota.limit_microgb
+    whole = f"{show_gb(effective, limit)} of {show_gb(limit, effective)} ({quota.percent} %)"
     if short or not quota.reserved_microgb:
         return whole
     return f"{whole}, {format_gb(quota.reserved_microgb)} of it reserved"
@@ -92,11 +93,12 @@ def month_words(one: Overview, *, short: bool) -> list[str]:
     """Month spend, beside every budget of the account."""
     words = []
     for line in one.budgets:
-        form = format_gb if line.volume else format_usd
-        ahead = "" if line.projection is None else f", projected {form(line.projection.likely)}"
+        form = show_gb if line.volume else show_usd
+        ahead = "" if line.projection is None else f", projected {form(line.projection.likely, line.limit)}"
         period = "" if line.period.value == "month" else f" this {_PERIODS[line.period.value]}"
         partial = ", partial" if line.partial else ""
-        words.append(f"{form(line.spent)} of {form(line.limit)}{period} ({line.percent} %{ahead}{partial})")
+        spent = f"{form(line.spent, line.limit)} of {form(line.limit, line.spent)}"
+        words.append(f"{spent}{period} ({line.percent} %{ahead}{partial})")
     if not any(line.period.value == "month" for line in one.budgets) and one.month is not None:
         why = " (partial)" if short else " (partial: history begins inside the month)"
         partial = why if one.month.partial else ""
@@ -142,9 +144,14 @@ def usd(microusd: int | None) -> str:
     return "–" if microusd is None else format_usd(microusd)
 
 
+def left(microusd: int | None) -> str:
+    """Return what is left, rounded down, or a dash where it is not known."""
+    return "–" if microusd is None else show_usd(microusd)
+
+
 def days_words(days: Decimal | None) -> str:
-    """Return days to one place, or a dash where they are not known."""
-    return "–" if days is None else str(days.quantize(_TENTH))
+    """Return days to one place, rounded down, or a dash where they are not known."""
+    return "–" if days is None else str(days.quantize(_TENTH, ROUND_FLOOR))
 
 
 def local(instant: datetime, zone: ZoneInfo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from alerts.foresight.burn import Basis
 from alerts.foresight.memory import BurnMemory
@@ -20,7 +20,8 @@ _CENT = Decimal("0.01")
 class Runway:
     """`days` is available / burn by the basis named; the others are the tenth, fiftieth and ninetieth percentile.
 
-    None: not within two years, or never. Days have two decimals. The three instants belong to the three percentiles.
+    None: not within two years, or never. Days have two decimals, rounded down. The three instants belong to the three
+    percentiles.
     """
 
     days: Decimal | None
@@ -36,12 +37,12 @@ class Runway:
 
 
 def days_remaining(available_microusd: int, microusd_per_day: int) -> Decimal | None:
-    """Return available / burn in days with two decimals, 0 where nothing is left, None where nothing burns."""
+    """Return available / burn in days, rounded down to two decimals, 0 where nothing is left, None where none burns."""
     if available_microusd <= 0:
         return Decimal("0.00")
     if microusd_per_day <= 0:
         return None
-    return (Decimal(available_microusd) / microusd_per_day).quantize(_CENT, ROUND_HALF_EVEN)
+    return (Decimal(available_microusd) / microusd_per_day).quantize(_CENT, ROUND_FLOOR)
 
 
 def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> Runway | None:
@@ -78,4 +79,4 @@ def instant(outlook: Outlook, amount: int, z: float, now: datetime) -> datetime 
 def _days(at: datetime | None, now: datetime) -> Decimal | None:
     if at is None:
         return None
-    return (Decimal((at - now) // timedelta(seconds=1)) / 86_400).quantize(_CENT, ROUND_HALF_EVEN)
+    return (Decimal((at - now) // timedelta(seconds=1)) / 86_400).quantize(_CENT, ROUND_FLOOR)

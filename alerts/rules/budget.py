@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from alerts.events import EventType
 from alerts.foresight.period import Projection, likely, project
-from alerts.money import format_gb, format_usd, percent_of
-from alerts.rules.numbers import moment, money, number, to_the_cent
+from alerts.money import percent_of, show_gb, show_usd
+from alerts.rules.numbers import moment, money, number, up_to_the_cent
 from alerts.rules.specs import Budget, Period
 from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, Verdict, View
 from alerts.spend import Spent
@@ -60,9 +60,9 @@ def numbers(rule: Budget, view: View, verdict: Verdict) -> Payload:
         f"limit_{unit}": money(limit),
         "percent": number(percent_of(spent, limit)),
         "step_percent": number(verdict.step),
-        f"projected_{unit}": None if ahead is None else to_the_cent(ahead.likely),
-        f"projected_{unit}_low": None if ahead is None else to_the_cent(ahead.low),
-        f"projected_{unit}_high": None if ahead is None else to_the_cent(ahead.high),
+        f"projected_{unit}": None if ahead is None else up_to_the_cent(ahead.likely),
+        f"projected_{unit}_low": None if ahead is None else up_to_the_cent(ahead.low),
+        f"projected_{unit}_high": None if ahead is None else up_to_the_cent(ahead.high),
         "partial": period.partial,
     }
 
@@ -70,8 +70,8 @@ def numbers(rule: Budget, view: View, verdict: Verdict) -> Payload:
 def why(rule: Budget, view: View, verdict: Verdict) -> str:
     period = _period(rule, view)
     assert period is not None
-    spent, limit, show = _spent(rule, period), _limit(rule), format_gb if rule.limit_microgb else format_usd
-    said = f"{show(spent)} of {show(limit)} ({percent_of(spent, limit)} %) in this {rule.period.value}"
+    spent, limit, show = _spent(rule, period), _limit(rule), show_gb if rule.limit_microgb else show_usd
+    said = f"{show(spent, limit)} of {show(limit, spent)} ({percent_of(spent, limit)} %) in this {rule.period.value}"
     return f"{said}; projected to end above it" if verdict.projected else said
 
 

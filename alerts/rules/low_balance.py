@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.events import EventType
-from alerts.money import format_usd, to_number
+from alerts.money import show_usd, to_number
 from alerts.rules.numbers import burn_numbers, money_numbers, topup_numbers
 from alerts.rules.specs import LowBalance, Measure
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
@@ -45,7 +45,7 @@ def why(rule: LowBalance, view: View, verdict: Verdict) -> str:
     line = rule.below_microusd if measured < rule.below_microusd else rule.clear_above_microusd
     if verdict is CLEAR:
         where, line = "above", rule.clear_above_microusd
-    return f"{rule.measure.value} {format_usd(measured)} is {where} {format_usd(line)}"
+    return f"{rule.measure.value} {show_usd(measured, line)} is {where} {show_usd(line, measured)}"
 
 
 def _measured(rule: LowBalance, view: View) -> int | None:

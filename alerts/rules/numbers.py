@@ -54,6 +54,11 @@ def to_the_cent(microusd: int) -> int | float:
     return to_number((microusd + 5_000) // 10_000 * 10_000)
 
 
+def up_to_the_cent(micro: int) -> int | float:
+    """Return a projection as units of two places, rounded up: one that is above a limit never reads as the limit."""
+    return to_number(-(-micro // 10_000) * 10_000)
+
+
 def money_numbers(view: View) -> Payload:
     metrics = view.metrics
     return {

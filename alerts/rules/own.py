@@ -12,7 +12,7 @@ from alerts.belief import Doubt, Doubtful, Finding
 from alerts.events import EventType, JsonValue, Severity
 from alerts.falls import Falls, missing_microusd
 from alerts.instants import rfc3339
-from alerts.money import format_usd, to_number
+from alerts.money import show_usd, to_number
 from alerts.readings import Known, Metrics, Reason, Unavailable
 from alerts.rules.numbers import burn_numbers, money, money_numbers, topup_numbers
 from alerts.rules.specs import Stale
@@ -321,12 +321,12 @@ def depleted(sitting: Sitting, view: View) -> None:
             **burn_numbers(view),
             "topup": topup_numbers(view),
         }
-        why = f"available is {format_usd(available)}: the service pauses"
+        why = f"available is {show_usd(available, 0)}: the service pauses"
         sitting.open(BALANCE, Severity.CRITICAL, EventType.BALANCE_DEPLETED, why, numbers, at=at)
     elif available <= 0:
         sitting.decide(BALANCE, "still nothing left: already told", episode)
     elif episode is not None:
-        sitting.close(BALANCE, None, f"available is {format_usd(available)}", at=at)
+        sitting.close(BALANCE, None, f"available is {show_usd(available, 0)}", at=at)
 
 
 def _bytes_said(before: Metrics, after: Metrics) -> bool:

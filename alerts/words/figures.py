@@ -10,7 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.money import format_gb, format_usd, to_micro
+from alerts.money import format_usd, show_gb, show_usd, to_micro
 
 DASH = "–"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
@@ -31,11 +31,19 @@ class Figures:
 
     def usd(self, name: str) -> str:
         value = self.data.get(name)
-        return DASH if value is None else format_usd(to_micro(value))
+        if value is None:
+            return DASH
+        return show_usd(to_micro(value), *self._beside(name)) if name in _BESIDE else format_usd(to_micro(value))
 
     def gb(self, name: str) -> str:
         value = self.data.get(name)
-        return DASH if value is None else format_gb(to_micro(value))
+        return DASH if value is None else show_gb(to_micro(value), *self._beside(name))
+
+    def _beside(self, name: str) -> Iterator[int]:
+        """Yield what a number is measured against, as far as the event holds it."""
+        for other in _BESIDE.get(name, ()):
+            if (value := self.data.get(other)) is not None:
+                yield to_micro(value)
 
     def number(self, name: str, unit: str = "") -> str:
         value = self.data.get(name)
@@ -138,6 +146,16 @@ _LIMITS = {
     "cost_per_snapshot": "price of a snapshot in dollars",
 }
 
+
+_MEASURED = {
+    "threshold_usd": ("available_usd", "balance_usd"),
+    "limit_usd": ("spent_usd", "projected_usd"),
+    "limit_gb": ("effective_gb", "used_gb", "spent_gb", "projected_gb"),
+    "left_usd": ("needed_usd",),
+    "cap_usd": ("spent_and_open_usd",),
+}
+_BESIDE = {**_MEASURED, **{name: (line,) for line, names in _MEASURED.items() for name in names}}
+"""What is measured against what: neither may read as the other where it is not."""
 
 _Show = Callable[[Figures, str], str]
 _ROWS: tuple[tuple[str, str, _Show], ...] = (

@@ -33,19 +33,28 @@ def _topup_next(f: Figures) -> str:
     return sentence(reason)
 
 
+def _measured(f: Figures) -> tuple[str, str]:
+    """The amount that the rule compares, and what it is."""
+    if f.data.get("measure") == "balance":
+        return f.usd("balance_usd"), "the balance"
+    return f.usd("available_usd"), "available"
+
+
 def balance_low(f: Figures, account: str) -> Words:
+    amount, what = _measured(f)
     return (
-        f"{account}: balance low, {f.usd('available_usd')} left",
-        f"{f.usd('available_usd')} is available, below the threshold of {f.usd('threshold_usd')}.{_burn(f)}",
+        f"{account}: balance low, {amount} left",
+        f"{amount} is {what}, below the threshold of {f.usd('threshold_usd')}.{_burn(f)}",
         _topup_next(f),
         "brimful status",
     )
 
 
 def balance_recovered(f: Figures, account: str) -> Words:
+    amount, what = _measured(f)
     return (
         f"{account}: balance is fine again",
-        f"{f.usd('available_usd')} is available, above the threshold of {f.usd('threshold_usd')}.{_burn(f)}",
+        f"{amount} is {what}, above the threshold of {f.usd('threshold_usd')}.{_burn(f)}",
         "Nothing needs to be done.",
         "",
     )

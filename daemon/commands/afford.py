@@ -11,7 +11,7 @@ import typer
 
 from alerts.foresight.afford import Affordance, afford
 from alerts.instants import rfc3339
-from alerts.money import format_usd, to_number
+from alerts.money import format_usd, show_usd, to_number
 from alerts.rules.stale import INTERVALS, SHORTEST
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading
@@ -95,18 +95,18 @@ def _unknown(account: str, reason: str, as_json: bool) -> NoReturn:
 
 def _print(account: str, at: str, days: Decimal, videos: int, answer: Affordance, zone: ZoneInfo) -> None:
     plural = "" if videos == 1 else "s"
-    left = answer.left_microusd
-    verdict = f"yes, {format_usd(left)} would be left" if answer.pays else f"no, {format_usd(-left)} are missing"
+    left, cost, available = answer.left_microusd, answer.cost_microusd, answer.available_microusd
+    verdict = f"yes, {show_usd(left)} would be left" if answer.pays else f"no, {show_usd(-left, 0)} are missing"
     typer.echo(
-        f"{account}: {verdict}. {videos} video{plural} for {days:f} days cost {format_usd(answer.cost_microusd)}; "
-        f"{format_usd(answer.available_microusd)} are available ({at})."
+        f"{account}: {verdict}. {videos} video{plural} for {days:f} days cost {show_usd(cost, available)}; "
+        f"{show_usd(available, cost)} are available ({at})."
     )
     beside = answer.left_beside_microusd
     if beside is None or answer.running_microusd is None:
         typer.echo("Beside what runs already: unknown, there is no history yet.")
         return
     running = f"what runs already spends {format_usd(answer.running_microusd)} in that time ({answer.basis})"
-    fits = f"fits, {format_usd(beside)} would be left" if beside >= 0 else f"does not fit, {format_usd(-beside)} short"
+    fits = f"fits, {show_usd(beside)} would be left" if beside >= 0 else f"does not fit, {show_usd(-beside, 0)} short"
     typer.echo(f"Beside it {running}: together it {fits}.")
     beside_it, alone = _until(answer.dry_beside_at, zone), _until(answer.dry_alone_at, zone)
     typer.echo(f"The balance lasts until {beside_it} with it, {alone} without.")

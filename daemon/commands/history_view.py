@@ -18,7 +18,7 @@ from alerts.readings import Metrics
 from alerts.reports.sheet import harmless
 from alerts.rules.numbers import moment, money
 from daemon.commands.common import print_table
-from daemon.overview_words import local, usd
+from daemon.overview_words import left, local, usd
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.summaries import Summary
 
@@ -197,9 +197,9 @@ def _show_days(found: History) -> None:
                 str(day.samples),
                 usd(day.spent),
                 usd(day.credited),
-                usd(day.available_min),
-                usd(day.available_max),
-                usd(None if day.balance_last is None else day.balance_last - (day.uncharged_last or 0)),
+                left(day.available_min),
+                left(day.available_max),
+                left(None if day.balance_last is None else day.balance_last - (day.uncharged_last or 0)),
             ]
             for day in found.days
         ]

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from alerts.rules.numbers import moment, money, number, span, to_the_cent
+from alerts.rules.numbers import moment, money, number, span, to_the_cent, up_to_the_cent
 from daemon.commands.common import print_table
 from daemon.overview import BudgetLine, Overview
-from daemon.overview_words import days_words, has_money, lines, month_words, quota_words, read_words, usd
+from daemon.overview_words import days_words, has_money, left, lines, month_words, quota_words, read_words, usd
 
 TABLE_FROM_ACCOUNTS = 4
 TABLE_FROM_COLUMNS = 140
@@ -121,7 +121,7 @@ def _budget(line: BudgetLine) -> dict[str, Any]:
         f"spent_{unit}": money(line.spent),
         f"limit_{unit}": money(line.limit),
         "percent": number(line.percent),
-        f"projected_{unit}": None if line.projection is None else to_the_cent(line.projection.likely),
+        f"projected_{unit}": None if line.projection is None else up_to_the_cent(line.projection.likely),
         "partial": line.partial,
     }
 
@@ -152,9 +152,9 @@ def _show_table(found: Sequence[Overview]) -> None:
         rows.append(
             [
                 one.account.id,
-                usd(None if metrics is None else metrics.balance_microusd),
+                left(None if metrics is None else metrics.balance_microusd),
                 usd(None if metrics is None else metrics.uncharged_microusd),
-                usd(None if metrics is None else metrics.available_microusd),
+                left(None if metrics is None else metrics.available_microusd),
                 usd(None if one.burn is None else one.burn.microusd_per_day),
                 days_words(one.days_remaining),
                 quota_words(one, short=True) or "–",

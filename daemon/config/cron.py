@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from alerts.instants import EPOCH
+from alerts.spans import Span, SpanKind, span_at
+from daemon.schedule import next_fire
 
 _FIRES_LOOKED_AT = 60
 _SAMPLE_AT = EPOCH + timedelta(days=20_454)
@@ -40,3 +42,22 @@ def gaps(cron: str, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
     fires: list[datetime] = list(islice(CronSim(cron, _SAMPLE_AT.astimezone(zone)), _FIRES_LOOKED_AT))
     between = [later - earlier for earlier, later in pairwise(fire.timestamp() for fire in fires)]
     return timedelta(seconds=min(between)), timedelta(seconds=max(between))
+
+
+_PERIODS_LOOKED_AT = {SpanKind.DAY: 366, SpanKind.WEEK: 106, SpanKind.MONTH: 48}
+
+
+@lru_cache(maxsize=1024)
+def first_late(cron: str, kind: SpanKind, zone: ZoneInfo) -> tuple[Span, datetime] | None:
+    """Return the first period that has no fire before the next one has ended too, and its first fire; None if all have.
+
+    A report that is sent so comes together with the next.
+    """
+    span = span_at(kind, _SAMPLE_AT, zone)
+    for _ in range(_PERIODS_LOOKED_AT[kind]):
+        following = span_at(kind, span.end, zone)
+        at = next_fire(cron, zone, span.end - timedelta(seconds=1))
+        if at >= following.end:
+            return span, at
+        span = following
+    return None

@@ -45,6 +45,7 @@ class ProblemId(StrEnum):
     MONEY_INVALID = "money-invalid"
     MONEY_CENTS = "money-cents"
     MAIL_ADDRESS = "mail-address"
+    MAIL_ADDRESS_LETTERS = ("mail-address-letters", Level.WARNING)
     URL_INVALID = "url-invalid"
     URL_PLAIN = "url-plain-http"
     URL_FORBIDDEN = "url-forbidden-address"
@@ -104,6 +105,7 @@ class ProblemId(StrEnum):
     WEBHOOK_THRESHOLD = "webhook-threshold-unheard"
     CHAT_EXTRA = "chat-extra-missing"
     RECEIVERS_NONE = ("receivers-none", Level.WARNING)
+    REPORT_RARE = ("report-rare", Level.WARNING)
     SMTP_MISSING = "smtp-missing"
     SMTP_LOGIN = "smtp-login"
     SMTP_PLAIN = ("smtp-plain", Level.WARNING)

@@ -16,15 +16,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from alerts.mail_address import AddressError, MailAddress, parse_address
 from alerts.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
 from daemon.config.cron import parse_cron
 from daemon.config.durations import parse_duration
 from daemon.config.problems import ProblemId, listing, suggestion
 
-_MAIL = re.compile(
-    r"[^\s@<>,;\x00-\x1f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[^\s@<>,;\x00-\x1f]{1,64}@\[[0-9A-Fa-f:.]+\]"
-)
-_SENDER = re.compile(r"(?P<name>[^<>\x00-\x1f]*)<(?P<address>[^<>]+)>")
 MAX_TEXT = 2048
 MAX_ITEMS = 256
 
@@ -143,20 +140,30 @@ def _remind(value: Any) -> timedelta | None:
     return None if value == "never" else _duration(value)
 
 
-def is_mail_address(text: str) -> bool:
-    """Whether `text` is one bare mail address."""
-    return _MAIL.fullmatch(text) is not None and ".." not in text
-
-
 def _mail(value: Any) -> str:
-    text = _text(value)
-    if not is_mail_address(text):
-        raise refuse(ProblemId.MAIL_ADDRESS, "this is not a mail address", 'such as "ops@example.com"')
-    return text
+    """An address as written, a name before it included."""
+    _address(value)
+    return str(value)
+
+
+def _address(value: Any) -> MailAddress:
+    try:
+        return parse_address(_text(value))
+    except AddressError as error:
+        raise refuse(ProblemId.MAIL_ADDRESS, str(error), error.hint) from error
+
+
+def _plain_address(value: Any) -> MailAddress:
+    address = _address(value)
+    if not address.is_plain:
+        said = "what stands before the @ holds letters beyond ASCII, which most mail servers refuse"
+        raise refuse(ProblemId.MAIL_ADDRESS, said, "name an address of plain letters")
+    return address
 
 
 def _mail_or_none(value: Any) -> str:
-    return "" if value == "" else _mail(value)
+    """Stripe takes the bare address."""
+    return "" if value == "" else _plain_address(value).spec
 
 
 def _secrets(value: Any) -> list[str]:
@@ -164,11 +171,8 @@ def _secrets(value: Any) -> list[str]:
 
 
 def _sender(value: Any) -> str:
-    text = _text(value)
-    named = _SENDER.fullmatch(text)
-    if not is_mail_address(named["address"].strip() if named else text):
-        raise refuse(ProblemId.MAIL_ADDRESS, "this is not a sender", 'such as "Brimful <brimful@example.com>"')
-    return text
+    _plain_address(value)
+    return str(value)
 
 
 def _id(value: Any) -> str:

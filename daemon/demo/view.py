@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from alerts.money import format_gb, format_usd, percent_of
+from alerts.money import format_gb, format_usd, percent_of, show_usd
 from alerts.readings import Known, Metrics
 from daemon.demo.scenario import START, ZONE, Happening
 from daemon.demo.story import STYLES, Line, Story
@@ -134,9 +134,9 @@ def _cells(known: Known | None) -> tuple[RenderableType, ...]:
     balance, available = metrics.balance_microusd, metrics.available_microusd
     if balance is not None and available is not None:
         return (
-            format_usd(balance),
+            show_usd(balance),
             format_usd(metrics.uncharged_microusd or 0),
-            format_usd(available),
+            show_usd(available),
             _days(metrics),
             "",
         )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import jinja2
 import structlog
 
-from alerts.mail import Mailer, MailFailed
+from alerts.mail import Mailed, Mailer, MailFailed
+from alerts.mail_address import parse_address
 from alerts.reports.letter import compose
 from alerts.reports.report import Report
 from alerts.spans import Span, SpanKind, span_at, span_before
 from alerts.templating import Templates
 from daemon.config.model import Config, ReportConfig
-from daemon.limits import REPORT_RETRIES_S, REPORTS_CAUGHT_UP
+from daemon.limits import REPORT_RETRIES_S, REPORT_WAITING_TRIES, REPORTS_CAUGHT_UP
 from daemon.reports.facts import accounts_of, make_report
 from daemon.schedule import next_fire
 from daemon.store import Store, readings, reports
@@ -30,6 +30,8 @@ class Due:
 
     report: ReportConfig
     span: Span
+    waiting: Sequence[str] = ()
+    """The only addresses that still lack it, where others have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,68 +64,93 @@ class Reporter:
         if self._mailer is None or not self._config.reports:
             return None
         for one in self.due(now):
-            await self.send(one.report, one.span, now)
+            await self.send(one.report, one.span, now, one.waiting)
         instants = [at for report in self._config.reports for _, at in self._pending(report, now)]
         return min((at for at in [*instants, *self._fires(now)] if at > now), default=None)
 
-    async def send(self, report: ReportConfig, span: Span, now: datetime) -> Sent:
-        """Build and send one report, and record what became of it: also the one that is sent again by hand."""
+    async def send(self, report: ReportConfig, span: Span, now: datetime, to: Sequence[str] = ()) -> Sent:
+        """Build and send one report, and record what became of it: also the one that is sent again by hand.
+
+        `to`: those of its addresses that still wait for it; else all of them. Whatever it meets is its own error.
+        """
         message_id = f"report.{report.id}.{span.key}.{self._name}"
-        made: Report | None = None
-        error, refused = "", tuple[str, ...]()
-        try:
-            made = await make_report(self._config, self._store, report, span, now, templates=self._templates)
-        except (jinja2.TemplateError, OSError) as failure:
-            error = f"a template is wrong: {type(failure).__name__}: {failure}"
-        if made is not None:
-            error, refused = await self._mail(made, report, message_id, now)
-        self._record(report, span, message_id, error, "; ".join(refused), now)
-        return Sent(made or _nothing(report, span), error, refused)
+        (met,) = await asyncio.gather(
+            self._make_and_mail(report, span, message_id, to or report.to, now), return_exceptions=True
+        )
+        if isinstance(met, Exception):
+            log.warning("report_broken", report=report.id, period=span.key, exc_info=met)
+            met = (_nothing(report, span), f"it could not be made: {type(met).__name__}: {met}", Mailed(0))
+        if isinstance(met, BaseException):
+            raise met
+        made, error, mailed = met
+        self._record(Due(report, span, to), message_id, error, mailed, now)
+        return Sent(made, error, tuple(_named(mailed.refused)))
 
     def failing(self) -> Sequence[str]:
         """Return the reports that failed, or that an address refused, as `id period`: what `once` exits 1 for."""
         return sorted(self._failing)
 
-    async def _mail(
-        self, made: Report, report: ReportConfig, message_id: str, now: datetime
-    ) -> tuple[str, tuple[str, ...]]:
+    async def _make_and_mail(
+        self, report: ReportConfig, span: Span, message_id: str, to: Sequence[str], now: datetime
+    ) -> tuple[Report, str, Mailed]:
+        made = await make_report(self._config, self._store, report, span, now, templates=self._templates)
         if self._mailer is None:
-            return "no [smtp] is configured", ()
+            return made, "no [smtp] is configured", Mailed(0)
         message = await asyncio.to_thread(
             compose, made, sender=self._mailer.sender, to=report.to, name=message_id, at=now
         )
-        outcome = await self._mailer.send(message, report.to)
+        outcome = await self._mailer.send(message, to)
         if isinstance(outcome, MailFailed):
-            return outcome.reason, ()
-        return "", tuple(f"{address}: {why}" for address, why in outcome.refused.items())
+            return made, outcome.reason, Mailed(outcome.elapsed_ms)
+        if not outcome.taken:
+            return made, f"refused: {'; '.join(_named(outcome.refused))}", outcome
+        return made, "", outcome
 
-    def _record(
-        self, report: ReportConfig, span: Span, message_id: str, error: str, refused: str, now: datetime
-    ) -> None:
-        word = f"{report.id} {span.key}"
-        if not error:
-            with self._store.write(durable=True) as tx:
-                reports.mark_sent(tx, report.id, span, message_id, now, refused=refused)
-            self._failing.discard(word)
-            if refused:
-                self._failing.add(word)
-                log.warning("report_refused", report=report.id, period=span.key, refused=refused)
-            log.info("report_sent", report=report.id, period=span.key)
-            return
-        earlier = reports.sendings(self._store.reader, report.id).get(span.key)
-        if earlier is not None and earlier.sent_at is not None:
+    def _record(self, one: Due, message_id: str, error: str, mailed: Mailed, now: datetime) -> None:
+        report, span = one.report.id, one.span
+        earlier = reports.sendings(self._store.reader, report).get(span.key)
+        sent_at = earlier.sent_at if earlier is not None else None
+        if error and not one.waiting and sent_at is not None:
             return  # a second sending by hand that failed does not undo the first
-        failures = 1 + (earlier.failures if earlier is not None else 0)
-        wait_s = REPORT_RETRIES_S[min(failures, len(REPORT_RETRIES_S)) - 1]
+        failures = 1 + (earlier.failures if earlier is not None and (one.waiting or sent_at is None) else 0)
+        next_at = now + timedelta(seconds=REPORT_RETRIES_S[min(failures, len(REPORT_RETRIES_S)) - 1])
+        if error and not one.waiting:
+            with self._store.write(durable=True) as tx:
+                reports.mark_failed(tx, report, span, message_id, failures=failures, next_at=next_at, error=error)
+            self._failing.add(f"{report} {span.key}")
+            log.warning("report_failed", report=report, period=span.key, error=error, failures=failures)
+            return
+        refused, waiting = mailed.for_good, mailed.waiting
+        if earlier is not None and one.waiting and error and not mailed.refused:
+            waiting = dict(earlier.waiting)  # nobody answered for them
+        if failures > REPORT_WAITING_TRIES:
+            refused, waiting = {**refused, **waiting}, {}
+        words = [earlier.last_error] if earlier is not None and one.waiting and earlier.last_error else []
         with self._store.write(durable=True) as tx:
-            reports.mark_failed(
-                tx, report.id, span, message_id, failures=failures, next_at=now + timedelta(seconds=wait_s), error=error
+            reports.mark_sent(
+                tx,
+                report,
+                span,
+                message_id,
+                sent_at if one.waiting and sent_at is not None else now,
+                refused="; ".join([*words, *_named(refused)]),
+                waiting=waiting,
+                failures=failures if waiting else 0,
+                next_at=next_at if waiting else None,
             )
-        self._failing.add(word)
-        log.warning("report_failed", report=report.id, period=span.key, error=error, failures=failures)
+        self._tell_sent(report, span, [*_named(refused), *_named(waiting)], error)
+
+    def _tell_sent(self, report: str, span: Span, refused: Sequence[str], error: str) -> None:
+        word = f"{report} {span.key}"
+        self._failing.discard(word)
+        if refused:
+            self._failing.add(word)
+            log.warning("report_refused", report=report, period=span.key, refused="; ".join(refused), error=error)
+        if not error:
+            log.info("report_sent", report=report, period=span.key)
 
     def _pending(self, report: ReportConfig, now: datetime) -> list[tuple[Due, datetime]]:
-        """The ended periods that were not sent, each with the instant at which it is due (which may lie ahead)."""
+        """The ended periods that were not sent, or not to all, each with the instant at which it is due."""
         first_at = self._first_reading(report)
         if first_at is None:
             return []
@@ -135,10 +162,12 @@ class Reporter:
             if span.end <= first_at:
                 break
             earlier = sent.get(span.key)
+            retry_at = earlier.next_attempt_at if earlier is not None else None
             if earlier is None or earlier.sent_at is None:
                 at = next_fire(report.cron, zone, span.end - timedelta(seconds=1))
-                retry_at = earlier.next_attempt_at if earlier is not None else None
                 pending.append((Due(report, span), max(at, retry_at) if retry_at is not None else at))
+            elif retry_at is not None and (waiting := _configured(report, earlier.waiting)):
+                pending.append((Due(report, span, waiting), retry_at))
             span = span_before(kind, span.start, zone)
         return pending
 
@@ -155,6 +184,16 @@ class Reporter:
         seen = readings.accounts_seen(self._store.reader)
         wanted = accounts_of(self._config, report, seen)
         return min((at for account in wanted if (at := seen.get(account)) is not None), default=None)
+
+
+def _named(refused: Mapping[str, str]) -> list[str]:
+    return [f"{address}: {words}" for address, words in refused.items()]
+
+
+def _configured(report: ReportConfig, waiting: Mapping[str, str]) -> list[str]:
+    """Return those who wait and are still named by the configuration."""
+    named = {parse_address(one).spec for one in report.to} if waiting else ()
+    return [address for address in waiting if address in named]
 
 
 def _nothing(report: ReportConfig, span: Span) -> Report:

@@ -38,6 +38,7 @@ class MailboxStandin:
 
     `refuse` and `greylist` hold addresses (550 and 450). `lose_answer`: takes that many messages and breaks off without
     a word. `delay_s` is waited before each message is taken. With `login`, that user and password are demanded.
+    Addresses beyond ASCII are taken with `smtputf8` only, as by most servers that are not new.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class MailboxStandin:
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         login: tuple[str, str] | None = None,
+        smtputf8: bool = False,
         on_mail: Callable[[Kept], None] = lambda kept: None,
     ) -> None:
         self.kept: list[Kept] = []
@@ -59,6 +61,7 @@ class MailboxStandin:
         self._tls = tls
         self._implicit_tls = implicit_tls
         self._login = login
+        self._smtputf8 = smtputf8
         self._on_mail = on_mail
         self._server: asyncio.Server | None = None
         self._sessions: set[SMTP] = set()
@@ -102,6 +105,7 @@ class MailboxStandin:
                 loop=asyncio.get_running_loop(),
                 tls_context=self._tls if starttls else None,
                 require_starttls=starttls,
+                enable_SMTPUTF8=self._smtputf8,
                 authenticator=self._authenticate if self._login else None,
                 auth_required=self._login is not None,
                 auth_require_tls=starttls,

@@ -39,6 +39,17 @@ WHERE d.receiver = ? AND d.state = 'pending' AND NOT {_HELD}
 ORDER BY d.next_attempt_ms LIMIT 1
 """
 
+_SENT = """
+SELECT MIN(settled_ms) AS at_ms, parcel FROM delivery INDEXED BY delivery_sent
+WHERE receiver = ?1 AND state = 'delivered' AND parcel IS NOT NULL AND settled_ms > ?2 GROUP BY parcel
+UNION ALL
+SELECT MIN(a.at_ms), d.parcel FROM delivery d INDEXED BY delivery_parcel JOIN attempt a ON a.delivery = d.number
+WHERE d.receiver = ?1 AND d.state = 'pending' AND d.parcel IS NOT NULL AND d.rest IS NOT NULL
+GROUP BY d.parcel HAVING MIN(a.at_ms) > ?2
+ORDER BY at_ms
+"""
+"""What some addresses have, and others refused, went out too."""
+
 _MARK = """
 UPDATE delivery SET state = ?, failures = ?, attempts = attempts + 1, next_attempt_ms = ?, settled_ms = ?,
     parcel = ?, rest = ?, reason = ?
@@ -89,19 +100,14 @@ class StoredQueue:
         return [_to_delivery(row) for row in self._store.reader.execute(_PARCEL, (key, parcel))]
 
     def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
-        rows = self._store.reader.execute(
-            "SELECT MIN(settled_ms), parcel FROM delivery INDEXED BY delivery_sent "
-            "WHERE receiver = ? AND state = 'delivered' AND parcel IS NOT NULL AND settled_ms > ? "
-            "GROUP BY parcel ORDER BY 1",
-            (key, to_ms(since)),
-        )
+        rows = self._store.reader.execute(_SENT, (key, to_ms(since)))
         return [Sent(from_ms(at_ms), parcel) for at_ms, parcel in rows]
 
     def first_parcel(self, key: str, episode: str) -> str | None:
         row = self._store.reader.execute(
             "SELECT d.parcel FROM event e JOIN delivery d ON d.event = e.number "
-            "WHERE e.episode = ? AND d.receiver = ? AND d.state = 'delivered' AND d.parcel IS NOT NULL "
-            "ORDER BY e.number LIMIT 1",
+            "WHERE e.episode = ? AND d.receiver = ? AND d.parcel IS NOT NULL "
+            "AND (d.state = 'delivered' OR d.rest IS NOT NULL) ORDER BY e.number LIMIT 1",
             (episode, key),
         ).fetchone()
         return None if row is None else str(row[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,13 +17,18 @@ from daemon.store.connection import Transaction
 from daemon.store.ledger_notes import CUSTOMER_GONE, Stop, StopKind
 from daemon.topups.states import State
 
+_NOBODY: Mapping[str, str] = {}
 _LISTED = 100
 """Rows of one kind that a report lists at the most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What is recorded of one report of one period."""
+    """What is recorded of one report of one period.
+
+    Of one that was sent, `last_error` names who was refused for good; `waiting` are the addresses that put it off, with
+    the server's words, and `failures` and `next_attempt_at` are theirs.
+    """
 
     report: str
     period: str
@@ -31,28 +37,45 @@ class Sending:
     failures: int
     next_attempt_at: datetime | None
     last_error: str
+    waiting: Mapping[str, str]
 
 
 def sendings(conn: sqlite3.Connection, report: str) -> dict[str, Sending]:
     """Return what is recorded of a report, by period."""
     rows = conn.execute(
-        "SELECT report, period, message_id, sent_ms, failures, next_attempt_ms, last_error FROM report"
+        "SELECT report, period, message_id, sent_ms, failures, next_attempt_ms, last_error, waiting FROM report"
         " WHERE report = ?",
         (report,),
     )
-    return {row[1]: Sending(row[0], row[1], row[2], _instant(row[3]), row[4], _instant(row[5]), row[6]) for row in rows}
+    return {
+        period: Sending(id, period, name, _instant(sent), failures, _instant(due), error, json.loads(waiting))
+        for id, period, name, sent, failures, due, error, waiting in rows
+    }
 
 
-def mark_sent(tx: Transaction, report: str, span: Span, message_id: str, now: datetime, *, refused: str = "") -> None:
-    """Record that the mail server has taken the report of this period; `refused` names addresses that it refused."""
-    _save(tx, report, span, message_id, sent_ms=to_ms(now), failures=0, next_ms=None, error=refused[:500])
+def mark_sent(
+    tx: Transaction,
+    report: str,
+    span: Span,
+    message_id: str,
+    at: datetime,
+    *,
+    refused: str = "",
+    waiting: Mapping[str, str] = _NOBODY,
+    failures: int = 0,
+    next_at: datetime | None = None,
+) -> None:
+    """Record that the mail server took the report of this period at `at`, and for whom it did not."""
+    next_ms = None if next_at is None else to_ms(next_at)
+    sent_ms, error = to_ms(at), refused[:500]
+    _save(tx, report, span, message_id, sent_ms, failures=failures, next_ms=next_ms, error=error, waiting=waiting)
 
 
 def mark_failed(
     tx: Transaction, report: str, span: Span, message_id: str, *, failures: int, next_at: datetime, error: str
 ) -> None:
     """Record a try that failed, and when the next one is due."""
-    _save(tx, report, span, message_id, sent_ms=None, failures=failures, next_ms=to_ms(next_at), error=error[:500])
+    _save(tx, report, span, message_id, None, failures=failures, next_ms=to_ms(next_at), error=error[:500])
 
 
 def _save(
@@ -60,19 +83,24 @@ def _save(
     report: str,
     span: Span,
     message_id: str,
-    *,
     sent_ms: int | None,
+    *,
     failures: int,
     next_ms: int | None,
     error: str,
+    waiting: Mapping[str, str] = _NOBODY,
 ) -> None:
     tx.execute(
         "INSERT INTO report"
-        " (report, period, start_ms, end_ms, message_id, sent_ms, failures, next_attempt_ms, last_error)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " (report, period, start_ms, end_ms, message_id, sent_ms, failures, next_attempt_ms, last_error, waiting)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (report, period) DO UPDATE SET message_id = excluded.message_id, sent_ms = excluded.sent_ms,"
-        " failures = excluded.failures, next_attempt_ms = excluded.next_attempt_ms, last_error = excluded.last_error",
-        (report, span.key, to_ms(span.start), to_ms(span.end), message_id, sent_ms, failures, next_ms, error),
+        " failures = excluded.failures, next_attempt_ms = excluded.next_attempt_ms, last_error = excluded.last_error,"
+        " waiting = excluded.waiting",
+        (
+            *(report, span.key, to_ms(span.start), to_ms(span.end), message_id, sent_ms, failures, next_ms, error),
+            json.dumps(dict(waiting)),
+        ),
     )
 
 

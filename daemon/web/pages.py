@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.money import format_gb, format_usd
+from alerts.money import format_gb, format_usd, show_gb, show_usd
 from alerts.state import Episode
 from daemon.config.model import Config
 from daemon.overview import BudgetLine, Overview, look
@@ -134,7 +134,7 @@ def _card(one: Overview, zone: ZoneInfo) -> Card:
 def _headline(one: Overview) -> tuple[str, str]:
     """The one number that matters, and what it is."""
     if one.known is not None and one.known.metrics.available_microusd is not None:
-        return format_usd(one.known.metrics.available_microusd), "available"
+        return show_usd(one.known.metrics.available_microusd), "available"
     if one.quota is not None:
         return format_gb(one.quota.effective_microgb), "used and reserved"
     return "–", "not known yet"
@@ -144,14 +144,15 @@ def _meters(one: Overview) -> list[Meter]:
     found = []
     quota = one.quota
     if quota is not None and quota.limit_microgb is not None and quota.percent is not None:
-        words = f"{format_gb(quota.effective_microgb)} of {format_gb(quota.limit_microgb)}"
+        effective, limit = quota.effective_microgb, quota.limit_microgb
+        words = f"{show_gb(effective, limit)} of {show_gb(limit, effective)}"
         found.append(Meter("quota", words, quota.percent, _full(quota.percent)))
     return found + [_budget(line) for line in one.budgets]
 
 
 def _budget(line: BudgetLine) -> Meter:
-    form = format_gb if line.volume else format_usd
-    words = f"{form(line.spent)} of {form(line.limit)} this {line.period.value}"
+    form = show_gb if line.volume else show_usd
+    words = f"{form(line.spent, line.limit)} of {form(line.limit, line.spent)} this {line.period.value}"
     return Meter(line.rule, words, line.percent, _full(line.percent))
 
 

@@ -90,6 +90,14 @@ def test_nothing_is_projected_before_a_twentieth_of_the_period() -> None:
     assert account.last["step_percent"] is None
 
 
+def test_a_projection_hardly_above_the_limit_never_reads_as_the_limit() -> None:
+    account = Watched(budget(at_percent=(Decimal(100),)), start=at("2026-11-01"))
+    read_at(account, at("2026-11-01"), total=1000)
+    assert read_at(account, at("2026-11-16"), total="1050.0004") == ["budget.projected"]
+    assert account.last["projected_usd"] == 100.01
+    assert account.state.episodes["budget"].why.startswith("$50.00 of $100.00 (50.0 %)")
+
+
 def test_a_projection_is_told_once_a_period_even_if_it_comes_and_goes() -> None:
     account = Watched(budget(at_percent=(Decimal(100),)), start=at("2026-11-01"))
     read_at(account, at("2026-11-01"), total=1000)

@@ -33,6 +33,15 @@ def test_equality_does_not_fire() -> None:
     assert account.read(balance="4.999999") == ["balance.low"]
 
 
+def test_the_reason_that_is_kept_reads_on_the_side_that_is_true() -> None:
+    account = Watched(low())
+    account.read(balance="4.999999")
+    assert account.state.episodes["low"].why == "available $4.99 is below $5.00"
+    account.read(balance="6.000001")
+    assert account.judgement is not None
+    assert account.judgement.episodes[0].closed_why == "available $6.000001 is above $6.00"
+
+
 def test_the_clear_line_itself_does_not_end_it() -> None:
     account = Watched(low())
     account.read(balance=4)

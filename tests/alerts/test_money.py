@@ -16,6 +16,8 @@ from alerts.money import (
     format_usd,
     from_cents,
     percent_of,
+    show_gb,
+    show_usd,
     to_decimal,
     to_micro,
     to_number,
@@ -118,6 +120,34 @@ def test_what_is_shown_is_within_half_of_its_last_digit(micro: int, places: int)
         read = Decimal(shown.replace(",", "").replace(MINUS, "-"))
         assert abs(read - to_decimal(micro)) * 2 <= Decimal(1).scaleb(-places)
         assert shown.startswith(MINUS) == (read < 0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "line", "shown"),
+    [
+        (4_999_999, 5_000_000, ("$4.99", "$5.00")),
+        (5_000_000, 5_000_000, ("$5.00", "$5.00")),
+        (5_000_001, 5_000_000, ("$5.000001", "$5.00")),
+        (124_000, 125_000, ("$0.124", "$0.125")),
+        (-1, 0, ("−$0.01", "$0.00")),
+        (1, 0, ("$0.000001", "$0.00")),
+    ],
+)
+def test_an_amount_that_is_measured_reads_on_its_own_side(amount: int, line: int, shown: tuple[str, str]) -> None:
+    assert (show_usd(amount, line), show_usd(line, amount)) == shown
+    in_gb = tuple(f"{one.replace('$', '')} GB" for one in shown)
+    assert (show_gb(amount, line), show_gb(line, amount)) == in_gb
+
+
+@given(micros, st.integers(-20_000, 20_000) | micros)
+def test_of_two_that_are_measured_the_smaller_reads_as_the_smaller(micro: int, apart: int) -> None:
+    other = micro + apart
+    one, two = (
+        Decimal(show_usd(*pair).replace("$", "").replace(",", "").replace(MINUS, "-"))
+        for pair in ((micro, other), (other, micro))
+    )
+    assert (one < two, one == two) == (micro < other, micro == other)
+    assert to_decimal(micro) - Decimal("0.01") < one <= to_decimal(micro), "rounded down"
 
 
 @given(st.integers(0, MAX_MICRO), st.integers(1, MAX_MICRO), st.integers(0, 3))

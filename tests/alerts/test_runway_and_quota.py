@@ -39,6 +39,12 @@ def test_exactly_the_threshold_of_days_does_not_fire() -> None:
     assert account.read(balance=15, active_videos=14, cost=0.015) == ["runway.short"]
 
 
+def test_a_runway_just_below_its_threshold_fires_and_reads_as_below() -> None:
+    account = Watched(RUNWAY)
+    assert account.read(balance=15.10, active_videos=14, cost=0.015) == ["runway.short"]
+    assert account.last["days_remaining"] == 2.99
+
+
 def test_a_price_that_rises_shortens_the_runway() -> None:
     account = Watched(RUNWAY)
     assert account.read(balance=20, active_videos=14, cost=0.015) == []

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config.cron import gaps, parse_cron
+from alerts.spans import SpanKind
+from daemon.config.cron import first_late, gaps, parse_cron
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
 
@@ -90,3 +91,32 @@ def test_the_zone_s_clock_change_is_in_the_gaps() -> None:
     assert gaps("0 9 * * *", UTC) == (timedelta(days=1), timedelta(days=1))
     assert gaps("0 9 1 * *", BERLIN)[0] == timedelta(days=28)
     assert {gap % timedelta(days=1) for gap in gaps("0 9 1 * *", BERLIN)} <= {timedelta(0), timedelta(hours=1)}
+
+
+@pytest.mark.parametrize(
+    ("period", "cron", "late"),
+    [
+        ("month", "0 8 1 * *", None),
+        ("month", "0 0 1 * *", None),
+        ("month", "59 23 28 * *", None),
+        ("month", "0 8 * * 1", None),
+        ("month", "0 8 29 * *", "2026-01"),
+        ("month", "0 8 31 * *", "2026-01"),
+        ("month", "0 8 1 1 *", "2026-01"),
+        ("month", "0 8 1 */3 *", "2026-01"),
+        ("week", "0 8 * * 1", None),
+        ("week", "0 0 * * 1", None),
+        ("week", "0 8 * * 0", None),
+        ("week", "30 2 * * 0", None),
+        ("week", "0 8 1,8,15,22 * *", "2026-W12"),
+        ("week", "0 8 1 * *", "2026-W01"),
+        ("day", "0 8 * * *", None),
+        ("day", "30 2 * * *", None),
+        ("day", "*/5 * * * *", None),
+        ("day", "0 8 * * 1-5", "2026-01-02"),
+        ("day", "0 8 1-30 * *", "2026-01-30"),
+    ],
+)
+def test_a_cron_that_lets_a_further_period_end_is_known(period: str, cron: str, late: str | None) -> None:
+    found = first_late(cron, SpanKind(period), BERLIN)
+    assert (found and found[0].key) == late

@@ -35,6 +35,7 @@ headers = { Authorization = "env:CS_KEY" }
 fields = { balance_usd = "a.b", total_charged_usd = "c" }
 """
 EMAIL = SMTP + '[[emails]]\nid = "ops"\nto = ["ops@example.com"]\n'
+REPORT = '[[reports]]\nid = "finance"\nperiod = "month"\ncron = "0 8 1 * *"\nto = ["ops@example.com"]\n'
 QUOTA = '[[rules]]\nid = "quota"\nkind = "quota"\n'
 BUDGET = '[[rules]]\nid = "budget"\nkind = "budget"\nperiod = "month"\nlimit_usd = 100\n'
 
@@ -62,6 +63,18 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("money-invalid", "rules[0].below_usd", changed(GOOD, "below_usd = 5", "below_usd = 5.0000001")),
     ("money-cents", "accounts.clips.topup.amount_usd", changed(PAID, "amount_usd = 50", "amount_usd = 50.001")),
     ("mail-address", "emails[0].to[0]", changed(GOOD + EMAIL, "ops@example.com", "ops")),
+    ("mail-address", "emails[0].to[0]", changed(GOOD + EMAIL, "ops@example.com", "a@b.example, c@d.example")),
+    ("mail-address", "emails[0].to[0]", changed(GOOD + EMAIL, "ops@example.com", "ops@bücher.example")),
+    ("value-invalid", "emails[0].to[0]", changed(GOOD + EMAIL, "ops@example.com", r"x\nBcc: y <ops@example.com>")),
+    ("mail-address", "smtp.sender", changed(GOOD + EMAIL, "Brimful <brimful@", "Brimful, Inc. <brimful at ")),
+    ("mail-address", "smtp.sender", changed(GOOD + EMAIL, "<brimful@", "<brimfül@")),
+    (
+        "mail-address",
+        "accounts.clips.topup.receipt_email",
+        PAID.replace("customer", 'receipt_email = "ü@x.de"\ncustomer'),
+    ),
+    ("mail-address-letters", "emails[0].to[0]", changed(GOOD + EMAIL, "ops@example.com", "jürgen@example.com")),
+    ("mail-address-letters", "reports[0].to[0]", GOOD + SMTP + REPORT.replace("ops@", "jürgen@")),
     ("url-invalid", "webhooks[0].url", changed(GOOD, "https://example.com/hook", "example.com")),
     ("url-invalid", "webhooks[0].url", changed(GOOD, "https://", "https://a:b@")),
     ("url-invalid", "accounts.clips.base_url", ACCOUNT + 'base_url = "https://x.io/api/v1/usage"' + LOW + WEBHOOK),
@@ -208,6 +221,7 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ),
     ("webhook-threshold-unheard", "webhooks[0].threshold", GOOD + 'event = "topup.*"\nthreshold = 5'),
     ("receivers-none", "webhooks", ACCOUNT + LOW),
+    ("report-rare", "reports[0].cron", GOOD + SMTP + changed(REPORT, "0 8 1 * *", "0 8 31 * *")),
     ("smtp-missing", "emails[0]", GOOD + changed(EMAIL, SMTP, "")),
     ("smtp-login", "smtp.password", GOOD + EMAIL.replace("sender", 'username = "me"\nsender')),
     ("smtp-plain", "smtp.security", GOOD + changed(EMAIL, "127.0.0.1", "mail.example.com")),

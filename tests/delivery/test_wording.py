@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.channels.letter import NOTE_LINES, write_letter, write_note
-from alerts.events import EventType
+from alerts.events import EventType, JsonValue
 from alerts.templating import Templates
 from alerts.words.figures import DASH
 from alerts.words.wording import Tone, word
@@ -91,6 +91,42 @@ def test_a_top_up_under_way_is_said_beside_the_low_balance() -> None:
 def test_what_is_said_of_the_top_up_fits_its_state(state: str, reason: str, said: str) -> None:
     topup = {"state": state, "reason": reason, "id": None}
     assert word(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN).next == said
+
+
+@pytest.mark.parametrize(
+    ("type", "numbers", "said"),
+    [
+        (EventType.BALANCE_LOW, {"available_usd": 4.999999, "threshold_usd": 5}, "balance low, $4.99 left"),
+        (EventType.BALANCE_LOW, {"available_usd": 4.999999, "threshold_usd": 5}, "below the threshold of $5.00"),
+        (EventType.BALANCE_LOW, {"available_usd": 0.124, "threshold_usd": 0.125}, "$0.124 is available, below the"),
+        (EventType.BALANCE_LOW, {"available_usd": 0.124, "threshold_usd": 0.125}, "threshold of $0.125"),
+        (
+            EventType.BALANCE_LOW,
+            {"measure": "balance", "balance_usd": 4.996, "available_usd": 3, "threshold_usd": 5},
+            "$4.99 is the balance, below the threshold of $5.00",
+        ),
+        (
+            EventType.BALANCE_RECOVERED,
+            {"measure": "balance", "balance_usd": 6.5, "available_usd": 4, "threshold_usd": 5},
+            "$6.50 is the balance, above the threshold of $5.00",
+        ),
+        (
+            EventType.BALANCE_RECOVERED,
+            {"available_usd": 5.000001, "threshold_usd": 5},
+            "$5.000001 is available, above the threshold of $5.00",
+        ),
+        (EventType.RUNWAY_SHORT, {"days_remaining": 2.99}, "clips: 2.9 days left"),
+        (EventType.QUOTA_HIGH, {"effective_gb": 99.999999, "limit_gb": 100}, "99.99 GB of 100.00 GB is used"),
+        (EventType.BUDGET_REACHED, {"spent_usd": 49.999, "limit_usd": 50}, "$49.99 of $50.00 is spent"),
+        (EventType.BUDGET_PROJECTED, {"projected_usd": 100.004, "limit_usd": 100}, "heading for $100.004"),
+        (EventType.BUDGET_PROJECTED, {"projected_usd": 100.004, "limit_usd": 100}, "above the limit of $100.00"),
+    ],
+)
+def test_no_amount_reads_as_a_line_that_it_has_not_reached_or_is_beyond(
+    type: EventType, numbers: dict[str, JsonValue], said: str
+) -> None:
+    wording = word(example_event(type, **numbers), BERLIN)
+    assert said in f"{wording.title} {wording.sentence}"
 
 
 def test_days_left_are_never_overstated() -> None:

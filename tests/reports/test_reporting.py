@@ -11,6 +11,7 @@ import pytest
 import daemon.reports.charts
 from alerts.values import replace
 from daemon.config.model import Config
+from daemon.mailer import SmtpMailer
 from daemon.reports.reporter import Reporter
 from daemon.standins.mailbox import MailboxStandin
 from daemon.store import Store, reports
@@ -18,6 +19,7 @@ from tests.helpers_statements import BERLIN, OCTOBER
 
 CRON_TIME = datetime(2026, 11, 1, 8, tzinfo=BERLIN).astimezone(UTC)
 
+THREE = 'finance@example.com", "gone@example.com", "late@example.com'
 Make = Callable[..., Reporter]
 
 
@@ -64,6 +66,23 @@ async def test_after_a_downtime_each_missed_period_is_sent_once(make_reporter: M
     subjects = [str(kept.message["Subject"]) for kept in mailbox.kept]
     assert len(subjects) == len(set(subjects)) == 9
     assert subjects[-1].startswith("Usage statement 8 October 2026")
+
+
+async def test_periods_that_a_rare_cron_lets_wait_come_together_oldest_first(
+    make_reporter: Make, mailbox: MailboxStandin
+) -> None:
+    def on(month: int, day: int) -> datetime:
+        return datetime(2026, month, day, 8, tzinfo=BERLIN).astimezone(UTC)
+
+    reporter = make_reporter(cron="0 8 31 * *")
+    await reporter.send_due(on(10, 31))
+    assert [str(kept.message["Subject"])[:30] for kept in mailbox.kept] == ["Usage statement September 2026"]
+    assert await reporter.send_due(on(11, 1)) == on(12, 31), "the first fire after October has ended"
+    assert await reporter.send_due(on(12, 31)) == datetime(2027, 1, 31, 8, tzinfo=BERLIN)
+    assert [str(kept.message["Subject"]).partition(":")[0] for kept in mailbox.kept[1:]] == [
+        "Usage statement October 2026",
+        "Usage statement November 2026",
+    ]
 
 
 async def test_catching_up_has_a_limit(make_reporter: Make, mailbox: MailboxStandin) -> None:
@@ -192,3 +211,102 @@ async def test_an_address_that_is_refused_is_told_and_the_others_have_the_report
     assert reporter.failing() == ["finance 2026-09", "finance 2026-10"]
     assert reporter.due(CRON_TIME + timedelta(days=1)) == []
     assert "gone@example.com: 550" in reports.sendings(october.reader, "finance")["2026-10"].last_error
+
+
+async def test_an_address_that_puts_the_report_off_gets_it_later_and_the_others_once(
+    make_reporter: Make, mailbox: MailboxStandin, october: Store
+) -> None:
+    reporter = make_reporter(to=THREE)
+    mailbox.refuse, mailbox.greylist = {"gone@example.com"}, {"late@example.com"}
+    again_at = await reporter.send_due(CRON_TIME)
+    assert again_at == CRON_TIME + timedelta(minutes=1)
+    assert [kept.to for kept in mailbox.kept] == [("finance@example.com",)] * 2
+    kept = reports.sendings(october.reader, "finance")["2026-10"]
+    assert kept.sent_at == CRON_TIME
+    assert kept.last_error == "gone@example.com: 550 5.1.1 no such mailbox"
+    assert kept.waiting == {"late@example.com": "450 4.2.0 greylisted, try again later"}
+
+    again_at = await reporter.send_due(again_at)
+    assert again_at == CRON_TIME + timedelta(minutes=6)
+    await mailbox.stop()
+    again_at = await reporter.send_due(again_at)
+    assert again_at == CRON_TIME + timedelta(minutes=36), "a server that is down meanwhile changes nothing"
+    await mailbox.start()
+    mailbox.greylist = set()
+    await reporter.send_due(again_at)
+    assert [kept.to for kept in mailbox.kept[2:]] == [("late@example.com",)] * 2
+    assert len({kept.message["Message-ID"] for kept in mailbox.kept}) == 2
+    assert reporter.due(CRON_TIME + timedelta(days=1)) == []
+    kept = reports.sendings(october.reader, "finance")["2026-10"]
+    assert (kept.waiting, kept.sent_at) == ({}, CRON_TIME)
+    assert kept.last_error == "gone@example.com: 550 5.1.1 no such mailbox"
+
+
+async def test_an_address_that_puts_the_report_off_for_days_is_given_up_and_named(
+    make_reporter: Make, mailbox: MailboxStandin, october: Store
+) -> None:
+    reporter = make_reporter(to=THREE)
+    mailbox.greylist = {"late@example.com"}
+    at: datetime | None = CRON_TIME
+    while at is not None and at < CRON_TIME + timedelta(days=7):
+        last, at = at, await reporter.send_due(at)
+    assert timedelta(days=2) < last - CRON_TIME < timedelta(days=5)
+    kept = reports.sendings(october.reader, "finance")["2026-10"]
+    assert (kept.waiting, kept.last_error) == ({}, "late@example.com: 450 4.2.0 greylisted, try again later")
+    assert len(mailbox.kept) == 2
+
+
+async def test_a_report_that_every_address_refuses_is_not_sent_and_is_tried_again(
+    make_reporter: Make, mailbox: MailboxStandin, october: Store
+) -> None:
+    reporter = make_reporter()
+    mailbox.greylist = {"finance@example.com"}
+    again_at = await reporter.send_due(CRON_TIME)
+    failed = reports.sendings(october.reader, "finance")["2026-10"]
+    assert failed.sent_at is None
+    assert "finance@example.com: 450" in failed.last_error
+    assert again_at == CRON_TIME + timedelta(minutes=1)
+    mailbox.greylist = set()
+    await reporter.send_due(again_at)
+    assert len(mailbox.kept) == 2
+
+
+async def test_an_address_that_is_configured_no_more_is_waited_for_no_more(
+    make_reporter: Make, mailbox: MailboxStandin
+) -> None:
+    mailbox.greylist = {"late@example.com"}
+    again_at = await make_reporter(to=THREE).send_due(CRON_TIME)
+    assert again_at is not None
+    assert make_reporter().due(again_at) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"to": ("nobody",)}, "AddressError"),  # nothing that a configuration lets through
+        ({"id": "a-broken"}, "ZeroDivisionError"),  # the operator's own template
+    ],
+)
+async def test_a_report_that_cannot_be_made_holds_up_no_other(
+    configure: Callable[..., Config],
+    october: Store,
+    mailbox: MailboxStandin,
+    tmp_path: Path,
+    fault: dict[str, object],
+    said: str,
+) -> None:
+    (tmp_path / "report.txt.j2").write_text("{{ 1 / (0 if facts.report == 'a-broken' else 1) }}")
+    config = configure(mailbox.port)
+    assert config.smtp is not None
+    (finance,) = config.reports
+    broken = replace(finance, **{"id": "b-broken", **fault})
+    both = replace(config, reports=(broken, finance), templates=tmp_path)
+    reporter = Reporter(both, store=october, mailer=SmtpMailer(config.smtp), name="s")
+    again_at = await reporter.send_due(CRON_TIME)
+    assert [kept.message["Subject"].partition(":")[0] for kept in mailbox.kept] == [
+        "Usage statement September 2026",
+        "Usage statement October 2026",
+    ]
+    assert reporter.failing() == [f"{broken.id} 2026-09", f"{broken.id} 2026-10"]
+    assert again_at == CRON_TIME + timedelta(minutes=1), "it is tried again, and not at every pass"
+    assert said in reports.sendings(october.reader, broken.id)["2026-10"].last_error

@@ -9,12 +9,20 @@ from importlib.util import find_spec
 from typing import Any
 
 from alerts.events import EventType
+from alerts.mail_address import parse_address
+from alerts.spans import SpanKind
+from daemon.config.cron import first_late
 from daemon.config.lint.facts import Facts, Has, listed
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
-from daemon.config.schema import ReceiverTable, WebhookTable
+from daemon.config.schema import ReceiverTable, ReportTable, WebhookTable
 from daemon.config.urls import Plain, fault
 
+_CRONS = {
+    "day": '"0 8 * * *" is each morning',
+    "week": '"0 8 * * 1" is each Monday',
+    "month": '"0 8 1 * *" is the first of each',
+}
 _SECRET_BYTES = range(24, 65)
 _SEED_BYTES = (32, 64)
 
@@ -30,6 +38,8 @@ def lint(facts: Facts) -> None:
         _lint_events(facts, receiver, "events", receiver.table.events)
     for webhook in tables.webhooks:
         _lint_webhook(facts, webhook)
+    for report in tables.reports:
+        _lint_report(facts, report)
     _lint_mail(facts)
     _lint_chat(facts)
     if not receivers:
@@ -110,12 +120,30 @@ def _lint_threshold(facts: Facts, item: Item[WebhookTable]) -> None:
         facts.note(ProblemId.RULE_READS_NOTHING, item, "threshold", said, f"covered: {listed(named)}")
 
 
-def _lint_mail(facts: Facts) -> None:
-    if facts.tables.smtp is not None:
+def _lint_report(facts: Facts, item: Item[ReportTable]) -> None:
+    table = item.table
+    if table.cron is None or table.period is None:
         return
-    senders: list[Item[Any]] = [*facts.tables.emails, *facts.tables.reports]
-    for item in senders:
-        facts.note(ProblemId.SMTP_MISSING, item, "", "there is no [smtp] to send mail by", "write [smtp]")
+    late = first_late(table.cron, SpanKind(table.period.value), facts.zone)
+    if late is not None:
+        span, at = late
+        came = at.astimezone(facts.zone)
+        said = f"it does not fire each {table.period.value}: the report of {span.title}, for one, would come on "
+        said += f"{came.day} {came:%b %Y} only, together with the next"
+        hint = f"a {table.period.value} is reported when it has ended: {_CRONS[table.period.value]}"
+        facts.note(ProblemId.REPORT_RARE, item, "cron", said, hint)
+
+
+def _lint_mail(facts: Facts) -> None:
+    mailed: list[Item[Any]] = [*facts.tables.emails, *facts.tables.reports]
+    for item in mailed:
+        if facts.tables.smtp is None:
+            facts.note(ProblemId.SMTP_MISSING, item, "", "there is no [smtp] to send mail by", "write [smtp]")
+        for index, address in enumerate(item.table.to or ()):
+            if not parse_address(address).is_plain:
+                said = "letters beyond ASCII before the @: most mail servers refuse this one address"
+                hint = "name an address of plain letters; a name may hold any: Jürgen <juergen@example.com>"
+                facts.note(ProblemId.MAIL_ADDRESS_LETTERS, item, f"to[{index}]", said, hint)
 
 
 def _lint_chat(facts: Facts) -> None:

@@ -15,6 +15,7 @@ from daemon.store.migrations import (
     m0006_charged,
     m0007_stops,
     m0008_packed_hours,
+    m0009_report_waiting,
     m0010_believed,
 )
 
@@ -29,6 +30,7 @@ _STEPS = {
         m0006_charged,
         m0007_stops,
         m0008_packed_hours,
+        m0009_report_waiting,
         m0010_believed,
     )
 }
