@@ -42,11 +42,11 @@ def _not_a_number(text: str) -> NoReturn:
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Which of two values is meant cannot be told: a parser that takes the last one would judge on a guess."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadPayload(f"{twice[:TEXT_CHARACTERS]} stands in the answer twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadPayload(f"{name[:TEXT_CHARACTERS]} stands in the answer twice")
+        found[name] = value
     return found
 
 
