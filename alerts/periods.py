@@ -49,9 +49,9 @@ def _holding(period: Period, day: date, zone: ZoneInfo) -> Stretch:
     return Stretch(start.start, end.end)
 
 
-def is_same_billing(start: datetime, other: datetime | None) -> bool:
+def is_same_billing(start: datetime, other: datetime) -> bool:
     """Whether both begin the same period of the provider."""
-    return other is not None and abs(start - other) < SAME_BILLING
+    return abs(start - other) < SAME_BILLING
 
 
 def billing(metrics: Metrics) -> Stretch | None:

@@ -113,12 +113,17 @@ class SpendMemory(Struct, frozen=True, gc=False):
         """Return the memory with one more believed reading. `resets`: the counters that are confirmed to restart."""
         money = self._fold_money(metrics, "total_charged_microusd" in resets)
         metered = metrics.period_used_microgb is not None
+        if self.metered and metrics.is_unusable("period_used_microgb"):
+            metered = True
         volume = self._fold_volume(metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
         available = metrics.available_microusd
         unmoved = money is self.money and volume is self.volume and available == self.available_microusd
         own = self.bases.get(_BILLING)
-        said = metrics.period_start_at
-        same_own = said is None if own is None else is_same_billing(own.start, said)
+        said = billing(metrics)
+        if own is None or said is None:
+            same_own = own is None and said is None
+        else:
+            same_own = is_same_billing(own.start, said.start)
         if at < self.turns_at and same_own and zone.key == self.zone:
             bases, turns_at = self.bases, self.turns_at
         else:
@@ -176,12 +181,12 @@ class SpendMemory(Struct, frozen=True, gc=False):
         return Counter(self.money.value + before - now)
 
     def _fold_volume(self, metrics: Metrics, metered: bool, reset: bool) -> Counter:
-        raw, high = _volume(metrics), self.volume.high
+        raw, high = metrics.period_used_microgb if metered else metrics.used_microgb, self.volume.high
         if raw is not None and high is not None and metered is not self.metered:
             return Counter(self.volume.value, raw)
         if metered and raw is not None and high is not None:
-            own = self.bases.get(Period.BILLING)
-            new_period = not is_same_billing(own.start, metrics.period_start_at) if own is not None else raw < high
+            own, said = self.bases.get(Period.BILLING), billing(metrics)
+            new_period = raw < high if own is None or said is None else not is_same_billing(own.start, said.start)
             # A period's own usage starts again from nought: all that it shows was used since then.
             return Counter(self.volume.value + raw, raw) if new_period else self.volume.fold(raw, reset)
         return self.volume.fold(raw, reset)
@@ -193,7 +198,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
         spans = {period: calendar(period, max(at, self.at), zone) for period in CALENDAR}
         if (own := billing(metrics)) is not None:
             spans[Period.BILLING] = own
-        elif Period.BILLING in self.bases and metrics.period_start_at is None:
+        elif Period.BILLING in self.bases and None in (metrics.period_start_at, metrics.period_end_at):
             old = self.bases[Period.BILLING]
             spans[Period.BILLING] = Stretch(old.start, old.end)
         return {period: self._base(period, span, at, microusd, microgb) for period, span in spans.items()}

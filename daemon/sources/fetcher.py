@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
+import structlog
+
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.values import replace
 from daemon.clock import Clock
@@ -18,6 +20,8 @@ from daemon.sources import contentstats, tornado
 from daemon.sources.json import JsonParser
 from daemon.sources.pace import Pace
 from daemon.sources.refusals import failed, one_line
+
+log = structlog.get_logger("brimful.sources")
 
 Parser = Callable[[str, datetime, Answer], Reading]
 
@@ -57,6 +61,8 @@ class _Lane:
     last_body: bytes = b""
     """The digest of the last body that was a reading: an answer that is the same to the byte is not read again."""
     last_metrics: Metrics | None = None
+    unusable: tuple[tuple[str, str], ...] = ()
+    """What could not be used of that body: logged when it changes."""
 
 
 class Fetcher:
@@ -131,6 +137,9 @@ class Fetcher:
         reading = lane.parse(account.id, at, answer)
         if isinstance(reading, Known):
             lane.last_body, lane.last_metrics = body, reading.metrics
+            if reading.metrics.unusable != lane.unusable:
+                lane.unusable = reading.metrics.unusable
+                log.warning("fields not used", account=account.id, why=[words for _, words in lane.unusable])
             return reading
         if reading.reason is Reason.RATE_LIMITED:
             lane.pace.quiet_until = reading.retry_at

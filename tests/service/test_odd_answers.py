@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[2]
 READ = {"uncharged_usage_usd": 0.75, "total_charged_usd": 6.75}
 
 
-async def once(path: Path) -> tuple[int, str]:
-    """Run `brimful once` as a process of its own; returns its exit code and what it wrote."""
+async def run(path: Path, *command: str) -> tuple[int, str]:
+    """Run `brimful` as a process of its own; returns its exit code and what it wrote."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "daemon", "--config", str(path), "once"),
+        *(sys.executable, "-m", "daemon", "--config", str(path), *command),
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -34,9 +34,49 @@ async def test_a_balance_that_stands_twice_is_neither_told_as_low_nor_charged(to
     town.usage.prepaid(KEY, balance_usd="49.90", active_videos=0)
     body = f'{json.dumps({"balance_usd": 49.9, **READ})[:-1]}, "balance_usd": 0.4}}'
     town.usage.fail(KEY, BadJson(body.encode()), times=ALWAYS)
-    code, _ = await once(town.configure(LOW, topup=TOPUP))
+    code, _ = await run(town.configure(LOW, topup=TOPUP), "once")
     assert code == 1
     [told] = town.told("reading.unavailable")
     assert (told["reason"], told["detail"]) == ("bad_payload", "balance_usd stands in the answer twice")
     assert [one.payload["type"] for one in town.receiver.accepted] == ["reading.unavailable"]
     assert town.stripe.intents() == []
+
+
+THIRD = """
+[[rules]]
+id = "low"
+kind = "low_balance"
+below_usd = 5.00
+[[rules]]
+id = "quota"
+kind = "quota"
+at_percent = [80, 90, 100]
+[accounts.third]
+provider = "json"
+url = "{url}/api/v1/usage"
+poll = "*/5 * * * *"
+[accounts.third.headers]
+x-api-key = "cs_test_third"
+[accounts.third.fields]
+balance_usd = "left"
+used_gb = "volume.used"
+limit_gb = "volume.limit"
+"""
+
+
+async def test_a_limit_of_nothing_beside_a_low_balance_is_told_as_low_and_as_no_quota(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="49.90", active_videos=0)
+    town.usage.prepaid("cs_test_third", balance_usd=1)
+    body = b'{"left": 4.2, "volume": {"used": 900, "limit": 0}}'
+    town.usage.fail("cs_test_third", BadJson(body), times=ALWAYS)
+    path = town.configure(THIRD.format(url=town.usage_url))
+    code, log = await run(path, "once")
+    assert code == 0, log
+    assert [one.payload["type"] for one in town.receiver.accepted] == ["balance.low"]
+    assert town.told("balance.low")[0]["available_usd"] == 4.2
+    assert '"why": ["limit_gb is zero"]' in log
+    _, status = await run(path, "status", "third")
+    assert "limit unknown" in status
+    assert "limit_gb is zero" in status
+    _, said = await run(path, "check", "--online")
+    assert "usage API of third: $4.20 available, 900.00 GB used; not used: limit_gb is zero" in said
