@@ -12,7 +12,7 @@ from jmespath.exceptions import JMESPathError
 from alerts.readings import Metrics, Reading
 from daemon.http import Answer
 from daemon.sources.payload import (
-    BadPayload,
+    NotThere,
     Table,
     decode,
     fill,
@@ -90,9 +90,9 @@ class JsonParser:
             try:
                 found = self._expressions[name].search(document)
             except (JMESPathError, RecursionError) as error:
-                raise BadPayload(f"{name}: {error}") from error
+                raise NotThere(f"{name}: {error}") from error
             if found is None and name in _NEVER_UNSAID:
-                raise BadPayload(f"{name} is missing")
+                raise NotThere(f"{name} is missing")
             return found
 
         return fill(self._table, say, self._needed)

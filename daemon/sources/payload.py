@@ -15,7 +15,7 @@ from alerts.money import MAX_MICRO, to_micro
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from daemon.http import Answer
 from daemon.limits import EXTRA_BYTES
-from daemon.sources.refusals import one_line, refused
+from daemon.sources.refusals import one_line, refused, unfound
 
 Document = Mapping[str, Any]
 
@@ -25,6 +25,10 @@ TEXT_CHARACTERS = 500
 
 class BadPayload(Exception):  # noqa: N818 – what the contract calls it
     """The answer is not what the provider promises; the message names the field and the fault, in one line."""
+
+
+class NotThere(BadPayload):
+    """A field that is needed is not where it should be: the answer may be about something else, an error."""
 
 
 Reader = Callable[[object, str], Any]
@@ -40,7 +44,8 @@ def read(account: str, at: datetime, answer: Answer, build: Callable[[bytes], Me
     try:
         return Known(account, at, build(answer.body))
     except BadPayload as fault:
-        return Unavailable(account, at, Reason.BAD_PAYLOAD, one_line(str(fault)), status=answer.status)
+        why = unfound(str(fault), answer.body) if isinstance(fault, NotThere) else one_line(str(fault))
+        return Unavailable(account, at, Reason.BAD_PAYLOAD, why, status=answer.status)
 
 
 def fill(table: Table, say: Callable[[str], object], needed: Collection[str], extra: str = "{}") -> Metrics:
@@ -73,7 +78,7 @@ def said_in(document: Document, needed: Collection[str]) -> Callable[[str], obje
     def say(name: str) -> object:
         value = document.get(name)
         if value is None and name in needed:
-            raise BadPayload(f"{name} is null" if name in document else f"{name} is missing")
+            raise NotThere(f"{name} is null" if name in document else f"{name} is missing")
         return value
 
     return say

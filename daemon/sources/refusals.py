@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -15,6 +15,8 @@ from daemon.http import Answer, FailureKind, HttpFailure
 from daemon.limits import RETRY_AFTER_MAX_S
 
 DETAIL_CHARACTERS = 160
+FAULT_CHARACTERS = 70
+"""As much of them is for the fault, where the provider's words follow."""
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_DEFAULT_S = 60.0
 """After a 429 that does not say until when: both providers count by the minute."""
@@ -59,7 +61,7 @@ def refused(account: str, at: datetime, answer: Answer) -> Unavailable:
 
 
 def _detail(answer: Answer) -> str:
-    words = _location(answer) if 300 <= answer.status < 400 else _said(answer.body)
+    words = _location(answer) if 300 <= answer.status < 400 else said(answer.body)
     return f"{answer.status}: {words}" if words else f"status {answer.status}"
 
 
@@ -72,8 +74,8 @@ def _location(answer: Answer) -> str:
         return "redirects"
 
 
-def _said(body: bytes) -> str:
-    """The provider's own words: `error` (a text, or an object with a message), else what kind of page it is."""
+def said(body: bytes) -> str:
+    """The provider's own words, wherever errors are put (a text, an object, a list), else what kind of page it is."""
     start = body[:64].lstrip().lower()
     if start.startswith(b"<"):
         return "an HTML page"
@@ -83,15 +85,41 @@ def _said(body: bytes) -> str:
         return ""
     if not isinstance(document, dict):
         return ""
-    error = document.get("error", document.get("message", document.get("detail")))
-    if isinstance(error, dict):
-        error = error.get("message", error.get("code"))
-    if not isinstance(error, str):
-        return ""
+    error = _first_words(document, _ERROR_IN)
     used, limit = document.get("used_gb"), document.get("limit_gb")
-    if isinstance(used, str | int | float) and isinstance(limit, str | int | float):
+    if error and isinstance(used, str | int | float) and isinstance(limit, str | int | float):
         return f"{error[:80]} ({str(used)[:20]} of {str(limit)[:20]} GB)"
     return error
+
+
+_ERROR_IN = ("error", "message", "detail", "errors", "error_description", "error_message", "msg", "reason")
+_MESSAGE_IN = ("message", "detail", "error", "errors", "description", "msg", "reason", "code", "type")
+_DEEPEST = 4
+
+
+def _first_words(document: Mapping[str, object], names: Iterable[str], deep: int = 0) -> str:
+    return next((words for name in names if (words := _words(document.get(name), deep))), "")
+
+
+def _words(value: object, deep: int) -> str:
+    """The first text in an error: itself, the message of an object, or what an object or a list says of one thing."""
+    if isinstance(value, str):
+        return value.strip()
+    if deep >= _DEEPEST:
+        return ""
+    if isinstance(value, list):
+        return next((words for one in value[:_DEEPEST] if (words := _words(one, deep + 1))), "")
+    if not isinstance(value, dict):
+        return ""
+    if words := _first_words(value, _MESSAGE_IN, deep + 1):
+        return words
+    return next((f"{name}: {words}" for name, one in value.items() if (words := _words(one, deep + 1))), "")
+
+
+def unfound(fault: str, body: bytes) -> str:
+    """Return why the fields of a 2xx answer are not there, with the provider's own words where it has any."""
+    words = said(body)
+    return one_line(f"{one_line(fault, FAULT_CHARACTERS)}; the API says: {words}" if words else fault)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
@@ -140,5 +168,9 @@ def one_line(words: str, limit: int = DETAIL_CHARACTERS, secret: str = "") -> st
     """Return `words` as one clean line of at most `limit` characters, `secret` and all that looks like a key masked."""
     if secret and secret in words:
         words = words.replace(secret, "…")
+    if secret and words.endswith("…"):  # cut before: a piece of the secret may stand at the cut
+        pieces = (f"{secret[:length]}…" for length in range(len(secret) - 1, 3, -1))
+        piece = next(filter(words.endswith, pieces), "…")
+        words = words.removesuffix(piece) + "…"
     clean = " ".join(_CONTROL.sub(" ", _KEY_LIKE.sub("…", words[: limit * 8])).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

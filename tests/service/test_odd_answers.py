@@ -80,3 +80,15 @@ async def test_a_limit_of_nothing_beside_a_low_balance_is_told_as_low_and_as_no_
     assert "limit_gb is zero" in status
     _, said = await run(path, "check", "--online")
     assert "usage API of third: $4.20 available, 900.00 GB used; not used: limit_gb is zero" in said
+
+
+async def test_an_error_in_a_good_status_is_told_in_the_apis_words_without_the_key(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="49.90", active_videos=0)
+    town.usage.fail(KEY, BadJson(b'{"error": {"message": "invalid api key %s"}}' % KEY.encode()), times=ALWAYS)
+    code, log = await run(town.configure(LOW), "once")
+    assert code == 1
+    [told] = town.told("reading.unavailable")
+    words = "balance_usd is missing; the API says: invalid api key …"
+    assert (told["reason"], told["detail"]) == ("bad_payload", words)
+    assert KEY not in log
+    assert all(KEY not in mail for mail in map(str, town.mailbox.kept))
