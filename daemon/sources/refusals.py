@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from alerts.instants import EPOCH
 from alerts.readings import Reason, Unavailable
 from daemon.http import Answer, FailureKind, HttpFailure
-from daemon.limits import RETRY_AFTER_MAX_S
+from daemon.sources.waits import rate_reset, retry_after
 
 DETAIL_CHARACTERS = 160
 FAULT_CHARACTERS = 70
 """As much of them is for the fault, where the provider's words follow."""
-RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_DEFAULT_S = 60.0
 """After a 429 that does not say until when: both providers count by the minute."""
 
@@ -120,44 +117,6 @@ def unfound(fault: str, body: bytes) -> str:
     """Return why the fields of a 2xx answer are not there, with the provider's own words where it has any."""
     words = said(body)
     return one_line(f"{one_line(fault, FAULT_CHARACTERS)}; the API says: {words}" if words else fault)
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return the instant that `Retry-After` names, seconds or HTTP date, within an hour; None where it names none."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return _within(now, now + timedelta(seconds=min(int(value[:12]), RETRY_AFTER_MAX_S)))
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return _within(now, moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
-
-
-def rate_reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return the instant that `X-RateLimit-Reset` names (Unix seconds), within an hour; None where it names none."""
-    value = headers.get("x-ratelimit-reset", "").strip().partition(".")[0]
-    if not (value.isascii() and value.isdigit()):
-        return None
-    seconds = int(value[:12])
-    if seconds < _DELTA_BELOW:
-        return _within(now, now + timedelta(seconds=min(seconds, RETRY_AFTER_MAX_S)))
-    return _within(now, EPOCH + timedelta(seconds=min(seconds, _LATEST_S)))
-
-
-_DELTA_BELOW = 100_000_000
-"""Some proxies write seconds to wait instead of Unix seconds; no Unix time since 1973 is that small."""
-
-
-_LATEST_S = 10_000_000_000
-
-
-def _within(now: datetime, moment: datetime) -> datetime:
-    """At least a second and at most an hour from now: neither a hammer nor a silence."""
-    low, high = now + timedelta(seconds=RETRY_AFTER_MIN_S), now + timedelta(seconds=RETRY_AFTER_MAX_S)
-    return min(max(moment, low), high)
 
 
 _KEY_LIKE = re.compile(r"\b(?:[a-z]{2,8}_(?:live|test)_|whsec_|whsk_|Bearer\s+)[A-Za-z0-9_+/=.-]{4,}", re.ASCII)

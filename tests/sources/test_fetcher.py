@@ -149,6 +149,18 @@ async def test_after_a_429_nothing_is_sent_until_it_says(bench: Bench) -> None:
     assert isinstance(await bench.fetcher.fetch(bench.clips), Known)
 
 
+@pytest.mark.parametrize(("reset", "quiet_s"), [("1793534430000", 30), ("1793534430", 30), ("1793534000", 60)])
+async def test_a_reset_in_milliseconds_or_in_the_past_is_no_silence_of_an_hour(
+    bench: Bench, reset: str, quiet_s: int
+) -> None:
+    bench.standin.fail(KEY, RateLimited({"X-RateLimit-Reset": reset}))
+    first = await bench.fetcher.fetch(bench.clips)
+    assert isinstance(first, Unavailable)
+    assert first.retry_at == NOW + timedelta(seconds=quiet_s)
+    bench.clock.advance(quiet_s)
+    assert isinstance(await bench.fetcher.fetch(bench.clips), Known)
+
+
 async def test_a_429_of_one_key_leaves_the_others_alone(bench: Bench) -> None:
     bench.standin.fail(KEY, RateLimited({"Retry-After": "30"}))
     await bench.fetcher.fetch(bench.clips)

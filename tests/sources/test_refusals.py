@@ -13,7 +13,8 @@ from daemon.http import Answer, FailureKind, HttpFailure
 from daemon.sources import contentstats, tornado
 from daemon.sources.fetcher import Parser
 from daemon.sources.json import JsonParser
-from daemon.sources.refusals import failed, one_line, rate_reset, refused, retry_after
+from daemon.sources.refusals import failed, one_line, refused
+from daemon.sources.waits import rate_reset, retry_after
 from tests.helpers_sources import CONTENTSTATS_PAGE, NOW
 
 
@@ -95,25 +96,54 @@ def test_a_redirect_is_told_without_path_and_query() -> None:
         ({"retry-after": "30"}, 30),
         ({"retry-after": "Sun, 01 Nov 2026 12:02:00 GMT"}, 120),
         ({"retry-after": "0"}, 1),
-        ({"retry-after": "999999999999"}, 3600),
-        ({"retry-after": "Sun, 01 Nov 2020 12:02:00 GMT"}, 1),
+        ({"retry-after": "90000"}, 3600),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": "1793534445"}, 45),
+        ({"retry-after": "2026-11-01T12:00:30Z"}, 30),
+        ({"retry-after": "999999999999"}, 60),
+        ({"retry-after": "9" * 30}, 60),
+        ({"retry-after": "-30"}, 60),
+        ({"retry-after": "Sun, 01 Nov 2020 12:02:00 GMT"}, 60),
+        ({"retry-after": "Sun, 01 Nov 2126 12:02:00 GMT"}, 60),
         ({"retry-after": "later"}, 60),
+        ({"retry-after": "Sun, 01 Nov 2020 12:02:00 GMT", "x-ratelimit-reset": "1793534445"}, 45),
         ({"x-ratelimit-reset": "1793534445"}, 45),
+        ({"x-ratelimit-reset": "1793534445.25"}, 45.25),
+        ({"x-ratelimit-reset": "1793534445000"}, 45),
+        ({"x-ratelimit-reset": "1793534445250"}, 45.25),
+        ({"x-ratelimit-reset": "1793534445000000"}, 45),
+        ({"x-ratelimit-reset": "1793534445000000000"}, 45),
+        ({"x-ratelimit-reset": "2026-11-01T12:00:45Z"}, 45),
+        ({"x-ratelimit-reset": "2026-11-01T13:00:45.000+01:00"}, 45),
+        ({"x-ratelimit-reset": "2026-11-01T12:00:45"}, 45),
+        ({"x-ratelimit-reset": "Sun, 01 Nov 2026 12:00:45 GMT"}, 45),
         ({"x-ratelimit-reset": "20"}, 20),
-        ({"x-ratelimit-reset": "99999999999"}, 3600),
+        ({"x-ratelimit-reset": "0.2"}, 1),
+        ({"x-ratelimit-reset": "1793577600"}, 3600),
+        ({"x-ratelimit-reset": "1793534399"}, 60),
+        ({"x-ratelimit-reset": "1793534399000"}, 60),
+        ({"x-ratelimit-reset": "1893534445"}, 60),
+        ({"x-ratelimit-reset": "99999999"}, 60),
+        ({"x-ratelimit-reset": "99999999999"}, 60),
         ({"x-ratelimit-reset": "-5"}, 60),
+        ({"x-ratelimit-reset": "1e9"}, 60),
+        ({"date": "Sun, 01 Nov 2026 12:10:00 GMT", "retry-after": "Sun, 01 Nov 2026 12:10:20 GMT"}, 20),
+        ({"date": "Sun, 01 Nov 2026 11:50:00 GMT", "x-ratelimit-reset": "1793533830"}, 30),
+        ({"date": "Sun, 01 Nov 2026 12:10:00 GMT", "x-ratelimit-reset": "1793534995000"}, 60),
+        ({"date": "Sun, 01 Nov 2026 12:10:00 GMT", "retry-after": "20"}, 20),
+        ({"date": "today", "x-ratelimit-reset": "1793534445"}, 45),
         ({"retry-after": "7", "x-ratelimit-reset": "1793534445"}, 7),
         ({}, 60),
     ],
     ids=repr,
 )
-def test_a_rate_limit_says_when_to_ask_again(headers: dict[str, str], seconds: int) -> None:
+def test_a_rate_limit_says_when_to_ask_again(headers: dict[str, str], seconds: float) -> None:
     assert datetime(2026, 11, 1, 12, tzinfo=UTC) == NOW
     reading = refused("clips", NOW, Answer(429, headers, b"", 1))
     assert reading.retry_at == NOW + timedelta(seconds=seconds)
 
 
-@given(st.text(max_size=40))
+@given(st.text(max_size=40) | st.from_regex(r"[0-9]{1,30}(\.[0-9]{0,9})?", fullmatch=True))
 def test_any_header_value_is_survived(value: str) -> None:
     for read, name in ((retry_after, "retry-after"), (rate_reset, "x-ratelimit-reset")):
         moment = read({name: value}, NOW)
