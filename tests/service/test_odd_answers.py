@@ -7,9 +7,11 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
+from datetime import timedelta
 from pathlib import Path
 
-from daemon.standins.usage import ALWAYS, BadJson
+from daemon.clock import SystemClock
+from daemon.standins.usage import ALWAYS, BadJson, Lie
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 ROOT = Path(__file__).parents[2]
@@ -92,3 +94,39 @@ async def test_an_error_in_a_good_status_is_told_in_the_apis_words_without_the_k
     assert (told["reason"], told["detail"]) == ("bad_payload", words)
     assert KEY not in log
     assert all(KEY not in mail for mail in map(str, town.mailbox.kept))
+
+
+METERED = """
+[[rules]]
+id = "transfer"
+kind = "budget"
+period = "billing"
+limit_gb = 100
+at_percent = [90, 100]
+projected = false
+[accounts.media]
+provider = "tornado"
+base_url = "{url}"
+api_key = "trn_test_media"
+poll = "*/5 * * * *"
+"""
+
+
+async def test_a_window_of_five_hours_is_told_again_after_the_one_before(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="49.90", active_videos=0)
+    town.usage.storage("trn_test_media", used_gb=5000, period_start=town.clock.now())
+    path = town.configure(METERED.format(url=town.usage_url))
+    turns_at = SystemClock().now() + timedelta(seconds=1)
+    for number, used in enumerate((90, 95)):
+        start, end = (turns_at + timedelta(hours=5 * (number + shift)) for shift in (-1, 0))
+        said = {"billing_period_start": start.isoformat(), "billing_period_end": end.isoformat()}
+        town.usage.heal("trn_test_media")
+        town.usage.fail("trn_test_media", Lie({**said, "current_period_usage_gb": used}), times=ALWAYS)
+        code, log = await run(path, "once")
+        assert code == 0, log
+        await asyncio.sleep(max(0.0, (turns_at - SystemClock().now()).total_seconds()))
+    first, second = town.told("budget.reached")
+    assert (first["percent"], second["percent"]) == (90, 95)
+    assert first["period_end"] == second["period_start"]
+    assert first["episode"] != second["episode"]
+    assert [one.payload["type"] for one in town.receiver.accepted] == ["budget.reached"] * 2
