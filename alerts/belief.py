@@ -11,6 +11,7 @@ from enum import StrEnum
 from operator import attrgetter
 
 from alerts.money import MICRO
+from alerts.periods import begins_with, billing
 from alerts.readings import Known, Metrics
 from alerts.state import AccountState
 
@@ -78,7 +79,7 @@ def doubt(state: AccountState, known: Known) -> Doubt | None:
             if old is not None and new is not None and new < old:
                 findings.append(Finding(Doubtful.BACKWARDS, field, old, new))
     old, new = before.period_used_microgb, after.period_used_microgb
-    if old is not None and new is not None and new < old and before.period_start_at == after.period_start_at:
+    if old is not None and new is not None and new < old and _is_one_period(before, after, known.at - last.at):
         findings.append(Finding(Doubtful.BACKWARDS, "period_used_microgb", old, new))
     largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
     if (drop := _drop(before, after, known.at - last.at, largest)) is not None:
@@ -89,6 +90,14 @@ def doubt(state: AccountState, known: Known) -> Doubt | None:
             if old is not None and new is not None and new > old and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
                 findings.append(Finding(Doubtful.JUMP, field, old, new))
     return Doubt(tuple(findings)) if findings else None
+
+
+def _is_one_period(before: Metrics, after: Metrics, elapsed: timedelta) -> bool:
+    """Whether the usage of the provider's period cannot fall between the two: a window that moves on forgets."""
+    one, two = billing(before), billing(after)
+    if one is None or two is None:
+        return before.period_start_at == after.period_start_at
+    return begins_with(one, two) and abs(two.start - one.start) * 2 <= elapsed
 
 
 def confirms(doubted: Doubt, second: Known) -> bool:

@@ -61,6 +61,12 @@ class Metrics(Struct, frozen=True, gc=False):
     max_filesize_microunits_mb: int | None = None
     extra: str = "{}"
     """Fields that we do not know, as canonical JSON text of an object (sorted keys): kept, never judged."""
+    unusable: tuple[tuple[str, str], ...] = ()
+    """What was said and cannot be used: the metric that is None for it, and why in words for a person."""
+
+    def is_unusable(self, *metrics: str) -> bool:
+        """Whether one of these metrics was said and could not be used: unknown, which is more than not said."""
+        return any(metric in metrics for metric, _ in self.unusable)
 
     @property
     def available_microusd(self) -> int | None:
@@ -85,10 +91,15 @@ class Metrics(Struct, frozen=True, gc=False):
 
     @property
     def effective_microgb(self) -> int | None:
-        """Used plus reserved: what a quota is enforced on. The provider's own number where it says one."""
+        """Used plus reserved: what a quota is enforced on. The provider's own number where it says one.
+
+        None where a part of it cannot be used: what remains would be too little.
+        """
         if self.effective_said_microgb is not None:
             return self.effective_said_microgb
         if self.used_microgb is None:
+            return None
+        if self.reserved_microgb is None and self.is_unusable("reserved_microgb", "effective_said_microgb"):
             return None
         return self.used_microgb + (self.reserved_microgb or 0)
 

@@ -16,13 +16,16 @@ import msgspec
 from msgspec import Struct
 
 from alerts.instants import from_ms, to_ms
-from alerts.periods import CALENDAR, Stretch, billing, calendar, is_same_billing
+from alerts.periods import CALENDAR, Stretch, billing, calendar, goes_on, is_same
 from alerts.readings import Metrics
 from alerts.rules.specs import Period
 from alerts.values import replace
 
 BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
-"""The last reading before a period is the value at its start if it is no older; else the value is interpolated."""
+"""The last reading before a period is the value at its start if it is no older; else the value is interpolated.
+
+For a provider's period that is shorter, no older than that is long.
+"""
 _DAY_MS = 86_400_000
 _SHORTEST_GAP_MS = 60_000
 """Two readings closer than this are taken to be this far apart when a burn is measured."""
@@ -125,13 +128,12 @@ class SpendMemory(Struct, frozen=True, gc=False):
         """
         money = self._fold_money(metrics, "total_charged_microusd" in resets)
         metered = metrics.period_used_microgb is not None
-        volume = self._fold_volume(metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
+        if self.metered and metrics.is_unusable("period_used_microgb"):
+            metered = True
+        volume = self._fold_volume(at, metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
         available = metrics.available_microusd
         unmoved = money is self.money and volume is self.volume and available == self.available_microusd
-        own = self.bases.get(_BILLING)
-        said = metrics.period_start_at
-        same_own = said is None if own is None else is_same_billing(own.start, said)
-        if at < self.turns_at and same_own and zone.key == self.zone:
+        if at < self.turns_at and zone.key == self.zone and self._own_period_stands(metrics):
             bases, turns_at = self.bases, self.turns_at
         else:
             bases = self._turn(at, metrics, zone, money.value, volume.value)
@@ -191,13 +193,23 @@ class SpendMemory(Struct, frozen=True, gc=False):
             return self.money
         return Counter(self.money.value + before - now)
 
-    def _fold_volume(self, metrics: Metrics, metered: bool, reset: bool) -> Counter:
-        raw, high = _volume(metrics), self.volume.high
+    def _own_period_stands(self, metrics: Metrics) -> bool:
+        """Whether the provider's own period is what it was, or is not known now."""
+        own = self.bases.get(_BILLING)
+        if own is not None and own.start == metrics.period_start_at and own.end == metrics.period_end_at:
+            return True
+        said = billing(metrics)
+        if said is None:
+            return own is None or None in (metrics.period_start_at, metrics.period_end_at)
+        return own is not None and is_same(own, said)
+
+    def _fold_volume(self, at: datetime, metrics: Metrics, metered: bool, reset: bool) -> Counter:
+        raw, high = metrics.period_used_microgb if metered else metrics.used_microgb, self.volume.high
         if raw is not None and high is not None and metered is not self.metered:
             return Counter(self.volume.value, raw)
         if metered and raw is not None and high is not None:
-            own = self.bases.get(Period.BILLING)
-            new_period = not is_same_billing(own.start, metrics.period_start_at) if own is not None else raw < high
+            own, said = self.bases.get(Period.BILLING), billing(metrics)
+            new_period = raw < high if own is None or said is None else not goes_on(own, said, at - self.at)
             # A period's own usage starts again from nought: all that it shows was used since then.
             return Counter(self.volume.value + raw, raw) if new_period else self.volume.fold(raw, reset)
         return self.volume.fold(raw, reset)
@@ -209,25 +221,27 @@ class SpendMemory(Struct, frozen=True, gc=False):
         spans = {period: calendar(period, max(at, self.at), zone) for period in CALENDAR}
         if (own := billing(metrics)) is not None:
             spans[Period.BILLING] = own
-        elif Period.BILLING in self.bases and metrics.period_start_at is None:
+        elif Period.BILLING in self.bases and None in (metrics.period_start_at, metrics.period_end_at):
             old = self.bases[Period.BILLING]
             spans[Period.BILLING] = Stretch(old.start, old.end)
         return {period: self._base(period, span, at, microusd, microgb) for period, span in spans.items()}
 
     def _base(self, period: Period, span: Stretch, at: datetime, microusd: int, microgb: int) -> Base:
         old = self.bases.get(period)
-        if old is not None and (
-            old.start == span.start or (period is Period.BILLING and is_same_billing(old.start, span.start))
-        ):
+        own = period is Period.BILLING
+        if old is not None and (goes_on(old, span, at - self.at) if own else old.start == span.start):
             return Base(old.start, span.end, old.microusd, old.microgb, old.partial, old.since)
-        if old is not None and period is not Period.BILLING and span.start <= self.at:
+        if old is not None and not own and span.start <= self.at:
             # Another zone: what was counted before its midnight cannot be told apart any more.
             return Base(span.start, span.end, old.microusd, old.microgb, True, max(old.since, span.start))
         if span.start == at:
             return Base(span.start, span.end, microusd, microgb, False, span.start)
         if span.start < self.at:
             return Base(span.start, span.end, self.money.value, self.volume.value, True, self.at)
-        if span.start - self.at <= BOUNDARY_READING_IS_GOOD_FOR:
+        good_for = BOUNDARY_READING_IS_GOOD_FOR
+        if own and span.end - span.start < good_for:
+            good_for = span.end - span.start
+        if span.start - self.at <= good_for:
             return Base(span.start, span.end, self.money.value, self.volume.value, False, span.start)
         part, whole = to_ms(span.start) - to_ms(self.at), to_ms(at) - to_ms(self.at)
         return Base(

@@ -20,6 +20,7 @@ from daemon.config.model import AccountConfig, Config, SmtpConfig, StripeConfig,
 from daemon.config.urls import host_and_port
 from daemon.http import HttpClient, classify, trust
 from daemon.mailer import SmtpMailer
+from daemon.overview_words import not_used
 from daemon.sources.fetcher import Fetcher
 
 
@@ -67,7 +68,8 @@ def _read_out(metrics: Metrics) -> str:
     if (effective := metrics.effective_microgb) is not None:
         limit = metrics.limit_microgb
         said.append(f"{format_gb(effective)}{f' of {format_gb(limit)}' if limit is not None else ''} used")
-    return ", ".join(said) or "answered"
+    unused = f"; not used: {not_used(metrics)}" if metrics.unusable else ""
+    return f"{', '.join(said) or 'answered'}{unused}"
 
 
 async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: HttpClient) -> list[Outcome]:

@@ -8,6 +8,7 @@ from decimal import ROUND_FLOOR, Decimal
 from zoneinfo import ZoneInfo
 
 from alerts.money import format_gb, format_usd, show_gb, show_usd
+from alerts.readings import Metrics
 from daemon.overview import Overview
 
 _TENTH = Decimal("0.1")
@@ -38,12 +39,19 @@ def lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
         yield "this month" if not number_ else "", month
     if one.known is not None and one.known.metrics.billing_error is not None:
         yield "billing", f"the provider says: {one.known.metrics.billing_error}"
+    if one.known is not None and one.known.metrics.unusable:
+        yield "not used", not_used(one.known.metrics)
     if not one.episodes:
         yield "alerts", "none"
     for number_, episode in enumerate(one.episodes):
         since = local(episode.opened_at, zone)
         yield "" if number_ else "alerts", f"{episode.rule} ({episode.severity.value}) since {since}: {episode.why}"
     yield "top-up", topup_words(one)
+
+
+def not_used(metrics: Metrics) -> str:
+    """What the provider said and cannot be used, as a clause each."""
+    return "; ".join(words for _, words in metrics.unusable)
 
 
 def _money_lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
@@ -81,7 +89,8 @@ def quota_words(one: Overview, *, short: bool) -> str:
     if quota is None:
         return ""
     if quota.limit_microgb is None:
-        return f"{format_gb(quota.effective_microgb)}, no limit"
+        unknown = one.known is not None and one.known.metrics.is_unusable("limit_microgb")
+        return f"{format_gb(quota.effective_microgb)}, {'limit unknown' if unknown else 'no limit'}"
     effective, limit = quota.effective_microgb, quota.limit_microgb
     whole = f"{show_gb(effective, limit)} of {show_gb(limit, effective)} ({quota.percent} %)"
     if short or not quota.reserved_microgb:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from alerts.events import EventType
 from alerts.foresight.period import Projection, likely, project
 from alerts.money import percent_of, show_gb, show_usd
+from alerts.periods import billing, ends_now
 from alerts.rules.numbers import moment, money, number, up_to_the_cent
 from alerts.rules.specs import Budget, Period
 from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, Verdict, View
@@ -21,7 +22,7 @@ Said = TypeVar("Said")
 def look(rule: Budget, view: View) -> Verdict:
     """In breach at or above a step, or when the period is projected to end above the limit; never clear inside it."""
     period = _period(rule, view)
-    if period is None or period.end <= view.now:
+    if period is None or _has_ended(rule, view, period):
         return UNKNOWN
     spent, limit = _spent(rule, period), _limit(rule)
     step = None
@@ -90,6 +91,14 @@ def _period(rule: Budget, view: View) -> Spent | None:
         return spent
     # The provider counts its own period itself: whole, whenever our history began.
     return Spent(spent.microusd, used, spent.start, spent.end, spent.start, False)
+
+
+def _has_ended(rule: Budget, view: View, period: Spent) -> bool:
+    """Whether the period is over; a provider's period that ends with each answer is the one that runs."""
+    if period.end > view.now:
+        return False
+    own = billing(view.metrics) if rule.period is Period.BILLING else None
+    return own is None or not ends_now(own, view.known.at)
 
 
 def _spent(rule: Budget, period: Spent) -> int:

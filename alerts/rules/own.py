@@ -234,7 +234,7 @@ def fallen(sitting: Sitting, before: Falls, known: Known, *, told: bool, topped_
     assert falls.funded_microusd is not None, "there is nothing to fall from"
     missing = missing_microusd(falls, known.metrics)
     why = (
-        f"{format_usd(missing, 6)} of {format_usd(falls.funded_microusd, 6)} ever credited do not show any more: usage "
+        f"{show_usd(missing, 0)} of {show_usd(falls.funded_microusd, 0)} ever credited do not show any more: usage "
         f"cannot lower that; nothing is charged until it shows again or `brimful topups accept {sitting.state.account}`"
     )
     numbers: Payload = {
@@ -287,18 +287,23 @@ def billing(sitting: Sitting, known: Known) -> None:
             sitting.tell_again(BILLING, EventType.BILLING_ERROR, why, numbers, at=known.at, words=error)
         else:
             sitting.decide(BILLING, "the same billing error: already told", memory.episode)
-    elif memory.episode is not None:
+    elif memory.episode is not None and not known.metrics.is_unusable("billing_error"):
         was: Payload = {"billing_error": memory.told.words}
         sitting.close(BILLING, EventType.BILLING_RESTORED, "no billing error any more", was, at=known.at)
 
 
 def limits(sitting: Sitting, before: Metrics | None, known: Known) -> None:
-    """Tell every limit and price that is another than at the last believed reading; null where there is none."""
+    """Tell every limit and price that is another than at the last believed reading; null where there is none.
+
+    One that was said and could not be used, then or now, is not compared.
+    """
     if before is None or _limits(before) == _limits(known.metrics):
         return
     changes: list[JsonValue] = []
     for wire, field in _LIMITS:
         old, new = getattr(before, field), getattr(known.metrics, field)
+        if before.is_unusable(field) or known.metrics.is_unusable(field):
+            continue
         if old != new and not (wire == "max_filesize_limit_mb" and _bytes_said(before, known.metrics)):
             changes.append({"limit": wire, "old": _limit_number(field, old), "new": _limit_number(field, new)})
     if not changes:

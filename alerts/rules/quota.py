@@ -23,13 +23,13 @@ FORECAST_CLEAR_FACTOR = Decimal("1.2")
 def look(rule: Quota, view: View) -> Verdict:
     """In breach at or above a step, or when it will be full soon; clear below the clear line and not full soon.
 
-    A limit that is gone cannot be neared: clear.
+    A limit that is gone cannot be neared: clear. One that is said and cannot be used is unknown.
     """
     limit, effective = view.metrics.limit_microgb, view.metrics.effective_microgb
     if effective is None:
         return UNKNOWN
     if limit is None:
-        return CLEAR
+        return UNKNOWN if view.metrics.is_unusable("limit_microgb") else CLEAR
     if limit <= 0:
         return UNKNOWN
     step = None

@@ -9,17 +9,21 @@ from alerts.rules.specs import Runway
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
 from alerts.state import Told
 
+SCHEDULE = ("active_videos", "cost_per_snapshot_microusd")
 ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED
 
 
 def look(rule: Runway, view: View) -> Verdict:
-    """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns."""
+    """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns.
+
+    Never clear while what is scheduled is said and cannot be used: more may burn than is seen.
+    """
     found, available = view.burn(), view.available_microusd
     if found is None or available is None:
         return UNKNOWN
     days = view.days_remaining()
     if days is None or days > rule.clear_above_days:
-        return CLEAR
+        return BETWEEN if view.metrics.is_unusable(*SCHEDULE) else CLEAR
     return BREACH if days < rule.below_days else BETWEEN
 
 

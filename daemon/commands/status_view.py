@@ -35,6 +35,7 @@ def _entry(one: Overview) -> dict[str, Any]:
         "age_s": None if age is None else age // timedelta(seconds=1),
         "stale": one.is_old,
         "unavailable": _outage(one),
+        "not_used": [] if metrics is None else [words for _, words in metrics.unusable],
         "balance_usd": None if metrics is None else money(metrics.balance_microusd),
         "uncharged_usage_usd": None if metrics is None else money(metrics.uncharged_microusd),
         "available_usd": None if metrics is None else money(metrics.available_microusd),

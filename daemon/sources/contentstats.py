@@ -6,20 +6,31 @@ from datetime import datetime
 
 from alerts.readings import Metrics, Reading
 from daemon.http import Answer
-from daemon.sources.payload import Document, count, extra, micro, read, required_micro
+from daemon.sources.payload import (
+    Table,
+    decode,
+    extra,
+    fill,
+    read,
+    said_in,
+    to_count,
+    to_millionths,
+    to_signed,
+    to_signed_count,
+)
 
 KEY_HEADER = "x-api-key"
-FIELDS = frozenset(
-    {
-        "balance_usd",
-        "uncharged_usage_usd",
-        "total_charged_usd",
-        "total_snapshots",
-        "active_videos",
-        "cost_per_snapshot",
-        "estimated_snapshots_remaining",
-    }
-)
+_TABLE: Table = {
+    "balance_usd": ("balance_microusd", to_signed),
+    "uncharged_usage_usd": ("uncharged_microusd", to_millionths),
+    "total_charged_usd": ("total_charged_microusd", to_millionths),
+    "total_snapshots": ("total_snapshots", to_count),
+    "active_videos": ("active_videos", to_count),
+    "cost_per_snapshot": ("cost_per_snapshot_microusd", to_millionths),
+    "estimated_snapshots_remaining": ("estimated_snapshots_remaining", to_signed_count),
+}
+FIELDS = frozenset(_TABLE)
+NEEDED = frozenset({"balance_usd", "uncharged_usage_usd", "total_charged_usd"})
 
 
 def parse(account: str, at: datetime, answer: Answer) -> Reading:
@@ -31,14 +42,6 @@ def parse(account: str, at: datetime, answer: Answer) -> Reading:
     return read(account, at, answer, _metrics)
 
 
-def _metrics(document: Document) -> Metrics:
-    return Metrics(
-        balance_microusd=required_micro(document, "balance_usd", negative=True),
-        uncharged_microusd=required_micro(document, "uncharged_usage_usd"),
-        total_charged_microusd=required_micro(document, "total_charged_usd"),
-        total_snapshots=count(document, "total_snapshots"),
-        active_videos=count(document, "active_videos"),
-        cost_per_snapshot_microusd=micro(document, "cost_per_snapshot"),
-        estimated_snapshots_remaining=count(document, "estimated_snapshots_remaining", negative=True),
-        extra=extra(document, FIELDS),
-    )
+def _metrics(body: bytes) -> Metrics:
+    document = decode(body)
+    return fill(_TABLE, said_in(document, NEEDED), NEEDED, extra(document, FIELDS))

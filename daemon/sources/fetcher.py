@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
+import structlog
+
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.values import replace
 from daemon.clock import Clock
@@ -18,6 +20,11 @@ from daemon.sources import contentstats, tornado
 from daemon.sources.json import JsonParser
 from daemon.sources.pace import Pace
 from daemon.sources.refusals import failed, one_line
+
+TOKEN_CHARACTERS = 8
+"""What follows a space in a header's value and is shorter is a word, no secret."""
+
+log = structlog.get_logger("brimful.sources")
 
 Parser = Callable[[str, datetime, Answer], Reading]
 
@@ -40,10 +47,15 @@ def headers_of(account: AccountConfig) -> Mapping[str, str]:
 
 
 def secrets_of(account: AccountConfig) -> set[str]:
-    """Return what no word of a reading may hold: the API key, and the values of configured headers."""
+    """Return what no word of a reading may hold: the API key, and the values of configured headers.
+
+    What follows a scheme (`Bearer …`) is one by itself.
+    """
     said = {} if account.json is None else account.json.headers
     secrets = {account.api_key, *(value for name, value in said.items() if name.lower() != "accept")}
-    return {secret.get_secret_value() for secret in secrets} - {""}
+    whole = {secret.get_secret_value() for secret in secrets}
+    tokens = {token for value in whole if len(token := value.rpartition(" ")[2]) >= TOKEN_CHARACTERS}
+    return (whole | tokens) - {""}
 
 
 @dataclass(slots=True)
@@ -57,6 +69,8 @@ class _Lane:
     last_body: bytes = b""
     """The digest of the last body that was a reading: an answer that is the same to the byte is not read again."""
     last_metrics: Metrics | None = None
+    unusable: tuple[tuple[str, str], ...] = ()
+    """What could not be used of that body: logged when it changes."""
 
 
 class Fetcher:
@@ -131,6 +145,9 @@ class Fetcher:
         reading = lane.parse(account.id, at, answer)
         if isinstance(reading, Known):
             lane.last_body, lane.last_metrics = body, reading.metrics
+            if reading.metrics.unusable != lane.unusable:
+                lane.unusable = reading.metrics.unusable
+                log.warning("fields not used", account=account.id, why=[words for _, words in lane.unusable])
             return reading
         if reading.reason is Reason.RATE_LIMITED:
             lane.pace.quiet_until = reading.retry_at
@@ -144,10 +161,10 @@ class Fetcher:
 
     def _masked(self, lane: _Lane, reading: Unavailable) -> Unavailable:
         """The same without a secret of the account in its words."""
+        detail = reading.detail
         for secret in secrets_of(lane.account):
-            if secret in reading.detail:
-                reading = replace(reading, detail=one_line(reading.detail, secret=secret))
-        return reading
+            detail = one_line(detail, secret=secret)
+        return replace(reading, detail=detail)
 
     def _open_lane(self, account: AccountConfig) -> _Lane:
         host = account.host

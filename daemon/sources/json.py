@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.readings import Metrics, Reading
 from daemon.http import Answer
-from daemon.sources.payload import BadPayload, decode, to_count, to_instant, to_millionths, to_text
-from daemon.sources.refusals import one_line, refused
+from daemon.sources.payload import (
+    NotThere,
+    Table,
+    decode,
+    fill,
+    read,
+    to_complaint,
+    to_count,
+    to_instant,
+    to_limit,
+    to_millionths,
+    to_signed,
+    to_word,
+)
+from daemon.sources.refusals import one_line
 
-
-def _money(value: object, name: str) -> int:
-    return to_millionths(value, name)
-
-
-def _signed(value: object, name: str) -> int:
-    return to_millionths(value, name, negative=True)
-
-
-def _word(value: object, name: str) -> str | None:
-    return to_text(value, name, numbers=True)
-
-
-_READERS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
-    "balance_usd": ("balance_microusd", _signed),
-    "uncharged_usage_usd": ("uncharged_microusd", _money),
-    "total_charged_usd": ("total_charged_microusd", _money),
-    "client_name": ("client_name", _word),
+_READERS: Table = {
+    "balance_usd": ("balance_microusd", to_signed),
+    "uncharged_usage_usd": ("uncharged_microusd", to_millionths),
+    "total_charged_usd": ("total_charged_microusd", to_millionths),
+    "client_name": ("client_name", to_word),
     "usage_count": ("usage_count", to_count),
-    "used_gb": ("used_microgb", _money),
-    "reserved_gb": ("reserved_microgb", _money),
-    "effective_gb": ("effective_said_microgb", _money),
-    "limit_gb": ("limit_microgb", _money),
-    "remaining_gb": ("remaining_microgb", _signed),
+    "used_gb": ("used_microgb", to_millionths),
+    "reserved_gb": ("reserved_microgb", to_millionths),
+    "effective_gb": ("effective_said_microgb", to_millionths),
+    "limit_gb": ("limit_microgb", to_limit),
+    "remaining_gb": ("remaining_microgb", to_signed),
     "period_start": ("period_start_at", to_instant),
     "period_end": ("period_end_at", to_instant),
-    "period_used_gb": ("period_used_microgb", _money),
-    "billing_error": ("billing_error", _word),
+    "period_used_gb": ("period_used_microgb", to_millionths),
+    "billing_error": ("billing_error", to_complaint),
 }
 
 ATTRIBUTES: Mapping[str, str] = {name: attribute for name, (attribute, _) in _READERS.items()}
 """Which metric each of the names is."""
 FIELDS = frozenset(_READERS)
 """The names that an expression may be given for: `JSON_FIELDS` of the configuration."""
-NUMBERS_NEEDED = ("balance_usd", "used_gb")
-"""At least one of them must be mapped: without it there is nothing to watch."""
-NEVER_UNSAID = frozenset({*NUMBERS_NEEDED, "uncharged_usage_usd", "total_charged_usd"})
+_MONEY = frozenset({"balance_usd", "uncharged_usage_usd", "total_charged_usd"})
 """Where one of them is mapped, an answer without it is no reading: available money is not reckoned on a guess."""
+_NEVER_UNSAID = _MONEY | {"used_gb"}
+"""Where one of them is mapped and not found it is unknown, which is more than not said."""
 
 
 def compile_fields(fields: Mapping[str, str]) -> Mapping[str, Any]:
@@ -68,38 +68,31 @@ def compile_fields(fields: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 class JsonParser:
-    """One account's expressions, compiled. An expression that finds nothing leaves its field unsaid, but for money."""
+    """One account's expressions, compiled. An expression that finds nothing leaves its field unsaid.
+
+    Without money that is mapped there is no reading. Nor is there one without the volume used, where that is all there
+    is to watch; beside a balance it is unknown.
+    """
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._expressions = compile_fields(fields)
+        self._table = {name: _READERS[name] for name in fields}
+        self._needed = (_MONEY & fields.keys()) or {"used_gb"}
 
     def __call__(self, account: str, at: datetime, answer: Answer) -> Reading:
-        """Turn one answer into a reading; without what is mapped of `NEVER_UNSAID` there is none."""
-        if not 200 <= answer.status < 300:
-            return refused(account, at, answer)
-        try:
-            return Known(account, at, self._metrics(answer.body))
-        except BadPayload as fault:
-            return Unavailable(account, at, Reason.BAD_PAYLOAD, one_line(str(fault)), status=answer.status)
+        """Turn one answer into a reading."""
+        return read(account, at, answer, self._metrics)
 
     def _metrics(self, body: bytes) -> Metrics:
         document = decode(body, exact=False)  # JMESPath's functions know floats; shortest text makes them exact again
-        values: dict[str, Any] = {}
-        for name, expression in self._expressions.items():
+
+        def say(name: str) -> object:
             try:
-                found = expression.search(document)
+                found = self._expressions[name].search(document)
             except (JMESPathError, RecursionError) as error:
-                raise BadPayload(f"{name}: {error}") from error
-            if found is None:
-                if name in NEVER_UNSAID:
-                    raise BadPayload(f"{name} is missing")
-                continue
-            attribute, reader = _READERS[name]
-            values[attribute] = reader(found, name)
-        metrics = Metrics(**values)
-        start, end = metrics.period_start_at, metrics.period_end_at
-        if start is not None and end is not None and end <= start:
-            raise BadPayload("period_end is not after period_start")
-        if metrics.limit_microgb == 0:
-            raise BadPayload("limit_gb is zero")
-        return metrics
+                raise NotThere(f"{name}: {error}") from error
+            if found is None and name in _NEVER_UNSAID:
+                raise NotThere(f"{name} is missing")
+            return found
+
+        return fill(self._table, say, self._needed)

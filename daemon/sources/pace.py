@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from daemon.limits import RETRY_AFTER_MAX_S
-from daemon.sources.refusals import rate_reset
+from daemon.sources.waits import rate_reset
 
 
 class Pace:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from math import isinf
+from typing import Any
 
 from alerts.instants import EPOCH, from_ms
 from alerts.money import MAX_MICRO, to_micro
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from daemon.http import Answer
 from daemon.limits import EXTRA_BYTES
-from daemon.sources.refusals import one_line, refused
+from daemon.sources.refusals import one_line, refused, unfound
 
 Document = Mapping[str, Any]
 
@@ -26,39 +27,104 @@ class BadPayload(Exception):  # noqa: N818 – what the contract calls it
     """The answer is not what the provider promises; the message names the field and the fault, in one line."""
 
 
-def read(account: str, at: datetime, answer: Answer, build: Callable[[Document], Metrics]) -> Reading:
-    """Turn one answer into a reading: `build` is called with the object of a 2xx answer and may raise BadPayload."""
+class NotThere(BadPayload):
+    """A field that is needed is not where it should be: the answer may be about something else, an error."""
+
+
+Reader = Callable[[object, str], Any]
+"""Turns a value of the answer, and the name it has there, into a metric; raises BadPayload."""
+Table = Mapping[str, tuple[str, Reader]]
+"""Which metric each name of the answer is, and how it is read."""
+
+
+def read(account: str, at: datetime, answer: Answer, build: Callable[[bytes], Metrics]) -> Reading:
+    """Turn one answer into a reading: `build` is called with the body of a 2xx answer and may raise BadPayload."""
     if not 200 <= answer.status < 300:
         return refused(account, at, answer)
     try:
-        return Known(account, at, build(decode(answer.body)))
+        return Known(account, at, build(answer.body))
     except BadPayload as fault:
-        return Unavailable(account, at, Reason.BAD_PAYLOAD, one_line(str(fault)), status=answer.status)
+        why = unfound(str(fault), answer.body) if isinstance(fault, NotThere) else one_line(str(fault))
+        return Unavailable(account, at, Reason.BAD_PAYLOAD, why, status=answer.status)
 
 
-def _not_a_number(text: str) -> NoReturn:
-    raise BadPayload(f"the answer holds {text}, which is no number")
+def fill(table: Table, say: Callable[[str], object], needed: Collection[str], extra: str = "{}") -> Metrics:
+    """Return the metrics of an answer. `say` returns the value under a name, or None, or raises BadPayload.
+
+    Only what is `needed` makes the answer a bad payload: any other field that cannot be used is unknown, and noted as
+    such, and the rest stands.
+    """
+    values: dict[str, Any] = {}
+    unusable: dict[str, str] = {}
+    for name, (metric, reader) in table.items():
+        try:
+            value = say(name)
+            if value is not None:
+                values[metric] = reader(value, name)
+        except BadPayload as fault:
+            if name in needed:
+                raise
+            unusable[metric] = one_line(str(fault))
+    start, end = values.get("period_start_at"), values.get("period_end_at")
+    if start is not None and end is not None and end <= start:
+        values["period_start_at"] = values["period_end_at"] = None
+        unusable["period_start_at"] = "the period ends before it starts"
+    return Metrics(**values, extra=extra, unusable=tuple(unusable.items()))
+
+
+def said_in(document: Document, needed: Collection[str]) -> Callable[[str], object]:
+    """Return what `fill` asks for the fields of a document."""
+
+    def say(name: str) -> object:
+        value = document.get(name)
+        if value is None and name in needed:
+            raise NotThere(f"{name} is null" if name in document else f"{name} is missing")
+        return value
+
+    return say
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Which of two values is meant cannot be told: a parser that takes the last one would judge on a guess."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadPayload(f"{twice[:TEXT_CHARACTERS]} stands in the answer twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadPayload(f"{name[:TEXT_CHARACTERS]} stands in the answer twice")
+        found[name] = value
     return found
 
 
-_EXACT = json.JSONDecoder(object_pairs_hook=_each_once, parse_float=Decimal, parse_constant=_not_a_number)
-_BINARY = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_not_a_number)
+def _whole(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python converts
+        return text
+
+
+def _exact(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except ArithmeticError:  # an exponent beyond all bounds
+        return text
+
+
+def _binary(text: str) -> float | str:
+    number = float(text)
+    return text if isinf(number) else number
+
+
+# What is no number (NaN, Infinity, one beyond all bounds) is left as a text: a fault of its field, not of the answer.
+_EXACT, _BINARY = (
+    json.JSONDecoder(object_pairs_hook=_each_once, parse_int=_whole, parse_float=fraction, parse_constant=str)
+    for fraction in (_exact, _binary)
+)
 
 
 def decode(body: bytes, *, exact: bool = True) -> dict[str, Any]:
     """Return the JSON object in `body`, its fractions as exact decimals (or floats, where not `exact`).
 
-    Raises BadPayload for HTML, broken or too deeply nested JSON, NaN and Infinity, a key that stands twice in one
-    object, and anything but an object.
+    Raises BadPayload for HTML, broken or too deeply nested JSON, a key that stands twice in one object, and anything
+    but an object. NaN, Infinity and numbers that cannot be held are texts.
     """
     try:
         document = (_EXACT if exact else _BINARY).decode(body.decode("utf-8-sig"))
@@ -80,27 +146,15 @@ def _why_not_json(body: bytes) -> str:
 
 _NUMBER = re.compile(r"\s*[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?\s*", re.ASCII)
 _NUMBER_CHARACTERS = 64
-
-
-def micro(document: Document, name: str, *, negative: bool = False) -> int | None:
-    """Return a number (or a string that holds one) in millionths; None where absent or null."""
-    value = document.get(name)
-    return None if value is None else to_millionths(value, name, negative=negative)
-
-
-def required_micro(document: Document, name: str, *, negative: bool = False) -> int:
-    """Like `micro`, for a field without which there is no reading."""
-    value = document.get(name)
-    if value is None:
-        raise BadPayload(f"{name} is missing" if name not in document else f"{name} is null")
-    return to_millionths(value, name, negative=negative)
+_NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
 def to_millionths(value: object, name: str, *, negative: bool = False) -> int:
     """Return a JSON number or numeric string in millionths; raises BadPayload for anything else, or below zero."""
     if type(value) is str:
-        if len(value) > _NUMBER_CHARACTERS or _NUMBER.fullmatch(value) is None:
-            raise BadPayload(f"{name} is a text, not a number")
+        if _NUMBER.fullmatch(value) is None:
+            raise BadPayload(f"{name} is {value if value in _NO_NUMBERS else 'a text'}, not a number")
+        value = value if len(value) <= _NUMBER_CHARACTERS else "Infinity"
     elif type(value) not in (int, Decimal, float):
         raise BadPayload(f"{name} is {_kind(value)}, not a number")
     try:
@@ -112,14 +166,17 @@ def to_millionths(value: object, name: str, *, negative: bool = False) -> int:
     return number
 
 
-def count(document: Document, name: str, *, negative: bool = False) -> int | None:
-    """Return a whole number (or a string that holds one); None where absent or null."""
-    value = document.get(name)
-    if value is None:
-        return None
-    if type(value) is int and 0 <= value <= MAX_MICRO:
-        return value
-    return to_count(value, name, negative=negative)
+def to_signed(value: object, name: str) -> int:
+    """Like `to_millionths`, where what is below zero is a number as well."""
+    return to_millionths(value, name, negative=True)
+
+
+def to_limit(value: object, name: str) -> int:
+    """Like `to_millionths`, above zero: a limit of nothing is none that usage can be held against."""
+    number = to_millionths(value, name)
+    if number == 0:
+        raise BadPayload(f"{name} is zero")
+    return number
 
 
 def to_count(value: object, name: str, *, negative: bool = False) -> int:
@@ -142,10 +199,9 @@ def to_count(value: object, name: str, *, negative: bool = False) -> int:
     return whole
 
 
-def text(document: Document, name: str, *, numbers: bool = False) -> str | None:
-    """Return a text in one line, without control characters; None where absent, null or empty."""
-    value = document.get(name)
-    return None if value is None else to_text(value, name, numbers=numbers)
+def to_signed_count(value: object, name: str) -> int:
+    """Like `to_count`, where what is below zero is a number as well."""
+    return to_count(value, name, negative=True)
 
 
 def to_text(value: object, name: str, *, numbers: bool = False) -> str | None:
@@ -157,16 +213,26 @@ def to_text(value: object, name: str, *, numbers: bool = False) -> str | None:
     return one_line(value, TEXT_CHARACTERS) or None
 
 
+def to_word(value: object, name: str) -> str | None:
+    """Like `to_text`, where a number is a word too."""
+    return to_text(value, name, numbers=True)
+
+
+def to_complaint(value: object, name: str) -> str | None:
+    """Return an error in the provider's words, whatever its shape; None where it says that there is none."""
+    if not value:
+        return None
+    try:
+        words = value if type(value) is str else canonical(value)
+    except RecursionError as error:
+        raise BadPayload(f"{name} is nested too deeply") from error
+    return one_line(words, TEXT_CHARACTERS) or None
+
+
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _MILLISECONDS_FROM = 100_000_000_000
 """An epoch number above this (the year 5138 in seconds) counts milliseconds."""
-
-
-def instant(document: Document, name: str) -> datetime | None:
-    """Return an instant given as ISO 8601 text or as Unix seconds or milliseconds; None where absent or null."""
-    value = document.get(name)
-    return None if value is None else to_instant(value, name)
 
 
 def to_instant(value: object, name: str) -> datetime:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from alerts.instants import EPOCH
 from alerts.readings import Reason, Unavailable
 from daemon.http import Answer, FailureKind, HttpFailure
-from daemon.limits import RETRY_AFTER_MAX_S
+from daemon.sources.waits import rate_reset, retry_after
 
 DETAIL_CHARACTERS = 160
-RETRY_AFTER_MIN_S = 1.0
+FAULT_CHARACTERS = 70
+"""As much of them is for the fault, where the provider's words follow."""
 RETRY_AFTER_DEFAULT_S = 60.0
 """After a 429 that does not say until when: both providers count by the minute."""
 
@@ -59,7 +58,7 @@ def refused(account: str, at: datetime, answer: Answer) -> Unavailable:
 
 
 def _detail(answer: Answer) -> str:
-    words = _location(answer) if 300 <= answer.status < 400 else _said(answer.body)
+    words = _location(answer) if 300 <= answer.status < 400 else said(answer.body)
     return f"{answer.status}: {words}" if words else f"status {answer.status}"
 
 
@@ -72,8 +71,8 @@ def _location(answer: Answer) -> str:
         return "redirects"
 
 
-def _said(body: bytes) -> str:
-    """The provider's own words: `error` (a text, or an object with a message), else what kind of page it is."""
+def said(body: bytes) -> str:
+    """The provider's own words, wherever errors are put (a text, an object, a list), else what kind of page it is."""
     start = body[:64].lstrip().lower()
     if start.startswith(b"<"):
         return "an HTML page"
@@ -83,53 +82,41 @@ def _said(body: bytes) -> str:
         return ""
     if not isinstance(document, dict):
         return ""
-    error = document.get("error", document.get("message", document.get("detail")))
-    if isinstance(error, dict):
-        error = error.get("message", error.get("code"))
-    if not isinstance(error, str):
-        return ""
+    error = _first_words(document, _ERROR_IN)
     used, limit = document.get("used_gb"), document.get("limit_gb")
-    if isinstance(used, str | int | float) and isinstance(limit, str | int | float):
+    if error and isinstance(used, str | int | float) and isinstance(limit, str | int | float):
         return f"{error[:80]} ({str(used)[:20]} of {str(limit)[:20]} GB)"
     return error
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return the instant that `Retry-After` names, seconds or HTTP date, within an hour; None where it names none."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return _within(now, now + timedelta(seconds=min(int(value[:12]), RETRY_AFTER_MAX_S)))
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return _within(now, moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
+_ERROR_IN = ("error", "message", "detail", "errors", "error_description", "error_message", "msg", "reason")
+_MESSAGE_IN = ("message", "detail", "error", "errors", "description", "msg", "reason", "code", "type")
+_DEEPEST = 4
 
 
-def rate_reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return the instant that `X-RateLimit-Reset` names (Unix seconds), within an hour; None where it names none."""
-    value = headers.get("x-ratelimit-reset", "").strip().partition(".")[0]
-    if not (value.isascii() and value.isdigit()):
-        return None
-    seconds = int(value[:12])
-    if seconds < _DELTA_BELOW:
-        return _within(now, now + timedelta(seconds=min(seconds, RETRY_AFTER_MAX_S)))
-    return _within(now, EPOCH + timedelta(seconds=min(seconds, _LATEST_S)))
+def _first_words(document: Mapping[str, object], names: Iterable[str], deep: int = 0) -> str:
+    return next((words for name in names if (words := _words(document.get(name), deep))), "")
 
 
-_DELTA_BELOW = 100_000_000
-"""Some proxies write seconds to wait instead of Unix seconds; no Unix time since 1973 is that small."""
+def _words(value: object, deep: int) -> str:
+    """The first text in an error: itself, the message of an object, or what an object or a list says of one thing."""
+    if isinstance(value, str):
+        return value.strip()
+    if deep >= _DEEPEST:
+        return ""
+    if isinstance(value, list):
+        return next((words for one in value[:_DEEPEST] if (words := _words(one, deep + 1))), "")
+    if not isinstance(value, dict):
+        return ""
+    if words := _first_words(value, _MESSAGE_IN, deep + 1):
+        return words
+    return next((f"{name}: {words}" for name, one in value.items() if (words := _words(one, deep + 1))), "")
 
 
-_LATEST_S = 10_000_000_000
-
-
-def _within(now: datetime, moment: datetime) -> datetime:
-    """At least a second and at most an hour from now: neither a hammer nor a silence."""
-    low, high = now + timedelta(seconds=RETRY_AFTER_MIN_S), now + timedelta(seconds=RETRY_AFTER_MAX_S)
-    return min(max(moment, low), high)
+def unfound(fault: str, body: bytes) -> str:
+    """Return why the fields of a 2xx answer are not there, with the provider's own words where it has any."""
+    words = said(body)
+    return one_line(f"{one_line(fault, FAULT_CHARACTERS)}; the API says: {words}" if words else fault)
 
 
 _KEY_LIKE = re.compile(r"\b(?:[a-z]{2,8}_(?:live|test)_|whsec_|whsk_|Bearer\s+)[A-Za-z0-9_+/=.-]{4,}", re.ASCII)
@@ -140,5 +127,9 @@ def one_line(words: str, limit: int = DETAIL_CHARACTERS, secret: str = "") -> st
     """Return `words` as one clean line of at most `limit` characters, `secret` and all that looks like a key masked."""
     if secret and secret in words:
         words = words.replace(secret, "…")
+    if secret and words.endswith("…"):  # cut before: a piece of the secret may stand at the cut
+        pieces = (f"{secret[:length]}…" for length in range(len(secret) - 1, 3, -1))
+        piece = next(filter(words.endswith, pieces), "…")
+        words = words.removesuffix(piece) + "…"
     clean = " ".join(_CONTROL.sub(" ", _KEY_LIKE.sub("…", words[: limit * 8])).split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -6,30 +6,46 @@ from datetime import datetime
 
 from alerts.money import MICRO
 from alerts.readings import Metrics, Reading
+from alerts.values import replace
 from daemon.http import Answer
-from daemon.sources.payload import BadPayload, Document, count, extra, instant, micro, read, required_micro, text
+from daemon.sources.payload import (
+    Table,
+    decode,
+    extra,
+    fill,
+    read,
+    said_in,
+    to_complaint,
+    to_count,
+    to_instant,
+    to_limit,
+    to_millionths,
+    to_signed,
+    to_text,
+    to_word,
+)
 
 KEY_HEADER = "x-api-key"
-FIELDS = frozenset(
-    {
-        "client_name",
-        "usage_count",
-        "storage_usage_gb",
-        "storage_reserved_gb",
-        "storage_effective_usage_gb",
-        "billing_period_start",
-        "billing_period_end",
-        "current_period_usage_gb",
-        "billing_error",
-        "storage_limit_gb",
-        "storage_limit_bytes",
-        "storage_remaining_gb",
-        "max_resolution_limit",
-        "max_duration_limit_seconds",
-        "max_filesize_limit_bytes",
-        "max_filesize_limit_mb",
-    }
-)
+_TABLE: Table = {
+    "client_name": ("client_name", to_text),
+    "usage_count": ("usage_count", to_count),
+    "storage_usage_gb": ("used_microgb", to_millionths),
+    "storage_reserved_gb": ("reserved_microgb", to_millionths),
+    "storage_effective_usage_gb": ("effective_said_microgb", to_millionths),
+    "billing_period_start": ("period_start_at", to_instant),
+    "billing_period_end": ("period_end_at", to_instant),
+    "current_period_usage_gb": ("period_used_microgb", to_millionths),
+    "billing_error": ("billing_error", to_complaint),
+    "storage_limit_gb": ("limit_microgb", to_limit),
+    "storage_limit_bytes": ("limit_bytes", to_count),
+    "storage_remaining_gb": ("remaining_microgb", to_signed),
+    "max_resolution_limit": ("max_resolution", to_word),
+    "max_duration_limit_seconds": ("max_duration_s", to_count),
+    "max_filesize_limit_bytes": ("max_filesize_bytes", to_count),
+    "max_filesize_limit_mb": ("max_filesize_microunits_mb", to_millionths),
+}
+FIELDS = frozenset(_TABLE)
+NEEDED = frozenset({"storage_usage_gb"})
 _BYTES_PER_GB = 1 << 30
 """Its gigabyte: a 1 TB trial key has a limit of 1024.00 GB."""
 
@@ -39,31 +55,15 @@ def parse(account: str, at: datetime, answer: Answer) -> Reading:
     return read(account, at, answer, _metrics)
 
 
-def _metrics(document: Document) -> Metrics:
-    start, end = instant(document, "billing_period_start"), instant(document, "billing_period_end")
-    if start is not None and end is not None and end <= start:
-        raise BadPayload("billing_period_end is not after billing_period_start")
-    limit, limit_bytes = micro(document, "storage_limit_gb"), count(document, "storage_limit_bytes")
-    if limit is None and limit_bytes is not None:
-        limit = limit_bytes * MICRO // _BYTES_PER_GB
-    if limit == 0:
-        raise BadPayload("storage_limit_gb is zero")
-    return Metrics(
-        client_name=text(document, "client_name"),
-        usage_count=count(document, "usage_count"),
-        used_microgb=required_micro(document, "storage_usage_gb"),
-        reserved_microgb=micro(document, "storage_reserved_gb"),
-        effective_said_microgb=micro(document, "storage_effective_usage_gb"),
-        limit_microgb=limit,
-        limit_bytes=limit_bytes,
-        remaining_microgb=micro(document, "storage_remaining_gb", negative=True),
-        period_start_at=start,
-        period_end_at=end,
-        period_used_microgb=micro(document, "current_period_usage_gb"),
-        billing_error=text(document, "billing_error"),
-        max_resolution=text(document, "max_resolution_limit", numbers=True),
-        max_duration_s=count(document, "max_duration_limit_seconds"),
-        max_filesize_bytes=count(document, "max_filesize_limit_bytes"),
-        max_filesize_microunits_mb=micro(document, "max_filesize_limit_mb"),
-        extra=extra(document, FIELDS),
-    )
+def _metrics(body: bytes) -> Metrics:
+    document = decode(body)
+    metrics = fill(_TABLE, said_in(document, NEEDED), NEEDED, extra(document, FIELDS))
+    limit_bytes = metrics.limit_bytes
+    if metrics.limit_microgb is not None or (limit_bytes is None and not metrics.is_unusable("limit_bytes")):
+        return metrics
+    if limit := (limit_bytes or 0) * MICRO // _BYTES_PER_GB:
+        return replace(metrics, limit_microgb=limit)
+    unusable = dict(metrics.unusable)
+    unusable.setdefault("limit_microgb", unusable.get("limit_bytes", "storage_limit_bytes is zero"))
+    unusable.pop("limit_bytes", None)
+    return replace(metrics, unusable=tuple(unusable.items()))

@@ -14,9 +14,9 @@ from alerts.instants import from_ms, to_ms
 from alerts.readings import Metrics, Reason
 
 _INSTANTS = {"period_start_at": "period_start_ms", "period_end_at": "period_end_ms"}
-_FIELDS = tuple(name for name in Metrics.__struct_fields__ if name != "extra")
+_FIELDS = tuple(name for name in Metrics.__struct_fields__ if name not in ("extra", "unusable"))
 COLUMNS = tuple(_INSTANTS.get(name, name) for name in _FIELDS)
-"""The metrics in their own order, each a column of its own; unknown fields are kept apart."""
+"""The metrics in their own order, each a column of its own; unknown fields are kept apart, unusable ones not at all."""
 _PERIOD = slice(_FIELDS.index("period_start_at"), _FIELDS.index("period_end_at") + 1)
 
 Values = tuple[Any, ...]

@@ -38,7 +38,7 @@ def encode_metrics(metrics: Metrics) -> str:
     said = {
         name: to_ms(value) if name in _INSTANTS else value
         for name, value in zip(_METRICS, _values(metrics), strict=True)
-        if value is not None and value != "{}"
+        if value is not None and value not in ("{}", ())
     }
     return msgspec.json.encode(said).decode()
 
@@ -49,6 +49,8 @@ def decode_metrics(text: str) -> Metrics:
     known: dict[str, Any] = {
         name: from_ms(said[name]) if name in _INSTANTS else said[name] for name in _METRICS if name in said
     }
+    if "unusable" in known:
+        known["unusable"] = tuple(map(tuple, known["unusable"]))
     return Metrics(**known)
 
 

@@ -5,12 +5,15 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from alerts.judge import judge
 from alerts.money import to_micro
 from alerts.readings import Known
-from alerts.rules.specs import Budget, LowBalance, Period, Quota
+from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway
 from daemon.http import Answer
 from daemon.sources import contentstats, tornado
+from daemon.sources.json import JsonParser
 from tests.helpers_alerts import START, Watched
 
 QUOTA = Quota(id="quota", at_percent=(Decimal(80), Decimal(90), Decimal(100)), clear_below_percent=Decimal(78))
@@ -80,3 +83,73 @@ def test_the_pages_own_example_of_a_prepaid_balance() -> None:
     assert account.last["available_usd"] == 11.7
     assert account.last["burn_usd_per_day"] == 1.08
     assert account.last["days_remaining"] == 10.83
+
+
+TRIAL: dict[str, Any] = {"client_name": "x", "usage_count": 3, "storage_usage_gb": 950, "storage_limit_gb": 1000}
+
+
+@pytest.mark.parametrize("limit", [0, -1, "NaN", "lots", [], 10**12])
+def test_a_limit_that_cannot_be_used_neither_fires_nor_recovers_nor_changed(limit: Any) -> None:
+    account = Watched(QUOTA, provider="tornado")
+    assert feed(account, tornado, TRIAL | {"storage_limit_gb": limit}) == []
+    assert feed(account, tornado, TRIAL) == ["quota.high"]
+    assert feed(account, tornado, TRIAL | {"storage_limit_gb": limit}) == []
+    assert feed(account, tornado, TRIAL) == []
+    assert feed(account, tornado, TRIAL | {"storage_limit_gb": 2000}) == ["limits.changed", "quota.recovered"]
+
+
+def test_a_reservation_that_cannot_be_used_leaves_the_quota_unknown() -> None:
+    account = Watched(QUOTA, provider="tornado")
+    whole = TRIAL | {"storage_usage_gb": 700, "storage_reserved_gb": 150}
+    assert feed(account, tornado, whole) == ["quota.high"]
+    assert feed(account, tornado, whole | {"storage_reserved_gb": "some"}) == []
+    assert feed(account, tornado, whole) == []
+
+
+def test_a_period_and_its_usage_that_cannot_be_used_once_move_no_budget() -> None:
+    month = Budget(id="month", period=Period.MONTH, limit_microgb=to_micro(100), projected=False)
+    account = Watched(BILLING, month, provider="tornado")
+    start, end = START - timedelta(days=3), START + timedelta(days=27)
+    dates = {"billing_period_start": start.isoformat(), "billing_period_end": end.isoformat()}
+    body = {"client_name": "x", "usage_count": 3, "storage_usage_gb": 5000, **dates}
+    assert feed(account, tornado, body | {"current_period_usage_gb": 45}) == []
+    for wrong in (
+        {"current_period_usage_gb": "lots"},
+        {"billing_period_start": "soon", "current_period_usage_gb": 46},
+        {"billing_period_end": "never", "current_period_usage_gb": 46.5},
+    ):
+        assert feed(account, tornado, body | wrong) == []
+    assert feed(account, tornado, body | {"current_period_usage_gb": 47}) == []
+    assert account.state.spend is not None
+    assert account.state.spend.volume.value == to_micro(2)
+    assert feed(account, tornado, body | {"current_period_usage_gb": 50}) == ["budget.reached"]
+
+
+def test_a_schedule_that_cannot_be_used_ends_no_short_runway() -> None:
+    account = Watched(Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal("3.6")))
+    body: dict[str, Any] = {
+        "balance_usd": 10,
+        "uncharged_usage_usd": 0,
+        "total_charged_usd": 50,
+        "active_videos": 14,
+        "cost_per_snapshot": 0.015,
+    }
+    assert feed(account, contentstats, body) == ["runway.short"]
+    for field, wrong in (("active_videos", "some"), ("cost_per_snapshot", -1)):
+        for _ in range(3):
+            assert feed(account, contentstats, body | {field: wrong}) == []
+    assert feed(account, contentstats, body) == []
+
+
+def test_a_billing_error_that_cannot_be_read_is_not_restored() -> None:
+    account = Watched(provider="json")
+    parse = JsonParser({"used_gb": "used", "billing_error": "join('', errors)"})
+
+    def told(errors: Any) -> list[str]:
+        account.wait(5)
+        reading = parse("clips", account.now, answer({"used": 3, "errors": errors}))
+        return account._take(judge(account.state, reading, None, account.context()))
+
+    assert told(["card declined"]) == ["billing.error"]
+    assert told(7) == []
+    assert told([]) == ["billing.restored"]

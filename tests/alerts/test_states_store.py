@@ -81,6 +81,7 @@ def test_the_state_comes_back_as_it_was_after_every_reading(account: Stored) -> 
             billing_error="card expired" if hour > 50 else None,
             period_start_at=account.now.replace(day=1, hour=0),
             period_end_at=account.now.replace(month=12, day=1, hour=0),
+            unusable=(("usage_count", "usage_count is negative"),) if hour % 2 else (),
         )
         account.save()
         account.restart()

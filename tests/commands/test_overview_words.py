@@ -37,3 +37,10 @@ def test_a_balance_of_which_nothing_pending_is_said_stands_alone() -> None:
     assert words(Metrics(balance_microusd=12_450_000))["balance"] == "$12.45"
     pending = Metrics(balance_microusd=12_450_000, uncharged_microusd=840_000)
     assert words(pending)["balance"] == "$12.45, $0.84 pending: $11.61 available"
+
+
+def test_what_cannot_be_used_is_named() -> None:
+    unusable = (("limit_microgb", "limit_gb is zero"), ("usage_count", "usage_count is negative"))
+    said = words(Metrics(balance_microusd=12_450_000, unusable=unusable))
+    assert said["not used"] == "limit_gb is zero; usage_count is negative"
+    assert "not used" not in words(Metrics(balance_microusd=12_450_000))

@@ -122,6 +122,18 @@ async def test_a_key_that_is_echoed_by_the_provider_is_masked(bench: Bench) -> N
     assert "no such key" in reading.detail
 
 
+@pytest.mark.parametrize("words", [f"no such key: {KEY}", f"{'x' * 105} {KEY}", f"{'x' * 112} {KEY} and more"])
+async def test_a_key_in_the_words_of_a_good_status_is_masked_even_where_they_are_cut(bench: Bench, words: str) -> None:
+    odd = account(base_url=bench.clips.base_url, key="odd-Key.9f8e7d6c5b4a")
+    bench.standin.prepaid("odd-Key.9f8e7d6c5b4a", balance_usd=5)
+    body = json.dumps({"error": words.replace(KEY, "odd-Key.9f8e7d6c5b4a")}).encode()
+    bench.standin.fail("odd-Key.9f8e7d6c5b4a", BadJson(body))
+    reading = await bench.fetcher.fetch(odd)
+    assert isinstance(reading, Unavailable)
+    assert reading.detail.startswith("balance_usd is missing; the API says: ")
+    assert "odd-" not in reading.detail
+
+
 async def test_after_a_429_nothing_is_sent_until_it_says(bench: Bench) -> None:
     bench.standin.fail(KEY, RateLimited({"Retry-After": "30"}))
     first = await bench.fetcher.fetch(bench.clips)
@@ -134,6 +146,18 @@ async def test_after_a_429_nothing_is_sent_until_it_says(bench: Bench) -> None:
     assert second.retry_at == first.retry_at == NOW + timedelta(seconds=30)
     assert bench.standin.asked[KEY] == asked
     bench.clock.advance(1)
+    assert isinstance(await bench.fetcher.fetch(bench.clips), Known)
+
+
+@pytest.mark.parametrize(("reset", "quiet_s"), [("1793534430000", 30), ("1793534430", 30), ("1793534000", 60)])
+async def test_a_reset_in_milliseconds_or_in_the_past_is_no_silence_of_an_hour(
+    bench: Bench, reset: str, quiet_s: int
+) -> None:
+    bench.standin.fail(KEY, RateLimited({"X-RateLimit-Reset": reset}))
+    first = await bench.fetcher.fetch(bench.clips)
+    assert isinstance(first, Unavailable)
+    assert first.retry_at == NOW + timedelta(seconds=quiet_s)
+    bench.clock.advance(quiet_s)
     assert isinstance(await bench.fetcher.fetch(bench.clips), Known)
 
 
@@ -249,6 +273,18 @@ async def test_a_json_api_is_asked_with_its_own_headers() -> None:
     assert reading.metrics.balance_microusd == 7_500_000
     assert seen[0].headers["authorization"] == "Bearer sk_test_123"
     assert "x-api-key" not in seen[0].headers
+
+
+async def test_a_token_is_masked_without_its_scheme_too() -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"error": "token tok-9f8e7d6c is unknown"})
+
+    http = HttpClient(transport=httpx.MockTransport(handle))
+    mapping = json_mapping({"balance_usd": "left"}, {"Authorization": "Token tok-9f8e7d6c"})
+    third = account("third", "json", "https://third.example", json=mapping)
+    reading = await Fetcher(http, ManualClock(NOW)).fetch(third)
+    assert isinstance(reading, Unavailable)
+    assert reading.detail == "balance_usd is missing; the API says: token … is unknown"
 
 
 async def test_an_account_that_was_reconfigured_is_asked_anew(bench: Bench) -> None:

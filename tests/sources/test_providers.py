@@ -148,15 +148,36 @@ WRONG = [True, [], {}, "", "twelve", "1_000", "0x10", "NaN", "Infinity", "१२
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
-@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd", "cost_per_snapshot"])
+@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd"])
 def test_money_of_a_wrong_type_is_a_bad_payload_that_names_the_field(field: str, wrong: Any) -> None:
     assert refusal(prepaid(**{field: wrong})).startswith(field)
 
 
-@pytest.mark.parametrize("wrong", [*WRONG, 1.5, -1, "1.5"], ids=repr)
-@pytest.mark.parametrize("field", ["total_snapshots", "active_videos"])
-def test_counts_of_a_wrong_type_are_a_bad_payload_that_names_the_field(field: str, wrong: Any) -> None:
-    assert refusal(prepaid(**{field: wrong})).startswith(field)
+PREPAID_FIELDS = {
+    "total_snapshots": "total_snapshots",
+    "active_videos": "active_videos",
+    "cost_per_snapshot": "cost_per_snapshot_microusd",
+}
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, -1, float("nan"), float("-inf")], ids=repr)
+@pytest.mark.parametrize("field", PREPAID_FIELDS)
+def test_what_money_does_not_rest_on_is_unknown_where_it_cannot_be_used(field: str, wrong: Any) -> None:
+    said = metrics(prepaid(**{field: wrong}))
+    assert (said.available_microusd, said.accrued_microusd) == (11_700_000, 7_500_000)
+    assert getattr(said, PREPAID_FIELDS[field]) is None
+    assert said.scheduled_burn_microusd_per_day == (1_080_000 if field == "total_snapshots" else None)
+    ((metric, why),) = said.unusable
+    assert metric == PREPAID_FIELDS[field]
+    assert why.startswith(f"{field} is ")
+
+
+def test_a_number_beyond_all_bounds_is_a_fault_of_its_field_alone() -> None:
+    for number in ("1e9999999999999999999", "9" * 5000, "1e999"):
+        body = json.dumps({**CONTENTSTATS_PAGE, "cost_per_snapshot": 0}).replace(": 0}", f": {number}}}")
+        said = metrics(contentstats.parse("clips", NOW, answer(body.encode())))
+        assert said.available_microusd == 11_700_000
+        assert said.unusable == (("cost_per_snapshot_microusd", "cost_per_snapshot is out of range"),)
 
 
 @pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd"])
@@ -168,38 +189,82 @@ def test_without_a_field_that_money_rests_on_there_is_no_reading(field: str) -> 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [
-        ("uncharged_usage_usd", -0.01),
-        ("total_charged_usd", -1),
-        ("cost_per_snapshot", "-0.015"),
-        ("active_videos", -3),
-    ],
+    [("uncharged_usage_usd", -0.01), ("total_charged_usd", -1)],
 )
 def test_a_negative_number_that_cannot_be_is_a_bad_payload(field: str, value: Any) -> None:
     assert refusal(prepaid(**{field: value})) == f"{field} is negative"
 
 
+@pytest.mark.parametrize("volume", [None, -1, "lots", float("nan"), 10**12])
+def test_a_storage_answer_without_its_volume_is_a_bad_payload(volume: Any) -> None:
+    assert refusal(storage(storage_usage_gb=volume)).startswith("storage_usage_gb is ")
+
+
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "metric", "why"),
     [
-        {"storage_usage_gb": None},
-        {"storage_usage_gb": -1},
-        {"storage_limit_gb": -1},
-        {"storage_limit_gb": 0},
-        {"billing_period_start": "soon"},
-        {"billing_period_start": "1066-10-14"},
-        {"billing_period_start": 10**14},
-        {"billing_period_start": True},
-        {"billing_period_start": []},
-        {"billing_period_start": "2026-12-01", "billing_period_end": "2026-11-01"},
-        {"client_name": 7},
-        {"billing_error": {"code": 1}},
-        {"max_resolution_limit": []},
+        ({"storage_limit_gb": -1}, "limit_microgb", "storage_limit_gb is negative"),
+        ({"storage_limit_gb": 0}, "limit_microgb", "storage_limit_gb is zero"),
+        ({"storage_limit_gb": "0.0000001"}, "limit_microgb", "storage_limit_gb is zero"),
+        ({"storage_limit_gb": float("nan")}, "limit_microgb", "storage_limit_gb is NaN, not a number"),
+        ({"storage_limit_gb": "unlimited"}, "limit_microgb", "storage_limit_gb is a text, not a number"),
+        ({"storage_limit_gb": 0, "storage_limit_bytes": 0}, "limit_microgb", "storage_limit_gb is zero"),
+        ({"storage_limit_bytes": 0}, "limit_microgb", "storage_limit_bytes is zero"),
+        ({"storage_limit_bytes": 1.5}, "limit_microgb", "storage_limit_bytes is not a whole number"),
+        ({"storage_remaining_gb": []}, "remaining_microgb", "storage_remaining_gb is a list, not a number"),
+        ({"current_period_usage_gb": -1}, "period_used_microgb", "current_period_usage_gb is negative"),
+        ({"billing_period_start": "soon"}, "period_start_at", "billing_period_start is neither an ISO date nor a"),
+        ({"billing_period_start": "1066-10-14"}, "period_start_at", "billing_period_start is 1066, which cannot be"),
+        ({"billing_period_start": 10**14}, "period_start_at", "billing_period_start is neither an ISO date nor a"),
+        ({"billing_period_start": True}, "period_start_at", "billing_period_start is true or false, not a date"),
+        ({"billing_period_end": []}, "period_end_at", "billing_period_end is a list, not a date"),
+        (
+            {"billing_period_start": "2026-12-01", "billing_period_end": "2026-11-01"},
+            "period_start_at",
+            "the period ends before it starts",
+        ),
+        ({"client_name": 7}, "client_name", "client_name is a number, not a text"),
+        ({"max_resolution_limit": []}, "max_resolution", "max_resolution_limit is a list, not a text"),
+        ({"max_duration_limit_seconds": -1}, "max_duration_s", "max_duration_limit_seconds is negative"),
     ],
     ids=repr,
 )
-def test_a_storage_answer_with_a_wrong_field_is_a_bad_payload(changed: dict[str, Any]) -> None:
-    assert refusal(storage(**changed))
+def test_a_storage_answer_with_a_field_that_cannot_be_used_is_read_without_it(
+    changed: dict[str, Any], metric: str, why: str
+) -> None:
+    said = metrics(storage(**changed))
+    assert (said.used_microgb, said.effective_microgb) == (45_670_000, 46_190_000)
+    assert getattr(said, metric) is None
+    ((unusable, words),) = said.unusable
+    assert unusable == metric
+    assert words.startswith(why)
+
+
+def test_a_limit_that_cannot_be_used_is_taken_from_its_bytes() -> None:
+    said = metrics(storage(storage_limit_gb=0, storage_limit_bytes=1 << 40))
+    assert said.limit_microgb == 1_024_000_000
+    assert said.unusable == (("limit_microgb", "storage_limit_gb is zero"),)
+
+
+def test_an_effective_volume_is_not_reckoned_from_a_part() -> None:
+    only_used = {"storage_effective_usage_gb": None, "storage_reserved_gb": "lots"}
+    assert metrics(storage(**only_used)).effective_microgb is None
+    assert metrics(storage(storage_effective_usage_gb=-1, storage_reserved_gb=None)).effective_microgb is None
+    assert metrics(storage(storage_effective_usage_gb=-1)).effective_microgb == 46_190_000
+    assert metrics(storage(storage_reserved_gb=-1)).effective_microgb == 46_190_000
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [({"code": 1}, '{"code":1}'), (["declined"], '["declined"]'), (7, "7"), (True, "true")],
+)
+def test_a_billing_error_of_any_shape_is_one(error: Any, words: str) -> None:
+    assert metrics(storage(billing_error=error)).billing_error == words
+
+
+@pytest.mark.parametrize("none", [None, "", " ", False, 0, {}, []], ids=repr)
+def test_an_empty_billing_error_is_none(none: Any) -> None:
+    assert metrics(storage(billing_error=none)).billing_error is None
 
 
 @pytest.mark.parametrize(
@@ -217,8 +282,8 @@ def test_a_storage_answer_with_a_wrong_field_is_a_bad_payload(changed: dict[str,
         (b'{"balance_usd": NaN}', "NaN"),
         (b'{"balance_usd": -Infinity}', "Infinity"),
         (b'{"balance_usd": 1e999}', "range"),
-        (b'{"balance_usd": 1e9999999999999999999}', "not JSON"),
-        (b'{"balance_usd": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"balance_usd": 1e9999999999999999999}', "range"),
+        (b'{"balance_usd": ' + b"9" * 5000 + b"}", "range"),
     ],
     ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else value,
 )
@@ -294,15 +359,55 @@ def test_an_expression_that_finds_no_balance_leaves_no_reading() -> None:
     assert refusal(parse("third", NOW, answer({"other": 1}))) == "balance_usd is missing"
 
 
-@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd", "used_gb"])
+WHOLE = {"balance_usd": 15, "uncharged_usage_usd": 9, "total_charged_usd": 100, "used_gb": 3}
+
+
+@pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd"])
 @pytest.mark.parametrize("missing", [True, False])
 def test_money_that_is_mapped_and_unknown_is_never_taken_for_zero(field: str, missing: bool) -> None:
-    whole = {"balance_usd": 15, "uncharged_usage_usd": 9, "total_charged_usd": 100, "used_gb": 3}
-    parse = JsonParser({name: name for name in whole})
-    said = metrics(parse("third", NOW, answer(whole)))
+    parse = JsonParser({name: name for name in WHOLE})
+    said = metrics(parse("third", NOW, answer(WHOLE)))
     assert (said.available_microusd, said.accrued_microusd) == (6_000_000, 109_000_000)
-    unknown = {name: value for name, value in whole.items() if name != field} | ({} if missing else {field: None})
+    unknown = {name: value for name, value in WHOLE.items() if name != field} | ({} if missing else {field: None})
     assert refusal(parse("third", NOW, answer(unknown))) == f"{field} is missing"
+
+
+def test_a_volume_is_needed_where_no_money_is_mapped_and_unknown_beside_it() -> None:
+    for wrong, why in ((None, "used_gb is missing"), ("lots", "used_gb is a text, not a number")):
+        alone = JsonParser({"used_gb": "used_gb", "limit_gb": "limit"})
+        assert refusal(alone("third", NOW, answer({"used_gb": wrong}))) == why
+        beside = JsonParser({name: name for name in WHOLE})
+        said = metrics(beside("third", NOW, answer(WHOLE | {"used_gb": wrong})))
+        assert (said.available_microusd, said.used_microgb, said.effective_microgb) == (6_000_000, None, None)
+        assert said.unusable == (("used_microgb", why),)
+
+
+@pytest.mark.parametrize(
+    ("changed", "unusable"),
+    [
+        ({"limit": 0}, "limit_gb is zero"),
+        ({"limit": -5}, "limit_gb is negative"),
+        ({"limit": float("nan")}, "limit_gb is NaN, not a number"),
+        ({"limit": 10**15}, "limit_gb is out of range"),
+        ({"limit": {}}, "limit_gb is an object, not a number"),
+        ({"renews": "soon"}, "period_end is neither an ISO date nor a Unix time"),
+        ({"count": 1.5}, "usage_count is not a whole number"),
+        ({"parts": "none"}, "reserved_gb: "),
+    ],
+    ids=repr,
+)
+def test_a_third_apis_field_that_cannot_be_used_leaves_the_balance_as_it_is(
+    changed: dict[str, Any], unusable: str
+) -> None:
+    fields = {"balance_usd": "balance", "limit_gb": "limit", "period_end": "renews", "usage_count": "count"}
+    parse = JsonParser(fields | {"reserved_gb": "sum(parts)"})
+    body = {"balance": 4.2, "limit": 100, "renews": "2026-12-01", "count": 3, "parts": [0.5]}
+    assert metrics(parse("third", NOW, answer(body))).unusable == ()
+    said = metrics(parse("third", NOW, answer(body | changed)))
+    assert said.available_microusd == 4_200_000
+    ((metric, why),) = said.unusable
+    assert getattr(said, metric) is None
+    assert why.startswith(unusable)
 
 
 def test_an_expression_may_say_what_an_api_leaves_out() -> None:

@@ -1,0 +1,93 @@
+"""A key that stands twice in one object of an answer: which value is meant cannot be told, so there is no reading."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from alerts.readings import Reading, Reason, Unavailable
+from daemon.clock import ManualClock
+from daemon.config.model import Provider
+from daemon.http import Answer, HttpClient
+from daemon.sources import contentstats, tornado
+from daemon.sources.fetcher import Fetcher
+from daemon.sources.json import JsonParser
+from daemon.standins.usage import BadJson, UsageStandin
+from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE, account, json_mapping
+
+PREPAID, STORAGE = json.dumps(dict(CONTENTSTATS_PAGE)), json.dumps(dict(TORNADO_PAGE))
+THIRD = JsonParser({"balance_usd": "data.balance", "uncharged_usage_usd": "sum(data.items[].usd)"})
+
+
+def twice(body: str, name: str, value: str) -> bytes:
+    return f'{body[:-1]}, "{name}": {value}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("parse", "body", "name"),
+    [
+        (contentstats.parse, twice(PREPAID, "balance_usd", "0.4"), "balance_usd"),
+        (contentstats.parse, twice(PREPAID, "balance_usd", "12.45"), "balance_usd"),
+        (contentstats.parse, twice(PREPAID, "\\u0062alance_usd", "0.4"), "balance_usd"),
+        (contentstats.parse, twice(PREPAID, "active_videos", "9000"), "active_videos"),
+        (contentstats.parse, twice(PREPAID, "plan", '{"name": 1, "name": 2}'), "name"),
+        (contentstats.parse, twice(PREPAID, "plans", '[[{"deep": 1, "deep": 1}]]'), "deep"),
+        (tornado.parse, twice(STORAGE, "storage_usage_gb", "1024"), "storage_usage_gb"),
+        (tornado.parse, twice(STORAGE, "limits", '[{"a": 0}, {"of": {"b": 1, "b": 1}}]'), "b"),
+        (THIRD, b'{"data": {"balance": 49.9, "items": [], "balance": 0.4}}', "balance"),
+        (THIRD, b'{"data": {"balance": 49.9, "items": [{"usd": 1, "usd": 2}]}}', "usd"),
+        (THIRD, b'{"data": {"balance": 49.9, "items": []}, "data": {"balance": 0.4, "items": []}}', "data"),
+        (THIRD, b'{"data": {"balance": 49.9, "items": []}, "unread": {"x": 1, "x": 1}}', "x"),
+    ],
+)
+def test_a_key_that_stands_twice_is_a_bad_payload_that_names_it(
+    parse: Callable[..., Reading], body: bytes, name: str
+) -> None:
+    reading = parse("clips", NOW, Answer(200, {}, body, 1))
+    assert isinstance(reading, Unavailable)
+    assert (reading.reason, reading.detail) == (Reason.BAD_PAYLOAD, f"{name} stands in the answer twice")
+
+
+def test_a_key_may_stand_once_in_each_of_many_objects() -> None:
+    body = b'{"data": {"balance": 5, "items": [{"usd": 1}, {"usd": 2}]}, "usd": 3}'
+    reading = THIRD("clips", NOW, Answer(200, {}, body, 1))
+    assert not isinstance(reading, Unavailable)
+    assert reading.metrics.available_microusd == 2_000_000
+
+
+def test_a_body_full_of_keys_is_refused_in_no_time() -> None:
+    names = ", ".join(f'"{number:x}": 1' for number in range(20_000))
+    began = time.monotonic()
+    reading = contentstats.parse("clips", NOW, Answer(200, {}, twice(f"{{{names}}}", "4e1f", "2"), 1))
+    assert time.monotonic() - began < 1
+    assert isinstance(reading, Unavailable)
+    assert reading.detail == "4e1f stands in the answer twice"
+
+
+@pytest.mark.parametrize(
+    ("body", "provider"),
+    [
+        (twice(PREPAID, "balance_usd", "0.4"), "contentstats"),
+        (b'{"balance": 49.9, "balance": 0.4}', "json"),
+    ],
+)
+async def test_over_a_socket_it_is_no_reading_either(body: bytes, provider: str) -> None:
+    clock = ManualClock(NOW)
+    standin = UsageStandin(clock)
+    standin.prepaid("cs_test_clips", balance_usd=5)
+    standin.fail("cs_test_clips", BadJson(body))
+    http = HttpClient()
+    async with standin.serve() as url:
+        asked = account(base_url=url)
+        if provider == "json":
+            mapping = json_mapping({"balance_usd": "balance"}, {"x-api-key": "cs_test_clips"})
+            asked = replace(asked, provider=Provider.JSON, json=mapping)
+        reading = await Fetcher(http, clock).fetch(asked)
+        await http.aclose()
+    assert isinstance(reading, Unavailable)
+    assert "balance" in reading.detail
+    assert reading.detail.endswith("stands in the answer twice")
