@@ -14,8 +14,8 @@ from msgspec import Struct
 from alerts.belief import Doubt, confirms, doubt
 from alerts.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
 from alerts.events import EventDraft
-from alerts.falls import CENT_MICROUSD, fold, missing_microusd, stands
-from alerts.readings import Known, Reading, Reason, Unavailable
+from alerts.falls import CENT_MICROUSD, Falls, fold, stands
+from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.rules import own
 from alerts.rules.kinds import KINDS, Kind, fingerprint
 from alerts.rules.specs import RuleSpec, Stale
@@ -30,6 +30,7 @@ __all__ = ["Context", "Judgement", "judge", "judge_time", "next_judgement_at"]
 
 _IN_BREACH = Standing.BREACH
 """Looked up once: that costs more than the comparison."""
+_TOTAL = "total_charged_microusd"
 REMINDER_AGAIN = timedelta(minutes=5)
 """When a reminder that was held back is looked at again."""
 
@@ -85,7 +86,8 @@ def _believe(sitting: Sitting, reading: Reading, second: Reading | None) -> tupl
     if doubted is None:
         return reading, reading, None
     if isinstance(second, Known) and confirms(doubted, second) and _follows(sitting.state, reading, second):
-        fell = missing_microusd(sitting.state.falls, second.metrics) > CENT_MICROUSD  # told as that
+        last = sitting.state.last
+        fell = last is not None and _lost_funds(last.metrics, second.metrics)  # told as that, or what was too high
         if doubted.resets or (doubted.drop is not None and not fell and _is_topped_up(sitting)):
             own.suspect(sitting, doubted, second, confirmed=True)
         else:
@@ -117,7 +119,7 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
     zone = context.zone
     before = None if state.last is None else state.last.metrics
     resets: frozenset[str] = doubted.resets if doubted is not None else frozenset()
-    drop = None if doubted is None else doubted.drop
+    drop = None if doubted is None or _lost_funds(before, metrics) else doubted.drop
     falls = fold(
         state.falls,
         known,
@@ -125,6 +127,7 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
         accepted_at=context.accepted.get(state.account) if context.accepted else None,
         believed_after=context.info.believe_falls_after,
     )
+    resets = _real_resets(sitting, falls, metrics, resets)
     if state.spend is None:
         spend = SpendMemory.begin(known.at, metrics, zone)
     else:
@@ -152,7 +155,8 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
         context.rules,
     )
     if falls is not state.falls:
-        own.fallen(sitting, state.falls, known, told=bool(resets), topped_up=_is_topped_up(sitting))
+        told = doubted is not None and bool(doubted.resets)
+        own.fallen(sitting, state.falls, known, told=told, topped_up=_is_topped_up(sitting))
     own.available(sitting, known)
     own.plain(sitting, known)
     own.limits(sitting, before, known)
@@ -163,6 +167,33 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
     for rule in context.rules:
         if not isinstance(rule, Stale):
             _judge_rule(sitting, rule, view, edited=edited)
+
+
+def _lost_funds(before: Metrics | None, after: Metrics) -> bool:
+    """Whether less was ever credited than at the reading before: that is what has fallen, and no burn."""
+    if before is None or before.funded_microusd is None or after.funded_microusd is None:
+        return False
+    return before.funded_microusd - after.funded_microusd > CENT_MICROUSD
+
+
+def _real_resets(sitting: Sitting, falls: Falls, metrics: Metrics, resets: frozenset[str]) -> frozenset[str]:
+    """Count a total that began anew as such once a person has accepted it, where less shows than was ever credited.
+
+    Until then it may be the provider's mistake, and all of it would be counted as spent when it comes back. Only where
+    a person is asked: of an account that is not topped up nobody is.
+    """
+    before, spend = sitting.state.falls, sitting.state.spend
+    if falls.fallen_since is not None and _is_topped_up(sitting):
+        return resets - {_TOTAL}
+    total, high = metrics.total_charged_microusd, None if spend is None else spend.money.high
+    if (
+        before.fallen_since is not None
+        and total is not None
+        and high is not None
+        and metrics.accrued_microusd is not None
+    ):
+        return resets | {_TOTAL} if metrics.accrued_microusd < high else resets
+    return resets
 
 
 def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -> None:

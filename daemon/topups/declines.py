@@ -85,6 +85,7 @@ BAD_CARDS = frozenset(
         "fraudulent",
         "merchant_blacklist",
         "restricted_card",
+        "do_not_try_again",
         "revocation_of_authorization",
         "revocation_of_all_authorizations",
         "stop_payment_order",

@@ -102,9 +102,13 @@ def _spends(
     bench: Bench, conn: sqlite3.Connection, config: TopupConfig, account: str, now: datetime
 ) -> tuple[Spend, ...]:
     """Return what the caps count: the account's charges, and the customer's under ids that are configured no more."""
+
+    def is_configured_no_more(name: str) -> bool:
+        return name not in bench.config.accounts
+
     since = ledger_reads.since_for_caps(now)
-    known = bench.config.accounts
-    former = [one for of, one in ledger_reads.spends_of_customer(conn, config.customer, since) if of not in known]
+    listed = ledger_reads.spends_of_customer(conn, config.customer, since)
+    former = [one for of, one in listed if is_configured_no_more(of)]
     return (*ledger_reads.spends(conn, account, since), *former)
 
 

@@ -30,8 +30,8 @@ class Mutant:
 
 _NO_CREDIT_IS_MISSED = (
     "daemon/topups/gates.py",
-    "funded > last.funded_microusd - last.amount_microusd // 2, detail",
-    "True, detail",
+    "    if funded is None or funded >= highest - CENT_MICROUSD:\n",
+    "    if True:\n",
 )
 """The gate that stops a charge where a credit that was taken for seen is missing again."""
 
@@ -311,6 +311,106 @@ MUTANTS: tuple[Mutant, ...] = (
         "a fresh disk counts from one again, and meets keys that were used",
         "wipe",
         (("daemon/topups/adoption.py", "    for one in sorted(seen.ours, key", "    for one in sorted((), key"),),
+    ),
+    Mutant(
+        "fall-charged-on",
+        *_NO_CREDIT_IS_MISSED,
+        "less shows than was ever credited, and that is charged on",
+        "false_zero",
+    ),
+    Mutant(
+        "reset-counted-as-spent",
+        "alerts/judge.py",
+        "        return resets - {_TOTAL}\n",
+        "        return resets\n",
+        "a false reset is spent when it comes back, and no drop is far beyond that burn any more",
+        "false_zero,pending_jump",
+        slow=True,
+    ),
+    Mutant(
+        "drop-charged-at-once",
+        "daemon/topups/gates.py",
+        'return Gate(2, "drop", False, detail, numbers)',
+        'return Gate(2, "drop", True, detail, numbers)',
+        "usage that is pending by mistake is charged on",
+        "pending_jump",
+    ),
+    Mutant(
+        "last-of-two-keys-wins",
+        "daemon/sources/payload.py",
+        "        if name in found:\n            raise",
+        "        if False:\n            raise",
+        "a key that stands twice is read, and charged on",
+        "said_twice",
+    ),
+    Mutant(
+        "clocks-not-compared",
+        "daemon/topups/gates.py",
+        "    agree = differ <= CLOCKS_AGREE_WITHIN\n",
+        "    agree = True\n",
+        "a clock that is a day ahead opens another day of the cap",
+        "clock_step,burn",
+        (
+            (
+                "daemon/topups/gateway.py",
+                '            self.ahead = parsedate_to_datetime(said or "") - now\n',
+                '            self.ahead = parsedate_to_datetime(said or "") - now\n'
+                "            self.ahead = self.ahead if abs(self.ahead) < timedelta(days=1) else timedelta()\n",
+            ),
+        ),
+        slow=True,
+    ),
+    Mutant(
+        "renamed-account-begins-anew",
+        "daemon/topups/judgement.py",
+        "is_configured_no_more(of)",
+        "False",
+        "an account with another name has its caps anew",
+        "rename,burn",
+        slow=True,
+    ),
+    Mutant(
+        "both-keys-of-a-purse-charged",
+        "daemon/topups/gates.py",
+        'return Gate(4, "twin", not facts.twins,',
+        'return Gate(4, "twin", True,',
+        "two keys of one provider account are charged for one need",
+        "keys,lag",
+    ),
+    Mutant(
+        "bad-card-tried-by-another",
+        "daemon/store/ledger_notes.py",
+        "WHERE account = ? OR reason IN",
+        "WHERE account = ? AND reason NOT IN",
+        "a stolen card of one account is tried by another",
+        "two,card",
+        slow=True,
+    ),
+    Mutant(
+        "charges-without-its-database",
+        "daemon/topups/gates.py",
+        'yield Gate(1, "database", facts.in_place,',
+        'yield Gate(1, "database", True,',
+        "a ledger that was moved away is charged on",
+        "move_database,burn",
+        slow=True,
+    ),
+    Mutant(
+        "remembered-before-it-is-committed",
+        "daemon/evaluator.py",
+        "        with self._store.write(durable=durable) as tx:\n            self._record",
+        "        self._states |= {one.state.account: one.state for one in judgements}\n"
+        "        with self._store.write(durable=durable) as tx:\n            self._record",
+        "what a full disk did not take is believed to be told",
+        "disk_full",
+    ),
+    Mutant(
+        "late-credit-told-as-in-time",
+        "daemon/store/ledger.py",
+        "return self.state is State.CREDITED and self.told_at is not None",
+        "return False",
+        "a purchase by hand is taken for the credit that is missing",
+        "lost_credit",
     ),
     Mutant(
         "cap-without-reservation",

@@ -189,6 +189,18 @@ class Box:
     def is_stopped(self) -> bool:
         return self._stopped
 
+    def fill_disk(self) -> None:
+        """Let the running daemon's database grow no more: SQLite itself says that the disk is full."""
+        if self.service is not None:
+            conn = self.service.store.reader
+            (pages,) = conn.execute("PRAGMA page_count").fetchone()
+            conn.execute(f"PRAGMA max_page_count = {pages}")
+
+    def free_disk(self) -> None:
+        """Let it grow again."""
+        if self.service is not None:
+            self.service.store.reader.execute("PRAGMA max_page_count = 4294967294")
+
     def back_up(self) -> None:
         """Copy the database while the daemon runs."""
         if not self.database.exists():

@@ -13,6 +13,7 @@ from alerts.receivers import WebhookReceiver
 from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
 from daemon.store.ledger_notes import EVERYWHERE
+from daemon.topups.declines import BAD_CARDS
 from tests.sim.swarm import Act
 from tests.sim.world import HEAL, Committed, World, read_events, read_given_up, read_waiting
 
@@ -51,9 +52,10 @@ class Watch:
         """Judge one confirm, before it is executed."""
         intent = self.world.stripe.books.objects.get(intent_id)
         account = intent.metadata.get("account", "") if isinstance(intent, Intent) else ""
+        name, account = account, self.world.purse(account)
         if account not in self.world.ledgers or not isinstance(intent, Intent) or intent.status in _OVER:
             return  # another machine was faster, with the same key: this one moves no money
-        topup = self.world.scenario.config.accounts[account].topup
+        topup = self.world.scenario.config.accounts[account if name == "films" else name].topup
         assert topup is not None
         now = self.world.truth.now()
         available = min(self.world.source.visible(account)[0], self.world.ledgers[account].available)
@@ -62,12 +64,15 @@ class Watch:
                 f"{now}: {intent_id} is confirmed though {account} has {available / 1e6:.2f}: a false reading"
             )
         self._others(now, intent_id, account)
-        if {(box, account), (box, EVERYWHERE)} & self.world.paused:
+        if box in self.world.misplaced:
+            self.violations.append(f"{now}: {intent_id} is confirmed by {box}, whose database is not in its place")
+        if {(box, name), (box, EVERYWHERE)} & self.world.paused:
             self.violations.append(f"{now}: {intent_id} is confirmed by {box}, where a person paused it")
 
     def _others(self, now: datetime, intent_id: str, account: str) -> None:
         credited = {why for _, _, why in self.world.ledgers[account].credits}
-        for other in self.world.stripe.intents(account):
+        others = [one for name in self.world.names(account) for one in self.world.stripe.intents(name)]
+        for other in others:
             if other.id == intent_id:
                 continue
             if other.status == "processing":
@@ -83,13 +88,18 @@ def check(world: World, watch: Watch) -> list[str]:
     for account, config in world.scenario.config.accounts.items():
         if config.topup is None:
             continue
-        charges = [charge for charge in world.stripe.successes(account) if charge.at >= world.truth.start]
+        charges = _charges(world, account, "films")
         found += _caps(world, charges, config.topup)
-        found += _one_a_need(world, account, charges, config.topup)
-        found += _cards(world, account)
         found += _attempts(world, account, config.topup)
+        found += _cards(world, account)
+        if account in world.purses:
+            continue
+        charges = _charges(world, *world.names(account))
+        found += _one_a_need(world, account, charges, config.topup)
         found += _told(world, account, charges, committed)
         found += _converged(world, account, config.topup)
+    if not world.lost_disks and len(world.boxes) == 1:
+        found += _bad_cards(world)
     found += _keys(world)
     found += _refused(world)
     found += _returned(world)
@@ -98,6 +108,13 @@ def check(world: World, watch: Watch) -> list[str]:
     found += _episodes(world, committed)
     found += _false_alarms(world, committed)
     return found
+
+
+def _charges(world: World, *names: str) -> list[Charge]:
+    """The charges of a purse under these names, in order."""
+    known = [name for name in names if name in world.names(names[0])]
+    found = [charge for name in known for charge in world.stripe.successes(name)]
+    return sorted((charge for charge in found if charge.at >= world.truth.start), key=lambda charge: charge.at)
 
 
 # --- money --------------------------------------------------------------------------------------------------------
@@ -150,6 +167,17 @@ def _cards(world: World, account: str) -> Iterator[str]:
                 yield f"{charge.at}: card {card} failed more than 15 times in 30 days"
 
 
+def _bad_cards(world: World) -> Iterator[str]:
+    """A card that is lost, stolen or fraudulent for one account is not tried by another before a person said so."""
+    bad: dict[str, tuple[datetime, str]] = {}
+    for charge in world.stripe.books.charges:
+        account, card = charge.metadata.get("account", ""), str(charge.fingerprint)
+        if card in bad and bad[card][1] != account and not any(bad[card][0] <= at <= charge.at for at in world.resumes):
+            yield f"{charge.at}: {account} tried card {card}, which is bad since {bad[card][0]} for {bad[card][1]}"
+        if charge.decline is not None and charge.decline.decline_code in BAD_CARDS:
+            bad[card] = (charge.at, account)
+
+
 def _attempts(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
     """A new key only after a refusal that is known, and a new PaymentIntent only after the cooldown."""
     keys: dict[str, set[str]] = defaultdict(set)
@@ -199,9 +227,10 @@ def _told(world: World, account: str, charges: list[Charge], committed: list[Com
     told: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in world.receivers.firsts("app"):
         data = one.data
-        if data.get("account") == account and "payment_intent" in data:
+        if world.purse(str(data.get("account"))) == account and "payment_intent" in data:
             told[one.type, str(data["payment_intent"])].add(one.id)
-    really = {charge.intent for charge in world.stripe.successes(account)}
+    yield from _late(world, account)
+    really = {charge.intent for name in world.names(account) for charge in world.stripe.successes(name)}
     for type_, intent in told:
         if type_ in ("topup.succeeded", "topup.credited") and intent not in really:
             yield f"{type_} was told of {intent}, which never charged"
@@ -220,6 +249,22 @@ def _told(world: World, account: str, charges: list[Charge], committed: list[Com
         lost = lost or not went.isdisjoint({("topup.credited", charge.intent), ("topup.not_credited", charge.intent)})
         if not followed and not lost:
             yield f"{charge.intent} of {charge.at} was not followed up"
+
+
+def _late(world: World, account: str) -> Iterator[str]:
+    """A credit that came after it was told as missing is told as late, and another is not."""
+    missing: set[str] = set()
+    for box in world.boxes:
+        for event in read_events(box, certain=True):
+            data = json.loads(event.body)["data"]
+            if world.purse(str(event.account)) != account or "payment_intent" not in data:
+                continue
+            intent = str(data["payment_intent"])
+            if event.type == "topup.not_credited":
+                missing.add(intent)
+            by_balance = event.type == "topup.credited" and data["credited_by"] == "the balance"
+            if by_balance and data["late"] is not (intent in missing):
+                yield f"{event.id}: the credit of {intent} is told with late = {data['late']}"
 
 
 def _refused(world: World) -> Iterator[str]:
@@ -306,15 +351,18 @@ def _episodes(world: World, committed: list[Committed]) -> Iterator[str]:
 
 def _false_alarms(world: World, committed: list[Committed]) -> Iterator[str]:
     """Nobody is told that an account is depleted which was not. A first reading has nothing to be doubted by."""
-    if world.lost_disks or len(world.boxes) > 1:
+    lasting = {Act.FALSE_ZERO, Act.PENDING_JUMP} & world.swarm.acts  # believed by rules, which charge nobody
+    if world.lost_disks or len(world.boxes) > 1 or lasting:
         return
     for event in committed:
         if event.type != "balance.depleted" or event.account is None:
             continue
         at = datetime.fromisoformat(json.loads(event.body)["data"]["observed_at"])
         within = _NEAR + world.most_skew  # `at` is by the machine's clock
-        near = [available for when, available in world.source.honest[event.account] if abs(when - at) < within]
-        first = world.source.honest[event.account][0][0]
+        near = [
+            available for when, available in world.source.honest[world.purse(event.account)] if abs(when - at) < within
+        ]
+        first = world.source.honest[world.purse(event.account)][0][0]
         if near and min(near) > _DOLLAR and at > first:
             yield f"{event.id}: {event.account} was told to be depleted and had {min(near) / 1e6:.2f}"
 
@@ -328,13 +376,14 @@ def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
     One whose create came through late, and which nobody ever confirmed, is met and canceled with the next need. One
     that was declined for now waits for as long as a cap says no.
     """
+    intents = [intent for name in world.names(account) for intent in world.stripe.intents(name)]
     living = [
         intent.id
-        for intent in world.stripe.intents(account)
+        for intent in intents
         if intent.status not in ("succeeded", "canceled") and intent.created_at < world.end - HEAL
     ]
     confirmed = {one.path.split("/")[3] for one in world.exchanges() if one.endpoint == "payment_intents.confirm"}
-    needs = [intent for intent in world.stripe.intents(account) if intent.id in confirmed]
+    needs = [intent for intent in intents if intent.id in confirmed]
     last_need = max((intent.created_at for intent in needs), default=world.truth.start)
     living = [id for id in living if id in confirmed or _intent(world, id).created_at < last_need]
     if _spent(world, account, topup):
@@ -355,7 +404,7 @@ def _intent(world: World, id: str) -> Intent:
 def _spent(world: World, account: str, topup: TopupConfig) -> bool:
     """Whether a cap explains that nothing was charged: by the machine's clock, too, which may have been off."""
     zone = world.scenario.config.timezone
-    charges = world.stripe.successes(account)
+    charges = [one for name in world.names(account) for one in world.stripe.successes(name)]
     month_start = world.end.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     by_month = sum(from_cents(one.amount) for one in charges if one.at >= month_start - world.most_skew)
     by_day = sum(

@@ -8,6 +8,7 @@ import gc
 import logging
 import random
 import shutil
+import sqlite3
 import tempfile
 import time
 import traceback
@@ -135,12 +136,19 @@ def _unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[
     found.append(f"unhandled: {context.get('message')}: {error!r}")
 
 
+def _is_full(error: BaseException) -> bool:
+    """Whether it says that the disk is full: a fault of the world's, and to be said."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_full(one) for one in error.exceptions)
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
 def _listen_to_logs(crashes: list[str]) -> None:
     """Be silent, but for an error: a pass that failed is a finding, however well the service goes on."""
 
     def collect(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         error = event.get("exc_info")
-        if isinstance(error, Exception) and not in_dead_life():
+        if isinstance(error, Exception) and not in_dead_life() and not _is_full(error):
             where = traceback.extract_tb(error.__traceback__)[-1]
             crashes.append(f"{event.get('lane')}: {error!r} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}")
         raise structlog.DropEvent

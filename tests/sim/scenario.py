@@ -36,13 +36,18 @@ class Scenario:
     start: datetime
     balances: dict[str, int]
     videos: dict[str, int]
+    keys: bool = False
+    """Whether both accounts are keys of one at the provider: one purse, one need."""
 
 
-def draw(rng: random.Random) -> Scenario:
+def draw(rng: random.Random, focus: frozenset[str] = frozenset()) -> Scenario:
     """Draw a scenario; where its database lies is for each machine to say."""
     start, zone = rng.choice(STARTS), ZoneInfo(rng.choice(ZONES))
-    names = ("clips",) if rng.random() < 0.85 else ("clips", "reels")
+    names = ("clips",) if rng.random() < 0.8 and not focus & {"two", "keys"} else ("clips", "reels")
     accounts = {name: _account(rng, name) for name in names}
+    keys = "reels" in names and (rng.random() < 0.3 or "keys" in focus) and "two" not in focus
+    if keys:
+        accounts["reels"] = replace(accounts["reels"], url=accounts["clips"].url)
     hooks = (_webhook("app"), _webhook("audit")) if rng.random() < 0.5 else (_webhook("app"),)
     mails = (EmailReceiver(id="ops", to=("ops@example.com",)),) if rng.random() < 0.3 else ()
     config = Config(
@@ -56,7 +61,7 @@ def draw(rng: random.Random) -> Scenario:
     )
     balances = {name: rng.randrange(5, 60) * MICRO for name in names}
     videos = {name: rng.choice([10, 30, 70, 140]) for name in names}
-    return Scenario(config, start, balances, videos)
+    return Scenario(config, start, balances, videos, keys)
 
 
 def _account(rng: random.Random, name: str) -> AccountConfig:

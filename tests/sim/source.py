@@ -15,6 +15,8 @@ from tests.sim.clocks import TrueClock
 
 COST_MICROUSD = 15_000
 HOUR = timedelta(hours=1)
+FAR_BEYOND_USD = 1000
+"""More than any account burns between two polls."""
 _JSON = httpx.Headers({"content-type": "application/json"})
 _encode = json.JSONEncoder().encode
 
@@ -111,6 +113,8 @@ class Source:
         self.outage: Outage | None = None
         self.lie_rate = 0.0
         self.slow_rate = 0.0
+        self.falsehood = ""
+        """What every answer says instead of the truth: it lasts, and reading twice does not help."""
         self.frozen: dict[str, dict[str, float | int]] = {}
         self._lied: set[str] = set()
         self.honest: dict[str, list[tuple[datetime, int]]] = {}
@@ -138,6 +142,8 @@ class Source:
             await asyncio.sleep(self._rng.uniform(1, 30))
         said = dict(self.frozen.get(account) or self.ledgers[account].said())
         self.honest.setdefault(account, []).append((self.ledgers[account].clock.now(), _available(said)))
+        if self.falsehood:
+            return self._say_falsely(said)
         if self.lie_rate and account not in self._lied and self._rng.random() < self.lie_rate:
             self._lied.add(account)
             return self._lie(said)
@@ -159,6 +165,22 @@ class Source:
                 return httpx.Response(429, json={"error": "slow down"}, headers={"retry-after": "90"})
             case _:
                 return httpx.Response(500, json={"error": "oops"})
+
+    def _say_falsely(self, said: dict[str, float | int]) -> httpx.Response:
+        balance = said["balance_usd"]
+        match self.falsehood:
+            case "nothing":
+                said = dict.fromkeys(said, 0)
+            case "half":
+                said["balance_usd"] = balance / 2
+            case "zero":
+                said["balance_usd"] = 0
+            case "pending":
+                said["uncharged_usage_usd"] = balance + FAR_BEYOND_USD
+            case _:
+                twice = f'{_encode(said)[:-1]},"uncharged_usage_usd":{balance + FAR_BEYOND_USD}}}'
+                return httpx.Response(200, headers=_JSON, content=twice.encode())
+        return httpx.Response(200, headers=_JSON, content=_encode(said).encode())
 
     def _lie(self, said: dict[str, float | int]) -> httpx.Response:
         match self._rng.choice(list(Lie)):

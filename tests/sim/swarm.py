@@ -28,6 +28,13 @@ class Act(StrEnum):
     CARD = "card"  # what the card does next
     REFUND = "refund"  # a person gives a charge back, or the card's holder disputes it
     STRIPE_OUT = "stripe_out"  # every request to Stripe meets it for a while
+    FALSE_ZERO = "false_zero"  # less shows than was ever credited, at every read for a while
+    PENDING_JUMP = "pending_jump"  # all of the balance is pending usage, for less than a quarter of an hour
+    SAID_TWICE = "said_twice"  # a key stands twice in every answer for a while, the second time with another number
+    RENAME = "rename"  # stopped, and started with another name for an account
+    MOVE_DATABASE = "move_database"  # the file is not at its path for a while
+    DISK_FULL = "disk_full"  # nothing more can be written for a while
+    LOST_CREDIT = "lost_credit"  # a charge is never credited; a person buys the same amount by hand hours later
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ _WRITES = ("payment_intents.create", "payment_intents.confirm", "payment_intents
 _READS = ("payment_intents.retrieve", "payment_intents.list", "charges.list", "events.list", "customers.retrieve")
 _HARD = ("stolen_card", "lost_card", "fraudulent", "expired_card", "do_not_try_again", "authentication_required")
 _SOFT = ("insufficient_funds", "generic_decline", "do_not_honor", "try_again_later", "processing_error", "unheard_of")
+_CLOCK_STEPS_S = (-90000.0, -5400.0, -300.0, -5.0, 5.0, 300.0, 5400.0, 90000.0, 259200.0)
 _EFFECTIVE = (
     Strike.DROP,
     Strike.COMMIT_THEN_DROP,
@@ -93,6 +101,13 @@ _LIKELY: dict[Act, tuple[float, float]] = {
     Act.CARD: (0.4, 0.3),
     Act.REFUND: (0.15, 0.05),
     Act.STRIPE_OUT: (0.2, 0.1),
+    Act.FALSE_ZERO: (0.2, 0.15),
+    Act.PENDING_JUMP: (0.15, 0.2),
+    Act.SAID_TWICE: (0.1, 0.15),
+    Act.RENAME: (0.1, 0.05),
+    Act.MOVE_DATABASE: (0.1, 0.15),
+    Act.DISK_FULL: (0.15, 0.15),
+    Act.LOST_CREDIT: (0.15, 0.1),
 }
 """The chance that a run has the fault at all, and how often a day it then happens."""
 
@@ -100,6 +115,8 @@ _LIKELY: dict[Act, tuple[float, float]] = {
 def draw(rng: random.Random, start: datetime, days: float, focus: frozenset[str] = frozenset()) -> Swarm:
     """Draw the faults of one run over its first `days`; those in `focus` are always among them."""
     acts = frozenset(act for act, (chance, _) in _LIKELY.items() if rng.random() < chance or act in focus)
+    if acts & {Act.TWIN, Act.RESTORE}:  # under another name they would lose, or double, what is open
+        acts -= {Act.RENAME}
     happenings: list[Happening] = []
     for act in sorted(acts):
         for _ in range(_times(rng, _LIKELY[act][1] * days)):
@@ -145,13 +162,17 @@ def _happening(rng: random.Random, act: Act, at: datetime) -> Happening:
             how = rng.choice(["same", "other_amount", "burnt", "burnt"])
             return Happening(at, act, how, rng.choice([600.0, 7200.0, 86400.0, 345600.0]))
         case Act.CLOCK_STEP:
-            return Happening(at, act, seconds=rng.choice([-5400.0, -300.0, -5.0, 5.0, 300.0, 5400.0]))
+            return Happening(at, act, seconds=rng.choice(_CLOCK_STEPS_S))
         case Act.STRIKE:
             endpoint = rng.choice(_WRITES if rng.random() < 0.75 else _READS)
             delay = rng.choice([60.0, 120.0, 3600.0, 5400.0])
             return Happening(at, act, f"{rng.choice(_EFFECTIVE)} {endpoint}", delay)
         case Act.CARD:
             return Happening(at, act, _card(rng), rng.choice([300.0, 300.0, 5400.0, 5400.0, 90000.0]))
+        case Act.FALSE_ZERO:
+            return Happening(at, act, rng.choice(["zero", "nothing", "half"]), seconds)
+        case Act.MOVE_DATABASE | Act.DISK_FULL:
+            return Happening(at, act, seconds=min(seconds, 14400.0))
         case Act.STRIPE_OUT:
             strikes = (Strike.DROP, Strike.PROXY, Strike.FAIL_500, Strike.RATE_LIMITED, Strike.UNAUTHORIZED)
             return Happening(at, act, rng.choice([*strikes, Strike.FORBIDDEN, Strike.COMMIT_THEN_DROP]), seconds)

@@ -14,6 +14,8 @@ from typing import Any
 
 from alerts.delivery.schedule import DELAYS
 from alerts.money import from_cents
+from alerts.values import replace
+from daemon.config.model import Config
 from daemon.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
 from tests.sim import scenario, swarm
 from tests.sim.box import Box, Life
@@ -62,7 +64,7 @@ class World:
         self.seed = seed
         self.rng = random.Random(seed)
         self.days = days
-        self.scenario = scenario.draw(self.rng)
+        self.scenario = scenario.draw(self.rng, focus)
         self.truth = TrueClock(self.scenario.start)
         self.end = self.scenario.start + timedelta(days=days)
         self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - HEAL.days, 1.0), focus)
@@ -81,14 +83,21 @@ class World:
         """Where a person said that nothing is charged: machine and account, or `*`."""
         self.returned: list[tuple[datetime, Charge]] = []
         """The charges that were given back or disputed."""
+        self.purses: dict[str, str] = {"reels": "clips"} if self.scenario.keys else {}
+        """Whose balance is shown under another name, by the name: a second key, or an account that was renamed."""
+        self.misplaced: set[str] = set()
+        """The machines whose database is not at its path."""
         self.boxes: list[Box] = []
         self.clocks: dict[str, SkewedClock] = {}
+        self.configs: dict[str, Config] = {}
         self.buried: list[Committed] = []
         self.faults_over = False
         self.resumes: list[datetime] = []
         self.lost_disks: list[datetime] = []
         self.retired: list[datetime] = []
         self.most_skew = timedelta(0)
+        self.losing = False
+        """Whether the next charge is never credited: a person buys the amount by hand later."""
         self._disks = disks
         self._open_service = open_service
         self._lag = random.Random(seed + 3)
@@ -99,7 +108,7 @@ class World:
 
     def begin(self) -> None:
         """Open the accounts, the shop and the first machine. Called inside the loop."""
-        for name in self.scenario.config.accounts:
+        for name in self.scenario.config.accounts.keys() - self.purses.keys():
             self.ledgers[name] = Ledger(self.truth, self.scenario.balances[name], self.scenario.videos[name])
         self.stripe.add_customer("cus_1", card="pm_1")
         if self.rng.random() < 0.3:
@@ -130,12 +139,12 @@ class World:
         disk = self._disks / name
         disk.mkdir(parents=True)
         self.clocks[name] = clock = SkewedClock(self.truth)
-        config = scenario.on_disk(self.scenario.config, disk, other_amount=other_amount)
+        self.configs[name] = scenario.on_disk(self.scenario.config, disk, other_amount=other_amount)
         lives = [0]
 
         def open_service(life: Life) -> Any:
             lives[0] += 1
-            return self._open_service(config, clock, life, f"{self.seed}/{name}/{lives[0]}")
+            return self._open_service(self.configs[name], clock, life, f"{self.seed}/{name}/{lives[0]}")
 
         box = Box(self, name, disk, open_service)
         self.boxes.append(box)
@@ -168,9 +177,23 @@ class World:
         asyncio.get_running_loop().call_later(lag.total_seconds() + 0.001, self.stripe.settle)
         return lag
 
+    def purse(self, account: str) -> str:
+        """Whose balance it is."""
+        return self.purses.get(account, account)
+
+    def names(self, account: str) -> tuple[str, ...]:
+        """The account's own name, and every other under which its balance is charged."""
+        return (account, *(name for name, purse in self.purses.items() if purse == account))
+
     def _credit(self, charge: Charge) -> None:
-        account = charge.metadata.get("account", "")
+        account = self.purse(charge.metadata.get("account", ""))
         if account in self.ledgers:
+            if self.losing and self.truth.now() < self.end - HEAL:
+                self.losing = False
+                self.note("provider", f"LOST the credit of {charge.intent}")
+                by_hand = partial(self.ledgers[account].credit, from_cents(charge.amount), charge.intent)
+                self._later(timedelta(hours=self._lag.uniform(3, 6)).total_seconds(), by_hand)
+                return
             self.note("provider", f"credited {charge.amount} to {account}")
             self.ledgers[account].credit(from_cents(charge.amount), charge.intent)
 
@@ -241,8 +264,58 @@ class World:
             case Act.STRIPE_OUT:
                 fault = self.stripe.fail(Strike(happening.value), "*", times=1_000_000)
                 self._later(happening.seconds, lambda: setattr(fault, "times", 0))
+            case Act.FALSE_ZERO | Act.SAID_TWICE:
+                self._say_falsely(happening.value or "twice", happening.seconds)
+            case Act.PENDING_JUMP:  # over a poll of a full hour
+                before = max((self.until_next(timedelta(hours=1)) - timedelta(seconds=30)).total_seconds(), 0.0)
+                self._later(before, lambda: self._say_falsely("pending", 800.0))
+            case Act.RENAME:
+                box.kill(happening.seconds, lambda: self._rename(box))
+            case Act.MOVE_DATABASE if box.life is not None and not self.misplaced:
+                self._misplace(box, happening.seconds)
+            case Act.DISK_FULL if box.service is not None:
+                box.fill_disk()
+                self._later(happening.seconds, box.free_disk)
+            case Act.LOST_CREDIT:
+                self.losing = True
             case _:
                 return
+
+    def _say_falsely(self, what: str, seconds: float) -> None:
+        if not self.source.falsehood and not self.faults_over:
+            self.source.falsehood = what
+            self._later(seconds, lambda: setattr(self.source, "falsehood", ""))
+
+    def _rename(self, box: Box) -> None:
+        """Give an account another name; where a top-up of it is open the daemon would not start."""
+        if "films" in self.purses or ledger_has_open(box.database, "clips"):
+            return
+        self.note("person", "renamed clips to films")
+        self.purses["films"] = "clips"
+        config = self.configs[box.name]
+        accounts = dict(config.accounts)
+        clips = accounts.pop("clips")
+        accounts["films"] = replace(clips, info=replace(clips.info, id="films"))
+        self.configs[box.name] = replace(config, accounts=accounts)
+
+    def _misplace(self, box: Box, seconds: float) -> None:
+        """Move the database away under the daemon, and back; what was begun at its path meanwhile stays."""
+        if not box.database.exists():
+            return
+        away = box.database.rename(box.disk / "away.db")
+        self.misplaced.add(box.name)
+        self._later(seconds, lambda: self._put_back(box, away))
+
+    def _put_back(self, box: Box, away: Path) -> None:
+        self.misplaced.discard(box.name)
+        if not away.exists():
+            return
+        if box.database.exists():  # it was killed meanwhile, and began anew
+            away.unlink()
+            self.lost_disks.append(self.truth.now())
+            box.lost_at.append(self.truth.now())
+        else:
+            away.rename(box.database)
 
     def _give_back(self, how: str) -> None:
         charges = [one for one in self.stripe.successes() if not one.disputed and not one.amount_refunded]
@@ -288,8 +361,13 @@ class World:
         self.receivers.fail_rate = self.receivers.lost_rate = self.receivers.slow_rate = 0.0
         self.stripe.faults.clear()
         self.stripe.method("pm_1").queue.clear()
+        self.source.falsehood = ""
+        self.losing = False
+        for box in self.boxes:
+            box.free_disk()
+            self._put_back(box, box.disk / "away.db")
         for clock in self.clocks.values():
-            clock.skew = max(clock.skew, timedelta(0))
+            clock.skew = clock.skew if timedelta() <= clock.skew <= timedelta(minutes=4) else timedelta()
         for box in self.boxes[1:]:
             self._retire(box)
 
@@ -350,6 +428,20 @@ def _burn_number(box: Box, account: str) -> None:
         connection.commit()
     except sqlite3.OperationalError:
         return  # it has not come up yet
+    finally:
+        connection.close()
+
+
+def ledger_has_open(database: Path, account: str) -> bool:
+    """Whether a machine's ledger has a top-up of the account that is not over."""
+    if not database.exists():
+        return False
+    connection = sqlite3.connect(database)
+    try:
+        where = "account = ? AND state NOT IN ('credited', 'abandoned', 'declined')"
+        return connection.execute(f"SELECT 1 FROM topups WHERE {where}", (account,)).fetchone() is not None
+    except sqlite3.OperationalError:
+        return False
     finally:
         connection.close()
 
