@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from alerts.belief import Doubt, confirms, doubt
+from alerts.belief import Doubt, Finding, confirms, doubt, largest_explained
 from alerts.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
 from alerts.events import EventDraft
 from alerts.falls import CENT_MICROUSD, Falls, fold, stands
@@ -86,9 +86,8 @@ def _believe(sitting: Sitting, reading: Reading, second: Reading | None) -> tupl
     if doubted is None:
         return reading, reading, None
     if isinstance(second, Known) and confirms(doubted, second) and _follows(sitting.state, reading, second):
-        last = sitting.state.last
-        fell = last is not None and _lost_funds(last.metrics, second.metrics)  # told as that, or what was too high
-        if doubted.resets or (doubted.drop is not None and not fell and _is_topped_up(sitting)):
+        drop = _unexplained(doubted, sitting.state, second)
+        if doubted.resets or (drop is not None and _is_topped_up(sitting)):
             own.suspect(sitting, doubted, second, confirmed=True)
         else:
             sitting.decide(own.SUSPECT, "implausible, but the second read agrees: believed")
@@ -119,7 +118,7 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
     zone = context.zone
     before = None if state.last is None else state.last.metrics
     resets: frozenset[str] = doubted.resets if doubted is not None else frozenset()
-    drop = None if doubted is None or _lost_funds(before, metrics) else doubted.drop
+    drop = _unexplained(doubted, state, known)
     falls = fold(
         state.falls,
         known,
@@ -131,7 +130,8 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
     if state.spend is None:
         spend = SpendMemory.begin(known.at, metrics, zone)
     else:
-        spend = state.spend.fold(known.at, metrics, zone, resets, dropped=drop is not None)
+        in_doubt = falls.dropped_at is not None or falls.fallen_since is not None
+        spend = state.spend.fold(known.at, metrics, zone, resets, in_doubt=in_doubt)
         if stands(state.falls, known):
             spend = spend.burnt(state.falls.dropped_from_microusd - state.falls.dropped_to_microusd)
     counts_money = metrics.accrued_microusd is not None or metrics.available_microusd is not None
@@ -169,11 +169,22 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
             _judge_rule(sitting, rule, view, edited=edited)
 
 
-def _lost_funds(before: Metrics | None, after: Metrics) -> bool:
-    """Whether less was ever credited than at the reading before: that is what has fallen, and no burn."""
-    if before is None or before.funded_microusd is None or after.funded_microusd is None:
-        return False
-    return before.funded_microusd - after.funded_microusd > CENT_MICROUSD
+def _unexplained(doubted: Doubt | None, state: AccountState, known: Known) -> Finding | None:
+    """Return the drop that neither burn explains, nor that less was ever credited than the reading before has said.
+
+    What was credited and is gone is no burn: it has fallen, or the reading before said too much.
+    """
+    drop, last = None if doubted is None else doubted.drop, state.last
+    if drop is None or last is None:
+        return drop
+    before, after = last.metrics.funded_microusd, known.metrics.funded_microusd
+    lost = 0 if before is None or after is None else before - after
+    if lost <= CENT_MICROUSD:
+        return drop
+    largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
+    explained = largest_explained(largest, last.metrics, known.metrics, known.at - last.at)
+    left = drop.before - lost
+    return replace(drop, before=left) if left - drop.after > explained else None
 
 
 def _real_resets(sitting: Sitting, falls: Falls, metrics: Metrics, resets: frozenset[str]) -> frozenset[str]:

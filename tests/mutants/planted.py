@@ -319,15 +319,6 @@ MUTANTS: tuple[Mutant, ...] = (
         "false_zero",
     ),
     Mutant(
-        "reset-counted-as-spent",
-        "alerts/judge.py",
-        "        return resets - {_TOTAL}\n",
-        "        return resets\n",
-        "a false reset is spent when it comes back, and no drop is far beyond that burn any more",
-        "false_zero,pending_jump",
-        slow=True,
-    ),
-    Mutant(
         "drop-charged-at-once",
         "daemon/topups/gates.py",
         'return Gate(2, "drop", False, detail, numbers)',

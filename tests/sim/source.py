@@ -15,7 +15,7 @@ from tests.sim.clocks import TrueClock
 
 COST_MICROUSD = 15_000
 HOUR = timedelta(hours=1)
-FAR_BEYOND_USD = 1000
+FAR_BEYOND_USD = 100_000
 """More than any account burns between two polls."""
 _JSON = httpx.Headers({"content-type": "application/json"})
 _encode = json.JSONEncoder().encode

@@ -144,6 +144,8 @@ class World:
 
         def open_service(life: Life) -> Any:
             lives[0] += 1
+            if not (disk / "brimful.db").exists():
+                self.source.falsehood = ""  # who has no past believes the first that it hears
             return self._open_service(self.configs[name], clock, life, f"{self.seed}/{name}/{lives[0]}")
 
         box = Box(self, name, disk, open_service)
