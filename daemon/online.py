@@ -33,6 +33,7 @@ class Outcome:
     detail: str
     account: str | None = None
     burn_microusd_per_day: int | None = None
+    metrics: Metrics | None = None
 
 
 async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Outcome, ...]:
@@ -45,7 +46,27 @@ async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Outco
         questions.append(_smtp(config.smtp))
     questions.extend(ask_host(name, url) for name, url in _hosts(config))
     found = await asyncio.gather(*questions)
-    return tuple(outcome for outcomes in found for outcome in outcomes)
+    outcomes = tuple(outcome for outcomes in found for outcome in outcomes)
+    return (*outcomes, *_shared_purses(config, outcomes))
+
+
+def _shared_purses(config: Config, outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
+    """Name top-ups of one customer whose accounts show the same totals: two keys of one provider account, it seems."""
+    seen: dict[tuple[str, str, int, int], str] = {}
+    for outcome in outcomes:
+        account, metrics = config.accounts.get(outcome.account or ""), outcome.metrics
+        if account is None or account.topup is None or metrics is None:
+            continue
+        funded, total = metrics.funded_microusd, metrics.total_charged_microusd
+        if not funded or total is None:
+            continue
+        first = seen.setdefault((account.topup.customer, account.url, funded, total), account.id)
+        if first != account.id:
+            detail = (
+                f"{first} and {account.id} show the same totals for one customer: they look like two keys of one "
+                "provider account, and one need is charged once: keep the top-up of one of them"
+            )
+            yield Outcome(f"top-up of {account.id}", False, detail, account.id)
 
 
 async def _usage(fetcher: Fetcher, account: AccountConfig) -> tuple[Outcome, ...]:
@@ -56,7 +77,7 @@ async def _usage(fetcher: Fetcher, account: AccountConfig) -> tuple[Outcome, ...
         return (Outcome(target, False, detail, account.id),)
     metrics = reading.metrics
     burn = metrics.scheduled_burn_microusd_per_day
-    return (Outcome(target, True, _read_out(metrics), account.id, burn),)
+    return (Outcome(target, True, _read_out(metrics), account.id, burn, metrics),)
 
 
 def _read_out(metrics: Metrics) -> str:

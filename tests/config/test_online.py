@@ -158,6 +158,19 @@ async def test_payment_method_that_the_daemon_would_not_charge_is_refused(
     assert (failed["target"], failed["detail"]) == ("Stripe for clips", f"payment method {said}")
 
 
+async def test_two_keys_of_one_provider_account_are_named(world: World) -> None:
+    table = world.text[
+        world.text.index("[accounts.clips]") : world.text.index("[accounts.", world.text.index("cus_123"))
+    ]
+    world.text = world.text.replace(table, table + table.replace("clips", "twin").replace("CS_KEY", "CS_KEY_2"))
+    world.usage.share("cs_test_2", "cs_test_1")
+    code, said = await world.check(environ={**ENVIRON, "CS_KEY_2": "cs_test_2"})
+    assert code == 1
+    [wrong] = [one for one in said["online"] if not one["ok"]]
+    assert wrong["target"] == "top-up of twin"
+    assert wrong["detail"].startswith("clips and twin show the same totals for one customer")
+
+
 async def test_customer_without_a_payment_method_is_told(world: World) -> None:
     world.stripe.add_customer("cus_bare")
     world.text = world.text.replace("cus_123", "cus_bare")
