@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from alerts.readings import Known, Metrics
+from alerts.readings import Known
 
 if TYPE_CHECKING:
     from alerts.belief import Finding
@@ -100,10 +100,3 @@ def stands(falls: Falls, known: Known) -> bool:
     if falls.dropped_at is None or known.metrics.available_microusd is None or _came_back(falls, known):
         return False
     return known.at - falls.dropped_at >= DROP_STANDS_AFTER
-
-
-def missing_microusd(falls: Falls, metrics: Metrics) -> int:
-    """Return how much of what was ever credited a reading does not show any more; 0 where that is not known."""
-    if falls.funded_microusd is None or metrics.funded_microusd is None:
-        return 0
-    return max(falls.funded_microusd - metrics.funded_microusd, 0)

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from alerts.belief import Doubt, Doubtful, Finding
 from alerts.events import EventType, JsonValue, Severity
-from alerts.falls import Falls, missing_microusd
+from alerts.falls import Falls
 from alerts.instants import rfc3339
 from alerts.money import show_usd, to_number
 from alerts.readings import Known, Metrics, Reason, Unavailable
@@ -232,7 +232,7 @@ def fallen(sitting: Sitting, before: Falls, known: Known, *, told: bool, topped_
     if before.fallen_since is not None or not topped_up or funded is None:
         return
     assert falls.funded_microusd is not None, "there is nothing to fall from"
-    missing = missing_microusd(falls, known.metrics)
+    missing = falls.funded_microusd - funded
     why = (
         f"{show_usd(missing, 0)} of {show_usd(falls.funded_microusd, 0)} ever credited do not show any more: usage "
         f"cannot lower that; nothing is charged until it shows again or `brimful topups accept {sitting.state.account}`"

@@ -23,6 +23,8 @@ from tests.sim.box import Box, KilledError
 from tests.sim.world import World
 
 ROUND = timedelta(hours=5)
+SELDOM = timedelta(hours=25)
+"""Where it is to be seen what one account's trouble is to another before anybody looks."""
 PATIENCE = timedelta(hours=3)
 """How long a charge may wait for its credit before a person looks whether it has come."""
 
@@ -39,7 +41,7 @@ class Operator:
     async def work(self) -> None:
         """Look in, round after round."""
         while True:
-            await asyncio.sleep(ROUND.total_seconds())
+            await asyncio.sleep((SELDOM if "two" in self._world.focus else ROUND).total_seconds())
             for box in self._world.boxes:
                 try:
                     await self.look(box)

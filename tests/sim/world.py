@@ -62,6 +62,7 @@ class World:
         focus: frozenset[str] = frozenset(),
     ) -> None:
         self.seed = seed
+        self.focus = focus
         self.rng = random.Random(seed)
         self.days = days
         self.scenario = scenario.draw(self.rng, focus)
