@@ -61,6 +61,8 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
             new = people.pause(store, account, SystemClock().now())
             used = was_used(store.reader)
     except (StoreError, sqlite3.Error) as error:
+        if not (_is_held(outline.store) or isinstance(error, sqlite3.OperationalError)):
+            raise  # no daemon works with this file, and it may be no database: nothing would be paused
         _pause_by_file(outline.store, f"the database cannot be written ({error})")
         return
     typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))

@@ -116,3 +116,11 @@ async def test_a_pause_on_a_full_disk_holds(town: Town) -> None:
         code, said = await asyncio.to_thread(typed, path, "topups", "resume")
         assert "a.db.paused" in said
         assert not (town.folder / "a.db.paused").exists()
+
+
+async def test_a_file_that_is_no_database_is_paused_by_nothing(town: Town) -> None:
+    path = town.configure(topup=TOPUP)
+    (town.folder / "text.db").write_text("no database, and no daemon works with it: " * 20)
+    code, said = await asyncio.to_thread(typed, path, "topups", "pause", "--database", str(town.folder / "text.db"))
+    assert (code, said) == (1, "")
+    assert not (town.folder / "text.db.paused").exists()

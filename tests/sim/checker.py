@@ -14,8 +14,9 @@ from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
 from daemon.store.ledger_notes import EVERYWHERE
 from daemon.topups.declines import BAD_CARDS
+from tests.sim.disks import HEAL, Committed, read_events, read_given_up, read_waiting
 from tests.sim.swarm import Act
-from tests.sim.world import HEAL, Committed, World, read_events, read_given_up, read_waiting
+from tests.sim.world import World
 
 _OPENERS = {
     "balance.low": "balance.recovered",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alerts.delivery.schedule import DELAYS
 from alerts.money import from_cents
 from alerts.values import replace
 from daemon.config.model import Config
@@ -20,34 +17,14 @@ from daemon.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStan
 from tests.sim import scenario, swarm
 from tests.sim.box import Box, Life
 from tests.sim.clocks import SkewedClock, TrueClock
+from tests.sim.disks import HEAL, Committed, burn_number, ledger_has_open, read_events
 from tests.sim.receivers import Receivers
 from tests.sim.source import Ledger, Outage, Source
 from tests.sim.swarm import Act, Happening
 
-HEAL = timedelta(days=3)
 LONG_AGO = timedelta(days=40)
 LAST_MOMENT = timedelta(minutes=31, seconds=40)
 """After the last look, so that what it caused is delivered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """One event row of a database: what had to be delivered."""
-
-    box: str
-    store: str
-    id: str
-    type: str
-    account: str | None
-    sequence: int | None
-    body: bytes
-    certain: bool
-    """Whether its delivery can be demanded: not where its disk was lost or went back."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """By what it is recognized where it arrives: its store (where it is numbered) and its id."""
-        return (self.store if self.sequence is not None else "", self.id)
 
 
 class World:
@@ -252,7 +229,7 @@ class World:
                 twin = self.add_box(f"twin{len(self.boxes)}", other_amount=happening.value == "other_amount")
                 self._later(happening.seconds, partial(self._retire, twin))
                 if happening.value == "burnt":
-                    self._later(60.0, partial(_burn_number, twin, sorted(self.ledgers)[0]))
+                    self._later(60.0, partial(burn_number, twin, sorted(self.ledgers)[0]))
             case Act.CLOCK_STEP:
                 clock = self.clock_of(box)
                 clock.skew += timedelta(seconds=happening.seconds)
@@ -394,86 +371,3 @@ def _outcome(happening: Happening) -> Outcome:
     if kind == "declined":
         return declined(name)
     return processing(then_fails=kind == "processing_fail", after=timedelta(seconds=happening.seconds))
-
-
-def read_events(box: Box, *, certain: bool) -> list[Committed]:
-    """Return every event that the machine's database holds."""
-    if not box.database.exists():
-        return []
-    connection = sqlite3.connect(box.database)
-    try:
-        row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
-        store = row[0] if row else ""
-        rows = connection.execute("SELECT id, type, account, sequence, body FROM event ORDER BY number").fetchall()
-    except sqlite3.OperationalError:
-        return []
-    finally:
-        connection.close()
-    return [
-        Committed(box.name, store, id, type, account, sequence, bytes(body), certain)
-        for id, type, account, sequence, body in rows
-    ]
-
-
-def _burn_number(box: Box, account: str) -> None:
-    """Let a ledger have used a number that no other knows of: it gave up what it once planned."""
-    if not box.database.exists():
-        return
-    now_ms = int(box.world.truth.now().timestamp() * 1000)
-    connection = sqlite3.connect(box.database)
-    try:
-        connection.execute(
-            "INSERT INTO topups (id, account, customer, seq, own, state, amount_cents, create_key, create_params,"
-            " planned_at, state_at) SELECT ?1 || '-burnt', ?1, 'cus_1', 3 + coalesce(max(seq), 0), 1, 'abandoned',"
-            " 2000, '', '{}', ?2, ?2 FROM topups WHERE account = ?1",
-            (account, now_ms),
-        )
-        connection.commit()
-    except sqlite3.OperationalError:
-        return  # it has not come up yet
-    finally:
-        connection.close()
-
-
-def ledger_has_open(database: Path, account: str) -> bool:
-    """Whether a machine's ledger has a top-up of the account that is not over."""
-    if not database.exists():
-        return False
-    connection = sqlite3.connect(database)
-    try:
-        where = "account = ? AND state NOT IN ('credited', 'abandoned', 'declined')"
-        return connection.execute(f"SELECT 1 FROM topups WHERE {where}", (account,)).fetchone() is not None
-    except sqlite3.OperationalError:
-        return False
-    finally:
-        connection.close()
-
-
-def read_given_up(box: Box) -> set[tuple[str, str]]:
-    """Return which event failed at which webhook receiver as often as it is tried at all."""
-    if not box.database.exists():
-        return set()
-    connection = sqlite3.connect(box.database)
-    try:
-        rows = connection.execute(
-            "SELECT e.id, d.receiver FROM delivery d JOIN event e ON e.number = d.event"
-            " WHERE d.state = 'dead' AND d.attempts >= ?",
-            (len(DELAYS),),
-        ).fetchall()
-    finally:
-        connection.close()
-    return {(id, receiver.removeprefix("webhook:")) for id, receiver in rows}
-
-
-def read_waiting(box: Box, receiver: str) -> int:
-    """Return how many deliveries to a receiver are not done, of events from before the healing."""
-    if not box.database.exists():
-        return 0
-    healed_ms = int((box.world.end - HEAL).timestamp() * 1000)
-    connection = sqlite3.connect(box.database)
-    try:
-        left = "state = 'pending' OR (state = 'dead' AND attempts < ?)"
-        sql = f"SELECT count(*) FROM delivery WHERE receiver = ? AND created_ms < ? AND ({left})"
-        return int(connection.execute(sql, (receiver, healed_ms, len(DELAYS))).fetchone()[0])
-    finally:
-        connection.close()
