@@ -137,7 +137,10 @@ def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[
 
 
 def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
-    """Return the top-ups that stand still until a person acts: pauses, suspensions, breakers, open questions."""
+    """Return the top-ups that stand still until a person acts: pauses, suspensions, breakers, open questions.
+
+    Also each credit that came late, until a person confirms it.
+    """
     stops = [
         Blocked(
             "every account" if stop.scope == ledger_notes.EVERYWHERE else stop.scope,
@@ -152,7 +155,16 @@ def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
         for t in ledger_reads.open_topups(conn)
         if t.state in _QUESTIONS
     ]
-    return tuple([*stops, *questions][:_LISTED])
+    late = [
+        Blocked(
+            t.account,
+            t.credited_at or t.state_at,
+            f"{t.id} was credited after it was told as missing: it may be a purchase by hand",
+            f"brimful topups ack {t.id}",
+        )
+        for t in ledger_reads.late(conn)
+    ]
+    return tuple([*stops, *questions, *late][:_LISTED])
 
 
 _STOPS = {StopKind.PAUSE: "are paused", StopKind.SUSPENSION: "are suspended", StopKind.BREAKER: "are stopped"}

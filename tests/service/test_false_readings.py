@@ -9,8 +9,9 @@ import pytest
 
 from daemon.standins.usage.faults import BadJson, Lie
 from daemon.standins.usage.standin import ALWAYS
-from daemon.store import Store
+from daemon.store import Store, reports
 from daemon.topups import people
+from daemon.topups.audit import audit
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 NOTHING = {"balance_usd": 0, "uncharged_usage_usd": 0, "total_charged_usd": 0}
@@ -206,8 +207,14 @@ async def test_a_credit_that_comes_late_is_told_so_and_confirmed_by_a_person(tow
     async with town.service() as service:
         assert service.topups is not None
         bench = service.topups.bench
+        [listed] = reports.stopped(bench.store.reader)
+        assert (listed.account, listed.do) == ("clips", "brimful topups ack clips-1")
+        [finding] = (await audit(bench, "clips")).findings
+        assert finding.history.startswith("credited late")
         assert await people.acknowledge(bench, "clips-1") == "clips-1: its credit, which came late, is confirmed"
         with pytest.raises(people.NothingToSay, match="credited"):
             await people.acknowledge(bench, "clips-1")
+        assert reports.stopped(bench.store.reader) == ()
+        assert (await audit(bench, "clips")).findings == ()
     await town.once()
     assert not any("came late" in one for one in town.passes[-1].needs_person)
