@@ -120,11 +120,14 @@ def open_accounts(conn: sqlite3.Connection) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
+LONGEST_RETRY = timedelta(hours=25)
+"""No retry waits for as long: one that does was put off by a clock that was ahead."""
+
 # What time alone moves on: what is open, and what ended but whose PaymentIntent is still read back for a while. A retry
-# waits for a believed reading instead.
+# waits for a believed reading instead, but not for the instant of a clock that was ahead.
 _TIMED = (
     f"{_LIVE} AND (state IN {_OPEN} OR (watch_until > :now AND state <> 'credited'))"
-    " AND (state <> 'retry_wait' OR cancel_as IS NOT NULL)"
+    " AND (state <> 'retry_wait' OR cancel_as IS NOT NULL OR next_at > :retried)"
 )
 
 
@@ -133,13 +136,14 @@ def due(conn: sqlite3.Connection, now: datetime) -> tuple[Topup, ...]:
 
     One that is to wait for longer than any does was put off by a clock that was ahead: its time has come, too.
     """
-    values = {"now": to_ms(now), "far": to_ms(now + LONGEST_WAIT)}
+    values = {"now": to_ms(now), "far": to_ms(now + LONGEST_WAIT), "retried": to_ms(now + LONGEST_RETRY)}
     return _all(conn, f"WHERE {_TIMED} AND (next_at <= :now OR next_at > :far) ORDER BY planned_at", values)
 
 
 def next_due_at(conn: sqlite3.Connection, now: datetime) -> datetime | None:
     """Return when the next top-up that time alone moves on falls due; None where there is none."""
-    row = conn.execute(f"SELECT min(next_at) FROM topups WHERE {_TIMED}", {"now": to_ms(now)}).fetchone()
+    values = {"now": to_ms(now), "retried": to_ms(now + LONGEST_RETRY)}
+    row = conn.execute(f"SELECT min(next_at) FROM topups WHERE {_TIMED}", values).fetchone()
     return _instant(row[0])
 
 

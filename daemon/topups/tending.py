@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from daemon.store import ledger_reads
 from daemon.store.ledger import Topup
+from daemon.store.ledger_reads import LONGEST_RETRY
 from daemon.topups import credit
 from daemon.topups.answers import KEY_LIVES, PIN_AFTER
 from daemon.topups.bench import Bench
@@ -26,12 +27,15 @@ async def tend_topup(bench: Bench, topup: Topup) -> None:
 
 async def _tend_intent(bench: Bench, topup: Topup) -> None:
     after = await read_back(bench, topup)
+    now = bench.clock.now()
     if after.cancel_as is not None and after.is_open:
         await _cancel_again(bench, after)
     elif after.state is State.CREATED:
         await _cancel_old(bench, after)
     elif after.state is State.CONFIRMING:
         await _cancel_traceless(bench, after)
+    elif after.state is State.RETRY_WAIT and (after.next_at or now) - now > LONGEST_RETRY:
+        await cancel(bench, after, State.ABANDONED, "put off by a clock that was ahead")
 
 
 async def _cancel_again(bench: Bench, topup: Topup) -> None:

@@ -78,6 +78,26 @@ async def test_after_a_clock_that_was_ahead_a_payment_under_way_is_read_back(wor
     daemon.store.close()
 
 
+async def test_a_retry_that_a_clock_put_off_for_days_is_given_up_and_planned_afresh(
+    world: World, tmp_path: Path
+) -> None:
+    daemon, clock = with_own_clock(world, tmp_path / "a")
+    world.stripe.next_outcome(CARD, processing(then_fails=True, after=timedelta(minutes=1)))
+    await daemon.poll()
+    assert daemon.states() == ["processing"]
+    clock.advance(301)
+    await one_pass(daemon, clock, timedelta(days=6))
+    assert daemon.states() == ["retry_wait"]
+    await daemon.run(timedelta(hours=2), every=timedelta(minutes=10))
+    assert daemon.states() == ["abandoned"]
+    [ended] = people.resume(daemon.store, "clips", clock.now())
+    assert ended.startswith("wait for 2026-11-08T08:")
+    await daemon.run(timedelta(hours=1))
+    assert daemon.states() == ["abandoned", "credited"]
+    assert world.successes == 1
+    daemon.store.close()
+
+
 async def test_a_person_who_says_that_the_clock_is_right_ends_the_wait_for_one_that_was_days_ahead(
     world: World, tmp_path: Path
 ) -> None:
