@@ -253,9 +253,9 @@ def _told(world: World, account: str, charges: list[Charge], committed: list[Com
 
 
 def _late(world: World, account: str) -> Iterator[str]:
-    """A credit that came after it was told as missing is told as late, and another is not."""
-    missing: set[str] = set()
+    """A credit that came after the same database told it as missing is told as late, and another is not."""
     for box in world.boxes:
+        missing: set[str] = set()
         for event in read_events(box, certain=True):
             data = json.loads(event.body)["data"]
             if world.purse(str(event.account)) != account or "payment_intent" not in data:
