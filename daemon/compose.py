@@ -18,6 +18,7 @@ from daemon.config.past import refuse_lost
 from daemon.evaluator import Evaluator
 from daemon.heartbeat import Heartbeat
 from daemon.http import HttpClient
+from daemon.inspect.status import topup_status
 from daemon.limits import BEAT_S
 from daemon.lock import held
 from daemon.mailer import SmtpMailer
@@ -33,7 +34,7 @@ from daemon.store.outbox import Outbox, store_id
 if TYPE_CHECKING:
     import httpx
 
-    from daemon.topups.desk import TopupDesk
+    from daemon.topups.service import TopupService
 
 
 @asynccontextmanager
@@ -72,8 +73,11 @@ async def open_service(
         stack.push_async_callback(http.aclose)
         if mailer is None and config.smtp is not None:
             mailer = SmtpMailer(config.smtp)
-        topups = _open_desk(config, store, outbox, http, clock, ids, rng)
-        standing: Callable[[str], TopupStanding | None] = topups.standing if topups is not None else lambda _: None
+        topups = _open_topups(config, store, outbox, http, clock, rng)
+
+        def standing(account: str) -> TopupStanding | None:
+            return None if topups is None else topup_status(config, store.reader, account, clock.now())
+
         yield Service(
             config,
             store=store,
@@ -105,14 +109,14 @@ async def open_service(
         )
 
 
-def _open_desk(
-    config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, ids: Ids, rng: random.Random
-) -> TopupDesk | None:
+def _open_topups(
+    config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, rng: random.Random
+) -> TopupService | None:
     """Return the desk where an account is topped up; the Stripe SDK is loaded only then."""
     if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
         return None
-    from daemon.topups.desk import TopupDesk
-    from daemon.topups.gateway import StripeGateway
+    from daemon.topups.service import TopupService
+    from daemon.topups.stripe.gateway import StripeGateway
 
     gateway = StripeGateway(config.stripe, http, clock)
-    return TopupDesk(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, ids=ids, rng=rng)
+    return TopupService(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, rng=rng)

@@ -26,9 +26,9 @@ from alerts.spend import Spent
 from alerts.state import AccountState, Episode
 from daemon.config.cron import gaps
 from daemon.config.model import AccountConfig, Config
+from daemon.inspect.status import topup_status
 from daemon.store import readings, states
 from daemon.store.reading_rows import OutageRun
-from daemon.topups.standing import standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ def _budget(rule: Budget, view: View, now: datetime) -> BudgetLine | None:
 
 
 def _topup(config: Config, account: AccountConfig, connection: sqlite3.Connection, now: datetime) -> TopupLine | None:
-    found = standing(config, connection, account.id, now)
+    found = topup_status(config, connection, account.id, now)
     if found is None or account.topup is None:
         return None
     return TopupLine(found.state, account.topup.mode.value, found.reason, found.id, account.topup.when_below_microusd)

@@ -23,6 +23,7 @@ from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.evaluator import Evaluator, PollResult
 from daemon.heartbeat import Heartbeat
+from daemon.inspect.status import needs_person
 from daemon.lanes import Lane, together
 from daemon.limits import (
     BATCH_WAIT_OF_A_PASS_S,
@@ -47,7 +48,7 @@ from daemon.store import Store
 from daemon.store.outbox import Outbox
 
 if TYPE_CHECKING:
-    from daemon.topups.desk import TopupDesk
+    from daemon.topups.service import TopupService
 
 log = structlog.get_logger("brimful.service")
 
@@ -63,7 +64,7 @@ class Service:
         outbox: Outbox,
         fetcher: Fetcher,
         evaluator: Evaluator,
-        topups: TopupDesk | None,
+        topups: TopupService | None,
         deliverer: Deliverer,
         reporter: Reporter,
         retention: Retention,
@@ -238,7 +239,7 @@ class Service:
         if self.topups is None:
             return
         if result.accepted is None:
-            self.topups.pass_unread(result.account, f"no reading, no charge: {why_unreadable(result)}")
+            self.topups.count_unread(result.account, f"no reading, no charge: {why_unreadable(result)}")
         elif self.topups.is_concerned(result.account, result.accepted):
             self._to_attend[result.account] = result
             self._due_at[self._money] = EPOCH
@@ -267,12 +268,12 @@ class Service:
             await together(self._attend_account(topups, one) for one in results)
         except ExceptionGroup as group:
             errors.append(group)
-        due_at = await topups.tend(self._clock.now())
+        due_at = await topups.run_due(self._clock.now())
         self._due_at[self._money] = EPOCH if self._to_attend else due_at
         if errors:
             raise ExceptionGroup("some accounts could not be attended", errors)
 
-    async def _recovered(self, topups: TopupDesk) -> None:
+    async def _recovered(self, topups: TopupService) -> None:
         """Return when the open top-ups were taken up: nothing is charged before."""
         recovery = self._recovery
         if recovery is None:
@@ -282,12 +283,12 @@ class Service:
         await asyncio.shield(recovery)
         self._recovery = None
 
-    async def _attend_account(self, topups: TopupDesk, result: PollResult) -> None:
+    async def _attend_account(self, topups: TopupService, result: PollResult) -> None:
         async def reread() -> Known | Unavailable:
             return await self.poller.reread(result.account)
 
         if result.accepted is not None:
-            await topups.attend(result.account, result.accepted, reread, result.state.burn, result.state.falls)
+            await topups.on_reading(result.account, result.accepted, reread, result.state.burn, result.state.falls)
 
     async def _send_reports(self) -> None:
         self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())
@@ -342,6 +343,11 @@ class Service:
         at = self._due_at[lane]
         return at is not None and at <= now
 
+    def _needs_person(self) -> list[str]:
+        if self.topups is None:
+            return []
+        return needs_person(self.config, self.store.reader, self.topups.context.last_errors)
+
     def _outcome(self) -> Outcome:
         unreadable = {
             result.account: why_unreadable(result) for result in self._polled.values() if result.accepted is None
@@ -349,7 +355,7 @@ class Service:
         return Outcome(
             read=len(self._polled) - len(unreadable),
             unreadable=unreadable,
-            needs_person=self.topups.needs_person() if self.topups is not None else [],
+            needs_person=self._needs_person(),
             undelivered=self.deliverer.failed_in_last_pass(),
             failed=[
                 *(f"report {report} could not be sent" for report in self.reporter.failing()),

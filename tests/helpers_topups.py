@@ -20,6 +20,7 @@ from alerts.falls import NO_FALL, fold
 from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Metrics, Reason, Unavailable
 from alerts.receivers import Receivers
+from alerts.state import TopupStanding
 from alerts.values import replace
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
@@ -32,15 +33,16 @@ from daemon.config.model import (
     TopupConfig,
 )
 from daemon.http import HttpClient
+from daemon.inspect.status import needs_person, topup_status
 from daemon.standins.stripe import Charge, StripeStandin
 from daemon.store import ledger_reads, states
 from daemon.store.connection import Store
-from daemon.store.ledger import Topup
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox
-from daemon.topups.desk import TopupDesk
-from daemon.topups.gateway import StripeGateway
-from daemon.topups.judgement import Reread
+from daemon.store.topup_rows import Topup
+from daemon.topups.second_read import ReadAgain as Reread
+from daemon.topups.service import TopupService
+from daemon.topups.stripe.gateway import StripeGateway
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 DOLLAR = 1_000_000
@@ -169,13 +171,12 @@ class Daemon:
         self.config = config(self.topup, self.folder, self.account)
         assert self.config.stripe is not None
         self.http = HttpClient(transport=Jittery(self.world.stripe.transport(), self.seed))
-        self.desk = TopupDesk(
+        self.service = TopupService(
             config=self.config,
             store=self.store,
             outbox=self.outbox,
             gateway=StripeGateway(self.config.stripe, self.http, self.world.clock),
             clock=self.world.clock,
-            ids=self.ids,
             rng=random.Random(self.seed),
         )
 
@@ -186,17 +187,17 @@ class Daemon:
         if topup is not None:
             self.topup = topup
         self.start()
-        await self.desk.recover(self.world.clock.now())
+        await self.service.recover(self.world.clock.now())
 
     async def poll(self) -> None:
         """One pass: a believed reading is attended, then time's work is done."""
         await self.attend(self.world.read())
-        await self.desk.tend(self.world.clock.now())
+        await self.service.run_due(self.world.clock.now())
 
     async def attend(self, known: Known, reread: Reread | None = None, memory: BurnMemory | None = None) -> None:
         """Attend a believed reading, as the service does: what it shows less of than before is remembered."""
         self.falls = fold(self.falls, known, None, accepted_at=states.accepted(self.store.reader).get(known.account))
-        await self.desk.attend(known.account, known, reread or self.reread, memory or self.memory, self.falls)
+        await self.service.on_reading(known.account, known, reread or self.reread, memory or self.memory, self.falls)
 
     async def reread(self) -> Known | Unavailable:
         if self.failing_reread:
@@ -213,9 +214,15 @@ class Daemon:
             if clock.now() >= next_poll:
                 await self.poll()
                 next_poll = clock.now() + every
-            wake = await self.desk.tend(clock.now())
+            wake = await self.service.run_due(clock.now())
             step = min(t for t in (wake, next_poll, end) if t is not None)
             clock.set(max(step, clock.now() + timedelta(seconds=1)))
+
+    def standing(self, account: str) -> TopupStanding | None:
+        return topup_status(self.config, self.store.reader, account, self.world.clock.now())
+
+    def needs_person(self) -> list[str]:
+        return needs_person(self.config, self.store.reader, self.service.context.last_errors)
 
     def topups(self) -> tuple[Topup, ...]:
         return ledger_reads.of_account(self.store.reader, "clips")

@@ -18,9 +18,9 @@ from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Metrics
 from alerts.state import NO_TOPUP, TopupStanding
 from daemon.config.model import TopupConfig, TopupMode
-from daemon.store.ledger_reads import Spend
-from daemon.topups.brake import RELEASED_FOR, pace
-from daemon.topups.gates import Facts, judge
+from daemon.store.topup_rows import Spend
+from daemon.topups.policy.brake import RELEASED_FOR, pace
+from daemon.topups.policy.gates import GateInputs, judge
 
 CREDIT_DELAY = timedelta(minutes=15)
 """How long a charge takes to be seen in the balance, unless told otherwise."""
@@ -100,7 +100,7 @@ class Purse:
         now = known.at
         found = burn(memory, known.metrics, now)
         verdict = judge(
-            Facts(
+            GateInputs(
                 now=now,
                 zone=self._zone,
                 config=config,

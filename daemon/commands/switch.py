@@ -44,7 +44,7 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     from daemon.clock import SystemClock
     from daemon.store import StoreError
     from daemon.store.traces import was_used
-    from daemon.topups import people
+    from daemon.topups import operator
 
     outline = _outline(context, database)
     if not outline.store.exists():
@@ -58,7 +58,7 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     try:
         with _switch(outline.store) as store:
             _check_known(outline, account, store)
-            new = people.pause(store, account, SystemClock().now())
+            new = operator.pause(store, account, SystemClock().now())
             used = was_used(store.reader)
     except (StoreError, sqlite3.Error) as error:
         if not (_is_held(outline.store) or isinstance(error, sqlite3.OperationalError)):
@@ -82,7 +82,7 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     """
     from daemon.clock import SystemClock
     from daemon.store import ledger_notes
-    from daemon.topups import people
+    from daemon.topups import operator
 
     outline = _outline(context, database)
     if not outline.store.exists():
@@ -92,10 +92,10 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     now = SystemClock().now()
     with _switch(outline.store) as store:
         _check_known(outline, account, store)
-        ended = people.resume(store, account, now)
+        ended = operator.resume(store, account, now)
         named = outline.accounts or {stop.scope for stop in ledger_notes.stops(store.reader)}
-        still = people.still_stopped(store.reader, named, account)
-        ahead = people.still_ahead(store.reader, now)
+        still = operator.still_stopped(store.reader, named, account)
+        ahead = operator.still_ahead(store.reader, now)
     left = (*still, ahead) if ahead else still
     for one in ended:
         typer.echo(f"{account or 'all accounts'}: ended the {one}")

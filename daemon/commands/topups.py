@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from daemon.config.model import Config, StripeConfig
     from daemon.http import HttpClient
     from daemon.store import Store
-    from daemon.store.ledger import Topup
+    from daemon.store.topup_rows import Topup
     from daemon.topups.audit import Audit
-    from daemon.topups.bench import Bench
-    from daemon.topups.gateway import Gateway
+    from daemon.topups.context import TopupContext
+    from daemon.topups.stripe.gateway import Gateway
 
 T = TypeVar("T")
 LATEST_SHOWN = 20
@@ -54,8 +54,8 @@ def topups(
     """Show what is open and was charged lately, what stops charging, and which gate said no first, and how often."""
     if context.invoked_subcommand is not None:
         return
+    from daemon.inspect import explain
     from daemon.store import ledger_notes, ledger_reads
-    from daemon.topups import explain
 
     config = load_config(context, secrets=False)
     with reading(config) as store:
@@ -88,8 +88,8 @@ def explain_(
 ) -> None:
     """Show a top-up with every gate, attempt and read-back; for an account, why nothing was charged."""
     from daemon.clock import SystemClock
+    from daemon.inspect.explain import explain_account, explain_topup
     from daemon.store import ledger_reads
-    from daemon.topups.explain import explain_account, explain_topup
 
     config = load_config(context, secrets=False)
     with reading(config) as store:
@@ -117,15 +117,15 @@ def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID"
     Stripe has to be asked: not for a charge that is credited.
     """
     from daemon.store.ledger import Moved
-    from daemon.topups.people import NothingToSay, acknowledge
+    from daemon.topups.operator import NothingToSay, acknowledge
 
-    async def say(bench: Bench) -> str:
-        return await acknowledge(bench, name)
+    async def say(context: TopupContext) -> str:
+        return await acknowledge(context, name)
 
     config = load_config(context, secrets=False)
     try:
         with writing(config) as store:
-            typer.echo(asyncio.run(_with_bench(config, store, say)))
+            typer.echo(asyncio.run(_with_stripe(config, store, say)))
     except NothingToSay as error:
         fail(str(error))
     except KeyNotAtHandError:
@@ -141,14 +141,14 @@ def accept(context: typer.Context, account: Annotated[str, typer.Argument(help="
     Only where the provider is right: credits that expired, or were taken back after a refund. Usage cannot do that.
     """
     from daemon.clock import SystemClock
-    from daemon.topups import people
+    from daemon.topups import operator
 
     config = load_config(context, secrets=False)
     _check_account(config, account)
     try:
         with writing(config) as store:
-            typer.echo(people.accept(store, account, SystemClock().now()))
-    except people.NothingToSay as error:
+            typer.echo(operator.accept(store, account, SystemClock().now()))
+    except operator.NothingToSay as error:
         fail(str(error))
 
 
@@ -169,11 +169,11 @@ def audit(context: typer.Context, account: AccountArgument = None, as_json: Json
     _check_account(config, account)
     accounts = [account] if account else [one.id for one in config.accounts.values() if one.topup is not None]
 
-    async def compare(bench: Bench) -> list[Audit]:
-        return [await audit_account(bench, one, remember=False) for one in accounts]
+    async def compare(context: TopupContext) -> list[Audit]:
+        return [await audit_account(context, one) for one in accounts]
 
     with reading(config) as store:
-        audits = asyncio.run(_with_bench(config, store, compare))
+        audits = asyncio.run(_with_stripe(config, store, compare))
     topups_view.print_audit(audits, as_json=as_json)
     if any(one.findings or one.failure for one in audits):
         raise typer.Exit(NO)
@@ -187,31 +187,30 @@ def _check_account(config: Config, account: str | None) -> None:
         fail(f"there is no account {account} with a topup table", USAGE)
 
 
-async def _with_bench(config: Config, store: Store, act: Callable[[Bench], Awaitable[T]]) -> T:
+async def _with_stripe(config: Config, store: Store, act: Callable[[TopupContext], Awaitable[T]]) -> T:
     """Run something with Stripe at hand, on the store as it is."""
-    async with _bench(config, store) as bench:
-        return await act(bench)
+    async with _context(config, store) as context:
+        return await act(context)
 
 
 @asynccontextmanager
-async def _bench(config: Config, store: Store) -> AsyncIterator[Bench]:
+async def _context(config: Config, store: Store) -> AsyncIterator[TopupContext]:
     from daemon.clock import RandomIds, SystemClock
     from daemon.http import HttpClient
     from daemon.store.outbox import Outbox, known_store_id
-    from daemon.topups.bench import Bench
+    from daemon.topups.context import TopupContext
 
     if config.stripe is None:
         fail("there is no [stripe] table in the configuration", USAGE)
-    clock, ids = SystemClock(), RandomIds()
+    clock = SystemClock()
     http = HttpClient()
     try:
-        yield Bench(
+        yield TopupContext(
             config=config,
             store=store,
-            outbox=Outbox(known_store_id(store.reader), config.receivers, ids),
+            outbox=Outbox(known_store_id(store.reader), config.receivers, RandomIds()),
             gateway=_gateway(config.stripe, http, clock),
             clock=clock,
-            ids=ids,
             rng=random.SystemRandom(),
         )
     finally:
@@ -230,7 +229,7 @@ class _NotAtHand:
 
 
 def _gateway(stripe: StripeConfig, http: HttpClient, clock: Clock) -> Gateway:
-    from daemon.topups.gateway import StripeGateway
+    from daemon.topups.stripe.gateway import StripeGateway
 
     if not stripe.api_key.get_secret_value():
         return cast("Gateway", _NotAtHand())

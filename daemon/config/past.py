@@ -20,11 +20,10 @@ from daemon.config.model import Config, TopupMode
 from daemon.config.problems import ProblemId, Problems
 from daemon.limits import BURN_LINTED_ACCOUNTS
 from daemon.store import Store, StoreError
-from daemon.store.ledger import Topup
 from daemon.store.ledger_reads import open_topups
 from daemon.store.migrations import pending
 from daemon.store.readings import around, last
-from daemon.topups.states import ENDS_UNSENT
+from daemon.store.topup_rows import ENDS_UNSENT, Topup
 
 _LOOK_BACK = timedelta(days=7)
 _LEAST = timedelta(hours=12)

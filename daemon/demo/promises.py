@@ -16,7 +16,7 @@ from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
 from daemon.demo.story import Story
 from daemon.store import ledger_reads, reports
-from daemon.topups.states import State
+from daemon.store.topup_rows import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from daemon.demo.promises import Evidence, Promise
 from daemon.demo.scenario import PREPAID, START, ZONE
 from daemon.demo.story import STYLES
 from daemon.store import ledger_reads
-from daemon.store.ledger import Topup
+from daemon.store.topup_rows import Topup
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,90 +11,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
-
 from alerts.instants import from_ms, to_ms
-from alerts.money import from_cents
 from alerts.values import replace
 from daemon.store.connection import Transaction
-from daemon.topups.states import OPEN, State, may_follow
+from daemon.store.topup_rows import State, Topup
 
 
 class Moved(Exception):  # noqa: N818 – it is what happened to the row
     """The top-up is no longer in the state that was read: somebody else moved it. Read again."""
-
-
-class Topup(Struct, frozen=True, gc=False):
-    """One row of the ledger: one PaymentIntent, from plan to visible credit."""
-
-    id: str
-    account: str
-    customer: str
-    seq: int
-    own: bool
-    """Planned by this database; else adopted from Stripe."""
-    state: State
-    amount_cents: int
-    create_key: str
-    create_params: str
-    """The exact parameters of the create, as JSON."""
-    planned_at: datetime
-    state_at: datetime
-    reason: str = ""
-    payment_method: str | None = None
-    fingerprint: str | None = None
-    probe: bool = False
-    """Planned although suspended, because the card is another one."""
-    payment_intent: str | None = None
-    available_microusd: int | None = None
-    threshold_microusd: int | None = None
-    funded_before_microusd: int | None = None
-    balance_before_microusd: int | None = None
-    low_balance_microusd: int | None = None
-    """The lowest balance seen since the plan: only where the provider has no running total."""
-    reading_at: datetime | None = None
-    gates: str = "[]"
-    seen: str = "{}"
-    """The account's PaymentIntents that the plan saw: status by id, as JSON."""
-    next_at: datetime | None = None
-    reads: int = 0
-    """Read-backs since the last send, for their schedule."""
-    declines: int = 0
-    declined_charge: str | None = None
-    """The charge of the last decline that was acted on: seen again, it is not a further one."""
-    untold: bool = False
-    """Adopted as charged before any reading came: told only if the credit is then not seen yet."""
-    cancel_as: State | None = None
-    """Set while the PaymentIntent is being canceled: the end it then comes to."""
-    watch_until: datetime | None = None
-    stripe_created_at: datetime | None = None
-    charged_at: datetime | None = None
-    """Stripe's time of the charge."""
-    paid_at: datetime | None = None
-    credited_at: datetime | None = None
-    credited_microusd: int | None = None
-    """`funded` of the reading that showed the credit."""
-    warned_at: datetime | None = None
-    told_at: datetime | None = None
-    """When it was told as missing, or as taking too long; of a credit that came late, until a person confirms it."""
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the credit came after it was told as missing: it may be another's, until a person confirms it."""
-        return self.state is State.CREDITED and self.told_at is not None
-
-    @property
-    def amount_microusd(self) -> int:
-        return from_cents(self.amount_cents)
-
-    @property
-    def is_open(self) -> bool:
-        return self.state in OPEN
-
-    @property
-    def seen_statuses(self) -> Mapping[str, str]:
-        statuses: dict[str, str] = json.loads(self.seen)
-        return statuses
 
 
 COLUMNS = Topup.__struct_fields__
@@ -140,23 +64,21 @@ def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
     mark_latest(tx, now)
 
 
-def move(tx: Transaction, topup: Topup, to: State, now: datetime, *, reason: str, **changes: Any) -> Topup:
-    """Take the step to `to` and return the row as it then is. Raises Moved where the row is no longer in that state."""
-    if not may_follow(topup.state, to):
-        raise AssertionError(f"{topup.id}: {topup.state} cannot be followed by {to}")
-    after = replace(topup, state=to, state_at=now, reason=reason, **changes)
-    _update(tx, topup, after)
-    _record_step(tx, topup.id, now, topup.state, to, reason)
+def save(tx: Transaction, before: Topup, after: Topup, now: datetime) -> Topup:
+    """Write what changed of a top-up and return it; a new state is recorded as a step, with its reason.
+
+    Raises Moved where the row is no longer as `before` says. The database refuses a step that no top-up takes.
+    """
+    _update(tx, before, after)
+    if after.state is not before.state:
+        _record_step(tx, after.id, now, before.state, after.state, after.reason)
     mark_latest(tx, now)
     return after
 
 
 def change(tx: Transaction, topup: Topup, now: datetime, **changes: Any) -> Topup:
-    """Change fields within a state and return the row as it then is. Raises Moved like `move`."""
-    after = replace(topup, **changes)
-    _update(tx, topup, after)
-    mark_latest(tx, now)
-    return after
+    """Save a top-up with some of its fields changed."""
+    return save(tx, topup, replace(topup, **changes), now)
 
 
 def _update(tx: Transaction, before: Topup, after: Topup) -> None:

@@ -6,42 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-
-from msgspec import Struct
 
 from alerts.instants import from_ms, to_ms
 from daemon.store.connection import Transaction, pause_file
-
-EVERYWHERE = "*"
-"""The scope of a stop that concerns every account."""
-CUSTOMER_GONE = "customer_gone"
-"""Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
-
-
-class StopKind(StrEnum):
-    PAUSE = "pause"  # a person pressed the switch
-    SUSPENSION = "suspension"  # an account's charging stopped itself; `topups resume` ends it
-    BREAKER = "breaker"  # Stripe refused the key; ends with the next good read
-
-
-class Stop(Struct, frozen=True, gc=False):
-    """Why an account, or every account, is not charged."""
-
-    scope: str
-    kind: StopKind
-    reason: str
-    message: str
-    since_at: datetime
-    topup: str | None = None
-    fingerprint: str | None = None
-    probe_at: datetime | None = None
-
-    @property
-    def is_for_card(self) -> bool:
-        """Whether the account is suspended for its card alone: another card may be tried once."""
-        return self.kind is StopKind.SUSPENSION and self.fingerprint is not None
+from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 
 
 @dataclass(frozen=True, slots=True)

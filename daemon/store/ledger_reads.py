@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.instants import from_ms, to_ms
-from daemon.store.ledger import COLUMNS, Topup, decode
-from daemon.topups.states import CHARGED, OPEN, State
+from daemon.store.ledger import COLUMNS, decode
+from daemon.store.topup_rows import CHARGED, LONGEST_RETRY, OPEN, SECOND_LOOK, Send, Spend, State, Topup
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
@@ -24,28 +24,9 @@ _CHARGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """One request that was written down before it was sent, and its answer."""
+class StateChange:
+    """One step that a top-up took."""
 
-    id: int
-    topup: str
-    kind: str
-    n: int
-    send: int
-    key: str
-    params: str
-    fingerprint: str | None
-    gates: str
-    sent_at: datetime
-    answered_at: datetime | None
-    answer: str | None
-    http_status: int | None
-    request_id: str | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
     at: datetime
     before: str | None
     after: str
@@ -60,17 +41,6 @@ class Readback:
     first_at: datetime
     last_at: datetime
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """What a cap counts: a charge at full amount, or one that may yet happen. Amount in micro-dollars."""
-
-    topup: str
-    amount_microusd: int
-    local_at: datetime
-    stripe_at: datetime | None
-    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +89,6 @@ def open_accounts(conn: sqlite3.Connection) -> frozenset[str]:
     rows = conn.execute(f"SELECT account FROM topups WHERE {_LIVE} AND state IN {_OPEN}")
     return frozenset(row[0] for row in rows)
 
-
-LONGEST_RETRY = timedelta(hours=25)
-"""No retry waits for as long: one that does was put off by a clock that was ahead."""
 
 # What time alone moves on: what is open, and what ended but whose PaymentIntent is still read back for a while. A retry
 # waits for a believed reading instead, but not for the instant of a clock that was ahead.
@@ -305,23 +272,28 @@ def abandoned_by_look(conn: sqlite3.Connection, account: str, since: datetime) -
     """Return how many top-ups since then ended because the second look differed."""
     row = conn.execute(
         "SELECT count(DISTINCT s.topup) FROM topup_steps_taken s JOIN topups t ON t.id = s.topup"
-        " WHERE +t.account = ? AND s.after = 'abandoned' AND s.reason LIKE 'second look:%' AND s.at >= ?",
-        (account, to_ms(since)),
+        " WHERE +t.account = ? AND s.after = 'abandoned' AND s.reason LIKE ? AND s.at >= ?",
+        (account, f"{SECOND_LOOK}%", to_ms(since)),
     ).fetchone()
     return int(row[0])
 
 
-def steps(conn: sqlite3.Connection, topup: str) -> tuple[Step, ...]:
+def steps(conn: sqlite3.Connection, topup: str) -> tuple[StateChange, ...]:
     """Return the steps that a top-up has taken."""
     rows = conn.execute("SELECT at, before, after, reason FROM topup_steps_taken WHERE topup = ? ORDER BY id", (topup,))
-    return tuple(Step(from_ms(r[0]), r[1], r[2], r[3]) for r in rows)
+    return tuple(StateChange(from_ms(r[0]), r[1], r[2], r[3]) for r in rows)
 
 
-def times_entered(conn: sqlite3.Connection, topup: str, state: State) -> int:
-    """Return how often a top-up has entered a state: 1 while it is there for the first time."""
-    where = "topup = ? AND after = ?"
-    row = conn.execute(f"SELECT count(*) FROM topup_steps_taken WHERE {where}", (topup, state.value)).fetchone()
-    return int(row[0])
+def times_entered(conn: sqlite3.Connection, topup: str) -> dict[State, int]:
+    """Return how often a top-up has entered each state: 1 while it is there for the first time."""
+    rows = conn.execute("SELECT after, count(*) FROM topup_steps_taken WHERE topup = ? GROUP BY after", (topup,))
+    return {State(row[0]): row[1] for row in rows}
+
+
+def intents_of(conn: sqlite3.Connection, account: str) -> dict[str, str]:
+    """Return the account's top-ups by their PaymentIntents."""
+    where = "account = ? AND payment_intent IS NOT NULL"
+    return dict(conn.execute(f"SELECT payment_intent, id FROM topups WHERE {where}", (account,)).fetchall())
 
 
 def readbacks(conn: sqlite3.Connection, topup: str) -> tuple[Readback, ...]:

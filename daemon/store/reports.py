@@ -14,8 +14,7 @@ from alerts.reports.report import Blocked, DeadDelivery
 from alerts.spans import Span
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
-from daemon.store.ledger_notes import CUSTOMER_GONE, Stop, StopKind
-from daemon.topups.states import State
+from daemon.store.topup_rows import CUSTOMER_GONE, EVERYWHERE, State, Stop, StopKind
 
 _NOBODY: Mapping[str, str] = {}
 _LISTED = 100
@@ -143,7 +142,7 @@ def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
     """
     stops = [
         Blocked(
-            "every account" if stop.scope == ledger_notes.EVERYWHERE else stop.scope,
+            "every account" if stop.scope == EVERYWHERE else stop.scope,
             stop.since_at,
             f"top-ups {_STOPS[stop.kind]}: {stop.message or stop.reason}",
             _resume(stop),
@@ -178,7 +177,7 @@ def _resume(stop: Stop) -> str:
     _, acknowledge, customer = stop.message.rpartition("brimful topups ack ")
     if stop.reason == CUSTOMER_GONE and acknowledge:
         return acknowledge + customer
-    return "brimful topups resume" + ("" if stop.scope == ledger_notes.EVERYWHERE else f" {stop.scope}")
+    return "brimful topups resume" + ("" if stop.scope == EVERYWHERE else f" {stop.scope}")
 
 
 def _capped_words(data: dict[str, object]) -> tuple[str, str]:

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from alerts.money import format_usd
 from alerts.readings import Known
 from daemon.store import ledger_reads, readings
-from daemon.store.ledger import Topup
-from daemon.topups.bench import Bench
-from daemon.topups.gateway import Refused
-from daemon.topups.look import COVERED, Look, Ours, look
-from daemon.topups.states import CHARGED, State
+from daemon.store.topup_rows import CHARGED, State, Topup
+from daemon.topups.context import TopupContext
+from daemon.topups.listing import COVERED, read_list
+from daemon.topups.policy.intents import Listing, Ours
+from daemon.topups.stripe.answers import Refused
 
 GRACE = timedelta(hours=2)
 """A credit may come so long after the charge, or after a person's word, before the history is said to disagree."""
@@ -63,19 +63,19 @@ class Audit:
         return None if self.refused is None else self.refused.message
 
 
-async def audit(bench: Bench, account: str, *, remember: bool = True) -> Audit:
+async def audit(context: TopupContext, account: str) -> Audit:
     """Compare the three for an account. A key that may only read is enough, and so is a store opened for reading."""
-    seen = await look(bench, account, remember=remember)
-    if isinstance(seen, Refused):
-        return Audit(account, 0, 0, (), seen)
-    conn = bench.store.reader
+    listed = await read_list(context, account)
+    if isinstance(listed, Refused):
+        return Audit(account, 0, 0, (), listed)
+    conn = context.store.reader
     rows = ledger_reads.of_account(conn, account)
 
     def total_at(instant: datetime) -> int | None:
         before, _ = readings.around(conn, account, instant)
         return None if before is None else before.metrics.total_charged_microusd
 
-    return compare(account, rows, seen, readings.last(conn, account), total_at, bench.clock.now())
+    return compare(account, rows, listed, readings.last(conn, account), total_at, context.clock.now())
 
 
 TotalAt = Callable[[datetime], int | None]
@@ -83,14 +83,14 @@ TotalAt = Callable[[datetime], int | None]
 
 
 def compare(
-    account: str, rows: Sequence[Topup], seen: Look, last: Known | None, total_at: TotalAt, now: datetime
+    account: str, rows: Sequence[Topup], listing: Listing, last: Known | None, total_at: TotalAt, now: datetime
 ) -> Audit:
     """Hold the ledger's rows, Stripe's PaymentIntents and what the balance shows against each other."""
     findings = [
         Finding(account, "?", text.partition(":")[0], "unknown", "metadata that cannot be read", "–")
-        for text in seen.unreadable
+        for text in listing.unreadable
     ]
-    listed = {one.intent.id: one for one in seen.ours}
+    listed = {one.intent.id: one for one in listing.ours}
     known = {row.payment_intent: row for row in rows if row.payment_intent}
     for intent, one in listed.items():
         if (finding := _stripe_against_ledger(account, one, known.get(intent))) is not None:

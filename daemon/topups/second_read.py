@@ -1,77 +1,81 @@
-"""The second read of an account: no credit is taken for a charge's own, or for another's, by one answer alone."""
+"""The second read of an account: nothing is charged, and no credit is believed, by one answer alone."""
 
 from __future__ import annotations
 
-from alerts.readings import Known, Metrics
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerts.instants import from_ms, rfc3339, to_ms
+from alerts.readings import Known, Unavailable
 from alerts.values import replace
-from daemon.store import ledger, ledger_notes, ledger_reads
-from daemon.store.ledger import Topup
-from daemon.topups import credit
-from daemon.topups.bench import Bench
-from daemon.topups.judgement import Reread, Sight, note_second_read
-from daemon.topups.settle import read_back
-from daemon.topups.states import State
+from daemon.store import ledger, ledger_notes
+from daemon.store.connection import Transaction
+from daemon.topups.context import UNREACHABLE_TOLD_AFTER, TopupContext
+from daemon.topups.policy import stops
+from daemon.topups.policy.gates import GateName
+from daemon.topups.policy.step import Readings
+from daemon.topups.policy.stops import Reason
 
-NOT_MADE_YET = frozenset({State.CREATED, State.CONFIRMING, State.PROCESSING, State.RETRY_WAIT})
-"""States in which the charge may not have been made yet."""
-_NOT_MADE = frozenset({"requires_confirmation", "requires_payment_method", "processing"})
-"""What Stripe says then: no credit that was read before it said so can be the charge's own."""
+FORGOTTEN_AFTER = timedelta(days=1)
+"""A second read that failed so long ago says nothing of one that fails now, if there was no need between them."""
 
-
-async def shows_again(topup: Topup, reread: Reread) -> bool:
-    """Whether a second read shows the credit of the top-up, too."""
-    second = await reread()
-    return isinstance(second, Known) and credit.is_seen(topup, second.metrics)
+ReadAgain = Callable[[], Awaitable[Known | Unavailable]]
 
 
-async def set_off(bench: Bench, topup: Topup, sight: Sight, reread: Reread) -> Topup | None:
-    """Await the charge's credit on top of what shows before the charge is made: that is another's.
+@dataclass(slots=True)
+class Pass:
+    """What one pass knows of an account: its readings, and how to read it again."""
 
-    A rise is believed where a second read shows it too, and the payment, read back after both, is not made yet. Without
-    a running total a fall counts as well: it is usage, and the credit is awaited from there. Returns the top-up as it
-    then is; None where nobody can tell now whose a credit is: then nothing is charged by this reading.
+    readings: Readings
+    ask: ReadAgain
+
+
+async def read_again(context: TopupContext, account: str, seen: Pass) -> Known | Unavailable:
+    """Read the account a second time; it counts where it bears the first reading out. What goes wrong for long is told.
+
+    It is judged by nothing else, and the plan rests on it: its size, and the sum from which the credit is awaited.
     """
-    before, shown = _awaited_from(topup), _shown(topup, sight.known.metrics)
-    if topup.state not in NOT_MADE_YET or before is None or shown is None or shown == before:
-        return topup
-    if shown < before and topup.funded_before_microusd is not None:
-        return topup
-    if shown > before:
-        second = await reread()
-        again = _shown(topup, second.metrics) if isinstance(second, Known) else None
-        if not isinstance(second, Known) or again is None or again <= before:
-            note_second_read(bench, sight, second)
-            _undecided(bench, topup, "a second read does not show the credit that the first one shows")
-            return None
-        note_second_read(bench, replace(sight, second=second), second)
-        shown = min(shown, again)
-    after = await read_back(bench, topup)
-    if after.state is not topup.state:
-        return after
-    with bench.store.write(durable=True) as tx:
-        current = ledger_reads.get(tx, topup.id)
-        assert current is not None, "the ledger forgets nothing"
-        if current.state is not topup.state:
-            return current
-        said = ledger_reads.readbacks(tx, topup.id)
-        if said and said[-1].status in _NOT_MADE:
-            if topup.funded_before_microusd is not None:
-                return ledger.change(tx, current, bench.clock.now(), funded_before_microusd=shown)
-            return ledger.change(tx, current, bench.clock.now(), low_balance_microusd=shown)
-    _undecided(bench, topup, "Stripe does not say whether the payment is made")
-    return None
+    again = await seen.ask()
+    second = again if isinstance(again, Known) and _bears_out(seen.readings.known, again) else None
+    seen.readings = replace(seen.readings, second=second)
+    is_good = second is not None and second.metrics.available_microusd is not None
+    name, now = f"second_read:{account}", context.clock.now()
+    if is_good and ledger_notes.marked(context.store.reader, name) is None:
+        return again
+    with context.store.write(durable=not is_good) as tx:
+        if is_good:
+            ledger_notes.clear_mark(tx, name)
+            return again
+        failed = ledger_notes.marked(tx, name)  # when it last failed and, as its text, since when
+        lasting = failed is not None and not _is_over(tx, account, failed[0], now)
+        since = min(from_ms(int(failed[1])), now) if failed is not None and lasting else now
+        ledger.mark_run(tx, name, now, str(to_ms(since)))
+        if now - since >= UNREACHABLE_TOLD_AFTER:
+            message = f"the second read before a charge goes wrong since {rfc3339(since)}: {_wrong(again)}"
+            notice = stops.daily_notice(context.account(account, tx), now, Reason.SECOND_READ, message)
+            context.apply(tx, [notice], now)
+    return again
 
 
-def _undecided(bench: Bench, topup: Topup, why: str) -> None:
-    """Count that nothing was tried by this reading."""
-    with bench.store.write(durable=True) as tx:
-        detail = f"{topup.id}: nobody can tell whose a credit is: {why}"
-        ledger_notes.count_decision(tx, topup.account, "second_read", bench.clock.now(), detail=detail, gates="[]")
+def _bears_out(first: Known, second: Known) -> bool:
+    """Whether the second read can be true beside the first: what only grows has not fallen."""
+    before, after = first.metrics, second.metrics
+    pairs = ((before.funded_microusd, after.funded_microusd), (before.accrued_microusd, after.accrued_microusd))
+    return all(old is None or (new is not None and new >= old) for old, new in pairs)
 
 
-def _awaited_from(topup: Topup) -> int | None:
-    return topup.low_balance_microusd if topup.funded_before_microusd is None else topup.funded_before_microusd
+def _is_over(tx: Transaction, account: str, failed_at: datetime, now: datetime) -> bool:
+    """Whether the need at which the second read last failed is long over: no second read was wanted in between."""
+    if now - failed_at < FORGOTTEN_AFTER:
+        return False
+    said = ledger_notes.decisions(tx, account)
+    return any(one.gate == GateName.THRESHOLD and one.last_at > failed_at for one in said)
 
 
-def _shown(topup: Topup, metrics: Metrics) -> int | None:
-    return metrics.balance_microusd if topup.funded_before_microusd is None else metrics.funded_microusd
+def _wrong(again: Known | Unavailable) -> str:
+    if isinstance(again, Unavailable):
+        return f"{again.reason.value}: {again.detail}".rstrip(": ")
+    if again.metrics.available_microusd is None:
+        return "it does not say the balance"
+    return "it contradicts the first: a total that only grows has fallen"

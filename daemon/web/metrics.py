@@ -17,7 +17,7 @@ from daemon.config.model import Config
 from daemon.lanes import Health
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
-from daemon.store.ledger_notes import EVERYWHERE
+from daemon.store.topup_rows import EVERYWHERE
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -17,9 +17,8 @@ from daemon.overview import BudgetLine, Overview, look
 from daemon.overview_words import lines, local, read_words
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.deliveries import failing_receivers
-from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import EVERYWHERE
 from daemon.store.summaries import Span, Summary, summaries
+from daemon.store.topup_rows import EVERYWHERE, Stop, Topup
 from daemon.web import charts
 from daemon.web.choice import Wanted, choose, tone_of
 
@@ -206,7 +205,7 @@ def _topup(topup: Topup, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def _stop(stop: ledger_notes.Stop, zone: ZoneInfo) -> dict[str, Any]:
+def _stop(stop: Stop, zone: ZoneInfo) -> dict[str, Any]:
     return {
         "scope": "every account" if stop.scope == EVERYWHERE else stop.scope,
         "kind": stop.kind.value,

@@ -11,11 +11,10 @@ from alerts.delivery.policy import Tell
 from alerts.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.outbox import ReceiverState
 from alerts.values import replace
-from daemon.store.ledger import Topup
-from daemon.topups import events
-from daemon.topups.declines import Decline, Kind
-from daemon.topups.gates import Gate
-from daemon.topups.states import State
+from daemon.store.topup_rows import State, Topup
+from daemon.topups.policy import messages as events
+from daemon.topups.policy.gates import Gate
+from daemon.topups.stripe.declines import Decline, Kind
 from tests.helpers_alerts import START, validator
 
 TOPUP = Topup(

@@ -15,10 +15,10 @@ from daemon.config.model import Config
 from daemon.reports.document import to_json
 from daemon.reports.facts import gather
 from daemon.store import Store, ledger_notes, readings, reports
-from daemon.store.ledger_notes import EVERYWHERE, Stop, StopKind
 from daemon.store.outbox import Outbox
-from daemon.topups import events
-from daemon.topups.gates import Gate
+from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
+from daemon.topups.policy import messages as events
+from daemon.topups.policy.gates import Gate
 from tests.helpers_statements import LATER, OCTOBER, at, level, usd
 
 NUMBERS = {"cap": usd("100"), "spent_and_open": usd("100"), "left": 0}

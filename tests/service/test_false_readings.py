@@ -10,7 +10,7 @@ import pytest
 from daemon.standins.usage.faults import BadJson, Lie
 from daemon.standins.usage.standin import ALWAYS
 from daemon.store import Store, reports
-from daemon.topups import people
+from daemon.topups import operator
 from daemon.topups.audit import audit
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
@@ -67,17 +67,17 @@ async def test_a_fall_that_a_person_accepts_is_charged_on_once(town: Town) -> No
     await live(town, timedelta(hours=1))
     assert charges(town) == []
     store = Store(town.folder / "a.db")
-    said = people.accept(store, "clips", town.clock.now())
+    said = operator.accept(store, "clips", town.clock.now())
     assert said == "clips: accepted that $45.000000 is all that was ever credited; charged by the next reading again"
-    with pytest.raises(people.NothingToSay, match="already accepted"):
-        people.accept(store, "clips", town.clock.now())
+    with pytest.raises(operator.NothingToSay, match="already accepted"):
+        operator.accept(store, "clips", town.clock.now())
     store.close()
     told = await live(town, timedelta(hours=1))
     assert charges(town) == [5000]
     assert "topup.credited" in told
     store = Store(path.parent / "a.db")
-    with pytest.raises(people.NothingToSay, match="nothing to accept"):
-        people.accept(store, "clips", town.clock.now())
+    with pytest.raises(operator.NothingToSay, match="nothing to accept"):
+        operator.accept(store, "clips", town.clock.now())
     store.close()
 
 
@@ -211,9 +211,9 @@ async def test_a_credit_that_comes_late_is_told_so_and_confirmed_by_a_person(tow
         assert (listed.account, listed.do) == ("clips", "brimful topups ack clips-1")
         [finding] = (await audit(bench, "clips")).findings
         assert finding.history.startswith("credited late")
-        assert await people.acknowledge(bench, "clips-1") == "clips-1: its credit, which came late, is confirmed"
-        with pytest.raises(people.NothingToSay, match="credited"):
-            await people.acknowledge(bench, "clips-1")
+        assert await operator.acknowledge(bench, "clips-1") == "clips-1: its credit, which came late, is confirmed"
+        with pytest.raises(operator.NothingToSay, match="credited"):
+            await operator.acknowledge(bench, "clips-1")
         assert reports.stopped(bench.store.reader) == ()
         assert (await audit(bench, "clips")).findings == ()
     await town.once()

@@ -12,8 +12,8 @@ from alerts.money import from_cents
 from alerts.receivers import WebhookReceiver
 from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
-from daemon.store.ledger_notes import EVERYWHERE
-from daemon.topups.declines import BAD_CARDS
+from daemon.store.topup_rows import EVERYWHERE
+from daemon.topups.stripe.declines import BAD_CARDS
 from tests.sim.disks import HEAL, Committed, read_events, read_given_up, read_waiting
 from tests.sim.swarm import Act
 from tests.sim.world import World

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from daemon.store import Store, ledger, ledger_reads
-from daemon.store.ledger import Topup
-from daemon.topups.states import State
+from daemon.store.topup_rows import State, Topup
 from tests.helpers_store import effort
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -12,11 +12,11 @@ from daemon.standins.stripe import Strike
 from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_reads
-from daemon.topups import people
+from daemon.store.topup_rows import State
+from daemon.topups import operator
 from daemon.topups.audit import audit
-from daemon.topups.people import NothingToSay
+from daemon.topups.operator import NothingToSay
 from daemon.topups.settle import review
-from daemon.topups.states import State
 from tests.helpers_topups import Daemon, World, topup_config
 
 
@@ -26,15 +26,15 @@ async def reviewed(daemon: Daemon, world: World) -> Intent:
     await daemon.poll()
     [topup] = daemon.topups()
     with daemon.store.write(durable=True) as tx:
-        review(daemon.desk.bench, tx, topup, world.clock.now(), "a person shall look")
+        review(daemon.service.context, tx, topup, world.clock.now(), "a person shall look")
     return world.stripe.intents()[0]
 
 
 async def ack(daemon: Daemon) -> str:
-    return await people.acknowledge(daemon.desk.bench, "clips-1")
+    return await operator.acknowledge(daemon.service.context, "clips-1")
 
 
-@pytest.mark.parametrize("status", sorted(people.ALIVE))
+@pytest.mark.parametrize("status", sorted(operator.ALIVE))
 async def test_what_is_alive_is_canceled(daemon: Daemon, world: World, status: str) -> None:
     intent = await reviewed(daemon, world)
     intent.status = status
@@ -85,7 +85,7 @@ async def test_what_was_charged_meanwhile_is_closed_as_credited_by_stripe_s_time
     assert daemon.told("topup.succeeded")[0]["amount_usd"] == 70
     spends = ledger_reads.spends(daemon.store.reader, "clips", charged_at)
     assert [spend.amount_microusd for spend in spends] == [70_000_000]
-    assert [one.stripe for one in (await audit(daemon.desk.bench, "clips")).findings] == []
+    assert [one.stripe for one in (await audit(daemon.service.context, "clips")).findings] == []
 
 
 async def test_what_the_bank_still_works_on_cannot_be_acknowledged(daemon: Daemon, world: World) -> None:
@@ -119,7 +119,7 @@ async def test_nothing_is_closed_while_stripe_cannot_be_asked(daemon: Daemon, wo
 async def test_a_daemon_that_settled_it_meanwhile_is_not_overrun(daemon: Daemon, world: World) -> None:
     intent = await reviewed(daemon, world)
     confirm_in_stripe(world.stripe.books, intent, {})
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.retrieve
 
     async def settled_meanwhile(intent: str) -> Any:

@@ -43,7 +43,7 @@ async def test_a_stolen_card_is_remembered_behind_a_later_number_that_was_never_
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.poll()
     [stolen] = world.stripe.intents()
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     [first] = daemon.topups()
     params = {
         "amount": 5000,
@@ -58,7 +58,7 @@ async def test_a_stolen_card_is_remembered_behind_a_later_number_that_was_never_
     await daemon.restart(wipe=True)
     await daemon.run(timedelta(hours=3))
     assert len(world.stripe.books.charges) == 1
-    assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
 
 
 @pytest.mark.parametrize("status", ["requires_capture", "something_new"])
@@ -137,5 +137,5 @@ async def test_a_key_that_is_dead_troubles_nobody_where_top_ups_are_off(daemon: 
     world.stripe.fail(Strike.UNAUTHORIZED, times=1000)
     await daemon.restart(wipe=True, topup=topup_config(mode=TopupMode.OFF))
     await daemon.run(timedelta(hours=2))
-    assert daemon.desk.needs_person() == []
+    assert daemon.needs_person() == []
     assert daemon.events() == []

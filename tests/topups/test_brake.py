@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.foresight.memory import BurnMemory
-from daemon.topups.brake import PAST_DAYS, Pace, pace
+from daemon.topups.policy.brake import PAST_DAYS, Pace, pace
 from tests.helpers_topups import DOLLAR
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

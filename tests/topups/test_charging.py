@@ -114,7 +114,7 @@ async def test_a_credit_that_never_comes_is_told_after_two_hours_and_blocks_the_
     assert daemon.events().count("topup.not_credited") == 1
     [told] = daemon.told("topup.not_credited")
     assert told["command"] == "brimful topups ack clips-1"
-    assert any("not seen" in sentence for sentence in daemon.desk.needs_person())
+    assert any("not seen" in sentence for sentence in daemon.needs_person())
 
 
 async def test_the_key_and_the_parameters_are_committed_before_they_are_sent(daemon: Daemon, world: World) -> None:

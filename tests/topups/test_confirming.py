@@ -13,11 +13,10 @@ from daemon.standins.stripe.errors import ApiError
 from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_notes, ledger_reads
-from daemon.store.ledger import Topup
-from daemon.topups import confirm, people
-from daemon.topups.answers import CONFIRM, AnswerKind
+from daemon.store.topup_rows import State, Topup
+from daemon.topups import confirm
 from daemon.topups.judgement import Sight
-from daemon.topups.states import State
+from daemon.topups.stripe.answers import CONFIRM, AnswerKind
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -118,7 +117,7 @@ async def test_a_rate_limit_backs_off_within_the_pass_and_then_for_ten_minutes(d
 async def test_a_parameter_that_stripe_refuses_cancels_and_suspends_with_its_words(
     daemon: Daemon, world: World
 ) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.create
 
     async def create_then_detach(params: Any, key: str) -> Any:
@@ -136,7 +135,7 @@ async def test_a_parameter_that_stripe_refuses_cancels_and_suspends_with_its_wor
 
 
 async def test_a_confirm_that_met_a_payment_which_is_done_already_is_paid(daemon: Daemon, world: World) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.confirm
 
     async def after_another(intent: str, params: Any, key: str) -> Any:
@@ -152,7 +151,7 @@ async def test_a_confirm_that_met_a_payment_which_is_done_already_is_paid(daemon
 
 
 async def test_a_key_that_belongs_to_other_parameters_abandons_nothing(daemon: Daemon, world: World) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.confirm
 
     async def other_first(intent: str, params: Any, key: str) -> Any:
@@ -186,7 +185,7 @@ async def test_a_second_look_that_fails_confirms_nothing_and_is_counted(daemon: 
 async def test_a_payment_that_appears_gives_way_and_three_times_in_a_day_asks_a_person(
     daemon: Daemon, world: World
 ) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.create
     others: list[str] = []
 
@@ -205,12 +204,12 @@ async def test_a_payment_that_appears_gives_way_and_three_times_in_a_day_asks_a_
     assert told["reason"] == "second_look"
     assert told["message"].startswith("3 times in a day another charge appeared; the last time pi_")
     assert told["command"] == "brimful topups resume clips"
-    assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
 
 
 async def changed(daemon: Daemon, world: World, change: Any) -> None:
     """Let something happen in Stripe between the create and the second look."""
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.create
 
     async def create_then_change(params: Any, key: str) -> Any:
@@ -310,7 +309,7 @@ async def test_a_retry_waits_while_its_charges_cannot_be_listed(daemon: Daemon, 
 async def test_a_retry_gives_way_to_an_attempt_that_another_daemon_made_since(daemon: Daemon, world: World) -> None:
     topup = await softly_declined(daemon, world)
     world.clock.advance(3600)
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.charges
 
     async def after_another(intent: str) -> Any:
@@ -368,7 +367,7 @@ async def test_a_confirm_of_which_stripe_cannot_be_asked_stays_open(daemon: Daem
 async def test_a_confirm_whose_key_is_too_old_is_canceled_by_the_next_reading(daemon: Daemon, world: World) -> None:
     topup = await traceless(daemon, world)
     world.clock.advance(timedelta(hours=23).total_seconds())
-    after = await confirm.go_on(daemon.desk.bench, topup_config(), topup, sight(daemon))
+    after = await confirm.go_on(daemon.service.context, topup_config(), topup, sight(daemon))
     assert after.state == State.ABANDONED
     assert after.reason == "the confirm left no trace and its key is too old"
     assert len(confirms(world)) == 1
@@ -377,7 +376,7 @@ async def test_a_confirm_whose_key_is_too_old_is_canceled_by_the_next_reading(da
 async def test_a_key_that_grows_too_old_during_the_second_look_is_not_sent(daemon: Daemon, world: World) -> None:
     topup = await traceless(daemon, world)
     world.clock.advance(timedelta(hours=23).total_seconds())
-    after = await confirm.confirm(daemon.desk.bench, topup_config(), topup, sight(daemon))
+    after = await confirm.confirm(daemon.service.context, topup_config(), topup, sight(daemon))
     assert after.state == State.CONFIRMING
     assert len(confirms(world)) == 1
 
@@ -385,7 +384,7 @@ async def test_a_key_that_grows_too_old_during_the_second_look_is_not_sent(daemo
 async def test_a_confirm_that_was_settled_meanwhile_is_not_sent_again(daemon: Daemon, world: World) -> None:
     topup = await traceless(daemon, world)
     world.clock.advance(240)
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.intents
 
     async def settled_meanwhile(customer: str, after: str | None = None, limit: int = 100) -> Any:
@@ -396,7 +395,7 @@ async def test_a_confirm_that_was_settled_meanwhile_is_not_sent_again(daemon: Da
         return answer
 
     gateway.intents = settled_meanwhile  # type: ignore[method-assign]
-    after = await confirm.confirm(daemon.desk.bench, topup_config(), topup, sight(daemon))
+    after = await confirm.confirm(daemon.service.context, topup_config(), topup, sight(daemon))
     assert (after.state, after.cancel_as) == (State.ABANDONED, None)
     assert len(confirms(world)) == 1
 
@@ -406,13 +405,13 @@ async def test_what_is_being_canceled_is_not_gone_on_with(daemon: Daemon, world:
     with daemon.store.write(durable=True) as tx:
         topup = ledger.change(tx, topup, world.clock.now(), cancel_as=State.ABANDONED)
     world.clock.advance(240)
-    assert await confirm.go_on(daemon.desk.bench, topup_config(), topup, sight(daemon)) == topup
+    assert await confirm.go_on(daemon.service.context, topup_config(), topup, sight(daemon)) == topup
     assert len(confirms(world)) == 1
 
 
 async def test_a_pause_before_a_second_send_of_the_key_holds_it_back(daemon: Daemon, world: World) -> None:
     await traceless(daemon, world)
-    people.pause(daemon.store, "clips", world.clock.now())
+    operator.pause(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert len(confirms(world)) == 1
     assert daemon.states() == ["confirming"]

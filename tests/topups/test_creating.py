@@ -15,8 +15,8 @@ from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
-from daemon.topups import create, people
-from daemon.topups.answers import CREATE, AnswerKind
+from daemon.topups import create
+from daemon.topups.stripe.answers import CREATE, AnswerKind
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -78,7 +78,7 @@ async def test_a_fall_that_only_the_second_read_shows_buys_nothing(world: World,
 async def test_metadata_that_cannot_be_read_is_in_the_sentence_of_once(daemon: Daemon, world: World) -> None:
     world.stripe.books.add_past(5000, CUSTOMER, CARD, {"app": "brimful", "account": "clips"}, world.clock.now())
     await daemon.poll()
-    assert any("metadata that cannot be read: pi_" in sentence for sentence in daemon.desk.needs_person())
+    assert any("metadata that cannot be read: pi_" in sentence for sentence in daemon.needs_person())
     assert creates(world) == []
 
 
@@ -120,7 +120,7 @@ async def test_a_method_that_cannot_be_charged_is_told_once_a_day(
     daemon = Daemon(world, tmp_path / "d", topup_config(payment_method="pm_odd"))
     await daemon.run(timedelta(hours=2))
     assert told(daemon) == [("payment_method", why)]
-    assert any(why in sentence for sentence in daemon.desk.needs_person())
+    assert any(why in sentence for sentence in daemon.needs_person())
     assert creates(world) == []
     daemon.store.close()
 
@@ -160,13 +160,13 @@ class PausingClock(ManualClock):
         planned = [one.state for one in ledger_reads.of_account(self._other.reader, "clips")] == ["planned"]
         if planned and not self._paused:
             self._paused = True
-            people.pause(self._other, "clips", at)
+            operator.pause(self._other, "clips", at)
         return at
 
 
 async def test_a_pause_between_plan_and_create_creates_nothing(daemon: Daemon, world: World) -> None:
     clock = PausingClock(world.clock.now(), daemon.store.path)
-    daemon.desk.bench = replace(daemon.desk.bench, clock=clock)
+    daemon.topups.context = replace(daemon.service.context, clock=clock)
     await daemon.poll()
     [topup] = daemon.topups()
     assert topup.state == "abandoned"
@@ -195,7 +195,7 @@ async def test_a_payment_of_the_other_mode_is_never_confirmed(daemon: Daemon, wo
 async def test_a_number_that_another_daemon_owns_is_left_to_it_and_its_payment_adopted(
     daemon: Daemon, world: World, listed: bool
 ) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.create
 
     async def other_first(params: Any, key: str) -> Any:
@@ -219,7 +219,7 @@ async def test_a_number_that_another_daemon_owns_is_left_to_it_and_its_payment_a
 
 
 async def test_an_answer_that_is_not_what_was_asked_for_is_a_person_s_business(daemon: Daemon, world: World) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.create
 
     async def another(params: Any, key: str) -> Any:
@@ -242,8 +242,8 @@ async def test_a_payment_that_another_top_up_holds_is_not_taken_twice(daemon: Da
     world.stripe.fail(Strike.DROP, "payment_intents.create", times=10)
     await daemon.poll()
     _, second = daemon.topups()
-    answer = await daemon.desk.bench.gateway.retrieve(world.stripe.intents()[0].id)
-    after = create.take_created(daemon.desk.bench, second, answer.value)  # type: ignore[union-attr]  # it was answered
+    answer = await daemon.service.context.gateway.retrieve(world.stripe.intents()[0].id)
+    after = create.take_created(daemon.service.context, second, answer.value)  # type: ignore[union-attr]  # it was answered
     assert after.state == "abandoned"
     assert after.reason.endswith(" is clips-1's")
 
@@ -286,10 +286,10 @@ async def test_a_create_of_unknown_outcome_is_not_sent_again_while_paused(daemon
     world.stripe.fail(Strike.DROP, "payment_intents.create", times=2)
     await daemon.poll()
     sent = len(creates(world))
-    people.pause(daemon.store, None, world.clock.now())
+    operator.pause(daemon.store, None, world.clock.now())
     await daemon.run(timedelta(minutes=10))
     assert len(creates(world)) == sent
-    people.resume(daemon.store, None, world.clock.now())
+    operator.resume(daemon.store, None, world.clock.now())
     await daemon.run(timedelta(minutes=20))
     assert world.successes == 1
 

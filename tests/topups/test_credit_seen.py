@@ -12,9 +12,8 @@ from alerts.readings import Known, Metrics, Reason, Unavailable
 from alerts.values import replace
 from daemon.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings, states
-from daemon.store.ledger import Topup
+from daemon.store.topup_rows import State, Topup
 from daemon.topups.credit import credit_wake, is_seen, see
-from daemon.topups.states import State
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World
 
 PAID = Topup(
@@ -70,7 +69,7 @@ async def test_the_lowest_balance_since_the_plan_is_what_the_rise_is_counted_fro
     [topup] = daemon.topups()
     assert topup.low_balance_microusd == 1_960_000
     world.balance += DOLLAR
-    assert see(daemon.desk.bench, topup, world.read(), world.clock.now()) == topup
+    assert see(daemon.service.context, topup, world.read(), world.clock.now()) == topup
     world.balance += 45 * DOLLAR
     await daemon.poll()
     assert daemon.states() == ["credited"]
@@ -86,7 +85,7 @@ async def test_a_credit_that_came_while_the_machine_was_off_is_never_told_as_mis
     await daemon.poll()
     world.clock.advance(timedelta(hours=8).total_seconds())
     await daemon.restart()
-    await daemon.desk.tend(world.clock.now())  # before the first poll
+    await daemon.service.run_due(world.clock.now())  # before the first poll
     assert "topup.not_credited" not in daemon.events()
     await daemon.poll()
     assert daemon.events()[-1] == "topup.credited"
@@ -101,7 +100,7 @@ async def test_a_credit_that_is_missing_is_told_with_the_first_reading_after_two
     await daemon.poll()
     world.clock.advance(timedelta(hours=8).total_seconds())
     await daemon.restart()
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     assert "topup.not_credited" not in daemon.events()
     await daemon.poll()
     [told] = daemon.told("topup.not_credited")
@@ -115,7 +114,7 @@ async def test_a_reading_from_before_the_two_hours_does_not_say_that_the_credit_
 ) -> None:
     world.lost = True
     await daemon.run(timedelta(hours=2))
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     assert "topup.not_credited" not in daemon.events()
     await daemon.run(timedelta(minutes=6))
     assert daemon.events()[-1] == "topup.not_credited"
@@ -127,10 +126,10 @@ async def test_without_any_reading_it_is_told_half_an_hour_later_that_nobody_kno
     await daemon.poll()
     for _ in range(29):
         world.clock.advance(300)
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
     assert "topup.not_credited" not in daemon.events()
     world.clock.advance(300)
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     [told] = daemon.told("topup.not_credited")
     assert told["action"].startswith("The card was charged and since the credit was due no two reads")
     await daemon.poll()
@@ -156,14 +155,14 @@ async def test_a_machine_that_was_off_while_it_waited_for_a_reading_waits_for_on
     await daemon.poll()
     for _ in range(5):
         world.clock.advance(1500)
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
     assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is not None
     world.clock.advance(timedelta(hours=6).total_seconds())
     await daemon.restart()
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     assert "topup.not_credited" not in daemon.events()
     world.clock.advance(300)
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     assert daemon.events()[-1] == "topup.not_credited"
 
 
@@ -174,8 +173,8 @@ async def test_polls_an_hour_apart_that_all_fail_are_told_with_the_second(daemon
         world.clock.advance(timedelta(hours=1).total_seconds())
         with daemon.store.write(durable=True) as tx:
             readings.record(tx, [Unavailable("clips", world.clock.now(), Reason.TIMEOUT)])
-        await daemon.desk.tend(world.clock.now())
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
         assert daemon.events() == events
 
 
@@ -348,7 +347,7 @@ async def test_a_total_that_was_put_back_is_believed_where_a_person_says_so(daem
     world.balance = 5 * DOLLAR
     await daemon.run(timedelta(hours=30))
     assert world.successes == 1
-    standing = daemon.desk.standing("clips")
+    standing = daemon.standing("clips")
     assert standing is not None
     assert standing.state == "held_back"
     assert "$149.960000 of $154.960000 ever credited do not show" in standing.reason

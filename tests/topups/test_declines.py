@@ -10,9 +10,9 @@ import pytest
 
 from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
-from daemon.topups import people
-from daemon.topups.declines import Kind, judge
-from daemon.topups.stripe_objects import CardError
+from daemon.topups import operator
+from daemon.topups.stripe.declines import Kind, judge
+from daemon.topups.stripe.objects import CardError
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -42,8 +42,8 @@ async def test_a_stolen_card_is_not_tried_again_from_a_wiped_disk(daemon: Daemon
     await daemon.restart(wipe=True)
     await daemon.run(timedelta(hours=30))
     assert attempts(world.stripe) == 1
-    assert daemon.desk.standing("clips") is not None
-    assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # asserted above
+    assert daemon.standing("clips") is not None
+    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # asserted above
 
 
 async def test_a_resumed_card_is_tried_again_on_the_same_disk(daemon: Daemon, world: World) -> None:
@@ -216,7 +216,7 @@ async def test_a_stolen_card_is_not_tried_by_another_account_before_a_person_say
     assert len(world.stripe.books.charges) == 1
     [told] = [one for one in second.told("topup.suspended") if one["account"] == "films"]
     assert str(told["message"]) == "the card of pm_1 was refused for good before"
-    people.resume(second.store, "films", world.clock.now())
+    operator.resume(second.store, "films", world.clock.now())
     await second.attend(world.read("films"))
     assert len(world.stripe.books.charges) == 2
     second.store.close()

@@ -13,8 +13,8 @@ from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes
 from daemon.store.connection import Transaction
-from daemon.topups.gateway import StripeGateway
 from daemon.topups.settle import review
+from daemon.topups.stripe.gateway import StripeGateway
 from tests.helpers_topups import Daemon, World
 
 EXECUTED = (
@@ -157,7 +157,7 @@ async def test_a_confirm_that_misses_something_else_than_its_payment_intent_is_c
     assert daemon.config.stripe is not None
     http = HttpClient(transport=Missing(world.stripe.transport()))
     gateway = StripeGateway(daemon.config.stripe, http, world.clock)
-    daemon.desk.bench = replace(daemon.desk.bench, gateway=gateway)
+    daemon.topups.context = replace(daemon.service.context, gateway=gateway)
     await daemon.run(timedelta(hours=3))
     assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
     assert daemon.events() == ["topup.planned", "topup.suspended"]
@@ -170,7 +170,7 @@ async def test_a_review_outlasts_whatever_its_payment_intent_comes_to_ask(daemon
     await daemon.poll()
     [topup] = daemon.topups()
     with daemon.store.write(durable=True) as tx:
-        review(daemon.desk.bench, tx, topup, world.clock.now(), "a person shall look")
+        review(daemon.service.context, tx, topup, world.clock.now(), "a person shall look")
     for status in ("requires_action", "requires_payment_method", "requires_capture", "requires_confirmation", "new"):
         world.stripe.intents()[0].status = status
         await daemon.run(timedelta(hours=1))
@@ -181,7 +181,7 @@ async def test_a_review_outlasts_whatever_its_payment_intent_comes_to_ask(daemon
 async def test_the_breaker_closes_on_any_answer_that_only_a_good_key_meets(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.UNAUTHORIZED, "payment_intents.list")
     await daemon.poll()
-    assert daemon.desk.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
     del world.stripe.books.objects["cus_1"]
     await daemon.run(timedelta(minutes=11))
     assert ledger_notes.stops(daemon.store.reader) == ()
@@ -207,15 +207,15 @@ class FullDisk:
 async def test_a_top_up_that_cannot_be_taken_up_keeps_nothing_from_starting(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
     await daemon.poll()
-    healthy = daemon.desk.bench
-    daemon.desk.bench = replace(healthy, outbox=FullDisk())
+    healthy = daemon.service.context
+    daemon.topups.context = replace(healthy, outbox=FullDisk())
     world.clock.advance(60)
-    await daemon.desk.recover(world.clock.now())
-    assert any("could not be taken up" in sentence for sentence in daemon.desk.needs_person())
+    await daemon.service.recover(world.clock.now())
+    assert any("could not be taken up" in sentence for sentence in daemon.needs_person())
     with pytest.raises(ExceptionGroup):
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
     assert daemon.states() == ["confirming"]
-    daemon.desk.bench = healthy
+    daemon.topups.context = healthy
     await daemon.run(timedelta(minutes=30))
     assert daemon.states() == ["credited"]
     assert world.successes == 1

@@ -9,10 +9,10 @@ import pytest
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger, ledger_notes
-from daemon.topups import people
+from daemon.store.topup_rows import State
+from daemon.topups import operator
 from daemon.topups.audit import audit
-from daemon.topups.people import NothingToSay
-from daemon.topups.states import State
+from daemon.topups.operator import NothingToSay
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
 
@@ -35,7 +35,7 @@ async def test_an_earlier_customer_that_is_gone_stops_charging_and_is_told_once_
     assert told["reason"] == "customer_gone"
     assert told["command"] == "brimful topups ack cus_1"
     assert "cus_1, an earlier customer, cannot be listed any more" in told["message"]
-    assert [sentence for sentence in daemon.desk.needs_person() if "brimful topups ack cus_1" in sentence]
+    assert [sentence for sentence in daemon.needs_person() if "brimful topups ack cus_1" in sentence]
 
 
 async def test_it_is_told_at_the_start_before_any_charge_is_wanted(daemon: Daemon, world: World) -> None:
@@ -54,24 +54,24 @@ async def test_it_troubles_nobody_where_top_ups_are_off(daemon: Daemon, world: W
     off = topup_config(customer="cus_new", payment_method="pm_new", mode=TopupMode.OFF)
     await daemon.restart(topup=off)
     assert daemon.events() == events
-    assert daemon.desk.needs_person() == []
+    assert daemon.needs_person() == []
 
 
 async def test_a_person_who_acknowledges_it_lets_the_next_need_be_charged(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
-    said = await people.acknowledge(daemon.desk.bench, "cus_1")
+    said = await operator.acknowledge(daemon.service.context, "cus_1")
     assert said == "cus_1: gone from Stripe, looked at no more for clips"
     await daemon.run(timedelta(hours=2))
     assert world.successes == 2
     assert [topup.customer for topup in daemon.topups()] == ["cus_1", "cus_new"]
     assert [topup.seq for topup in daemon.topups()] == [1, 2]
     with pytest.raises(NothingToSay, match="there is no top-up cus_1"):
-        await people.acknowledge(daemon.desk.bench, "cus_1")
+        await operator.acknowledge(daemon.service.context, "cus_1")
 
 
 async def test_to_resume_without_acknowledging_it_stops_again_and_is_told_again(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert world.successes == 1
     assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone", "customer_gone"]
@@ -79,19 +79,19 @@ async def test_to_resume_without_acknowledging_it_stops_again_and_is_told_again(
 
 async def test_the_audit_says_which_customer_it_could_not_list(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
-    said = await audit(daemon.desk.bench, "clips")
+    said = await audit(daemon.service.context, "clips")
     assert said.failure is not None
     assert said.failure.endswith("brimful topups ack cus_1")
-    await people.acknowledge(daemon.desk.bench, "cus_1")
-    assert (await audit(daemon.desk.bench, "clips")).failure is None
+    await operator.acknowledge(daemon.service.context, "cus_1")
+    assert (await audit(daemon.service.context, "clips")).failure is None
 
 
 async def test_a_word_for_a_customer_that_stripe_still_lists_changes_nothing(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
     world.stripe.books.objects["cus_1"].deleted = False  # type: ignore[union-attr]  # a customer
     with pytest.raises(NothingToSay, match="Stripe lists cus_1"):
-        await people.acknowledge(daemon.desk.bench, "cus_1")
-    people.resume(daemon.store, "clips", world.clock.now())
+        await operator.acknowledge(daemon.service.context, "cus_1")
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert world.successes == 2
 
@@ -99,14 +99,14 @@ async def test_a_word_for_a_customer_that_stripe_still_lists_changes_nothing(dae
 async def test_the_configured_customer_is_not_let_go(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
     with pytest.raises(NothingToSay, match="there is no top-up cus_new"):
-        await people.acknowledge(daemon.desk.bench, "cus_new")
+        await operator.acknowledge(daemon.service.context, "cus_new")
 
 
 async def test_a_customer_is_not_let_go_while_stripe_cannot_be_asked(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
     world.stripe.fail(Strike.DROP, "payment_intents.list")
     with pytest.raises(NothingToSay, match="could not be asked"):
-        await people.acknowledge(daemon.desk.bench, "cus_1")
+        await operator.acknowledge(daemon.service.context, "cus_1")
 
 
 async def test_a_customer_is_not_let_go_by_a_key_that_does_not_list_the_configured_one_either(
@@ -115,21 +115,21 @@ async def test_a_customer_is_not_let_go_by_a_key_that_does_not_list_the_configur
     await change_customer(daemon, world)
     world.stripe.books.customer("cus_new").deleted = True
     with pytest.raises(NothingToSay, match="does not list the configured customer cus_new either"):
-        await people.acknowledge(daemon.desk.bench, "cus_1")
+        await operator.acknowledge(daemon.service.context, "cus_1")
 
 
 async def test_a_customer_is_not_let_go_while_money_of_it_may_still_move(daemon: Daemon, world: World) -> None:
     world.lost = True
     await change_customer(daemon, world)
     with pytest.raises(NothingToSay, match="clips-1 of cus_1 is paid: it has to end first"):
-        await people.acknowledge(daemon.desk.bench, "cus_1")
-    await people.acknowledge(daemon.desk.bench, "clips-1")
-    await people.acknowledge(daemon.desk.bench, "cus_1")
+        await operator.acknowledge(daemon.service.context, "cus_1")
+    await operator.acknowledge(daemon.service.context, "clips-1")
+    await operator.acknowledge(daemon.service.context, "cus_1")
 
 
 async def test_a_key_of_another_stripe_account_is_no_customer_that_is_gone(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
-    await people.acknowledge(daemon.desk.bench, "cus_1")
+    await operator.acknowledge(daemon.service.context, "cus_1")
     world.stripe.books.customer("cus_new").deleted = True
     await daemon.run(timedelta(hours=1))
     assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone", "stripe_list"]
@@ -144,7 +144,7 @@ async def test_a_create_of_unknown_outcome_ends_once_its_customer_is_let_go(daem
     await change_customer_of_an_open_one(daemon, world)
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["creating"]
-    await people.acknowledge(daemon.desk.bench, "cus_1")
+    await operator.acknowledge(daemon.service.context, "cus_1")
     await daemon.run(timedelta(hours=1))
     assert daemon.states()[0] == State.ABANDONED
     assert world.successes == 1
@@ -159,10 +159,10 @@ async def change_customer_of_an_open_one(daemon: Daemon, world: World) -> None:
 
 async def test_a_stop_for_another_reason_outlasts_the_word_for_a_customer(daemon: Daemon, world: World) -> None:
     await change_customer(daemon, world)
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     with daemon.store.write(durable=True) as tx:
         stop = ledger_notes.Stop("clips", ledger_notes.StopKind.SUSPENSION, "refunded", "", world.clock.now())
         ledger_notes.stop(tx, stop)
         ledger.remember_customer(tx, "clips", "cus_older", world.clock.now())
-    await people.acknowledge(daemon.desk.bench, "cus_1")
+    await operator.acknowledge(daemon.service.context, "cus_1")
     assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["refunded"]

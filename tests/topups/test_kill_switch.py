@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import SystemClock
+from daemon.inspect.status import people as sentences
 from daemon.standins.stripe import declined
 from daemon.store import Store, ledger, ledger_notes
-from daemon.topups.standing import people as sentences
 from tests.helpers_config import look
 from tests.helpers_topup_shell import CONFIG, Shell, keep
 from tests.helpers_topups import CARD, Daemon, World

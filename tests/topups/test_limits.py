@@ -16,7 +16,7 @@ from daemon.config.model import TopupMode
 from daemon.standins.stripe import declined
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
-from daemon.topups import people
+from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -78,23 +78,23 @@ async def test_the_cooldown_holds_after_an_attempt(daemon: Daemon, world: World)
 
 async def test_a_pause_by_another_process_takes_effect_before_the_next_confirm(daemon: Daemon, world: World) -> None:
     other = Store(daemon.store.path)
-    people.pause(other, "clips", world.clock.now())
+    operator.pause(other, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert world.stripe.intents() == []
-    assert daemon.desk.standing("clips") is not None
-    people.resume(other, "clips", world.clock.now())
+    assert daemon.standing("clips") is not None
+    operator.resume(other, "clips", world.clock.now())
     other.close()
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 1
 
 
 async def test_a_pause_between_create_and_confirm_leaves_nothing_alive(daemon: Daemon, world: World) -> None:
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.create
 
     async def create_then_pause(params: object, key: str) -> object:
         answer = await plain(params, key)  # type: ignore[arg-type]  # passed through
-        people.pause(daemon.store, None, world.clock.now())
+        operator.pause(daemon.store, None, world.clock.now())
         return answer
 
     gateway.create = create_then_pause  # type: ignore[method-assign,assignment]  # a pause at the worst instant
@@ -105,7 +105,7 @@ async def test_a_pause_between_create_and_confirm_leaves_nothing_alive(daemon: D
 
 async def test_shadow_mode_posts_nothing_and_records_what_it_would_have_charged(world: World, tmp_path: Path) -> None:
     daemon = Daemon(world, tmp_path / "s", topup_config(mode=TopupMode.SHADOW))
-    await daemon.desk.recover(world.clock.now())
+    await daemon.service.recover(world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert [e for e in world.stripe.exchanges if e.endpoint.split(".")[1] in ("create", "confirm", "cancel")] == []
     assert daemon.topups() == ()
@@ -143,7 +143,7 @@ async def test_a_burn_far_beyond_the_past_is_braked_until_a_person_resumes(daemo
     await daemon.run(timedelta(minutes=30))
     assert world.successes == 0
     assert daemon.events() == ["topup.needs_review"]
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(minutes=30))
     assert world.successes == 1
 
@@ -153,7 +153,7 @@ async def test_a_resume_after_a_declined_card_leaves_the_brake_on(daemon: Daemon
     await daemon.run(timedelta(hours=1))
     world.stripe.books.add_method("pm_2", customer=CUSTOMER)
     await daemon.restart(topup=topup_config(payment_method="pm_2"))
-    assert people.resume(daemon.store, "clips", world.clock.now()) == ("suspension: declined",)
+    assert operator.resume(daemon.store, "clips", world.clock.now()) == ("suspension: declined",)
     now, spent = world.clock.now() - timedelta(days=9), 0
     for burnt in [DOLLAR // 100] * (9 * 24) + [400 * DOLLAR]:
         spent, now = spent + burnt, now + timedelta(hours=1)
@@ -162,7 +162,7 @@ async def test_a_resume_after_a_declined_card_leaves_the_brake_on(daemon: Daemon
     await daemon.run(timedelta(hours=1))
     assert [told["reason"] for told in daemon.told("topup.needs_review")] == ["burn_brake"]
     assert world.successes == 0
-    assert people.resume(daemon.store, "clips", world.clock.now()) == ("suspension: burn_brake",)
+    assert operator.resume(daemon.store, "clips", world.clock.now()) == ("suspension: burn_brake",)
     await daemon.run(timedelta(minutes=30))
     assert world.successes == 1
 
@@ -188,7 +188,7 @@ async def test_a_refund_suspends_the_account_and_is_told_once(daemon: Daemon, wo
 async def test_an_acknowledged_charge_frees_the_slot(daemon: Daemon, world: World) -> None:
     world.lost = True
     await daemon.run(timedelta(hours=3))
-    said = await people.acknowledge(daemon.desk.bench, "clips-1")
+    said = await operator.acknowledge(daemon.service.context, "clips-1")
     assert "credited" in said
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 2
@@ -204,7 +204,7 @@ async def test_a_review_that_is_acknowledged_cancels_what_is_alive(daemon: Daemo
     await daemon.run(timedelta(minutes=10))
     assert daemon.states() == ["needs_review"]
     intent.status = "requires_confirmation"
-    assert await people.acknowledge(daemon.desk.bench, intent.id) == "clips-1: canceled"
+    assert await operator.acknowledge(daemon.service.context, intent.id) == "clips-1: canceled"
     assert intent.status == "canceled"
 
 
@@ -248,7 +248,7 @@ async def test_every_event_of_a_rough_life_keeps_to_its_schema(daemon: Daemon, w
     world.stripe.method("pm_1").outcome = declined("insufficient_funds")
     await daemon.run(timedelta(hours=40))
     world.stripe.method("pm_1").outcome = SUCCEED
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await live_with_burn(daemon, world, 18, 10 * DOLLAR)
     world.lost = True
     await live_with_burn(daemon, world, 12, 10 * DOLLAR)
@@ -275,7 +275,7 @@ async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daem
     daemon.desk.pass_unread("clips", "no reading, no charge: timeout")
     daemon.desk.pass_unread("clips", "no reading, no charge: timeout")
     daemon.desk.pass_unread("nobody", "no reading, no charge: timeout")
-    await daemon.desk.tend(START)
+    await daemon.service.run_due(START)
     [said] = ledger_notes.decisions(daemon.store.reader)
     assert (said.account, said.gate, said.count) == ("clips", "reading", 2)
     assert said.detail == "no reading, no charge: timeout"
@@ -283,7 +283,7 @@ async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daem
 
 async def test_a_reading_that_does_not_say_the_balance_is_counted_too(daemon: Daemon) -> None:
     assert not daemon.desk.is_concerned("clips", Known("clips", START, Metrics()))
-    await daemon.desk.tend(START)
+    await daemon.service.run_due(START)
     assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
 
 

@@ -31,9 +31,9 @@ def lists(world: World) -> int:
 
 async def seen(daemon: Daemon) -> Look:
     """A look whose charges are all taken in."""
-    found = await look.look(daemon.desk.bench, "clips")
+    found = await look.look(daemon.service.context, "clips")
     assert isinstance(found, Look)
-    assert await adopt(daemon.desk.bench, "clips", found) is None
+    assert await adopt(daemon.service.context, "clips", found) is None
     return found
 
 
@@ -81,7 +81,7 @@ async def test_a_list_without_any_payment_of_ours_is_read_to_its_end_once(daemon
 async def test_a_look_that_was_not_taken_in_lets_no_later_one_be_shorter(daemon: Daemon, world: World) -> None:
     strangers(world, 450, 100)
     for _ in range(2):
-        await look.look(daemon.desk.bench, "clips")
+        await look.look(daemon.service.context, "clips")
     assert lists(world) == 10
 
 
@@ -106,7 +106,7 @@ async def test_what_was_read_for_one_account_of_a_customer_is_not_read_for_the_o
 ) -> None:
     unseen_charge(world)
     other = Daemon(world, tmp_path / "s", topup_config(), account="other")
-    await other.desk.recover(world.clock.now())
+    await other.service.recover(world.clock.now())
     other.store.close()
     daemon = Daemon(world, tmp_path / "s", topup_config())
     before = world.successes
@@ -133,7 +133,7 @@ async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
     strangers(world, strange, 20)
     go_back(daemon.store.path, tmp_path / "backup.db")
     daemon.start()
-    await daemon.desk.recover(world.clock.now())
+    await daemon.service.recover(world.clock.now())
     before = world.successes
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["credited", "paid"]
@@ -143,7 +143,7 @@ async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
 
 async def test_more_than_fifty_pages_charge_nothing_and_are_told(daemon: Daemon, world: World) -> None:
     strangers(world, 5001, 1)
-    found = await look.look(daemon.desk.bench, "clips")
+    found = await look.look(daemon.service.context, "clips")
     assert isinstance(found, Refused)
     assert lists(world) == 50
     await daemon.poll()

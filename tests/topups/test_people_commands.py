@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from daemon.clock import SystemClock
 from daemon.standins.stripe import Strike, declined
-from daemon.topups import people
+from daemon.topups import operator
 from daemon.topups.audit import audit as audit_account
 from tests.helpers_topup_shell import Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
@@ -91,7 +91,7 @@ async def acked(shell: Shell, daemon: Daemon, world: World) -> None:
     world.lost = True
     await daemon.run(timedelta(hours=3))
     keep(daemon, world.read())
-    await people.acknowledge(daemon.desk.bench, "clips-1")
+    await operator.acknowledge(daemon.service.context, "clips-1")
 
 
 async def test_an_acknowledged_credit_is_told_with_who_said_so(shell: Shell, daemon: Daemon, world: World) -> None:
@@ -142,7 +142,7 @@ async def test_a_charge_waits_for_its_credit_before_the_audit_disagrees(
     assert [(one["topup"], one["ledger"]) for one in said["waiting"]] == [("clips-1", "paid, $50.00")]
     world.clock.advance(timedelta(hours=2).total_seconds())
     keep(daemon, world.read())
-    later = await audit_account(daemon.desk.bench, "clips")
+    later = await audit_account(daemon.service.context, "clips")
     assert [one.topup for one in later.findings] == ["clips-1"]
     assert later.waiting == ()
 
@@ -210,5 +210,5 @@ async def test_a_word_does_not_overrun_what_the_daemon_did_meanwhile(daemon: Dae
     await daemon.run(timedelta(hours=1))
     world.balance += 50 * DOLLAR
     await daemon.poll()
-    with pytest.raises(people.NothingToSay, match="clips-1 is credited"):
-        await people.acknowledge(daemon.desk.bench, "clips-1")
+    with pytest.raises(operator.NothingToSay, match="clips-1 is credited"):
+        await operator.acknowledge(daemon.service.context, "clips-1")

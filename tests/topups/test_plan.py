@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from alerts.falls import Falls
 from alerts.readings import Metrics
 from alerts.values import replace
-from daemon.store.ledger_notes import Stop, StopKind
-from daemon.store.ledger_reads import Spend
-from daemon.topups.brake import Pace
-from daemon.topups.gates import Facts, counted, judge, start_of_month
-from daemon.topups.plan import Plan, UnreadableMetadata, confirm_params, plan, read_metadata
-from daemon.topups.size import size
+from daemon.store.topup_rows import Spend, Stop, StopKind
+from daemon.topups.policy.brake import Pace
+from daemon.topups.policy.gates import Facts, counted, judge, start_of_month
+from daemon.topups.policy.plan import Plan, UnreadableMetadata, confirm_params, plan, read_metadata
+from daemon.topups.policy.size import size
 from tests.helpers_topups import DOLLAR, topup_config
 
 NOW = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.standins.stripe import Charge, Strike, declined
 from daemon.store import ledger_notes
-from daemon.topups import people, reconcile
+from daemon.topups import reconcile
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -59,7 +59,7 @@ async def test_a_refund_suspends_until_a_person_resumes_and_a_further_one_suspen
     world.stripe.books.refund(charge, 1000)
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=2))
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     world.stripe.books.refund(charge, 1000)
     await daemon.run(timedelta(minutes=16), every=timedelta(hours=1))
     assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["refunded"]
@@ -77,7 +77,7 @@ async def test_a_dispute_suspends_and_is_told_once_with_its_amount(daemon: Daemo
     assert told["action"] == "A charge is disputed: answer it in Stripe, then resume."
     assert told["message"].startswith(f"$50.00 of $50.00 disputed: {dispute.charge} of {charge.intent}, evt_")
     assert world.successes == 1
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert world.successes == 2
 
@@ -97,7 +97,7 @@ async def test_a_dispute_stops_an_account_that_was_suspended_for_its_card_whatev
     await daemon.run(timedelta(hours=2))
     assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["declined", "disputed"]
     assert world.successes == 1
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert world.successes == 2
     daemon.store.close()
@@ -139,7 +139,7 @@ async def test_a_dispute_that_its_charge_told_first_is_not_told_again_by_its_eve
     daemon: Daemon, world: World
 ) -> None:
     charge = await charged(daemon, world)
-    bench = daemon.desk.bench
+    bench = daemon.service.context
     world.stripe.books.dispute(charge)
     assert await reconcile.read_charges(bench) == 0
     await reconcile.read_events(bench)
@@ -155,9 +155,9 @@ async def test_charges_that_cannot_be_read_are_counted_and_read_the_next_time(da
     charge = await charged(daemon, world)
     world.stripe.books.refund(charge, 1000)
     world.stripe.fail(Strike.DROP, "charges.list")
-    assert await reconcile.read_charges(daemon.desk.bench) == 1
+    assert await reconcile.read_charges(daemon.service.context) == 1
     assert returned(daemon) == []
-    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert await reconcile.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
 
 
@@ -171,7 +171,7 @@ async def test_the_charges_of_a_customer_are_one_list_however_many_they_are(daem
     world.stripe.books.refund(first, 1000)
     world.stripe.books.refund(last, 500)
     before = asked_for_charges(world)
-    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert await reconcile.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 5), ("refunded", 10)]
     assert asked_for_charges(world) - before == 1
 
@@ -187,7 +187,7 @@ async def test_a_charge_among_many_that_are_not_ours_is_found(
         world.stripe.books.add_past(5000, "cus_1", "pm_1", {}, world.clock.now())
     world.stripe.books.refund(charge, 1000)
     before = asked_for_charges(world)
-    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert await reconcile.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
     assert asked_for_charges(world) - before == requests
 
@@ -196,10 +196,10 @@ async def test_the_charges_of_a_deleted_customer_are_asked_for_one_by_one(daemon
     charge = await charged(daemon, world)
     world.stripe.books.customer("cus_1").deleted = True
     world.stripe.books.refund(charge, 1000)
-    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert await reconcile.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
     world.stripe.fail(Strike.DROP, "charges.list", nth=2)
-    assert await reconcile.read_charges(daemon.desk.bench) == 1
+    assert await reconcile.read_charges(daemon.service.context) == 1
 
 
 async def test_an_odd_charge_of_somebody_else_hides_no_refund(daemon: Daemon, world: World) -> None:
@@ -209,7 +209,7 @@ async def test_an_odd_charge_of_somebody_else_hides_no_refund(daemon: Daemon, wo
     assert isinstance(odd, Charge)
     odd.amount = -0.5  # type: ignore[assignment]  # as no Charge of ours can be
     world.stripe.books.refund(charge, 1000)
-    assert await reconcile.read_charges(daemon.desk.bench) == 0
+    assert await reconcile.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
 
 
@@ -243,21 +243,21 @@ async def test_every_page_of_the_events_is_read_oldest_first(daemon: Daemon, wor
         foreign = world.stripe.books.objects[other.latest_charge or ""]
         assert isinstance(foreign, Charge)
         world.stripe.books.refund(foreign, 1)
-        await reconcile.read_events(daemon.desk.bench)
+        await reconcile.read_events(daemon.service.context)
     for _ in range(250):
         world.stripe.books.refund(charge, 10)
-    await reconcile.read_events(daemon.desk.bench)
+    await reconcile.read_events(daemon.service.context)
     assert returned(daemon) == [("refunded", 0.1)] * 250
 
 
 async def test_an_answer_that_is_lost_between_two_pages_loses_no_refund(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
-    await reconcile.read_events(daemon.desk.bench)
+    await reconcile.read_events(daemon.service.context)
     for _ in range(150):
         world.stripe.books.refund(charge, 10)
     world.stripe.fail(Strike.DROP, "events.list", nth=2)
-    await reconcile.read_events(daemon.desk.bench)
-    await reconcile.read_events(daemon.desk.bench)
+    await reconcile.read_events(daemon.service.context)
+    await reconcile.read_events(daemon.service.context)
     assert sum(amount for _, amount in returned(daemon)) == pytest.approx(15)
 
 
@@ -266,16 +266,16 @@ async def test_a_cursor_that_stripe_has_forgotten_begins_anew(daemon: Daemon, wo
     world.stripe.books.refund(charge, 1000)
     await daemon.run(timedelta(minutes=30))
     world.stripe.books.notices.clear()
-    await reconcile.read_events(daemon.desk.bench)
+    await reconcile.read_events(daemon.service.context)
     assert ledger_notes.marked(daemon.store.reader, "events") == (world.clock.now(), "")
     world.stripe.books.refund(charge, 500)
-    await reconcile.read_events(daemon.desk.bench)
+    await reconcile.read_events(daemon.service.context)
     assert returned(daemon) == [("refunded", 10), ("refunded", 5)]
 
 
 async def test_a_reading_of_the_events_is_written_down_only_where_it_moved(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
-    bench, reader = daemon.desk.bench, daemon.store.reader
+    bench, reader = daemon.service.context, daemon.store.reader
     written, asked = reader.total_changes, len(world.stripe.exchanges)
     await reconcile.read_events(bench)
     assert (reader.total_changes, len(world.stripe.exchanges)) == (written, asked + 1)

@@ -39,7 +39,7 @@ async def test_a_confirm_refused_for_good_is_sent_once_and_a_person_asked_where_
     assert daemon.states() == ["needs_review"], "neither abandoned nor planned afresh"
     assert len(ledger_reads.sends(daemon.store.reader, "clips-1", "confirm")) == 1
     assert [intent.status for intent in world.stripe.intents()] == ["requires_confirmation"]
-    standing = daemon.desk.standing("clips")
+    standing = daemon.standing("clips")
     assert standing is not None
     assert not standing.under_way
     pay(world)

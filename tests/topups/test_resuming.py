@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from daemon.store import ledger_notes
-from daemon.topups import people
+from daemon.topups import operator
 from tests.helpers_topups import DOLLAR, Daemon, World
 
 
@@ -23,7 +23,7 @@ async def unreadable(daemon: Daemon, world: World) -> str:
 async def test_metadata_that_is_still_unreadable_is_told_again_after_each_resume(daemon: Daemon, world: World) -> None:
     intent = await unreadable(daemon, world)
     for _ in range(2):
-        assert people.resume(daemon.store, "clips", world.clock.now()) != ()
+        assert operator.resume(daemon.store, "clips", world.clock.now()) != ()
         await daemon.run(timedelta(minutes=30))
     told = daemon.told("topup.needs_review")
     assert [one["reason"] for one in told] == ["metadata"] * 3
@@ -36,7 +36,7 @@ async def test_metadata_that_is_still_unreadable_is_told_again_after_each_resume
 async def test_what_was_put_right_before_the_resume_is_charged(daemon: Daemon, world: World) -> None:
     await unreadable(daemon, world)
     world.stripe.intents()[0].metadata["seq"] = "1"
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert len(daemon.told("topup.needs_review")) == 1
     assert world.successes == 2
@@ -45,7 +45,7 @@ async def test_what_was_put_right_before_the_resume_is_charged(daemon: Daemon, w
 async def test_a_payment_that_is_taken_out_of_our_hands_stands_in_no_way(daemon: Daemon, world: World) -> None:
     await unreadable(daemon, world)
     del world.stripe.intents()[0].metadata["app"]
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert len(daemon.told("topup.needs_review")) == 1
     assert world.successes == 2

@@ -11,7 +11,7 @@ from daemon.standins.stripe import AUTHENTICATE, Strike, declined, processing
 from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger_notes
-from daemon.store.ledger import Topup
+from daemon.store.topup_rows import Topup
 from daemon.topups.settle import read_back
 from tests.helpers_topups import CARD, DOLLAR, Daemon, World
 
@@ -56,7 +56,7 @@ async def test_a_payment_that_stripe_does_not_know_is_reviewed_and_nothing_is_ca
 async def test_a_payment_of_the_other_mode_is_reviewed(daemon: Daemon, world: World) -> None:
     intent = await lost(daemon, world)
     intent.livemode = True
-    await daemon.desk.tend(world.clock.now() + timedelta(minutes=1))
+    await daemon.service.run_due(world.clock.now() + timedelta(minutes=1))
     assert daemon.states() == ["needs_review"]
 
 
@@ -64,8 +64,8 @@ async def test_a_success_that_is_read_twice_is_told_once(daemon: Daemon, world: 
     await lost(daemon, world)
     before = the(daemon)
     confirm_in_stripe(world.stripe.books, world.stripe.intents()[0], {})
-    assert (await read_back(daemon.desk.bench, before)).state == "paid"
-    assert (await read_back(daemon.desk.bench, before)).state == "paid"
+    assert (await read_back(daemon.service.context, before)).state == "paid"
+    assert (await read_back(daemon.service.context, before)).state == "paid"
     assert daemon.events().count("topup.succeeded") == 1
 
 
@@ -73,8 +73,8 @@ async def test_a_cancel_that_is_read_after_the_end_changes_nothing(daemon: Daemo
     intent = await lost(daemon, world)
     intent.status = "canceled"
     before = the(daemon)
-    assert (await read_back(daemon.desk.bench, before)).state == "abandoned"
-    again = await read_back(daemon.desk.bench, before)
+    assert (await read_back(daemon.service.context, before)).state == "abandoned"
+    again = await read_back(daemon.service.context, before)
     assert (again.state, again.reason, again.next_at) == ("abandoned", "canceled in Stripe", None)
 
 
@@ -186,11 +186,13 @@ async def test_after_four_soft_declines_elsewhere_the_card_is_left_alone_here_to
     await decline_and_cancel(daemon, intent, times=4)
     world.stripe.fail(Strike.DROP, "charges.list")
     before = the(daemon)
-    assert (await read_back(daemon.desk.bench, before)).state == "confirming", "nobody can say how often it was tried"
+    assert (await read_back(daemon.service.context, before)).state == "confirming", (
+        "nobody can say how often it was tried"
+    )
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["declined"]
     assert daemon.told("topup.suspended")[0]["reason"] == "declined"
-    assert (await read_back(daemon.desk.bench, before)).state == "declined"
+    assert (await read_back(daemon.service.context, before)).state == "declined"
     assert len(daemon.told("topup.suspended")) == 1
 
 
@@ -243,7 +245,7 @@ async def test_a_failure_of_another_day_is_not_taken_for_one_that_lasts(daemon: 
 
 async def decline_and_cancel(daemon: Daemon, intent: Intent, times: int = 1) -> None:
     """Another daemon tries the card so often, in vain, and cancels the PaymentIntent."""
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     for n in range(times):
         await gateway.confirm(intent.id, {"payment_method": CARD, "off_session": True}, f"elsewhere-{n}")
     await gateway.cancel(intent.id, {}, "elsewhere")
@@ -264,7 +266,7 @@ async def test_what_a_cancel_has_pinned_is_watched_for_seven_days_and_then_left(
     await daemon.run(timedelta(days=8), every=timedelta(hours=6))
     watched = len([e for e in world.stripe.exchanges if e.endpoint == "payment_intents.retrieve"]) - reads
     assert 7 * 24 - 2 <= watched <= 7 * 24 + 2
-    assert await daemon.desk.tend(world.clock.now()) is None, "nothing is due any more"
+    assert await daemon.service.run_due(world.clock.now()) is None, "nothing is due any more"
 
 
 async def test_what_turns_up_alive_while_it_is_watched_is_taken_up_and_canceled(daemon: Daemon, world: World) -> None:
@@ -309,7 +311,7 @@ async def test_a_card_that_is_refused_while_its_payment_is_given_up_is_not_forgo
 async def test_a_card_that_is_refused_right_before_the_cancel_is_not_tried_again(daemon: Daemon, world: World) -> None:
     intent = await lost(daemon, world)
     world.stripe.method(CARD).outcome = declined("stolen_card")
-    gateway = daemon.desk.bench.gateway
+    gateway = daemon.service.context.gateway
     plain = gateway.cancel
 
     async def refused_first(name: str, params: Any, key: str) -> Any:

@@ -11,17 +11,16 @@ import pytest
 from alerts.state import TopupStanding
 from alerts.values import replace
 from daemon.config.model import TopupMode
+from daemon.inspect.status import is_under_way, standing
 from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger
-from daemon.store.ledger import Topup
-from daemon.topups import people
-from daemon.topups.standing import is_under_way, standing
-from daemon.topups.states import State
+from daemon.store.topup_rows import State, Topup
+from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
 def stands(daemon: Daemon) -> TopupStanding:
-    said = daemon.desk.standing("clips")
+    said = daemon.standing("clips")
     assert said is not None
     return said
 
@@ -44,7 +43,7 @@ async def open_(daemon: Daemon, world: World) -> Topup:
 
 
 def test_an_account_without_a_top_up_has_no_standing(daemon: Daemon) -> None:
-    assert daemon.desk.standing("nobody") is None
+    assert daemon.standing("nobody") is None
 
 
 async def test_nothing_open_says_that_it_is_judged_after_the_reading(daemon: Daemon) -> None:
@@ -59,9 +58,9 @@ async def test_a_mode_that_charges_nothing_is_named(world: World, tmp_path: Path
 
 
 async def test_a_pause_and_a_suspension_are_named_with_since_when(daemon: Daemon, world: World) -> None:
-    people.pause(daemon.store, None, world.clock.now())
+    operator.pause(daemon.store, None, world.clock.now())
     assert stands(daemon) == TopupStanding("paused", False, "paused by a person, since 2026-11-02T08:00:00Z")
-    people.resume(daemon.store, None, world.clock.now())
+    operator.resume(daemon.store, None, world.clock.now())
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.poll()
     assert stands(daemon).state == "suspended"
@@ -100,7 +99,7 @@ async def test_a_month_s_cap_is_named_until_the_month_ends_in_the_configured_zon
     daemon = await _capped(world, tmp_path / "m", max_per_month_microusd=50 * DOLLAR)
     world.clock.set(datetime(2026, 11, 30, 14, 59, tzinfo=UTC))
     assert stands(daemon).state == "capped"
-    tokyo = replace(daemon.desk.bench.config, timezone=ZoneInfo("Asia/Tokyo"))
+    tokyo = replace(daemon.service.context.config, timezone=ZoneInfo("Asia/Tokyo"))
     world.clock.set(datetime(2026, 11, 30, 15, 0, tzinfo=UTC))
     assert stands(daemon).state == "capped"
     said = standing(tokyo, daemon.store.reader, "clips", world.clock.now())
@@ -130,7 +129,7 @@ async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemo
     reason = "no payment method can be charged: cus_1 has no default payment method"
     assert stands(daemon) == TopupStanding("held_back", False, reason)
     daemon.desk.pass_unread("clips", "timeout")  # a reading that fails says nothing of it
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     assert stands(daemon).state == "held_back"
     world.clock.advance(timedelta(days=2).total_seconds())
     assert stands(daemon).state == "none"
@@ -192,11 +191,11 @@ async def test_a_stop_lets_reminders_through_for_what_it_keeps_from_being_sent(d
     await open_(daemon, world)
     assert stands(daemon).under_way
     for account in ("clips", None):
-        people.pause(daemon.store, account, world.clock.now())
+        operator.pause(daemon.store, account, world.clock.now())
         assert stands(daemon) == TopupStanding("confirming", False, "attempt 1", "clips-1")
-        people.resume(daemon.store, account, world.clock.now())
+        operator.resume(daemon.store, account, world.clock.now())
         assert stands(daemon).under_way
-    people.pause(daemon.store, "clips", world.clock.now())
+    operator.pause(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=22), every=timedelta(minutes=15))
     assert stands(daemon) == TopupStanding("confirming", False, "attempt 1", "clips-1")
 
@@ -233,14 +232,14 @@ async def test_a_probe_of_another_card_is_under_way_though_the_account_is_suspen
     await daemon.poll()
     assert stands(daemon).state == "confirming"
     assert stands(daemon).under_way
-    people.pause(daemon.store, "clips", world.clock.now())
+    operator.pause(daemon.store, "clips", world.clock.now())
     assert not stands(daemon).under_way
 
 
 async def test_what_the_bank_works_on_is_under_way_beside_a_stop_too(daemon: Daemon, world: World) -> None:
     world.stripe.next_outcome(CARD, processing(after=timedelta(hours=5)))
     await daemon.poll()
-    people.pause(daemon.store, "clips", world.clock.now())
+    operator.pause(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=3))
     assert stands(daemon).state == "processing"
     assert stands(daemon).under_way
@@ -296,10 +295,10 @@ async def test_each_open_top_up_that_needs_somebody_is_a_sentence(
     daemon: Daemon, world: World, state: State, sentence: str | None
 ) -> None:
     await open_(daemon, world)
-    daemon.desk.bench.troubles.clear()
+    daemon.service.context.troubles.clear()
     if state is not State.CONFIRMING:
         put(daemon, state, "as told")
-    assert daemon.desk.needs_person() == ([sentence] if sentence else [])
+    assert daemon.needs_person() == ([sentence] if sentence else [])
 
 
 async def test_what_shadow_mode_finds_open_is_a_sentence_that_names_the_mode_which_ends_it(
@@ -307,8 +306,8 @@ async def test_what_shadow_mode_finds_open_is_a_sentence_that_names_the_mode_whi
 ) -> None:
     await open_(daemon, world)
     await daemon.restart(topup=topup_config(mode=TopupMode.SHADOW))
-    daemon.desk.bench.troubles.clear()
-    assert daemon.desk.needs_person() == [
+    daemon.service.context.troubles.clear()
+    assert daemon.needs_person() == [
         'clips-1: confirming (attempt 1): shadow mode sends nothing to end it: set mode = "off" until it has'
     ]
     await daemon.restart(topup=topup_config(mode=TopupMode.OFF))
@@ -320,7 +319,7 @@ async def test_what_shadow_mode_finds_open_is_a_sentence_that_names_the_mode_whi
 async def test_a_bank_that_is_undecided_for_long_is_a_sentence(daemon: Daemon, world: World) -> None:
     world.stripe.next_outcome(CARD, processing(after=timedelta(hours=5)))
     await daemon.run(timedelta(hours=2))
-    assert daemon.desk.needs_person() == [
+    assert daemon.needs_person() == [
         "clips-1: the bank has not decided for over an hour: look at it in Stripe",
     ]
 
@@ -328,34 +327,34 @@ async def test_a_bank_that_is_undecided_for_long_is_a_sentence(daemon: Daemon, w
 async def test_a_charge_whose_credit_is_not_seen_is_a_sentence_once_it_was_told(daemon: Daemon, world: World) -> None:
     world.lost = True
     await daemon.run(timedelta(hours=1))
-    assert daemon.desk.needs_person() == []
+    assert daemon.needs_person() == []
     await daemon.run(timedelta(hours=2))
-    assert daemon.desk.needs_person() == ["clips-1: charged, but the credit is not seen: brimful topups ack clips-1"]
+    assert daemon.needs_person() == ["clips-1: charged, but the credit is not seen: brimful topups ack clips-1"]
 
 
 async def test_a_breaker_is_a_sentence_without_a_command(daemon: Daemon, world: World) -> None:
     world.stripe.keys.clear()
     await daemon.poll()
-    sentences = daemon.desk.needs_person()
+    sentences = daemon.needs_person()
     assert any(sentence.startswith("all accounts: suspended (stripe_credentials: ") for sentence in sentences)
     assert not any("resume" in sentence for sentence in sentences)
 
 
 async def test_a_pause_needs_nobody_and_a_suspension_names_its_command(daemon: Daemon, world: World) -> None:
-    people.pause(daemon.store, None, world.clock.now())
-    assert daemon.desk.needs_person() == []
-    people.resume(daemon.store, None, world.clock.now())
+    operator.pause(daemon.store, None, world.clock.now())
+    assert daemon.needs_person() == []
+    operator.resume(daemon.store, None, world.clock.now())
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.poll()
-    [sentence] = daemon.desk.needs_person()
+    [sentence] = daemon.needs_person()
     assert sentence.endswith(": brimful topups resume clips")
 
 
 async def test_a_stop_of_an_account_that_is_configured_no_more_is_nobody_s_sentence(
     daemon: Daemon, world: World
 ) -> None:
-    people.pause(daemon.store, "gone", world.clock.now())
+    operator.pause(daemon.store, "gone", world.clock.now())
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.poll()
     del daemon.config.accounts["clips"]  # type: ignore[attr-defined]  # a dictionary
-    assert daemon.desk.needs_person() == []
+    assert daemon.needs_person() == []

@@ -7,7 +7,7 @@ from datetime import timedelta
 from alerts.foresight.memory import BurnMemory
 from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger_notes
-from daemon.topups import people
+from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 from tests.topups.test_brake import ENOUGH
 from tests.topups.test_gone_customer import change_customer
@@ -34,7 +34,7 @@ async def test_to_let_a_customer_go_ends_no_dispute(daemon: Daemon, world: World
     world.stripe.books.dispute(charge)
     await daemon.run(timedelta(hours=1))
     assert reasons(daemon) == ["customer_gone", "disputed"]
-    await people.acknowledge(daemon.desk.bench, "cus_1")
+    await operator.acknowledge(daemon.service.context, "cus_1")
     await daemon.run(timedelta(hours=2))
     assert reasons(daemon) == ["disputed"]
     assert world.successes == 1
@@ -52,7 +52,7 @@ async def test_to_let_a_customer_go_gives_no_stolen_card_another_try(daemon: Dae
     world.stripe.books.customer("cus_1").deleted = True
     await daemon.run(timedelta(hours=1))
     tried = len(world.stripe.books.charges)
-    await people.acknowledge(daemon.desk.bench, "cus_1")
+    await operator.acknowledge(daemon.service.context, "cus_1")
     await daemon.run(timedelta(hours=3))
     assert len(world.stripe.books.charges) == tried
     assert reasons(daemon) == ["declined"]
@@ -90,7 +90,7 @@ async def test_a_leak_holds_another_card_too_until_a_person_resumes(daemon: Daem
     assert world.successes == 0
     assert [told["reason"] for told in daemon.told("topup.needs_review")] == ["burn_brake"]
     assert reasons(daemon) == ["declined", "burn_brake"]
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     assert reasons(daemon) == []
 
 
@@ -135,7 +135,7 @@ async def test_a_bank_that_took_its_time_takes_nothing_from_the_watch_for_the_cr
     world.stripe.next_outcome(CARD, processing(after=timedelta(minutes=90)))
     await daemon.run(timedelta(minutes=100))
     assert daemon.states() == ["paid"]
-    assert daemon.desk.needs_person() == []
+    assert daemon.needs_person() == []
     await daemon.run(timedelta(hours=28))
     assert daemon.events() == [
         "topup.planned",

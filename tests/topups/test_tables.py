@@ -12,12 +12,12 @@ import pytest
 
 from daemon.standins.stripe import DECLINES
 from daemon.store import ledger
-from daemon.store.ledger import Topup
 from daemon.store.migrations import m0003_ledger
-from daemon.topups.answers import CONFIRM, CREATE, READ_BACK_AFTER, Action, AnswerKind, read_back_after
-from daemon.topups.declines import CODES, retry_after
+from daemon.store.topup_rows import Topup
 from daemon.topups.settle import _ACTS
 from daemon.topups.states import OPEN, TRANSITIONS, UNDER_WAY, State, diagram, may_follow
+from daemon.topups.stripe.answers import CONFIRM, CREATE, READ_BACK_AFTER, Action, AnswerKind, read_back_after
+from daemon.topups.stripe.declines import CODES, retry_after
 from tests.helpers_topups import START, Daemon
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "topups.md"

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from daemon.standins.stripe import Strike
-from daemon.topups import breakers, people
-from daemon.topups.events import REVIEW_ADVICE, SUSPENDED_ADVICE
+from daemon.topups import breakers
+from daemon.topups.policy.messages import REVIEW_ADVICE, SUSPENDED_ADVICE
 from tests.helpers_topups import CUSTOMER, Daemon, World
 
 SOURCES = Path(breakers.__file__).parent
@@ -34,7 +34,7 @@ async def test_a_list_that_cannot_be_read_names_what_to_do_and_goes_on_by_itself
     assert told["reason"] == "stripe_list"
     assert "customer" in told["action"]
     assert told["command"] == "brimful check --online"
-    assert people.resume(daemon.store, "clips", world.clock.now()) == ()
+    assert operator.resume(daemon.store, "clips", world.clock.now()) == ()
     customer.deleted = False
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["credited"]
@@ -48,7 +48,7 @@ async def test_charges_that_cannot_be_read_name_what_to_do_without_stopping(daem
     assert told["reason"] == "charges_unread"
     assert "refunded or disputed" in told["action"]
     assert told["command"] == "brimful check --online"
-    assert people.resume(daemon.store, "clips", world.clock.now()) == ()
+    assert operator.resume(daemon.store, "clips", world.clock.now()) == ()
 
 
 async def test_charges_that_cannot_be_read_a_second_time_are_told_again(daemon: Daemon, world: World) -> None:

@@ -9,9 +9,8 @@ from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger
-from daemon.store.ledger import Topup
-from daemon.topups.plan import create_key
-from daemon.topups.states import State
+from daemon.store.topup_rows import State, Topup
+from daemon.topups.policy.plan import create_key
 from daemon.topups.tending import tend_topup
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, START, Daemon, World, topup_config
 
@@ -44,7 +43,7 @@ async def test_a_plan_that_nothing_followed_is_abandoned_and_the_need_planned_af
     daemon: Daemon, world: World
 ) -> None:
     plan(daemon)
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     [topup] = daemon.topups()
     assert (topup.state, topup.reason) == ("abandoned", "nothing was sent")
     await daemon.run(timedelta(hours=1))
@@ -100,9 +99,9 @@ async def test_a_bank_that_works_on_it_after_all_is_not_canceled(daemon: Daemon,
     with daemon.store.write(durable=True) as tx:
         topup = ledger.change(tx, topup, world.clock.now(), cancel_as=State.ABANDONED, next_at=world.clock.now())
     world.stripe.next_outcome(CARD, processing(after=timedelta(minutes=30)))
-    await daemon.desk.bench.gateway.confirm(world.stripe.intents()[0].id, {"payment_method": CARD}, "late")
+    await daemon.service.context.gateway.confirm(world.stripe.intents()[0].id, {"payment_method": CARD}, "late")
     world.clock.advance(60)
-    await tend_topup(daemon.desk.bench, topup)
+    await tend_topup(daemon.service.context, topup)
     assert daemon.states() == ["processing"]
     assert requests(world, "payment_intents.cancel") == 0
     await daemon.run(timedelta(hours=2))
@@ -118,13 +117,13 @@ async def test_what_was_never_confirmed_is_canceled_after_ten_minutes_without_an
     assert daemon.states() == ["created"]
     for minutes in (5, 4):
         world.clock.advance(minutes * 60)
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
         assert daemon.states() == ["created"]
     [topup] = daemon.topups()
-    await tend_topup(daemon.desk.bench, topup)
+    await tend_topup(daemon.service.context, topup)
     assert daemon.states() == ["created"], "asked before its time it stays"
     world.clock.advance(60)
-    await daemon.desk.tend(world.clock.now())
+    await daemon.service.run_due(world.clock.now())
     assert daemon.states() == ["abandoned"]
     assert world.stripe.intents()[0].status == "canceled"
 
@@ -136,7 +135,7 @@ async def test_a_confirm_without_any_trace_is_canceled_when_its_key_is_too_old_w
     await daemon.poll()
     for _ in range(46):
         world.clock.advance(1800)
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
     [topup] = daemon.topups()
     assert (topup.state, topup.reason) == ("abandoned", "the confirm left no trace and its key is too old")
     assert topup.watch_until == world.clock.now() + timedelta(days=7)
@@ -169,16 +168,16 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     world.lost = True
     await daemon.poll()
     [paid] = daemon.topups()
-    await tend_topup(daemon.desk.bench, paid)
+    await tend_topup(daemon.service.context, paid)
     for _ in range(5):
         world.clock.advance(1800)
-        await daemon.desk.tend(world.clock.now())
+        await daemon.service.run_due(world.clock.now())
     assert daemon.events().count("topup.not_credited") == 1
     world.balance += 50 * DOLLAR
     await daemon.poll()
     assert daemon.states() == ["credited"]
-    await tend_topup(daemon.desk.bench, paid)
-    await tend_topup(daemon.desk.bench, replace(paid, paid_at=None))
+    await tend_topup(daemon.service.context, paid)
+    await tend_topup(daemon.service.context, replace(paid, paid_at=None))
     assert daemon.events().count("topup.not_credited") == 1
     [credited] = daemon.topups()
     assert credited.next_at is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alerts.events import EventType
 from daemon.standins.stripe import Strike, declined, processing
-from daemon.topups.events import event_id
+from daemon.topups.policy.messages import event_id
 from tests.helpers_topups import CARD, Daemon, World
 
 REVIEW = EventType.TOPUP_NEEDS_REVIEW

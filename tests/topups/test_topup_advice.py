@@ -12,8 +12,8 @@ import pytest
 from alerts.words.wording import Wording, word
 from daemon.standins.stripe import AUTHENTICATE, Outcome, declined
 from daemon.store.outbox import EVENT_COLUMNS, to_event
-from daemon.topups import people
-from daemon.topups.events import REVIEW_ADVICE, SUSPENDED_ADVICE
+from daemon.topups import operator
+from daemon.topups.policy.messages import REVIEW_ADVICE, SUSPENDED_ADVICE
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 KEY = "`accounts.clips.topup.payment_method`"
@@ -39,7 +39,7 @@ async def test_a_stolen_card_that_the_configuration_names_is_to_be_named_anew(da
         assert said.command == "brimful topups resume clips"
     world.stripe.books.add_method("pm_2", customer=CUSTOMER)
     await daemon.restart(topup=topup_config(payment_method="pm_2"))
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert daemon.states() == ["declined", "credited"]
     assert daemon.topups()[1].payment_method == "pm_2"
@@ -54,7 +54,7 @@ async def test_a_stolen_card_that_is_the_default_is_to_be_replaced_as_such(world
         assert "payment_method" not in mail(daemon, type_).next
     world.stripe.books.add_method("pm_2", customer=CUSTOMER)
     world.stripe.books.customer(CUSTOMER).default_method = "pm_2"
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=2))
     assert daemon.states() == ["declined", "credited"]
     daemon.store.close()

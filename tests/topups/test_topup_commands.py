@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from daemon.standins.stripe import Strike, declined
-from daemon.topups import people
+from daemon.topups import operator
 from daemon.topups.audit import audit
 from tests.helpers_topup_shell import CONFIG, Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
@@ -147,7 +147,7 @@ async def test_audit_says_that_history_without_a_running_total_cannot_be_compare
     world.totals = False
     world.lost = True
     await daemon.run(timedelta(hours=1))
-    await people.acknowledge(daemon.desk.bench, "clips-1")
+    await operator.acknowledge(daemon.service.context, "clips-1")
     world.clock.advance(timedelta(days=2).total_seconds())
     keep(daemon, world.read())
     result = await shell.with_stripe(world.stripe, ["audit"])
@@ -165,7 +165,7 @@ async def test_a_running_total_that_began_anew_says_nothing_against_a_credit_tha
     assert daemon.states() == ["credited"]
     world.charged, world.balance = 0, 60 * DOLLAR
     keep(daemon, world.read())
-    said = await audit(daemon.desk.bench, "clips")
+    said = await audit(daemon.service.context, "clips")
     assert (said.findings, said.waiting, said.agreement) == ((), (), "all three agree")
     await daemon.run(timedelta(days=2), every=timedelta(hours=1))
     assert daemon.told("topup.needs_review") == []
@@ -180,7 +180,7 @@ async def test_a_credit_that_was_seen_and_taken_back_disagrees(shell: Shell, dae
     world.balance -= 50 * DOLLAR
     world.clock.advance(3600)
     keep(daemon, world.read())
-    said = await audit(daemon.desk.bench, "clips")
+    said = await audit(daemon.service.context, "clips")
     assert [finding.history for finding in said.findings] == ["funded $104.96, at least $154.96 expected"]
     result = await shell.with_stripe(world.stripe, ["audit"])
     assert result.exit_code == 1
@@ -193,7 +193,7 @@ async def test_a_total_that_began_anew_after_what_was_read_says_nothing_either(d
     world.charged = 0
     world.clock.advance(3600)
     keep(daemon, world.read())
-    assert (await audit(daemon.desk.bench, "clips")).findings == ()
+    assert (await audit(daemon.service.context, "clips")).findings == ()
 
 
 async def test_explain_names_dollars_and_no_smaller_unit(shell: Shell, daemon: Daemon) -> None:

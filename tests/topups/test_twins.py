@@ -13,9 +13,8 @@ from alerts.values import replace
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import declined
 from daemon.store import ledger
-from daemon.store.ledger import Topup
-from daemon.topups.plan import create_key
-from daemon.topups.states import State
+from daemon.store.topup_rows import State, Topup
+from daemon.topups.policy.plan import create_key
 from tests.helpers_topups import DOLLAR, START, Daemon, World, topup_config
 
 
@@ -26,7 +25,7 @@ async def live_on(first: Daemon, second: Daemon, duration: timedelta) -> None:
     end = clock.now() + duration
     while clock.now() < end:
         await asyncio.gather(first.poll(), second.poll())
-        wakes = [await one.desk.tend(clock.now()) for one in (first, second)]
+        wakes = [await one.service.run_due(clock.now()) for one in (first, second)]
         step = min([clock.now() + every, *(wake for wake in wakes if wake is not None)])
         clock.set(max(step, clock.now() + timedelta(seconds=1)))
 
@@ -150,7 +149,7 @@ async def test_shadow_mode_leaves_a_retry_of_before_alone(daemon: Daemon, world:
 async def test_one_false_second_read_frees_no_slot_of_another_daemon_s_charge(world: World, tmp_path: Path) -> None:
     world.lag = timedelta(minutes=90)
     first, second = (Daemon(world, tmp_path / name, seed=seed) for seed, name in enumerate(("a", "b")))
-    await second.desk.recover(world.clock.now())
+    await second.service.recover(world.clock.now())
     await first.poll()
 
     async def false() -> Known:

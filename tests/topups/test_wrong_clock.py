@@ -10,8 +10,8 @@ import pytest
 from daemon.clock import ManualClock
 from daemon.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
-from daemon.store.ledger_notes import Stop, StopKind
-from daemon.topups import people
+from daemon.store.topup_rows import Stop, StopKind
+from daemon.topups import operator
 from daemon.topups.confirm import give_way
 from daemon.topups.judgement import BURN_BRAKE
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
@@ -38,7 +38,7 @@ class MachinesClock(ManualClock):
 async def one_pass(daemon: Daemon, clock: MachinesClock, off: timedelta) -> None:
     """The clock is off while time alone is attended to, and right again after."""
     clock.off = off
-    await daemon.desk.tend(clock.now())
+    await daemon.service.run_due(clock.now())
     clock.off = timedelta(0)
 
 
@@ -90,7 +90,7 @@ async def test_a_retry_that_a_clock_put_off_for_days_is_given_up_and_planned_afr
     assert daemon.states() == ["retry_wait"]
     await daemon.run(timedelta(hours=2), every=timedelta(minutes=10))
     assert daemon.states() == ["abandoned"]
-    [ended] = people.resume(daemon.store, "clips", clock.now())
+    [ended] = operator.resume(daemon.store, "clips", clock.now())
     assert ended.startswith("wait for 2026-11-08T08:")
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["abandoned", "credited"]
@@ -110,9 +110,9 @@ async def test_a_person_who_says_that_the_clock_is_right_ends_the_wait_for_one_t
     await daemon.run(timedelta(hours=3))
     [told] = daemon.told("topup.suspended")
     assert (told["reason"], told["command"]) == ("clock_behind_ledger", "brimful topups resume clips")
-    [ended] = people.resume(daemon.store, "clips", clock.now())
+    [ended] = operator.resume(daemon.store, "clips", clock.now())
     assert ended.startswith("wait for 2026-11-22T08:")
-    assert people.resume(daemon.store, "clips", clock.now()) == ()
+    assert operator.resume(daemon.store, "clips", clock.now()) == ()
     await daemon.run(timedelta(hours=1))
     assert world.successes == 2
     daemon.store.close()
@@ -127,7 +127,7 @@ async def test_the_wait_for_a_clock_that_was_ahead_is_not_ended_while_a_top_up_i
     with daemon.store.write(durable=True) as tx:
         ledger.mark_latest(tx, clock.now() + timedelta(days=20))
     assert daemon.states() == ["paid"]
-    assert people.resume(daemon.store, "clips", clock.now()) == ()
+    assert operator.resume(daemon.store, "clips", clock.now()) == ()
     daemon.store.close()
 
 
@@ -179,7 +179,7 @@ async def test_a_probe_that_a_clock_far_ahead_put_off_is_made(daemon: Daemon, wo
     await daemon.poll()
     assert daemon.told("topup.suspended")[0]["reason"] == "stripe_credentials"
     world.clock.set(START)
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert world.successes == 1
 
@@ -191,7 +191,7 @@ async def test_a_second_read_that_goes_wrong_is_told_though_a_clock_far_ahead_ha
     daemon.failing_reread = True
     await daemon.poll()
     world.clock.set(START)
-    people.resume(daemon.store, "clips", world.clock.now())
+    operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert [told["reason"] for told in daemon.told("topup.suspended")] == ["second_read"]
 
@@ -212,7 +212,7 @@ async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
     spent = burn(20 * DOLLAR, 24 * 9)
     with daemon.store.write(durable=True) as tx:
         ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, BURN_BRAKE, "", world.clock.now()))
-    people.resume(daemon.store, "clips", world.clock.now() + ahead)
+    operator.resume(daemon.store, "clips", world.clock.now() + ahead)
     spent = burn(4 * DOLLAR, 48)
     world.uncharged = 0
     burn(world.balance - 5 * DOLLAR, 3)
@@ -226,7 +226,7 @@ async def test_a_hold_is_kept_though_a_clock_far_ahead_has_written_one_before(da
         ledger.mark(tx, "hold:clips", START + timedelta(days=30))
     await daemon.run(timedelta(hours=1))
     [paid] = daemon.topups()
-    await give_way(daemon.desk.bench, paid, "another appeared")
+    await give_way(daemon.service.context, paid, "another appeared")
     held = ledger_notes.marked(daemon.store.reader, "hold:clips")
     assert held is not None
     assert timedelta() < held[0] - world.clock.now() <= timedelta(seconds=300)
@@ -237,8 +237,8 @@ async def test_a_resume_by_a_clock_far_ahead_lets_no_old_answer_be_believed(daem
     with daemon.store.write(durable=True) as tx:
         ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "declined", "", ahead))
         ledger.mark_latest(tx, ahead)
-    people.resume(daemon.store, "clips", ahead)
-    people.resume(daemon.store, "clips", START)
+    operator.resume(daemon.store, "clips", ahead)
+    operator.resume(daemon.store, "clips", START)
     world.lag = timedelta(minutes=1)
     before = world.read().metrics
     await daemon.run(timedelta(minutes=30))

@@ -16,7 +16,7 @@ from daemon.config.load import load
 from daemon.standins.receiver import Fault
 from daemon.standins.usage import Status
 from daemon.store import Store
-from daemon.topups import people
+from daemon.topups import operator
 from daemon.web import server
 from daemon.web.server import bind, serving
 from daemon.web.site import site
@@ -141,7 +141,7 @@ async def test_metrics_say_what_is_known_and_nothing_of_what_is_not(town: Town, 
     town.configure(LOW + BUDGET + STORAGE.format(url=town.usage_url), topup=TOPUP)
     async with town.service() as service:
         await service.once()
-        people.pause(service.store, None, town.clock.now())
+        operator.pause(service.store, None, town.clock.now())
         town.clock.advance(30)
         async with browse(service) as client:
             answer = await client.get("/metrics")

@@ -8,22 +8,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.instants import rfc3339
-from alerts.money import format_usd, to_micro
 from alerts.state import TopupStanding
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
-from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import CUSTOMER_GONE, Decision, Stop, StopKind
-from daemon.topups.gates import ROLLING_DAY, start_of_month
-from daemon.topups.states import (
-    ENDS_UNSENT,
-    UNDER_WAY,
-    UNDER_WAY_AFTER_PAID,
-    UNDER_WAY_AFTER_SENT,
-    UNDER_WAY_UNCHARGED,
-    State,
-)
+from daemon.store.ledger_notes import Decision
+from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, State, Stop, StopKind, Topup
+from daemon.topups.policy.credit import MISSING_AFTER
+from daemon.topups.policy.gates import ROLLING_DAY, start_of_month
 
+UNDER_WAY = frozenset({State.CREATING, State.CREATED, State.CONFIRMING})
+"""States that may hold back a reminder of a low balance, while nothing stops the charge."""
+UNDER_WAY_AFTER_SENT = timedelta(hours=2)
+"""For so long after its last send a create or confirm whose outcome is unknown is under way."""
 HELD_BACK_FOR = timedelta(days=2)
 """So long after its last word a refusal is named: an account may be polled once a day."""
 NOT_JUDGED = "[]"
@@ -61,15 +57,15 @@ def is_under_way(
     if topup.cancel_as is not None:
         return False
     if topup.state is State.PAID:
-        return topup.paid_at is not None and abs(now - topup.paid_at) < UNDER_WAY_AFTER_PAID
-    if topup.state in UNDER_WAY_UNCHARGED or topup.state not in UNDER_WAY:
-        return topup.state in UNDER_WAY_UNCHARGED
+        return topup.paid_at is not None and abs(now - topup.paid_at) < MISSING_AFTER
+    if topup.state not in UNDER_WAY:
+        return topup.state is State.PROCESSING
     if mode is not TopupMode.CHARGE or any(not (topup.probe and stop.is_for_card) for stop in stops):
         return False
     return abs(now - (sent_at or topup.state_at)) < UNDER_WAY_AFTER_SENT
 
 
-def standing(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStanding | None:
+def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStanding | None:
     """Return the account's standing, None where no top-up is configured."""
     configured = config.accounts.get(account)
     if configured is None or configured.topup is None:
@@ -120,20 +116,18 @@ def _is_capped(config: Config, topup: TopupConfig, said: Decision, now: datetime
 
 def _is_raised(said: Decision, cap_microusd: int) -> bool:
     """Whether the cap is higher now than the one that said no."""
-    then = next((str(gate["numbers"]["cap"]) for gate in json.loads(said.gates) if gate["name"] == said.gate), None)
-    if then is None or then == format_usd(cap_microusd):
-        return False
-    return cap_microusd > to_micro(then.replace("$", "").replace(",", ""))
+    then = next((gate["microusd"]["cap"] for gate in json.loads(said.gates) if gate["name"] == said.gate), None)
+    return then is not None and cap_microusd > int(then)
 
 
-def people(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]) -> list[str]:
+def needs_person(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]) -> list[str]:
     """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
     sentences = list(troubles.values())
     for stop in ledger_notes.stops(conn):
-        if stop.kind is not StopKind.PAUSE and (stop.scope in config.accounts or stop.scope == ledger_notes.EVERYWHERE):
+        if stop.kind is not StopKind.PAUSE and (stop.scope in config.accounts or stop.scope == EVERYWHERE):
             named = stop.kind is StopKind.BREAKER or stop.reason == CUSTOMER_GONE  # its message names the command
             command = "" if named else f": brimful topups resume {stop.scope}"
-            scope = "all accounts" if stop.scope == ledger_notes.EVERYWHERE else stop.scope
+            scope = "all accounts" if stop.scope == EVERYWHERE else stop.scope
             sentences.append(f"{scope}: suspended ({stop.reason}: {stop.message}){command}")
     for topup in ledger_reads.open_topups(conn):
         if topup.state not in ENDS_UNSENT and _is_shadow(config, topup.account):

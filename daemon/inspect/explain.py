@@ -10,11 +10,11 @@ from typing import Any
 from alerts.instants import rfc3339
 from alerts.money import to_number
 from daemon.config.model import Config, TopupConfig
+from daemon.inspect.status import topup_status
 from daemon.store import ledger_notes, ledger_reads, readings
-from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import Decision, Stop
-from daemon.store.ledger_reads import Send, Shadow
-from daemon.topups.standing import standing
+from daemon.store.ledger_notes import Decision
+from daemon.store.ledger_reads import Shadow
+from daemon.store.topup_rows import Send, Stop, Topup
 
 Document = dict[str, Any]
 
@@ -66,7 +66,7 @@ def explain_topup(conn: sqlite3.Connection, topup: Topup) -> Document:
 def explain_account(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> Document:
     """Return why an account was not charged: what stops it, the counts of each gate, and what is open."""
     last = readings.last(conn, account)
-    stand = standing(config, conn, account, now)
+    stand = topup_status(config, conn, account, now)
     topup = config.accounts[account].topup
     return {
         "account": account,

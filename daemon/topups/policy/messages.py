@@ -7,16 +7,16 @@ same `webhook-id`. Receivers credit once for each `payment_intent`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 
 from alerts.events import EventDraft, EventType, JsonValue, Severity
 from alerts.instants import rfc3339
 from alerts.money import from_cents, to_number
 from alerts.values import replace
-from daemon.store.ledger import Topup
-from daemon.topups.declines import Decline, Kind
-from daemon.topups.gates import Gate
+from daemon.store.topup_rows import Topup
+from daemon.topups.policy.gates import Gate
+from daemon.topups.stripe.declines import Decline
 
 _RESUME = "brimful topups resume {account}"
 _ACK = "brimful topups ack {topup}"
@@ -322,10 +322,6 @@ def window_of(gate: Gate) -> str:
     return f"{gate.numbers['window']}:{gate.microusd['cap']}"
 
 
-def decline_reason(kind: Kind) -> str:
-    return "authentication_required" if kind is Kind.AUTHENTICATION else "declined"
-
-
 def _of_topup(
     type_: EventType,
     topup: Topup,
@@ -395,6 +391,3 @@ def _action(advice: Advice, account: str, *, named: bool) -> str:
 def day_of(at: datetime) -> str:
     """Return the window of what is told once a day."""
     return f"{at:%Y-%m-%d}"
-
-
-PROCESSING_TOLD_AFTER = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""What can come back from a call that charges, and what is done about it: a table, read from top to bottom.
+"""What comes back from Stripe: an answer, or a refusal of a kind, and what a request that meets it calls for.
 
 A PaymentIntent read back by its id is the only authority on what happened; an answer only says what to do next.
 """
@@ -6,8 +6,14 @@ A PaymentIntent read back by its id is the only authority on what happened; an a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Generic, TypeVar
+
+from daemon.topups.stripe.objects import CardError, PaymentIntent
+
+T = TypeVar("T")
 
 
 class AnswerKind(StrEnum):
@@ -27,6 +33,38 @@ class AnswerKind(StrEnum):
     FORBIDDEN = "forbidden"  # 403
     DECLINED = "declined"  # 402 card_error
     WRONG_MODE = "wrong_mode"  # an object of the other livemode
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """Stripe's answer. `replayed`: given again for the same key, so its body may be old."""
+
+    value: T
+    request_id: str | None
+    http_status: int = 200
+    replayed: bool = False
+
+    @property
+    def kind(self) -> AnswerKind:
+        return AnswerKind.ANSWERED
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No answer, or one that is not the object asked for; `kind` says what to do. `message` is Stripe's, or ours."""
+
+    kind: AnswerKind
+    message: str
+    http_status: int | None = None
+    request_id: str | None = None
+    error: CardError | None = None
+    should_retry: bool | None = None
+    """Stripe's own advice (`Stripe-Should-Retry`)."""
+    gone: str | None = None
+    """The earlier customer of the account that Stripe does not list any more, where that is why."""
+
+
+Outcome = Answered[PaymentIntent] | Refused
 
 
 class Action(StrEnum):
@@ -50,7 +88,7 @@ CONFIRM: Mapping[AnswerKind, Action] = {
     AnswerKind.SERVER_ERROR: Action.PIN,
     AnswerKind.OTHER_PARAMETERS: Action.REVIEW,  # often it has succeeded; never another key
     AnswerKind.UNEXPECTED_STATE: Action.READ_BACK,  # often it has succeeded
-    AnswerKind.INTENT_MISSING: Action.READ_BACK,  # that tells whether it is the PaymentIntent that is missing
+    AnswerKind.INTENT_MISSING: Action.CANCEL_AND_SUSPEND,  # the method, where the PaymentIntent is there
     AnswerKind.MISSING: Action.CANCEL_AND_SUSPEND,
     AnswerKind.BAD_REQUEST: Action.CANCEL_AND_SUSPEND,
     AnswerKind.UNAUTHORIZED: Action.BREAK,
@@ -76,10 +114,14 @@ CREATE: Mapping[AnswerKind, Action] = {
     AnswerKind.WRONG_MODE: Action.REVIEW,
 }
 
-REFUSED_FOR_GOOD = frozenset({AnswerKind.OTHER_PARAMETERS, AnswerKind.UNEXPECTED_STATE, AnswerKind.WRONG_MODE})
-"""What a key is answered however often it is sent: no more, then; where the payment still waits a person decides."""
-KEY_REFUSED = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.FORBIDDEN})
-"""Answers to an API key that is no good, or that may not do what was asked."""
+REFUSED_KEY = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.FORBIDDEN})
+"""Answers to an API key that is no good, or that may not do what was asked: no account is charged until a good read."""
+GONE = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING})
+"""How Stripe answers for a customer that was deleted, or that it does not know."""
+NO_USE_WAITING = frozenset({*GONE, AnswerKind.BAD_REQUEST, AnswerKind.WRONG_MODE})
+"""Refusals of a read that time does not heal."""
+NO_ANSWER = frozenset({AnswerKind.UNKNOWN, AnswerKind.SERVER_ERROR, AnswerKind.RATE_LIMITED, AnswerKind.KEY_IN_USE})
+"""What says nothing of what was asked."""
 
 READ_BACK_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600))
 """How long after a send an unknown outcome is read back; then every `READ_BACK_EVERY`."""
@@ -98,6 +140,8 @@ PIN_AFTER = timedelta(minutes=15)
 WATCH_FOR = timedelta(days=7)
 CREATE_FOR = timedelta(minutes=15)
 """So long is a create of unknown outcome sent again; then its number is given up."""
+CANCEL_AGAIN_AFTER = tuple(timedelta(seconds=s) for s in (20, 120, 600, 1800))
+"""How long after a cancel that did not take it is sent again: ever longer, then always the last."""
 
 
 def read_back_after(sent_for: timedelta) -> timedelta:

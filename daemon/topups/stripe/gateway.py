@@ -10,10 +10,9 @@ options. Every object's `livemode` is held against the configured mode.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 from urllib.parse import quote_plus
 
 import stripe
@@ -22,9 +21,8 @@ from alerts.instants import to_ms
 from daemon.clock import Clock
 from daemon.config.model import StripeConfig, StripeMode
 from daemon.http import HttpClient, HttpFailure
-from daemon.topups.answers import AnswerKind
-from daemon.topups.stripe_objects import (
-    CardError,
+from daemon.topups.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.topups.stripe.objects import (
     Charge,
     Customer,
     Deleted,
@@ -56,34 +54,6 @@ _ODD = (AttributeError, TypeError, LookupError, ValueError, RecursionError)
 
 T = TypeVar("T")
 _Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Customer, Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[T]):
-    """Stripe's answer. `replayed`: given again for the same key, so its body may be old."""
-
-    value: T
-    request_id: str | None
-    http_status: int = 200
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """No answer, or one that is not the object asked for; `kind` says what to do. `message` is Stripe's, or ours."""
-
-    kind: AnswerKind
-    message: str
-    http_status: int | None = None
-    request_id: str | None = None
-    error: CardError | None = None
-    should_retry: bool | None = None
-    """Stripe's own advice (`Stripe-Should-Retry`)."""
-    gone: str | None = None
-    """The earlier customer of the account that Stripe does not list any more, where that is why."""
-
-
-Outcome = Answered[PaymentIntent] | Refused
 
 
 class Gateway(Protocol):

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -20,11 +22,10 @@ from alerts.instants import rfc3339
 from alerts.money import format_usd
 from alerts.readings import Metrics
 from daemon.config.model import TopupConfig, TopupMode
-from daemon.store.ledger_notes import Stop, StopKind
-from daemon.store.ledger_reads import Spend
-from daemon.topups.brake import Pace
-from daemon.topups.declines import ATTEMPTS_ON_A_CARD
-from daemon.topups.size import Size, size
+from daemon.store.topup_rows import Spend, Stop, StopKind
+from daemon.topups.policy.brake import Pace
+from daemon.topups.policy.size import Size, size
+from daemon.topups.stripe.declines import ATTEMPTS_ON_A_CARD
 
 FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""
@@ -36,16 +37,69 @@ COOLDOWN_AHEAD = timedelta(hours=12)
 """No clock is believed to be that far behind: the gate `clock` has refused before."""
 
 
-class Gate(Struct, frozen=True, gc=False):
-    """One gate's word. `number` is its place in the rules; several names may share one."""
+class GateName(StrEnum):
+    """Every gate, in the order of the rules; several share a number there."""
 
-    number: int
-    name: str
+    MODE = "mode"
+    PAUSE = "pause"
+    SUSPENSION = "suspension"
+    BREAKER = "breaker"
+    CLOCK = "clock"
+    STRIPE_CLOCK = "stripe_clock"
+    DATABASE = "database"
+    READING = "reading"
+    POSSIBLE = "possible"
+    DROP = "drop"
+    THRESHOLD = "threshold"
+    SLOT = "slot"
+    TWIN = "twin"
+    COOLDOWN = "cooldown"
+    HOLD = "hold"
+    CARD = "card"
+    SIZE = "size"
+    CAP_DAY = "cap_day"
+    CAP_MONTH = "cap_month"
+    BRAKE = "brake"
+
+
+_N = GateName
+NUMBERS: Mapping[GateName, int] = {
+    **dict.fromkeys((_N.MODE, _N.PAUSE, _N.SUSPENSION, _N.BREAKER, _N.CLOCK, _N.STRIPE_CLOCK, _N.DATABASE), 1),
+    **dict.fromkeys((_N.READING, _N.POSSIBLE, _N.DROP), 2),
+    **dict.fromkeys((_N.THRESHOLD,), 3),
+    **dict.fromkeys((_N.SLOT, _N.TWIN), 4),
+    **dict.fromkeys((_N.COOLDOWN, _N.HOLD, _N.CARD), 5),
+    **dict.fromkeys((_N.SIZE,), 6),
+    **dict.fromkeys((_N.CAP_DAY, _N.CAP_MONTH), 7),
+    **dict.fromkeys((_N.BRAKE,), 8),
+}
+"""The place of each gate in the rules."""
+_STOPS = {StopKind.PAUSE: _N.PAUSE, StopKind.SUSPENSION: _N.SUSPENSION, StopKind.BREAKER: _N.BREAKER}
+ENDS_BY_ITSELF = frozenset({_N.THRESHOLD, _N.SLOT, _N.COOLDOWN, _N.HOLD, _N.PAUSE, _N.MODE})
+"""Gates whose no is as it should be: `once` does not exit 1 for them."""
+
+
+class Gate(Struct, frozen=True, gc=False):
+    """One gate's word: a sentence, its numbers as texts, those that are money in micro-dollars too."""
+
+    name: GateName
     passed: bool
     detail: str
     numbers: Mapping[str, str] = struct_field(default_factory=dict)
     microusd: Mapping[str, int] = struct_field(default_factory=dict)
-    """The numbers that an event tells."""
+    since: datetime | None = None
+    """Since when it says no, where it knows."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the rules."""
+        return NUMBERS[self.name]
+
+    def document(self) -> dict[str, Any]:
+        """Return it for the ledger's JSON."""
+        said: dict[str, Any] = {"gate": self.number, "name": self.name.value, "passed": self.passed}
+        said |= {"detail": self.detail, "numbers": dict(self.numbers)}
+        return {**said, "microusd": dict(self.microusd)} if self.microusd else said
 
 
 class Verdict(Struct, frozen=True, gc=False):
@@ -63,17 +117,11 @@ class Verdict(Struct, frozen=True, gc=False):
 
     def encode(self) -> str:
         """Return the gates as JSON text, for the ledger."""
-        return json.dumps(
-            [
-                {"gate": g.number, "name": g.name, "passed": g.passed, "detail": g.detail, "numbers": dict(g.numbers)}
-                for g in self.gates
-            ],
-            separators=(",", ":"),
-        )
+        return json.dumps([gate.document() for gate in self.gates], separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class GateInputs:
     """All that the gates are judged by. `itself` is the top-up that is about to be attempted; None when planning."""
 
     now: datetime
@@ -114,7 +162,7 @@ class Facts:
     """The amount of the plan that is attempted; None when planning."""
 
 
-def judge(facts: Facts) -> Verdict:
+def judge(facts: GateInputs) -> Verdict:
     """Judge every gate in order."""
     available = _available(facts)
     wanted = size(facts.config, available or 0, facts.burn_microusd_per_day)
@@ -139,7 +187,7 @@ def judge(facts: Facts) -> Verdict:
     return Verdict(tuple(gates), amount, available)
 
 
-def _available(facts: Facts) -> int | None:
+def _available(facts: GateInputs) -> int | None:
     """What is charged for: the higher of the two reads. A fall that was seen only while charging buys nothing."""
     reads = [facts.metrics] if facts.second is None else [facts.metrics, facts.second]
     return max((read.available_microusd for read in reads if read.available_microusd is not None), default=None)
@@ -148,51 +196,50 @@ def _available(facts: Facts) -> int | None:
 # ── 1 · permitted ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _permitted(facts: Facts) -> Iterable[Gate]:
+def _permitted(facts: GateInputs) -> Iterable[Gate]:
     mode = facts.config.mode
     sending = facts.itself is not None
     permitted = mode is TopupMode.CHARGE or (mode is TopupMode.SHADOW and not sending)
-    yield Gate(1, "mode", permitted, f"mode is {mode}", {"mode": mode.value})
+    yield Gate(_N.MODE, permitted, f"mode is {mode}", {"mode": mode.value})
     for kind in StopKind:
         stops = [stop for stop in facts.stops if stop.kind is kind]
         stop = next((one for one in stops if not (facts.probe and one.is_for_card)), stops[0] if stops else None)
-        name = {StopKind.PAUSE: "pause", StopKind.SUSPENSION: "suspension", StopKind.BREAKER: "breaker"}[kind]
+        name = _STOPS[kind]
         if stop is None:
-            yield Gate(1, name, True, f"no {name}")
+            yield Gate(name, True, f"no {name}")
             continue
         probing = facts.probe and stop.is_for_card
         since = {"since": rfc3339(stop.since_at), "scope": stop.scope, "reason": stop.reason}
         detail = f"{stop.reason}, since {rfc3339(stop.since_at)}" + (" – one probe: another card" if probing else "")
-        yield Gate(1, name, probing, detail, since)
+        yield Gate(name, probing, detail, since)
     behind = facts.ledger_at is not None and facts.now + CLOCK_TOLERANCE < facts.ledger_at
     latest = rfc3339(facts.ledger_at) if facts.ledger_at else "empty"
     yield Gate(
-        1,
-        "clock",
+        _N.CLOCK,
         not behind,
         "the clock is behind the ledger" if behind else "the clock is not behind the ledger",
         {"now": rfc3339(facts.now), "ledger": latest},
     )
     yield _stripe_clock(facts)
     place = "the file at its path" if facts.in_place else "not the file at its path any more: it was deleted or moved"
-    yield Gate(1, "database", facts.in_place, f"the database that is open is {place}")
+    yield Gate(_N.DATABASE, facts.in_place, f"the database that is open is {place}")
 
 
-def _stripe_clock(facts: Facts) -> Gate:
+def _stripe_clock(facts: GateInputs) -> Gate:
     if facts.stripe_now is None:
-        return Gate(1, "stripe_clock", True, "Stripe has not said its time in the last minutes")
+        return Gate(_N.STRIPE_CLOCK, True, "Stripe has not said its time in the last minutes")
     differ = abs(facts.now - facts.stripe_now)
     agree = differ <= CLOCKS_AGREE_WITHIN
     numbers = {"now": rfc3339(facts.now), "stripe": rfc3339(facts.stripe_now)}
     said = "agree" if agree else f"differ by {differ - differ % timedelta(seconds=1)}"
     detail = f"the clocks here ({numbers['now']}) and at Stripe ({numbers['stripe']}) {said}"
-    return Gate(1, "stripe_clock", agree, detail, numbers)
+    return Gate(_N.STRIPE_CLOCK, agree, detail, numbers)
 
 
 # ── 2 to 5 · the reading, the threshold, the slot, the cooldown ─────────────────────────────────────────────────────
 
 
-def _reading(facts: Facts) -> Gate:
+def _reading(facts: GateInputs) -> Gate:
     age = facts.now - facts.read_at
     known = facts.metrics.available_microusd is not None
     fresh = -CLOCK_TOLERANCE <= age <= FRESH_FOR
@@ -207,34 +254,33 @@ def _reading(facts: Facts) -> Gate:
         else "of this pass, complete, believed"
     )
     return Gate(
-        2,
-        "reading",
+        _N.READING,
         known and fresh and second,
         detail,
         {"read_at": rfc3339(facts.read_at), "age_s": str(age // timedelta(seconds=1))},
     )
 
 
-def _possible(facts: Facts) -> Gate:
+def _possible(facts: GateInputs) -> Gate:
     """Usage leaves `funded` alone: a reading that shows less of it than was believed before may be false."""
     highest = max(facts.falls.funded_microusd or 0, facts.credited_microusd or 0)
     funded = facts.metrics.funded_microusd
     if funded is None or funded >= highest - CENT_MICROUSD:
-        return Gate(2, "possible", True, "all that was ever credited shows")
+        return Gate(_N.POSSIBLE, True, "all that was ever credited shows")
     since = facts.falls.fallen_since or facts.read_at
     numbers = {"funded": format_usd(funded, 6), "funded_before": format_usd(highest, 6), "since": rfc3339(since)}
     detail = (
         f"{format_usd(highest - funded, 6)} of {numbers['funded_before']} ever credited do not show since "
         f"{numbers['since']}, which usage cannot do: brimful topups accept, where it is right"
     )
-    return Gate(2, "possible", False, detail, numbers)
+    return Gate(_N.POSSIBLE, False, detail, numbers, since=since)
 
 
-def _drop(facts: Facts) -> Gate:
+def _drop(facts: GateInputs) -> Gate:
     """Far more is gone than the burn explains, and `funded` does not show why: it must stand first."""
     falls, at = facts.falls, facts.falls.dropped_at
     if at is None:
-        return Gate(2, "drop", True, "no drop that the burn does not explain")
+        return Gate(_N.DROP, True, "no drop that the burn does not explain")
     numbers = {
         "before": format_usd(falls.dropped_from_microusd, 6),
         "after": format_usd(falls.dropped_to_microusd, 6),
@@ -245,10 +291,10 @@ def _drop(facts: Facts) -> Gate:
         f"available dropped from {numbers['before']} to {numbers['after']} at {numbers['read_at']}, far beyond the "
         f"burn: it has to be read again {minutes} minutes later"
     )
-    return Gate(2, "drop", False, detail, numbers)
+    return Gate(_N.DROP, False, detail, numbers)
 
 
-def _threshold(facts: Facts) -> Gate:
+def _threshold(facts: GateInputs) -> Gate:
     below = facts.config.when_below_microusd
     said = [facts.metrics.available_microusd]
     if facts.second is not None:
@@ -258,54 +304,54 @@ def _threshold(facts: Facts) -> Gate:
     numbers = {"available": texts[0], "when_below": format_usd(below)}
     if len(texts) > 1:
         numbers["second_read"] = texts[1]
-    return Gate(3, "threshold", low, f"available {' then '.join(texts)}, charged below {format_usd(below)}", numbers)
+    return Gate(_N.THRESHOLD, low, f"available {' then '.join(texts)}, charged below {format_usd(below)}", numbers)
 
 
-def _slot(facts: Facts) -> Gate:
+def _slot(facts: GateInputs) -> Gate:
     others = {topup: state for topup, state in facts.open_topups.items() if topup != facts.itself}
     detail = ", ".join(f"{topup} is {state}" for topup, state in others.items()) or "no open top-up, no unseen credit"
-    return Gate(4, "slot", not others, detail, dict(others))
+    return Gate(_N.SLOT, not others, detail, dict(others))
 
 
-def _twin(facts: Facts) -> Gate:
+def _twin(facts: GateInputs) -> Gate:
     """Two keys of one provider account show one need: it is met once."""
     detail = ", ".join(f"{topup} is {state}" for topup, state in facts.twins.items())
     said = f"another account of the same customer shows the same totals, and {detail}" if detail else "no other account"
-    return Gate(4, "twin", not facts.twins, said, dict(facts.twins))
+    return Gate(_N.TWIN, not facts.twins, said, dict(facts.twins))
 
 
-def _cooldown(facts: Facts) -> Gate:
+def _cooldown(facts: GateInputs) -> Gate:
     if facts.itself is not None:
-        return Gate(5, "cooldown", True, "not applied to its own attempts")
+        return Gate(_N.COOLDOWN, True, "not applied to its own attempts")
     last, cooldown = facts.last_attempt_at, facts.config.cooldown
     if last is not None and last - facts.now > COOLDOWN_AHEAD:
         last = None  # by a clock that was days ahead, which a person has taken back
     passed = last is None or facts.now - last >= cooldown
     numbers = {"cooldown": str(cooldown), "last_attempt": rfc3339(last) if last else "never"}
     until = f"until {rfc3339(last + cooldown)}" if last else ""
-    return Gate(5, "cooldown", passed, "over" if passed else f"{cooldown} since the last attempt: {until}", numbers)
+    return Gate(_N.COOLDOWN, passed, "over" if passed else f"{cooldown} since the last attempt: {until}", numbers)
 
 
-def _hold(facts: Facts) -> Gate:
+def _hold(facts: GateInputs) -> Gate:
     until = facts.hold_until
     if until is not None and until - facts.now > COOLDOWN_AHEAD:
         until = None  # as above
     passed = facts.itself is not None or until is None or facts.now >= until
     detail = "none" if passed or until is None else f"another daemon is charging: planned afresh at {rfc3339(until)}"
-    return Gate(5, "hold", passed, detail, {"until": rfc3339(until) if until else "none"})
+    return Gate(_N.HOLD, passed, detail, {"until": rfc3339(until) if until else "none"})
 
 
-def _card(facts: Facts) -> Gate:
+def _card(facts: GateInputs) -> Gate:
     tried = facts.attempts_on_card
     detail = f"{tried} attempts on the card in 30 days, at most {ATTEMPTS_ON_A_CARD}"
     numbers = {"attempts": str(tried), "most": str(ATTEMPTS_ON_A_CARD)}
-    return Gate(5, "card", tried < ATTEMPTS_ON_A_CARD, detail, numbers)
+    return Gate(_N.CARD, tried < ATTEMPTS_ON_A_CARD, detail, numbers)
 
 
 # ── 6 and 7 · the size and the caps ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _size(facts: Facts, wanted: Size) -> Gate:
+def _size(facts: GateInputs, wanted: Size) -> Gate:
     most = facts.config.max_charge_microusd
     amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(most)
     passed = 0 < amount <= most
@@ -315,13 +361,13 @@ def _size(facts: Facts, wanted: Size) -> Gate:
         "max_charge": format_usd(most),
         "amount": format_usd(amount),
     }
-    return Gate(6, "size", passed, f"{format_usd(amount)} of {format_usd(most)} a charge", numbers)
+    return Gate(_N.SIZE, passed, f"{format_usd(amount)} of {format_usd(most)} a charge", numbers)
 
 
 class Cap(Struct, frozen=True, gc=False):
     """One cap: what is spent or reserved in its window, and what is left. `window` names the window, told once."""
 
-    name: str
+    name: GateName
     cap_microusd: int
     counted_microusd: int
     window: str
@@ -331,7 +377,7 @@ class Cap(Struct, frozen=True, gc=False):
         return max(self.cap_microusd - self.counted_microusd, 0)
 
 
-def _caps(facts: Facts) -> tuple[Cap, Cap]:
+def _caps(facts: GateInputs) -> tuple[Cap, Cap]:
     """Count what either clock puts in a window that either clock says is now: ours may be ahead at a month's end."""
     stripe_now = facts.stripe_now or facts.now
     day = counted(facts.spends, facts.now - ROLLING_DAY, stripe_now - ROLLING_DAY, facts.itself)
@@ -340,13 +386,13 @@ def _caps(facts: Facts) -> tuple[Cap, Cap]:
     oldest = min((spend.local_at for spend in day), default=None)
     return (
         Cap(
-            "day",
+            _N.CAP_DAY,
             facts.config.max_per_day_microusd,
             sum(spend.amount_microusd for spend in day),
             f"day from {rfc3339(oldest)}" if oldest else f"day {facts.now.astimezone(facts.zone):%Y-%m-%d}",
         ),
         Cap(
-            "month",
+            _N.CAP_MONTH,
             facts.config.max_per_month_microusd,
             sum(spend.amount_microusd for spend in month),
             f"month {month_start.astimezone(facts.zone):%Y-%m}",
@@ -383,7 +429,7 @@ def start_of_month(now: datetime, zone: ZoneInfo) -> datetime:
     return first.astimezone(now.tzinfo)
 
 
-def _cap_gate(facts: Facts, wanted: Size, cap: Cap) -> Gate:
+def _cap_gate(facts: GateInputs, wanted: Size, cap: Cap) -> Gate:
     if facts.amount_microusd is not None:
         passed = facts.amount_microusd <= cap.left_microusd
     else:
@@ -394,17 +440,17 @@ def _cap_gate(facts: Facts, wanted: Size, cap: Cap) -> Gate:
         "left": format_usd(cap.left_microusd),
         "window": cap.window,
     }
-    detail = f"{format_usd(cap.counted_microusd)} spent or open of {format_usd(cap.cap_microusd)} a {cap.name}"
+    detail = f"{format_usd(cap.counted_microusd)} spent or open of {format_usd(cap.cap_microusd)} a {cap.name[4:]}"
     told = {"cap": cap.cap_microusd, "spent_and_open": cap.counted_microusd, "left": cap.left_microusd}
-    return Gate(7, f"cap_{cap.name}", passed, detail, numbers, told)
+    return Gate(cap.name, passed, detail, numbers, told)
 
 
 # ── 8 · the burn brake ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _brake(facts: Facts, amount: int) -> Gate:
+def _brake(facts: GateInputs, amount: int) -> Gate:
     if facts.pace is None:
-        return Gate(8, "brake", True, "not seven days of past yet")
+        return Gate(_N.BRAKE, True, "not seven days of past yet")
     numbers = {
         "last_6_h": format_usd(facts.pace.recent_microusd),
         "largest_6_h": format_usd(facts.pace.largest_microusd),
@@ -412,4 +458,4 @@ def _brake(facts: Facts, amount: int) -> Gate:
     }
     held = facts.pace.far_beyond(amount) and not facts.released
     detail = f"{numbers['last_6_h']} burnt in 6 h; the past's most {numbers['largest_6_h']}"
-    return Gate(8, "brake", not held, detail, numbers)
+    return Gate(_N.BRAKE, not held, detail, numbers)

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from alerts.money import format_usd, from_cents
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
-from daemon.store.ledger import Topup
-from daemon.topups import breakers
-from daemon.topups.answers import AnswerKind
-from daemon.topups.bench import Bench, log
-from daemon.topups.gateway import Refused
-from daemon.topups.look import GONE, Look
-from daemon.topups.stripe_objects import Charge, Event
+from daemon.store.topup_rows import Topup
+from daemon.topups.context import TopupContext, log
+from daemon.topups.policy import stops
+from daemon.topups.policy.intents import Listing
+from daemon.topups.policy.stops import Reason
+from daemon.topups.stripe.answers import GONE, NO_USE_WAITING, AnswerKind, Refused
+from daemon.topups.stripe.objects import Charge, Event
 
 EVERY = timedelta(minutes=15)
 MOST_PAGES = 10
@@ -32,28 +32,28 @@ _UNNAMED = "unnamed"
 """A dispute that was seen at its charge, before the event that names it."""
 
 
-def due_at(bench: Bench) -> datetime | None:
+def due_at(context: TopupContext) -> datetime | None:
     """Return when the events are read next: only while a charge is young enough to be refunded or disputed."""
-    now = bench.clock.now()
-    if not ledger_reads.any_charged_since(bench.store.reader, now - CHARGES_FOR):
+    now = context.clock.now()
+    if not ledger_reads.any_charged_since(context.store.reader, now - CHARGES_FOR):
         return None
-    last_at = bench.ran_at.get(_CURSOR)
+    last_at = context.ran_at.get(_CURSOR)
     if last_at is None:
-        mark = ledger_notes.marked(bench.store.reader, _CURSOR)
+        mark = ledger_notes.marked(context.store.reader, _CURSOR)
         last_at = mark[0] if mark is not None else None
     return now if last_at is None or last_at > now else last_at + EVERY
 
 
-async def read_events(bench: Bench) -> None:
+async def read_events(context: TopupContext) -> None:
     """Read the refunds and disputes since the cursor, at most ten pages."""
-    last = ledger_notes.marked(bench.store.reader, _CURSOR)
+    last = ledger_notes.marked(context.store.reader, _CURSOR)
     cursor = last[1] if last else ""
     newest = cursor
     older: str | None = None
     oldest_first: list[Event] = []
     refused: Refused | None = None
     for _ in range(MOST_PAGES):
-        page = await bench.gateway.events(newer_than=newest or None, older_than=older)
+        page = await context.gateway.events(newer_than=newest or None, older_than=older)
         if isinstance(page, Refused):
             refused = page
             break
@@ -68,30 +68,29 @@ async def read_events(bench: Bench) -> None:
         if not page.value.has_more:
             break
     for event in oldest_first:
-        _take(bench, event)
+        _take(context, event)
     if refused is not None:
-        _failed(bench, refused, last[1] if last else "")
+        _failed(context, refused, last[1] if last else "")
         return
-    first = _CURSOR not in bench.ran_at
-    bench.ran_at[_CURSOR] = bench.clock.now()
-    allowed_again = ledger_notes.marked(bench.store.reader, _FORBIDDEN) is not None
+    first = _CURSOR not in context.ran_at
+    context.ran_at[_CURSOR] = context.clock.now()
+    allowed_again = ledger_notes.marked(context.store.reader, _FORBIDDEN) is not None
     if first or allowed_again or last is None or last[1] != (newest or cursor):
-        with bench.store.write(durable=False) as tx:  # a lost mark only reads the same events again
-            ledger.mark_run(tx, _CURSOR, bench.clock.now(), newest or cursor)
+        with context.store.write(durable=False) as tx:  # a lost mark only reads the same events again
+            ledger.mark_run(tx, _CURSOR, context.clock.now(), newest or cursor)
             ledger_notes.clear_mark(tx, _FORBIDDEN)
 
 
-def _failed(bench: Bench, refused: Refused, cursor: str) -> None:
+def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
     """A cursor that Stripe has forgotten begins anew; a 403 here trips nothing, but is told."""
-    now = bench.ran_at[_CURSOR] = bench.clock.now()
-    lost = refused.kind in (AnswerKind.MISSING, AnswerKind.INTENT_MISSING, AnswerKind.BAD_REQUEST)
-    with bench.store.write(durable=True) as tx:
+    now = context.ran_at[_CURSOR] = context.clock.now()
+    lost = refused.kind in NO_USE_WAITING
+    with context.store.write(durable=True) as tx:
         ledger.mark_run(tx, _CURSOR, now, "" if lost else cursor)
         if refused.kind is AnswerKind.FORBIDDEN:
             since = _failing_since(tx, _FORBIDDEN, now)
             message = f"refunds and disputes cannot be seen: {refused.message}"
-            for account in bench.charging():
-                breakers.tell_review_once(bench, tx, account, now, _FORBIDDEN, message, since)
+            _ask_everyone(context, tx, Reason.EVENTS_FORBIDDEN, message, since)
     log.warning("events", kind=refused.kind.value, message=refused.message, request_id=refused.request_id)
 
 
@@ -104,25 +103,25 @@ def _failing_since(tx: Transaction, name: str, now: datetime) -> datetime:
     return now
 
 
-def _take(bench: Bench, event: Event) -> None:
-    topup = ledger_reads.get(bench.store.reader, event.payment_intent) if event.payment_intent else None
+def _take(context: TopupContext, event: Event) -> None:
+    topup = ledger_reads.get(context.store.reader, event.payment_intent) if event.payment_intent else None
     if topup is None:
         return
     about = f"{event.charge} of {event.payment_intent}, {event.id}"
     if event.type != "charge.refunded":
-        disputed(bench, topup, event.subject, event.amount_cents, about)
+        disputed(context, topup, event.subject, event.amount_cents, about)
     elif event.amount_cents is not None:
-        refunded(bench, topup, event.amount_cents, about)
+        refunded(context, topup, event.amount_cents, about)
 
 
-def refunded(bench: Bench, topup: Topup, total_cents: int, about: str) -> None:
+def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) -> None:
     """Suspend the account of a charge that was refunded, and tell it, once a refund and with its amount.
 
     `total_cents` is what has been refunded of the charge so far: what is more than the last time is another refund.
     """
-    now = bench.clock.now()
+    now = context.clock.now()
     name = f"refunded:{topup.payment_intent}"
-    with bench.store.write(durable=True) as tx:
+    with context.store.write(durable=True) as tx:
         told = ledger_notes.marked(tx, name)
         cents = total_cents - (int(told[1]) if told else 0)
         if cents <= 0:
@@ -130,19 +129,17 @@ def refunded(bench: Bench, topup: Topup, total_cents: int, about: str) -> None:
         ledger.mark(tx, name, now, str(total_cents))
         message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
         window = f"{topup.id}:{total_cents}"
-        breakers.suspend_and_tell(
-            bench, tx, topup, now, reason="refunded", message=message, window=window, returned_cents=cents
-        )
+        _suspend(context, tx, topup, Reason.REFUNDED, message, window, cents)
 
 
-def disputed(bench: Bench, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
+def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
     """Suspend the account of a charge that is disputed, and tell it, once a dispute.
 
     A charge says only that it is disputed: the first dispute that is named afterwards was told already.
     """
-    now = bench.clock.now()
+    now = context.clock.now()
     name = f"disputed:{topup.payment_intent}"
-    with bench.store.write(durable=True) as tx:
+    with context.store.write(durable=True) as tx:
         mark = ledger_notes.marked(tx, name)
         told = mark[1].split() if mark else []
         if dispute in told or (dispute is None and told):
@@ -154,92 +151,111 @@ def disputed(bench: Bench, topup: Topup, dispute: str | None, cents: int | None,
         amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
         message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
         window = f"{topup.id}:{len(told) + 1}"
-        breakers.suspend_and_tell(
-            bench, tx, topup, now, reason="disputed", message=message, window=window, returned_cents=cents
-        )
+        _suspend(context, tx, topup, Reason.DISPUTED, message, window, cents)
 
 
-def take_returned(bench: Bench, seen: Look) -> None:
-    """Take in what a look shows of refunds and disputes: no charge follows one that nobody has heard of yet."""
-    since = bench.clock.now() - CHARGES_FOR
-    for one in seen.ours:
+def _suspend(
+    context: TopupContext,
+    tx: Transaction,
+    topup: Topup,
+    reason: Reason,
+    message: str,
+    window: str,
+    cents: int | None,
+) -> None:
+    now, account = context.clock.now(), context.account(topup.account, tx)
+    context.apply(tx, [stops.returned(account, now, topup, reason, message, window, cents)], now)
+
+
+def take_listed(context: TopupContext, listed: Listing) -> None:
+    """Take in what a list shows of refunds and disputes: no charge follows one that nobody has heard of yet."""
+    since = context.clock.now() - CHARGES_FOR
+    for one in listed.ours:
         charge = one.intent.charge
         if charge is None or charge.created_at < since or not (charge.refunded_cents or charge.disputed):
             continue
-        topup = ledger_reads.get(bench.store.reader, one.intent.id)
+        topup = ledger_reads.get(context.store.reader, one.intent.id)
         if topup is not None:
-            _take_charge(bench, topup, charge)
+            _take_charge(context, topup, charge)
 
 
-async def read_charges(bench: Bench) -> int:
+async def read_charges(context: TopupContext) -> int:
     """Look at the charges of our own PaymentIntents of the last 120 days; returns how many could not be read.
 
     They are listed by customer; what a list does not show (it is too long, its customer was deleted) is asked for by
     its PaymentIntent.
     """
-    since = bench.clock.now() - CHARGES_FOR
-    ours = [topup for topup in ledger_reads.charged_since(bench.store.reader, since) if topup.payment_intent]
+    since = context.clock.now() - CHARGES_FOR
+    ours = [topup for topup in ledger_reads.charged_since(context.store.reader, since) if topup.payment_intent]
     failed = 0
     for customer in dict.fromkeys(topup.customer for topup in ours):
         of_customer = {topup.payment_intent: topup for topup in ours if topup.customer == customer}
         since = min(topup.charged_at or topup.planned_at for topup in of_customer.values()) - CLOCKS_APART
-        listed = await _list_charges(bench, customer, since, of_customer)
+        listed = await _list_charges(context, customer, since, of_customer)
         if isinstance(listed, Refused):
             failed += len(of_customer)
             continue
-        failed += await _ask_one_by_one(bench, [topup for intent, topup in of_customer.items() if intent not in listed])
-    _note_unread(bench, failed)
+        failed += await _ask_one_by_one(
+            context, [topup for intent, topup in of_customer.items() if intent not in listed]
+        )
+    _note_unread(context, failed)
     return failed
 
 
-def _note_unread(bench: Bench, failed: int) -> None:
+def _note_unread(context: TopupContext, failed: int) -> None:
     """Tell what could not be read a second day running, once until it can: a refund of it might be missed."""
-    now = bench.clock.now()
-    with bench.store.write(durable=True) as tx:
+    now = context.clock.now()
+    with context.store.write(durable=True) as tx:
         if not failed:
             ledger_notes.clear_mark(tx, _UNREAD)
             return
         since = _failing_since(tx, _UNREAD, now)
         if now - since >= UNREAD_TOLD_AFTER:
-            for account in bench.charging():
-                message = f"refunds and disputes of {failed} charges cannot be seen: Stripe does not list them"
-                breakers.tell_review_once(bench, tx, account, now, _UNREAD, message, since)
+            message = f"refunds and disputes of {failed} charges cannot be seen: Stripe does not list them"
+            _ask_everyone(context, tx, Reason.CHARGES_UNREAD, message, since)
+
+
+def _ask_everyone(context: TopupContext, tx: Transaction, reason: Reason, message: str, since: datetime) -> None:
+    """Ask a person to look, an account that is charged each."""
+    now = context.clock.now()
+    accounts = [context.account(one, tx) for one in context.charging()]
+    context.apply(tx, [stops.review_notice(one, now, reason, message, since) for one in accounts], now)
 
 
 async def _list_charges(
-    bench: Bench, customer: str, since: datetime, ours: Mapping[str | None, Topup]
+    context: TopupContext, customer: str, since: datetime, ours: Mapping[str | None, Topup]
 ) -> set[str | None] | Refused:
     """Take in a customer's charges, at most ten pages. Returns the PaymentIntents that were seen; of others, none."""
     seen: set[str | None] = set()
     after: str | None = None
     for _ in range(MOST_PAGES):
-        page = await bench.gateway.charges_of(customer, since, after)
+        page = await context.gateway.charges_of(customer, since, after)
         if isinstance(page, Refused):
             return seen if page.kind in GONE else page
         for charge in page.value.items:
             if (topup := ours.get(charge.payment_intent)) is not None:
                 seen.add(charge.payment_intent)
-                _take_charge(bench, topup, charge)
+                _take_charge(context, topup, charge)
         if not page.value.has_more or not page.value.items:
             break
         after = page.value.items[-1].id
     return seen
 
 
-async def _ask_one_by_one(bench: Bench, topups: Sequence[Topup]) -> int:
+async def _ask_one_by_one(context: TopupContext, topups: Sequence[Topup]) -> int:
     failed = 0
     for topup in topups:
-        page = await bench.gateway.charges(topup.payment_intent or "")
+        page = await context.gateway.charges(topup.payment_intent or "")
         if isinstance(page, Refused):
             failed += 1
             continue
         for charge in page.value.items:
-            _take_charge(bench, topup, charge)
+            _take_charge(context, topup, charge)
     return failed
 
 
-def _take_charge(bench: Bench, topup: Topup, charge: Charge) -> None:
+def _take_charge(context: TopupContext, topup: Topup, charge: Charge) -> None:
     if charge.refunded_cents:
-        refunded(bench, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
+        refunded(context, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
     if charge.disputed:
-        disputed(bench, topup, None, None, f"{charge.id} of {topup.payment_intent}")
+        disputed(context, topup, None, None, f"{charge.id} of {topup.payment_intent}")

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.config.model import TopupConfig
-
 APP = "brimful"
 
 
@@ -120,29 +118,3 @@ def confirm_params(payment_method: str) -> dict[str, Any]:
 
 
 CANCEL_PARAMS: Mapping[str, Any] = {"cancellation_reason": "abandoned"}
-
-
-def plan(
-    config: TopupConfig,
-    account: str,
-    *,
-    seq: int,
-    amount_cents: int,
-    payment_method: str,
-    method_type: str,
-    funded_microusd: int | None,
-    balance_microusd: int | None,
-) -> Plan:
-    """Return the plan of an account's top-up by its configuration."""
-    return Plan(
-        account=account,
-        customer=config.customer,
-        seq=seq,
-        amount_cents=amount_cents,
-        payment_method=payment_method,
-        method_type=method_type,
-        funded_microusd=funded_microusd,
-        balance_microusd=balance_microusd,
-        statement_descriptor_suffix=config.statement_descriptor_suffix,
-        receipt_email=config.receipt_email,
-    )

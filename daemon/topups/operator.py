@@ -14,27 +14,22 @@ from alerts.instants import rfc3339
 from alerts.money import format_usd
 from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store, Transaction
-from daemon.store.ledger import Topup
-from daemon.store.ledger_notes import CUSTOMER_GONE, EVERYWHERE, Stop, StopKind
-from daemon.topups import events
-from daemon.topups.answers import AnswerKind
-from daemon.topups.bench import Bench
-from daemon.topups.breakers import released_mark
-from daemon.topups.gates import CLOCK_TOLERANCE
-from daemon.topups.gateway import Answered, Refused
-from daemon.topups.judgement import BURN_BRAKE, brake_mark
-from daemon.topups.look import GONE, earlier_customers, left_mark
-from daemon.topups.sending import cancel
-from daemon.topups.settle import settle
-from daemon.topups.states import State
-from daemon.topups.stripe_objects import PaymentIntent
+from daemon.store.topup_rows import EVERYWHERE, State, Stop, StopKind, Topup
+from daemon.topups.context import TopupContext, resumed_mark
+from daemon.topups.executor import run
+from daemon.topups.judging import brake_mark
+from daemon.topups.listing import earlier_customers, gone_mark
+from daemon.topups.policy.gates import CLOCK_TOLERANCE, GateName
+from daemon.topups.policy.machine import ALIVE
+from daemon.topups.policy.step import Acknowledged
+from daemon.topups.policy.stops import Reason
+from daemon.topups.stripe.answers import GONE, Answered, AnswerKind, Refused
 
 DAYS_AHEAD = timedelta(days=1)
 """A smaller step ends by itself soon enough."""
-RETURNED = frozenset({"refunded", "disputed"})
+RETURNED = frozenset({Reason.REFUNDED, Reason.DISPUTED})
 """Why an account is suspended whose credit may be taken back."""
 _MONEY_MAY_MOVE = frozenset({State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.PAID})
-ALIVE = frozenset({"requires_confirmation", "requires_payment_method", "requires_action", "requires_capture"})
 
 
 class NothingToSay(Exception):  # noqa: N818 – the message is a sentence for a person
@@ -73,8 +68,8 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
                     ledger_notes.forget_card(tx, stop.fingerprint)
                 if stop.reason in RETURNED:  # the provider may take the credit back, too
                     states.accept(tx, account, now)
-            ledger.mark_run(tx, released_mark(account), now)
-            if any(stop.reason == BURN_BRAKE for stop in stops):
+            ledger.mark_run(tx, resumed_mark(account), now)
+            if any(stop.reason == Reason.BURN_BRAKE for stop in stops):
                 ledger.mark_run(tx, brake_mark(account), now)
         ended += _take_back_clock(tx, now)
     return tuple(ended)
@@ -92,7 +87,7 @@ def accept(store: Store, account: str, now: datetime) -> str:
         if accepted_at is not None and last is not None and accepted_at >= (falls.fallen_since or last.at):
             raise NothingToSay(f"{account}: already accepted: it is charged by the next reading again")
         held = next(iter(ledger_notes.decisions(tx, account)), None)
-        held_now = held is not None and held.gate == "possible"
+        held_now = held is not None and held.gate == GateName.POSSIBLE
         if last is None or (falls.fallen_since is None and not held_now):
             raise NothingToSay(f"{account}: its readings show all that was ever credited: there is nothing to accept")
         states.accept(tx, account, now)
@@ -126,7 +121,7 @@ def _left(stop: Stop) -> str:
         where = "" if stop.scope == EVERYWHERE else f" {stop.scope}"
         return f"{scope}: still paused: brimful topups resume{where}"
     said = f"{scope}: still suspended ({stop.reason}: {stop.message})"
-    return said if stop.reason == CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
+    return said if stop.reason == Reason.CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
 
 
 def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
@@ -147,139 +142,90 @@ def _end_of(topup: Topup) -> str:
     return f"{topup.id} is {topup.state} (brimful topups {'ack' if a_person_may else 'explain'} {topup.id})"
 
 
-async def acknowledge(bench: Bench, name: str) -> str:
+async def acknowledge(context: TopupContext, name: str) -> str:
     """Take a person's word for a top-up (or an earlier customer) and return what became of it.
 
     `paid`: the credit is taken as seen; one that came late is confirmed. `needs_review`: its PaymentIntent is canceled
     if it is alive, else closed. An earlier customer that Stripe does not list any more is looked at no more.
     Raises NothingToSay where there is nothing to acknowledge, or Stripe cannot be asked.
     """
-    topup = ledger_reads.get(bench.store.reader, name)
+    topup = ledger_reads.get(context.store.reader, name)
     if topup is None:
-        return await _let_go(bench, name)
+        return await _let_go(context, name)
     if topup.state is State.PAID:
-        _credited(bench, topup)
+        await _say(context, topup)
         return f"{topup.id}: taken as credited; the next need is charged again"
     if topup.is_late:
-        return _confirmed(bench, topup)
+        await _say(context, topup)
+        return f"{topup.id}: its credit, which came late, is confirmed"
     if topup.state is not State.NEEDS_REVIEW:
         raise NothingToSay(f"{topup.id} is {topup.state}: only paid and needs_review are acknowledged")
+    return await _close(context, topup)
+
+
+async def _say(context: TopupContext, topup: Topup, fact: Acknowledged = Acknowledged()) -> Topup:  # noqa: B008 – frozen
+    """Say it to the machine; raises NothingToSay where the top-up has moved on meanwhile."""
+    current = ledger_reads.get(context.store.reader, topup.id)
+    if current is None or current.state is not topup.state:
+        raise NothingToSay(f"{topup.id} has become {current.state if current else 'nothing'} meanwhile")
+    return await run(context, topup.id, fact)
+
+
+async def _close(context: TopupContext, topup: Topup) -> str:
+    """End a top-up under review by what Stripe says of it now."""
     assert topup.payment_intent is not None, "only what was created is under review"
-    answer = await bench.gateway.retrieve(topup.payment_intent)
+    answer = await context.gateway.retrieve(topup.payment_intent)
     if isinstance(answer, Refused):
-        if answer.kind is AnswerKind.INTENT_MISSING:
-            return _close(bench, topup)
-        raise NothingToSay(f"Stripe could not be asked: {answer.message}")
-    if answer.value.status in ALIVE:
-        if not bench.may_post(topup.account):
-            said = f"{topup.id}: its PaymentIntent is alive, and nothing is sent to Stripe that would cancel it"
-            raise NothingToSay(f'{said}: set mode = "off" or "charge" for {topup.account}, then acknowledge it again')
-        after = await cancel(bench, topup, State.ABANDONED, "acknowledged by a person")
-        if after.is_open:
-            raise NothingToSay(f"{topup.id}: its PaymentIntent could not be canceled yet; it is tried again")
-        return f"{topup.id}: canceled"
-    return _settled(bench, topup, answer)
+        if answer.kind is not AnswerKind.INTENT_MISSING:
+            raise NothingToSay(f"Stripe could not be asked: {answer.message}")
+        await _say(context, topup)
+        return f"{topup.id}: closed, Stripe does not know its PaymentIntent"
+    status = answer.value.status
+    if status in ALIVE and not context.account(topup.account).may_post:
+        said = f"{topup.id}: its PaymentIntent is alive, and nothing is sent to Stripe that would cancel it"
+        raise NothingToSay(f'{said}: set mode = "off" or "charge" for {topup.account}, then acknowledge it again')
+    if status == "processing":
+        raise NothingToSay(f"{topup.id}: the bank is still working on it; it can be acknowledged when that has ended")
+    after = await _say(context, topup, Acknowledged(answer.value))
+    if status == "succeeded":
+        return f"{topup.id}: it was charged; closed as credited"
+    if status not in ALIVE:
+        return f"{topup.id}: {after.state}"
+    if after.is_open:
+        raise NothingToSay(f"{topup.id}: its PaymentIntent could not be canceled yet; it is tried again")
+    return f"{topup.id}: canceled"
 
 
-async def _let_go(bench: Bench, customer: str) -> str:
+async def _let_go(context: TopupContext, customer: str) -> str:
     """Look no more at an earlier customer that is gone from Stripe: what was charged to it cannot be listed again.
 
     Only where Stripe says so itself, and lists the configured customer with the same key.
     """
-    accounts = [one for one in bench.config.accounts if customer in _had(bench, one)]
+    accounts = [one for one in context.config.accounts if customer in _had(context, one)]
     if not accounts:
         raise NothingToSay(f"there is no top-up {customer}")
-    for topup in ledger_reads.open_topups(bench.store.reader):
+    for topup in ledger_reads.open_topups(context.store.reader):
         if topup.customer == customer and topup.state in _MONEY_MAY_MOVE:
             raise NothingToSay(f"{topup.id} of {customer} is {topup.state}: it has to end first")
-    answer = await bench.gateway.intents(customer, limit=1)
+    answer = await context.gateway.intents(customer, limit=1)
     if isinstance(answer, Answered):
         raise NothingToSay(f"Stripe lists {customer}: it goes on being looked at")
     if answer.kind not in GONE:
         raise NothingToSay(f"Stripe could not be asked: {answer.message}")
-    for configured in {found.customer for one in accounts if (found := bench.topup(one)) is not None}:
-        present = await bench.gateway.intents(configured, limit=1)
+    for configured in {found.customer for one in accounts if (found := context.topup(one)) is not None}:
+        present = await context.gateway.intents(configured, limit=1)
         if isinstance(present, Refused):
             raise NothingToSay(f"Stripe does not list the configured customer {configured} either: {present.message}")
-    now = bench.clock.now()
-    with bench.store.write(durable=True) as tx:
+    now = context.clock.now()
+    with context.store.write(durable=True) as tx:
         for account in accounts:
-            ledger.mark(tx, left_mark(account, customer), now, "acknowledged by a person")
-            ledger_notes.lift(tx, account, StopKind.SUSPENSION, CUSTOMER_GONE)
+            ledger.mark(tx, gone_mark(account, customer), now, "acknowledged by a person")
+            ledger_notes.lift(tx, account, StopKind.SUSPENSION, Reason.CUSTOMER_GONE)
     return f"{customer}: gone from Stripe, looked at no more for {', '.join(accounts)}"
 
 
-def _had(bench: Bench, account: str) -> tuple[str, ...]:
+def _had(context: TopupContext, account: str) -> tuple[str, ...]:
     """Return the account's earlier customers; the configured one is none."""
-    topup = bench.topup(account)
-    return () if topup is None else tuple(c for c in earlier_customers(bench, account) if c != topup.customer)
-
-
-def _settled(bench: Bench, topup: Topup, answer: Answered[PaymentIntent]) -> str:
-    """Close a top-up whose PaymentIntent is no longer alive."""
-    now = bench.clock.now()
-    intent = answer.value
-    status = intent.status
-    if status == "succeeded":
-        with bench.store.write(durable=True) as tx:
-            current = _current(tx, topup)
-            paid = ledger.move(
-                tx,
-                current,
-                State.PAID,
-                now,
-                reason="charged; acknowledged by a person",
-                amount_cents=intent.amount_cents,  # what was really charged counts, whatever was planned
-                paid_at=now,
-                charged_at=intent.charge.created_at if intent.charge else intent.created_at,
-            )
-            bench.tell(tx, [events.succeeded(paid, bench.provider(topup.account), now)], now)
-        _credited(bench, paid)
-        return f"{topup.id}: it was charged; closed as credited"
-    if status == "processing":
-        raise NothingToSay(f"{topup.id}: the bank is still working on it; it can be acknowledged when that has ended")
-    after = settle(bench, topup, answer)
-    return f"{topup.id}: {after.state}"
-
-
-def _credited(bench: Bench, topup: Topup) -> None:
-    now = bench.clock.now()
-    with bench.store.write(durable=True) as tx:
-        current = _current(tx, topup)
-        after = ledger.move(
-            tx,
-            current,
-            State.CREDITED,
-            now,
-            reason="acknowledged by a person",
-            credited_at=now,
-            told_at=None,
-            next_at=None,
-        )
-        bench.tell(tx, [events.credited(after, bench.provider(topup.account), now)], now)
-
-
-def _confirmed(bench: Bench, topup: Topup) -> str:
-    """A person has seen that the credit which came late is this charge's, and not another's."""
-    now = bench.clock.now()
-    with bench.store.write(durable=True) as tx:
-        reason = "the credit that came late is confirmed by a person"
-        ledger.change(tx, _current(tx, topup), now, reason=reason, told_at=None)
-    return f"{topup.id}: its credit, which came late, is confirmed"
-
-
-def _close(bench: Bench, topup: Topup) -> str:
-    why = "Stripe does not know its PaymentIntent"
-    now = bench.clock.now()
-    with bench.store.write(durable=True) as tx:
-        current = _current(tx, topup)
-        ledger.move(tx, current, State.ABANDONED, now, reason=f"acknowledged by a person: {why}", next_at=None)
-    return f"{topup.id}: closed, {why}"
-
-
-def _current(tx: Transaction, topup: Topup) -> Topup:
-    current = ledger_reads.get(tx, topup.id)
-    assert current is not None, "the ledger forgets nothing"
-    if current.state is not topup.state:
-        raise NothingToSay(f"{topup.id} has become {current.state} meanwhile")
-    return current
+    topup = context.topup(account)
+    had = earlier_customers(context.store.reader, account)
+    return () if topup is None else tuple(one for one in had if one != topup.customer)

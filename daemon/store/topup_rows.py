@@ -1,0 +1,194 @@
+"""The rows of the ledger as values: states, top-ups, requests, stops. Pure data; the store reads and writes them.
+
+Money in micro-dollars, Stripe's amounts in cents, instants aware.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+
+from alerts.money import from_cents
+
+EVERYWHERE = "*"
+"""The scope of a stop that concerns every account."""
+CUSTOMER_GONE = "customer_gone"
+"""Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
+SECOND_LOOK = "second look: "
+"""How the reason of a top-up begins that was canceled because another charge appeared."""
+
+
+class State(StrEnum):
+    """Where a top-up stands. All but the last three hold the account's slot; `paid` until the credit is seen."""
+
+    PLANNED = "planned"  # decided and written down; nothing was sent
+    CREATING = "creating"  # the create was written down and may have been sent
+    CREATED = "created"  # Stripe has the PaymentIntent; no confirm was ever sent
+    CONFIRMING = "confirming"  # a confirm was written down; its outcome is not known until it is read back
+    PROCESSING = "processing"  # the bank takes its time
+    RETRY_WAIT = "retry_wait"  # softly declined: the same PaymentIntent again, later
+    ACTION_REQUIRED = "action_required"  # the bank wants the cardholder: the PaymentIntent is being canceled
+    NEEDS_REVIEW = "needs_review"  # a person decides (`topups ack`)
+    PAID = "paid"  # read back as succeeded, as planned; the credit is not seen yet
+    CREDITED = "credited"  # seen in the balance, or a person said so
+    ABANDONED = "abandoned"  # canceled or never created: no money moved
+    DECLINED = "declined"  # refused by the bank or by Stripe: no money moved
+
+
+OPEN = frozenset(
+    {
+        State.PLANNED,
+        State.CREATING,
+        State.CREATED,
+        State.CONFIRMING,
+        State.PROCESSING,
+        State.RETRY_WAIT,
+        State.ACTION_REQUIRED,
+        State.NEEDS_REVIEW,
+        State.PAID,
+    }
+)
+"""States that hold the account's slot: no other top-up is planned meanwhile."""
+
+LONGEST_RETRY = timedelta(hours=25)
+"""No retry waits for as long: one that does was put off by a clock that was ahead."""
+
+ENDS_UNSENT = frozenset({State.PLANNED, State.PAID})
+"""Open states that come to their end though nothing is sent to Stripe: all others may have to be canceled."""
+
+CHARGED = frozenset({State.PAID, State.CREDITED})
+"""States in which the money has moved."""
+
+
+class Topup(Struct, frozen=True, gc=False):
+    """One row of the ledger: one PaymentIntent, from plan to visible credit."""
+
+    id: str
+    account: str
+    customer: str
+    seq: int
+    own: bool
+    """Planned by this database; else adopted from Stripe."""
+    state: State
+    amount_cents: int
+    create_key: str
+    create_params: str
+    """The exact parameters of the create, as JSON."""
+    planned_at: datetime
+    state_at: datetime
+    reason: str = ""
+    payment_method: str | None = None
+    fingerprint: str | None = None
+    probe: bool = False
+    """Planned although suspended, because the card is another one."""
+    payment_intent: str | None = None
+    available_microusd: int | None = None
+    threshold_microusd: int | None = None
+    funded_before_microusd: int | None = None
+    balance_before_microusd: int | None = None
+    low_balance_microusd: int | None = None
+    """The lowest balance seen since the plan: only where the provider has no running total."""
+    reading_at: datetime | None = None
+    gates: str = "[]"
+    seen: str = "{}"
+    """The account's PaymentIntents that the plan saw: status by id, as JSON."""
+    next_at: datetime | None = None
+    reads: int = 0
+    """Read-backs since the last send, for their schedule."""
+    declines: int = 0
+    declined_charge: str | None = None
+    """The charge of the last decline that was acted on: seen again, it is not a further one."""
+    untold: bool = False
+    """Adopted as charged before any reading came: told only if the credit is then not seen yet."""
+    cancel_as: State | None = None
+    """Set while the PaymentIntent is being canceled: the end it then comes to."""
+    watch_until: datetime | None = None
+    stripe_created_at: datetime | None = None
+    charged_at: datetime | None = None
+    """Stripe's time of the charge."""
+    paid_at: datetime | None = None
+    credited_at: datetime | None = None
+    credited_microusd: int | None = None
+    """`funded` of the reading that showed the credit."""
+    warned_at: datetime | None = None
+    told_at: datetime | None = None
+    """When it was told as missing, or as taking too long; of a credit that came late, until a person confirms it."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the credit came after it was told as missing: it may be another's, until a person confirms it."""
+        return self.state is State.CREDITED and self.told_at is not None
+
+    @property
+    def amount_microusd(self) -> int:
+        return from_cents(self.amount_cents)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def seen_statuses(self) -> Mapping[str, str]:
+        statuses: dict[str, str] = json.loads(self.seen)
+        return statuses
+
+
+class StopKind(StrEnum):
+    PAUSE = "pause"  # a person pressed the switch
+    SUSPENSION = "suspension"  # an account's charging stopped itself; `topups resume` ends it
+    BREAKER = "breaker"  # Stripe refused the key; ends with the next good read
+
+
+class Stop(Struct, frozen=True, gc=False):
+    """Why an account, or every account, is not charged."""
+
+    scope: str
+    kind: StopKind
+    reason: str
+    message: str
+    since_at: datetime
+    topup: str | None = None
+    fingerprint: str | None = None
+    probe_at: datetime | None = None
+
+    @property
+    def is_for_card(self) -> bool:
+        """Whether the account is suspended for its card alone: another card may be tried once."""
+        return self.kind is StopKind.SUSPENSION and self.fingerprint is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One request that was written down before it was sent, and its answer."""
+
+    id: int
+    topup: str
+    kind: str
+    n: int
+    send: int
+    key: str
+    params: str
+    fingerprint: str | None
+    gates: str
+    sent_at: datetime
+    answered_at: datetime | None
+    answer: str | None
+    http_status: int | None
+    request_id: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What a cap counts: a charge at full amount, or one that may yet happen. Amount in micro-dollars."""
+
+    topup: str
+    amount_microusd: int
+    local_at: datetime
+    stripe_at: datetime | None
+    is_open: bool

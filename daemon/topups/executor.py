@@ -1,0 +1,200 @@
+"""The executor: load, decide, commit, send, record, again. The one way in which a top-up goes on.
+
+Each step is one transaction: the fact as it was learned, the new state, its events, and what is about to be sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from alerts.values import replace
+from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store import readings as stored_readings
+from daemon.store.connection import Transaction
+from daemon.store.topup_rows import State, Topup
+from daemon.topups import refunds
+from daemon.topups.context import TopupContext, log
+from daemon.topups.judging import verdict
+from daemon.topups.listing import list_intents
+from daemon.topups.policy.intents import Listing
+from daemon.topups.policy.machine import decide, unread_mark
+from daemon.topups.policy.settle import LOOKS_DIFFERED_WITHIN
+from daemon.topups.policy.step import (
+    Answer,
+    Command,
+    Doing,
+    Fact,
+    Intent,
+    ListIntents,
+    Need,
+    NotListed,
+    NotRead,
+    ReadBack,
+    Reading,
+    Request,
+    Reread,
+    Snapshot,
+)
+from daemon.topups.second_read import Pass, read_again
+from daemon.topups.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.topups.stripe.objects import Charge
+
+MOST_STEPS = 60
+"""A pass of one top-up ends after so many steps, whatever Stripe answers."""
+HOLD_S = (30.0, 300.0)
+_DOING = {"create": Doing.CREATING, "confirm": Doing.CONFIRMING, "cancel": Doing.CANCELING}
+_DECLINED = frozenset({"requires_payment_method", "canceled"})
+
+
+async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None = None) -> Topup:
+    """Take a top-up as far as it goes now, and return it as it then is."""
+    send: int | None = None
+    for _ in range(MOST_STEPS):
+        row, command, sent = _commit(context, topup, fact, seen, send)
+        if command is None:
+            break
+        fact, send = await _perform(context, row, command, seen), sent
+    return row
+
+
+def _commit(
+    context: TopupContext, topup: str, fact: Fact, seen: Pass | None, send: int | None
+) -> tuple[Topup, Command | None, int | None]:
+    """Record the fact, decide, and write down what follows, in one transaction."""
+    now = context.clock.now()
+    with context.store.write(durable=True) as tx:
+        _record(tx, topup, fact, send, now)
+        row, command = _decide(context, tx, _get(tx, topup), fact, seen)
+        if not isinstance(command, Request):
+            return row, command, None
+        sent = ledger.record_send(
+            tx, row, command.kind, command.n, command.key, command.params, now, gates=command.gates
+        )
+    return row, command, sent
+
+
+def _decide(
+    context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: Pass | None
+) -> tuple[Topup, Command | None]:
+    now = context.clock.now()
+    step = decide(_snapshot(context, tx, row, fact, seen), fact, now)
+    for after in step.rows:
+        row = ledger.save(tx, row, after, now)
+    context.apply(tx, step.changes, now)
+    return row, step.command
+
+
+def run_in(context: TopupContext, tx: Transaction, row: Topup, fact: Intent) -> Topup:
+    """Settle an adopted PaymentIntent in the transaction that enters it; what is to be sent then waits for its time."""
+    return _decide(context, tx, row, fact, None)[0]
+
+
+def _get(tx: Transaction, topup: str) -> Topup:
+    row = ledger_reads.get(tx, topup)
+    assert row is not None, "the ledger forgets nothing"
+    return row
+
+
+def _record(tx: Transaction, topup: str, fact: Fact, send: int | None, now: datetime) -> None:
+    """Write down what was learned."""
+    if isinstance(fact, Answer) and send is not None:
+        outcome = fact.outcome
+        ledger.record_answer(
+            tx,
+            send,
+            now,
+            answer=outcome.kind.value,
+            http_status=outcome.http_status,
+            request_id=outcome.request_id,
+            message=_words(outcome),
+        )
+        log.info("stripe_answer", send=send, answer=outcome.kind.value, request_id=outcome.request_id)
+    elif isinstance(fact, Intent):
+        ledger.record_readback(tx, topup, now, status=fact.intent.status, request_id=fact.request_id)
+    elif isinstance(fact, NotRead):
+        refused = fact.refused
+        ledger.record_readback(
+            tx, topup, now, status=refused.kind.value, request_id=refused.request_id, detail=refused.message
+        )
+
+
+def _words(outcome: Outcome) -> str:
+    if isinstance(outcome, Answered):
+        return outcome.value.status + (" (replayed)" if outcome.replayed else "")
+    error = outcome.error
+    codes = " ".join(code for code in (error.decline_code or error.code, error.advice_code) if code) if error else ""
+    return f"{codes}: {outcome.message}" if codes else outcome.message
+
+
+def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: Pass | None) -> Snapshot:
+    """Read all that the decision rests on."""
+    now = context.clock.now()
+    account = context.account(row.account, tx)
+    unread = outage = None
+    if row.state is State.PAID:
+        unread, outage = ledger_notes.marked(tx, unread_mark(row)), stored_readings.current_outage(tx, row.account)
+    stops = ledger_notes.stops(tx, row.account)
+    is_judged = seen is not None and isinstance(fact, Listing | Need)
+    return Snapshot(
+        topup=row,
+        account=account,
+        sends=ledger_reads.sends(tx, row.id),
+        readings=seen.readings if seen is not None else None,
+        verdict=verdict(context, tx, row.account, seen.readings, topup=row) if is_judged and seen is not None else None,
+        stopped=not account.charges or any(not (row.probe and stop.is_for_card) for stop in stops),
+        entered=ledger_reads.times_entered(tx, row.id),
+        intents=ledger_reads.intents_of(tx, row.account) if row.state is State.CREATING else {},
+        looks_differed=ledger_reads.abandoned_by_look(tx, row.account, now - LOOKS_DIFFERED_WITHIN),
+        unread_since=unread[0] if unread is not None else None,
+        outage_at=outage.last_at if outage is not None else None,
+    )
+
+
+async def _perform(context: TopupContext, row: Topup, command: Command, seen: Pass | None) -> Fact:
+    """Do what was committed, and return what came of it."""
+    match command:
+        case Request():
+            return Answer(command.kind, await _send(context, row, command))
+        case ReadBack():
+            return await _read_back(context, row, command)
+        case ListIntents():
+            listed = await list_intents(context, row.account)
+            if isinstance(listed, Refused):
+                return NotListed(listed)
+            refunds.take_listed(context, listed)
+            return replace(listed, hold_s=context.rng.uniform(*HOLD_S))
+        case Reread():
+            assert seen is not None, "only a reading asks for another"
+            return Reading(await read_again(context, row.account, seen))
+
+
+async def _send(context: TopupContext, row: Topup, request: Request) -> Outcome:
+    gateway, intent = context.gateway, row.payment_intent
+    if request.kind == "create":
+        outcome = await gateway.create(request.params, request.key)
+    else:
+        assert intent is not None, "what is confirmed or canceled was created"
+        call = gateway.confirm if request.kind == "confirm" else gateway.cancel
+        outcome = await call(intent, request.params, request.key)
+    context.note(row.account, _DOING[request.kind], outcome)
+    return outcome
+
+
+async def _read_back(context: TopupContext, row: Topup, command: ReadBack) -> Fact:
+    """Read the PaymentIntent back by its id; where it was declined, its attempts too."""
+    assert row.payment_intent is not None, "only what was created is read back"
+    if command.wait_s is not None:
+        await context.clock.sleep(context.rng.uniform(*command.wait_s))
+    answer = await context.gateway.retrieve(row.payment_intent)
+    context.note(row.account, Doing.READING_BACK, answer)
+    if isinstance(answer, Refused):
+        return NotRead(answer)
+    intent, charges = answer.value, tuple[Charge, ...]()
+    is_news = row.is_open and intent.latest_charge not in (None, row.declined_charge)
+    if intent.status in _DECLINED and intent.why_declined is not None and is_news:
+        listed = await context.gateway.charges(intent.id)
+        context.note(row.account, Doing.LISTING_CHARGES, listed)
+        if isinstance(listed, Refused):
+            return NotRead(replace(listed, kind=AnswerKind.UNKNOWN))
+        charges = listed.value.items
+    return Intent(intent, charges, go_on=command.go_on, again=command.again, request_id=answer.request_id)

@@ -1,0 +1,101 @@
+"""The gates' inputs, gathered inside the transaction that acts on them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from alerts.falls import CENT_MICROUSD
+from alerts.foresight.burn import burn
+from alerts.instants import EPOCH
+from daemon.config.model import TopupConfig
+from daemon.store import ledger_notes, ledger_reads, states
+from daemon.store.topup_rows import Spend, Topup
+from daemon.topups.context import TopupContext
+from daemon.topups.policy.brake import RELEASED_FOR, pace
+from daemon.topups.policy.gates import GateInputs, Verdict, judge
+from daemon.topups.policy.machine import hold_mark
+from daemon.topups.policy.step import Readings
+from daemon.topups.stripe.declines import ATTEMPTS_WITHIN
+
+
+def brake_mark(account: str) -> str:
+    """Return the name under which it is remembered when a person released the account's brake."""
+    return f"brake_released:{account}"
+
+
+def verdict(
+    context: TopupContext,
+    conn: sqlite3.Connection,
+    account: str,
+    readings: Readings,
+    *,
+    topup: Topup | None = None,
+    fingerprint: str | None = None,
+    probe: bool = False,
+) -> Verdict | None:
+    """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on.
+
+    None where the account has no top-up.
+    """
+    config = context.topup(account)
+    if config is None:
+        return None
+    now = context.clock.now()
+    latest, hold, released = ledger_notes.marked_at(conn, ("latest", hold_mark(account), brake_mark(account)))
+    scheduled = burn(readings.burn, readings.known.metrics, now)
+    card = fingerprint or (topup.fingerprint if topup else None)
+    accepted_at = states.accepted(conn).get(account)
+    return judge(
+        GateInputs(
+            now=now,
+            zone=context.config.timezone,
+            config=config,
+            stops=ledger_notes.stops(conn, account),
+            ledger_at=latest,
+            metrics=readings.known.metrics,
+            read_at=(readings.second or readings.known).at,
+            second=readings.second.metrics if readings.second else None,
+            open_topups=ledger_reads.open_states(conn, account),
+            last_attempt_at=ledger_reads.last_attempt_at(conn, account),
+            falls=readings.falls,
+            credited_microusd=ledger_reads.highest_credited(conn, account, accepted_at or EPOCH),
+            twins=_twins(context, conn, config, account, readings),
+            in_place=context.store.is_in_place(),
+            spends=_spends(context, conn, config, account),
+            burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
+            pace=pace(readings.burn, now),
+            stripe_now=context.gateway.stripe_now(now),
+            released=released is not None and abs(now - released) < RELEASED_FOR,
+            hold_until=hold,
+            probe=probe or (topup is not None and topup.probe),
+            attempts_on_card=ledger_reads.attempts_on_card(conn, card, now - ATTEMPTS_WITHIN) if card else 0,
+            itself=topup.id if topup else None,
+            amount_microusd=topup.amount_microusd if topup else None,
+        )
+    )
+
+
+def _spends(context: TopupContext, conn: sqlite3.Connection, config: TopupConfig, account: str) -> tuple[Spend, ...]:
+    """Return what the caps count: the account's charges, and the customer's under ids that are configured no more."""
+    since = ledger_reads.since_for_caps(context.clock.now())
+    listed = ledger_reads.spends_of_customer(conn, config.customer, since)
+    former = [spend for name, spend in listed if name not in context.config.accounts]
+    return (*ledger_reads.spends(conn, account, since), *former)
+
+
+def _twins(
+    context: TopupContext, conn: sqlite3.Connection, config: TopupConfig, id: str, readings: Readings
+) -> dict[str, str]:
+    """Return what is open of another account that has the same customer and totals: another key of the same purse."""
+    funded, account = readings.known.metrics.funded_microusd, context.config.accounts.get(id)
+    if funded is None or account is None:
+        return {}
+    found = {}
+    for topup in ledger_reads.open_of_customer(conn, config.customer, but_of=id):
+        other = context.config.accounts.get(topup.account)
+        before = topup.funded_before_microusd
+        if before is None or (other is not None and other.url != account.url):
+            continue
+        if min(abs(funded - before), abs(funded - before - topup.amount_microusd)) <= CENT_MICROUSD:
+            found[topup.id] = topup.state.value
+    return found

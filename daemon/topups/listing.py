@@ -1,0 +1,145 @@
+"""Listing: every PaymentIntent of an account, as Stripe shows it. Numbers come from it, and the second look too.
+
+A list by customer reads its own writes; a search lags. Newest first, pages of 100, until 35 days are covered and a
+PaymentIntent of this account was found, or the end; over 50 pages nothing is charged, and that is told.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from alerts.values import replace
+from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Transaction
+from daemon.store.ledger_notes import SeenIntent
+from daemon.topups.context import TopupContext
+from daemon.topups.policy.intents import Listing, Ours, sort_out
+from daemon.topups.policy.plan import APP
+from daemon.topups.policy.step import Doing
+from daemon.topups.stripe.answers import GONE, AnswerKind, Refused
+from daemon.topups.stripe.objects import PaymentIntent
+
+COVERED = timedelta(days=35)
+"""How far back a list is read: the longest month (31 d), a cap's day, and what clocks may differ by."""
+NOTED_EVERY = timedelta(days=1)
+"""How often it is written down that a list was taken in: so much less than `COVERED` a later one may rest on it."""
+MOST_PAGES = 50
+
+
+async def list_intents(context: TopupContext, account: str) -> Listing | Refused:
+    """List the account's PaymentIntents, remember them, and note how Stripe answered."""
+    listed = await read_list(context, account)
+    if isinstance(listed, Refused):
+        context.note(account, Doing.LISTING, listed)
+        return listed
+    context.reached(account, Doing.LISTING)
+    with context.store.write(durable=True) as tx:
+        _remember(tx, [*listed.ours, *listed.former], context.clock.now())
+    return listed
+
+
+async def read_list(context: TopupContext, account: str) -> Listing | Refused:
+    """List the account's PaymentIntents over every customer that it has had. Writes nothing.
+
+    The configured customer comes first: an earlier one that Stripe then does not know is gone, not another key's.
+    """
+    conn, topup = context.store.reader, context.topup(account)
+    customers = dict.fromkeys([topup.customer] if topup is not None else [])
+    customers |= dict.fromkeys(earlier_customers(conn, account))
+    known = ledger_notes.intents(conn, account)
+    intents: list[PaymentIntent] = []
+    for customer in customers:
+        listed = await _read(context, account, customer)
+        if isinstance(listed, Refused):
+            return listed if topup is None or customer == topup.customer else _gone(customer, listed)
+        intents += listed
+    ours, former, unreadable = sort_out(account, context.config.accounts, intents)
+    seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
+    return Listing(ours, unreadable, former, max(seqs, default=0), tuple(customers))
+
+
+def note_taken_in(context: TopupContext, account: str, listed: Listing) -> None:
+    """Remember that everything a list showed stands in the ledger: the next ones need not go back further than it."""
+    now = context.clock.now()
+    behind = [one for one in listed.customers if not _listed_lately(context, account, one, NOTED_EVERY)]
+    if behind:
+        with context.store.write(durable=True) as tx:
+            for customer in behind:
+                ledger.mark_run(tx, _listed_mark(account, customer), now)
+
+
+def _listed_lately(
+    context: TopupContext, account: str, customer: str, within: timedelta = COVERED - NOTED_EVERY
+) -> bool:
+    """Whether a list of this customer was taken in so lately that all which came since is covered by the next one."""
+    listed = ledger_notes.marked(context.store.reader, _listed_mark(account, customer))
+    return listed is not None and timedelta() <= context.clock.now() - listed[0] < within
+
+
+def _listed_mark(account: str, customer: str) -> str:
+    return f"looked:{account}:{customer}"
+
+
+def earlier_customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
+    """Return the customers that the account has had, but for those that a person said are gone."""
+    had = ledger_reads.customers(conn, account)
+    return tuple(one for one in had if ledger_notes.marked(conn, gone_mark(account, one)) is None)
+
+
+def gone_mark(account: str, customer: str) -> str:
+    """Return the name under which a person's word is kept that an earlier customer is gone."""
+    return f"left:{account}:{customer}"
+
+
+def _gone(customer: str, refused: Refused) -> Refused:
+    """Say of an earlier customer that Stripe does not list it any more, where that is what was answered."""
+    if refused.kind not in GONE:
+        return refused
+    message = f"{customer}, an earlier customer, cannot be listed any more ({refused.message}): "
+    return replace(refused, gone=customer, message=f"{message}brimful topups ack {customer}")
+
+
+async def _read(context: TopupContext, account: str, customer: str) -> list[PaymentIntent] | Refused:
+    """Read a customer's list as far as it matters: until one of this account was found, too, where none was lately."""
+    read: list[PaymentIntent] = []
+    found = _listed_lately(context, account, customer)
+    after: str | None = None
+    since = context.clock.now() - COVERED
+    for _ in range(MOST_PAGES):
+        page = await context.gateway.intents(customer, after)
+        if isinstance(page, Refused):
+            return page
+        items = page.value.items
+        read += items
+        found = found or any(_is_of(account, intent) for intent in items)
+        if not page.value.has_more or not items or (found and items[-1].created_at < since):
+            return read
+        after = items[-1].id
+    return Refused(AnswerKind.BAD_REQUEST, f"over {MOST_PAGES} pages of PaymentIntents of {customer}")
+
+
+def _is_of(account: str, intent: PaymentIntent) -> bool:
+    return intent.metadata.get("app") == APP and intent.metadata.get("account") == account
+
+
+def _remember(tx: Transaction, listed: list[Ours], now: datetime) -> None:
+    seen = [
+        SeenIntent(
+            one.intent.id,
+            one.said.account,
+            one.intent.customer or "",
+            one.said.seq,
+            one.intent.status,
+            one.intent.amount_cents,
+            _moved_at(one.intent),
+        )
+        for one in listed
+    ]
+    ledger_notes.remember_intents(tx, seen, now)
+
+
+def _moved_at(intent: PaymentIntent) -> datetime:
+    """Return when the money moved, by Stripe's clock: a charge that was declined at first may be days younger."""
+    charge = intent.charge
+    return charge.created_at if intent.status == "succeeded" and charge is not None else intent.created_at

@@ -1,0 +1,281 @@
+"""The top-ups as a service: recover at start, act on readings, do what time brings.
+
+For one account everything happens under one lock; nothing is cached that another process may change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from itertools import islice
+
+from alerts.falls import NO_FALL, Falls
+from alerts.foresight.memory import BurnMemory
+from alerts.instants import EPOCH
+from alerts.readings import Known
+from daemon.clock import Clock
+from daemon.config.model import Config, TopupMode
+from daemon.lanes import together
+from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Store
+from daemon.store.ledger import Moved
+from daemon.store.topup_rows import EVERYWHERE, StopKind, Topup
+from daemon.topups import refunds
+from daemon.topups.adoption import adopt
+from daemon.topups.audit import audit
+from daemon.topups.context import Outbox, TopupContext, log
+from daemon.topups.executor import run
+from daemon.topups.listing import list_intents
+from daemon.topups.planning import charge
+from daemon.topups.policy import stops
+from daemon.topups.policy.gates import GateName
+from daemon.topups.policy.step import Doing, Reading, Readings, Time
+from daemon.topups.policy.stops import PROBE_EVERY, Reason
+from daemon.topups.second_read import Pass, ReadAgain
+from daemon.topups.stripe.answers import GONE, AnswerKind, Refused
+from daemon.topups.stripe.gateway import Gateway
+
+SKIPPED_FLUSHED_EVERY = timedelta(hours=1)
+SKIPPED_FLUSHED_AT_ONCE = 200
+SKIPPED_FLUSHED_PAUSE = timedelta(seconds=1)
+_KEY_IS_GOOD = frozenset({*GONE, AnswerKind.BAD_REQUEST})
+"""Refusals of a read that only a key that is good can meet: the customer is gone, say."""
+_AUDIT = "audit:"
+AUDITED_A_PASS = 150
+"""Accounts audited in one pass of reconciliation, every 15 minutes: 14,400 a day."""
+AUDIT_EVERY = timedelta(days=1)
+AUDIT_AGAIN_AFTER = timedelta(hours=1)
+"""When an account is audited again that Stripe could not be asked about."""
+
+
+class TopupService:
+    """Charges what is low, once. See `docs/topups.md` for the promise and the algorithm."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        store: Store,
+        outbox: Outbox,
+        gateway: Gateway,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.context = TopupContext(config, store, outbox, gateway, clock, rng)
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._busy: frozenset[str] | None = None
+        self._skipped: Counter[tuple[str, str, str]] = Counter()
+        self._flushed_at: datetime | None = None
+        self._shadows = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
+        self._shadowing = self._shadows | ledger_reads.shadowing(store.reader)
+        """The accounts for which a stretch may be open in which shadow mode would be charging."""
+
+    # ── at start ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def recover(self, now: datetime) -> None:
+        """At start, before the first poll: take up what the last process left, then adopt what Stripe knows."""
+        self.context.last_errors.clear()
+        await self._probe(now)  # or the first pass after the key was mended would not charge yet
+        try:
+            try:
+                await together(self._take_up(topup) for topup in ledger_reads.open_topups(self.context.store.reader))
+            finally:
+                await together(self._adopt(account) for account in self.context.config.accounts)
+        except ExceptionGroup as error:  # alerts and the other top-ups go on; `run_due` meets it again and says so
+            log.error("recover", exc_info=error)
+            self.context.last_errors["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
+        self._note_busy()
+
+    async def _adopt(self, account: str) -> None:
+        if not self.context.account(account).may_post:
+            return
+        listed = await list_intents(self.context, account)
+        if not isinstance(listed, Refused):
+            await adopt(self.context, account, listed)
+
+    async def _probe(self, now: datetime) -> None:
+        """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""
+        context = self.context
+        stop = next((s for s in ledger_notes.stops(context.store.reader) if s.kind is StopKind.BREAKER), None)
+        if stop is None or (stop.probe_at is not None and timedelta() < stop.probe_at - now <= PROBE_EVERY):
+            return
+        customers = [topup.customer for account in context.charging() if (topup := context.topup(account)) is not None]
+        answer = await context.gateway.intents(customers[0], limit=1) if customers else None
+        now = context.clock.now()
+        with context.store.write(durable=True) as tx:
+            if answer is None or not isinstance(answer, Refused) or answer.kind in _KEY_IS_GOOD:
+                ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
+                ledger.mark_latest(tx, now)
+            else:
+                ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+
+    # ── a reading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def is_concerned(self, account_id: str, known: Known) -> bool:
+        """Whether a believed reading has to be acted on: the account is low, or a top-up of it is open.
+
+        One that needs nothing is counted, without a query.
+        """
+        config = self.context.topup(account_id)
+        available = known.metrics.available_microusd
+        if config is None:
+            return False
+        if available is None:
+            self.count_unread(account_id, "the reading does not say the balance")
+            return False
+        if available < config.when_below_microusd or self._busy is None or account_id in self._busy:
+            return True
+        self._count_enough(account_id, known)
+        return False
+
+    async def on_reading(
+        self, account_id: str, known: Known, read_again: ReadAgain, burn: BurnMemory, falls: Falls = NO_FALL
+    ) -> None:
+        """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
+
+        `read_again` fetches the account again: the second read right before planning.
+        """
+        config = self.context.topup(account_id)
+        available = known.metrics.available_microusd
+        if config is None or available is None:
+            return
+        is_low = available < config.when_below_microusd
+        if is_low and account_id in self._shadows:
+            self._shadowing.add(account_id)
+        async with self._locks[account_id]:
+            self.context.last_errors.pop(account_id, None)
+            for topup in ledger_reads.open_topups(self.context.store.reader, account_id):
+                await run(self.context, topup.id, Reading(), Pass(Readings(known, burn, falls), read_again))
+            if is_low:
+                await charge(self.context, config, account_id, Pass(Readings(known, burn, falls), read_again))
+            else:
+                self._count_enough(account_id, known)
+
+    def _count_enough(self, account: str, known: Known) -> None:
+        """Nothing is wanted: counted, and written down once an hour."""
+        self._skipped[account, GateName.THRESHOLD, "available is not below the threshold"] += 1
+        if account in self._shadowing:
+            self._shadowing.discard(account)
+            with self.context.store.write(durable=True) as tx:
+                ledger_notes.end_shadow(tx, account, known.at)
+
+    def count_unread(self, account_id: str, why: str) -> None:
+        """No reading, no charge: counted like any gate that says no. `why` is a sentence."""
+        if self.context.topup(account_id) is not None:
+            self._skipped[account_id, GateName.READING, why] += 1
+
+    # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run_due(self, now: datetime) -> datetime | None:
+        """Do what time alone brings, and return when to come back; None while nothing is open or counted."""
+        await self._probe(now)
+        try:
+            await together(self._take_up(topup) for topup in ledger_reads.due(self.context.store.reader, now))
+        finally:
+            reconciled_at = await self._reconcile(now)
+            self._flush_skipped(now)
+            self._note_busy()
+        conn = self.context.store.reader
+        times = [
+            ledger_reads.next_due_at(conn, self.context.clock.now()),
+            ledger_notes.next_probe_at(conn),
+            reconciled_at,
+            self.counts_due_at(now),
+        ]
+        return min((at for at in times if at is not None), default=None)
+
+    async def _take_up(self, topup: Topup) -> None:
+        """Go on with a top-up by time alone: read it back, list it, watch its credit."""
+        async with self._locks[topup.account]:
+            current = ledger_reads.get(self.context.store.reader, topup.id)
+            if current is None or (current.state, current.next_at) != (topup.state, topup.next_at):
+                return  # a reading has moved it on meanwhile
+            try:
+                await run(self.context, topup.id, Time())
+            except Moved:
+                log.info("moved", topup=topup.id)
+
+    def accounts_awaiting_credit(self) -> tuple[str, ...]:
+        """Return the accounts whose open top-up waits for a reading: to be polled every five minutes."""
+        return tuple(sorted(ledger_reads.open_accounts(self.context.store.reader)))
+
+    def _note_busy(self) -> None:
+        self._busy = ledger_reads.open_accounts(self.context.store.reader)
+
+    # ── refunds, disputes, the audit ────────────────────────────────────────────────────────────────────────────
+
+    async def _reconcile(self, now: datetime) -> datetime | None:
+        """Reconcile where it is due; returns when it is due next."""
+        due = refunds.due_at(self.context)
+        if due is None or due > now:
+            return due
+        await refunds.read_events(self.context)
+        await self._audit(now)
+        return refunds.due_at(self.context)
+
+    async def _audit(self, now: datetime) -> None:
+        """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
+        (done_at,) = ledger_notes.marked_at(self.context.store.reader, ("audit",))
+        if self._is_due_again("audit", done_at, now):
+            await refunds.read_charges(self.context)
+            with self.context.store.write(durable=True) as tx:
+                ledger.mark_run(tx, "audit", now)
+        for account in self._accounts_to_audit(now)[:AUDITED_A_PASS]:
+            await self._audit_account(account, now)
+
+    def _accounts_to_audit(self, now: datetime) -> list[str]:
+        """The accounts that were not audited for a day, those first that wait longest."""
+        done = ledger_notes.marked_with(self.context.store.reader, _AUDIT)
+        waiting = [
+            (done.get(f"{_AUDIT}{account}", EPOCH), account)
+            for account in self.context.charging()
+            if self._is_due_again(f"{_AUDIT}{account}", done.get(f"{_AUDIT}{account}"), now)
+        ]
+        return [account for _, account in sorted(waiting)]
+
+    def _is_due_again(self, job: str, done_at: datetime | None, now: datetime) -> bool:
+        """Whether a job was not done for a day, and not tried by this process for an hour."""
+        tried_at = self.context.ran_at.get(job)
+        if tried_at is not None and timedelta() <= now - tried_at < AUDIT_AGAIN_AFTER:
+            return False
+        return done_at is None or not timedelta() <= now - done_at < AUDIT_EVERY
+
+    async def _audit_account(self, account: str, now: datetime) -> None:
+        """Tell each disagreement once. Where Stripe cannot be asked that is told once it lasts, and tried again."""
+        job = f"{_AUDIT}{account}"
+        self.context.ran_at[job] = now
+        async with self._locks[account]:
+            said = await audit(self.context, account)
+        if said.refused is not None:
+            self.context.note(account, Doing.LISTING, said.refused)
+            return
+        with self.context.store.write(durable=True) as tx:
+            view = self.context.account(account, tx)
+            for finding in (one for one in said.findings if not one.told):
+                message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
+                reason = f"{Reason.AUDIT}:{finding.payment_intent}"
+                notice = stops.review_notice(view, now, reason, message + finding.history)
+                self.context.apply(tx, [notice], now)
+            ledger.mark_run(tx, job, now)
+
+    def counts_due_at(self, now: datetime) -> datetime | None:
+        """Return when what was counted has to be written down; None where nothing was."""
+        if not self._skipped:
+            return None
+        due_at = now if self._flushed_at is None else self._flushed_at + SKIPPED_FLUSHED_EVERY
+        return min(due_at, now + SKIPPED_FLUSHED_EVERY)
+
+    def _flush_skipped(self, now: datetime) -> None:
+        """Write down what was counted, once an hour, a bounded piece at a time."""
+        due_at = self.counts_due_at(now)
+        if due_at is None or due_at > now:
+            return
+        piece = list(islice(self._skipped, SKIPPED_FLUSHED_AT_ONCE))
+        with self.context.store.write(durable=False) as tx:
+            for account, gate, detail in piece:
+                times = self._skipped.pop((account, gate, detail))
+                ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates="[]", times=times)
+        wait = SKIPPED_FLUSHED_PAUSE - SKIPPED_FLUSHED_EVERY if self._skipped else timedelta()
+        self._flushed_at = now + wait
