@@ -35,11 +35,14 @@ from daemon.config.model import (
 from daemon.http import HttpClient
 from daemon.inspect.status import needs_person, topup_status
 from daemon.standins.stripe import Charge, StripeStandin
-from daemon.store import ledger_reads, states
+from daemon.store import ledger, ledger_reads, states
 from daemon.store.connection import Store
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox
 from daemon.store.topup_rows import Topup
+from daemon.topups.executor import run
+from daemon.topups.policy.builder import Builder
+from daemon.topups.policy.step import Snapshot, Time
 from daemon.topups.second_read import ReadAgain as Reread
 from daemon.topups.service import TopupService
 from daemon.topups.stripe.gateway import StripeGateway
@@ -217,6 +220,21 @@ class Daemon:
             wake = await self.service.run_due(clock.now())
             step = min(t for t in (wake, next_poll, end) if t is not None)
             clock.set(max(step, clock.now() + timedelta(seconds=1)))
+
+    async def take_up(self, topup: Topup) -> Topup:
+        """Go on with a top-up by time alone, whether its time has come or not."""
+        return await run(self.service.context, topup.id, Time())
+
+    def review(self, topup: Topup, reason: str) -> None:
+        """Freeze a top-up until a person acknowledges it."""
+        context, now = self.service.context, self.world.clock.now()
+        builder = Builder(Snapshot(topup=topup, account=context.account(topup.account), sends=()), now)
+        builder.review(reason)
+        step = builder.step()
+        with self.store.write(durable=True) as tx:
+            for after in step.rows:
+                topup = ledger.save(tx, topup, after, now)
+            context.apply(tx, step.changes, now)
 
     def standing(self, account: str) -> TopupStanding | None:
         return topup_status(self.config, self.store.reader, account, self.world.clock.now())

@@ -13,7 +13,7 @@ from alerts.outbox import ReceiverState
 from alerts.values import replace
 from daemon.store.topup_rows import State, Topup
 from daemon.topups.policy import messages as events
-from daemon.topups.policy.gates import Gate
+from daemon.topups.policy.gates import Gate, GateName
 from daemon.topups.stripe.declines import Decline, Kind
 from tests.helpers_alerts import START, validator
 
@@ -39,8 +39,7 @@ BARE = replace(
 )
 DECLINE = Decline(Kind.SOFT, "insufficient_funds", "Your card has insufficient funds.", "fp_1")
 CAP = Gate(
-    7,
-    "max_per_day_usd",
+    GateName.CAP_DAY,
     False,
     "spent and open $100.00 of $100.00",
     {"window": "2026-11-03"},

@@ -14,7 +14,7 @@ from daemon.config.past import lint_past, load_to_run
 from daemon.config.problems import ProblemId
 from daemon.store import Store, ledger, readings
 from daemon.store.migrations import m0003_ledger, migrate
-from daemon.store.topup_rows import State
+from daemon.store.topup_rows import State, Topup
 from tests.helpers_config import ENVIRON, GOOD, PAID, STRIPE, changed, look
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def topup(store: Store, *, account: str = "clips", customer: str = "cus_123", st
     with store.write(durable=True) as tx:
         ledger.insert(
             tx,
-            ledger.Topup(
+            Topup(
                 id=f"{account}-1",
                 account=account,
                 customer=customer,

@@ -206,7 +206,7 @@ async def test_a_credit_that_comes_late_is_told_so_and_confirmed_by_a_person(tow
     assert any("its credit came late" in one for one in town.passes[-1].needs_person)
     async with town.service() as service:
         assert service.topups is not None
-        bench = service.topups.bench
+        bench = service.topups.context
         [listed] = reports.stopped(bench.store.reader)
         assert (listed.account, listed.do) == ("clips", "brimful topups ack clips-1")
         [finding] = (await audit(bench, "clips")).findings

@@ -16,7 +16,7 @@ from daemon.store.topup_rows import State
 from daemon.topups import operator
 from daemon.topups.audit import audit
 from daemon.topups.operator import NothingToSay
-from daemon.topups.settle import review
+from daemon.topups.policy.machine import ALIVE
 from tests.helpers_topups import Daemon, World, topup_config
 
 
@@ -25,8 +25,7 @@ async def reviewed(daemon: Daemon, world: World) -> Intent:
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
     [topup] = daemon.topups()
-    with daemon.store.write(durable=True) as tx:
-        review(daemon.service.context, tx, topup, world.clock.now(), "a person shall look")
+    daemon.review(topup, "a person shall look")
     return world.stripe.intents()[0]
 
 
@@ -34,7 +33,7 @@ async def ack(daemon: Daemon) -> str:
     return await operator.acknowledge(daemon.service.context, "clips-1")
 
 
-@pytest.mark.parametrize("status", sorted(operator.ALIVE))
+@pytest.mark.parametrize("status", sorted(ALIVE))
 async def test_what_is_alive_is_canceled(daemon: Daemon, world: World, status: str) -> None:
     intent = await reviewed(daemon, world)
     intent.status = status
@@ -127,7 +126,7 @@ async def test_a_daemon_that_settled_it_meanwhile_is_not_overrun(daemon: Daemon,
         [topup] = daemon.topups()
         now = world.clock.now()
         with daemon.store.write(durable=True) as tx:
-            ledger.move(tx, topup, State.PAID, now, reason="read back", paid_at=now)
+            ledger.change(tx, topup, now, state=State.PAID, state_at=now, reason="read back", paid_at=now)
         return answer
 
     gateway.retrieve = settled_meanwhile  # type: ignore[method-assign]  # the daemon is faster

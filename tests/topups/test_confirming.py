@@ -14,10 +14,9 @@ from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.topup_rows import State, Topup
-from daemon.topups import confirm
-from daemon.topups.judgement import Sight
+from daemon.topups import operator
 from daemon.topups.stripe.answers import CONFIRM, AnswerKind
-from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
+from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World
 
 
 def the(daemon: Daemon) -> Topup:
@@ -27,10 +26,6 @@ def the(daemon: Daemon) -> Topup:
 
 def confirms(world: World) -> list[str]:
     return [str(e.key) for e in world.stripe.exchanges if e.endpoint == "payment_intents.confirm"]
-
-
-def sight(daemon: Daemon) -> Sight:
-    return Sight("clips", daemon.world.read(), daemon.memory)
 
 
 def ours(seq: int) -> dict[str, Any]:
@@ -365,19 +360,27 @@ async def test_a_confirm_of_which_stripe_cannot_be_asked_stays_open(daemon: Daem
 
 
 async def test_a_confirm_whose_key_is_too_old_is_canceled_by_the_next_reading(daemon: Daemon, world: World) -> None:
-    topup = await traceless(daemon, world)
+    await traceless(daemon, world)
     world.clock.advance(timedelta(hours=23).total_seconds())
-    after = await confirm.go_on(daemon.service.context, topup_config(), topup, sight(daemon))
-    assert after.state == State.ABANDONED
-    assert after.reason == "the confirm left no trace and its key is too old"
+    await daemon.attend(world.read())
+    assert the(daemon).state == State.ABANDONED
+    assert the(daemon).reason == "the confirm left no trace and its key is too old"
     assert len(confirms(world)) == 1
 
 
 async def test_a_key_that_grows_too_old_during_the_second_look_is_not_sent(daemon: Daemon, world: World) -> None:
-    topup = await traceless(daemon, world)
-    world.clock.advance(timedelta(hours=23).total_seconds())
-    after = await confirm.confirm(daemon.service.context, topup_config(), topup, sight(daemon))
-    assert after.state == State.CONFIRMING
+    await traceless(daemon, world)
+    world.clock.advance(timedelta(hours=22, minutes=58).total_seconds())
+    gateway = daemon.service.context.gateway
+    plain = gateway.intents
+
+    async def slowly(customer: str, after: str | None = None, limit: int = 100) -> Any:
+        world.clock.advance(180)
+        return await plain(customer, after, limit)
+
+    gateway.intents = slowly  # type: ignore[method-assign]  # the list takes minutes
+    await daemon.attend(world.read())
+    assert the(daemon).state == State.CONFIRMING
     assert len(confirms(world)) == 1
 
 
@@ -395,8 +398,9 @@ async def test_a_confirm_that_was_settled_meanwhile_is_not_sent_again(daemon: Da
         return answer
 
     gateway.intents = settled_meanwhile  # type: ignore[method-assign]
-    after = await confirm.confirm(daemon.service.context, topup_config(), topup, sight(daemon))
-    assert (after.state, after.cancel_as) == (State.ABANDONED, None)
+    await daemon.attend(world.read())
+    await daemon.run(timedelta(minutes=1))
+    assert (the(daemon).state, the(daemon).cancel_as) == (State.ABANDONED, None)
     assert len(confirms(world)) == 1
 
 
@@ -405,7 +409,8 @@ async def test_what_is_being_canceled_is_not_gone_on_with(daemon: Daemon, world:
     with daemon.store.write(durable=True) as tx:
         topup = ledger.change(tx, topup, world.clock.now(), cancel_as=State.ABANDONED)
     world.clock.advance(240)
-    assert await confirm.go_on(daemon.service.context, topup_config(), topup, sight(daemon)) == topup
+    await daemon.attend(world.read())
+    assert the(daemon).state == State.ABANDONED
     assert len(confirms(world)) == 1
 
 

@@ -15,7 +15,9 @@ from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
-from daemon.topups import create
+from daemon.topups import operator
+from daemon.topups.executor import run
+from daemon.topups.policy.step import Answer
 from daemon.topups.stripe.answers import CREATE, AnswerKind
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
@@ -166,7 +168,7 @@ class PausingClock(ManualClock):
 
 async def test_a_pause_between_plan_and_create_creates_nothing(daemon: Daemon, world: World) -> None:
     clock = PausingClock(world.clock.now(), daemon.store.path)
-    daemon.topups.context = replace(daemon.service.context, clock=clock)
+    daemon.service.context = replace(daemon.service.context, clock=clock)
     await daemon.poll()
     [topup] = daemon.topups()
     assert topup.state == "abandoned"
@@ -242,8 +244,9 @@ async def test_a_payment_that_another_top_up_holds_is_not_taken_twice(daemon: Da
     world.stripe.fail(Strike.DROP, "payment_intents.create", times=10)
     await daemon.poll()
     _, second = daemon.topups()
-    answer = await daemon.service.context.gateway.retrieve(world.stripe.intents()[0].id)
-    after = create.take_created(daemon.service.context, second, answer.value)  # type: ignore[union-attr]  # it was answered
+    context = daemon.service.context
+    answer = await context.gateway.retrieve(world.stripe.intents()[0].id)
+    after = await run(context, second.id, Answer("create", answer))
     assert after.state == "abandoned"
     assert after.reason.endswith(" is clips-1's")
 

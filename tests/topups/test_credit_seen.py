@@ -13,7 +13,7 @@ from alerts.values import replace
 from daemon.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings, states
 from daemon.store.topup_rows import State, Topup
-from daemon.topups.credit import credit_wake, is_seen, see
+from daemon.topups.policy.credit import is_seen, wake
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World
 
 PAID = Topup(
@@ -55,9 +55,9 @@ def test_without_a_total_nine_tenths_of_the_amount_above_the_lowest_balance_show
 
 
 def test_its_silence_is_looked_at_after_half_an_hour_and_after_two_and_then_no_more() -> None:
-    assert credit_wake(PAID, START) == START + timedelta(minutes=30)
-    assert credit_wake(replace(PAID, warned_at=START), START) == START + timedelta(hours=2)
-    assert credit_wake(replace(PAID, warned_at=START, told_at=START), START) is None
+    assert wake(PAID) == START + timedelta(minutes=30)
+    assert wake(replace(PAID, warned_at=START)) == START + timedelta(hours=2)
+    assert wake(replace(PAID, warned_at=START, told_at=START)) is None
 
 
 async def test_the_lowest_balance_since_the_plan_is_what_the_rise_is_counted_from(world: World, tmp_path: Path) -> None:
@@ -69,7 +69,8 @@ async def test_the_lowest_balance_since_the_plan_is_what_the_rise_is_counted_fro
     [topup] = daemon.topups()
     assert topup.low_balance_microusd == 1_960_000
     world.balance += DOLLAR
-    assert see(daemon.service.context, topup, world.read(), world.clock.now()) == topup
+    await daemon.poll()
+    assert daemon.topups()[0].low_balance_microusd == 1_960_000
     world.balance += 45 * DOLLAR
     await daemon.poll()
     assert daemon.states() == ["credited"]

@@ -10,6 +10,7 @@ import pytest
 
 from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
+from daemon.store.topup_rows import StopKind
 from daemon.topups import operator
 from daemon.topups.stripe.declines import Kind, judge
 from daemon.topups.stripe.objects import CardError
@@ -22,7 +23,7 @@ def attempts(stripe: StripeStandin) -> int:
 
 def resume(daemon: Daemon) -> None:
     with daemon.store.write(durable=True) as tx:
-        ledger_notes.lift(tx, "clips", ledger_notes.StopKind.SUSPENSION)
+        ledger_notes.lift(tx, "clips", StopKind.SUSPENSION)
         ledger_notes.forget_cards(tx, "clips")
 
 

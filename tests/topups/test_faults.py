@@ -13,7 +13,6 @@ from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes
 from daemon.store.connection import Transaction
-from daemon.topups.settle import review
 from daemon.topups.stripe.gateway import StripeGateway
 from tests.helpers_topups import Daemon, World
 
@@ -157,7 +156,7 @@ async def test_a_confirm_that_misses_something_else_than_its_payment_intent_is_c
     assert daemon.config.stripe is not None
     http = HttpClient(transport=Missing(world.stripe.transport()))
     gateway = StripeGateway(daemon.config.stripe, http, world.clock)
-    daemon.topups.context = replace(daemon.service.context, gateway=gateway)
+    daemon.service.context = replace(daemon.service.context, gateway=gateway)
     await daemon.run(timedelta(hours=3))
     assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
     assert daemon.events() == ["topup.planned", "topup.suspended"]
@@ -169,8 +168,7 @@ async def test_a_review_outlasts_whatever_its_payment_intent_comes_to_ask(daemon
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
     [topup] = daemon.topups()
-    with daemon.store.write(durable=True) as tx:
-        review(daemon.service.context, tx, topup, world.clock.now(), "a person shall look")
+    daemon.review(topup, "a person shall look")
     for status in ("requires_action", "requires_payment_method", "requires_capture", "requires_confirmation", "new"):
         world.stripe.intents()[0].status = status
         await daemon.run(timedelta(hours=1))
@@ -208,14 +206,14 @@ async def test_a_top_up_that_cannot_be_taken_up_keeps_nothing_from_starting(daem
     world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
     await daemon.poll()
     healthy = daemon.service.context
-    daemon.topups.context = replace(healthy, outbox=FullDisk())
+    daemon.service.context = replace(healthy, outbox=FullDisk())
     world.clock.advance(60)
     await daemon.service.recover(world.clock.now())
     assert any("could not be taken up" in sentence for sentence in daemon.needs_person())
     with pytest.raises(ExceptionGroup):
         await daemon.service.run_due(world.clock.now())
     assert daemon.states() == ["confirming"]
-    daemon.topups.context = healthy
+    daemon.service.context = healthy
     await daemon.run(timedelta(minutes=30))
     assert daemon.states() == ["credited"]
     assert world.successes == 1

@@ -9,7 +9,7 @@ import pytest
 from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger, ledger_notes
-from daemon.store.topup_rows import State
+from daemon.store.topup_rows import State, Stop, StopKind
 from daemon.topups import operator
 from daemon.topups.audit import audit
 from daemon.topups.operator import NothingToSay
@@ -161,7 +161,7 @@ async def test_a_stop_for_another_reason_outlasts_the_word_for_a_customer(daemon
     await change_customer(daemon, world)
     operator.resume(daemon.store, "clips", world.clock.now())
     with daemon.store.write(durable=True) as tx:
-        stop = ledger_notes.Stop("clips", ledger_notes.StopKind.SUSPENSION, "refunded", "", world.clock.now())
+        stop = Stop("clips", StopKind.SUSPENSION, "refunded", "", world.clock.now())
         ledger_notes.stop(tx, stop)
         ledger.remember_customer(tx, "clips", "cus_older", world.clock.now())
     await operator.acknowledge(daemon.service.context, "cus_1")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import SystemClock
-from daemon.inspect.status import people as sentences
+from daemon.inspect.status import needs_person as sentences
 from daemon.standins.stripe import declined
 from daemon.store import Store, ledger, ledger_notes
 from tests.helpers_config import look

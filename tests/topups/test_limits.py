@@ -272,9 +272,9 @@ async def test_a_payment_method_of_the_other_mode_is_told_at_once(daemon: Daemon
 
 
 async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daemon: Daemon) -> None:
-    daemon.desk.pass_unread("clips", "no reading, no charge: timeout")
-    daemon.desk.pass_unread("clips", "no reading, no charge: timeout")
-    daemon.desk.pass_unread("nobody", "no reading, no charge: timeout")
+    daemon.service.count_unread("clips", "no reading, no charge: timeout")
+    daemon.service.count_unread("clips", "no reading, no charge: timeout")
+    daemon.service.count_unread("nobody", "no reading, no charge: timeout")
     await daemon.service.run_due(START)
     [said] = ledger_notes.decisions(daemon.store.reader)
     assert (said.account, said.gate, said.count) == ("clips", "reading", 2)
@@ -282,7 +282,7 @@ async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daem
 
 
 async def test_a_reading_that_does_not_say_the_balance_is_counted_too(daemon: Daemon) -> None:
-    assert not daemon.desk.is_concerned("clips", Known("clips", START, Metrics()))
+    assert not daemon.service.is_concerned("clips", Known("clips", START, Metrics()))
     await daemon.service.run_due(START)
     assert [said.gate for said in ledger_notes.decisions(daemon.store.reader)] == ["reading"]
 

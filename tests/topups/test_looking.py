@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from daemon.standins.stripe import Strike
-from daemon.topups import look
 from daemon.topups.adoption import adopt
-from daemon.topups.gateway import Refused
-from daemon.topups.look import Look
+from daemon.topups.listing import list_intents
+from daemon.topups.policy.intents import Listing
+from daemon.topups.stripe.answers import Refused
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -29,10 +29,10 @@ def lists(world: World) -> int:
     return len([e for e in world.stripe.exchanges if e.endpoint == "payment_intents.list"])
 
 
-async def seen(daemon: Daemon) -> Look:
+async def seen(daemon: Daemon) -> Listing:
     """A look whose charges are all taken in."""
-    found = await look.look(daemon.service.context, "clips")
-    assert isinstance(found, Look)
+    found = await list_intents(daemon.service.context, "clips")
+    assert isinstance(found, Listing)
     assert await adopt(daemon.service.context, "clips", found) is None
     return found
 
@@ -81,7 +81,7 @@ async def test_a_list_without_any_payment_of_ours_is_read_to_its_end_once(daemon
 async def test_a_look_that_was_not_taken_in_lets_no_later_one_be_shorter(daemon: Daemon, world: World) -> None:
     strangers(world, 450, 100)
     for _ in range(2):
-        await look.look(daemon.service.context, "clips")
+        await list_intents(daemon.service.context, "clips")
     assert lists(world) == 10
 
 
@@ -143,7 +143,7 @@ async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
 
 async def test_more_than_fifty_pages_charge_nothing_and_are_told(daemon: Daemon, world: World) -> None:
     strangers(world, 5001, 1)
-    found = await look.look(daemon.service.context, "clips")
+    found = await list_intents(daemon.service.context, "clips")
     assert isinstance(found, Refused)
     assert lists(world) == 50
     await daemon.poll()

@@ -16,8 +16,8 @@ from alerts.readings import Metrics
 from alerts.values import replace
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.topups.policy.brake import Pace
-from daemon.topups.policy.gates import Facts, counted, judge, start_of_month
-from daemon.topups.policy.plan import Plan, UnreadableMetadata, confirm_params, plan, read_metadata
+from daemon.topups.policy.gates import GateInputs, counted, judge, start_of_month
+from daemon.topups.policy.plan import Plan, UnreadableMetadata, confirm_params, read_metadata
 from daemon.topups.policy.size import size
 from tests.helpers_topups import DOLLAR, topup_config
 
@@ -26,9 +26,9 @@ DAY_AGO = NOW - timedelta(hours=24, minutes=2)
 NEW_MONTH = datetime(2026, 12, 1, 0, 2, tzinfo=UTC)
 
 
-def facts(**changes: Any) -> Facts:
+def facts(**changes: Any) -> GateInputs:
     low = Metrics(balance_microusd=4_960_000, uncharged_microusd=750_000, total_charged_microusd=100 * DOLLAR)
-    plain = Facts(
+    plain = GateInputs(
         now=NOW,
         zone=ZoneInfo("UTC"),
         config=topup_config(),
@@ -213,9 +213,11 @@ def test_an_amount_is_reduced_in_whole_increments_to_what_a_cap_still_allows() -
 
 
 def example() -> Plan:
-    return plan(
-        topup_config(statement_descriptor_suffix="CLIPS", receipt_email="a@example.com"),
-        "clips",
+    return Plan(
+        account="clips",
+        customer="cus_1",
+        statement_descriptor_suffix="CLIPS",
+        receipt_email="a@example.com",
         seq=4,
         amount_cents=5000,
         payment_method="pm_1",

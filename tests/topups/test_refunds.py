@@ -11,7 +11,8 @@ import pytest
 
 from daemon.standins.stripe import Charge, Strike, declined
 from daemon.store import ledger_notes
-from daemon.topups import reconcile
+from daemon.store.topup_rows import StopKind
+from daemon.topups import operator, refunds
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -132,7 +133,7 @@ async def test_without_the_right_to_read_events_the_charges_tell_it_once_a_day(d
     [told] = daemon.told("topup.needs_review")
     assert told["reason"] == "events_forbidden"
     assert told["command"] == "brimful check"
-    assert ledger_notes.stops(daemon.store.reader)[0].kind is ledger_notes.StopKind.SUSPENSION
+    assert ledger_notes.stops(daemon.store.reader)[0].kind is StopKind.SUSPENSION
 
 
 async def test_a_dispute_that_its_charge_told_first_is_not_told_again_by_its_event(
@@ -141,13 +142,13 @@ async def test_a_dispute_that_its_charge_told_first_is_not_told_again_by_its_eve
     charge = await charged(daemon, world)
     bench = daemon.service.context
     world.stripe.books.dispute(charge)
-    assert await reconcile.read_charges(bench) == 0
-    await reconcile.read_events(bench)
-    await reconcile.read_events(bench)
+    assert await refunds.read_charges(bench) == 0
+    await refunds.read_events(bench)
+    await refunds.read_events(bench)
     assert returned(daemon) == [("disputed", None)]
     world.stripe.books.dispute(charge)
-    await reconcile.read_charges(bench)
-    await reconcile.read_events(bench)
+    await refunds.read_charges(bench)
+    await refunds.read_events(bench)
     assert returned(daemon) == [("disputed", None), ("disputed", 50)]
 
 
@@ -155,9 +156,9 @@ async def test_charges_that_cannot_be_read_are_counted_and_read_the_next_time(da
     charge = await charged(daemon, world)
     world.stripe.books.refund(charge, 1000)
     world.stripe.fail(Strike.DROP, "charges.list")
-    assert await reconcile.read_charges(daemon.service.context) == 1
+    assert await refunds.read_charges(daemon.service.context) == 1
     assert returned(daemon) == []
-    assert await reconcile.read_charges(daemon.service.context) == 0
+    assert await refunds.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
 
 
@@ -171,7 +172,7 @@ async def test_the_charges_of_a_customer_are_one_list_however_many_they_are(daem
     world.stripe.books.refund(first, 1000)
     world.stripe.books.refund(last, 500)
     before = asked_for_charges(world)
-    assert await reconcile.read_charges(daemon.service.context) == 0
+    assert await refunds.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 5), ("refunded", 10)]
     assert asked_for_charges(world) - before == 1
 
@@ -187,7 +188,7 @@ async def test_a_charge_among_many_that_are_not_ours_is_found(
         world.stripe.books.add_past(5000, "cus_1", "pm_1", {}, world.clock.now())
     world.stripe.books.refund(charge, 1000)
     before = asked_for_charges(world)
-    assert await reconcile.read_charges(daemon.service.context) == 0
+    assert await refunds.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
     assert asked_for_charges(world) - before == requests
 
@@ -196,10 +197,10 @@ async def test_the_charges_of_a_deleted_customer_are_asked_for_one_by_one(daemon
     charge = await charged(daemon, world)
     world.stripe.books.customer("cus_1").deleted = True
     world.stripe.books.refund(charge, 1000)
-    assert await reconcile.read_charges(daemon.service.context) == 0
+    assert await refunds.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
     world.stripe.fail(Strike.DROP, "charges.list", nth=2)
-    assert await reconcile.read_charges(daemon.service.context) == 1
+    assert await refunds.read_charges(daemon.service.context) == 1
 
 
 async def test_an_odd_charge_of_somebody_else_hides_no_refund(daemon: Daemon, world: World) -> None:
@@ -209,7 +210,7 @@ async def test_an_odd_charge_of_somebody_else_hides_no_refund(daemon: Daemon, wo
     assert isinstance(odd, Charge)
     odd.amount = -0.5  # type: ignore[assignment]  # as no Charge of ours can be
     world.stripe.books.refund(charge, 1000)
-    assert await reconcile.read_charges(daemon.service.context) == 0
+    assert await refunds.read_charges(daemon.service.context) == 0
     assert returned(daemon) == [("refunded", 10)]
 
 
@@ -243,21 +244,21 @@ async def test_every_page_of_the_events_is_read_oldest_first(daemon: Daemon, wor
         foreign = world.stripe.books.objects[other.latest_charge or ""]
         assert isinstance(foreign, Charge)
         world.stripe.books.refund(foreign, 1)
-        await reconcile.read_events(daemon.service.context)
+        await refunds.read_events(daemon.service.context)
     for _ in range(250):
         world.stripe.books.refund(charge, 10)
-    await reconcile.read_events(daemon.service.context)
+    await refunds.read_events(daemon.service.context)
     assert returned(daemon) == [("refunded", 0.1)] * 250
 
 
 async def test_an_answer_that_is_lost_between_two_pages_loses_no_refund(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
-    await reconcile.read_events(daemon.service.context)
+    await refunds.read_events(daemon.service.context)
     for _ in range(150):
         world.stripe.books.refund(charge, 10)
     world.stripe.fail(Strike.DROP, "events.list", nth=2)
-    await reconcile.read_events(daemon.service.context)
-    await reconcile.read_events(daemon.service.context)
+    await refunds.read_events(daemon.service.context)
+    await refunds.read_events(daemon.service.context)
     assert sum(amount for _, amount in returned(daemon)) == pytest.approx(15)
 
 
@@ -266,10 +267,10 @@ async def test_a_cursor_that_stripe_has_forgotten_begins_anew(daemon: Daemon, wo
     world.stripe.books.refund(charge, 1000)
     await daemon.run(timedelta(minutes=30))
     world.stripe.books.notices.clear()
-    await reconcile.read_events(daemon.service.context)
+    await refunds.read_events(daemon.service.context)
     assert ledger_notes.marked(daemon.store.reader, "events") == (world.clock.now(), "")
     world.stripe.books.refund(charge, 500)
-    await reconcile.read_events(daemon.service.context)
+    await refunds.read_events(daemon.service.context)
     assert returned(daemon) == [("refunded", 10), ("refunded", 5)]
 
 
@@ -277,11 +278,11 @@ async def test_a_reading_of_the_events_is_written_down_only_where_it_moved(daemo
     charge = await charged(daemon, world)
     bench, reader = daemon.service.context, daemon.store.reader
     written, asked = reader.total_changes, len(world.stripe.exchanges)
-    await reconcile.read_events(bench)
+    await refunds.read_events(bench)
     assert (reader.total_changes, len(world.stripe.exchanges)) == (written, asked + 1)
-    assert reconcile.due_at(bench) == world.clock.now() + reconcile.EVERY
+    assert refunds.due_at(bench) == world.clock.now() + refunds.EVERY
     world.stripe.books.refund(charge, 1000)
-    await reconcile.read_events(bench)
+    await refunds.read_events(bench)
     assert reader.total_changes > written
     assert ledger_notes.marked(reader, "events") is not None
 

@@ -12,7 +12,6 @@ from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import Topup
-from daemon.topups.settle import read_back
 from tests.helpers_topups import CARD, DOLLAR, Daemon, World
 
 
@@ -64,8 +63,8 @@ async def test_a_success_that_is_read_twice_is_told_once(daemon: Daemon, world: 
     await lost(daemon, world)
     before = the(daemon)
     confirm_in_stripe(world.stripe.books, world.stripe.intents()[0], {})
-    assert (await read_back(daemon.service.context, before)).state == "paid"
-    assert (await read_back(daemon.service.context, before)).state == "paid"
+    assert (await daemon.take_up(before)).state == "paid"
+    assert (await daemon.take_up(before)).state == "paid"
     assert daemon.events().count("topup.succeeded") == 1
 
 
@@ -73,8 +72,8 @@ async def test_a_cancel_that_is_read_after_the_end_changes_nothing(daemon: Daemo
     intent = await lost(daemon, world)
     intent.status = "canceled"
     before = the(daemon)
-    assert (await read_back(daemon.service.context, before)).state == "abandoned"
-    again = await read_back(daemon.service.context, before)
+    assert (await daemon.take_up(before)).state == "abandoned"
+    again = await daemon.take_up(before)
     assert (again.state, again.reason, again.next_at) == ("abandoned", "canceled in Stripe", None)
 
 
@@ -186,13 +185,11 @@ async def test_after_four_soft_declines_elsewhere_the_card_is_left_alone_here_to
     await decline_and_cancel(daemon, intent, times=4)
     world.stripe.fail(Strike.DROP, "charges.list")
     before = the(daemon)
-    assert (await read_back(daemon.service.context, before)).state == "confirming", (
-        "nobody can say how often it was tried"
-    )
+    assert (await daemon.take_up(before)).state == "confirming", "nobody can say how often it was tried"
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["declined"]
     assert daemon.told("topup.suspended")[0]["reason"] == "declined"
-    assert (await read_back(daemon.service.context, before)).state == "declined"
+    assert (await daemon.take_up(before)).state == "declined"
     assert len(daemon.told("topup.suspended")) == 1
 
 

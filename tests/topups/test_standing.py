@@ -11,7 +11,7 @@ import pytest
 from alerts.state import TopupStanding
 from alerts.values import replace
 from daemon.config.model import TopupMode
-from daemon.inspect.status import is_under_way, standing
+from daemon.inspect.status import is_under_way, topup_status
 from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger
 from daemon.store.topup_rows import State, Topup
@@ -33,7 +33,8 @@ def the(daemon: Daemon) -> Topup:
 def put(daemon: Daemon, state: State, topup: str) -> None:
     """Let the row stand in a state, as its PaymentIntent would lead there."""
     with daemon.store.write(durable=True) as tx:
-        ledger.move(tx, the(daemon), state, daemon.world.clock.now(), reason=topup)
+        now = daemon.world.clock.now()
+        ledger.change(tx, the(daemon), now, state=state, state_at=now, reason=topup)
 
 
 async def open_(daemon: Daemon, world: World) -> Topup:
@@ -102,7 +103,7 @@ async def test_a_month_s_cap_is_named_until_the_month_ends_in_the_configured_zon
     tokyo = replace(daemon.service.context.config, timezone=ZoneInfo("Asia/Tokyo"))
     world.clock.set(datetime(2026, 11, 30, 15, 0, tzinfo=UTC))
     assert stands(daemon).state == "capped"
-    said = standing(tokyo, daemon.store.reader, "clips", world.clock.now())
+    said = topup_status(tokyo, daemon.store.reader, "clips", world.clock.now())
     assert said is not None
     assert said.state == "none"
     world.clock.set(datetime(2026, 12, 1, tzinfo=UTC))
@@ -128,7 +129,7 @@ async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemo
     await daemon.run(timedelta(days=3), every=timedelta(minutes=30))
     reason = "no payment method can be charged: cus_1 has no default payment method"
     assert stands(daemon) == TopupStanding("held_back", False, reason)
-    daemon.desk.pass_unread("clips", "timeout")  # a reading that fails says nothing of it
+    daemon.service.count_unread("clips", "timeout")  # a reading that fails says nothing of it
     await daemon.service.run_due(world.clock.now())
     assert stands(daemon).state == "held_back"
     world.clock.advance(timedelta(days=2).total_seconds())
@@ -295,7 +296,7 @@ async def test_each_open_top_up_that_needs_somebody_is_a_sentence(
     daemon: Daemon, world: World, state: State, sentence: str | None
 ) -> None:
     await open_(daemon, world)
-    daemon.service.context.troubles.clear()
+    daemon.service.context.last_errors.clear()
     if state is not State.CONFIRMING:
         put(daemon, state, "as told")
     assert daemon.needs_person() == ([sentence] if sentence else [])
@@ -306,7 +307,7 @@ async def test_what_shadow_mode_finds_open_is_a_sentence_that_names_the_mode_whi
 ) -> None:
     await open_(daemon, world)
     await daemon.restart(topup=topup_config(mode=TopupMode.SHADOW))
-    daemon.service.context.troubles.clear()
+    daemon.service.context.last_errors.clear()
     assert daemon.needs_person() == [
         'clips-1: confirming (attempt 1): shadow mode sends nothing to end it: set mode = "off" until it has'
     ]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from daemon.inspect.status import UNDER_WAY
 from daemon.standins.stripe import DECLINES
 from daemon.store import ledger
 from daemon.store.migrations import m0003_ledger
-from daemon.store.topup_rows import Topup
-from daemon.topups.settle import _ACTS
-from daemon.topups.states import OPEN, TRANSITIONS, UNDER_WAY, State, diagram, may_follow
+from daemon.store.topup_rows import OPEN, State, Topup
+from daemon.topups.policy.machine import TABLE, diagram, steps
+from daemon.topups.policy.settle import STATUSES
 from daemon.topups.stripe.answers import CONFIRM, CREATE, READ_BACK_AFTER, Action, AnswerKind, read_back_after
 from daemon.topups.stripe.declines import CODES, retry_after
 from tests.helpers_topups import START, Daemon
@@ -47,28 +48,26 @@ def test_the_diagram_in_the_document_is_the_code() -> None:
 
 def test_the_document_names_every_answer_state_and_decline() -> None:
     text = DOCUMENT.read_text()
-    for word in (*AnswerKind, *CODES, *_ACTS, *(state for state in State)):
+    for word in (*AnswerKind, *CODES, *STATUSES, *(state for state in State)):
         assert word in text, word
     for kind, action in CONFIRM.items():
         assert f"| `{kind}` | `{action}` | `{CREATE[kind]}` |" in text
 
 
 def test_every_state_has_its_transitions_and_only_credited_has_none() -> None:
-    assert set(TRANSITIONS) == set(State)
-    assert [state for state, following in TRANSITIONS.items() if not following] == [State.CREDITED]
+    assert set(TABLE) == set(State)
+    assert [state for state, following in steps().items() if not following] == [State.CREDITED]
     assert UNDER_WAY < OPEN
 
 
 def test_paid_comes_from_no_state_in_which_nothing_was_created() -> None:
-    assert not may_follow(State.PLANNED, State.PAID)
-    assert all(
-        may_follow(state, State.PAID) for state in State if state not in (State.PLANNED, State.PAID, State.CREDITED)
-    )
+    without = {State.PLANNED, State.PAID, State.CREDITED}
+    assert {state for state, following in steps().items() if State.PAID in following} == set(State) - without
 
 
 def test_the_database_knows_the_same_steps_as_the_code() -> None:
-    steps = {State(before): {State(s) for s in following.split()} for before, following in m0003_ledger.STEPS.items()}
-    assert steps == {before: set(following) for before, following in TRANSITIONS.items() if following}
+    frozen = {State(before): {State(s) for s in following.split()} for before, following in m0003_ledger.STEPS.items()}
+    assert frozen == {before: set(following) for before, following in steps().items() if following}
 
 
 def test_the_database_refuses_a_step_that_is_not_in_the_table(daemon: Daemon) -> None:
@@ -95,9 +94,9 @@ def test_the_database_forgets_no_top_up(daemon: Daemon) -> None:
 def test_a_row_that_somebody_moved_is_not_moved_again(daemon: Daemon) -> None:
     with daemon.store.write(durable=True) as tx:
         ledger.insert(tx, row(), START)
-        ledger.move(tx, row(), State.ABANDONED, START, reason="by another")
+        ledger.change(tx, row(), START, state=State.ABANDONED, reason="by another")
     with pytest.raises(ledger.Moved), daemon.store.write(durable=True) as tx:
-        ledger.move(tx, row(), State.CREATING, START, reason="by us")
+        ledger.change(tx, row(), START, state=State.CREATING, reason="by us")
 
 
 @pytest.mark.parametrize("table", [CONFIRM, CREATE])

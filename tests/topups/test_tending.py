@@ -11,7 +11,6 @@ from daemon.standins.stripe import Strike, declined, processing
 from daemon.store import ledger
 from daemon.store.topup_rows import State, Topup
 from daemon.topups.policy.plan import create_key
-from daemon.topups.tending import tend_topup
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -101,7 +100,7 @@ async def test_a_bank_that_works_on_it_after_all_is_not_canceled(daemon: Daemon,
     world.stripe.next_outcome(CARD, processing(after=timedelta(minutes=30)))
     await daemon.service.context.gateway.confirm(world.stripe.intents()[0].id, {"payment_method": CARD}, "late")
     world.clock.advance(60)
-    await tend_topup(daemon.service.context, topup)
+    await daemon.take_up(topup)
     assert daemon.states() == ["processing"]
     assert requests(world, "payment_intents.cancel") == 0
     await daemon.run(timedelta(hours=2))
@@ -120,7 +119,7 @@ async def test_what_was_never_confirmed_is_canceled_after_ten_minutes_without_an
         await daemon.service.run_due(world.clock.now())
         assert daemon.states() == ["created"]
     [topup] = daemon.topups()
-    await tend_topup(daemon.service.context, topup)
+    await daemon.take_up(topup)
     assert daemon.states() == ["created"], "asked before its time it stays"
     world.clock.advance(60)
     await daemon.service.run_due(world.clock.now())
@@ -168,7 +167,7 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     world.lost = True
     await daemon.poll()
     [paid] = daemon.topups()
-    await tend_topup(daemon.service.context, paid)
+    await daemon.take_up(paid)
     for _ in range(5):
         world.clock.advance(1800)
         await daemon.service.run_due(world.clock.now())
@@ -176,8 +175,8 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     world.balance += 50 * DOLLAR
     await daemon.poll()
     assert daemon.states() == ["credited"]
-    await tend_topup(daemon.service.context, paid)
-    await tend_topup(daemon.service.context, replace(paid, paid_at=None))
+    await daemon.take_up(paid)
+    await daemon.take_up(replace(paid, paid_at=None))
     assert daemon.events().count("topup.not_credited") == 1
     [credited] = daemon.topups()
     assert credited.next_at is None

@@ -12,8 +12,9 @@ from daemon.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import Stop, StopKind
 from daemon.topups import operator
-from daemon.topups.confirm import give_way
-from daemon.topups.judgement import BURN_BRAKE
+from daemon.topups.executor import run
+from daemon.topups.policy.intents import Listing
+from daemon.topups.policy.stops import Reason
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -211,7 +212,7 @@ async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
 
     spent = burn(20 * DOLLAR, 24 * 9)
     with daemon.store.write(durable=True) as tx:
-        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, BURN_BRAKE, "", world.clock.now()))
+        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, Reason.BURN_BRAKE, "", world.clock.now()))
     operator.resume(daemon.store, "clips", world.clock.now() + ahead)
     spent = burn(4 * DOLLAR, 48)
     world.uncharged = 0
@@ -224,9 +225,10 @@ async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
 async def test_a_hold_is_kept_though_a_clock_far_ahead_has_written_one_before(daemon: Daemon, world: World) -> None:
     with daemon.store.write(durable=True) as tx:
         ledger.mark(tx, "hold:clips", START + timedelta(days=30))
-    await daemon.run(timedelta(hours=1))
-    [paid] = daemon.topups()
-    await give_way(daemon.service.context, paid, "another appeared")
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    [unknown] = daemon.topups()
+    await run(daemon.service.context, unknown.id, Listing((), hold_s=200.0))
     held = ledger_notes.marked(daemon.store.reader, "hold:clips")
     assert held is not None
     assert timedelta() < held[0] - world.clock.now() <= timedelta(seconds=300)

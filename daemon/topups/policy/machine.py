@@ -6,9 +6,11 @@ Nothing is sent that was not committed before, and nothing is believed but the P
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from alerts.readings import Known
@@ -553,10 +555,11 @@ TABLE: Mapping[State, Mapping[type[Any], Rule]] = {
     _S.CONFIRMING: _TRIED,
     _S.PROCESSING: _OPEN,
     _S.RETRY_WAIT: _TRIED,
-    _S.ACTION_REQUIRED: _OPEN,
+    _S.ACTION_REQUIRED: {**_OPEN, Intent: _rule(_by_intent, _S.PAID, _S.PROCESSING, _S.NEEDS_REVIEW, *_ENDS)},
     _S.NEEDS_REVIEW: {
         **_OPEN,
-        Acknowledged: _rule(_acknowledge_review, _S.PAID, _S.CREDITED, *_ENDS),
+        Intent: _rule(_by_intent, _S.PAID, _S.PROCESSING, *_ENDS),
+        Acknowledged: _rule(_acknowledge_review, _S.PAID, *_ENDS),
     },
     _S.PAID: {
         Reading: _rule(_credit_by_reading, _S.CREDITED),
@@ -578,8 +581,11 @@ def decide(snapshot: Snapshot, fact: Fact, now: datetime) -> Step:
     builder = Builder(snapshot, now)
     rule.act(builder, fact)
     step = builder.step()
-    reached = {row.state for row in step.rows} - {snapshot.topup.state}
-    assert reached <= rule.leads_to, f"{snapshot.topup.id}: {snapshot.topup.state} does not lead to {reached}"
+    for before, after in pairwise((snapshot.topup, *step.rows)):
+        stays = after.state is before.state
+        assert stays or after.state in _STEPS[before.state], (
+            f"{after.id}: {before.state} does not lead to {after.state}"
+        )
     return step
 
 
@@ -590,14 +596,21 @@ def steps() -> dict[State, dict[State, list[str]]]:
         for fact, rule in rules.items():
             for after in State:
                 if after in rule.leads_to - {before}:
-                    found[before].setdefault(after, []).append(fact.__name__)
+                    found[before].setdefault(after, []).append(_words(fact.__name__))
     return found
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+
+
+_STEPS = steps()
 
 
 def diagram() -> str:
     """Return the table as a mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.PLANNED}: need", f"    [*] --> {State.CONFIRMING}: adopted"]
     for before, following in steps().items():
-        lines += [f"    {before} --> {after}: {', '.join(facts).lower()}" for after, facts in following.items()]
+        lines += [f"    {before} --> {after}: {', '.join(facts)}" for after, facts in following.items()]
     lines.append(f"    {State.CREDITED} --> [*]")
     return "\n".join(lines)

@@ -47,7 +47,7 @@ class Reason(StrEnum):
     UNREACHABLE = "stripe_unreachable"
 
 
-_NOTICES = {
+NOTICES = {
     GateName.CLOCK: Reason.CLOCK,
     GateName.CARD: Reason.CARD,
     GateName.SIZE: Reason.SIZE,
@@ -144,6 +144,6 @@ def refusal(account: Account, now: datetime, verdict: Verdict) -> list[Change]:
         changes.append(account_review(account, now, Reason.BURN_BRAKE, gate.detail, messages.day_of(now)))
     elif gate.name is GateName.POSSIBLE:
         changes.append(review_notice(account, now, Reason.CREDITS_FELL, gate.detail, gate.since))
-    elif gate.name in _NOTICES:
-        changes.append(daily_notice(account, now, _NOTICES[gate.name], gate.detail))
+    elif gate.name in NOTICES:
+        changes.append(daily_notice(account, now, NOTICES[gate.name], gate.detail))
     return changes
