@@ -21,6 +21,8 @@ CENT_MICROUSD = 10_000
 """What rounding may take from one term and not yet have given to the other."""
 DROP_STANDS_AFTER = timedelta(minutes=15)
 """A drop that the burn does not explain is charged on once it was read again so much later."""
+LEARNED_AFTER = timedelta(days=1)
+"""What stood for so long and did not come back was burnt: as much may go at once again."""
 
 
 class Falls(Struct, frozen=True, gc=False):
@@ -36,6 +38,11 @@ class Falls(Struct, frozen=True, gc=False):
     """When the drop was read that does not stand yet; None where there is none."""
     dropped_from_microusd: int = 0
     dropped_to_microusd: int = 0
+    stood_at: datetime | None = None
+    """When a drop was last taken for what it was; None once it came back, or was learned."""
+    stood_microusd: int = 0
+    stood_used_microusd: int = 0
+    """How much that drop was, and what was used in all then."""
 
 
 NO_FALL = Falls()
@@ -56,12 +63,18 @@ def fold(
     """
     if drop is None and falls.funded_microusd == known.metrics.funded_microusd and _is_plain(falls):
         return falls  # by far the most frequent
-    after = Falls(*_fold_funded(falls, known, accepted_at, believed_after), *_fold_drop(falls, known, drop))
+    funded = _fold_funded(falls, known, accepted_at, believed_after)
+    after = Falls(*funded, *_fold_drop(falls, known, drop), *_fold_stood(falls, known))
     return falls if after == falls else after
 
 
 def _is_plain(falls: Falls) -> bool:
-    return falls.fallen_since is None and falls.dropped_at is None and falls.risen_microusd is None
+    return (
+        falls.fallen_since is None
+        and falls.dropped_at is None
+        and falls.risen_microusd is None
+        and falls.stood_at is None
+    )
 
 
 def _fold_funded(
@@ -88,6 +101,31 @@ def _fold_drop(falls: Falls, known: Known, drop: Finding | None) -> tuple[dateti
     if falls.dropped_at is None or _came_back(falls, known) or stands(falls, known):
         return None, 0, 0
     return falls.dropped_at, falls.dropped_from_microusd, falls.dropped_to_microusd
+
+
+def _fold_stood(falls: Falls, known: Known) -> tuple[datetime | None, int, int]:
+    """Return when a drop was taken for what it was, how much it was, and what was used in all then."""
+    used = _used(known)
+    if stands(falls, known) and used is not None:
+        return known.at, falls.dropped_from_microusd - falls.dropped_to_microusd, used
+    undone = used is not None and 2 * (falls.stood_used_microusd - used) > falls.stood_microusd
+    if falls.stood_at is None or undone or learned(falls, known) is not None:
+        return None, 0, 0
+    return falls.stood_at, falls.stood_microusd, falls.stood_used_microusd
+
+
+def _used(known: Known) -> int | None:
+    """Return what was used of all that was ever credited, up to a constant: no credit changes it."""
+    available = known.metrics.available_microusd
+    return None if available is None else (known.metrics.funded_microusd or 0) - available
+
+
+def learned(falls: Falls, known: Known) -> int | None:
+    """Return how much went at once in a drop that a reading shows a day later still; None where there is none."""
+    used = _used(known)
+    if falls.stood_at is None or used is None or known.at - falls.stood_at < LEARNED_AFTER:
+        return None
+    return None if 2 * (falls.stood_used_microusd - used) > falls.stood_microusd else falls.stood_microusd
 
 
 def _came_back(falls: Falls, known: Known) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from alerts.belief import Doubt, Finding, confirms, doubt, largest_explained
 from alerts.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
 from alerts.events import EventDraft
-from alerts.falls import CENT_MICROUSD, Falls, fold, stands
+from alerts.falls import CENT_MICROUSD, Falls, fold, learned
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.rules import own
 from alerts.rules.kinds import KINDS, Kind, fingerprint
@@ -132,8 +132,8 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
     else:
         in_doubt = falls.dropped_at is not None or falls.fallen_since is not None
         spend = state.spend.fold(known.at, metrics, zone, resets, in_doubt=in_doubt)
-        if stands(state.falls, known):
-            spend = spend.burnt(state.falls.dropped_from_microusd - state.falls.dropped_to_microusd)
+        if (burnt := learned(state.falls, known)) is not None:
+            spend = spend.burnt(burnt)
     counts_money = metrics.accrued_microusd is not None or metrics.available_microusd is not None
     burn = state.burn.fold(
         known.at,

@@ -156,7 +156,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
         )
 
     def burnt(self, microusd: int) -> SpendMemory:
-        """Return the memory with a drop that stands as burnt within an hour: what came once may come again."""
+        """Return the memory with a drop that lasted as burnt within an hour: what came once may come again."""
         return replace(self, largest_burn_microusd_per_day=max(self.largest_burn_microusd_per_day, 24 * microusd))
 
     def over(self, period: Period) -> Spent | None:

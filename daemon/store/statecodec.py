@@ -72,6 +72,9 @@ def encode_rest(state: AccountState) -> str:
             _ms(falls.dropped_at),
             falls.dropped_from_microusd,
             falls.dropped_to_microusd,
+            _ms(falls.stood_at),
+            falls.stood_microusd,
+            falls.stood_used_microusd,
         ]
     return json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
 
@@ -163,8 +166,19 @@ def _read_outage(value: list[Any]) -> Outage:
 def _read_falls(value: list[int | None] | None) -> Falls:
     if value is None:
         return NO_FALL
-    funded, risen, since, dropped, before, after = value
-    return Falls(funded, risen, _instant(since), _instant(dropped), before or 0, after or 0)
+    funded, risen, since, dropped, before, after, *stood = value
+    stood_at, size, used = stood or (None, 0, 0)
+    return Falls(
+        funded,
+        risen,
+        _instant(since),
+        _instant(dropped),
+        before or 0,
+        after or 0,
+        _instant(stood_at),
+        size or 0,
+        used or 0,
+    )
 
 
 def _draft(draft: EventDraft) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_one_reading_that_is_too_high_holds_nothing_up() -> None:
     assert account.state.falls.fallen_since == account.now
 
 
-def test_a_drop_stands_after_fifteen_minutes_and_is_then_what_the_account_may_burn() -> None:
+def test_a_drop_stands_after_fifteen_minutes_and_a_day_later_is_what_the_account_may_burn() -> None:
     account = topped_up()
     account.read(balance=100)
     assert account.read(balance=50) == ["reading.suspect"]
@@ -97,7 +97,31 @@ def test_a_drop_stands_after_fifteen_minutes_and_is_then_what_the_account_may_bu
     assert account.state.falls.dropped_at is not None
     assert account.read(balance=49, after=1) == []
     assert falls(account).dropped_at is None
+    account.read(balance=49, after=timedelta(days=1))
     assert account.read(balance=1, after=timedelta(hours=1)) == ["balance.low"]
+    assert falls(account).dropped_at is None
+
+
+def test_a_credit_in_between_takes_nothing_back_of_a_drop_that_stood() -> None:
+    account = topped_up()
+    account.read(balance=100, total=40, uncharged=0)
+    account.read(balance=100, total=40, uncharged=60)
+    account.read(balance=100, total=40, uncharged=60, after=15)
+    account.read(balance=200, total=40, uncharged=60)
+    account.read(balance=140, total=100, uncharged=0, after=timedelta(days=1))
+    assert account.read(balance=140, total=100, uncharged=60, after=timedelta(hours=1)) == []
+
+
+def test_a_drop_that_stood_and_came_back_explains_no_other() -> None:
+    account = topped_up()
+    account.read(balance=100)
+    account.read(balance=50)
+    account.read(balance=50, after=15)
+    assert falls(account).dropped_at is None
+    account.read(balance=99, after=60)
+    account.read(balance=98, after=timedelta(days=2))
+    assert account.read(balance=49, after=60) == ["reading.suspect"]
+    assert falls(account).dropped_at == account.now
 
 
 def test_a_drop_that_comes_back_was_none_and_the_next_one_has_to_stand_again() -> None:

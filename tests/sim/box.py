@@ -265,6 +265,7 @@ class Box:
     async def _serve(self, life: Life) -> None:
         async with self.open_service(life) as service:
             self.service = service
+            self.world.began(self)
             try:
                 await self._step_for_ever(life, service)
             finally:

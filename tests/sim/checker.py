@@ -377,16 +377,18 @@ def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
     One whose create came through late, and which nobody ever confirmed, is met and canceled with the next need. One
     that was declined for now waits for as long as a cap says no.
     """
-    intents = [intent for name in world.names(account) for intent in world.stripe.intents(name)]
-    living = [
-        intent.id
-        for intent in intents
-        if intent.status not in ("succeeded", "canceled") and intent.created_at < world.end - HEAL
-    ]
     confirmed = {one.path.split("/")[3] for one in world.exchanges() if one.endpoint == "payment_intents.confirm"}
-    needs = [intent for intent in intents if intent.id in confirmed]
-    last_need = max((intent.created_at for intent in needs), default=world.truth.start)
-    living = [id for id in living if id in confirmed or _intent(world, id).created_at < last_need]
+    living = []
+    for name in world.names(account):  # an account that was renamed has no next need
+        intents = world.stripe.intents(name)
+        last_need = max((one.created_at for one in intents if one.id in confirmed), default=world.truth.start)
+        living += [
+            one.id
+            for one in intents
+            if one.status not in ("succeeded", "canceled")
+            and one.created_at < world.end - HEAL
+            and (one.id in confirmed or one.created_at < last_need)
+        ]
     if _spent(world, account, topup):
         living = [id for id in living if _intent(world, id).status != "requires_payment_method"]
     if living:

@@ -74,6 +74,7 @@ class World:
         self.lost_disks: list[datetime] = []
         self.retired: list[datetime] = []
         self.most_skew = timedelta(0)
+        self._jumped_at: datetime | None = None
         self.losing = False
         """Whether the next charge is never credited: a person buys the amount by hand later."""
         self._disks = disks
@@ -248,7 +249,9 @@ class World:
                 self._say_falsely(happening.value or "twice", happening.seconds)
             case Act.PENDING_JUMP:  # over a poll of a full hour
                 before = max((self.until_next(timedelta(hours=1)) - timedelta(seconds=30)).total_seconds(), 0.0)
-                self._later(before, lambda: self._say_falsely("pending", 800.0))
+                if self._jumped_at is None or self.truth.now() - self._jumped_at > timedelta(days=1):
+                    self._jumped_at = self.truth.now()  # two in a row would stand for longer than any rule waits
+                    self._later(before, lambda: self._say_falsely("pending", 800.0))
             case Act.RENAME:
                 box.kill(happening.seconds, lambda: self._rename(box))
             case Act.MOVE_DATABASE if box.life is not None and not self.misplaced:
@@ -286,14 +289,19 @@ class World:
         self.misplaced.add(box.name)
         self._later(seconds, lambda: self._put_back(box, away))
 
+    def began(self, box: Box) -> None:
+        """A daemon has started with what lies at its path: where its database was moved away, with a new one."""
+        if box.name in self.misplaced:
+            self.misplaced.discard(box.name)
+            self.lost_disks.append(self.truth.now())
+            box.lost_at.append(self.truth.now())
+
     def _put_back(self, box: Box, away: Path) -> None:
         self.misplaced.discard(box.name)
         if not away.exists():
             return
         if box.database.exists():  # it was killed meanwhile, and began anew
             away.unlink()
-            self.lost_disks.append(self.truth.now())
-            box.lost_at.append(self.truth.now())
         else:
             away.rename(box.database)
 
