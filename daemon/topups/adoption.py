@@ -97,6 +97,7 @@ def _row(tx: Transaction, account: str, one: Ours, charges: Sequence[Charge], no
     """Return the row before Stripe's word is taken: tried where it ever was, else created and left to its owner."""
     intent, said = one.intent, one.said
     error = intent.why_declined
+    failed = [charge.id for charge in charges if charge.failed]
     methods = [intent.payment_method, *(charge.payment_method for charge in charges)]
     cards = [error.fingerprint if error else None, *(charge.fingerprint for charge in charges)]
     key = create_key(intent.customer or "", account, said.seq)
@@ -124,6 +125,8 @@ def _row(tx: Transaction, account: str, one: Ours, charges: Sequence[Charge], no
         balance_before_microusd=said.balance_microusd,
         low_balance_microusd=said.balance_microusd if said.funded_microusd is None else None,
         next_at=now,
+        declines=len(failed),
+        declined_charge=failed[0] if failed else None,
         stripe_created_at=intent.created_at,
     )
 

@@ -58,8 +58,11 @@ async def charge(context: TopupContext, config: TopupConfig, account: str, seen:
         _refused(context, account, seen, probe=False)
     elif method.probe or not _is_refused(context, account, method):
         planned = _write(context, config, account, seen, listed, method)
-        if planned is not None:
-            await run(context, planned.id, Need(), seen)
+        if planned is None:
+            return
+        ended = await run(context, planned.id, Need(), seen)
+        if ended.state is State.ABANDONED:
+            await _known(context, account)  # what stood in the way is adopted
 
 
 def _refused(context: TopupContext, account: str, seen: Pass, *, probe: bool) -> bool:

@@ -27,7 +27,7 @@ from daemon.topups.adoption import adopt
 from daemon.topups.audit import audit
 from daemon.topups.context import Outbox, TopupContext, log
 from daemon.topups.executor import run
-from daemon.topups.listing import list_intents
+from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
 from daemon.topups.policy import stops
 from daemon.topups.policy.gates import GateName
@@ -89,11 +89,15 @@ class TopupService:
         self._note_busy()
 
     async def _adopt(self, account: str) -> None:
-        if not self.context.account(account).may_post:
+        """Adopt what Stripe knows. Where nothing is charged, nobody is troubled by what it does not say."""
+        view = self.context.account(account)
+        if not view.may_post:
             return
-        listed = await list_intents(self.context, account)
+        listed = await (list_intents if view.charges else read_list)(self.context, account)
         if not isinstance(listed, Refused):
             await adopt(self.context, account, listed)
+        elif not view.charges:
+            log.warning("left_unread", account=account, message=listed.message)
 
     async def _probe(self, now: datetime) -> None:
         """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""

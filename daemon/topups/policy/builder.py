@@ -102,6 +102,8 @@ class Builder:
 
     def step(self) -> Step:
         """Return the step, with the instant at which the top-up is looked at next."""
+        if self.command is not None and not isinstance(self.command, Request):
+            return Step(tuple(self.rows[1:]), tuple(self.changes), self.command)  # what is read says more
         next_at = self.next_at or self._next_at()
         if next_at is not None and self.topup.state is not State.RETRY_WAIT:
             next_at = min(next_at, self.now + LONGEST)

@@ -72,6 +72,7 @@ def _credit_by_reading(b: Builder, fact: Reading) -> None:
     """Judge the credit by a believed reading; seen in two reads, the slot is free again and that is told."""
     assert b.snapshot.readings is not None, "a reading came"
     topup, known = b.topup, b.snapshot.readings.known
+    b.next_at = topup.next_at  # a reading that says nothing new moves no date
     if credit.is_seen(topup, known.metrics):
         if fact.again is None:
             b.command = Reread()
@@ -79,6 +80,7 @@ def _credit_by_reading(b: Builder, fact: Reading) -> None:
             _credited(b, known)
         return  # one false reading must not free the slot
     if topup.untold:
+        b.next_at = None
         b.set(untold=False, reading_at=known.at)
         b.emit(messages.succeeded(topup, b.account.provider, b.now))
         return
@@ -91,7 +93,7 @@ def _credit_by_reading(b: Builder, fact: Reading) -> None:
 
 def _credited(b: Builder, known: Known) -> None:
     """The credit is seen. One that the ledger has just learned of, and that was there already, is no news."""
-    quiet = b.topup.untold
+    quiet, b.next_at = b.topup.untold, None
     seen = known.metrics.funded_microusd or known.metrics.balance_microusd
     reason = "the credit was seen already" if quiet else "the credit is seen"
     b.to(State.CREDITED, reason, credited_at=known.at, credited_microusd=seen, untold=False)
@@ -162,6 +164,7 @@ def _was_away(b: Builder) -> bool:
 
 
 def _not_credited(b: Builder, *, unread: bool = False) -> None:
+    b.next_at = None
     b.set(told_at=b.now, warned_at=b.topup.warned_at or b.now)
     b.emit(messages.not_credited(b.topup, b.account.provider, b.now, unread=unread))
     b.changes.append(ClearBookmark(unread_mark(b.topup)))
