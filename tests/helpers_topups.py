@@ -25,13 +25,13 @@ from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
     AccountConfig,
     Config,
-    Provider,
     StoreConfig,
     StripeConfig,
     StripeMode,
     TopupConfig,
 )
 from daemon.http import HttpClient
+from daemon.sources.registry import PROVIDERS
 from daemon.standins.stripe import Charge, StripeStandin
 from daemon.store import ledger_reads, states
 from daemon.store.connection import Store
@@ -67,7 +67,7 @@ def config(topup: TopupConfig, path: Path, account: str = "clips", zone: str = "
     base = "http://127.0.0.1:9"
     one = AccountConfig(
         info=AccountInfo(account, "contentstats"),
-        provider=Provider.CONTENTSTATS,
+        provider=PROVIDERS["contentstats"],
         base_url=base,
         url=f"{base}/usage",
         api_key=SecretStr("key"),

@@ -16,8 +16,12 @@ FORBIDDEN = {
     "alerts": {"daemon"},
     "alerts/rules": {"alerts.delivery", "alerts.channels", "alerts.foresight.afford"},
     "alerts/foresight": {"alerts.delivery", "alerts.channels", "alerts.rules"},
-    "daemon/config": {"daemon.sources", "daemon.topups.gateway", "daemon.service", "daemon.web", "daemon.commands"},
-    "daemon/sources": {"daemon.store", "daemon.topups", "daemon.service", "daemon.commands", "daemon.standins"},
+    "daemon/config": {
+        *("daemon.sources.fetcher", "daemon.topups.gateway", "daemon.service", "daemon.web", "daemon.commands")
+    },
+    "daemon/sources": {
+        *("daemon.config", "daemon.store", "daemon.topups", "daemon.service", "daemon.commands", "daemon.standins")
+    },
     "daemon/store": {"daemon.sources", "daemon.service", "daemon.commands", "daemon.standins", "daemon.http"},
     "daemon/topups": {"daemon.sources", "daemon.service", "daemon.commands", "daemon.standins"},
     "daemon/web": {"daemon.commands", "daemon.standins", "daemon.topups.gateway"},
