@@ -38,11 +38,6 @@ class PrepaidAccount:
         self._pending.sort()
 
     @property
-    def credited_unseen(self) -> int:
-        """Money that was added and is not shown yet."""
-        return sum(microusd for _, microusd in self._pending)
-
-    @property
     def paused(self) -> bool:
         """Whether not even one more snapshot can be paid."""
         return self.balance - self.uncharged < self.cost
