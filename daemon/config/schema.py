@@ -144,6 +144,11 @@ class AccountTable(Table):
     tags: list[Text] = Field(default_factory=list)
     topup: Any = None
 
+    @property
+    def by_account(self) -> bool:
+        """Whether the account says itself where it is asked and how its answer is read."""
+        return self.provider is not None and self.provider.by_account
+
 
 class RuleTable(Table):
     """What every kind of rule has."""

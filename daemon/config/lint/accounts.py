@@ -32,25 +32,24 @@ def lint(facts: Facts) -> None:
         _lint_secrets(facts, account)
         _lint_url(facts, account)
         _lint_poll(facts, id, account)
-        if account.table.provider is not None and account.table.provider.by_account:
-            _lint_fields(facts, account, account.table.provider)
+        if account.table.by_account:
+            _lint_fields(facts, account)
     _lint_twins(facts)
 
 
 def base_url(account: AccountTable) -> str:
     """Return the account's base URL, without a slash at its end; empty where it cannot be told."""
-    provider = account.provider
-    if provider is not None and provider.by_account:
+    if account.by_account:
         return origin(account.url) if account.url else ""
     if account.base_url is not None:
         return account.base_url.rstrip("/")
-    return provider.base_url if provider is not None else ""
+    return account.provider.base_url if account.provider is not None else ""
 
 
 def identity(facts: Facts, account: Item[AccountTable]) -> tuple[str, str] | None:
     """Return where and by what secret the account is asked: two with the same are one. None where it cannot be told."""
     table = account.table
-    if table.provider is not None and table.provider.by_account:
+    if table.by_account:
         secrets = [f"{name.lower()}={facts.secret(account.at(f'headers.{name}'))}" for name in sorted(table.headers)]
         return (table.url, "\n".join(secrets)) if table.url and secrets else None
     key = facts.secret(account.at("api_key")) or table.api_key or ""
@@ -96,7 +95,7 @@ def _lint_secrets(facts: Facts, account: Item[AccountTable]) -> None:
 
 def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:
     provider = account.table.provider
-    key = "url" if provider is not None and provider.by_account else "base_url"
+    key = "url" if account.table.by_account else "base_url"
     url = account.table.url if key == "url" else account.table.base_url
     if url is None:
         return
@@ -113,10 +112,11 @@ def _lint_poll(facts: Facts, id: str, account: Item[AccountTable]) -> None:
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')
 
 
-def _lint_fields(facts: Facts, account: Item[AccountTable], provider: Provider) -> None:
+def _lint_fields(facts: Facts, account: Item[AccountTable]) -> None:
+    known = account.table.provider.table if account.table.provider is not None else {}
     for name, expression in account.table.fields_.items():
-        if name not in provider.table:
-            hint = suggestion(name, provider.table) or f"known: {', '.join(provider.table)}"
+        if name not in known:
+            hint = suggestion(name, known) or f"known: {', '.join(known)}"
             facts.note(ProblemId.FIELD_UNKNOWN, account, f"fields.{name}", "there is no such field", hint)
         try:
             jmespath.compile(expression)
