@@ -14,7 +14,6 @@ from alerts.state import TopupStanding
 from daemon.channels import build_channels, log_attempt
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
-from daemon.config.past import refuse_lost
 from daemon.evaluator import Evaluator
 from daemon.heartbeat import Heartbeat
 from daemon.http import HttpClient
@@ -22,6 +21,7 @@ from daemon.inspect.status import topup_status
 from daemon.limits import BEAT_S
 from daemon.lock import held
 from daemon.mailer import SmtpMailer
+from daemon.preflight import refuse_lost
 from daemon.reports.reporter import Reporter
 from daemon.retention import Retention
 from daemon.service import Service

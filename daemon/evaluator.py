@@ -46,8 +46,6 @@ class PollResult(Struct, frozen=True, gc=False):
     reading: Reading
     accepted: Known | None
     state: AccountState
-    drafted: int
-    """How many events the reading caused."""
 
 
 class Evaluator:
@@ -118,7 +116,7 @@ class Evaluator:
         ]
         self._commit(judgements, now, mutes)
         return [
-            PollResult(one.account.id, judgement.recorded, judgement.believed, judgement.state, len(judgement.drafts))
+            PollResult(one.account.id, judgement.recorded, judgement.believed, judgement.state)
             for one, judgement in zip(fetched, judgements, strict=True)
         ]
 

@@ -23,9 +23,9 @@ from daemon.clock import Clock, SystemClock
 from daemon.compose import open_service
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
-from daemon.config.past import load_to_run
 from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S, SWITCH_THREADS_S
 from daemon.notify import notify, watchdog_s
+from daemon.preflight import load_to_run
 from daemon.schedule import next_fire
 from daemon.service import Service
 

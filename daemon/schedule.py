@@ -41,12 +41,6 @@ def next_fire(cron: str, zone: ZoneInfo, after: datetime) -> datetime:
     return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
 
 
-def previous_fire(cron: str, zone: ZoneInfo, until: datetime) -> datetime:
-    """Return the last instant at or before `until` (aware) that the expression names in `zone`, in UTC."""
-    local = until.astimezone(zone)
-    return next(CronSim(cron, local + timedelta(seconds=1), reverse=True)).astimezone(UTC)
-
-
 def longest_gap(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
     """Return the longest time between two of the next dozen fires: how long silence is no news."""
     simulated = CronSim(cron, now.astimezone(zone))

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from alerts.accounts import AccountInfo
-from daemon.config.model import AccountConfig, JsonMapping, Provider
+from daemon.config.model import AccountConfig
+from daemon.sources.provider import JsonMapping
+from daemon.sources.registry import PROVIDERS
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 PATHS = {"contentstats": "/api/v1/usage", "tornado": "/usage", "json": "/v2/credits"}
@@ -32,6 +34,11 @@ TORNADO_PAGE: Mapping[str, Any] = {
 }
 
 
+read_prepaid = PROVIDERS["contentstats"].parser()
+read_storage = PROVIDERS["tornado"].parser()
+read_mapped = PROVIDERS["json"].parser
+
+
 def account(
     id: str = "clips",
     provider: str = "contentstats",
@@ -42,7 +49,7 @@ def account(
     """Return one account's configuration."""
     return AccountConfig(
         info=AccountInfo(id, provider),
-        provider=Provider(provider),
+        provider=PROVIDERS[provider],
         base_url=base_url,
         url=base_url + PATHS[provider],
         api_key=SecretStr(key),

@@ -57,4 +57,4 @@ def charge(n: int, amount: str, paid_at: datetime, credited_at: datetime | None 
 def october(
     readings: Sequence[Known], charges: Sequence[Charge] = (), *, now: datetime = LATER, span: Span = OCTOBER
 ) -> Statement:
-    return build(CLIPS, span, readings, charges, zone=BERLIN, now=now)
+    return build(CLIPS, span, readings, charges, now=now)

@@ -26,7 +26,6 @@ from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
     AccountConfig,
     Config,
-    Provider,
     StoreConfig,
     StripeConfig,
     StripeMode,
@@ -34,6 +33,7 @@ from daemon.config.model import (
 )
 from daemon.http import HttpClient
 from daemon.inspect.status import needs_person, topup_status
+from daemon.sources.registry import PROVIDERS
 from daemon.standins.stripe import Charge, StripeStandin
 from daemon.store import ledger, ledger_reads, states
 from daemon.store.connection import Store
@@ -72,7 +72,7 @@ def config(topup: TopupConfig, path: Path, account: str = "clips", zone: str = "
     base = "http://127.0.0.1:9"
     one = AccountConfig(
         info=AccountInfo(account, "contentstats"),
-        provider=Provider.CONTENTSTATS,
+        provider=PROVIDERS["contentstats"],
         base_url=base,
         url=f"{base}/usage",
         api_key=SecretStr("key"),

@@ -65,15 +65,6 @@ class Signer:
         }
 
 
-def secret_problem(secret: str) -> str | None:
-    """Return what is wrong with a secret, without telling it; None where it can sign."""
-    try:
-        _read_key(secret)
-    except SecretError as error:
-        return str(error)
-    return None
-
-
 def _read_key(secret: str) -> _Key:
     if secret.startswith(ASYMMETRIC):
         key = _decode(secret.removeprefix(ASYMMETRIC))

@@ -150,11 +150,6 @@ class BurnMemory(Struct, frozen=True, gc=False):
             raise ValueError(f"not a burn memory: {error}") from error
 
     @classmethod
-    def decode_parts(cls, now: str, hours: str) -> BurnMemory:
-        """Return the memory whose two halves were encoded; raises ValueError for text that is not one."""
-        return cls.decode(f"[{now},{hours}]")
-
-    @classmethod
     def _decode(cls, now: list[Any], hours: list[Any]) -> BurnMemory:
         version, spend, scheduled, used, rate, base, reserve = now
         spend_hours, scheduled_hours, used_hours = hours

@@ -10,11 +10,9 @@ and the statement says so (`basis`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from itertools import pairwise
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from alerts.accounts import AccountInfo
 from alerts.readings import Known, Metrics
@@ -67,7 +65,6 @@ class Statement:
     """Top-ups whose card was charged within the span, credited or not."""
     in_transit: tuple[Charge, ...] = ()
     """Top-ups charged before the span's end whose credit is not in its closing balance."""
-    spent_by_day: Mapping[date, int] = field(default_factory=dict)
     series: tuple[tuple[datetime, int], ...] = ()
     """Balance, or effective storage, over time, thinned for a picture; both sides of every rise are kept."""
 
@@ -87,7 +84,6 @@ def build(
     readings: Iterable[Known],
     charges: Sequence[Charge],
     *,
-    zone: ZoneInfo,
     now: datetime,
 ) -> Statement:
     """Return the statement of `account` over `span`.
@@ -116,7 +112,6 @@ def build(
         volume=_volume(cut.levels),
         charges=_charged_in(span, charges),
         in_transit=_in_transit(charges, matched, span.start, end) if money else (),
-        spent_by_day=_spent_by_day(cut.levels, zone),
         series=_series(cut.levels),
     )
 
@@ -203,19 +198,7 @@ def _between(before: Known, after: Known, at: datetime) -> Metrics:
 _MS = timedelta(milliseconds=1)
 
 
-# --- by day, and storage --------------------------------------------------------------------------------------------
-
-
-def _spent_by_day(levels: Sequence[Known], zone: ZoneInfo) -> dict[date, int]:
-    """What accrued on each day of the zone; a reading at midnight closes the day before."""
-    days: dict[date, int] = {}
-    for before, after in pairwise(levels):
-        one, two = before.metrics.accrued_microusd, after.metrics.accrued_microusd
-        if one is None or two is None or two <= one:
-            continue
-        day = (after.at - _MS).astimezone(zone).date()
-        days[day] = days.get(day, 0) + two - one
-    return days
+# --- storage -------------------------------------------------------------------------------------------------------
 
 
 def _volume(levels: Sequence[Known]) -> Volume | None:

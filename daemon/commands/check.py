@@ -59,7 +59,7 @@ def run_check(path: Path, *, online: bool, as_json: bool) -> int:
 
 def _look_back(found: Inspection, config: Config) -> None:
     if config.store.path.is_file():
-        from daemon.config.past import lint_past  # opens the database: only where there is one
+        from daemon.preflight import lint_past  # opens the database: only where there is one
 
         assert found.facts is not None
         lint_past(found.facts, config.store.path)

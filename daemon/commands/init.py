@@ -17,11 +17,14 @@ import typer
 from daemon.commands.check import run_check
 from daemon.commands.common import USAGE, Options, fail
 from daemon.config.load import ConfigError, inspect
-from daemon.config.model import Provider
 from daemon.config.problems import Level, listing
+from daemon.sources.provider import Has, Provider
+from daemon.sources.registry import PROVIDERS
 
-_KEY_NAMES = {Provider.CONTENTSTATS: "CONTENTSTATS_API_KEY", Provider.TORNADO: "TORNADO_API_KEY"}
-_WRITTEN = tuple(provider.value for provider in _KEY_NAMES)
+
+def _providers(*, by_account: bool = False) -> dict[str, Provider]:
+    """Return the providers that `init` can write; `by_account`, those whose accounts are written by hand."""
+    return {name: one for name, one in PROVIDERS.items() if one.by_account is by_account}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    provider: Annotated[str, typer.Option(help="contentstats or tornado.")] = "",
+    provider: Annotated[str, typer.Option(help=f"{' or '.join(_providers())}.")] = "",
     account: Annotated[str, typer.Option(help="The account's id: small letters, digits, '-' and '_'.")] = "",
     key_env: Annotated[str, typer.Option(help="The environment variable that holds the API key.")] = "",
     base_url: Annotated[str, typer.Option(help="Default: the provider's own.")] = "",
@@ -95,15 +98,19 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
         said: str = typer.prompt(question, default=default, show_default=bool(default))
         return said.strip()
 
-    provider = answer(given.provider, f"Provider ({' or '.join(_WRITTEN)})", "contentstats" if ask else "")
-    if provider not in _WRITTEN:
-        hint = 'a "json" account is written by hand: see config.example.toml'
-        fail(f"--provider is {listing(_WRITTEN)}; {hint}", USAGE)
-    prepaid = provider == Provider.CONTENTSTATS
+    known = _providers()
+    provider = answer(given.provider, f"Provider ({' or '.join(known)})", next(iter(known)) if ask else "")
+    if provider not in known:
+        hint = f"an account of {listing(_providers(by_account=True))} is written by hand: see config.example.toml"
+        fail(f"--provider is {listing(known)}; {hint}", USAGE)
+    chosen = known[provider]
     account = answer(given.account, "A short name for the account", provider)
-    key_env = answer(given.key_env, "Environment variable with the API key", _KEY_NAMES[Provider(provider)])
-    below = answer(given.below, "Alert when fewer dollars are available than", "5.00") if prepaid else ""
-    percent = "" if prepaid else answer(given.percent, "Alert at these percents of the quota", "80,90,100")
+    key_env = answer(given.key_env, "Environment variable with the API key", chosen.key_env)
+    below = percent = ""
+    if Has.BALANCE in chosen.tells:
+        below = answer(given.below, "Alert when fewer dollars are available than", "5.00")
+    if Has.LIMIT in chosen.tells:
+        percent = answer(given.percent, "Alert at these percents of the quota", "80,90,100")
     webhook = answer(given.webhook, "Send webhooks to (empty: none)")
     secret = answer(given.webhook_secret_env, "Variable with their secret", "WEBHOOK_SECRET") if webhook else ""
     email = answer(given.email, "Mail alerts to (empty: nobody)")

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _load(context: typer.Context) -> Config:
-    from daemon.config.past import load_to_run
+    from daemon.preflight import load_to_run
 
     options: Options = context.obj
     return load_to_run(options.config_path())

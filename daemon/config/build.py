@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from alerts.accounts import AccountInfo
 from alerts.receivers import ChatReceiver, EmailReceiver, Receiver, Receivers, WebhookReceiver
 from alerts.rules.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike, Stale
-from daemon.config.lint.accounts import USAGE_PATHS, base_url
+from daemon.config.lint.accounts import base_url
 from daemon.config.lint.facts import Facts
 from daemon.config.lint.process import listen_at
 from daemon.config.lint.receivers import events_of, secret_paths
@@ -22,8 +22,6 @@ from daemon.config.lint.topups import DEFAULT_COOLDOWN, least_charge
 from daemon.config.model import (
     AccountConfig,
     Config,
-    JsonMapping,
-    Provider,
     ReportConfig,
     SmtpConfig,
     SmtpSecurity,
@@ -44,6 +42,7 @@ from daemon.config.schema import (
     StaleTable,
     TopupTable,
 )
+from daemon.sources.provider import JsonMapping
 
 DEFAULT_KEEP = timedelta(days=90)
 DEFAULT_REMINDER = timedelta(hours=24)
@@ -99,23 +98,22 @@ def _account(facts: Facts, id: str) -> AccountConfig:
     item = facts.tables.accounts[id]
     table, provider = item.table, _need(item.table.provider)
     base = base_url(table)
-    is_json = provider is Provider.JSON
     headers = {name: _secret(facts, item.at(f"headers.{name}")) for name in table.headers}
     topup = facts.tables.topups.get(id)
     return AccountConfig(
         info=AccountInfo(
             id=id,
-            provider=provider.value,
+            provider=provider.name,
             label=table.label,
             tags=tuple(table.tags),
             believe_falls_after=topup.table.believe_falls_after if topup is not None else None,
         ),
         provider=provider,
         base_url=base,
-        url=_need(table.url) if is_json else base + USAGE_PATHS[provider],
+        url=_need(table.url) if provider.by_account else base + provider.path,
         api_key=_secret(facts, item.at("api_key")),
         poll=table.poll,
-        json=JsonMapping(fields=dict(table.fields_), headers=headers) if is_json else None,
+        json=JsonMapping(fields=dict(table.fields_), headers=headers) if provider.by_account else None,
         topup=_topup(topup.table, least_charge(facts, id)) if topup is not None else None,
     )
 

@@ -17,14 +17,9 @@ from pydantic import SecretStr
 from alerts.accounts import AccountInfo
 from alerts.receivers import Receivers
 from alerts.rules.specs import RuleSpec
+from daemon.sources.provider import JsonMapping, Provider
 
 NO_SECRET = SecretStr("")
-
-
-class Provider(StrEnum):
-    CONTENTSTATS = "contentstats"
-    TORNADO = "tornado"
-    JSON = "json"
 
 
 class TopupMode(StrEnum):
@@ -68,33 +63,6 @@ class TopupConfig:
     mode: TopupMode = TopupMode.CHARGE
     statement_descriptor_suffix: str = ""
     receipt_email: str = ""
-
-
-JSON_FIELDS = (
-    "balance_usd",
-    "uncharged_usage_usd",
-    "total_charged_usd",
-    "used_gb",
-    "reserved_gb",
-    "effective_gb",
-    "limit_gb",
-    "remaining_gb",
-    "period_start",
-    "period_end",
-    "period_used_gb",
-    "billing_error",
-    "client_name",
-    "usage_count",
-)
-"""The fields that an expression of `provider = "json"` may fill; `balance_usd` or `used_gb` is needed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JsonMapping:
-    """How `provider = "json"` reads an answer: JMESPath expressions by field name, and extra request headers."""
-
-    fields: Mapping[str, str]
-    headers: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from alerts.events import Severity
 from alerts.rules.specs import Measure, Period
-from daemon.config.model import Provider, ReportPeriod, SmtpSecurity, StripeMode, TopupMode
+from daemon.config.model import ReportPeriod, SmtpSecurity, StripeMode, TopupMode
 from daemon.config.values import (
     Charge,
     Count,
@@ -36,8 +36,11 @@ from daemon.config.values import (
     Text,
     Texts,
     Volume,
+    named,
     words,
 )
+from daemon.sources.provider import Provider
+from daemon.sources.registry import PROVIDERS
 
 
 class Table(BaseModel):
@@ -130,7 +133,7 @@ class TopupTable(Table):
 
 class AccountTable(Table):
     required: ClassVar[tuple[str, ...]] = ("provider",)
-    provider: Annotated[Provider, words(Provider)] | None = None
+    provider: Annotated[Provider, named(PROVIDERS)] | None = None
     base_url: Text | None = None
     url: Text | None = None
     api_key: Secret | None = None
@@ -140,6 +143,11 @@ class AccountTable(Table):
     label: Text = ""
     tags: list[Text] = Field(default_factory=list)
     topup: Any = None
+
+    @property
+    def by_account(self) -> bool:
+        """Whether the account says itself where it is asked and how its answer is read."""
+        return self.provider is not None and self.provider.by_account
 
 
 class RuleTable(Table):

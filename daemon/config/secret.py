@@ -16,7 +16,6 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,255}", re.ASCII)
 IN_A_SHELL = "CREDENTIALS_DIRECTORY=/etc/brimful/secrets"
 """What makes the packaged unit's credentials those of a command that is typed."""
-_SCHEMES = ("env", "file", "credential")
 _MISTAKEN = re.compile(r"\$\{?[A-Za-z_]|(?:ENV|Env|FILE|File|CREDENTIAL|Credential):|\{\{|<[a-z]")
 
 
@@ -125,8 +124,3 @@ class Secrets:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def is_reference(text: str) -> bool:
-    """Whether `text` names a secret rather than being one."""
-    return text.partition(":")[0] in _SCHEMES and ":" in text

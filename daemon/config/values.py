@@ -7,7 +7,7 @@ type is the problem's id and whose context may hold a hint; no message repeats a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -182,29 +182,21 @@ def _id(value: Any) -> str:
     return text
 
 
-def choice(options: Iterable[str]) -> BeforeValidator:
-    """Accept one of the words."""
-    words = tuple(options)
+def named(options: Mapping[str, Any]) -> BeforeValidator:
+    """Accept one of the names, as what it stands for."""
 
-    def read(value: Any) -> str:
-        if isinstance(value, str) and value in words:
-            return value
-        hint = suggestion(value, words) if isinstance(value, str) else ""
-        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(words)}", hint)
+    def read(value: Any) -> Any:
+        if isinstance(value, str) and value in options:
+            return options[value]
+        hint = suggestion(value, options) if isinstance(value, str) else ""
+        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(options)}", hint)
 
     return BeforeValidator(read)
 
 
 def words(kind: type[StrEnum]) -> BeforeValidator:
     """Accept one of the enumeration's words, as its member."""
-
-    def read(value: Any) -> StrEnum:
-        if isinstance(value, str) and value in tuple(kind):
-            return kind(value)
-        hint = suggestion(value, tuple(kind)) if isinstance(value, str) else ""
-        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(kind)}", hint)
-
-    return BeforeValidator(read)
+    return named({member.value: member for member in kind})
 
 
 def _duration_or_none(value: Any) -> timedelta | None:

@@ -90,7 +90,7 @@ def _statement(config: Config, conn: sqlite3.Connection, account: str, span: Spa
     end = min(span.end, now)
     readings, polls = readings_over(conn, account, span.start, end)
     charges = reports.charges(conn, account, span.start - CHARGES_LOOK_BACK, end)
-    statement = build_statement(info, span, readings, charges, zone=config.timezone, now=now)
+    statement = build_statement(info, span, readings, charges, now=now)
     return replace(statement, readings=polls)
 
 

@@ -1,1 +1,1 @@
-"""Sources: a module a provider, each turning one HTTP answer into one `Reading`."""
+"""Sources: usage APIs. `providers/` has one file a provider, `registry` finds them, `fetcher` asks them."""

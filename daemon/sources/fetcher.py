@@ -3,50 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from typing import Protocol
 
 import structlog
+from pydantic import SecretStr
 
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.values import replace
 from daemon.clock import Clock
-from daemon.config.model import AccountConfig, Provider
-from daemon.http import Answer, HttpClient, HttpFailure
+from daemon.http import FailureKind, HttpClient, HttpFailure
 from daemon.limits import PACE_WAIT_S, POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST
-from daemon.sources import contentstats, tornado
-from daemon.sources.json import JsonParser
 from daemon.sources.pace import Pace
-from daemon.sources.refusals import failed, one_line
+from daemon.sources.provider import JsonMapping, Parser, Provider
+from daemon.sources.refusals import one_line
 
 TOKEN_CHARACTERS = 8
 """What follows a space in a header's value and is shorter is a word, no secret."""
 
 log = structlog.get_logger("brimful.sources")
 
-Parser = Callable[[str, datetime, Answer], Reading]
+_FAILURE = {
+    FailureKind.TIMEOUT: Reason.TIMEOUT,
+    FailureKind.TOO_LARGE: Reason.TOO_LARGE,
+}
 
 
-def parser_of(account: AccountConfig) -> Parser:
-    """Return what turns this account's answers into readings."""
-    if account.provider is Provider.CONTENTSTATS:
-        return contentstats.parse
-    if account.provider is Provider.TORNADO:
-        return tornado.parse
-    return JsonParser(account.json.fields if account.json is not None else {})
+class Source(Protocol):
+    """What is known of an account that is asked: `url` is whole, accounts of one `host` share a queue."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def provider(self) -> Provider: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def api_key(self) -> SecretStr: ...
+    @property
+    def json(self) -> JsonMapping | None: ...
 
 
-def headers_of(account: AccountConfig) -> Mapping[str, str]:
-    """Return the request headers: the provider's key header, or those that a JSON API was configured with."""
-    if account.provider is not Provider.JSON:
-        return {"accept": "application/json", "x-api-key": account.api_key.get_secret_value()}
+def failed(account: str, at: datetime, failure: HttpFailure) -> Unavailable:
+    """Return what an exchange without an answer means."""
+    return Unavailable(account, at, _FAILURE.get(failure.kind, Reason.UNREACHABLE), one_line(failure.detail))
+
+
+def headers_of(account: Source) -> Mapping[str, str]:
+    """Return the request headers: the provider's key header, and those that the account was configured with."""
+    header = account.provider.key_header
+    own = {header: account.api_key.get_secret_value()} if header else {}
     said = {} if account.json is None else account.json.headers
-    return {"accept": "application/json", **{name: value.get_secret_value() for name, value in said.items()}}
+    return {"accept": "application/json", **own, **{name: value.get_secret_value() for name, value in said.items()}}
 
 
-def secrets_of(account: AccountConfig) -> set[str]:
+def secrets_of(account: Source) -> set[str]:
     """Return what no word of a reading may hold: the API key, and the values of configured headers.
 
     What follows a scheme (`Bearer …`) is one by itself.
@@ -62,7 +78,7 @@ def secrets_of(account: AccountConfig) -> set[str]:
 class _Lane:
     """What is kept for one account between polls; all of it follows from its configuration but the last answer."""
 
-    account: AccountConfig
+    account: Source
     parse: Parser
     host: asyncio.Semaphore
     pace: Pace
@@ -96,12 +112,12 @@ class Fetcher:
         """By host and key: limits count per API key."""
         self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
 
-    def must_wait(self, account: AccountConfig) -> bool:
+    def must_wait(self, account: Source) -> bool:
         """Whether the account's API key may not be used just now: `fetch` would wait, or say so at once."""
         pace = self._lane(account).pace
         return not pace.is_free and pace.free_at(self._clock.now()) is not None
 
-    async def fetch(self, account: AccountConfig) -> Reading:
+    async def fetch(self, account: Source) -> Reading:
         """Return one reading of the account, `at` the service's time when the answer was complete.
 
         While its key has to keep quiet (after a 429, or a spent budget that resets too late to wait for) nothing is
@@ -153,7 +169,7 @@ class Fetcher:
             lane.pace.quiet_until = reading.retry_at
         return self._masked(lane, reading)
 
-    def _lane(self, account: AccountConfig) -> _Lane:
+    def _lane(self, account: Source) -> _Lane:
         lane = self._lanes.get(account.id)
         if lane is None or lane.account is not account:
             lane = self._lanes[account.id] = self._open_lane(account)
@@ -166,11 +182,11 @@ class Fetcher:
             detail = one_line(detail, secret=secret)
         return replace(reading, detail=detail)
 
-    def _open_lane(self, account: AccountConfig) -> _Lane:
+    def _open_lane(self, account: Source) -> _Lane:
         host = account.host
         return _Lane(
             account=account,
-            parse=parser_of(account),
+            parse=account.provider.parser(account.json.fields if account.json is not None else {}),
             host=self._hosts.setdefault(host, asyncio.Semaphore(POLLS_PER_HOST)),
             pace=self._paces.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", Pace()),
         )

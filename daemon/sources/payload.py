@@ -8,14 +8,16 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isinf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alerts.instants import EPOCH, from_ms
 from alerts.money import MAX_MICRO, to_micro
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from daemon.http import Answer
 from daemon.limits import EXTRA_BYTES
 from daemon.sources.refusals import one_line, refused, unfound
+
+if TYPE_CHECKING:
+    from daemon.http import Answer
 
 Document = Mapping[str, Any]
 
@@ -37,12 +39,18 @@ Table = Mapping[str, tuple[str, Reader]]
 """Which metric each name of the answer is, and how it is read."""
 
 
-def read(account: str, at: datetime, answer: Answer, build: Callable[[bytes], Metrics]) -> Reading:
-    """Turn one answer into a reading: `build` is called with the body of a 2xx answer and may raise BadPayload."""
+def read(build: Callable[[bytes], Metrics], account: str, at: datetime, answer: Answer) -> Reading:
+    """Turn one answer into a reading: `build` is called with the body of a 2xx answer and may raise BadPayload.
+
+    An answer that says neither a balance nor a used volume is none that a rule could judge: it is a bad payload, too.
+    """
     if not 200 <= answer.status < 300:
         return refused(account, at, answer)
     try:
-        return Known(account, at, build(answer.body))
+        metrics = build(answer.body)
+        if metrics.balance_microusd is None and metrics.used_microgb is None:
+            raise NotThere("neither a balance nor a used volume is said")
+        return Known(account, at, metrics)
     except BadPayload as fault:
         why = unfound(str(fault), answer.body) if isinstance(fault, NotThere) else one_line(str(fault))
         return Unavailable(account, at, Reason.BAD_PAYLOAD, why, status=answer.status)
@@ -70,18 +78,6 @@ def fill(table: Table, say: Callable[[str], object], needed: Collection[str], ex
         values["period_start_at"] = values["period_end_at"] = None
         unusable["period_start_at"] = "the period ends before it starts"
     return Metrics(**values, extra=extra, unusable=tuple(unusable.items()))
-
-
-def said_in(document: Document, needed: Collection[str]) -> Callable[[str], object]:
-    """Return what `fill` asks for the fields of a document."""
-
-    def say(name: str) -> object:
-        value = document.get(name)
-        if value is None and name in needed:
-            raise NotThere(f"{name} is null" if name in document else f"{name} is missing")
-        return value
-
-    return say
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

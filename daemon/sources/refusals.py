@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from alerts.readings import Reason, Unavailable
-from daemon.http import Answer, FailureKind, HttpFailure
 from daemon.sources.waits import rate_reset, retry_after
+
+if TYPE_CHECKING:
+    from daemon.http import Answer
 
 DETAIL_CHARACTERS = 160
 FAULT_CHARACTERS = 70
@@ -25,16 +28,6 @@ _STATUS = {
     408: Reason.TIMEOUT,
     429: Reason.RATE_LIMITED,
 }
-
-_FAILURE = {
-    FailureKind.TIMEOUT: Reason.TIMEOUT,
-    FailureKind.TOO_LARGE: Reason.TOO_LARGE,
-}
-
-
-def failed(account: str, at: datetime, failure: HttpFailure) -> Unavailable:
-    """Return what an exchange without an answer means."""
-    return Unavailable(account, at, _FAILURE.get(failure.kind, Reason.UNREACHABLE), one_line(failure.detail))
 
 
 def refused(account: str, at: datetime, answer: Answer) -> Unavailable:

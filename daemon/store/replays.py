@@ -60,12 +60,6 @@ def find(conn: sqlite3.Connection, wanted: Filter, limit: int) -> list[Logged]:
     return [_to_logged(row) for row in conn.execute(_LOGGED.format(where=where), (*values, limit))]
 
 
-def dead_between(conn: sqlite3.Connection, since: datetime, until: datetime, limit: int = 100) -> list[Logged]:
-    """Return deliveries that were given up in `[since, until)`, newest first: the reports list them."""
-    statement = _LOGGED.format(where="d.state = 'dead' AND d.settled_ms >= ? AND d.settled_ms < ?")
-    return [_to_logged(row) for row in conn.execute(statement, (to_ms(since), to_ms(until), limit))]
-
-
 def attempts(conn: sqlite3.Connection, number: int) -> list[Attempt]:
     """Return every attempt of a delivery, the first first."""
     rows = conn.execute(

@@ -75,7 +75,7 @@ class TopupContext:
         resumed = ledger_notes.marked(conn or self.store.reader, resumed_mark(id))
         return Account(
             id,
-            found.provider.value if found is not None else "unknown",
+            found.info.provider if found is not None else "unknown",
             self.topup(id),
             resumed[0] if resumed is not None else None,
         )

@@ -15,7 +15,7 @@ from alerts.rules.specs import Budget, LowBalance, Measure, Period, Quota, Runwa
 from daemon.config.cron import gaps, parse_cron
 from daemon.config.durations import format_duration, parse_duration
 from daemon.config.load import ConfigError, Outline, load, outline
-from daemon.config.model import Config, Provider, StripeMode, TopupMode
+from daemon.config.model import Config, StripeMode, TopupMode
 from tests.helpers_config import ACCOUNT, ENVIRON, GOOD, LOW, PAID, SMTP, STRIPE, TOPUP, TORNADO, WEBHOOK, changed, look
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -61,7 +61,7 @@ def test_json_account_keeps_url_headers_and_expressions(tmp_path: Path) -> None:
         balance_usd = "account.credit"
     """
     account = config(tmp_path, text + LOW + WEBHOOK).accounts["other"]
-    assert account.provider is Provider.JSON
+    assert account.provider.name == "json"
     assert account.url == "https://api.example.com:8443/v2/usage?x=1"
     assert account.base_url == "https://api.example.com:8443"
     assert account.json is not None

@@ -35,7 +35,7 @@ def test_memory_comes_back_as_it_went(moves: list[tuple[int, int, int]]) -> None
     memory = _folded(moves)
     assert BurnMemory.decode(memory.encode()) == memory
     now, hours = memory.encode_parts()
-    assert BurnMemory.decode_parts(now, hours) == memory
+    assert BurnMemory.decode(f"[{now},{hours}]") == memory
 
 
 @given(steps)

@@ -11,7 +11,6 @@ import typer.main
 
 from alerts.events import EventType
 from daemon.cli import app
-from daemon.config.model import JSON_FIELDS
 from daemon.config.problems import ProblemId
 from daemon.config.reading import keys_of
 from daemon.config.schema import (
@@ -30,8 +29,10 @@ from daemon.config.schema import (
     TopupTable,
     WebhookTable,
 )
+from daemon.sources.registry import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
+JSON_FIELDS = tuple(PROVIDERS["json"].table)
 DOCS = ROOT / "docs"
 TABLES: tuple[type[Table], ...] = (
     Root, StoreTable, StripeTable, SmtpTable, HttpTable, HeartbeatTable, AccountTable, TopupTable, WebhookTable,
@@ -55,7 +56,7 @@ def test_every_key_is_described_and_in_the_example(key: str) -> None:
 
 
 def test_described_keys_exist() -> None:
-    known = {*KEYS, *JSON_FIELDS, *RULE_TABLES}
+    known = {*KEYS, *JSON_FIELDS, *RULE_TABLES, *PROVIDERS}
     for line in read("docs/configuration.md").splitlines():
         cells = [cell.strip() for cell in line.split("|")[1:3]]
         for word in re.findall(r"`([a-z_]+)`", " ".join(cells[:1] if cells[:1] != [""] else cells)):

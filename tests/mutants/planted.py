@@ -82,9 +82,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one-read-shows-the-credit",
         "daemon/topups/policy/machine.py",
-        "        if fact.again is None:\n            b.command = Reread()\n        elif isinstance(fact.again, Known) and"
-        " credit.is_seen(topup, fact.again.metrics):\n",
-        "        if True:\n",
+        "        if fact.again is None:\n            b.command = Reread()\n        elif isinstance(fact.again, Known) and",
+        "        if True or",
         "one false reading frees the slot",
         "lag,lies",
         also=(_NO_CREDIT_IS_MISSED,),
@@ -174,7 +173,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "cancel-not-sent",
         "daemon/topups/policy/builder.py",
         '        self.command = Request("cancel", n, cancel_key(topup.payment_intent, n), CANCEL_PARAMS)\n',
-        "        self.command = None if n else Request('cancel', n, cancel_key(topup.payment_intent, n), CANCEL_PARAMS)\n",
+        "        self.command = None if n else Request('cancel', n, '', CANCEL_PARAMS)\n",
         "a PaymentIntent is given up and lives on",
         "card",
     ),

@@ -51,7 +51,6 @@ STORAGE = build_statement(
         ),
     ],
     [],
-    zone=BERLIN,
     now=LATER,
 )
 
@@ -73,9 +72,7 @@ def rows_of(report: Report) -> list[dict[str, str]]:
 
 
 def test_the_csv_adds_up_to_the_closing_balance() -> None:
-    other = build_statement(
-        SEARCH, OCTOBER, [before_october("12.345", "7"), at_end("22.339", "12.006")], [], zone=BERLIN, now=LATER
-    )
+    other = build_statement(SEARCH, OCTOBER, [before_october("12.345", "7"), at_end("22.339", "12.006")], [], now=LATER)
     for statement in (CREDITED, other):
         rows = rows_of(report_of(statement))
         amounts = {row["line"]: Decimal(0) for row in rows}
@@ -208,5 +205,5 @@ def test_a_picture_stands_in_the_html_by_its_name() -> None:
 
 def test_a_span_of_a_week_names_its_files_by_it() -> None:
     week = span_named("2026-W44", BERLIN)
-    statement = build_statement(CLIPS, week, [], [], zone=BERLIN, now=week.end + timedelta(days=1))
+    statement = build_statement(CLIPS, week, [], [], now=week.end + timedelta(days=1))
     assert report_of(statement, span=week).stem == "finance-2026-W44"

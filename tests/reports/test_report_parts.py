@@ -28,7 +28,7 @@ MEDIA = AccountInfo("media", "tornado", "Media")
 def storage(**said: Any) -> Statement:
     """A storage account of which the provider says so much, all October long."""
     readings = [level(OCTOBER.start, None, **said), level(at(31, 20), None, **said)]
-    return build(MEDIA, OCTOBER, readings, [], zone=BERLIN, now=LATER)
+    return build(MEDIA, OCTOBER, readings, [], now=LATER)
 
 
 def lines(*statements: Statement) -> list[dict[str, str]]:
@@ -56,7 +56,7 @@ def test_what_a_provider_of_storage_does_not_say_is_in_no_row_and_in_no_line() -
 
 def test_a_counter_that_ran_backwards_tells_no_growth() -> None:
     readings = [level(OCTOBER.start, None, used_microgb=900), level(at(31, 20), None, used_microgb=100)]
-    backwards = build(MEDIA, OCTOBER, readings, [], zone=BERLIN, now=LATER)
+    backwards = build(MEDIA, OCTOBER, readings, [], now=LATER)
     assert "Added in the period" not in volume_rows(backwards)
     assert "used_added" not in {line["line"] for line in lines(backwards)}
 

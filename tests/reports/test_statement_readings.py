@@ -15,7 +15,7 @@ from tests.helpers_statements import BERLIN, CLIPS, LATER, OCTOBER, at, level
 
 def statement_of(store: Store) -> Statement:
     known, _ = readings_over(store.reader, "clips", OCTOBER.start, OCTOBER.end)
-    return build(CLIPS, OCTOBER, known, [], zone=BERLIN, now=LATER)
+    return build(CLIPS, OCTOBER, known, [], now=LATER)
 
 
 def test_a_month_of_runs_gives_the_month_and_counts_its_polls(october: Store) -> None:
@@ -87,7 +87,7 @@ def test_the_closing_of_a_month_is_the_opening_of_the_next_whatever_the_boundary
         ends = []
         for span in (OCTOBER, november):
             known, _ = readings_over(store.reader, account, span.start, span.end)
-            made = build(replace(CLIPS, id=account), span, known, [], zone=BERLIN, now=LATER + timedelta(days=60))
+            made = build(replace(CLIPS, id=account), span, known, [], now=LATER + timedelta(days=60))
             assert made.money is not None
             ends.append(made.money)
         assert (ends[0].closing, ends[0].uncharged_closing) == (ends[1].opening, ends[1].uncharged_opening), account

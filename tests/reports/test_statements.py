@@ -209,13 +209,6 @@ def test_storage_that_ran_backwards_adds_nothing() -> None:
     assert volume.added is None
 
 
-def test_spend_is_counted_on_the_day_of_the_zone_and_midnight_closes_the_day_before() -> None:
-    readings = [before_october(), level(at(2, 0, 0), "28", "1002"), level(at(2, 0, 15), "27", "1003")]
-    days = {day.day: spent for day, spent in october(readings).spent_by_day.items()}
-    assert days == {1: usd("2"), 2: usd("1")}
-    assert BERLIN.key == "Europe/Berlin"
-
-
 def test_a_long_series_is_thinned_but_keeps_both_sides_of_every_rise() -> None:
     readings = [before_october("5000", "0")]
     for n in range(2900):

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.schedule import Group, Timetable, groups, longest_gap, next_fire, previous_fire, spread_offset_s
+from daemon.schedule import Group, Timetable, groups, longest_gap, next_fire, spread_offset_s
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 10, 24, 10, 0, tzinfo=UTC)
@@ -38,12 +38,6 @@ def test_every_five_minutes_goes_on_evenly_through_the_repeated_hour() -> None:
         later = next_fire("*/5 * * * *", BERLIN, at)
         assert later - at == timedelta(minutes=5)
         at = later
-
-
-def test_the_previous_fire_may_be_now() -> None:
-    eight = datetime(2026, 11, 1, 7, 0, tzinfo=UTC)
-    assert previous_fire("0 8 1 * *", BERLIN, eight) == eight
-    assert previous_fire("0 8 1 * *", BERLIN, eight - timedelta(seconds=1)).month == 10
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from alerts.money import MICRO
 from alerts.receivers import EmailReceiver, Receivers, WebhookReceiver
 from alerts.rules.specs import Budget, LowBalance, Period, Runway, Spike, Stale
 from alerts.values import replace
-from daemon.config.model import AccountConfig, Config, Provider, StoreConfig, StripeConfig, StripeMode, TopupConfig
+from daemon.config.model import AccountConfig, Config, StoreConfig, StripeConfig, StripeMode, TopupConfig
+from daemon.sources.registry import PROVIDERS
 
 STARTS = (
     datetime(2026, 3, 24, 5, 0, tzinfo=UTC),  # Europe's clocks go forward on the 29th
@@ -85,7 +86,7 @@ def _account(rng: random.Random, name: str) -> AccountConfig:
         topup = replace(topup, cover_days=Decimal(3))
     return AccountConfig(
         info=AccountInfo(id=name, provider="contentstats"),
-        provider=Provider.CONTENTSTATS,
+        provider=PROVIDERS["contentstats"],
         base_url="http://usage.sim",
         url=f"http://usage.sim/{name}",
         api_key=SecretStr(f"cs_test_{name}"),

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from daemon.config.model import JSON_FIELDS
 from daemon.http import Answer
-from daemon.sources import contentstats, tornado
-from daemon.sources.json import FIELDS, JsonParser, compile_fields
-from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE
+from daemon.sources.registry import PROVIDERS
+from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE, read_mapped, read_prepaid, read_storage
 
 
 def answer(document: Any, status: int = 200) -> Answer:
@@ -22,11 +20,11 @@ def answer(document: Any, status: int = 200) -> Answer:
 
 
 def prepaid(**changed: Any) -> Reading:
-    return contentstats.parse("clips", NOW, answer({**CONTENTSTATS_PAGE, **changed}))
+    return read_prepaid("clips", NOW, answer({**CONTENTSTATS_PAGE, **changed}))
 
 
 def storage(**changed: Any) -> Reading:
-    return tornado.parse("media", NOW, answer({**TORNADO_PAGE, **changed}))
+    return read_storage("media", NOW, answer({**TORNADO_PAGE, **changed}))
 
 
 def metrics(reading: Reading) -> Metrics:
@@ -55,7 +53,7 @@ def test_the_storage_page_has_an_effective_volume() -> None:
 
 def test_an_older_deployment_has_an_effective_volume_too() -> None:
     said = metrics(
-        tornado.parse("media", NOW, answer({"client_name": "x", "usage_count": 1, "storage_usage_gb": 45.67}))
+        read_storage("media", NOW, answer({"client_name": "x", "usage_count": 1, "storage_usage_gb": 45.67}))
     )
     assert said.effective_microgb == 45_670_000
     assert said.effective_said_microgb is None
@@ -121,7 +119,7 @@ def test_numbers_are_exact_as_numbers_and_as_texts(number: Any, as_text: bool) -
     body = json.dumps({**CONTENTSTATS_PAGE, "balance_usd": "@"}).replace(
         '"@"', f'"{number}"' if as_text else str(number)
     )
-    said = metrics(contentstats.parse("clips", NOW, answer(body.encode())))
+    said = metrics(read_prepaid("clips", NOW, answer(body.encode())))
     assert said.balance_microusd == int(number * 1_000_000)
 
 
@@ -134,7 +132,7 @@ def test_unknown_fields_are_kept_as_they_were_written() -> None:
         b'{"z": 1, "plan": {"b": 1.50, "a": [null, true, "\\u00e9"]}, '
         + json.dumps(dict(CONTENTSTATS_PAGE)).encode()[1:]
     )
-    assert metrics(contentstats.parse("clips", NOW, answer(body))).extra == (
+    assert metrics(read_prepaid("clips", NOW, answer(body))).extra == (
         '{"plan":{"a":[null,true,"\\u00e9"],"b":1.50},"z":1}'
     )
 
@@ -175,7 +173,7 @@ def test_what_money_does_not_rest_on_is_unknown_where_it_cannot_be_used(field: s
 def test_a_number_beyond_all_bounds_is_a_fault_of_its_field_alone() -> None:
     for number in ("1e9999999999999999999", "9" * 5000, "1e999"):
         body = json.dumps({**CONTENTSTATS_PAGE, "cost_per_snapshot": 0}).replace(": 0}", f": {number}}}")
-        said = metrics(contentstats.parse("clips", NOW, answer(body.encode())))
+        said = metrics(read_prepaid("clips", NOW, answer(body.encode())))
         assert said.available_microusd == 11_700_000
         assert said.unusable == (("cost_per_snapshot_microusd", "cost_per_snapshot is out of range"),)
 
@@ -183,7 +181,7 @@ def test_a_number_beyond_all_bounds_is_a_fault_of_its_field_alone() -> None:
 @pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd"])
 def test_without_a_field_that_money_rests_on_there_is_no_reading(field: str) -> None:
     without = {name: value for name, value in CONTENTSTATS_PAGE.items() if name != field}
-    assert refusal(contentstats.parse("clips", NOW, answer(without))) == f"{field} is missing"
+    assert refusal(read_prepaid("clips", NOW, answer(without))) == f"{field} is missing"
     assert refusal(prepaid(**{field: None})) == f"{field} is null"
 
 
@@ -288,17 +286,17 @@ def test_an_empty_billing_error_is_none(none: Any) -> None:
     ids=lambda value: value[:24].decode("latin-1") if isinstance(value, bytes) else value,
 )
 def test_a_body_that_is_no_answer_is_a_bad_payload_with_a_reason(body: bytes, words: str) -> None:
-    assert words in refusal(contentstats.parse("clips", NOW, answer(body)))
+    assert words in refusal(read_prepaid("clips", NOW, answer(body)))
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
     body = b"\xef\xbb\xbf" + json.dumps(dict(CONTENTSTATS_PAGE)).encode()
-    assert metrics(contentstats.parse("clips", NOW, answer(body))).balance_microusd == 12_450_000
+    assert metrics(read_prepaid("clips", NOW, answer(body))).balance_microusd == 12_450_000
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_reading_and_never_an_exception(body: bytes) -> None:
-    for parse in (contentstats.parse, tornado.parse, JsonParser({"balance_usd": "balance"})):
+    for parse in (read_prepaid, read_storage, read_mapped({"balance_usd": "balance"})):
         assert isinstance(parse("clips", NOW, answer(body)), Known | Unavailable)
 
 
@@ -317,7 +315,7 @@ def test_any_value_in_any_prepaid_field_gives_a_reading_and_never_an_exception(f
         assert len(reading.detail) <= 160
 
 
-@given(st.sampled_from(sorted(tornado.FIELDS)), JSON_VALUES)
+@given(st.sampled_from(sorted(PROVIDERS["tornado"].table)), JSON_VALUES)
 def test_any_value_in_any_storage_field_gives_a_reading_and_never_an_exception(field: str, value: Any) -> None:
     reading = storage(**{field: value})
     if isinstance(reading, Known):
@@ -326,7 +324,7 @@ def test_any_value_in_any_storage_field_gives_a_reading_and_never_an_exception(f
 
 
 def test_a_third_api_needs_only_expressions() -> None:
-    parse = JsonParser(
+    parse = read_mapped(
         {
             "balance_usd": "data.credits[?type=='paid'] | [0].amount",
             "used_gb": "sum(data.volumes[].gb)",
@@ -355,7 +353,7 @@ def test_a_third_api_needs_only_expressions() -> None:
 
 
 def test_an_expression_that_finds_no_balance_leaves_no_reading() -> None:
-    parse = JsonParser({"balance_usd": "balance", "limit_gb": "limit"})
+    parse = read_mapped({"balance_usd": "balance", "limit_gb": "limit"})
     assert refusal(parse("third", NOW, answer({"other": 1}))) == "balance_usd is missing"
 
 
@@ -365,7 +363,7 @@ WHOLE = {"balance_usd": 15, "uncharged_usage_usd": 9, "total_charged_usd": 100, 
 @pytest.mark.parametrize("field", ["balance_usd", "uncharged_usage_usd", "total_charged_usd"])
 @pytest.mark.parametrize("missing", [True, False])
 def test_money_that_is_mapped_and_unknown_is_never_taken_for_zero(field: str, missing: bool) -> None:
-    parse = JsonParser({name: name for name in WHOLE})
+    parse = read_mapped({name: name for name in WHOLE})
     said = metrics(parse("third", NOW, answer(WHOLE)))
     assert (said.available_microusd, said.accrued_microusd) == (6_000_000, 109_000_000)
     unknown = {name: value for name, value in WHOLE.items() if name != field} | ({} if missing else {field: None})
@@ -374,9 +372,9 @@ def test_money_that_is_mapped_and_unknown_is_never_taken_for_zero(field: str, mi
 
 def test_a_volume_is_needed_where_no_money_is_mapped_and_unknown_beside_it() -> None:
     for wrong, why in ((None, "used_gb is missing"), ("lots", "used_gb is a text, not a number")):
-        alone = JsonParser({"used_gb": "used_gb", "limit_gb": "limit"})
+        alone = read_mapped({"used_gb": "used_gb", "limit_gb": "limit"})
         assert refusal(alone("third", NOW, answer({"used_gb": wrong}))) == why
-        beside = JsonParser({name: name for name in WHOLE})
+        beside = read_mapped({name: name for name in WHOLE})
         said = metrics(beside("third", NOW, answer(WHOLE | {"used_gb": wrong})))
         assert (said.available_microusd, said.used_microgb, said.effective_microgb) == (6_000_000, None, None)
         assert said.unusable == (("used_microgb", why),)
@@ -400,7 +398,7 @@ def test_a_third_apis_field_that_cannot_be_used_leaves_the_balance_as_it_is(
     changed: dict[str, Any], unusable: str
 ) -> None:
     fields = {"balance_usd": "balance", "limit_gb": "limit", "period_end": "renews", "usage_count": "count"}
-    parse = JsonParser(fields | {"reserved_gb": "sum(parts)"})
+    parse = read_mapped(fields | {"reserved_gb": "sum(parts)"})
     body = {"balance": 4.2, "limit": 100, "renews": "2026-12-01", "count": 3, "parts": [0.5]}
     assert metrics(parse("third", NOW, answer(body))).unusable == ()
     said = metrics(parse("third", NOW, answer(body | changed)))
@@ -411,21 +409,17 @@ def test_a_third_apis_field_that_cannot_be_used_leaves_the_balance_as_it_is(
 
 
 def test_an_expression_may_say_what_an_api_leaves_out() -> None:
-    parse = JsonParser({"balance_usd": "balance", "uncharged_usage_usd": "pending || `0`", "limit_gb": "limit"})
+    parse = read_mapped({"balance_usd": "balance", "uncharged_usage_usd": "pending || `0`", "limit_gb": "limit"})
     said = metrics(parse("third", NOW, answer({"balance": 15})))
     assert (said.available_microusd, said.uncharged_microusd, said.limit_microgb) == (15_000_000, 0, None)
 
 
 def test_an_expression_that_fails_on_the_answer_leaves_no_reading() -> None:
-    parse = JsonParser({"balance_usd": "sum(items)"})
+    parse = read_mapped({"balance_usd": "sum(items)"})
     assert refusal(parse("third", NOW, answer({"items": "none"}))).startswith("balance_usd")
 
 
 @pytest.mark.parametrize("fields", [{"balance_usd": "a["}, {"colour": "a"}])
 def test_an_expression_that_is_wrong_is_named(fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(fields))):
-        compile_fields(fields)
-
-
-def test_the_configuration_knows_the_fields_that_can_be_mapped() -> None:
-    assert set(JSON_FIELDS) == FIELDS
+        read_mapped(fields)

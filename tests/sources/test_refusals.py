@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from alerts.readings import Known, Reading, Reason, Unavailable
 from daemon.http import Answer, FailureKind, HttpFailure
-from daemon.sources import contentstats, tornado
-from daemon.sources.fetcher import Parser
-from daemon.sources.json import JsonParser
-from daemon.sources.refusals import failed, one_line, refused
+from daemon.sources.fetcher import failed
+from daemon.sources.provider import Parser
+from daemon.sources.refusals import one_line, refused
 from daemon.sources.waits import rate_reset, retry_after
-from tests.helpers_sources import CONTENTSTATS_PAGE, NOW
+from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, read_mapped, read_prepaid, read_storage
 
 
 def unavailable(status: int, body: bytes = b"", **headers: str) -> Unavailable:
@@ -169,8 +168,8 @@ def test_what_looks_like_a_key_is_masked(words: str) -> None:
 
 
 def parsed(provider: str, body: object) -> Reading:
-    third = JsonParser({"balance_usd": "data.balance", "uncharged_usage_usd": "sum(data.parts)"})
-    parsers: dict[str, Parser] = {"contentstats": contentstats.parse, "tornado": tornado.parse, "json": third}
+    third = read_mapped({"balance_usd": "data.balance", "uncharged_usage_usd": "sum(data.parts)"})
+    parsers: dict[str, Parser] = {"contentstats": read_prepaid, "tornado": read_storage, "json": third}
     return parsers[provider]("clips", NOW, Answer(200, {}, json.dumps(body).encode(), 1))
 
 

@@ -11,16 +11,23 @@ import pytest
 
 from alerts.readings import Reading, Reason, Unavailable
 from daemon.clock import ManualClock
-from daemon.config.model import Provider
 from daemon.http import Answer, HttpClient
-from daemon.sources import contentstats, tornado
 from daemon.sources.fetcher import Fetcher
-from daemon.sources.json import JsonParser
+from daemon.sources.registry import PROVIDERS
 from daemon.standins.usage import BadJson, UsageStandin
-from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE, account, json_mapping
+from tests.helpers_sources import (
+    CONTENTSTATS_PAGE,
+    NOW,
+    TORNADO_PAGE,
+    account,
+    json_mapping,
+    read_mapped,
+    read_prepaid,
+    read_storage,
+)
 
 PREPAID, STORAGE = json.dumps(dict(CONTENTSTATS_PAGE)), json.dumps(dict(TORNADO_PAGE))
-THIRD = JsonParser({"balance_usd": "data.balance", "uncharged_usage_usd": "sum(data.items[].usd)"})
+THIRD = read_mapped({"balance_usd": "data.balance", "uncharged_usage_usd": "sum(data.items[].usd)"})
 
 
 def twice(body: str, name: str, value: str) -> bytes:
@@ -30,14 +37,14 @@ def twice(body: str, name: str, value: str) -> bytes:
 @pytest.mark.parametrize(
     ("parse", "body", "name"),
     [
-        (contentstats.parse, twice(PREPAID, "balance_usd", "0.4"), "balance_usd"),
-        (contentstats.parse, twice(PREPAID, "balance_usd", "12.45"), "balance_usd"),
-        (contentstats.parse, twice(PREPAID, "\\u0062alance_usd", "0.4"), "balance_usd"),
-        (contentstats.parse, twice(PREPAID, "active_videos", "9000"), "active_videos"),
-        (contentstats.parse, twice(PREPAID, "plan", '{"name": 1, "name": 2}'), "name"),
-        (contentstats.parse, twice(PREPAID, "plans", '[[{"deep": 1, "deep": 1}]]'), "deep"),
-        (tornado.parse, twice(STORAGE, "storage_usage_gb", "1024"), "storage_usage_gb"),
-        (tornado.parse, twice(STORAGE, "limits", '[{"a": 0}, {"of": {"b": 1, "b": 1}}]'), "b"),
+        (read_prepaid, twice(PREPAID, "balance_usd", "0.4"), "balance_usd"),
+        (read_prepaid, twice(PREPAID, "balance_usd", "12.45"), "balance_usd"),
+        (read_prepaid, twice(PREPAID, "\\u0062alance_usd", "0.4"), "balance_usd"),
+        (read_prepaid, twice(PREPAID, "active_videos", "9000"), "active_videos"),
+        (read_prepaid, twice(PREPAID, "plan", '{"name": 1, "name": 2}'), "name"),
+        (read_prepaid, twice(PREPAID, "plans", '[[{"deep": 1, "deep": 1}]]'), "deep"),
+        (read_storage, twice(STORAGE, "storage_usage_gb", "1024"), "storage_usage_gb"),
+        (read_storage, twice(STORAGE, "limits", '[{"a": 0}, {"of": {"b": 1, "b": 1}}]'), "b"),
         (THIRD, b'{"data": {"balance": 49.9, "items": [], "balance": 0.4}}', "balance"),
         (THIRD, b'{"data": {"balance": 49.9, "items": [{"usd": 1, "usd": 2}]}}', "usd"),
         (THIRD, b'{"data": {"balance": 49.9, "items": []}, "data": {"balance": 0.4, "items": []}}', "data"),
@@ -62,7 +69,7 @@ def test_a_key_may_stand_once_in_each_of_many_objects() -> None:
 def test_a_body_full_of_keys_is_refused_in_no_time() -> None:
     names = ", ".join(f'"{number:x}": 1' for number in range(20_000))
     began = time.monotonic()
-    reading = contentstats.parse("clips", NOW, Answer(200, {}, twice(f"{{{names}}}", "4e1f", "2"), 1))
+    reading = read_prepaid("clips", NOW, Answer(200, {}, twice(f"{{{names}}}", "4e1f", "2"), 1))
     assert time.monotonic() - began < 1
     assert isinstance(reading, Unavailable)
     assert reading.detail == "4e1f stands in the answer twice"
@@ -85,7 +92,7 @@ async def test_over_a_socket_it_is_no_reading_either(body: bytes, provider: str)
         asked = account(base_url=url)
         if provider == "json":
             mapping = json_mapping({"balance_usd": "balance"}, {"x-api-key": "cs_test_clips"})
-            asked = replace(asked, provider=Provider.JSON, json=mapping)
+            asked = replace(asked, provider=PROVIDERS["json"], json=mapping)
         reading = await Fetcher(http, clock).fetch(asked)
         await http.aclose()
     assert isinstance(reading, Unavailable)

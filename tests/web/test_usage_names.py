@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from alerts.readings import Known, Metrics
-from daemon.config.model import Provider
 from daemon.http import Answer
-from daemon.sources import contentstats, tornado
-from daemon.sources import json as json_source
+from daemon.sources.provider import Provider
+from daemon.sources.registry import PROVIDERS
 from daemon.web import usage
 
 AT = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
@@ -56,36 +55,27 @@ def answer(said: dict[str, Any]) -> Answer:
 
 @pytest.mark.parametrize(
     ("provider", "said"),
-    [(Provider.CONTENTSTATS, PREPAID), (Provider.TORNADO, METERED), (Provider.TORNADO, TRIAL)],
+    [("contentstats", PREPAID), ("tornado", METERED), ("tornado", TRIAL)],
 )
 @pytest.mark.parametrize("more", [{}, {"a_new_field": {"deep": [1, 2]}}])
 def test_what_the_provider_said_is_given_as_it_said_it(
-    provider: Provider, said: dict[str, Any], more: dict[str, Any]
+    provider: str, said: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    source = contentstats if provider is Provider.CONTENTSTATS else tornado
-    known = source.parse("a", AT, answer({**said, **more}))
+    known = PROVIDERS[provider].parser()("a", AT, answer({**said, **more}))
     assert isinstance(known, Known)
-    given = usage.usage(provider, known, AT + timedelta(seconds=90.9))
+    given = usage.usage(PROVIDERS[provider], known, AT + timedelta(seconds=90.9))
     assert given == {**said, **more, "observed_at": "2026-11-10T09:00:00Z", "age_s": 90}
     json.dumps(given, allow_nan=False)
 
 
-@pytest.mark.parametrize(
-    ("provider", "fields"),
-    [
-        (Provider.CONTENTSTATS, contentstats.FIELDS),
-        (Provider.TORNADO, tornado.FIELDS),
-        (Provider.JSON, json_source.FIELDS),
-    ],
-)
-def test_every_field_that_is_read_can_be_given(provider: Provider, fields: frozenset[str]) -> None:
-    assert usage.NAMES[provider].keys() == fields
-    attributes = set(usage.NAMES[provider].values())
-    assert attributes <= set(Metrics.__struct_fields__)
-    assert len(attributes) == len(fields)
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_every_name_is_one_metric_of_its_own(provider: Provider) -> None:
+    metrics = [metric for metric, _ in provider.table.values()]
+    assert set(metrics) <= set(Metrics.__struct_fields__)
+    assert len(set(metrics)) == len(metrics)
 
 
 def test_what_was_not_said_is_left_out_and_a_clock_that_went_back_makes_no_age_below_none() -> None:
     known = Known("a", AT, Metrics(balance_microusd=0))
-    given = usage.usage(Provider.JSON, known, AT - timedelta(hours=1))
+    given = usage.usage(PROVIDERS["json"], known, AT - timedelta(hours=1))
     assert given == {"balance_usd": 0, "observed_at": "2026-11-10T09:00:00Z", "age_s": 0}

@@ -10,22 +10,16 @@ from jmespath.exceptions import JMESPathError
 
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
-from daemon.config.lint.facts import Facts, Has
-from daemon.config.model import JSON_FIELDS, Provider
+from daemon.config.lint.facts import Facts
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import AccountTable
 from daemon.config.urls import Plain, origin
-
-DEFAULT_BASE_URLS = {
-    Provider.CONTENTSTATS: "https://contentstats.io",
-    Provider.TORNADO: "https://api.tornadoapi.io",
-}
-USAGE_PATHS = {Provider.CONTENTSTATS: "/api/v1/usage", Provider.TORNADO: "/usage"}
-"""Where each provider answers, below its base URL."""
+from daemon.sources.provider import Has, Provider
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
-_JSON_ONLY = ("url", "headers", "fields")
+_BY_ACCOUNT = ("url", "headers", "fields")
+"""The keys of an account that says itself where it is asked and how its answer is read."""
 _RARE = timedelta(hours=24)
 
 
@@ -38,24 +32,24 @@ def lint(facts: Facts) -> None:
         _lint_secrets(facts, account)
         _lint_url(facts, account)
         _lint_poll(facts, id, account)
-        if account.table.provider is Provider.JSON:
+        if account.table.by_account:
             _lint_fields(facts, account)
     _lint_twins(facts)
 
 
 def base_url(account: AccountTable) -> str:
     """Return the account's base URL, without a slash at its end; empty where it cannot be told."""
-    if account.provider is Provider.JSON:
+    if account.by_account:
         return origin(account.url) if account.url else ""
     if account.base_url is not None:
         return account.base_url.rstrip("/")
-    return DEFAULT_BASE_URLS[account.provider] if account.provider is not None else ""
+    return account.provider.base_url if account.provider is not None else ""
 
 
 def identity(facts: Facts, account: Item[AccountTable]) -> tuple[str, str] | None:
     """Return where and by what secret the account is asked: two with the same are one. None where it cannot be told."""
     table = account.table
-    if table.provider is Provider.JSON:
+    if table.by_account:
         secrets = [f"{name.lower()}={facts.secret(account.at(f'headers.{name}'))}" for name in sorted(table.headers)]
         return (table.url, "\n".join(secrets)) if table.url and secrets else None
     key = facts.secret(account.at("api_key")) or table.api_key or ""
@@ -64,17 +58,17 @@ def identity(facts: Facts, account: Item[AccountTable]) -> tuple[str, str] | Non
 
 
 def _lint_keys(facts: Facts, account: Item[AccountTable]) -> None:
-    table = account.table
-    if table.provider is None:
+    table, provider = account.table, account.table.provider
+    if provider is None:
         return
-    if table.provider is Provider.JSON:
+    if provider.by_account:
         for key in ("url", "fields"):
             if key not in table.given:
-                said = 'an account of the provider "json" needs this key'
+                said = f'an account of the provider "{provider.name}" needs this key'
                 facts.note(ProblemId.KEY_MISSING, account, key, said)
         for key, instead in (("base_url", "write url"), ("api_key", "write it as one of the headers")):
             if key in table.given:
-                facts.note(ProblemId.ACCOUNT_KEYS, account, key, f'the provider "json" has no {key}', instead)
+                facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), instead)
         for name in table.headers:
             if not _HEADER.fullmatch(name):
                 said = "this is not the name of a header"
@@ -82,10 +76,14 @@ def _lint_keys(facts: Facts, account: Item[AccountTable]) -> None:
         return
     if "api_key" not in table.given:
         facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", 'write "env:NAME"')
-    for key in _JSON_ONLY:
+    for key in _BY_ACCOUNT:
         if key in table.given:
-            said = f'only the provider "json" has {key}'
-            facts.note(ProblemId.ACCOUNT_KEYS, account, key, said, "write base_url" if key == "url" else "")
+            hint = "write base_url" if key == "url" else ""
+            facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), hint)
+
+
+def _has_no(provider: Provider, key: str) -> str:
+    return f'the provider "{provider.name}" has no {key}'
 
 
 def _lint_secrets(facts: Facts, account: Item[AccountTable]) -> None:
@@ -96,13 +94,14 @@ def _lint_secrets(facts: Facts, account: Item[AccountTable]) -> None:
 
 
 def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:
-    key = "url" if account.table.provider is Provider.JSON else "base_url"
+    provider = account.table.provider
+    key = "url" if account.table.by_account else "base_url"
     url = account.table.url if key == "url" else account.table.base_url
     if url is None:
         return
     facts.note_url(account, key, url, Plain.OWN)
-    path = USAGE_PATHS.get(account.table.provider) if account.table.provider is not None else None
-    if path is not None and (url.rstrip("/").endswith(path) or "?" in url):
+    path = provider.path if provider is not None else ""
+    if path and (url.rstrip("/").endswith(path) or "?" in url):
         facts.note(ProblemId.URL_INVALID, account, key, f"the path {path} is added to it", "write the URL without it")
 
 
@@ -114,9 +113,10 @@ def _lint_poll(facts: Facts, id: str, account: Item[AccountTable]) -> None:
 
 
 def _lint_fields(facts: Facts, account: Item[AccountTable]) -> None:
+    known = account.table.provider.table if account.table.provider is not None else {}
     for name, expression in account.table.fields_.items():
-        if name not in JSON_FIELDS:
-            hint = suggestion(name, JSON_FIELDS) or f"known: {', '.join(JSON_FIELDS)}"
+        if name not in known:
+            hint = suggestion(name, known) or f"known: {', '.join(known)}"
             facts.note(ProblemId.FIELD_UNKNOWN, account, f"fields.{name}", "there is no such field", hint)
         try:
             jmespath.compile(expression)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
@@ -13,36 +12,11 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from alerts.rules.specs import is_glob
-from daemon.config.model import Provider
 from daemon.config.problems import ProblemId, Problems, suggestion
 from daemon.config.reading import Item, Tables
 from daemon.config.schema import AccountTable
 from daemon.config.urls import Plain, fault
-
-
-class Has(StrEnum):
-    """What a reading of an account can hold."""
-
-    BALANCE = "a balance"
-    TOTAL = "a running total of what was charged"
-    VOLUME = "a used volume"
-    LIMIT = "a quota"
-    PERIOD = "a billing period"
-
-
-_BY_PROVIDER = {
-    Provider.CONTENTSTATS: frozenset({Has.BALANCE, Has.TOTAL}),
-    Provider.TORNADO: frozenset({Has.VOLUME, Has.LIMIT, Has.PERIOD}),
-}
-
-_BY_FIELD = {
-    Has.BALANCE: frozenset({"balance_usd"}),
-    Has.TOTAL: frozenset({"total_charged_usd"}),
-    Has.VOLUME: frozenset({"used_gb"}),
-    Has.LIMIT: frozenset({"limit_gb"}),
-    Has.PERIOD: frozenset({"period_start"}),
-}
-
+from daemon.sources.provider import Has
 
 _NAMED = 20
 
@@ -73,11 +47,8 @@ class Facts:
 
     def has(self, account: Item[AccountTable]) -> frozenset[Has]:
         """Return what a reading of the account can hold; everything, where its provider could not be read."""
-        table = account.table
-        if table.provider is Provider.JSON:
-            fields = {has for has, keys in _BY_FIELD.items() if not keys.isdisjoint(table.fields_)}
-            return frozenset(fields)
-        return frozenset(Has) if table.provider is None else _BY_PROVIDER[table.provider]
+        provider = account.table.provider
+        return frozenset(Has) if provider is None else provider.told_to(account.table.fields_)
 
     def covered(self, patterns: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of the accounts that one of the patterns names."""

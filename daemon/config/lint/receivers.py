@@ -12,11 +12,12 @@ from alerts.events import EventType
 from alerts.mail_address import parse_address
 from alerts.spans import SpanKind
 from daemon.config.cron import first_late
-from daemon.config.lint.facts import Facts, Has, listed
+from daemon.config.lint.facts import Facts, listed
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import ReceiverTable, ReportTable, WebhookTable
 from daemon.config.urls import Plain, fault
+from daemon.sources.provider import Has
 
 _CRONS = {
     "day": '"0 8 * * *" is each morning',

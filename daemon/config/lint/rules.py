@@ -10,7 +10,7 @@ from alerts.money import format_usd
 from alerts.rules.specs import Period
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
-from daemon.config.lint.facts import Facts, Has, listed
+from daemon.config.lint.facts import Facts, listed
 from daemon.config.problems import ProblemId
 from daemon.config.reading import Item
 from daemon.config.schema import (
@@ -22,6 +22,7 @@ from daemon.config.schema import (
     SpikeTable,
     StaleTable,
 )
+from daemon.sources.provider import Has
 
 CLEAR_ABOVE = Decimal("1.2")
 """Balance and runway are clear again 20 % above the line, unless configured."""

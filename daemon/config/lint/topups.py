@@ -9,19 +9,18 @@ from alerts.money import format_usd
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.accounts import identity
-from daemon.config.lint.facts import Facts, Has
-from daemon.config.model import Provider, StripeMode, TopupMode
+from daemon.config.lint.facts import Facts
+from daemon.config.model import StripeMode, TopupMode
 from daemon.config.problems import ProblemId
 from daemon.config.reading import Item
 from daemon.config.schema import LowBalanceTable, StripeTable, TopupTable
 from daemon.config.urls import Plain, host_and_port, is_loopback
+from daemon.sources.provider import Has
 
 STRIPE_MINIMUM_MICROUSD = 500_000
 """Stripe charges no less than 0.50 dollars."""
 STRIPE_MAXIMUM_MICROUSD = 999_999_990_000
 """Stripe takes eight digits of cents: 999,999.99 dollars. Source: docs.stripe.com/currencies, "Minimum and maximum"."""
-PROVIDER_MINIMA_MICROUSD = {Provider.CONTENTSTATS: 10_000_000}
-"""The smallest credit purchase of a provider."""
 DEFAULT_COOLDOWN = timedelta(minutes=60)
 
 _SIZES = ("amount_usd", "to_usd", "cover_days")
@@ -51,7 +50,7 @@ def lint(facts: Facts) -> None:
 def least_charge(facts: Facts, id: str) -> int:
     """Return the smallest charge that the account's provider and Stripe take, in micro-dollars."""
     provider = facts.tables.accounts[id].table.provider
-    return max(STRIPE_MINIMUM_MICROUSD, PROVIDER_MINIMA_MICROUSD.get(provider, 0) if provider else 0)
+    return max(STRIPE_MINIMUM_MICROUSD, provider.min_charge_microusd if provider is not None else 0)
 
 
 def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
@@ -71,7 +70,10 @@ def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
     least = least_charge(facts, id)
     for key, value in (("min_charge_usd", table.min_charge_usd), ("amount_usd", amount)):
         if value is not None and value < least:
-            facts.note(ProblemId.TOPUP_MINIMUM, item, key, f"the least that can be charged is {format_usd(least)}")
+            said = f"the least that can be charged is {format_usd(least)}"
+            provider = facts.tables.accounts[id].table.provider
+            who = provider.title if provider is not None and provider.min_charge_microusd == least else "Stripe"
+            facts.note(ProblemId.TOPUP_MINIMUM, item, key, said, f"{who} takes no less")
         if value is not None and value > STRIPE_MAXIMUM_MICROUSD:
             said = f"the most that Stripe charges at once is {format_usd(STRIPE_MAXIMUM_MICROUSD)}"
             facts.note(ProblemId.TOPUP_OVER_STRIPE, item, key, said)

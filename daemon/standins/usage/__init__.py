@@ -6,7 +6,7 @@ media = standin.storage("trn_test_media", used_gb="942.08", limit_gb="1024")
 standin.fail("cs_test_clips", Html(), times=2)
 standin.credit("cs_test_clips", "50.00", visible_after=timedelta(minutes=20))
 
-async with standin.serve() as base_url:      # real sockets: ContentStats at /api/v1/usage, Tornado at /usage
+async with standin.serve() as base_url:      # real sockets: each API at the path of its page
     ...
 http = HttpClient(transport=standin.transport())   # or without a socket
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from alerts.money import to_number
 
@@ -14,6 +14,9 @@ HOUR = timedelta(hours=1)
 @dataclass(slots=True)
 class PrepaidAccount:
     """Money in micro-dollars. Change `active_videos` at any time: the snapshots from the next hour on follow it."""
+
+    path: ClassVar[str] = "/api/v1/usage"
+    key_missing: ClassVar[str] = "API key required"
 
     key: str
     at: datetime
@@ -33,11 +36,6 @@ class PrepaidAccount:
         """Add money; the API shows it (and tracking resumes) after `visible_after`."""
         self._pending.append((now + visible_after, microusd))
         self._pending.sort()
-
-    @property
-    def credited_unseen(self) -> int:
-        """Money that was added and is not shown yet."""
-        return sum(microusd for _, microusd in self._pending)
 
     @property
     def paused(self) -> bool:

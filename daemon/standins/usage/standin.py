@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,13 +21,12 @@ from daemon.standins.usage.faults import Fault
 from daemon.standins.usage.prepaid import PrepaidAccount
 from daemon.standins.usage.storage import KeyType, StorageAccount
 
-CONTENTSTATS_PATH = "/api/v1/usage"
-TORNADO_PATH = "/usage"
 ALWAYS = 1_000_000_000
 """For `times`: until `heal`."""
 
 Money = str | int | Decimal
 _Account = PrepaidAccount | StorageAccount
+_KINDS: Mapping[str, type[_Account]] = {kind.path: kind for kind in (PrepaidAccount, StorageAccount)}
 
 
 @dataclass(slots=True)
@@ -59,7 +58,7 @@ class UsageStandin:
         cost_usd: Money = "0.015",
         **more: Any,
     ) -> PrepaidAccount:
-        """Add a ContentStats account whose life begins now."""
+        """Add a prepaid account whose life begins now."""
         account = PrepaidAccount(
             key=key,
             at=self._clock.now(),
@@ -84,7 +83,7 @@ class UsageStandin:
         grows_gb_per_hour: Money = 0,
         **more: Any,
     ) -> StorageAccount:
-        """Add a Tornado account whose life begins now: a trial key with a limit, a stripe key with a period."""
+        """Add a storage account whose life begins now: a trial key with a limit, a stripe key with a period."""
         key_type = KeyType.TRIAL if limit_gb is not None else KeyType.STRIPE if period_start else KeyType.UNLIMITED
         account = StorageAccount(
             key=key,
@@ -122,15 +121,14 @@ class UsageStandin:
         """Answer one request."""
         key = asked.headers.get("x-api-key", "")
         self.asked[key] += 1
-        path = asked.path.partition("?")[0]
-        if path not in (CONTENTSTATS_PATH, TORNADO_PATH):
+        kind = _KINDS.get(asked.path.partition("?")[0])
+        if kind is None:
             return _error(404, "Not found")
         if asked.method != "GET":
             return _error(405, "Method not allowed")
         account = self._accounts.get(key)
-        if account is None or isinstance(account, PrepaidAccount) is not (path == CONTENTSTATS_PATH):
-            required = "API key required" if path == CONTENTSTATS_PATH else "Missing x-api-key header"
-            return _error(401, "Invalid API key" if key else required)
+        if not isinstance(account, kind):
+            return _error(401, "Invalid API key" if key else kind.key_missing)
         now = self._clock.now()
         account.live(now)
         headers, spent = self._count(key, now)

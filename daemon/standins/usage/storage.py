@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from alerts.instants import rfc3339
 from alerts.money import MICRO, to_number
@@ -22,6 +22,9 @@ class KeyType(StrEnum):
 @dataclass(slots=True)
 class StorageAccount:
     """Volume in micro-gigabytes. Change `grows_per_hour` and `reserved` at any time."""
+
+    path: ClassVar[str] = "/usage"
+    key_missing: ClassVar[str] = "Missing x-api-key header"
 
     key: str
     at: datetime

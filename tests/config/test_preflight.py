@@ -10,8 +10,8 @@ import pytest
 from alerts.readings import Known, Metrics
 from daemon.compose import open_service
 from daemon.config.load import ConfigError, Inspection
-from daemon.config.past import lint_past, load_to_run
 from daemon.config.problems import ProblemId
+from daemon.preflight import lint_past, load_to_run
 from daemon.store import Store, ledger, readings
 from daemon.store.migrations import m0003_ledger, migrate
 from daemon.store.topup_rows import State, Topup
