@@ -16,7 +16,8 @@ from daemon.topups import events
 from daemon.topups.declines import Decline, Kind
 from daemon.topups.gates import Gate
 from daemon.topups.states import State
-from tests.helpers_alerts import START, validator
+from tests.helpers_alerts import START
+from tests.helpers_events import validator
 
 TOPUP = Topup(
     id="clips-7",
@@ -41,7 +42,7 @@ BARE = replace(
 DECLINE = Decline(Kind.SOFT, "insufficient_funds", "Your card has insufficient funds.", "fp_1")
 CAP = Gate(
     7,
-    "max_per_day_usd",
+    "cap_day",
     False,
     "spent and open $100.00 of $100.00",
     {"window": "2026-11-03"},
