@@ -6,6 +6,8 @@ The example of a type is as the service sent it in one of the stories of `tests.
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -46,6 +48,12 @@ def watch_events(patch: pytest.MonkeyPatch) -> list[str]:
 
     patch.setattr("daemon.store.outbox.encode_body", encode)
     return found
+
+
+def bodies(database: Path) -> list[bytes]:
+    """Return the bodies of all events that were committed, in order."""
+    with closing(sqlite3.connect(database)) as conn:
+        return [body for (body,) in conn.execute("SELECT body FROM event ORDER BY number")]
 
 
 @cache

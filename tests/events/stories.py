@@ -5,11 +5,8 @@ Each is lived in a town of its own; what it told is the same each time, to the b
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from alerts.money import to_micro
 from daemon.commands.test import ping, send_ping
@@ -18,6 +15,7 @@ from daemon.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
 from daemon.standins.stripe.outcomes import AUTHENTICATE, declined, processing
 from daemon.standins.usage import Status
 from daemon.standins.usage.prepaid import PrepaidAccount
+from tests.helpers_events import bodies
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 MINUTES = timedelta(minutes=5)
@@ -182,8 +180,3 @@ def told(town: Town) -> list[bytes]:
     """Return the bodies of the events that a town's service committed, and of a test that its receiver took."""
     pings = [one.body for one in town.receiver.accepted if one.payload["type"] == "test.ping"]
     return bodies(town.folder / "a.db") + pings
-
-
-def bodies(database: Path) -> list[bytes]:
-    with closing(sqlite3.connect(database)) as conn:
-        return [body for (body,) in conn.execute("SELECT body FROM event ORDER BY number")]

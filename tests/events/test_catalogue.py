@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 from alerts.delivery.policy import Tell
-from alerts.events import EventType, Tone
+from alerts.events import EventType, Tone, encode_body
 from alerts.events.catalogue import CATALOGUE, OPENED_BY
 from alerts.events.fields import Field
 from alerts.events.reasons import CapReason, CreditedBy, Limit, ReviewReason, SuspectReason, SuspendedReason, Trouble
 from alerts.schema import schema
 from alerts.words import sentences
-from daemon.topups.events import REVIEW_ADVICE, SUSPENDED_ADVICE
+from daemon.topups.events import REVIEW_ADVICE, SUSPENDED_ADVICE, account_needs_review
+from tests.helpers_events import example_event, wrong
 
 ROOT = Path(__file__).parents[2]
 _NUMBERED = "account provider observed_at sequence store"
@@ -114,6 +116,33 @@ def test_advice_is_given_for_reasons_that_are_listed() -> None:
 
 def test_what_becomes_of_a_receiver_is_what_is_told_of_it() -> None:
     assert {tell.value for tell in Tell} - {Tell.RECOVERED.value} == set(Trouble)
+
+
+@pytest.mark.parametrize(
+    ("type", "name", "said"),
+    [
+        (EventType.TOPUP_SUSPENDED, "reason", "unheard_of"),
+        (EventType.TOPUP_CAPPED, "cap", "day"),
+        (EventType.TOPUP_CREDITED, "credited_by", "nobody"),
+        (EventType.READING_UNAVAILABLE, "reason", "suspect"),
+        (EventType.READING_SUSPECT, "reason", "drop"),
+        (EventType.DELIVERY_FAILING, "state", "recovered"),
+        (EventType.TOPUP_NEEDS_REVIEW, "topup", None),
+    ],
+)
+def test_a_word_that_is_not_listed_is_found(type: EventType, name: str, said: str | None) -> None:
+    assert wrong(example_event(type).body) == []
+    (found, *_) = wrong(example_event(type, **{name: said}).body)
+    assert found.startswith(f"{type.value}: $.data")
+
+
+@pytest.mark.parametrize(
+    ("reason", "fine"),
+    [("burn_brake", True), ("missing:pi_1", True), ("audit:pi_1", True), ("missing", False), ("a sentence", False)],
+)
+def test_an_account_under_review_has_one_of_the_listed_reasons(reason: str, fine: bool) -> None:
+    event = account_needs_review("clips", "contentstats", datetime(2026, 11, 3, tzinfo=UTC), reason, "words", "1")
+    assert (wrong(encode_body(event, 1, "store_1")) == []) is fine
 
 
 @pytest.mark.parametrize("word", [word for words in WORDS for word in words], ids=str)
