@@ -49,16 +49,15 @@ def _data(spec: EventSpec) -> Schema:
 
 
 def _in_any_form(forms: Sequence[Sequence[Field]]) -> Schema:
-    """Return the schema of each field of the forms: where they differ, any of what it may be."""
+    """Return the schema of each field of the forms: of one that several have, any of what it may be."""
     found: dict[str, list[Schema]] = {}
     for field in (field for form in forms for field in form):
-        known = found.setdefault(field.name, [])
-        if field.schema() not in known:
-            known.append(field.schema())
-    return {
-        name: said[0] if len(said) == 1 else {"anyOf": said, "description": said[0]["description"]}
-        for name, said in found.items()
-    }
+        found.setdefault(field.name, []).append(field.schema())
+    return {name: said[0] if len(said) == 1 else _any_of(said) for name, said in found.items()}
+
+
+def _any_of(schemas: Sequence[Schema]) -> Schema:
+    return {"anyOf": schemas, "description": "; ".join(schema["description"] for schema in schemas)}
 
 
 def _form(form: Sequence[Field], forms: Sequence[Sequence[Field]], shared: Schema) -> Schema:

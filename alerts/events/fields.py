@@ -124,7 +124,7 @@ def severity(severities: Iterable[Severity]) -> Field:
     return Field("severity", one_of(severities), "How much it matters")
 
 
-BALANCE = (
+BALANCES = (
     Field("balance_usd", USD, "The balance", nullable=True),
     Field(
         "uncharged_usage_usd",

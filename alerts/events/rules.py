@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from alerts.events.event import EventType, Tone
 from alerts.events.fields import (
-    BALANCE as MONEY_NUMBERS,
-)
-from alerts.events.fields import (
+    BALANCES,
     BURN,
     DAYS,
     FLAG,
@@ -21,7 +19,7 @@ from alerts.events.fields import (
     Field,
     one_of,
 )
-from alerts.events.spec import ANY, BOTH, CRITICAL, OPERATOR, EventSpec, Reader, of_alert
+from alerts.events.spec import ANY, BOTH, CRITICAL, MONEY, OPERATOR, EventSpec, of_alert
 from alerts.rules.specs import Measure, Period
 from alerts.words import sentences
 
@@ -30,7 +28,7 @@ _LINES = (
     Field("clear_above_usd", USD, "Above this it has recovered"),
     Field("measure", one_of(Measure), "What was compared"),
 )
-_LOW = (*MONEY_NUMBERS, *_LINES, *BURN, *TOPUP)
+_LOW = (*BALANCES, *_LINES, *BURN, *TOPUP)
 
 BALANCE = (
     EventSpec(
@@ -61,12 +59,12 @@ BALANCE = (
         CRITICAL,
         BOTH,
         sentences.balance_depleted,
-        of_alert(CRITICAL, *MONEY_NUMBERS, Field("threshold_usd", NOUGHT, "Nought"), *BURN, *TOPUP),
+        of_alert(CRITICAL, *BALANCES, Field("threshold_usd", NOUGHT, "Nought"), *BURN, *TOPUP),
     ),
 )
 
 _RUNWAY = (
-    *MONEY_NUMBERS,
+    *BALANCES,
     Field("threshold_days", DAYS, "The line that was compared"),
     Field("clear_above_days", DAYS, "Above this it has recovered"),
     *BURN,
@@ -176,7 +174,6 @@ _IN_GB = (
     Field("projected_gb_low", GB, "One period in ten ends below this", nullable=True),
     Field("projected_gb_high", GB, "One period in ten ends above this", nullable=True),
 )
-_BUDGET_READERS = (Reader.OPERATOR, Reader.FINANCE)
 BUDGET = (
     EventSpec(
         EventType.BUDGET_REACHED,
@@ -184,7 +181,7 @@ BUDGET = (
         "`_gb`.",
         Tone.WARNING,
         ANY,
-        _BUDGET_READERS,
+        MONEY,
         sentences.budget_reached,
         of_alert(ANY, *_BUDGET),
         forms=(_IN_USD, _IN_GB),
@@ -195,7 +192,7 @@ BUDGET = (
         "reached so far, as `budget.reached` told it; null before the first.",
         Tone.WARNING,
         ANY,
-        _BUDGET_READERS,
+        MONEY,
         sentences.budget_projected,
         of_alert(ANY, *_BUDGET),
         forms=(_IN_USD, _IN_GB),
