@@ -87,6 +87,13 @@ def test_every_type_has_words_of_its_own_and_all_words_are_used() -> None:
     assert set(used) <= set(vars(sentences))
 
 
+def test_the_severity_in_the_data_is_one_of_the_type() -> None:
+    for spec in CATALOGUE.values():
+        for field in spec.fields:
+            if field.name == "severity":
+                assert field.schema()["enum"] == list(spec.severities), spec.type
+
+
 def test_what_ends_an_episode_is_good_news_and_opens_none() -> None:
     for end, openers in OPENED_BY.items():
         assert CATALOGUE[end].ended_by is None
