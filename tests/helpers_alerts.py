@@ -18,7 +18,7 @@ from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.rules.specs import RuleSpec
 from alerts.rules.stale import Watch
 from alerts.state import AccountState, TopupStanding
-from tests.helpers_events import validator
+from tests.helpers_events import validator as validator
 
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 _MICRO = {

@@ -16,8 +16,7 @@ from daemon.topups import events
 from daemon.topups.declines import Decline, Kind
 from daemon.topups.gates import Gate
 from daemon.topups.states import State
-from tests.helpers_alerts import START
-from tests.helpers_events import validator
+from tests.helpers_alerts import START, validator
 
 TOPUP = Topup(
     id="clips-7",

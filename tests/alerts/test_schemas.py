@@ -5,8 +5,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from alerts.events import EventType
 from alerts.schema import schema, schemas
-from tests.helpers_alerts import Watched
-from tests.helpers_events import validator
+from tests.helpers_alerts import Watched, validator
 
 
 @pytest.mark.parametrize("type", list(EventType))
