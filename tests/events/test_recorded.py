@@ -21,6 +21,7 @@ def folders(tmp_path: Path) -> dict[Story, Path]:
     return made
 
 
+@pytest.mark.timeout(180)
 async def test_every_example_is_the_first_event_of_its_type_that_the_stories_tell(folders: dict[Story, Path]) -> None:
     told = [body for story, folder in folders.items() for body in await live(story, folder)]
     assert [found for body in told for found in wrong(json.dumps(body).encode())] == []
