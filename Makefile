@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
-SOURCES := alerts daemon tests benchmarks
+SOURCES := alerts daemon tests benchmarks docs
 
 # The pure core: what decides and reckons, without a clock, a disk or a network. Its tests cover every line and branch.
 PURE := alerts/*,daemon/schedule.py,daemon/config/cron.py,daemon/config/durations.py,daemon/topups/answers.py
@@ -17,7 +17,7 @@ DAYS ?= 30
 N ?= 300
 JOBS ?= 2
 
-.PHONY: help demo test lint bench run install lock clean sim mutants crash
+.PHONY: help demo test lint bench run install lock clean sim mutants crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
@@ -28,6 +28,7 @@ help:
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
 	@echo "make crash   real processes, killed at random instants: N=300"
+	@echo "make generate the examples, schemas and pages of the events, from their catalogue"
 	@echo "make install the wheel and its locked packages into an environment of their own: PREFIX=/opt/brimful"
 	@echo "make lock    write requirements.lock anew"
 
@@ -69,6 +70,11 @@ mutants: $(READY)
 
 crash: $(READY)
 	@$(PYTHON) -m tests.sim.crash --kills $(N)
+
+# The examples are recorded from the service itself; all else is made from the catalogue in alerts/events.
+generate: $(READY)
+	@$(PYTHON) -m tests.events.record >/dev/null
+	@$(PYTHON) -m docs.generate
 
 # An environment is what the lock says: made from nothing, by hash, without a resolver that could prefer another version.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-deps

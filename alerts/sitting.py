@@ -10,6 +10,7 @@ from datetime import datetime
 
 from alerts.episodes import LONGEST_HOLD
 from alerts.events import EventDraft, EventType, JsonValue, Severity
+from alerts.events.catalogue import CATALOGUE
 from alerts.instants import rfc3339
 from alerts.rules.view import Context, Payload
 from alerts.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, Episode, RuleMemory, Told
@@ -201,17 +202,6 @@ def _whole_episode(held: tuple[EventDraft, ...]) -> tuple[EventDraft, ...]:
     """Return the oldest episode of which just the entering and the end are held: without both nobody misses a word."""
     for first in held:
         same = tuple(draft for draft in held if draft.episode == first.episode)
-        if len(same) == 2 and (first.type, same[1].type) in _PAIRS:
+        if len(same) == 2 and CATALOGUE[first.type].is_whole_with(same[1].type):
             return same
     return ()
-
-
-_PAIRS = frozenset(
-    {
-        (EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED),
-        (EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED),
-        (EventType.USAGE_SPIKE, EventType.USAGE_SPIKE_ENDED),
-        (EventType.READING_UNAVAILABLE, EventType.READING_RESTORED),
-        (EventType.BILLING_ERROR, EventType.BILLING_RESTORED),
-    }
-)

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jsonschema import Draft202012Validator
-
 from alerts.accounts import AccountInfo
 from alerts.belief import doubt
-from alerts.events import EventDraft, EventType, encode_body
+from alerts.events import EventDraft, encode_body
 from alerts.judge import Context, Judgement, judge, judge_time
 from alerts.money import to_micro
 from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.rules.specs import RuleSpec
 from alerts.rules.stale import Watch
-from alerts.schema import schema
 from alerts.state import AccountState, TopupStanding
+from tests.helpers_events import validator as validator
 
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 _MICRO = {
@@ -45,11 +42,6 @@ def metrics(**said: Any) -> Metrics:
         for name, value in said.items()
     }
     return Metrics(**fields)
-
-
-@cache
-def validator(type: EventType) -> Draft202012Validator:
-    return Draft202012Validator(schema(type))
 
 
 class Watched:

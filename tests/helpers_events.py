@@ -1,23 +1,70 @@
-"""The example of every event type, as `docs/webhooks.md` shows it."""
+"""Recorded events, and what holds those that are sent to the catalogue.
+
+The example of a type is as the service sent it in one of the stories of `tests.events.stories`.
+"""
 
 from __future__ import annotations
 
 import json
-import re
+import sqlite3
+from contextlib import closing
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alerts.events import Event, EventType, Severity
+import pytest
+from jsonschema import Draft202012Validator
+
+from alerts.events import Event, EventDraft, EventType, Severity, encode_body
+from alerts.schema import schema
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-_EXAMPLE = re.compile(r"^### `([a-z_.]+)`\n.*?^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = DOCS / "events.json"
+
+
+@cache
+def validator(type: EventType) -> Draft202012Validator:
+    return Draft202012Validator(schema(type))
+
+
+def wrong(body: bytes) -> list[str]:
+    """Return where a body is not what the catalogue says of its type."""
+    event = json.loads(body)
+    return [
+        f"{event['type']}: {error.json_path}: {error.message}"
+        for error in validator(EventType(event["type"])).iter_errors(event)
+    ]
+
+
+def watch_events(patch: pytest.MonkeyPatch) -> list[str]:
+    """Hold every event that is committed from now on to the catalogue; returns the list of what is found wrong."""
+    found: list[str] = []
+
+    def encode(draft: EventDraft, sequence: int | None, store_id: str) -> bytes:
+        body = encode_body(draft, sequence, store_id)
+        found.extend(wrong(body))
+        return body
+
+    patch.setattr("daemon.store.outbox.encode_body", encode)
+    return found
+
+
+def bodies(database: Path) -> list[bytes]:
+    """Return the bodies of all events that were committed, in order."""
+    with closing(sqlite3.connect(database)) as conn:
+        return [body for (body,) in conn.execute("SELECT body FROM event ORDER BY number")]
+
+
+@cache
+def _recorded() -> str:
+    return EXAMPLES.read_text(encoding="utf-8")
 
 
 def examples() -> dict[str, dict[str, Any]]:
     """Return the example bodies by event type."""
-    text = (DOCS / "webhooks.md").read_text(encoding="utf-8")
-    return {kind: json.loads(body) for kind, body in _EXAMPLE.findall(text)}
+    found: dict[str, dict[str, Any]] = json.loads(_recorded())
+    return found
 
 
 def example_event(type: EventType, **changes: Any) -> Event:

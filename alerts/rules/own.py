@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from alerts.belief import Doubt, Doubtful, Finding
 from alerts.events import EventType, JsonValue, Severity
+from alerts.events.reasons import FALL, STALE, Limit, SuspectReason
 from alerts.falls import Falls
 from alerts.instants import rfc3339
 from alerts.money import show_usd, to_number
@@ -43,17 +44,17 @@ _WIRE = {
 }
 _MOVES = {Doubtful.BACKWARDS: "ran backwards", Doubtful.DROP: "dropped", Doubtful.JUMP: "jumped"}
 _SUSPECT_REASONS = {
-    Doubtful.BACKWARDS: "counter_backwards",
-    Doubtful.DROP: "implausible_drop",
-    Doubtful.JUMP: "implausible_jump",
+    Doubtful.BACKWARDS: SuspectReason.COUNTER_BACKWARDS,
+    Doubtful.DROP: SuspectReason.IMPLAUSIBLE_DROP,
+    Doubtful.JUMP: SuspectReason.IMPLAUSIBLE_JUMP,
 }
 _LIMITS = (
-    ("limit_gb", "limit_microgb"),
-    ("max_resolution_limit", "max_resolution"),
-    ("max_duration_limit_seconds", "max_duration_s"),
-    ("max_filesize_limit_bytes", "max_filesize_bytes"),
-    ("max_filesize_limit_mb", "max_filesize_microunits_mb"),
-    ("cost_per_snapshot", "cost_per_snapshot_microusd"),
+    (Limit.QUOTA, "limit_microgb"),
+    (Limit.RESOLUTION, "max_resolution"),
+    (Limit.DURATION, "max_duration_s"),
+    (Limit.FILESIZE_BYTES, "max_filesize_bytes"),
+    (Limit.FILESIZE_MB, "max_filesize_microunits_mb"),
+    (Limit.PRICE, "cost_per_snapshot_microusd"),
 )
 _limits = attrgetter(*(field for _, field in _LIMITS))
 
@@ -104,7 +105,7 @@ def available(sitting: Sitting, known: Known) -> None:
     elif outage is not None:
         sitting.decide(READING, f"{outage.reason.value} passed by itself before it was told")
     for silent in _open_stale(sitting):
-        numbers = _restored_numbers(silent, known.at, "stale", outage)
+        numbers = _restored_numbers(silent, known.at, STALE, outage)
         sitting.close(silent.rule, EventType.READING_RESTORED, "read again", numbers, at=known.at)
 
 
@@ -120,7 +121,7 @@ def silence(sitting: Sitting, rule: Stale, *, read: bool) -> None:
     last = sitting.state.last
     since = "ever" if last is None else f"since {rfc3339(last.at)}"
     why = f"no good reading {since}"
-    numbers = _outage_numbers(sitting, sitting.state.outage, "stale", why)
+    numbers = _outage_numbers(sitting, sitting.state.outage, STALE, why)
     sitting.open(rule.id, rule.severity, EventType.READING_UNAVAILABLE, why, numbers, at=sitting.now)
 
 
@@ -134,7 +135,7 @@ def remind(sitting: Sitting, rule: str, episode: Episode) -> None:
         observed_at = known.at
     else:
         outage = state.outage
-        numbers = _outage_numbers(sitting, outage, sitting.memory(rule).told.words or "stale", episode.why)
+        numbers = _outage_numbers(sitting, outage, sitting.memory(rule).told.words or STALE, episode.why)
         observed_at = sitting.now if outage is None else outage.last_at
     assert episode.told_type is not None
     sitting.tell(episode.told_type, episode, numbers, at=sitting.now, observed_at=observed_at, reminder=True)
@@ -189,7 +190,7 @@ def suspect(sitting: Sitting, doubt: Doubt, known: Known, *, confirmed: bool) ->
     first = doubt.findings[0]
     why = f"{_described(first)}{', confirmed by a second read' if confirmed else ''}"
     numbers: Payload = {
-        "reason": _SUSPECT_REASONS[first.kind],
+        "reason": _SUSPECT_REASONS[first.kind].value,
         "detail": why,
         "confirmed": confirmed,
         "findings": findings,
@@ -238,13 +239,13 @@ def fallen(sitting: Sitting, before: Falls, known: Known, *, told: bool, topped_
         f"cannot lower that; nothing is charged until it shows again or `brimful topups accept {sitting.state.account}`"
     )
     numbers: Payload = {
-        "reason": "credits_fell",
+        "reason": SuspectReason.CREDITS_FELL.value,
         "detail": why,
         "confirmed": False,
         "findings": [
             {
                 "field": "funded_usd",
-                "kind": "fall",
+                "kind": FALL,
                 "before": to_number(falls.funded_microusd),
                 "after": to_number(funded),
             }
@@ -304,8 +305,8 @@ def limits(sitting: Sitting, before: Metrics | None, known: Known) -> None:
         old, new = getattr(before, field), getattr(known.metrics, field)
         if before.is_unusable(field) or known.metrics.is_unusable(field):
             continue
-        if old != new and not (wire == "max_filesize_limit_mb" and _bytes_said(before, known.metrics)):
-            changes.append({"limit": wire, "old": _limit_number(field, old), "new": _limit_number(field, new)})
+        if old != new and not (wire is Limit.FILESIZE_MB and _bytes_said(before, known.metrics)):
+            changes.append({"limit": wire.value, "old": _limit_number(field, old), "new": _limit_number(field, new)})
     if not changes:
         return
     why = "; ".join(f"{c['limit']}: {_said(c['old'])} → {_said(c['new'])}" for c in changes if isinstance(c, dict))

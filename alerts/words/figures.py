@@ -10,6 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from alerts.events.reasons import Limit
 from alerts.money import format_usd, show_gb, show_usd, to_micro
 
 DASH = "–"
@@ -137,13 +138,13 @@ def _limit(name: str) -> str:
     return _LIMITS.get(name, name.replace("_", " "))
 
 
-_LIMITS = {
-    "limit_gb": "quota in GB",
-    "max_resolution_limit": "largest resolution",
-    "max_duration_limit_seconds": "longest duration in seconds",
-    "max_filesize_limit_bytes": "largest file in bytes",
-    "max_filesize_limit_mb": "largest file in MB",
-    "cost_per_snapshot": "price of a snapshot in dollars",
+_LIMITS: Mapping[str, str] = {
+    Limit.QUOTA: "quota in GB",
+    Limit.RESOLUTION: "largest resolution",
+    Limit.DURATION: "longest duration in seconds",
+    Limit.FILESIZE_BYTES: "largest file in bytes",
+    Limit.FILESIZE_MB: "largest file in MB",
+    Limit.PRICE: "price of a snapshot in dollars",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from alerts.words.figures import DASH, Figures
@@ -232,6 +233,14 @@ def _why(f: Figures) -> str:
     return f.text("message") if f.text("message") != DASH else f.text("reason").replace("_", " ")
 
 
+_CODE = re.compile(r"^[a-z]+(?:_[a-z]+)+(?=: )")
+"""A bank's code before its message."""
+
+
+def _spaced(code: re.Match[str]) -> str:
+    return code[0].replace("_", " ")
+
+
 def topup_planned(f: Figures, account: str) -> Words:
     return (
         f"{account}: a top-up of {f.usd('amount_usd')} is planned",
@@ -280,7 +289,7 @@ def topup_action_required(f: Figures, account: str) -> Words:
 def topup_suspended(f: Figures, account: str) -> Words:
     return (
         f"{account}: top-ups are suspended",
-        sentence(f"nothing more is charged for this account: {_why(f)}"),
+        sentence(f"nothing more is charged for this account: {_CODE.sub(_spaced, _why(f))}"),
         "Put right what is named, then let it go on.",
         f"brimful topups resume {account}",
     )

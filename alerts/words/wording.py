@@ -1,29 +1,18 @@
 """What a person is told of each event: a title, what happened, the numbers, and what happens next or is to be done.
 
-Every event type has its words here; mails and chats lay the same words out. Pure.
+Every event type has its words in the catalogue; mails and chats lay the same words out. Pure.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from alerts.events import Event, EventType, Severity
-from alerts.words import sentences
+from alerts.events import Event, Severity, Tone
+from alerts.events.catalogue import CATALOGUE
 from alerts.words.figures import Figure, Figures, show_moment
-from alerts.words.sentences import Words, sentence
-
-
-class Tone(StrEnum):
-    """How a message looks: good news, a fact, something to watch, something to act on."""
-
-    GOOD = "good"
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
+from alerts.words.sentences import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +36,7 @@ def word(event: Event, zone: ZoneInfo) -> Wording:
     data = json.loads(event.body)["data"]
     figures = Figures(data, zone)
     account = event.account or ""
-    title, said, then, command = _WORDS[event.type](figures, account)
+    title, said, then, command = CATALOGUE[event.type].words(figures, account)
     if data.get("reminder") is True:
         title = f"Still: {title}"
     typed = data.get("command")
@@ -82,67 +71,5 @@ def _split_action(action: str, command: str) -> tuple[str, str]:
 
 
 def _tone(event: Event) -> Tone:
-    if event.type in _GOOD:
-        return Tone.GOOD
-    if event.type in _FACTS:
-        return Tone.INFO
-    return Tone.CRITICAL if event.severity is Severity.CRITICAL or event.type in _ACT_NOW else Tone.WARNING
-
-
-_GOOD = frozenset(
-    {
-        EventType.BALANCE_RECOVERED,
-        EventType.RUNWAY_RECOVERED,
-        EventType.QUOTA_RECOVERED,
-        EventType.USAGE_SPIKE_ENDED,
-        EventType.READING_RESTORED,
-        EventType.BILLING_RESTORED,
-        EventType.TOPUP_SUCCEEDED,
-        EventType.TOPUP_CREDITED,
-        EventType.DELIVERY_RECOVERED,
-    }
-)
-_FACTS = frozenset({EventType.LIMITS_CHANGED, EventType.TOPUP_PLANNED, EventType.TEST_PING})
-_ACT_NOW = frozenset(
-    {
-        EventType.BALANCE_DEPLETED,
-        EventType.QUOTA_EXCEEDED,
-        EventType.TOPUP_SUSPENDED,
-        EventType.TOPUP_ACTION_REQUIRED,
-        EventType.TOPUP_NEEDS_REVIEW,
-    }
-)
-
-
-_WORDS: dict[EventType, Callable[[Figures, str], Words]] = {
-    EventType.BALANCE_LOW: sentences.balance_low,
-    EventType.BALANCE_RECOVERED: sentences.balance_recovered,
-    EventType.BALANCE_DEPLETED: sentences.balance_depleted,
-    EventType.RUNWAY_SHORT: sentences.runway_short,
-    EventType.RUNWAY_RECOVERED: sentences.runway_recovered,
-    EventType.QUOTA_HIGH: sentences.quota_high,
-    EventType.QUOTA_EXCEEDED: sentences.quota_exceeded,
-    EventType.QUOTA_RECOVERED: sentences.quota_recovered,
-    EventType.BUDGET_REACHED: sentences.budget_reached,
-    EventType.BUDGET_PROJECTED: sentences.budget_projected,
-    EventType.USAGE_SPIKE: sentences.usage_spike,
-    EventType.USAGE_SPIKE_ENDED: sentences.usage_spike_ended,
-    EventType.READING_UNAVAILABLE: sentences.reading_unavailable,
-    EventType.READING_RESTORED: sentences.reading_restored,
-    EventType.READING_SUSPECT: sentences.reading_suspect,
-    EventType.BILLING_ERROR: sentences.billing_error,
-    EventType.BILLING_RESTORED: sentences.billing_restored,
-    EventType.LIMITS_CHANGED: sentences.limits_changed,
-    EventType.TOPUP_PLANNED: sentences.topup_planned,
-    EventType.TOPUP_SUCCEEDED: sentences.topup_succeeded,
-    EventType.TOPUP_CREDITED: sentences.topup_credited,
-    EventType.TOPUP_DECLINED: sentences.topup_declined,
-    EventType.TOPUP_ACTION_REQUIRED: sentences.topup_action_required,
-    EventType.TOPUP_SUSPENDED: sentences.topup_suspended,
-    EventType.TOPUP_NOT_CREDITED: sentences.topup_not_credited,
-    EventType.TOPUP_NEEDS_REVIEW: sentences.topup_needs_review,
-    EventType.TOPUP_CAPPED: sentences.topup_capped,
-    EventType.DELIVERY_FAILING: sentences.delivery_failing,
-    EventType.DELIVERY_RECOVERED: sentences.delivery_recovered,
-    EventType.TEST_PING: sentences.test_ping,
-}
+    tone = CATALOGUE[event.type].tone
+    return Tone.CRITICAL if tone is Tone.WARNING and event.severity is Severity.CRITICAL else tone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -52,7 +53,7 @@ def _test(context: typer.Context, key: str, as_json: bool) -> None:
         kind = key.partition(":")[0]
         known = ", ".join(one.id for one in config.receivers.all if one.key.startswith(f"{kind}:"))
         fail(f"there is no {kind} receiver {key.partition(':')[2]!r}; there is: {known or 'none'}", USAGE)
-    event = ping(key)
+    event = ping(key, SystemClock().now())
     outcome = asyncio.run(send_ping(config, receiver, event))
     if as_json:
         print_json(
@@ -76,9 +77,8 @@ def _test(context: typer.Context, key: str, as_json: bool) -> None:
         fail(f"{key} did not take it: {outcome.error} ({outcome.elapsed_ms} ms){said}", NO)
 
 
-def ping(key: str) -> Event:
+def ping(key: str, now: datetime) -> Event:
     """Return a fresh test.ping for one receiver."""
-    now = SystemClock().now()
     draft = EventDraft(
         type=EventType.TEST_PING,
         at=now,

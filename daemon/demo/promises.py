@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from alerts.events import EventType
+from alerts.events.catalogue import CATALOGUE
 from alerts.money import from_cents
 from alerts.reports.report import Facts
 from daemon.demo.drive import Month
@@ -145,7 +146,7 @@ def _webhooks(evidence: Evidence) -> Iterator[Promise]:
     )
 
 
-_OPENS = {EventType.BALANCE_LOW: EventType.BALANCE_RECOVERED, EventType.USAGE_SPIKE: EventType.USAGE_SPIKE_ENDED}
+_OPENS = {type: CATALOGUE[type].ended_by for type in (EventType.BALANCE_LOW, EventType.USAGE_SPIKE)}
 
 
 def _alternation(evidence: Evidence) -> Iterator[Promise]:

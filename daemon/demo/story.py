@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.events import Event, EventType, Severity
-from alerts.words.wording import Tone, word
+from alerts.events import Event, EventType, Severity, Tone
+from alerts.words.wording import word
 from daemon.demo.scenario import ZONE, Happening
 from daemon.standins.mailbox import Kept
 from daemon.standins.receiver import Received

@@ -12,6 +12,7 @@ from typing import Any, Protocol, assert_never
 import structlog
 
 from alerts.events import Event, EventDraft
+from alerts.events.reasons import SuspendedReason
 from alerts.instants import from_ms, to_ms
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
@@ -33,7 +34,6 @@ from daemon.topups.policy.step import (
     SetBookmark,
     SetStop,
 )
-from daemon.topups.policy.stops import Reason
 from daemon.topups.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
 from daemon.topups.stripe.gateway import Gateway
 
@@ -144,7 +144,9 @@ class TopupContext:
         elif not is_request and outcome.kind in NO_USE_WAITING:
             if doing is not Doing.READING_METHOD:  # whoever asked says what is wrong with the method
                 self.commit(
-                    stops.daily_notice(self.account(account), self.clock.now(), Reason.STRIPE_LIST, outcome.message)
+                    stops.daily_notice(
+                        self.account(account), self.clock.now(), SuspendedReason.STRIPE_LIST, outcome.message
+                    )
                 )
         else:
             self._failing(account, doing, outcome)
@@ -166,7 +168,7 @@ class TopupContext:
             ledger.mark_run(tx, name, since, str(to_ms(now)))
             if now - since >= UNREACHABLE_TOLD_AFTER:
                 message = f"{doing}: {refused.message}"
-                notice = stops.daily_notice(self.account(account, tx), now, Reason.UNREACHABLE, message)
+                notice = stops.daily_notice(self.account(account, tx), now, SuspendedReason.STRIPE_UNREACHABLE, message)
                 self.apply(tx, [notice], now)
 
     def reached(self, account: str, doing: Doing) -> None:
@@ -182,7 +184,9 @@ class TopupContext:
             if not ledger_notes.stop(tx, stop):
                 ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + stops.PROBE_EVERY)
             accounts = [self.account(one, tx) for one in self.charging()]
-            notices = [stops.daily_notice(one, now, Reason.CREDENTIALS, refused.message) for one in accounts]
+            notices = [
+                stops.daily_notice(one, now, SuspendedReason.STRIPE_CREDENTIALS, refused.message) for one in accounts
+            ]
             self.apply(tx, notices, now)
         log.error("breaker_open", message=refused.message, request_id=refused.request_id)
 

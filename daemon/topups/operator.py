@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Container
 from datetime import datetime, timedelta
 
+from alerts.events.reasons import ReviewReason, SuspendedReason
 from alerts.instants import rfc3339
 from alerts.money import format_usd
 from daemon.store import ledger, ledger_notes, ledger_reads, states
@@ -22,12 +23,11 @@ from daemon.topups.listing import earlier_customers, gone_mark
 from daemon.topups.policy.gates import CLOCK_TOLERANCE, GateName
 from daemon.topups.policy.machine import ALIVE
 from daemon.topups.policy.step import Acknowledged
-from daemon.topups.policy.stops import Reason
 from daemon.topups.stripe.answers import GONE, Answered, AnswerKind, Refused
 
 DAYS_AHEAD = timedelta(days=1)
 """A smaller step ends by itself soon enough."""
-RETURNED = frozenset({Reason.REFUNDED, Reason.DISPUTED})
+RETURNED = frozenset({SuspendedReason.REFUNDED, SuspendedReason.DISPUTED})
 """Why an account is suspended whose credit may be taken back."""
 _MONEY_MAY_MOVE = frozenset({State.CONFIRMING, State.PROCESSING, State.NEEDS_REVIEW, State.PAID})
 
@@ -69,7 +69,7 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
                 if stop.reason in RETURNED:  # the provider may take the credit back, too
                     states.accept(tx, account, now)
             ledger.mark_run(tx, resumed_mark(account), now)
-            if any(stop.reason == Reason.BURN_BRAKE for stop in stops):
+            if any(stop.reason == ReviewReason.BURN_BRAKE for stop in stops):
                 ledger.mark_run(tx, brake_mark(account), now)
         ended += _take_back_clock(tx, now)
     return tuple(ended)
@@ -121,7 +121,7 @@ def _left(stop: Stop) -> str:
         where = "" if stop.scope == EVERYWHERE else f" {stop.scope}"
         return f"{scope}: still paused: brimful topups resume{where}"
     said = f"{scope}: still suspended ({stop.reason}: {stop.message})"
-    return said if stop.reason == Reason.CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
+    return said if stop.reason == SuspendedReason.CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
 
 
 def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
@@ -220,7 +220,7 @@ async def _let_go(context: TopupContext, customer: str) -> str:
     with context.store.write(durable=True) as tx:
         for account in accounts:
             ledger.mark(tx, gone_mark(account, customer), now, "acknowledged by a person")
-            ledger_notes.lift(tx, account, StopKind.SUSPENSION, Reason.CUSTOMER_GONE)
+            ledger_notes.lift(tx, account, StopKind.SUSPENSION, SuspendedReason.CUSTOMER_GONE)
     return f"{customer}: gone from Stripe, looked at no more for {', '.join(accounts)}"
 
 

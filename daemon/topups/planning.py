@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from alerts.events.reasons import ReviewReason, SuspendedReason
 from alerts.money import format_usd
 from alerts.values import replace
 from daemon.config.model import TopupConfig, TopupMode
@@ -22,7 +23,6 @@ from daemon.topups.policy.gates import GateName, Verdict
 from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.plan import Plan
 from daemon.topups.policy.step import Count, Doing, Emit, Need
-from daemon.topups.policy.stops import Reason
 from daemon.topups.second_read import Pass, read_again
 from daemon.topups.stripe.answers import NO_USE_WAITING, Refused
 from daemon.topups.stripe.declines import BAD_CARDS
@@ -107,7 +107,7 @@ async def _known(context: TopupContext, account: str) -> Listing | None:
         return listed
     message = f"metadata that cannot be read: {listed.unreadable[0]}"
     intent, now = listed.unreadable[0].partition(":")[0], context.clock.now()
-    context.commit(stops.account_review(context.account(account), now, Reason.METADATA, message, intent))
+    context.commit(stops.account_review(context.account(account), now, ReviewReason.METADATA, message, intent))
     context.last_errors[account] = f"{account}: {message}"
     return None
 
@@ -161,7 +161,7 @@ def _no_answer(context: TopupContext, account: str, refused: Refused) -> None:
 
 
 def _no_method(context: TopupContext, account: str, message: str) -> None:
-    notice = stops.daily_notice(context.account(account), context.clock.now(), Reason.PAYMENT_METHOD, message)
+    notice = stops.daily_notice(context.account(account), context.clock.now(), SuspendedReason.PAYMENT_METHOD, message)
     context.commit(Count(account, "payment_method", message, is_error=True), notice)
 
 
@@ -173,7 +173,7 @@ def _is_refused(context: TopupContext, account: str, method: Method) -> bool:
     message = f"the card of {method.id} was refused for good before"
     window = f"{method.id}:{ledger_reads.max_seq(conn, account)}"
     view, now = context.account(account), context.clock.now()
-    suspended = stops.suspension(view, now, Reason.DECLINED, message, window, fingerprint=method.fingerprint)
+    suspended = stops.suspension(view, now, SuspendedReason.DECLINED, message, window, fingerprint=method.fingerprint)
     context.commit(Count(account, GateName.CARD, message), *suspended)
     return True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from alerts.events.reasons import ReviewReason, SuspendedReason
 from alerts.money import format_usd, from_cents
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
@@ -15,7 +16,6 @@ from daemon.store.topup_rows import Topup
 from daemon.topups.context import TopupContext, log
 from daemon.topups.policy import stops
 from daemon.topups.policy.intents import Listing
-from daemon.topups.policy.stops import Reason
 from daemon.topups.stripe.answers import GONE, NO_USE_WAITING, AnswerKind, Refused
 from daemon.topups.stripe.objects import Charge, Event
 
@@ -90,7 +90,7 @@ def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
         if refused.kind is AnswerKind.FORBIDDEN:
             since = _failing_since(tx, _FORBIDDEN, now)
             message = f"refunds and disputes cannot be seen: {refused.message}"
-            _ask_everyone(context, tx, Reason.EVENTS_FORBIDDEN, message, since)
+            _ask_everyone(context, tx, ReviewReason.EVENTS_FORBIDDEN, message, since)
     log.warning("events", kind=refused.kind.value, message=refused.message, request_id=refused.request_id)
 
 
@@ -129,7 +129,7 @@ def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) 
         ledger.mark(tx, name, now, str(total_cents))
         message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
         window = f"{topup.id}:{total_cents}"
-        _suspend(context, tx, topup, Reason.REFUNDED, message, window, cents)
+        _suspend(context, tx, topup, SuspendedReason.REFUNDED, message, window, cents)
 
 
 def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
@@ -151,14 +151,14 @@ def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: in
         amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
         message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
         window = f"{topup.id}:{len(told) + 1}"
-        _suspend(context, tx, topup, Reason.DISPUTED, message, window, cents)
+        _suspend(context, tx, topup, SuspendedReason.DISPUTED, message, window, cents)
 
 
 def _suspend(
     context: TopupContext,
     tx: Transaction,
     topup: Topup,
-    reason: Reason,
+    reason: SuspendedReason,
     message: str,
     window: str,
     cents: int | None,
@@ -212,10 +212,12 @@ def _note_unread(context: TopupContext, failed: int) -> None:
         since = _failing_since(tx, _UNREAD, now)
         if now - since >= UNREAD_TOLD_AFTER:
             message = f"refunds and disputes of {failed} charges cannot be seen: Stripe does not list them"
-            _ask_everyone(context, tx, Reason.CHARGES_UNREAD, message, since)
+            _ask_everyone(context, tx, ReviewReason.CHARGES_UNREAD, message, since)
 
 
-def _ask_everyone(context: TopupContext, tx: Transaction, reason: Reason, message: str, since: datetime) -> None:
+def _ask_everyone(
+    context: TopupContext, tx: Transaction, reason: SuspendedReason, message: str, since: datetime
+) -> None:
     """Ask a person to look, an account that is charged each."""
     now = context.clock.now()
     accounts = [context.account(one, tx) for one in context.charging()]

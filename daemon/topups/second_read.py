@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.events.reasons import SuspendedReason
 from alerts.instants import from_ms, rfc3339, to_ms
 from alerts.readings import Known, Unavailable
 from alerts.values import replace
@@ -15,7 +16,6 @@ from daemon.topups.context import UNREACHABLE_TOLD_AFTER, TopupContext
 from daemon.topups.policy import stops
 from daemon.topups.policy.gates import GateName
 from daemon.topups.policy.step import Readings
-from daemon.topups.policy.stops import Reason
 
 FORGOTTEN_AFTER = timedelta(days=1)
 """A second read that failed so long ago says nothing of one that fails now, if there was no need between them."""
@@ -53,7 +53,7 @@ async def read_again(context: TopupContext, account: str, seen: Pass) -> Known |
         ledger.mark_run(tx, name, now, str(to_ms(since)))
         if now - since >= UNREACHABLE_TOLD_AFTER:
             message = f"the second read before a charge goes wrong since {rfc3339(since)}: {_wrong(again)}"
-            notice = stops.daily_notice(context.account(account, tx), now, Reason.SECOND_READ, message)
+            notice = stops.daily_notice(context.account(account, tx), now, SuspendedReason.SECOND_READ, message)
             context.apply(tx, [notice], now)
     return again
 

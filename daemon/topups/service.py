@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
+from alerts.events.reasons import ReviewReason
 from alerts.falls import NO_FALL, Falls
 from alerts.foresight.memory import BurnMemory
 from alerts.instants import EPOCH
@@ -32,7 +33,7 @@ from daemon.topups.planning import charge
 from daemon.topups.policy import stops
 from daemon.topups.policy.gates import GateName
 from daemon.topups.policy.step import Doing, Reading, Readings, Time
-from daemon.topups.policy.stops import PROBE_EVERY, Reason
+from daemon.topups.policy.stops import PROBE_EVERY
 from daemon.topups.second_read import Pass, ReadAgain
 from daemon.topups.stripe.answers import GONE, AnswerKind, Refused
 from daemon.topups.stripe.gateway import Gateway
@@ -259,7 +260,7 @@ class TopupService:
             view = self.context.account(account, tx)
             for finding in (one for one in said.findings if not one.told):
                 message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
-                reason = f"{Reason.AUDIT}:{finding.payment_intent}"
+                reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
                 notice = stops.review_notice(view, now, reason, message + finding.history)
                 self.context.apply(tx, [notice], now)
             ledger.mark_run(tx, job, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import importlib.util
+import json
 import os
 import shutil
 import sqlite3
@@ -13,58 +13,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jsonschema import Draft202012Validator
 
 from alerts.channels.signing import Signer
 from alerts.events import EventType
-from alerts.schema import schema
 from daemon.standins.receiver import TEST_SECRET
-from tests.helpers_events import DOCS, example_event, examples
+from tests.helpers_events import DOCS, example_event
 
 ROTATED = "whsec_" + base64.b64encode(b"the secret that came before it..").decode()
 SEED = b"0123456789abcdef0123456789abcdef"
 
 
-def test_the_page_has_an_example_of_every_event_type_and_of_no_other() -> None:
-    assert set(examples()) == {type.value for type in EventType}
-
-
-@pytest.mark.parametrize("type", list(EventType))
-def test_every_example_fits_its_schema(type: EventType) -> None:
-    body = examples()[type.value]
-    Draft202012Validator(schema(type)).validate(body)
-    assert body["type"] == type.value
-
-
 def test_the_page_says_that_a_payment_is_credited_once() -> None:
     assert "credit once per `payment_intent`" in (DOCS / "webhooks.md").read_text(encoding="utf-8").lower()
-
-
-def _generator() -> Any:
-    spec = importlib.util.spec_from_file_location("generate_asyncapi", DOCS / "generate_asyncapi.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_asyncapi_document_is_current_and_names_every_event() -> None:
-    text = (DOCS / "asyncapi.yaml").read_text(encoding="utf-8")
-    assert text == _generator().text(), "python docs/generate_asyncapi.py"
-    document = yaml.safe_load(text)
-    assert document["asyncapi"] == "3.0.0"
-    messages = document["components"]["messages"]
-    assert set(messages) == {type.value for type in EventType}
-    for type in EventType:
-        Draft202012Validator(messages[type.value]["payload"]["schema"]).validate(examples()[type.value])
 
 
 PYTHON = [sys.executable, str(DOCS / "receivers" / "receiver.py")]
@@ -124,10 +89,9 @@ async def test_the_python_receiver_credits_a_payment_once_whatever_comes_how_oft
             headers = Signer([TEST_SECRET]).headers(id, datetime.now(UTC), event.body)
             assert (await client.post("/", headers=headers, content=event.body)).status_code == 200
     with sqlite3.connect(tmp_path / "events.db") as db:
-        assert db.execute("SELECT payment_intent, account, usd FROM credit").fetchall() == [
-            ("pi_3Q1abcXYZ", "clips", 50)
-        ]
+        credited = db.execute("SELECT payment_intent, account, usd FROM credit").fetchall()
     db.close()
+    assert credited == [(json.loads(event.body)["data"]["payment_intent"], "clips", 50)]
 
 
 @needs_node

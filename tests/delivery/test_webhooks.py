@@ -354,7 +354,7 @@ async def test_every_notice_of_a_receiver_fits_its_schema(world_of: WorldOf, rec
 
 
 def test_a_ping_fits_its_schema() -> None:
-    Draft202012Validator(schema(EventType.TEST_PING)).validate(json.loads(ping("webhook:app").body))
+    Draft202012Validator(schema(EventType.TEST_PING)).validate(json.loads(ping("webhook:app", START).body))
 
 
 async def test_a_pass_counts_what_failed_and_what_waits_for_a_failing_receiver(

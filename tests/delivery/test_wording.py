@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.channels.letter import NOTE_LINES, write_letter, write_note
-from alerts.events import EventType, JsonValue
+from alerts.events import EventType, JsonValue, Tone
 from alerts.templating import Templates
 from alerts.words.figures import DASH
-from alerts.words.wording import Tone, word
+from alerts.words.wording import word
 from tests.helpers_events import example_event
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -29,7 +29,7 @@ def test_every_event_has_a_title_a_sentence_numbers_and_what_to_do(type: EventTy
     whole = " ".join((wording.title, wording.sentence, wording.next))
     assert DASH not in whole, whole
     assert "None" not in whole
-    assert "_" not in re.sub(r"\w+_usd|base_url|pi_\w+", "", whole), whole
+    assert "_" not in re.sub(r"`[^`]+`|\w+_usd|base_url|pi_\w+", "", whole), whole
     assert wording.command == "" or wording.command.startswith("brimful ")
 
 
@@ -59,6 +59,11 @@ def test_money_is_exact_and_signed() -> None:
     wording = word(example_event(EventType.BALANCE_DEPLETED), BERLIN)
     assert "−$0.25 is available" in wording.sentence
     assert wording.tone is Tone.CRITICAL
+
+
+def test_a_code_of_the_bank_is_read_as_words() -> None:
+    event = example_event(EventType.TOPUP_SUSPENDED, message="authentication_required: Your card was declined.")
+    assert "this account: authentication required: Your card was declined." in word(event, BERLIN).sentence
 
 
 def test_a_reminder_says_so() -> None:
@@ -141,7 +146,9 @@ def test_a_digest_of_few_begins_with_what_tells_most() -> None:
 
 
 def test_times_are_in_the_configured_zone_and_name_it() -> None:
-    figures = {one.label: one.value for one in word(example_event(EventType.RUNWAY_SHORT), BERLIN).figures}
+    span = {"earliest": "2026-11-04T11:00:00Z", "likely": "2026-11-05T05:00:00Z", "latest": "2026-11-06T02:00:00Z"}
+    event = example_event(EventType.RUNWAY_SHORT, runs_out_at=span)
+    figures = {one.label: one.value for one in word(event, BERLIN).figures}
     assert figures["Runs out"].startswith("Thu 5 Nov 2026, 06:00 CET (between Wed 4 Nov 2026, 12:00 CET")
 
 

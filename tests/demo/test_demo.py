@@ -25,6 +25,7 @@ from daemon.demo.scenario import START, ZONE
 from daemon.demo.show import NotEmptyError, logging_to, run_demo
 from daemon.demo.story import Story
 from daemon.store import Store
+from tests.helpers_events import bodies, wrong
 
 CARD_PAID_AT = datetime(2026, 10, 7, 11, tzinfo=ZONE)
 """By then a low balance was topped up, a card was declined, replaced and charged."""
@@ -68,6 +69,13 @@ def test_a_week_charges_each_need_once_and_survives_a_declined_card(week: tuple[
         "each low balance and each spike is told once, and its end once",
     } <= kept
     assert [charge.amount for charge in month.world.stripe.successes()] == [5000, 2500]
+
+
+def test_every_event_of_the_week_is_what_the_catalogue_says(week: tuple[Path, Month, Story]) -> None:
+    folder, _, story = week
+    told = bodies(folder / "brimful.db")
+    assert len(told) == len(story.payloads) > 10
+    assert [found for body in told for found in wrong(body)] == []
 
 
 def test_what_has_not_happened_is_not_claimed(week: tuple[Path, Month, Story]) -> None:

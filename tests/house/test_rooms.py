@@ -30,9 +30,9 @@ FORBIDDEN = {
 
 PURE = ("asyncio", "httpx", "aiohttp", "sqlite3", "stripe", "aiosmtplib", "socket", "requests", "time")
 """What the judgement never touches: it has no clock and no I/O. Delivery, channels and templates may."""
-JUDGEMENT = ("alerts/rules", "alerts/foresight")
+JUDGEMENT = ("alerts/rules", "alerts/foresight", "alerts/events", "alerts/words")
 JUDGEMENT_FILES = {
-    *("judge", "belief", "episodes", "periods", "spend", "state", "money", "instants", "readings", "events"),
+    *("judge", "belief", "episodes", "periods", "spend", "state", "money", "instants", "readings"),
     *("accounts", "receivers", "statements", "reports"),
 }
 

@@ -141,6 +141,6 @@ def test_documents_link_to_files_that_exist() -> None:
 
 def test_makefile_has_every_target_and_help_names_it() -> None:
     text = read("Makefile")
-    for target in ("demo", "test", "lint", "bench", "run", "sim", "mutants", "crash"):
+    for target in ("demo", "test", "lint", "bench", "run", "sim", "mutants", "crash", "generate"):
         assert re.search(rf"^{target}:.*\$\(READY\)|^{target}: lint", text, re.M), target
         assert f'@echo "make {target}' in text, target

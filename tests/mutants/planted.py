@@ -82,8 +82,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "one-read-shows-the-credit",
         "daemon/topups/policy/machine.py",
-        "        if fact.again is None:\n            b.command = Reread()\n        elif isinstance(fact.again, Known) and",
-        "        if True or",
+        "if fact.again is None:\n            b.command = Reread()\n        elif isinstance(fact.again, Known) and",
+        "if True or",
         "one false reading frees the slot",
         "lag,lies",
         also=(_NO_CREDIT_IS_MISSED,),

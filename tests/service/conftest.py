@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -20,6 +21,7 @@ from daemon.standins.mailbox import MailboxStandin
 from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
 from daemon.standins.stripe.standin import StripeStandin
 from daemon.standins.usage import UsageStandin
+from tests.helpers_events import watch_events
 
 START = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
 KEY = "cs_test_clips"
@@ -54,6 +56,7 @@ class Town:
     receiver: ReceiverStandin
     mailbox: MailboxStandin
     ids: SeededIds = field(default_factory=lambda: SeededIds(1))
+    rng: Random = field(default_factory=lambda: Random(1))
     credit_after: timedelta = timedelta()
     passes: list[Outcome] = field(default_factory=list)
 
@@ -96,7 +99,7 @@ to = ["ops@example.com"]
     @asynccontextmanager
     async def service(self, path: Path | None = None) -> AsyncIterator[Service]:
         config = load(path or self.folder / "config.toml")
-        async with open_service(config, clock=self.clock, ids=self.ids) as service:
+        async with open_service(config, clock=self.clock, ids=self.ids, rng=self.rng) as service:
             yield service
             await service.drain(0.0)
 
@@ -113,9 +116,10 @@ to = ["ops@example.com"]
         return [one.payload["data"] for one in self.receiver.accepted if one.payload["type"] == kind]
 
 
-@pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    clock = ManualClock(START)
+@asynccontextmanager
+async def open_town(folder: Path, start: datetime = START) -> AsyncIterator[Town]:
+    """A town whose configuration and database lie in `folder`."""
+    clock = ManualClock(start)
     usage = UsageStandin(clock, requests_per_minute=None)
     async with AsyncExitStack() as stack:
         usage_url = await stack.enter_async_context(usage.serve())
@@ -129,5 +133,18 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
         )
         stripe.add_customer("cus_123", card="pm_123")
         stripe_url = await stack.enter_async_context(stripe.serve())
-        made.append(Town(tmp_path, clock, usage, usage_url, stripe, stripe_url, receiver, mailbox))
+        made.append(Town(folder, clock, usage, usage_url, stripe, stripe_url, receiver, mailbox))
         yield made[0]
+
+
+@pytest.fixture(autouse=True)
+def every_event_is_what_the_catalogue_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    found = watch_events(monkeypatch)
+    yield
+    assert found == []
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    async with open_town(tmp_path) as made:
+        yield made

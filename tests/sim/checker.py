@@ -14,6 +14,7 @@ from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
 from daemon.store.topup_rows import EVERYWHERE
 from daemon.topups.stripe.declines import BAD_CARDS
+from tests.helpers_events import wrong
 from tests.sim.disks import HEAL, Committed, read_events, read_given_up, read_waiting
 from tests.sim.swarm import Act
 from tests.sim.world import World
@@ -107,6 +108,7 @@ def check(world: World, watch: Watch) -> list[str]:
     found += _mails(world)
     found += _deliveries(world, committed)
     found += _episodes(world, committed)
+    found += [found for event in committed for found in wrong(event.body)]
     found += _false_alarms(world, committed)
     return found
 

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from daemon.clock import ManualClock
+from tests.helpers_events import watch_events
 from tests.helpers_topup_shell import Shell
 from tests.helpers_topups import START, Daemon, World
+
+
+@pytest.fixture(autouse=True)
+def every_event_is_what_the_catalogue_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    found = watch_events(monkeypatch)
+    yield
+    assert found == []
 
 
 @pytest.fixture

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from alerts.events.reasons import SuspendedReason
 from daemon.standins.stripe import Strike
 from daemon.topups import operator
 from daemon.topups.policy import stops
 from daemon.topups.policy.messages import REVIEW_ADVICE, SUSPENDED_ADVICE
-from daemon.topups.policy.stops import Reason
 from tests.helpers_topups import CUSTOMER, Daemon, World
 
 
 def test_nobody_is_told_to_resume_what_goes_on_by_itself() -> None:
     """A notice stops nothing, so there is nothing to resume."""
-    suspended = {*stops.NOTICES.values(), Reason.STRIPE_LIST, Reason.UNREACHABLE, Reason.PAYMENT_METHOD}
-    suspended |= {Reason.SECOND_READ, Reason.CREDENTIALS}
+    suspended = {
+        *stops.NOTICES.values(),
+        SuspendedReason.STRIPE_LIST,
+        SuspendedReason.STRIPE_UNREACHABLE,
+        SuspendedReason.PAYMENT_METHOD,
+    }
+    suspended |= {SuspendedReason.SECOND_READ, SuspendedReason.STRIPE_CREDENTIALS}
     reviewed = {"events_forbidden", "charges_unread", "audit", "missing"}
     for reason, advice in [(one, SUSPENDED_ADVICE) for one in suspended] + [(one, REVIEW_ADVICE) for one in reviewed]:
         if reason != "clock_behind_ledger":  # there `resume` takes the ledger's latest instant back

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.events.reasons import ReviewReason
 from daemon.clock import ManualClock
 from daemon.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
@@ -14,7 +15,6 @@ from daemon.store.topup_rows import Stop, StopKind
 from daemon.topups import operator
 from daemon.topups.executor import run
 from daemon.topups.policy.intents import Listing
-from daemon.topups.policy.stops import Reason
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -212,7 +212,7 @@ async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
 
     spent = burn(20 * DOLLAR, 24 * 9)
     with daemon.store.write(durable=True) as tx:
-        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, Reason.BURN_BRAKE, "", world.clock.now()))
+        ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, ReviewReason.BURN_BRAKE, "", world.clock.now()))
     operator.resume(daemon.store, "clips", world.clock.now() + ahead)
     spent = burn(4 * DOLLAR, 48)
     world.uncharged = 0

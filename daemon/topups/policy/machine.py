@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from alerts.events.reasons import ReviewReason, SuspendedReason
 from alerts.readings import Known
 from daemon.config.model import TopupConfig
 from daemon.store.topup_rows import LONGEST_RETRY, SECOND_LOOK, State, Topup
@@ -43,7 +44,6 @@ from daemon.topups.policy.step import (
     Step,
     Time,
 )
-from daemon.topups.policy.stops import Reason
 from daemon.topups.stripe import answers
 from daemon.topups.stripe.answers import Action, Answered, AnswerKind, Refused
 from daemon.topups.stripe.declines import Decline, Kind
@@ -280,7 +280,9 @@ def _proceed_unknown(b: Builder, fact: Intent, wanted: bool | None) -> None:
     if fact.again:
         b.command = ListIntents()
     elif action is Action.CANCEL_AND_SUSPEND:
-        b.changes += stops.suspension(b.account, b.now, Reason.REFUSED, last.message, b.topup.id, b.topup)
+        b.changes += stops.suspension(
+            b.account, b.now, SuspendedReason.REFUSED_BY_STRIPE, last.message, b.topup.id, b.topup
+        )
         b.give_up(State.DECLINED, f"Stripe refused it: {last.message}")
     elif action is Action.REVIEW or (last.answer == AnswerKind.UNEXPECTED_STATE and waited >= answers.SAME_KEY_AFTER):
         b.review(f"Stripe refused the confirm, and it still waits: {last.message}")
@@ -311,7 +313,7 @@ def _not_read(b: Builder, fact: NotRead) -> None:
     if topup.is_open:
         b.review(message)
         return
-    reason = f"{Reason.MISSING}:{topup.payment_intent}"
+    reason = f"{ReviewReason.MISSING}:{topup.payment_intent}"
     b.changes.append(stops.review_notice(b.account, b.now, reason, message))
     b.set(watch_until=None)
 
@@ -438,7 +440,7 @@ def _create_answered(b: Builder, outcome: answers.Outcome) -> None:
             b.to(State.ABANDONED, f"another daemon owns number {topup.seq}")
         case action:
             b.to(State.DECLINED, f"Stripe refused it: {outcome.message}")
-            reason = Reason.LIVEMODE if action is Action.REVIEW else Reason.REFUSED
+            reason = SuspendedReason.LIVEMODE if action is Action.REVIEW else SuspendedReason.REFUSED_BY_STRIPE
             b.changes += stops.suspension(b.account, b.now, reason, outcome.message, topup.id, b.topup)
 
 

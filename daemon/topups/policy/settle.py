@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from alerts.events.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import CHARGED, SECOND_LOOK, State
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.intents import mismatch
 from daemon.topups.policy.step import Doing, Intent, LiftCardStops, Reached
-from daemon.topups.policy.stops import Reason
 from daemon.topups.stripe.answers import AnswerKind
 from daemon.topups.stripe.declines import RETRY_AFTER, Decline, Kind, judge, retry_after
 
@@ -83,7 +83,9 @@ def _requires_action(b: Builder, fact: Intent) -> None:
     b.to(State.ACTION_REQUIRED, "the bank wants the cardholder", cancel_as=State.DECLINED)
     _ask_cardholder(b, message, _attempt(b, fact))
     card = b.topup.fingerprint
-    b.changes += stops.suspension(b.account, b.now, Reason.AUTHENTICATION, message, b.topup.id, b.topup, card)
+    b.changes += stops.suspension(
+        b.account, b.now, SuspendedReason.AUTHENTICATION_REQUIRED, message, b.topup.id, b.topup, card
+    )
 
 
 def _ask_cardholder(b: Builder, message: str, attempt: int) -> None:
@@ -167,7 +169,7 @@ def _canceled(b: Builder, fact: Intent) -> None:
     differed = b.snapshot.looks_differed + 1
     if reason.startswith(SECOND_LOOK) and differed >= LOOKS_DIFFERED_MOST:
         said = f"{differed} times in a day another charge appeared; the last time {reason.removeprefix(SECOND_LOOK)}"
-        b.changes.append(stops.account_review(b.account, b.now, Reason.SECOND_LOOK, said, topup.id))
+        b.changes.append(stops.account_review(b.account, b.now, ReviewReason.SECOND_LOOK, said, topup.id))
 
 
 def _requires_capture(b: Builder, fact: Intent) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from alerts.events.reasons import ReviewReason, SuspendedReason
 from alerts.instants import to_ms
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind, Topup
 from daemon.topups.policy import messages
@@ -16,44 +16,13 @@ PROBE_EVERY = timedelta(minutes=10)
 """How often Stripe is asked anew while the breaker is open."""
 
 
-class Reason(StrEnum):
-    """Why an account's charging has stopped, or why a person should look."""
-
-    AUTHENTICATION = "authentication_required"
-    AUDIT = "audit"
-    BURN_BRAKE = "burn_brake"
-    CARD = "card"
-    CHARGES_UNREAD = "charges_unread"
-    CLOCK = "clock_behind_ledger"
-    CREDENTIALS = "stripe_credentials"
-    CREDITS_FELL = "credits_fell"
-    CUSTOMER_GONE = "customer_gone"
-    DATABASE = "database"
-    DECLINED = "declined"
-    DISPUTED = "disputed"
-    EVENTS_FORBIDDEN = "events_forbidden"
-    LIVEMODE = "livemode"
-    METADATA = "metadata"
-    MISSING = "missing"
-    PAYMENT_METHOD = "payment_method"
-    REFUNDED = "refunded"
-    REFUSED = "refused_by_stripe"
-    SECOND_LOOK = "second_look"
-    SECOND_READ = "second_read"
-    SIZE = "size"
-    STRIPE_CLOCK = "stripe_clock"
-    STRIPE_LIST = "stripe_list"
-    TWIN = "twin"
-    UNREACHABLE = "stripe_unreachable"
-
-
 NOTICES = {
-    GateName.CLOCK: Reason.CLOCK,
-    GateName.CARD: Reason.CARD,
-    GateName.SIZE: Reason.SIZE,
-    GateName.TWIN: Reason.TWIN,
-    GateName.STRIPE_CLOCK: Reason.STRIPE_CLOCK,
-    GateName.DATABASE: Reason.DATABASE,
+    GateName.CLOCK: SuspendedReason.CLOCK_BEHIND_LEDGER,
+    GateName.CARD: SuspendedReason.CARD,
+    GateName.SIZE: SuspendedReason.SIZE,
+    GateName.TWIN: SuspendedReason.TWIN,
+    GateName.STRIPE_CLOCK: SuspendedReason.STRIPE_CLOCK,
+    GateName.DATABASE: SuspendedReason.DATABASE,
 }
 """The gates of which a person is told once a day."""
 
@@ -61,7 +30,7 @@ NOTICES = {
 def suspension(
     account: Account,
     now: datetime,
-    reason: Reason,
+    reason: SuspendedReason,
     message: str,
     window: str,
     topup: Topup | None = None,
@@ -78,13 +47,15 @@ def suspension(
 def card_suspension(account: Account, now: datetime, topup: Topup, decline: Decline) -> list[Change]:
     """Stop charging the account because of its card, and remember the card by the bank's code."""
     card = decline.fingerprint or topup.fingerprint
-    reason = Reason.AUTHENTICATION if decline.kind is Kind.AUTHENTICATION else Reason.DECLINED
+    reason = (
+        SuspendedReason.AUTHENTICATION_REQUIRED if decline.kind is Kind.AUTHENTICATION else SuspendedReason.DECLINED
+    )
     remembered: list[Change] = [RememberCard(account.id, card, decline.code)] if card else []
     message = f"{decline.code}: {decline.message}"
     return [*remembered, *suspension(account, now, reason, message, topup.id, topup, card)]
 
 
-def account_review(account: Account, now: datetime, reason: Reason, message: str, window: str) -> Change:
+def account_review(account: Account, now: datetime, reason: ReviewReason, message: str, window: str) -> Change:
     """Stop charging the account until a person has looked. After a resume it is told anew."""
     if account.resumed_at is not None:
         window = f"{window}:{to_ms(account.resumed_at)}"
@@ -96,11 +67,11 @@ def customer_gone(account: Account, now: datetime, customer: str, message: str) 
     """Stop charging the account until a person has acknowledged that an earlier customer is gone."""
     window = customer if account.resumed_at is None else f"{customer}:{to_ms(account.resumed_at)}"
     draft = messages.customer_gone(account.id, account.provider, now, customer, message, window)
-    return SetStop(Stop(account.id, StopKind.SUSPENSION, Reason.CUSTOMER_GONE, message, now), draft)
+    return SetStop(Stop(account.id, StopKind.SUSPENSION, SuspendedReason.CUSTOMER_GONE, message, now), draft)
 
 
 def returned(
-    account: Account, now: datetime, topup: Topup, reason: Reason, message: str, window: str, cents: int | None
+    account: Account, now: datetime, topup: Topup, reason: SuspendedReason, message: str, window: str, cents: int | None
 ) -> Change:
     """Suspend the account of a charge that was refunded or disputed: told even where it stands suspended already."""
     stop = Stop(account.id, StopKind.SUSPENSION, reason, message, now, topup.id)
@@ -110,10 +81,12 @@ def returned(
 
 def breaker(now: datetime, message: str) -> Stop:
     """The stop over all accounts while Stripe refuses the key."""
-    return Stop(EVERYWHERE, StopKind.BREAKER, Reason.CREDENTIALS, message, now, probe_at=now + PROBE_EVERY)
+    return Stop(
+        EVERYWHERE, StopKind.BREAKER, SuspendedReason.STRIPE_CREDENTIALS, message, now, probe_at=now + PROBE_EVERY
+    )
 
 
-def daily_notice(account: Account, now: datetime, reason: Reason, message: str) -> Change:
+def daily_notice(account: Account, now: datetime, reason: SuspendedReason, message: str) -> Change:
     """Say that an account is not charged, once a day: for what ends by itself."""
     day = messages.day_of(now)
     named = account.names_method
@@ -141,9 +114,9 @@ def refusal(account: Account, now: datetime, verdict: Verdict) -> list[Change]:
         draft = messages.capped(account.id, account.provider, now, gate, config.customer, needed)
         changes.append(NotifyOnce(account.id, gate.name, messages.window_of(gate), draft))
     elif gate.name is GateName.BRAKE:
-        changes.append(account_review(account, now, Reason.BURN_BRAKE, gate.detail, messages.day_of(now)))
+        changes.append(account_review(account, now, ReviewReason.BURN_BRAKE, gate.detail, messages.day_of(now)))
     elif gate.name is GateName.POSSIBLE:
-        changes.append(review_notice(account, now, Reason.CREDITS_FELL, gate.detail, gate.since))
+        changes.append(review_notice(account, now, ReviewReason.CREDITS_FELL, gate.detail, gate.since))
     elif gate.name in NOTICES:
         changes.append(daily_notice(account, now, NOTICES[gate.name], gate.detail))
     return changes

@@ -1,4 +1,4 @@
-"""Events: what receivers are told. A draft is pure; committed with its sequence number it becomes an event."""
+"""An event: its type, its draft and its bytes. A draft is pure; committed with its sequence number it is an event."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Tone(StrEnum):
+    """How a message looks: good news, a fact, something to watch, something to act on."""
+
+    GOOD = "good"
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
 class EventType(StrEnum):
-    """Every type that is ever sent. Each has a JSON Schema of the same name in `alerts/schemas`."""
+    """Every type that is ever sent. What each holds and means stands in `alerts.events.catalogue`."""
 
     BALANCE_LOW = "balance.low"
     BALANCE_RECOVERED = "balance.recovered"

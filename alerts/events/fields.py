@@ -1,0 +1,171 @@
+"""What an event's data is made of: the kinds of values with their JSON Schema, and the fields that many share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from alerts.events.event import Severity
+from alerts.foresight.burn import Basis
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value is. `word` says it on a page (Markdown), `unit` follows a description, `schema` is JSON Schema."""
+
+    word: str
+    schema: Mapping[str, Any]
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One name of an event's data. `optional`: it may be absent; `nullable`: it may be null."""
+
+    name: str
+    kind: Kind
+    says: str
+    nullable: bool = False
+    optional: bool = False
+
+    def schema(self) -> Schema:
+        """Return the JSON Schema of the value, with its description."""
+        said, semicolon, more = self.says.partition(";")
+        schema = {**self.kind.schema, "description": f"{said}{self.kind.unit}{semicolon}{more}"}
+        if self.nullable and "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+        elif self.nullable:
+            types = schema["type"]
+            schema["type"] = [*(types if isinstance(types, list) else [types]), "null"]
+        return schema
+
+
+def closed(fields: Iterable[Field]) -> Schema:
+    """Return the JSON Schema of an object with these fields and no other."""
+    fields = tuple(fields)
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [field.name for field in fields if not field.optional],
+        "properties": {field.name: field.schema() for field in fields},
+    }
+
+
+def one_of(values: Iterable[str]) -> Kind:
+    """Return one of these words (members of a StrEnum)."""
+    words = [str(value) for value in values]
+    return Kind(", ".join(f"`{word}`" for word in words), {"enum": words})
+
+
+def record(*fields: Field) -> Kind:
+    """Return an object with these fields."""
+    return Kind(f"object of {_names(fields)}", closed(fields))
+
+
+def list_of(*fields: Field) -> Kind:
+    """Return a list of objects with these fields, one at least."""
+    return Kind(f"list of {_names(fields)}", {"type": "array", "minItems": 1, "items": closed(fields)})
+
+
+def _names(fields: Iterable[Field]) -> str:
+    return ", ".join(f"`{field.name}`" for field in fields)
+
+
+TEXT = Kind("text", {"type": "string"})
+WORDS = Kind("text", {"type": "string", "minLength": 1})
+FLAG = Kind("true or false", {"type": "boolean"})
+TRUE = Kind("true", {"const": True})
+NUMBER = Kind("number", {"type": "number"})
+COUNT = Kind("count", {"type": "integer", "minimum": 0})
+LOOSE = Kind("number or text", {"type": ["number", "string"]})
+NULL = Kind("null", {"type": "null"})
+NOUGHT = Kind("dollars", {"const": 0})
+USD = Kind("dollars", {"type": "number"}, ", in dollars")
+GB = Kind("gigabytes", {"type": "number"}, ", in gigabytes")
+PERCENT = Kind("percent", {"type": "number"})
+DAYS = Kind("days", {"type": "number"})
+INSTANT = Kind(
+    "instant",
+    {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$"},
+    " (RFC 3339, UTC)",
+)
+SPAN = record(
+    Field("earliest", INSTANT, "Not before this, nine times in ten", nullable=True),
+    Field("likely", INSTANT, "As likely earlier as later", nullable=True),
+    Field("latest", INSTANT, "Not after this, nine times in ten; null is not within two years", nullable=True),
+)
+ACCOUNT_ID = Kind("text", {"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"})
+
+ACCOUNT = (
+    Field("account", ACCOUNT_ID, "The account's id"),
+    Field("provider", TEXT, "The provider's name"),
+    Field("observed_at", INSTANT, "When the reading was made that this rests on"),
+)
+EPISODE = (
+    Field(
+        "rule", TEXT, "The rule's id; `account:…` for what needs no rule, `webhook:…` for a receiver's own threshold"
+    ),
+    Field("episode", TEXT, "One stretch of the rule being in breach"),
+)
+REMINDER = Field("reminder", TRUE, "Told again, same episode; absent the first time", optional=True)
+NUMBER_AND_STORE = (
+    Field("sequence", Kind("count", {"type": "integer", "minimum": 1}), "Grows by one for each event of the account "
+          "within `store`"),
+    Field("store", TEXT, "The id of the database"),
+)  # fmt: skip
+EVERYWHERE = frozenset({field.name for field in (*ACCOUNT, *EPISODE, REMINDER, *NUMBER_AND_STORE)} | {"severity"})
+"""What a page says once of all events."""
+
+
+def severity(severities: Iterable[Severity]) -> Field:
+    return Field("severity", one_of(severities), "How much it matters")
+
+
+BALANCES = (
+    Field("balance_usd", USD, "The balance", nullable=True),
+    Field(
+        "uncharged_usage_usd",
+        USD,
+        "Accrued and not yet deducted; null where the provider says nothing of it",
+        nullable=True,
+    ),
+    Field("available_usd", USD, "Balance less what is uncharged", nullable=True),
+)
+BURN = (
+    Field("burn_usd_per_day", USD, "What the account burns a day", nullable=True),
+    Field("days_remaining", DAYS, "available / burn; null where nothing burns or it is not known", nullable=True),
+    Field("basis", one_of(get_args(Basis)), "What the burn rests on", nullable=True),
+    Field("partial", FLAG, "The burn rests on less than a day of history"),
+)
+TOPUP = (
+    Field(
+        "topup",
+        record(
+            Field("state", TEXT, "The top-up's state, or `none`"),
+            Field("reason", TEXT, "Why it stands there, or why there is none"),
+            Field("id", TEXT, "The top-up's id", nullable=True),
+        ),
+        "What was under way with the account's top-ups when the event was committed, or why there is none",
+    ),
+)
+CHARGE = (
+    Field("topup", TEXT, "The top-up's id"),
+    Field("payment_intent", TEXT, "The PaymentIntent: credit once for each", nullable=True),
+    Field("customer", TEXT, "The Stripe customer"),
+    Field("amount_usd", USD, "The amount"),
+    Field("funded_before_usd", USD, "Balance and total charged at plan: every dollar credited before", nullable=True),
+    Field("available_usd", USD, "What was available at plan", nullable=True),
+)
+A_TOPUP_OR_NONE = (
+    Field("topup", TEXT, "The top-up's id; null where it is about the account", nullable=True),
+    Field("payment_intent", TEXT, "Its PaymentIntent", nullable=True),
+    Field("amount_usd", USD, "Its amount", nullable=True),
+)
+NO_TOPUP = tuple(Field(field.name, NULL, "Null: it is about the account") for field in A_TOPUP_OR_NONE)
+ACTION = (
+    Field("action", TEXT, "What a person must do"),
+    Field("command", TEXT, "The command to type then"),
+)

@@ -1,0 +1,96 @@
+"""The words that events say in one word: why there is no reading, why nothing is charged, what became of a receiver.
+
+A word that is told and not listed here is found by the tests, which hold every event that they see to the catalogue.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+STALE = "stale"
+"""What a rule of that kind says in place of a reading's own reason."""
+FALL = "fall"
+"""The kind of a finding that shows less than was ever credited."""
+
+
+class SuspectReason(StrEnum):
+    """Why a reading is not believed."""
+
+    COUNTER_BACKWARDS = "counter_backwards"
+    IMPLAUSIBLE_DROP = "implausible_drop"
+    IMPLAUSIBLE_JUMP = "implausible_jump"
+    CREDITS_FELL = "credits_fell"
+
+
+class Limit(StrEnum):
+    """A quota, a limit or a price that a provider may change, by its wire name."""
+
+    QUOTA = "limit_gb"
+    RESOLUTION = "max_resolution_limit"
+    DURATION = "max_duration_limit_seconds"
+    FILESIZE_BYTES = "max_filesize_limit_bytes"
+    FILESIZE_MB = "max_filesize_limit_mb"
+    PRICE = "cost_per_snapshot"
+
+
+class SuspendedReason(StrEnum):
+    """Why an account is not charged (`topup.suspended`)."""
+
+    # until a person resumes it
+    DECLINED = "declined"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+    REFUSED_BY_STRIPE = "refused_by_stripe"
+    LIVEMODE = "livemode"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    CUSTOMER_GONE = "customer_gone"
+    # until it is put right
+    STRIPE_CREDENTIALS = "stripe_credentials"
+    STRIPE_UNREACHABLE = "stripe_unreachable"
+    STRIPE_LIST = "stripe_list"
+    STRIPE_CLOCK = "stripe_clock"
+    CLOCK_BEHIND_LEDGER = "clock_behind_ledger"
+    SECOND_READ = "second_read"
+    TWIN = "twin"
+    DATABASE = "database"
+    PAYMENT_METHOD = "payment_method"
+    CARD = "card"
+    SIZE = "size"
+
+
+class ReviewReason(StrEnum):
+    """Why an account needs a person (`topup.needs_review` without a top-up)."""
+
+    METADATA = "metadata"
+    BURN_BRAKE = "burn_brake"
+    SECOND_LOOK = "second_look"
+    CREDITS_FELL = "credits_fell"
+    CHARGES_UNREAD = "charges_unread"
+    EVENTS_FORBIDDEN = "events_forbidden"
+    # followed by a colon and the PaymentIntent
+    MISSING = "missing"
+    AUDIT = "audit"
+
+
+class CapReason(StrEnum):
+    """Which cap leaves no room for a charge (`topup.capped`)."""
+
+    DAY = "cap_day"
+    MONTH = "cap_month"
+
+
+class CreditedBy(StrEnum):
+    """Who says that a charge is credited."""
+
+    BALANCE = "the balance"
+    PERSON = "a person"
+
+
+class Trouble(StrEnum):
+    """What becomes of a receiver that fails (`delivery.failing`)."""
+
+    FAILING = "failing"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    REFUSED = "refused"
+    DEAD = "dead"
