@@ -34,6 +34,7 @@ from daemon.store.outbox import Outbox, store_id
 if TYPE_CHECKING:
     import httpx
 
+    from daemon.reconcile.reconciler import Reconciler
     from daemon.topups.service import TopupService
 
 
@@ -93,6 +94,7 @@ async def open_service(
                 first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
             ),
             topups=topups,
+            reconciler=_open_reconciler(topups),
             deliverer=Deliverer(
                 queue,
                 build_channels(config, http=http, mailer=mailer, clock=clock),
@@ -115,8 +117,16 @@ def _open_topups(
     """Return the desk where an account is topped up; the Stripe SDK is loaded only then."""
     if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
         return None
+    from daemon.stripe.gateway import StripeGateway
     from daemon.topups.service import TopupService
-    from daemon.topups.stripe.gateway import StripeGateway
 
     gateway = StripeGateway(config.stripe, http, clock)
     return TopupService(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, rng=rng)
+
+
+def _open_reconciler(topups: TopupService | None) -> Reconciler | None:
+    if topups is None:
+        return None
+    from daemon.reconcile.reconciler import Reconciler
+
+    return Reconciler(topups)

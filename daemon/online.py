@@ -95,9 +95,9 @@ def _read_out(metrics: Metrics) -> str:
 
 async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: HttpClient) -> list[Outcome]:
     """Read each customer and payment method that would be charged, and judge them as a plan would."""
+    from daemon.stripe.answers import Refused
+    from daemon.stripe.gateway import StripeGateway
     from daemon.topups.planning import unusable
-    from daemon.topups.stripe.answers import Refused
-    from daemon.topups.stripe.gateway import StripeGateway
 
     gateway = StripeGateway(stripe, http, clock)
     outcomes = []

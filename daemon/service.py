@@ -48,6 +48,7 @@ from daemon.store import Store
 from daemon.store.outbox import Outbox
 
 if TYPE_CHECKING:
+    from daemon.reconcile.reconciler import Reconciler
     from daemon.topups.service import TopupService
 
 log = structlog.get_logger("brimful.service")
@@ -65,6 +66,7 @@ class Service:
         fetcher: Fetcher,
         evaluator: Evaluator,
         topups: TopupService | None,
+        reconciler: Reconciler | None,
         deliverer: Deliverer,
         reporter: Reporter,
         retention: Retention,
@@ -77,6 +79,7 @@ class Service:
         self.store = store
         self.evaluator = evaluator
         self.topups = topups
+        self.reconciler = reconciler
         self.deliverer = deliverer
         self.reporter = reporter
         self.retention = retention
@@ -268,7 +271,12 @@ class Service:
             await together(self._attend_account(topups, one) for one in results)
         except ExceptionGroup as group:
             errors.append(group)
-        due_at = await topups.run_due(self._clock.now())
+        now = self._clock.now()
+        try:
+            due_at = await topups.run_due(now)
+        finally:
+            reconciled_at = await self.reconciler.run_due(now) if self.reconciler is not None else None
+        due_at = min((at for at in (due_at, reconciled_at) if at is not None), default=None)
         self._due_at[self._money] = EPOCH if self._to_attend else due_at
         if errors:
             raise ExceptionGroup("some accounts could not be attended", errors)

@@ -33,6 +33,7 @@ from daemon.config.model import (
 )
 from daemon.http import HttpClient
 from daemon.inspect.status import needs_person, topup_status
+from daemon.reconcile.reconciler import Reconciler
 from daemon.sources.registry import PROVIDERS
 from daemon.standins.stripe import Charge, StripeStandin
 from daemon.store import ledger, ledger_reads, states
@@ -40,12 +41,12 @@ from daemon.store.connection import Store
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox
 from daemon.store.topup_rows import Topup
+from daemon.stripe.gateway import StripeGateway
 from daemon.topups.executor import run
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.step import Snapshot, Time
 from daemon.topups.second_read import ReadAgain as Reread
 from daemon.topups.service import TopupService
-from daemon.topups.stripe.gateway import StripeGateway
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 DOLLAR = 1_000_000
@@ -182,6 +183,7 @@ class Daemon:
             clock=self.world.clock,
             rng=random.Random(self.seed),
         )
+        self.reconciler = Reconciler(self.service)
 
     async def restart(self, *, wipe: bool = False, topup: TopupConfig | None = None) -> None:
         self.store.close()
@@ -195,7 +197,14 @@ class Daemon:
     async def poll(self) -> None:
         """One pass: a believed reading is attended, then time's work is done."""
         await self.attend(self.world.read())
-        await self.service.run_due(self.world.clock.now())
+        await self.run_due()
+
+    async def run_due(self) -> datetime | None:
+        """Do what time brings: top-ups, then reconciliation. Returns when to come back."""
+        now = self.world.clock.now()
+        due_at = await self.service.run_due(now)
+        wakes = (due_at, await self.reconciler.run_due(now))
+        return min((at for at in wakes if at is not None), default=None)
 
     async def attend(self, known: Known, reread: Reread | None = None, memory: BurnMemory | None = None) -> None:
         """Attend a believed reading, as the service does: what it shows less of than before is remembered."""
@@ -217,7 +226,7 @@ class Daemon:
             if clock.now() >= next_poll:
                 await self.poll()
                 next_poll = clock.now() + every
-            wake = await self.service.run_due(clock.now())
+            wake = await self.run_due()
             step = min(t for t in (wake, next_poll, end) if t is not None)
             clock.set(max(step, clock.now() + timedelta(seconds=1)))
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from daemon.clock import Clock
     from daemon.config.model import Config, StripeConfig
     from daemon.http import HttpClient
+    from daemon.reconcile.audit import Audit
     from daemon.store import Store
     from daemon.store.topup_rows import Topup
-    from daemon.topups.audit import Audit
+    from daemon.stripe.gateway import Gateway
     from daemon.topups.context import TopupContext
-    from daemon.topups.stripe.gateway import Gateway
 
 T = TypeVar("T")
 LATEST_SHOWN = 20
@@ -162,7 +162,7 @@ def audit(context: typer.Context, account: AccountArgument = None, as_json: Json
     A charge whose credit may still come is no disagreement. Of all secrets only Stripe's key is needed; it may be one
     that only reads.
     """
-    from daemon.topups.audit import audit as audit_account
+    from daemon.reconcile.audit import audit as audit_account
 
     config = load_config(context, secrets=False)
     _require_key(config)
@@ -229,7 +229,7 @@ class _NotAtHand:
 
 
 def _gateway(stripe: StripeConfig, http: HttpClient, clock: Clock) -> Gateway:
-    from daemon.topups.stripe.gateway import StripeGateway
+    from daemon.stripe.gateway import StripeGateway
 
     if not stripe.api_key.get_secret_value():
         return cast("Gateway", _NotAtHand())

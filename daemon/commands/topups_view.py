@@ -9,7 +9,7 @@ import typer
 from daemon.commands.common import fields, print_json, print_table
 
 if TYPE_CHECKING:
-    from daemon.topups.audit import Audit, Finding
+    from daemon.reconcile.audit import Audit, Finding
 
 
 def print_ledger(document: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Store, Transaction
 from daemon.store.topup_rows import EVERYWHERE, StopKind
+from daemon.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
+from daemon.stripe.gateway import Gateway
 from daemon.topups.policy import stops
 from daemon.topups.policy.step import (
     Account,
@@ -34,8 +36,6 @@ from daemon.topups.policy.step import (
     SetBookmark,
     SetStop,
 )
-from daemon.topups.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
-from daemon.topups.stripe.gateway import Gateway
 
 log = structlog.get_logger("brimful.topups")
 

@@ -12,12 +12,14 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import State, Topup
-from daemon.topups import refunds
+from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext, log
 from daemon.topups.judging import verdict
 from daemon.topups.listing import list_intents
+from daemon.topups.policy.credit_watch import unread_mark
 from daemon.topups.policy.intents import Listing
-from daemon.topups.policy.machine import decide, unread_mark
+from daemon.topups.policy.machine import decide
 from daemon.topups.policy.settle import LOOKS_DIFFERED_WITHIN
 from daemon.topups.policy.step import (
     Answer,
@@ -35,9 +37,8 @@ from daemon.topups.policy.step import (
     Reread,
     Snapshot,
 )
+from daemon.topups.returned import take_listed
 from daemon.topups.second_read import Pass, read_again
-from daemon.topups.stripe.answers import Answered, AnswerKind, Outcome, Refused
-from daemon.topups.stripe.objects import Charge
 
 MOST_STEPS = 60
 """A pass of one top-up ends after so many steps, whatever Stripe answers."""
@@ -161,7 +162,7 @@ async def _perform(context: TopupContext, row: Topup, command: Command, seen: Pa
             listed = await list_intents(context, row.account)
             if isinstance(listed, Refused):
                 return NotListed(listed)
-            refunds.take_listed(context, listed)
+            take_listed(context, listed)
             return replace(listed, hold_s=context.rng.uniform(*HOLD_S))
         case Reread():
             assert seen is not None, "only a reading asks for another"

@@ -10,12 +10,12 @@ from alerts.instants import EPOCH
 from daemon.config.model import TopupConfig
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import Spend, Topup
+from daemon.stripe.declines import ATTEMPTS_WITHIN
 from daemon.topups.context import TopupContext
 from daemon.topups.policy.brake import RELEASED_FOR, pace
 from daemon.topups.policy.gates import GateInputs, Verdict, judge
-from daemon.topups.policy.machine import hold_mark
+from daemon.topups.policy.requests import hold_mark
 from daemon.topups.policy.step import Readings
-from daemon.topups.stripe.declines import ATTEMPTS_WITHIN
 
 
 def brake_mark(account: str) -> str:

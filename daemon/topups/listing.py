@@ -13,12 +13,12 @@ from alerts.values import replace
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger_notes import SeenIntent
+from daemon.stripe.answers import GONE, AnswerKind, Refused
+from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
 from daemon.topups.policy.intents import Listing, Ours, sort_out
 from daemon.topups.policy.plan import APP
 from daemon.topups.policy.step import Doing
-from daemon.topups.stripe.answers import GONE, AnswerKind, Refused
-from daemon.topups.stripe.objects import PaymentIntent
 
 COVERED = timedelta(days=35)
 """How far back a list is read: the longest month (31 d), a cap's day, and what clocks may differ by."""

@@ -16,14 +16,14 @@ from alerts.money import format_usd
 from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store, Transaction
 from daemon.store.topup_rows import EVERYWHERE, State, Stop, StopKind, Topup
+from daemon.stripe.answers import GONE, Answered, AnswerKind, Refused
 from daemon.topups.context import TopupContext, resumed_mark
 from daemon.topups.executor import run
 from daemon.topups.judging import brake_mark
 from daemon.topups.listing import earlier_customers, gone_mark
 from daemon.topups.policy.gates import CLOCK_TOLERANCE, GateName
-from daemon.topups.policy.machine import ALIVE
+from daemon.topups.policy.going_on import ALIVE
 from daemon.topups.policy.step import Acknowledged
-from daemon.topups.stripe.answers import GONE, Answered, AnswerKind, Refused
 
 DAYS_AHEAD = timedelta(days=1)
 """A smaller step ends by itself soon enough."""

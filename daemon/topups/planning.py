@@ -12,7 +12,9 @@ from daemon.config.model import TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import State, Topup
-from daemon.topups import refunds
+from daemon.stripe.answers import NO_USE_WAITING, Refused
+from daemon.stripe.declines import BAD_CARDS
+from daemon.stripe.objects import PaymentMethod
 from daemon.topups.adoption import adopt
 from daemon.topups.context import TopupContext
 from daemon.topups.executor import run
@@ -23,10 +25,8 @@ from daemon.topups.policy.gates import GateName, Verdict
 from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.plan import Plan
 from daemon.topups.policy.step import Count, Doing, Emit, Need
+from daemon.topups.returned import take_listed
 from daemon.topups.second_read import Pass, read_again
-from daemon.topups.stripe.answers import NO_USE_WAITING, Refused
-from daemon.topups.stripe.declines import BAD_CARDS
-from daemon.topups.stripe.objects import PaymentMethod
 
 METHOD_TYPES = ("card", "link")
 
@@ -102,7 +102,7 @@ async def _known(context: TopupContext, account: str) -> Listing | None:
     if isinstance(listed, Refused) or refused is not None:
         context.commit(Count(account, "look", refused.message if refused is not None else ""))
         return None
-    refunds.take_listed(context, listed)
+    take_listed(context, listed)
     if not listed.unreadable:
         return listed
     message = f"metadata that cannot be read: {listed.unreadable[0]}"

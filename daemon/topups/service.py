@@ -11,10 +11,8 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.events.reasons import ReviewReason
 from alerts.falls import NO_FALL, Falls
 from alerts.foresight.memory import BurnMemory
-from alerts.instants import EPOCH
 from alerts.readings import Known
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupMode
@@ -23,32 +21,23 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.store.ledger import Moved
 from daemon.store.topup_rows import EVERYWHERE, StopKind, Topup
-from daemon.topups import refunds
+from daemon.stripe.answers import GONE, AnswerKind, Refused
+from daemon.stripe.gateway import Gateway
 from daemon.topups.adoption import adopt
-from daemon.topups.audit import audit
 from daemon.topups.context import Outbox, TopupContext, log
 from daemon.topups.executor import run
 from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
-from daemon.topups.policy import stops
 from daemon.topups.policy.gates import GateName
-from daemon.topups.policy.step import Doing, Reading, Readings, Time
+from daemon.topups.policy.step import Reading, Readings, Time
 from daemon.topups.policy.stops import PROBE_EVERY
 from daemon.topups.second_read import Pass, ReadAgain
-from daemon.topups.stripe.answers import GONE, AnswerKind, Refused
-from daemon.topups.stripe.gateway import Gateway
 
 SKIPPED_FLUSHED_EVERY = timedelta(hours=1)
 SKIPPED_FLUSHED_AT_ONCE = 200
 SKIPPED_FLUSHED_PAUSE = timedelta(seconds=1)
 _KEY_IS_GOOD = frozenset({*GONE, AnswerKind.BAD_REQUEST})
 """Refusals of a read that only a key that is good can meet: the customer is gone, say."""
-_AUDIT = "audit:"
-AUDITED_A_PASS = 150
-"""Accounts audited in one pass of reconciliation, every 15 minutes: 14,400 a day."""
-AUDIT_EVERY = timedelta(days=1)
-AUDIT_AGAIN_AFTER = timedelta(hours=1)
-"""When an account is audited again that Stripe could not be asked about."""
 
 
 class TopupService:
@@ -65,7 +54,8 @@ class TopupService:
         rng: random.Random,
     ) -> None:
         self.context = TopupContext(config, store, outbox, gateway, clock, rng)
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Held while something happens to an account."""
         self._busy: frozenset[str] | None = None
         self._skipped: Counter[tuple[str, str, str]] = Counter()
         self._flushed_at: datetime | None = None
@@ -149,7 +139,7 @@ class TopupService:
         is_low = available < config.when_below_microusd
         if is_low and account_id in self._shadows:
             self._shadowing.add(account_id)
-        async with self._locks[account_id]:
+        async with self.locks[account_id]:
             self.context.last_errors.pop(account_id, None)
             for topup in ledger_reads.open_topups(self.context.store.reader, account_id):
                 await run(self.context, topup.id, Reading(), Pass(Readings(known, burn, falls), read_again))
@@ -179,21 +169,16 @@ class TopupService:
         try:
             await together(self._take_up(topup) for topup in ledger_reads.due(self.context.store.reader, now))
         finally:
-            reconciled_at = await self._reconcile(now)
             self._flush_skipped(now)
             self._note_busy()
         conn = self.context.store.reader
-        times = [
-            ledger_reads.next_due_at(conn, self.context.clock.now()),
-            ledger_notes.next_probe_at(conn),
-            reconciled_at,
-            self.counts_due_at(now),
-        ]
+        due_at = ledger_reads.next_due_at(conn, self.context.clock.now())
+        times = (due_at, ledger_notes.next_probe_at(conn), self.counts_due_at(now))
         return min((at for at in times if at is not None), default=None)
 
     async def _take_up(self, topup: Topup) -> None:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
-        async with self._locks[topup.account]:
+        async with self.locks[topup.account]:
             current = ledger_reads.get(self.context.store.reader, topup.id)
             if current is None or (current.state, current.next_at) != (topup.state, topup.next_at):
                 return  # a reading has moved it on meanwhile
@@ -208,62 +193,6 @@ class TopupService:
 
     def _note_busy(self) -> None:
         self._busy = ledger_reads.open_accounts(self.context.store.reader)
-
-    # ── refunds, disputes, the audit ────────────────────────────────────────────────────────────────────────────
-
-    async def _reconcile(self, now: datetime) -> datetime | None:
-        """Reconcile where it is due; returns when it is due next."""
-        due = refunds.due_at(self.context)
-        if due is None or due > now:
-            return due
-        await refunds.read_events(self.context)
-        await self._audit(now)
-        return refunds.due_at(self.context)
-
-    async def _audit(self, now: datetime) -> None:
-        """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
-        (done_at,) = ledger_notes.marked_at(self.context.store.reader, ("audit",))
-        if self._is_due_again("audit", done_at, now):
-            await refunds.read_charges(self.context)
-            with self.context.store.write(durable=True) as tx:
-                ledger.mark_run(tx, "audit", now)
-        for account in self._accounts_to_audit(now)[:AUDITED_A_PASS]:
-            await self._audit_account(account, now)
-
-    def _accounts_to_audit(self, now: datetime) -> list[str]:
-        """The accounts that were not audited for a day, those first that wait longest."""
-        done = ledger_notes.marked_with(self.context.store.reader, _AUDIT)
-        waiting = [
-            (done.get(f"{_AUDIT}{account}", EPOCH), account)
-            for account in self.context.charging()
-            if self._is_due_again(f"{_AUDIT}{account}", done.get(f"{_AUDIT}{account}"), now)
-        ]
-        return [account for _, account in sorted(waiting)]
-
-    def _is_due_again(self, job: str, done_at: datetime | None, now: datetime) -> bool:
-        """Whether a job was not done for a day, and not tried by this process for an hour."""
-        tried_at = self.context.ran_at.get(job)
-        if tried_at is not None and timedelta() <= now - tried_at < AUDIT_AGAIN_AFTER:
-            return False
-        return done_at is None or not timedelta() <= now - done_at < AUDIT_EVERY
-
-    async def _audit_account(self, account: str, now: datetime) -> None:
-        """Tell each disagreement once. Where Stripe cannot be asked that is told once it lasts, and tried again."""
-        job = f"{_AUDIT}{account}"
-        self.context.ran_at[job] = now
-        async with self._locks[account]:
-            said = await audit(self.context, account)
-        if said.refused is not None:
-            self.context.note(account, Doing.LISTING, said.refused)
-            return
-        with self.context.store.write(durable=True) as tx:
-            view = self.context.account(account, tx)
-            for finding in (one for one in said.findings if not one.told):
-                message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
-                reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
-                notice = stops.review_notice(view, now, reason, message + finding.history)
-                self.context.apply(tx, [notice], now)
-            ledger.mark_run(tx, job, now)
 
     def counts_due_at(self, now: datetime) -> datetime | None:
         """Return when what was counted has to be written down; None where nothing was."""

@@ -12,9 +12,9 @@ from alerts.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.outbox import ReceiverState
 from alerts.values import replace
 from daemon.store.topup_rows import State, Topup
+from daemon.stripe.declines import Decline, Kind
 from daemon.topups.policy import messages as events
 from daemon.topups.policy.gates import Gate, GateName
-from daemon.topups.stripe.declines import Decline, Kind
 from tests.helpers_alerts import START, validator
 
 TOPUP = Topup(

@@ -123,7 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "every-decline-is-soft",
-        "daemon/topups/stripe/declines.py",
+        "daemon/stripe/declines.py",
         "    kind = ADVICE.get(error.advice_code) or",
         "    kind = Kind.SOFT or",
         "a stolen card is tried again",
@@ -290,7 +290,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "card",
         (
             (
-                "daemon/topups/stripe/answers.py",
+                "daemon/stripe/answers.py",
                 "    AnswerKind.DECLINED: Action.READ_BACK,",
                 "    AnswerKind.DECLINED: Action.KEEP_OPEN,",
             ),
@@ -336,7 +336,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "clock_step,burn",
         (
             (
-                "daemon/topups/stripe/gateway.py",
+                "daemon/stripe/gateway.py",
                 '            self.ahead = parsedate_to_datetime(said or "") - now\n',
                 '            self.ahead = parsedate_to_datetime(said or "") - now\n'
                 "            self.ahead = self.ahead if abs(self.ahead) < timedelta(days=1) else timedelta()\n",

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from daemon.reconcile.audit import audit
 from daemon.standins.usage.faults import BadJson, Lie
 from daemon.standins.usage.standin import ALWAYS
 from daemon.store import Store, reports
 from daemon.topups import operator
-from daemon.topups.audit import audit
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 NOTHING = {"balance_usd": 0, "uncharged_usage_usd": 0, "total_charged_usd": 0}

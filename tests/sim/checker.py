@@ -13,7 +13,7 @@ from alerts.receivers import WebhookReceiver
 from daemon.config.model import TopupConfig
 from daemon.standins.stripe import Charge, Intent
 from daemon.store.topup_rows import EVERYWHERE
-from daemon.topups.stripe.declines import BAD_CARDS
+from daemon.stripe.declines import BAD_CARDS
 from tests.helpers_events import wrong
 from tests.sim.disks import HEAL, Committed, read_events, read_given_up, read_waiting
 from tests.sim.swarm import Act

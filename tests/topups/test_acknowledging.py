@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from daemon.config.model import TopupMode
+from daemon.reconcile.audit import audit
 from daemon.standins.stripe import Strike
 from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_reads
 from daemon.store.topup_rows import State
 from daemon.topups import operator
-from daemon.topups.audit import audit
 from daemon.topups.operator import NothingToSay
-from daemon.topups.policy.machine import ALIVE
+from daemon.topups.policy.going_on import ALIVE
 from tests.helpers_topups import Daemon, World, topup_config
 
 

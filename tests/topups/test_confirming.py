@@ -14,8 +14,8 @@ from daemon.standins.stripe.objects import Intent
 from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.topup_rows import State, Topup
+from daemon.stripe.answers import CONFIRM, AnswerKind
 from daemon.topups import operator
-from daemon.topups.stripe.answers import CONFIRM, AnswerKind
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World
 
 

@@ -15,10 +15,10 @@ from daemon.config.model import TopupMode
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
+from daemon.stripe.answers import CREATE, AnswerKind
 from daemon.topups import operator
 from daemon.topups.executor import run
 from daemon.topups.policy.step import Answer
-from daemon.topups.stripe.answers import CREATE, AnswerKind
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 

@@ -86,7 +86,7 @@ async def test_a_credit_that_came_while_the_machine_was_off_is_never_told_as_mis
     await daemon.poll()
     world.clock.advance(timedelta(hours=8).total_seconds())
     await daemon.restart()
-    await daemon.service.run_due(world.clock.now())  # before the first poll
+    await daemon.run_due()  # before the first poll
     assert "topup.not_credited" not in daemon.events()
     await daemon.poll()
     assert daemon.events()[-1] == "topup.credited"
@@ -101,7 +101,7 @@ async def test_a_credit_that_is_missing_is_told_with_the_first_reading_after_two
     await daemon.poll()
     world.clock.advance(timedelta(hours=8).total_seconds())
     await daemon.restart()
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     assert "topup.not_credited" not in daemon.events()
     await daemon.poll()
     [told] = daemon.told("topup.not_credited")
@@ -115,7 +115,7 @@ async def test_a_reading_from_before_the_two_hours_does_not_say_that_the_credit_
 ) -> None:
     world.lost = True
     await daemon.run(timedelta(hours=2))
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     assert "topup.not_credited" not in daemon.events()
     await daemon.run(timedelta(minutes=6))
     assert daemon.events()[-1] == "topup.not_credited"
@@ -127,10 +127,10 @@ async def test_without_any_reading_it_is_told_half_an_hour_later_that_nobody_kno
     await daemon.poll()
     for _ in range(29):
         world.clock.advance(300)
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
     assert "topup.not_credited" not in daemon.events()
     world.clock.advance(300)
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     [told] = daemon.told("topup.not_credited")
     assert told["action"].startswith("The card was charged and since the credit was due no two reads")
     await daemon.poll()
@@ -156,14 +156,14 @@ async def test_a_machine_that_was_off_while_it_waited_for_a_reading_waits_for_on
     await daemon.poll()
     for _ in range(5):
         world.clock.advance(1500)
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
     assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is not None
     world.clock.advance(timedelta(hours=6).total_seconds())
     await daemon.restart()
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     assert "topup.not_credited" not in daemon.events()
     world.clock.advance(300)
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     assert daemon.events()[-1] == "topup.not_credited"
 
 
@@ -174,8 +174,8 @@ async def test_polls_an_hour_apart_that_all_fail_are_told_with_the_second(daemon
         world.clock.advance(timedelta(hours=1).total_seconds())
         with daemon.store.write(durable=True) as tx:
             readings.record(tx, [Unavailable("clips", world.clock.now(), Reason.TIMEOUT)])
-        await daemon.service.run_due(world.clock.now())
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
+        await daemon.run_due()
         assert daemon.events() == events
 
 

@@ -11,9 +11,9 @@ import pytest
 from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import StopKind
+from daemon.stripe.declines import Kind, judge
+from daemon.stripe.objects import CardError
 from daemon.topups import operator
-from daemon.topups.stripe.declines import Kind, judge
-from daemon.topups.stripe.objects import CardError
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 

@@ -13,7 +13,7 @@ from daemon.http import HttpClient
 from daemon.standins.stripe import Strike
 from daemon.store import ledger_notes
 from daemon.store.connection import Transaction
-from daemon.topups.stripe.gateway import StripeGateway
+from daemon.stripe.gateway import StripeGateway
 from tests.helpers_topups import Daemon, World
 
 EXECUTED = (
@@ -211,7 +211,7 @@ async def test_a_top_up_that_cannot_be_taken_up_keeps_nothing_from_starting(daem
     await daemon.service.recover(world.clock.now())
     assert any("could not be taken up" in sentence for sentence in daemon.needs_person())
     with pytest.raises(ExceptionGroup):
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
     assert daemon.states() == ["confirming"]
     daemon.service.context = healthy
     await daemon.run(timedelta(minutes=30))

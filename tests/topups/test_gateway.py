@@ -15,9 +15,9 @@ from daemon.clock import ManualClock
 from daemon.config.model import StripeConfig, StripeMode
 from daemon.http import HttpClient
 from daemon.standins.stripe import Strike, StripeStandin, declined
+from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.stripe.gateway import StripeGateway, key_problem
 from daemon.topups.policy.plan import confirm_params
-from daemon.topups.stripe.answers import Answered, AnswerKind, Outcome, Refused
-from daemon.topups.stripe.gateway import StripeGateway, key_problem
 from tests.helpers_topups import CARD, CUSTOMER, START
 from tests.topups.test_plan import example
 

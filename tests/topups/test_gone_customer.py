@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from daemon.config.model import TopupMode
+from daemon.reconcile.audit import audit
 from daemon.standins.stripe import Strike
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import State, Stop, StopKind
 from daemon.topups import operator
-from daemon.topups.audit import audit
 from daemon.topups.operator import NothingToSay
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from daemon.standins.stripe import Strike
+from daemon.stripe.answers import Refused
 from daemon.topups.adoption import adopt
 from daemon.topups.listing import list_intents
 from daemon.topups.policy.intents import Listing
-from daemon.topups.stripe.answers import Refused
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 

@@ -263,7 +263,7 @@ async def test_what_a_cancel_has_pinned_is_watched_for_seven_days_and_then_left(
     await daemon.run(timedelta(days=8), every=timedelta(hours=6))
     watched = len([e for e in world.stripe.exchanges if e.endpoint == "payment_intents.retrieve"]) - reads
     assert 7 * 24 - 2 <= watched <= 7 * 24 + 2
-    assert await daemon.service.run_due(world.clock.now()) is None, "nothing is due any more"
+    assert await daemon.run_due() is None, "nothing is due any more"
 
 
 async def test_what_turns_up_alive_while_it_is_watched_is_taken_up_and_canceled(daemon: Daemon, world: World) -> None:

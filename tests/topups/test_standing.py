@@ -130,7 +130,7 @@ async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemo
     reason = "no payment method can be charged: cus_1 has no default payment method"
     assert stands(daemon) == TopupStanding("held_back", False, reason)
     daemon.service.count_unread("clips", "timeout")  # a reading that fails says nothing of it
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     assert stands(daemon).state == "held_back"
     world.clock.advance(timedelta(days=2).total_seconds())
     assert stands(daemon).state == "none"

@@ -42,7 +42,7 @@ async def test_a_plan_that_nothing_followed_is_abandoned_and_the_need_planned_af
     daemon: Daemon, world: World
 ) -> None:
     plan(daemon)
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     [topup] = daemon.topups()
     assert (topup.state, topup.reason) == ("abandoned", "nothing was sent")
     await daemon.run(timedelta(hours=1))
@@ -116,13 +116,13 @@ async def test_what_was_never_confirmed_is_canceled_after_ten_minutes_without_an
     assert daemon.states() == ["created"]
     for minutes in (5, 4):
         world.clock.advance(minutes * 60)
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
         assert daemon.states() == ["created"]
     [topup] = daemon.topups()
     await daemon.take_up(topup)
     assert daemon.states() == ["created"], "asked before its time it stays"
     world.clock.advance(60)
-    await daemon.service.run_due(world.clock.now())
+    await daemon.run_due()
     assert daemon.states() == ["abandoned"]
     assert world.stripe.intents()[0].status == "canceled"
 
@@ -134,7 +134,7 @@ async def test_a_confirm_without_any_trace_is_canceled_when_its_key_is_too_old_w
     await daemon.poll()
     for _ in range(46):
         world.clock.advance(1800)
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
     [topup] = daemon.topups()
     assert (topup.state, topup.reason) == ("abandoned", "the confirm left no trace and its key is too old")
     assert topup.watch_until == world.clock.now() + timedelta(days=7)
@@ -170,7 +170,7 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     await daemon.take_up(paid)
     for _ in range(5):
         world.clock.advance(1800)
-        await daemon.service.run_due(world.clock.now())
+        await daemon.run_due()
     assert daemon.events().count("topup.not_credited") == 1
     world.balance += 50 * DOLLAR
     await daemon.poll()

@@ -8,9 +8,9 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from daemon.reconcile.audit import audit
 from daemon.standins.stripe import Strike, declined
 from daemon.topups import operator
-from daemon.topups.audit import audit
 from tests.helpers_topup_shell import CONFIG, Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 

@@ -25,7 +25,7 @@ async def live_on(first: Daemon, second: Daemon, duration: timedelta) -> None:
     end = clock.now() + duration
     while clock.now() < end:
         await asyncio.gather(first.poll(), second.poll())
-        wakes = [await one.service.run_due(clock.now()) for one in (first, second)]
+        wakes = [await one.run_due() for one in (first, second)]
         step = min([clock.now() + every, *(wake for wake in wakes if wake is not None)])
         clock.set(max(step, clock.now() + timedelta(seconds=1)))
 

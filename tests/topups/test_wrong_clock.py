@@ -39,7 +39,7 @@ class MachinesClock(ManualClock):
 async def one_pass(daemon: Daemon, clock: MachinesClock, off: timedelta) -> None:
     """The clock is off while time alone is attended to, and right again after."""
     clock.off = off
-    await daemon.service.run_due(clock.now())
+    await daemon.run_due()
     clock.off = timedelta(0)
 
 

@@ -7,12 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.events import EventDraft
+from alerts.events.reasons import SuspendedReason
 from alerts.values import replace
 from daemon.store.topup_rows import CHARGED, Send, State, Topup
-from daemon.topups.policy import credit, messages
-from daemon.topups.policy.plan import CANCEL_PARAMS, cancel_key
-from daemon.topups.policy.step import Change, Command, Count, Emit, Request, Snapshot, Step
-from daemon.topups.stripe.answers import (
+from daemon.stripe.answers import (
     CANCEL_AGAIN_AFTER,
     PIN_AFTER,
     READ_BACK_AFTER,
@@ -21,6 +19,9 @@ from daemon.topups.stripe.answers import (
     AnswerKind,
     read_back_after,
 )
+from daemon.topups.policy import credit, messages, stops
+from daemon.topups.policy.plan import CANCEL_PARAMS, cancel_key
+from daemon.topups.policy.step import Change, Command, Count, Emit, Request, Snapshot, Step
 
 OWNER_HAS = timedelta(minutes=10)
 """A PaymentIntent that was never confirmed is left alone for so long; then it is canceled."""
@@ -78,6 +79,10 @@ class Builder:
         self.to(State.NEEDS_REVIEW, reason, cancel_as=None)
         times = self.snapshot.entered.get(State.NEEDS_REVIEW, 0) + 1
         self.emit(messages.needs_review(self.topup, self.account.provider, self.now, reason, times))
+
+    def suspend(self, reason: SuspendedReason, message: str, card: str | None = None) -> None:
+        """Stop charging the account because of this top-up, until a person resumes it."""
+        self.changes += stops.suspension(self.account, self.now, reason, message, self.topup.id, self.topup, card)
 
     def give_up(self, end: State, reason: str, *, watch: bool = False) -> None:
         """Cancel the PaymentIntent so that it can never be charged; `end` is what the top-up then comes to.

@@ -23,9 +23,9 @@ from alerts.money import format_usd
 from alerts.readings import Metrics
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
+from daemon.stripe.declines import ATTEMPTS_ON_A_CARD
 from daemon.topups.policy.brake import Pace
 from daemon.topups.policy.size import Size, size
-from daemon.topups.stripe.declines import ATTEMPTS_ON_A_CARD
 
 FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from alerts.money import format_usd, from_cents
 from daemon.store.topup_rows import Topup
+from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy.plan import Metadata, UnreadableMetadata, read_metadata
-from daemon.topups.stripe.objects import PaymentIntent
 
 
 @dataclass(frozen=True, slots=True)

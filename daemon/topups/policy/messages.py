@@ -15,8 +15,8 @@ from alerts.instants import rfc3339
 from alerts.money import from_cents, to_number
 from alerts.values import replace
 from daemon.store.topup_rows import Topup
+from daemon.stripe.declines import Decline
 from daemon.topups.policy.gates import Gate
-from daemon.topups.stripe.declines import Decline
 
 _RESUME = "brimful topups resume {account}"
 _ACK = "brimful topups ack {topup}"

@@ -11,12 +11,12 @@ from typing import Any
 
 from alerts.events.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import CHARGED, SECOND_LOOK, State
+from daemon.stripe.answers import AnswerKind
+from daemon.stripe.declines import RETRY_AFTER, Decline, Kind, judge, retry_after
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.intents import mismatch
 from daemon.topups.policy.step import Doing, Intent, LiftCardStops, Reached
-from daemon.topups.stripe.answers import AnswerKind
-from daemon.topups.stripe.declines import RETRY_AFTER, Decline, Kind, judge, retry_after
 
 PROCESSING_TOLD_AFTER = timedelta(hours=1)
 LOOKS_DIFFERED_WITHIN = timedelta(hours=24)
@@ -83,9 +83,7 @@ def _requires_action(b: Builder, fact: Intent) -> None:
     b.to(State.ACTION_REQUIRED, "the bank wants the cardholder", cancel_as=State.DECLINED)
     _ask_cardholder(b, message, _attempt(b, fact))
     card = b.topup.fingerprint
-    b.changes += stops.suspension(
-        b.account, b.now, SuspendedReason.AUTHENTICATION_REQUIRED, message, b.topup.id, b.topup, card
-    )
+    b.suspend(SuspendedReason.AUTHENTICATION_REQUIRED, message, card)
 
 
 def _ask_cardholder(b: Builder, message: str, attempt: int) -> None:

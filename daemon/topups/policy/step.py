@@ -17,10 +17,10 @@ from alerts.foresight.memory import BurnMemory
 from alerts.readings import Known, Unavailable
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Send, State, Stop, Topup
+from daemon.stripe.answers import Outcome, Refused
+from daemon.stripe.objects import Charge, PaymentIntent
 from daemon.topups.policy.gates import Verdict
 from daemon.topups.policy.intents import Listing
-from daemon.topups.stripe.answers import Outcome, Refused
-from daemon.topups.stripe.objects import Charge, PaymentIntent
 
 # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────────
 

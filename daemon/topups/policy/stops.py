@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from alerts.events.reasons import ReviewReason, SuspendedReason
 from alerts.instants import to_ms
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind, Topup
+from daemon.stripe.declines import Decline, Kind
 from daemon.topups.policy import messages
 from daemon.topups.policy.gates import ENDS_BY_ITSELF, GateName, Verdict
 from daemon.topups.policy.step import Account, Change, Count, NotifyOnce, RememberCard, SetStop
-from daemon.topups.stripe.declines import Decline, Kind
 
 PROBE_EVERY = timedelta(minutes=10)
 """How often Stripe is asked anew while the breaker is open."""

@@ -8,28 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from alerts.events.reasons import ReviewReason, SuspendedReason
-from alerts.money import format_usd, from_cents
+from alerts.events.reasons import ReviewReason
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import Topup
+from daemon.stripe.answers import GONE, NO_USE_WAITING, AnswerKind, Refused
+from daemon.stripe.objects import Event
 from daemon.topups.context import TopupContext, log
 from daemon.topups.policy import stops
-from daemon.topups.policy.intents import Listing
-from daemon.topups.stripe.answers import GONE, NO_USE_WAITING, AnswerKind, Refused
-from daemon.topups.stripe.objects import Charge, Event
+from daemon.topups.returned import CHARGES_FOR, disputed, refunded, take_charge
 
 EVERY = timedelta(minutes=15)
 MOST_PAGES = 10
-CHARGES_FOR = timedelta(days=120)
 CLOCKS_APART = timedelta(days=1)
 """How much earlier Stripe's clock may say that a charge was made."""
 UNREAD_TOLD_AFTER = timedelta(hours=20)
 _CURSOR = "events"
 _UNREAD = "charges_unread"
 _FORBIDDEN = "events_forbidden"
-_UNNAMED = "unnamed"
-"""A dispute that was seen at its charge, before the event that names it."""
 
 
 def due_at(context: TopupContext) -> datetime | None:
@@ -114,71 +110,6 @@ def _take(context: TopupContext, event: Event) -> None:
         refunded(context, topup, event.amount_cents, about)
 
 
-def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) -> None:
-    """Suspend the account of a charge that was refunded, and tell it, once a refund and with its amount.
-
-    `total_cents` is what has been refunded of the charge so far: what is more than the last time is another refund.
-    """
-    now = context.clock.now()
-    name = f"refunded:{topup.payment_intent}"
-    with context.store.write(durable=True) as tx:
-        told = ledger_notes.marked(tx, name)
-        cents = total_cents - (int(told[1]) if told else 0)
-        if cents <= 0:
-            return
-        ledger.mark(tx, name, now, str(total_cents))
-        message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
-        window = f"{topup.id}:{total_cents}"
-        _suspend(context, tx, topup, SuspendedReason.REFUNDED, message, window, cents)
-
-
-def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
-    """Suspend the account of a charge that is disputed, and tell it, once a dispute.
-
-    A charge says only that it is disputed: the first dispute that is named afterwards was told already.
-    """
-    now = context.clock.now()
-    name = f"disputed:{topup.payment_intent}"
-    with context.store.write(durable=True) as tx:
-        mark = ledger_notes.marked(tx, name)
-        told = mark[1].split() if mark else []
-        if dispute in told or (dispute is None and told):
-            return
-        if _UNNAMED in told and dispute is not None:
-            ledger.mark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
-            return
-        ledger.mark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
-        amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
-        message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
-        window = f"{topup.id}:{len(told) + 1}"
-        _suspend(context, tx, topup, SuspendedReason.DISPUTED, message, window, cents)
-
-
-def _suspend(
-    context: TopupContext,
-    tx: Transaction,
-    topup: Topup,
-    reason: SuspendedReason,
-    message: str,
-    window: str,
-    cents: int | None,
-) -> None:
-    now, account = context.clock.now(), context.account(topup.account, tx)
-    context.apply(tx, [stops.returned(account, now, topup, reason, message, window, cents)], now)
-
-
-def take_listed(context: TopupContext, listed: Listing) -> None:
-    """Take in what a list shows of refunds and disputes: no charge follows one that nobody has heard of yet."""
-    since = context.clock.now() - CHARGES_FOR
-    for one in listed.ours:
-        charge = one.intent.charge
-        if charge is None or charge.created_at < since or not (charge.refunded_cents or charge.disputed):
-            continue
-        topup = ledger_reads.get(context.store.reader, one.intent.id)
-        if topup is not None:
-            _take_charge(context, topup, charge)
-
-
 async def read_charges(context: TopupContext) -> int:
     """Look at the charges of our own PaymentIntents of the last 120 days; returns how many could not be read.
 
@@ -215,9 +146,7 @@ def _note_unread(context: TopupContext, failed: int) -> None:
             _ask_everyone(context, tx, ReviewReason.CHARGES_UNREAD, message, since)
 
 
-def _ask_everyone(
-    context: TopupContext, tx: Transaction, reason: SuspendedReason, message: str, since: datetime
-) -> None:
+def _ask_everyone(context: TopupContext, tx: Transaction, reason: ReviewReason, message: str, since: datetime) -> None:
     """Ask a person to look, an account that is charged each."""
     now = context.clock.now()
     accounts = [context.account(one, tx) for one in context.charging()]
@@ -237,7 +166,7 @@ async def _list_charges(
         for charge in page.value.items:
             if (topup := ours.get(charge.payment_intent)) is not None:
                 seen.add(charge.payment_intent)
-                _take_charge(context, topup, charge)
+                take_charge(context, topup, charge)
         if not page.value.has_more or not page.value.items:
             break
         after = page.value.items[-1].id
@@ -252,12 +181,5 @@ async def _ask_one_by_one(context: TopupContext, topups: Sequence[Topup]) -> int
             failed += 1
             continue
         for charge in page.value.items:
-            _take_charge(context, topup, charge)
+            take_charge(context, topup, charge)
     return failed
-
-
-def _take_charge(context: TopupContext, topup: Topup, charge: Charge) -> None:
-    if charge.refunded_cents:
-        refunded(context, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
-    if charge.disputed:
-        disputed(context, topup, None, None, f"{charge.id} of {topup.payment_intent}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from daemon.topups.stripe.objects import CardError
+from daemon.stripe.objects import CardError
 
 
 class Kind(StrEnum):

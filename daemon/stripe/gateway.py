@@ -21,8 +21,8 @@ from alerts.instants import to_ms
 from daemon.clock import Clock
 from daemon.config.model import StripeConfig, StripeMode
 from daemon.http import HttpClient, HttpFailure
-from daemon.topups.stripe.answers import Answered, AnswerKind, Outcome, Refused
-from daemon.topups.stripe.objects import (
+from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.stripe.objects import (
     Charge,
     Customer,
     Deleted,

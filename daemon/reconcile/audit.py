@@ -13,10 +13,10 @@ from alerts.money import format_usd
 from alerts.readings import Known
 from daemon.store import ledger_reads, readings
 from daemon.store.topup_rows import CHARGED, State, Topup
+from daemon.stripe.answers import Refused
 from daemon.topups.context import TopupContext
 from daemon.topups.listing import COVERED, read_list
 from daemon.topups.policy.intents import Listing, Ours
-from daemon.topups.stripe.answers import Refused
 
 GRACE = timedelta(hours=2)
 """A credit may come so long after the charge, or after a person's word, before the history is said to disagree."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from daemon.topups.stripe.objects import CardError, PaymentIntent
+from daemon.stripe.objects import CardError, PaymentIntent
 
 T = TypeVar("T")
 

@@ -1,0 +1,83 @@
+"""The reconciler: refunds and disputes every quarter of an hour, the audit of every account once a day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from alerts.events.reasons import ReviewReason
+from alerts.instants import EPOCH
+from daemon.reconcile import refunds
+from daemon.reconcile.audit import audit
+from daemon.store import ledger, ledger_notes
+from daemon.topups.policy import stops
+from daemon.topups.policy.step import Doing
+from daemon.topups.service import TopupService
+
+_AUDIT = "audit:"
+AUDITED_A_PASS = 150
+"""Accounts audited in one pass of reconciliation, every 15 minutes: 14,400 a day."""
+AUDIT_EVERY = timedelta(days=1)
+AUDIT_AGAIN_AFTER = timedelta(hours=1)
+"""When an account is audited again that Stripe could not be asked about."""
+
+
+class Reconciler:
+    """Holds ledger, Stripe and balance history against each other. It never charges."""
+
+    def __init__(self, topups: TopupService) -> None:
+        self._topups = topups
+        self._context = topups.context
+
+    async def run_due(self, now: datetime) -> datetime | None:
+        """Reconcile where it is due; returns when it is due next."""
+        due = refunds.due_at(self._context)
+        if due is None or due > now:
+            return due
+        await refunds.read_events(self._context)
+        await self._audit(now)
+        return refunds.due_at(self._context)
+
+    async def _audit(self, now: datetime) -> None:
+        """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
+        (done_at,) = ledger_notes.marked_at(self._context.store.reader, ("audit",))
+        if self._is_due_again("audit", done_at, now):
+            await refunds.read_charges(self._context)
+            with self._context.store.write(durable=True) as tx:
+                ledger.mark_run(tx, "audit", now)
+        for account in self._accounts_to_audit(now)[:AUDITED_A_PASS]:
+            await self._audit_account(account, now)
+
+    def _accounts_to_audit(self, now: datetime) -> list[str]:
+        """The accounts that were not audited for a day, those first that wait longest."""
+        done = ledger_notes.marked_with(self._context.store.reader, _AUDIT)
+        waiting = [
+            (done.get(f"{_AUDIT}{account}", EPOCH), account)
+            for account in self._context.charging()
+            if self._is_due_again(f"{_AUDIT}{account}", done.get(f"{_AUDIT}{account}"), now)
+        ]
+        return [account for _, account in sorted(waiting)]
+
+    def _is_due_again(self, job: str, done_at: datetime | None, now: datetime) -> bool:
+        """Whether a job was not done for a day, and not tried by this process for an hour."""
+        tried_at = self._context.ran_at.get(job)
+        if tried_at is not None and timedelta() <= now - tried_at < AUDIT_AGAIN_AFTER:
+            return False
+        return done_at is None or not timedelta() <= now - done_at < AUDIT_EVERY
+
+    async def _audit_account(self, account: str, now: datetime) -> None:
+        """Tell each disagreement once. Where Stripe cannot be asked that is told once it lasts, and tried again."""
+        job = f"{_AUDIT}{account}"
+        self._context.ran_at[job] = now
+        async with self._topups.locks[account]:
+            said = await audit(self._context, account)
+        if said.refused is not None:
+            self._context.note(account, Doing.LISTING, said.refused)
+            return
+        with self._context.store.write(durable=True) as tx:
+            view = self._context.account(account, tx)
+            for finding in (one for one in said.findings if not one.told):
+                message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
+                reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
+                notice = stops.review_notice(view, now, reason, message + finding.history)
+                self._context.apply(tx, [notice], now)
+            ledger.mark_run(tx, job, now)

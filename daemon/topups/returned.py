@@ -1,0 +1,96 @@
+"""What was given back: refunds and disputes, as a list, a charge or an event shows them. Each is told once.
+
+The account is suspended; nothing is ever refunded automatically.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from alerts.events.reasons import SuspendedReason
+from alerts.money import format_usd, from_cents
+from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store.connection import Transaction
+from daemon.store.topup_rows import Topup
+from daemon.stripe.objects import Charge
+from daemon.topups.context import TopupContext
+from daemon.topups.policy import stops
+from daemon.topups.policy.intents import Listing
+
+CHARGES_FOR = timedelta(days=120)
+"""How long a charge is watched for what is given back of it."""
+_UNNAMED = "unnamed"
+"""A dispute that was seen at its charge, before the event that names it."""
+
+
+def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) -> None:
+    """Suspend the account of a charge that was refunded, and tell it, once a refund and with its amount.
+
+    `total_cents` is what has been refunded of the charge so far: what is more than the last time is another refund.
+    """
+    now = context.clock.now()
+    name = f"refunded:{topup.payment_intent}"
+    with context.store.write(durable=True) as tx:
+        told = ledger_notes.marked(tx, name)
+        cents = total_cents - (int(told[1]) if told else 0)
+        if cents <= 0:
+            return
+        ledger.mark(tx, name, now, str(total_cents))
+        message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
+        window = f"{topup.id}:{total_cents}"
+        _suspend(context, tx, topup, SuspendedReason.REFUNDED, message, window, cents)
+
+
+def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
+    """Suspend the account of a charge that is disputed, and tell it, once a dispute.
+
+    A charge says only that it is disputed: the first dispute that is named afterwards was told already.
+    """
+    now = context.clock.now()
+    name = f"disputed:{topup.payment_intent}"
+    with context.store.write(durable=True) as tx:
+        mark = ledger_notes.marked(tx, name)
+        told = mark[1].split() if mark else []
+        if dispute in told or (dispute is None and told):
+            return
+        if _UNNAMED in told and dispute is not None:
+            ledger.mark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
+            return
+        ledger.mark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
+        amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
+        message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
+        window = f"{topup.id}:{len(told) + 1}"
+        _suspend(context, tx, topup, SuspendedReason.DISPUTED, message, window, cents)
+
+
+def _suspend(
+    context: TopupContext,
+    tx: Transaction,
+    topup: Topup,
+    reason: SuspendedReason,
+    message: str,
+    window: str,
+    cents: int | None,
+) -> None:
+    now, account = context.clock.now(), context.account(topup.account, tx)
+    context.apply(tx, [stops.returned(account, now, topup, reason, message, window, cents)], now)
+
+
+def take_listed(context: TopupContext, listed: Listing) -> None:
+    """Take in what a list shows of refunds and disputes: no charge follows one that nobody has heard of yet."""
+    since = context.clock.now() - CHARGES_FOR
+    for one in listed.ours:
+        charge = one.intent.charge
+        if charge is None or charge.created_at < since or not (charge.refunded_cents or charge.disputed):
+            continue
+        topup = ledger_reads.get(context.store.reader, one.intent.id)
+        if topup is not None:
+            take_charge(context, topup, charge)
+
+
+def take_charge(context: TopupContext, topup: Topup, charge: Charge) -> None:
+    """Take in what a charge shows of refunds and disputes."""
+    if charge.refunded_cents:
+        refunded(context, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
+    if charge.disputed:
+        disputed(context, topup, None, None, f"{charge.id} of {topup.payment_intent}")
