@@ -28,6 +28,8 @@ DELIVERY_TELL_AFTER = 4
 DELIVERY_PAUSE_AFTER_DAYS = 5
 """A receiver that failed for so long is paused: it keeps queueing and is probed once a day."""
 DELIVERY_PAUSED_PROBE_S = 86_400.0
+DELIVERY_LONGEST_WAIT_S = 129_600.0
+"""No delivery waits for as long: one that does was put off by a clock that was ahead."""
 DELIVERY_DRAIN_S = 5.0
 """On stop, attempts in flight may go on for so long before they are cut."""
 DIGEST_EVENTS = 100

@@ -22,6 +22,7 @@ from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
 from alerts.events import Event, EventDraft
 from alerts.limits import (
     DELIVERY_BATCH,
+    DELIVERY_LONGEST_WAIT_S,
     DELIVERY_MARKS_S,
     DELIVERY_WIDTH,
     DIGEST_EVENTS,
@@ -30,8 +31,11 @@ from alerts.limits import (
     GATHER_S,
 )
 from alerts.outbox import DeliveryQueue, Mark, ReceiverState
+from alerts.values import replace
 
 HOUR = timedelta(hours=1)
+_CLOCK_STEP = timedelta(minutes=1)
+"""A clock that goes back by so much was ahead: what it has put off is due."""
 
 
 class Clock(Protocol):
@@ -72,6 +76,7 @@ class Lane:
         self._finished_run = finished
         self._task: asyncio.Task[None] | None = None
         self._not_before: datetime | None = None
+        self._seen_at: datetime | None = None
         self._patient = False
         self._state = ReceiverState(channel.key)
         self._saved = self._state
@@ -105,8 +110,13 @@ class Lane:
             reason = f"the receiver is gone: {state.last_error}"
             self._queue.settle([], state, [], now, abandon=reason)
             return None
-        waits = [due_at, state.blocked_until, self._allowed_at(now)]
-        return max(at for at in waits if at is not None)
+        ready_at = max(at for at in (due_at, state.blocked_until, self._allowed_at(now)) if at is not None)
+        went_back = self._seen_at is not None and self._seen_at - now > _CLOCK_STEP
+        self._seen_at = now
+        if ready_at > now and (went_back or ready_at - now > timedelta(seconds=DELIVERY_LONGEST_WAIT_S)):
+            self._queue.settle([], replace(state, blocked_until=None), [], now, hasten=True)
+            return now  # it was put off by a clock that was ahead
+        return ready_at
 
     def overdue(self) -> int:
         """Return how much waits for a receiver that others were told is failing."""

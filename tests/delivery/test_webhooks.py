@@ -372,3 +372,19 @@ async def test_a_pass_counts_what_failed_and_what_waits_for_a_failing_receiver(
     await world.go_on(timedelta(hours=3))
     await world.deliver()
     assert world.deliverer.failed_in_last_pass() == 0
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=9), timedelta(days=4)])
+async def test_what_a_clock_that_was_ahead_put_off_is_sent_when_the_clock_is_right(
+    world_of: WorldOf, receiver: ReceiverStandin, ahead: timedelta
+) -> None:
+    world = world_of(webhook(receiver))
+    right = world.clock.now()
+    world.clock.set(right + ahead)
+    receiver.fault = Fault(status=500, times=5)
+    first = world.tell()
+    await world.go_on(timedelta(minutes=40))
+    world.clock.set(right + timedelta(hours=1))
+    second = world.tell()
+    await world.go_on(timedelta(hours=1))
+    assert {one.id for one in receiver.accepted} == {first.id, second.id}
