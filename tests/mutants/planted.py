@@ -38,7 +38,7 @@ _NO_CREDIT_IS_MISSED = (
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no-second-look",
-        "daemon/topups/policy/machine.py",
+        "daemon/topups/policy/requests.py",
         "    if differs is not None:\n        until",
         "    if differs is not None and fact.find(topup.payment_intent) is None:\n        until",
         "two daemons on two disks both confirm",
@@ -81,7 +81,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "one-read-shows-the-credit",
-        "daemon/topups/policy/machine.py",
+        "daemon/topups/policy/credit_watch.py",
         "if fact.again is None:\n            b.command = Reread()\n        elif isinstance(fact.again, Known) and",
         "if True or",
         "one false reading frees the slot",
@@ -139,7 +139,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "new-key-on-every-send",
-        "daemon/topups/policy/machine.py",
+        "daemon/topups/policy/requests.py",
         '        b.command = Request("confirm", last.n, last.key, json.loads(last.params), verdict.encode())\n',
         "        n = last.n + len(sends)\n"
         '        key = f"{last.key}:{n}"\n'
@@ -164,7 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "credit-not-told",
-        "daemon/topups/policy/machine.py",
+        "daemon/topups/policy/credit_watch.py",
         "    if not quiet:\n        b.emit(messages.credited(",
         "    if not quiet:\n        str(messages.credited(",
         "a paid credit is not followed up",
@@ -275,7 +275,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "slot-freed-on-unknown",
-        "daemon/topups/policy/machine.py",
+        "daemon/topups/policy/requests.py",
         "        case Action.KEEP_OPEN | Action.BREAK:\n            return\n",
         "        case Action.KEEP_OPEN | Action.BREAK:\n            b.to(State.ABANDONED, 'no answer')\n",
         "an unknown outcome is taken for none, and what was charged is never told",
