@@ -81,6 +81,7 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     where nothing could be ended. Like `pause` it needs no faultless configuration.
     """
     from daemon.clock import SystemClock
+    from daemon.inspect import status
     from daemon.store import ledger_notes
     from daemon.topups import operator
 
@@ -94,8 +95,8 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
         _check_known(outline, account, store)
         ended = operator.resume(store, account, now)
         named = outline.accounts or {stop.scope for stop in ledger_notes.stops(store.reader)}
-        still = operator.still_stopped(store.reader, named, account)
-        ahead = operator.still_ahead(store.reader, now)
+        still = status.still_stopped(store.reader, named, account)
+        ahead = status.still_ahead(store.reader, now)
     left = (*still, ahead) if ahead else still
     for one in ended:
         typer.echo(f"{account or 'all accounts'}: ended the {one}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.instants import rfc3339
@@ -13,13 +13,16 @@ from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger_notes import Decision
 from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, State, Stop, StopKind, Topup
+from daemon.topups.policy.caps import ROLLING_DAY, start_of_month
 from daemon.topups.policy.credit import MISSING_AFTER
-from daemon.topups.policy.gates import ROLLING_DAY, start_of_month
+from daemon.topups.policy.gates import CLOCK_TOLERANCE
 
 UNDER_WAY = frozenset({State.CREATING, State.CREATED, State.CONFIRMING})
 """States that may hold back a reminder of a low balance, while nothing stops the charge."""
 UNDER_WAY_AFTER_SENT = timedelta(hours=2)
 """For so long after its last send a create or confirm whose outcome is unknown is under way."""
+DAYS_AHEAD = timedelta(days=1)
+"""A smaller step of the clock ends by itself soon enough."""
 HELD_BACK_FOR = timedelta(days=2)
 """So long after its last word a refusal is named: an account may be polled once a day."""
 NOT_JUDGED = "[]"
@@ -151,3 +154,41 @@ def needs_person(config: Config, conn: sqlite3.Connection, troubles: Mapping[str
 def _is_shadow(config: Config, account: str) -> bool:
     configured = config.accounts.get(account)
     return configured is not None and configured.topup is not None and configured.topup.mode is TopupMode.SHADOW
+
+
+def still_stopped(conn: sqlite3.Connection, accounts: Container[str], account: str | None) -> tuple[str, ...]:
+    """Return a sentence for each stop that is left, with the command that ends it; without an account for all known."""
+    return tuple(
+        _left(stop)
+        for stop in ledger_notes.stops(conn, account)
+        if stop.scope in (EVERYWHERE, account) or stop.scope in accounts
+    )
+
+
+def _left(stop: Stop) -> str:
+    scope = "all accounts" if stop.scope == EVERYWHERE else stop.scope
+    if stop.kind is StopKind.BREAKER:
+        return f"{scope}: still suspended ({stop.reason}: {stop.message}): ends by itself when Stripe answers the key"
+    if stop.kind is StopKind.PAUSE:
+        where = "" if stop.scope == EVERYWHERE else f" {stop.scope}"
+        return f"{scope}: still paused: brimful topups resume{where}"
+    said = f"{scope}: still suspended ({stop.reason}: {stop.message})"
+    return said if stop.reason == CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
+
+
+def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
+    """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
+    latest = ledger_notes.marked(conn, "latest")
+    if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
+        return None
+    said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"
+    opened = ledger_reads.open_topups(conn)
+    if latest[0] - now < DAYS_AHEAD or not opened:
+        return said
+    ends = ", ".join(_end_of(topup) for topup in opened)
+    return f"{said}, or until what is open has ended and this is typed again: {ends}"
+
+
+def _end_of(topup: Topup) -> str:
+    a_person_may = topup.state in (State.PAID, State.NEEDS_REVIEW)
+    return f"{topup.id} is {topup.state} (brimful topups {'ack' if a_person_may else 'explain'} {topup.id})"

@@ -6,8 +6,6 @@ writes the attempt.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Container
 from datetime import datetime, timedelta
 
 from alerts.events.reasons import ReviewReason, SuspendedReason
@@ -21,7 +19,7 @@ from daemon.topups.context import TopupContext, resumed_mark
 from daemon.topups.executor import run
 from daemon.topups.judging import brake_mark
 from daemon.topups.listing import earlier_customers, gone_mark
-from daemon.topups.policy.gates import CLOCK_TOLERANCE, GateName
+from daemon.topups.policy.gates import GateName
 from daemon.topups.policy.going_on import ALIVE
 from daemon.topups.policy.step import Acknowledged
 
@@ -102,44 +100,6 @@ def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:
         return []
     ledger.mark_run(tx, "latest", now)
     return [f"wait for {rfc3339(latest[0])}, which a clock that was ahead has written into the ledger"]
-
-
-def still_stopped(conn: sqlite3.Connection, accounts: Container[str], account: str | None) -> tuple[str, ...]:
-    """Return a sentence for each stop that is left, with the command that ends it; without an account for all known."""
-    return tuple(
-        _left(stop)
-        for stop in ledger_notes.stops(conn, account)
-        if stop.scope in (EVERYWHERE, account) or stop.scope in accounts
-    )
-
-
-def _left(stop: Stop) -> str:
-    scope = "all accounts" if stop.scope == EVERYWHERE else stop.scope
-    if stop.kind is StopKind.BREAKER:
-        return f"{scope}: still suspended ({stop.reason}: {stop.message}): ends by itself when Stripe answers the key"
-    if stop.kind is StopKind.PAUSE:
-        where = "" if stop.scope == EVERYWHERE else f" {stop.scope}"
-        return f"{scope}: still paused: brimful topups resume{where}"
-    said = f"{scope}: still suspended ({stop.reason}: {stop.message})"
-    return said if stop.reason == SuspendedReason.CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
-
-
-def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
-    """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
-    latest = ledger_notes.marked(conn, "latest")
-    if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
-        return None
-    said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"
-    opened = ledger_reads.open_topups(conn)
-    if latest[0] - now < DAYS_AHEAD or not opened:
-        return said
-    ends = ", ".join(_end_of(topup) for topup in opened)
-    return f"{said}, or until what is open has ended and this is typed again: {ends}"
-
-
-def _end_of(topup: Topup) -> str:
-    a_person_may = topup.state in (State.PAID, State.NEEDS_REVIEW)
-    return f"{topup.id} is {topup.state} (brimful topups {'ack' if a_person_may else 'explain'} {topup.id})"
 
 
 async def acknowledge(context: TopupContext, name: str) -> str:

@@ -17,7 +17,8 @@ from alerts.events.fields import Field
 from alerts.events.reasons import CapReason, CreditedBy, Limit, ReviewReason, SuspectReason, SuspendedReason, Trouble
 from alerts.schema import schema
 from alerts.words import sentences
-from daemon.topups.policy.messages import REVIEW_ADVICE, SUSPENDED_ADVICE, account_needs_review
+from alerts.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from daemon.topups.policy.messages import account_needs_review
 from tests.helpers_events import example_event, wrong
 
 ROOT = Path(__file__).parents[2]
@@ -117,8 +118,8 @@ WORDS: tuple[type[StrEnum], ...] = (
 
 
 def test_advice_is_given_for_reasons_that_are_listed() -> None:
-    assert set(SUSPENDED_ADVICE) <= set(SuspendedReason)
-    assert set(REVIEW_ADVICE) == set(ReviewReason)
+    assert set(SUSPENDED_REMEDIES) <= set(SuspendedReason)
+    assert set(REVIEW_REMEDIES) == set(ReviewReason)
 
 
 def test_what_becomes_of_a_receiver_is_what_is_told_of_it() -> None:

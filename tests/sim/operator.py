@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from alerts.falls import CENT_MICROUSD
 from alerts.values import replace
+from daemon.inspect import status
 from daemon.store import Store, ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import EVERYWHERE, State, StopKind, Topup
 from daemon.topups import operator
@@ -61,7 +62,7 @@ class Operator:
                 await self._acknowledge(box, context, topup)
             for topup in ledger_reads.late(store.reader):
                 self._world.note("operator", await operator.acknowledge(context, topup.id))
-            if operator.still_ahead(store.reader, context.clock.now()):
+            if status.still_ahead(store.reader, context.clock.now()):
                 for account in topups.context.charging()[:1]:
                     operator.resume(store, account, context.clock.now())
             self._accept(box, context)
@@ -128,7 +129,7 @@ class Operator:
 def _something_stands(topups: TopupService) -> bool:
     """Whether `brimful topups` would show anything that a person could end."""
     conn = topups.context.store.reader
-    ahead = operator.still_ahead(conn, topups.context.clock.now())
+    ahead = status.still_ahead(conn, topups.context.clock.now())
     fallen = any(state.falls.fallen_since is not None for state in states.load_all(conn).values())
     return bool(
         fallen or ledger_notes.stops(conn) or ledger_reads.open_accounts(conn) or ledger_reads.late(conn) or ahead

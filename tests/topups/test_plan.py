@@ -16,7 +16,8 @@ from alerts.readings import Metrics
 from alerts.values import replace
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.topups.policy.brake import Pace
-from daemon.topups.policy.gates import GateInputs, counted, judge, start_of_month
+from daemon.topups.policy.caps import counted, start_of_month
+from daemon.topups.policy.gates import GateInputs, judge
 from daemon.topups.policy.plan import Plan, UnreadableMetadata, confirm_params, read_metadata
 from daemon.topups.policy.size import size
 from tests.helpers_topups import DOLLAR, topup_config

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from alerts.events.reasons import SuspendedReason
+from alerts.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from daemon.standins.stripe import Strike
 from daemon.topups import operator
 from daemon.topups.policy import stops
-from daemon.topups.policy.messages import REVIEW_ADVICE, SUSPENDED_ADVICE
 from tests.helpers_topups import CUSTOMER, Daemon, World
 
 
@@ -22,7 +22,9 @@ def test_nobody_is_told_to_resume_what_goes_on_by_itself() -> None:
     }
     suspended |= {SuspendedReason.SECOND_READ, SuspendedReason.STRIPE_CREDENTIALS}
     reviewed = {"events_forbidden", "charges_unread", "audit", "missing"}
-    for reason, advice in [(one, SUSPENDED_ADVICE) for one in suspended] + [(one, REVIEW_ADVICE) for one in reviewed]:
+    for reason, advice in [(one, SUSPENDED_REMEDIES) for one in suspended] + [
+        (one, REVIEW_REMEDIES) for one in reviewed
+    ]:
         if reason != "clock_behind_ledger":  # there `resume` takes the ledger's latest instant back
             assert "resume" not in advice[reason].command, reason
             assert "resume" not in advice[reason].action, reason

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.words.wording import Wording, word
 from daemon.standins.stripe import AUTHENTICATE, Outcome, declined
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 from daemon.topups import operator
-from daemon.topups.policy.messages import REVIEW_ADVICE, SUSPENDED_ADVICE
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 KEY = "`accounts.clips.topup.payment_method`"
@@ -96,7 +96,7 @@ async def test_words_in_backticks_stay_in_the_sentence_of_a_mail(world: World, t
 
 
 def test_every_advice_is_a_whole_sentence_for_either_way_of_finding_the_method() -> None:
-    for reason, advice in (SUSPENDED_ADVICE | REVIEW_ADVICE).items():
+    for reason, advice in (SUSPENDED_REMEDIES | REVIEW_REMEDIES).items():
         for text in (advice.action, advice.named or advice.action):
             said = text.format(account="clips")
             assert not re.search(r"[{}]", said), reason

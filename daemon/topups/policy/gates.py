@@ -25,12 +25,12 @@ from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.declines import ATTEMPTS_ON_A_CARD
 from daemon.topups.policy.brake import Pace
+from daemon.topups.policy.caps import Cap, caps
 from daemon.topups.policy.size import Size, size
 
 FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""
 CLOCK_TOLERANCE = timedelta(seconds=5)
-ROLLING_DAY = timedelta(hours=24)
 CLOCKS_AGREE_WITHIN = timedelta(minutes=5)
 """What Stripe's clock and ours may differ by: no window of money is judged by two clocks."""
 COOLDOWN_AHEAD = timedelta(hours=12)
@@ -166,8 +166,8 @@ def judge(facts: GateInputs) -> Verdict:
     """Judge every gate in order."""
     available = _available(facts)
     wanted = size(facts.config, available or 0, facts.burn_microusd_per_day)
-    caps = _caps(facts)
-    allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in caps))
+    both = caps(facts.config, facts.spends, facts.now, facts.stripe_now or facts.now, facts.zone, facts.itself)
+    allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in both))
     amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(allowed)
     gates = [
         *_permitted(facts),
@@ -181,7 +181,7 @@ def judge(facts: GateInputs) -> Verdict:
         _hold(facts),
         _card(facts),
         _size(facts, wanted),
-        *(_cap_gate(facts, wanted, cap) for cap in caps),
+        *(_cap_gate(facts, wanted, cap) for cap in both),
         _brake(facts, amount or wanted.least_microusd),
     ]
     return Verdict(tuple(gates), amount, available)
@@ -364,71 +364,6 @@ def _size(facts: GateInputs, wanted: Size) -> Gate:
     return Gate(_N.SIZE, passed, f"{format_usd(amount)} of {format_usd(most)} a charge", numbers)
 
 
-class Cap(Struct, frozen=True, gc=False):
-    """One cap: what is spent or reserved in its window, and what is left. `window` names the window, told once."""
-
-    name: GateName
-    cap_microusd: int
-    counted_microusd: int
-    window: str
-
-    @property
-    def left_microusd(self) -> int:
-        return max(self.cap_microusd - self.counted_microusd, 0)
-
-
-def _caps(facts: GateInputs) -> tuple[Cap, Cap]:
-    """Count what either clock puts in a window that either clock says is now: ours may be ahead at a month's end."""
-    stripe_now = facts.stripe_now or facts.now
-    day = counted(facts.spends, facts.now - ROLLING_DAY, stripe_now - ROLLING_DAY, facts.itself)
-    month_start = start_of_month(min(facts.now, stripe_now), facts.zone)
-    month = counted(facts.spends, month_start, month_start, facts.itself)
-    oldest = min((spend.local_at for spend in day), default=None)
-    return (
-        Cap(
-            _N.CAP_DAY,
-            facts.config.max_per_day_microusd,
-            sum(spend.amount_microusd for spend in day),
-            f"day from {rfc3339(oldest)}" if oldest else f"day {facts.now.astimezone(facts.zone):%Y-%m-%d}",
-        ),
-        Cap(
-            _N.CAP_MONTH,
-            facts.config.max_per_month_microusd,
-            sum(spend.amount_microusd for spend in month),
-            f"month {month_start.astimezone(facts.zone):%Y-%m}",
-        ),
-    )
-
-
-def most_at_once(config: TopupConfig) -> int:
-    """Return what no single charge may exceed, whatever was spent: waiting does not make more of it fit."""
-    return min(config.max_charge_microusd, config.max_per_day_microusd, config.max_per_month_microusd)
-
-
-def counted(spends: Sequence[Spend], since: datetime, stripe_since: datetime, itself: str | None) -> tuple[Spend, ...]:
-    """Return what counts in a window: open and unknown ones always, charges that either clock puts in it.
-
-    The window began at `since` by our clock, at `stripe_since` by Stripe's.
-    """
-    return tuple(
-        spend
-        for spend in spends
-        if spend.topup != itself
-        and (
-            spend.is_open
-            or spend.local_at >= since
-            or (spend.stripe_at is not None and spend.stripe_at + timedelta(seconds=1) > stripe_since)
-        )
-    )
-
-
-def start_of_month(now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when the calendar month began in the zone."""
-    local = now.astimezone(zone)
-    first = datetime(local.year, local.month, 1, tzinfo=zone)
-    return first.astimezone(now.tzinfo)
-
-
 def _cap_gate(facts: GateInputs, wanted: Size, cap: Cap) -> Gate:
     if facts.amount_microusd is not None:
         passed = facts.amount_microusd <= cap.left_microusd
@@ -442,7 +377,7 @@ def _cap_gate(facts: GateInputs, wanted: Size, cap: Cap) -> Gate:
     }
     detail = f"{format_usd(cap.counted_microusd)} spent or open of {format_usd(cap.cap_microusd)} a {cap.name[4:]}"
     told = {"cap": cap.cap_microusd, "spent_and_open": cap.counted_microusd, "left": cap.left_microusd}
-    return Gate(cap.name, passed, detail, numbers, told)
+    return Gate(_N(cap.name), passed, detail, numbers, told)
 
 
 # ── 8 · the burn brake ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,8 +12,8 @@ from daemon.stripe.answers import Action, AnswerKind
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy import credit, messages, settle, stops
 from daemon.topups.policy.builder import OWNER_HAS, Builder, is_pinned_later
+from daemon.topups.policy.caps import most_at_once
 from daemon.topups.policy.credit_watch import acknowledge_paid
-from daemon.topups.policy.gates import most_at_once
 from daemon.topups.policy.step import (
     Acknowledged,
     Fact,

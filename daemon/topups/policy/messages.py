@@ -6,7 +6,6 @@ same `webhook-id`. Receivers credit once for each `payment_intent`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
@@ -14,42 +13,20 @@ from alerts.events import EventDraft, EventType, JsonValue, Severity
 from alerts.instants import rfc3339
 from alerts.money import from_cents, to_number
 from alerts.values import replace
+from alerts.words.remedies import (
+    ACK,
+    ANOTHER_CARD,
+    EXPLAIN,
+    EXPLAIN_ACCOUNT,
+    RESUME,
+    REVIEW_REMEDIES,
+    SAVE_AGAIN,
+    SUSPENDED_REMEDIES,
+    Remedy,
+)
 from daemon.store.topup_rows import Topup
 from daemon.stripe.declines import Decline
 from daemon.topups.policy.gates import Gate
-
-_RESUME = "brimful topups resume {account}"
-_ACK = "brimful topups ack {topup}"
-_EXPLAIN = "brimful topups explain {topup}"
-_EXPLAIN_ACCOUNT = "brimful topups explain {account}"
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What a person must do, in a sentence, and the command to type then.
-
-    `named`: what instead, where the configuration names the payment method: another card of the customer is not used.
-    """
-
-    action: str
-    command: str
-    named: str = ""
-
-
-_KEY = "`accounts.{account}.topup.payment_method`"
-_ANOTHER_CARD = Advice(
-    "Save another card for the customer in Stripe and make it the default there, then resume.",
-    _RESUME,
-    named=f"Save another card for the customer in Stripe, name it in {_KEY} and reload, then resume: none is charged "
-    "that is not named there.",
-)
-_SAVE_AGAIN = Advice(
-    "Save the card again for use off session (or another card) and make it the customer's default in Stripe, then "
-    "resume.",
-    _RESUME,
-    named="Save the card again for use off session (or another card) for the customer in Stripe, name the payment "
-    f"method which that makes in {_KEY} and reload, then resume.",
-)
 
 
 def event_id(key: str, type_: EventType, attempt: int | str) -> str:
@@ -72,10 +49,10 @@ def credited(topup: Topup, provider: str, at: datetime, observed_at: datetime | 
     more: dict[str, JsonValue] = {**by, "observed_at": rfc3339(observed_at or at), "late": topup.is_late}
     if not topup.is_late:
         return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.INFO, more=more)
-    advice = Advice(
+    advice = Remedy(
         "The credit came after it was told as missing: see that it is this charge's, and not a purchase by hand; then "
         "acknowledge it.",
-        _ACK,
+        ACK,
     )
     return _of_topup(EventType.TOPUP_CREDITED, topup, provider, at, Severity.WARNING, 0, advice, more)
 
@@ -101,10 +78,10 @@ def declined(
         "next_attempt_at": rfc3339(next_try_at) if next_try_at else None,
     }
     if next_try_at is not None:
-        advice = Advice("Nothing yet: the card is tried again. See that it has funds.", _EXPLAIN)
+        advice = Remedy("Nothing yet: the card is tried again. See that it has funds.", EXPLAIN)
         severity = Severity.WARNING
     else:
-        advice, severity = _ANOTHER_CARD, Severity.CRITICAL
+        advice, severity = ANOTHER_CARD, Severity.CRITICAL
     return _of_topup(EventType.TOPUP_DECLINED, topup, provider, at, severity, attempt, advice, more, named=named)
 
 
@@ -114,7 +91,7 @@ def action_required(
     """The bank wants the cardholder, whom nobody can ask; `named`: the configuration names the method."""
     more: dict[str, JsonValue] = {"message": message, "attempt": attempt}
     type_, severity = EventType.TOPUP_ACTION_REQUIRED, Severity.CRITICAL
-    return _of_topup(type_, topup, provider, at, severity, attempt, _SAVE_AGAIN, more, named=named)
+    return _of_topup(type_, topup, provider, at, severity, attempt, SAVE_AGAIN, more, named=named)
 
 
 def not_credited(topup: Topup, provider: str, at: datetime, *, unread: bool = False) -> EventDraft:
@@ -126,10 +103,10 @@ def not_credited(topup: Topup, provider: str, at: datetime, *, unread: bool = Fa
         )
     else:
         seen = "the balance does not show it: "
-    advice = Advice(
+    advice = Remedy(
         f"The card was charged and {seen}ask the provider to credit the payment, or say that it did. No second charge "
         "is made until then.",
-        _ACK,
+        ACK,
     )
     since = {"paid_at": rfc3339(topup.paid_at)} if topup.paid_at else {}
     return _of_topup(EventType.TOPUP_NOT_CREDITED, topup, provider, at, Severity.CRITICAL, 0, advice, since)
@@ -141,10 +118,10 @@ def processing(topup: Topup, provider: str, at: datetime, times: int = 1) -> Eve
     `times`: how often the bank has begun to work on it.
     """
     attempt = "processing" if times <= 1 else f"processing:{times}"
-    advice = Advice(
+    advice = Remedy(
         "The bank has not decided for over an hour: look at the PaymentIntent in Stripe. It is read back until it "
         "ends, and nothing else is charged until then.",
-        _EXPLAIN,
+        EXPLAIN,
     )
     more: dict[str, JsonValue] = {"reason": "processing for over an hour; it is read back until it ends"}
     return _of_topup(EventType.TOPUP_NEEDS_REVIEW, topup, provider, at, Severity.CRITICAL, attempt, advice, more)
@@ -152,8 +129,8 @@ def processing(topup: Topup, provider: str, at: datetime, times: int = 1) -> Eve
 
 def needs_review(topup: Topup, provider: str, at: datetime, reason: str, times: int = 1) -> EventDraft:
     """The top-up is frozen until a person acknowledges it; `times`: how often it has been."""
-    advice = Advice(
-        "Look at the PaymentIntent in Stripe; acknowledging cancels it if it is alive, else closes it.", _ACK
+    advice = Remedy(
+        "Look at the PaymentIntent in Stripe; acknowledging cancels it if it is alive, else closes it.", ACK
     )
     more: dict[str, JsonValue] = {"reason": reason}
     attempt = 0 if times <= 1 else times
@@ -164,7 +141,7 @@ def account_needs_review(
     account: str, provider: str, at: datetime, reason: str, message: str, window: str
 ) -> EventDraft:
     """An account needs a person: mostly its charging has stopped until it is resumed."""
-    advice = REVIEW_ADVICE.get(reason.partition(":")[0], Advice("See what happened; when in order, resume.", _RESUME))
+    advice = REVIEW_REMEDIES.get(reason.partition(":")[0], Remedy("See what happened; when in order, resume.", RESUME))
     return _of_account(EventType.TOPUP_NEEDS_REVIEW, account, provider, at, reason, message, window, advice)
 
 
@@ -183,7 +160,7 @@ def suspended(
 
     `named`: the configuration names the payment method.
     """
-    advice = SUSPENDED_ADVICE.get(reason, Advice("Put right what Stripe refused, then resume.", _RESUME))
+    advice = SUSPENDED_REMEDIES.get(reason, Remedy("Put right what Stripe refused, then resume.", RESUME))
     type_ = EventType.TOPUP_SUSPENDED
     return _of_account(type_, account, provider, at, reason, message, window, advice, topup, named=named)
 
@@ -200,7 +177,7 @@ def returned(
 
 def customer_gone(account: str, provider: str, at: datetime, customer: str, message: str, window: str) -> EventDraft:
     """Charging of an account has stopped: what was charged to an earlier customer of it cannot be listed any more."""
-    advice = Advice(
+    advice = Remedy(
         "See in Stripe that no payment of this earlier customer is still open; then acknowledge that it is gone. It is "
         "looked at no more, and charging goes on.",
         f"brimful topups ack {customer}",
@@ -209,93 +186,9 @@ def customer_gone(account: str, provider: str, at: datetime, customer: str, mess
     return _of_account(EventType.TOPUP_SUSPENDED, account, provider, at, reason, message, window, advice)
 
 
-REVIEW_ADVICE = {
-    "metadata": Advice(
-        "Put the PaymentIntent's metadata right in Stripe (app, account, seq, topup, funded), or take `app` away where "
-        "it is not of this account; then resume.",
-        _RESUME,
-    ),
-    "burn_brake": Advice("Find out what used so much; when it is in order, resume.", _RESUME),
-    "second_look": Advice("Find the other daemon that charges this account; with one of them left, resume.", _RESUME),
-    "charges_unread": Advice(
-        "See in Stripe whether one of the charges was refunded or disputed, and that the key may read charges; they "
-        "are asked for again every day, and charging goes on meanwhile.",
-        "brimful check --online",
-    ),
-    "missing": Advice(
-        "Stripe forgot a payment that is watched: see that the key is of the same Stripe account and mode as before; "
-        "charging goes on meanwhile.",
-        "brimful check --online",
-    ),
-    "events_forbidden": Advice("Let the key read events in Stripe; charging goes on meanwhile.", "brimful check"),
-    "credits_fell": Advice(
-        "The usage API shows less than was ever credited, which usage cannot do: see whether it is right (credits that "
-        "expired, a refund); only then accept it. Nothing is charged until then, or until all of it shows again.",
-        "brimful topups accept {account}",
-    ),
-    "audit": Advice("See which of the three is wrong; charging goes on meanwhile.", "brimful topups audit {account}"),
-}
-"""What a person must do, by the reason; for `audit:pi_…` by what stands before the colon."""
-
-SUSPENDED_ADVICE = {
-    "stripe_credentials": Advice(
-        "Stripe refuses the key: give it a valid one with write permission. Charging goes on with the next good read.",
-        "brimful check --online",
-    ),
-    "stripe_unreachable": Advice("Stripe cannot be reached: charging goes on when it can.", "brimful check --online"),
-    "stripe_list": Advice(
-        "What was charged already cannot be listed: see that the customer is in this Stripe account and mode. Where it "
-        "has over 50 pages of payments, give the account a customer in Stripe that pays for nothing else; until the "
-        "earlier one's last 35 days fit, buy credit by hand. Charging goes on with the next good list.",
-        "brimful check --online",
-    ),
-    "second_read": Advice(
-        "An account is read twice before it is charged, and the second read goes wrong: see that its usage API answers "
-        "twice in a row (it may allow too few requests), and what. Charging goes on with the next good read.",
-        "brimful check --online",
-    ),
-    "twin": Advice(
-        "Another account of the same customer shows the same totals: both may be keys of one provider account, and one "
-        "need is charged once. Keep the top-up of one of them; charging goes on when the other's credit is seen.",
-        "brimful check --online",
-    ),
-    "stripe_clock": Advice(
-        "The clock of this machine and Stripe's differ by over five minutes: set it (timedatectl). Charging goes on by "
-        "itself when they agree.",
-        "timedatectl",
-    ),
-    "database": Advice(
-        "The database file was deleted, moved or replaced under the running daemon, and nothing is charged: move it "
-        "back, or restart the daemon, which starts with what then lies at its path.",
-        "brimful status",
-    ),
-    "clock_behind_ledger": Advice(
-        "The clock is behind what the ledger has seen: set it. If it is right and the ledger is days ahead, resume.",
-        _RESUME,
-    ),
-    "payment_method": Advice(
-        f"Save a card for the customer in Stripe and make it the default there, or name one in {_KEY} and reload.",
-        "brimful check",
-        named=f"What {_KEY} names cannot be charged: name a card or Link of this customer there, and reload.",
-    ),
-    "card": Advice(
-        "The card was refused too often to be tried again: save another for the customer in Stripe and make it the "
-        "default there: it is charged.",
-        "brimful topups",
-        named="The card was refused too often to be tried again: save another for the customer in Stripe, name it in "
-        f"{_KEY} and reload: it is charged.",
-    ),
-    "size": Advice("No amount lies within the bounds: put `max_charge_usd` or the amount right.", "brimful check"),
-    "declined": _ANOTHER_CARD,
-    "authentication_required": _SAVE_AGAIN,
-    "refunded": Advice("A charge was refunded: see why, then resume.", _RESUME),
-    "disputed": Advice("A charge is disputed: answer it in Stripe, then resume.", _RESUME),
-}
-
-
 def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str, needed_microusd: int) -> EventDraft:
     """Not even one increment fits under a cap; told once a window, and again where a cap that was raised is reached."""
-    advice = Advice("Raise the cap, or buy credit by hand.", _EXPLAIN_ACCOUNT)
+    advice = Remedy("Raise the cap, or buy credit by hand.", EXPLAIN_ACCOUNT)
     draft = _of_account(
         EventType.TOPUP_CAPPED,
         account,
@@ -329,7 +222,7 @@ def _of_topup(
     at: datetime,
     severity: Severity,
     attempt: int | str = 0,
-    advice: Advice | None = None,
+    advice: Remedy | None = None,
     more: dict[str, JsonValue] | dict[str, str] | None = None,
     *,
     named: bool = False,
@@ -361,7 +254,7 @@ def _of_account(
     reason: str,
     message: str,
     window: str,
-    advice: Advice,
+    advice: Remedy,
     topup: Topup | None = None,
     *,
     named: bool = False,
@@ -383,7 +276,7 @@ def _of_account(
     return EventDraft(type_, at, data, account, Severity.CRITICAL, id=event_id(key, type_, f"{reason}:{window}"))
 
 
-def _action(advice: Advice, account: str, *, named: bool) -> str:
+def _action(advice: Remedy, account: str, *, named: bool) -> str:
     """Return what a person must do, for the way in which the account's payment method is found."""
     return ((advice.named if named else "") or advice.action).format(account=account)
 
