@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from alerts.belief import Doubtful, doubt
+from alerts.belief import Doubtful, confirms, doubt
 from alerts.money import to_micro
 from alerts.readings import Known, Reason, Unavailable
 from alerts.rules.specs import LowBalance
 from alerts.state import AccountState
+from alerts.values import replace
 from tests.helpers_alerts import START, Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
@@ -207,6 +208,25 @@ def test_a_second_read_a_snapshot_later_still_agrees() -> None:
     account.read(balance=20)
     assert account.read(balance=4.9, second=metrics(balance=4.885)) == ["balance.low"]
     assert account.last["available_usd"] == 4.885
+
+
+@pytest.mark.parametrize(("second", "agrees"), [("110", True), ("110.000001", False), ("99", True)])
+def test_a_second_read_agrees_within_a_tenth_of_what_is_doubted(second: str, agrees: bool) -> None:
+    account = Watched(LOW)
+    account.read(balance=200)
+    told = account.read(balance=100, second=metrics(balance=second))
+    assert told == ([] if agrees else ["reading.suspect"])
+    assert account.judgement is not None
+    assert (account.judgement.believed is not None) is agrees
+
+
+@pytest.mark.parametrize(("second", "agrees"), [(10, True), (10.000001, False), (-10, True), (-10.000001, False)])
+def test_a_second_read_may_be_off_by_a_tenth_either_way(second: float, agrees: bool) -> None:
+    state = AccountState.new("clips")
+    state = replace(state, last=Known("clips", START, metrics(balance=100)))
+    doubted = doubt(state, Known("clips", START + timedelta(minutes=5), metrics(balance=0)))
+    assert doubted is not None
+    assert confirms(doubted, Known("clips", START + timedelta(minutes=5), metrics(balance=second))) is agrees
 
 
 def test_suspect_readings_end_no_outage_and_charge_nothing() -> None:
