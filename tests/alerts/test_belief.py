@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from alerts.belief import Doubtful, confirms, doubt
+from alerts.belief import Doubtful, confirms, doubt, largest_explained
 from alerts.money import to_micro
 from alerts.readings import Known, Reason, Unavailable
 from alerts.rules.specs import LowBalance
@@ -171,6 +171,35 @@ def test_ten_times_the_scheduled_burn_is_believed() -> None:
     scheduled = {"active_videos": 14, "cost": 0.015}
     assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.6, **scheduled}) == set()
     assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.5, **scheduled}) == {Doubtful.DROP}
+
+
+@pytest.mark.parametrize(("before", "after"), [(14, 28), (28, 14), (None, 28), (28, None)])
+def test_the_larger_schedule_of_the_two_readings_explains_a_fall(before: int | None, after: int | None) -> None:
+    one, two = (metrics(balance=1, active_videos=videos, cost=0.015) for videos in (before, after))
+    assert largest_explained(0, one, two, timedelta(days=1)) == to_micro(10 * 28 * 24 * 0.015)
+
+
+def test_readings_less_than_a_minute_apart_count_as_a_minute() -> None:
+    """Ten times a dollar a second: what may be gone never falls to nothing because two reads follow at once."""
+    a_second = 86_400 * to_micro(1)
+    explained = [
+        largest_explained(a_second, metrics(), metrics(), timedelta(seconds=seconds)) for seconds in (0, 1, 60, 61)
+    ]
+    assert explained == [to_micro(600)] * 3 + [to_micro(610)]
+
+
+def test_a_fall_through_nought_is_a_drop_by_what_is_gone() -> None:
+    assert _doubt(5, {"balance": "1.5"}, {"balance": -1}) == {Doubtful.DROP}
+
+
+@pytest.mark.parametrize(("moved_s", "forgets"), [(30, False), (31, True)])
+def test_usage_of_a_window_that_moves_with_the_clock_may_fall(moved_s: int, forgets: bool) -> None:
+    """A start that moved by half of the time that passed or less is a period's; by more, a window's that forgets."""
+    month = timedelta(days=30)
+    first: dict[str, Any] = {"period_used": 80, "period_start_at": START - month, "period_end_at": START}
+    then = {name: value + timedelta(seconds=moved_s) for name, value in first.items() if name != "period_used"}
+    found = _doubt(1, first, {"period_used": 70, **then})
+    assert found == (set() if forgets else {Doubtful.BACKWARDS})
 
 
 def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
