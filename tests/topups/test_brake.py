@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.foresight.memory import BurnMemory
-from daemon.topups.brake import PAST_DAYS, Pace, pace
+from daemon.topups.brake import Pace, pace
 from tests.helpers_topups import DOLLAR
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-ENOUGH = PAST_DAYS * 24 + 24
+ENOUGH = 8 * 24
 """Hours of history from which on there is a brake: seven days before the last one."""
 
 
