@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from alerts.money import to_micro
 from alerts.periods import Stretch, ends_now, goes_on
 from alerts.readings import Reason
 from alerts.rules.specs import LowBalance, Quota, Stale
+from alerts.rules.stale import Watch
 from tests.helpers_alerts import START, Watched
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -66,6 +68,15 @@ def test_an_outage_says_since_when_and_after_how_many_polls() -> None:
     assert data["last_good_at"] == "2026-11-03T12:05:00Z"
 
 
+def test_an_outage_is_reminded_of_after_a_day() -> None:
+    account = Watched(LOW)
+    account.read(balance=50)
+    account.fail(Reason.UNAUTHORIZED)
+    assert account.beat(24 * HOUR - SECOND) == []
+    assert account.beat(SECOND) == ["reading.unavailable"]
+    assert account.last["reminder"] is True
+
+
 def test_a_confirmed_reset_is_one_episode_that_ends_by_itself() -> None:
     account = Watched()
     account.read(balance=50, total=1000)
@@ -94,3 +105,54 @@ def test_silence_is_waited_for_until_an_outage_was_told() -> None:
     account.fail(Reason.UNAUTHORIZED)
     later = next_judgement_at(account.state, account.context())
     assert later is None or later > silent_at
+
+
+def test_a_beat_changes_something_only_where_something_is_told_or_remembered() -> None:
+    """What changes nothing need not be kept: a judgement of time alone says which it was."""
+    account = Watched(LOW)
+    account.read(balance=50)
+    account.beat(HOUR)
+    assert account.judgement is not None
+    assert not account.judgement.changes
+    account.mutes = {"low": account.now + HOUR}
+    account.read(balance=4)
+    account.beat(MINUTE)
+    assert not account.judgement.changes
+    assert account.beat(HOUR) == ["balance.low"]
+    assert account.judgement.changes
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"), [({"total": 5}, True), ({"balance": 5}, True), ({"used": 5}, False), ({"uncharged": 5}, False)]
+)
+def test_burn_is_counted_where_money_is_said(said: dict[str, Any], counts: bool) -> None:
+    account = Watched()
+    account.read(0, **said)
+    assert (account.state.burn.spend is not None) is counts
+
+
+def test_a_balance_that_is_not_said_once_hides_no_spend() -> None:
+    account = Watched()
+    account.read(balance=10)
+    account.read(uncharged=None)
+    account.read(balance=7)
+    assert account.state.spend is not None
+    assert account.state.spend.money.value == to_micro(3)
+
+
+@pytest.mark.parametrize(
+    ("poll", "away", "goes_on"),
+    [
+        (None, 5 * MINUTE, True),
+        (None, 5 * MINUTE + SECOND, False),
+        (HOUR, 2 * HOUR, True),
+        (HOUR, 2 * HOUR + SECOND, False),
+        (MINUTE, 5 * MINUTE, True),
+        (None, timedelta(), True),
+        (None, -SECOND, False),
+    ],
+)
+def test_a_watch_goes_on_over_five_minutes_or_two_polls(poll: timedelta | None, away: timedelta, goes_on: bool) -> None:
+    """Away for longer, or where the clock went back, it begins anew: the silence was the process's own."""
+    watch = Watch(START - HOUR, START).beat(START + away, poll)
+    assert watch == Watch(START - HOUR if goes_on else START + away, START + away)

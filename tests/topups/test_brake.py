@@ -48,6 +48,15 @@ def test_the_last_day_is_no_part_of_the_past_that_it_is_held_against() -> None:
     assert pace(memory, now) == Pace(600 * DOLLAR, 6 * DOLLAR, 6 * DOLLAR)
 
 
+def test_an_hour_is_of_the_past_once_it_began_more_than_a_day_ago() -> None:
+    for hours_ago, largest in ((24, 6), (25, 55)):
+        hours = [DOLLAR] * (ENOUGH + 24)
+        hours[-hours_ago] = 50 * DOLLAR
+        said = pace(*lived(hours))
+        assert said is not None
+        assert said.largest_microusd == largest * DOLLAR
+
+
 def test_the_past_s_most_is_found_wherever_it_was() -> None:
     for begin in (0, 1, 71, ENOUGH - 24 - 6):
         hours = [DOLLAR] * (ENOUGH + 1)
