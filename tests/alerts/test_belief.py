@@ -98,6 +98,14 @@ def test_a_second_read_that_fails_now_and_then_is_never_told() -> None:
         assert account.read(balance=balance) == []
 
 
+def test_second_reads_that_fail_are_counted_anew_after_a_plain_reading() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    told = [account.read(balance=0, second=None), account.read(balance=5000)]
+    told += [account.read(balance=0, second=None) for _ in range(3)]
+    assert told == [[], [], [], [], ["reading.suspect"]]
+
+
 def test_a_suspect_source_is_told_again_only_after_an_hour_of_plain_readings() -> None:
     account = Watched(LOW)
     account.read(balance=5000)

@@ -72,6 +72,10 @@ def test_a_stretch_is_as_long_as_the_window() -> None:
     assert of([*hourly, 0, 0], timedelta(minutes=61)) == Usual(24, 26 * 12), "a part of an hour counts as one"
 
 
+def test_a_window_longer_than_the_past_is_held_against_all_of_it() -> None:
+    assert of([1] * (72 + 80), 80 * HOUR) == Usual(24, 72 * 24 // 80)
+
+
 def test_a_spike_says_what_is_usual_and_what_was_highest() -> None:
     account, total = Watched(Spike(id="spike")), 100.0
     for hour in range(5 * DAY):
