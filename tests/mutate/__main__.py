@@ -68,11 +68,11 @@ def _hunt(copy: Path, options: argparse.Namespace) -> int:
     lost = [name for name in judged if name not in {_name(mutant) for mutant in every}]
     wanted = {mutant for mutant in every if not options.files or mutant.file in _files(options.files)}
     chosen = sorted(wanted, key=lambda mutant: (mutant.file, mutant.number))
+    if options.sample:
+        chosen = random.Random(options.draw).sample(chosen, min(options.sample, len(chosen)))
     equivalent = [mutant for mutant in chosen if _name(mutant) in judged]
     if not options.judged:
         chosen = [mutant for mutant in chosen if _name(mutant) not in judged]
-    if options.sample:
-        chosen = random.Random(options.draw).sample(chosen, min(options.sample, len(chosen)))
     KEPT.mkdir(exist_ok=True)
     preload()
     hunt = Hunt(copy, measure(copy, KEPT, TESTS), Results(KEPT / "results.json"))

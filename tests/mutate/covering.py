@@ -35,14 +35,17 @@ class Covering:
         self._mentions: dict[str, set[tuple[str, int]]] = defaultdict(set)
 
     def tests_of(self, mutant: Mutant) -> set[str]:
-        """Return the tests that run its lines; of what runs at import, those that run a line which uses its name."""
-        if not mutant.at_import:
-            return self._running(mutant.file, range(mutant.line, mutant.end_line + 1))
-        found: set[str] = set()
-        for name in mutant.names:
-            for file, line in self._mentions[name]:
+        """Return the tests that run its lines; of what runs at import, those that run a line which uses its name.
+
+        A field of a class is held by all the tests of its module, too.
+        """
+        found = self._running(mutant.file, range(mutant.line, mutant.end_line + 1))
+        if mutant.at_import:
+            for file, line in {place for name in mutant.names for place in self._mentions[name]}:
                 found |= self._running(file, [line])
-        return found or set().union(*self._lines[mutant.file].values())
+            if mutant.scope or not found:
+                found = found.union(*self._lines[mutant.file].values())
+        return found
 
     def _running(self, file: str, lines: Sequence[int]) -> set[str]:
         return {test for line in lines for test in self._lines[file].get(line, ())}
