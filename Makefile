@@ -15,9 +15,11 @@ COVERED := 91
 SEEDS ?= 2000
 DAYS ?= 30
 N ?= 300
+DRAW ?= 0
+MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: help demo test lint bench run install lock clean sim mutants crash generate
+.PHONY: help demo test lint bench run install lock clean sim mutants mutate crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
@@ -27,6 +29,7 @@ help:
 	@echo "make run     the daemon, with ./config.toml"
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
+	@echo "make mutate  the pure core changed in one place at a time: what no test notices; N=200 draws so many"
 	@echo "make crash   real processes, killed at random instants: N=300"
 	@echo "make generate the examples, schemas and pages of the events, from their catalogue"
 	@echo "make install the wheel and its locked packages into an environment of their own: PREFIX=/opt/brimful"
@@ -67,6 +70,10 @@ sim: $(READY)
 
 mutants: $(READY)
 	@$(PYTHON) -m tests.mutants --jobs $(JOBS)
+
+# All of it, or so many as a given N says, drawn by DRAW. MINUTES ends it early; FILES names some of it.
+mutate: $(READY)
+	@$(PYTHON) -m tests.mutate --sample $(if $(filter file,$(origin N)),0,$(N)) --draw $(DRAW) --minutes $(MINUTES) $(FILES)
 
 crash: $(READY)
 	@$(PYTHON) -m tests.sim.crash --kills $(N)
@@ -122,4 +129,4 @@ lock:
 	@! grep -nE '://|^ *--(index|extra|find)' requirements.lock packaging/requirements.lock
 
 clean:
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build
+	@rm -rf $(VENV) .mutate .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov dist build

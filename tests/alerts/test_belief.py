@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from alerts.belief import Doubtful, doubt
+from alerts.belief import Doubtful, confirms, doubt, largest_explained
 from alerts.money import to_micro
 from alerts.readings import Known, Reason, Unavailable
 from alerts.rules.specs import LowBalance
 from alerts.state import AccountState
+from alerts.values import replace
 from tests.helpers_alerts import START, Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
@@ -97,6 +98,14 @@ def test_a_second_read_that_fails_now_and_then_is_never_told() -> None:
         assert account.read(balance=balance) == []
 
 
+def test_second_reads_that_fail_are_counted_anew_after_a_plain_reading() -> None:
+    account = Watched(LOW)
+    account.read(balance=5000)
+    told = [account.read(balance=0, second=None), account.read(balance=5000)]
+    told += [account.read(balance=0, second=None) for _ in range(3)]
+    assert told == [[], [], [], [], ["reading.suspect"]]
+
+
 def test_a_suspect_source_is_told_again_only_after_an_hour_of_plain_readings() -> None:
     account = Watched(LOW)
     account.read(balance=5000)
@@ -172,6 +181,35 @@ def test_ten_times_the_scheduled_burn_is_believed() -> None:
     assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.5, **scheduled}) == {Doubtful.DROP}
 
 
+@pytest.mark.parametrize(("before", "after"), [(14, 28), (28, 14), (None, 28), (28, None)])
+def test_the_larger_schedule_of_the_two_readings_explains_a_fall(before: int | None, after: int | None) -> None:
+    one, two = (metrics(balance=1, active_videos=videos, cost=0.015) for videos in (before, after))
+    assert largest_explained(0, one, two, timedelta(days=1)) == to_micro(10 * 28 * 24 * 0.015)
+
+
+def test_readings_less_than_a_minute_apart_count_as_a_minute() -> None:
+    """Ten times a dollar a second: what may be gone never falls to nothing because two reads follow at once."""
+    a_second = 86_400 * to_micro(1)
+    explained = [
+        largest_explained(a_second, metrics(), metrics(), timedelta(seconds=seconds)) for seconds in (0, 1, 60, 61)
+    ]
+    assert explained == [to_micro(600)] * 3 + [to_micro(610)]
+
+
+def test_a_fall_through_nought_is_a_drop_by_what_is_gone() -> None:
+    assert _doubt(5, {"balance": "1.5"}, {"balance": -1}) == {Doubtful.DROP}
+
+
+@pytest.mark.parametrize(("moved_s", "forgets"), [(30, False), (31, True)])
+def test_usage_of_a_window_that_moves_with_the_clock_may_fall(moved_s: int, forgets: bool) -> None:
+    """A start that moved by half of the time that passed or less is a period's; by more, a window's that forgets."""
+    month = timedelta(days=30)
+    first: dict[str, Any] = {"period_used": 80, "period_start_at": START - month, "period_end_at": START}
+    then = {name: value + timedelta(seconds=moved_s) for name, value in first.items() if name != "period_used"}
+    found = _doubt(1, first, {"period_used": 70, **then})
+    assert found == (set() if forgets else {Doubtful.BACKWARDS})
+
+
 def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
     account = Watched()
     account.read(balance=1000, total=0)
@@ -207,6 +245,25 @@ def test_a_second_read_a_snapshot_later_still_agrees() -> None:
     account.read(balance=20)
     assert account.read(balance=4.9, second=metrics(balance=4.885)) == ["balance.low"]
     assert account.last["available_usd"] == 4.885
+
+
+@pytest.mark.parametrize(("second", "agrees"), [("110", True), ("110.000001", False), ("99", True)])
+def test_a_second_read_agrees_within_a_tenth_of_what_is_doubted(second: str, agrees: bool) -> None:
+    account = Watched(LOW)
+    account.read(balance=200)
+    told = account.read(balance=100, second=metrics(balance=second))
+    assert told == ([] if agrees else ["reading.suspect"])
+    assert account.judgement is not None
+    assert (account.judgement.believed is not None) is agrees
+
+
+@pytest.mark.parametrize(("second", "agrees"), [(10, True), (10.000001, False), (-10, True), (-10.000001, False)])
+def test_a_second_read_may_be_off_by_a_tenth_either_way(second: float, agrees: bool) -> None:
+    state = AccountState.new("clips")
+    state = replace(state, last=Known("clips", START, metrics(balance=100)))
+    doubted = doubt(state, Known("clips", START + timedelta(minutes=5), metrics(balance=0)))
+    assert doubted is not None
+    assert confirms(doubted, Known("clips", START + timedelta(minutes=5), metrics(balance=second))) is agrees
 
 
 def test_suspect_readings_end_no_outage_and_charge_nothing() -> None:

@@ -166,3 +166,9 @@ def test_a_hundred_percent_is_read_only_where_the_whole_is_reached(whole: int) -
 def test_percent_are_rounded_down() -> None:
     assert str(percent_of(9_996, 10_000)) == "99.9"
     assert str(percent_of(942_080_000, 1_024_000_000)) == "92.0"
+
+
+def test_a_millionth_below_nought_has_its_sign() -> None:
+    assert format_usd(-1, 6) == f"{MINUS}$0.000001"
+    assert format_usd(1, 6) == "$0.000001"
+    assert format_usd(0, 6) == "$0.000000"

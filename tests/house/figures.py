@@ -5,16 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from daemon.sources.provider import Provider
 from daemon.sources.registry import PROVIDERS
+from tests.pure import MODULES, ROOT, imports
 
-ROOT = Path(__file__).parents[2]
 PRODUCT = ("alerts", "daemon", "templates")
-MODULES = sorted(path for room in ("alerts", "daemon") for path in (ROOT / room).rglob("*.py"))
 
 
 def relative(path: Path) -> str:
@@ -24,25 +23,6 @@ def relative(path: Path) -> str:
 @cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Return every module that `path` imports, inside functions too; what only a type checker sees is left out."""
-    for node in _walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path} imports relatively"
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield from _walk(child)
 
 
 def lines_of(room: str) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.pure import ROOT, pure_modules
+
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 NAMED = [
     name
@@ -24,3 +24,8 @@ def test_every_name_at_the_gate_is_a_file_that_there_is(name: str) -> None:
 def test_the_pure_core_is_held_at_every_line_and_branch() -> None:
     assert "alerts/*" in NAMED
     assert "--include='$(PURE)' --omit='$(IMPURE)' --fail-under=100" in MAKEFILE
+
+
+def test_what_is_held_as_the_pure_core_is_pure() -> None:
+    held = {path for name in NAMED if name.startswith("daemon/") for path in ROOT.glob(name)}
+    assert held <= set(pure_modules())

@@ -9,7 +9,8 @@ import pytest
 from alerts.money import format_usd
 from daemon.sources.provider import Provider
 from daemon.sources.registry import PROVIDERS
-from tests.house.figures import ROOT, naming_providers
+from tests.house.figures import naming_providers
+from tests.pure import ROOT
 
 OWN = {f"daemon/sources/providers/{name}.py" for name in PROVIDERS}
 ALLOWED = OWN | {"daemon/standins/usage/prepaid.py", "daemon/standins/usage/storage.py", "daemon/demo/scenario.py"}

@@ -223,6 +223,34 @@ def test_old_history_is_folded_into_its_summaries(store: Store) -> None:
     assert readings.first_at(store.reader, "clips") == NOW
 
 
+def test_what_reaches_into_the_kept_time_is_never_folded(store: Store) -> None:
+    """A run and an outage that began before the kept time and ended in it stay whole, and so does what they say."""
+    before = NOW + 30 * MINUTE
+    keep(store, *(known(NOW + number * MINUTE) for number in range(0, 50, 10)))
+    keep(store, *(down(NOW + number * MINUTE) for number in (5, 15, 25, 35)))
+    keep(store, known(NOW + 60 * MINUTE, spent(1)))
+    whole = past(store)
+    assert [(one.first_at < before, one.last_at < before) for one in whole] == [(True, False)] * 2 + [(False, False)]
+    with store.write(durable=False) as tx:
+        readings.fold_old(tx, "clips", before)
+        readings.fold_old(tx, "clips", whole[1].last_at)
+    assert past(store) == whole
+    assert list(readings.history(store.reader, "clips", before, before + MINUTE)) == whole[:2]
+
+
+def test_what_ended_just_before_the_kept_time_is_folded(store: Store) -> None:
+    keep(store, known(NOW), known(NOW + 10 * MINUTE), down(NOW + 20 * MINUTE), down(NOW + 30 * MINUTE))
+    keep(store, known(NOW + 60 * MINUTE, spent(1)))
+    for ended in (NOW + 10 * MINUTE, NOW + 30 * MINUTE):
+        first, *others = past(store)
+        with store.write(durable=False) as tx:
+            readings.fold_old(tx, "clips", ended)
+        assert past(store) == [first, *others], "it is of the kept time to the millisecond of its end"
+        with store.write(durable=False) as tx:
+            readings.fold_old(tx, "clips", ended + timedelta(milliseconds=1))
+        assert past(store) == others
+
+
 def test_the_run_that_goes_on_is_never_folded(store: Store) -> None:
     keep(store, known(NOW))
     with store.write(durable=False) as tx:

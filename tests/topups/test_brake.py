@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.foresight.memory import BurnMemory
-from daemon.topups.policy.brake import PAST_DAYS, Pace, pace
+from daemon.topups.policy.brake import Pace, pace
 from tests.helpers_topups import DOLLAR
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-ENOUGH = PAST_DAYS * 24 + 24
+ENOUGH = 8 * 24
 """Hours of history from which on there is a brake: seven days before the last one."""
 
 
@@ -46,6 +46,15 @@ def test_a_clock_that_stands_before_all_that_was_read_compares_nothing() -> None
 def test_the_last_day_is_no_part_of_the_past_that_it_is_held_against() -> None:
     memory, now = lived([DOLLAR] * ENOUGH + [DOLLAR] * 12 + [100 * DOLLAR] * 6)
     assert pace(memory, now) == Pace(600 * DOLLAR, 6 * DOLLAR, 6 * DOLLAR)
+
+
+def test_an_hour_is_of_the_past_once_it_began_more_than_a_day_ago() -> None:
+    for hours_ago, largest in ((24, 6), (25, 55)):
+        hours = [DOLLAR] * (ENOUGH + 24)
+        hours[-hours_ago] = 50 * DOLLAR
+        said = pace(*lived(hours))
+        assert said is not None
+        assert said.largest_microusd == largest * DOLLAR
 
 
 def test_the_past_s_most_is_found_wherever_it_was() -> None:

@@ -1,0 +1,125 @@
+"""One verdict, one step: what it changes of the memory, what it tells, and the reason where it tells nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from alerts.episodes import ALREADY_TOLD, Advance, Subject, advance, rebase, reminder_due
+from alerts.events import EventType, Severity
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Standing, Verdict
+from alerts.state import NEW_RULE, NOTHING_TOLD, RuleMemory, Told
+from tests.helpers_alerts import START
+
+LOW, RECOVERED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
+SUBJECT = Subject("clips", "low", "low_balance", Severity.WARNING, 1, RECOVERED)
+ENTERED = Told(entered=True)
+
+
+def step(
+    memory: RuleMemory, verdict: Verdict, *news: News, subject: Subject = SUBJECT, after: timedelta = timedelta()
+) -> Advance:
+    return advance(
+        subject,
+        memory,
+        verdict,
+        lambda verdict, told: news,
+        why=lambda verdict: f"it is {verdict.standing.value}",
+        new_id=lambda prefix: f"{prefix}_1",
+        now=START + after,
+    )
+
+
+def opened() -> RuleMemory:
+    return step(NEW_RULE, BREACH, News(LOW, ENTERED)).memory
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [(UNKNOWN, "nothing is known: the last state is kept"), (BETWEEN, "not in breach, and not beyond the clear line")],
+)
+def test_what_leaves_an_open_episode_open_says_why_and_without_one_says_nothing(verdict: Verdict, reason: str) -> None:
+    (said,) = step(opened(), verdict).reasons
+    assert said.startswith(reason)
+    assert step(NEW_RULE, verdict) == Advance(NEW_RULE)
+
+
+def test_an_episode_is_opened_counted_from_and_told_by_its_first_event() -> None:
+    memory = replace(NEW_RULE, breaches=2)
+    moved = step(memory, BREACH, News(LOW, Told(True)), News(EventType.BUDGET_PROJECTED, Told(True, projected=True)))
+    episode = moved.memory.episode
+    assert episode is not None
+    assert (episode.id, episode.told_type, episode.told_at, episode.why) == ("ep_1", LOW, START, "it is breach")
+    assert [telling.type for telling in moved.tellings] == [LOW, EventType.BUDGET_PROJECTED]
+    assert moved.memory == replace(NEW_RULE, episode=episode, told=Told(True, projected=True))
+    assert moved.reasons == ()
+
+
+@pytest.mark.parametrize("for_readings", [1, 2, 3])
+def test_an_episode_opens_with_the_reading_that_the_rule_waits_for(for_readings: int) -> None:
+    subject, memory = replace(SUBJECT, for_readings=for_readings), NEW_RULE
+    for count in range(1, for_readings):
+        moved = step(memory, BREACH, News(LOW, ENTERED), subject=subject)
+        assert moved.reasons == (f"in breach for {count} of {for_readings} readings",)
+        assert (moved.tellings, moved.memory.breaches) == ((), count)
+        memory = moved.memory
+    assert len(step(memory, BREACH, News(LOW, ENTERED), subject=subject).tellings) == 1
+
+
+@pytest.mark.parametrize("verdict", [CLEAR, BETWEEN])
+def test_breaches_count_only_in_a_row(verdict: Verdict) -> None:
+    assert step(replace(NEW_RULE, breaches=1), verdict).memory == NEW_RULE
+
+
+def test_what_was_told_already_says_whether_in_the_episode_or_in_the_period() -> None:
+    assert step(opened(), BREACH).reasons == (ALREADY_TOLD,)
+    assert step(NEW_RULE, BREACH).reasons == ("already told in this period",)
+
+
+@pytest.mark.parametrize("ended_type", [RECOVERED, None])
+def test_an_end_is_told_where_its_kind_has_an_event_for_it(ended_type: EventType | None) -> None:
+    moved = step(opened(), CLEAR, subject=replace(SUBJECT, ended_type=ended_type), after=timedelta(hours=1))
+    assert [telling.type for telling in moved.tellings] == ([] if ended_type is None else [ended_type])
+    assert moved.ended is not None
+    assert (moved.ended.closed_at, moved.ended.closed_why) == (START + timedelta(hours=1), "it is clear")
+    assert moved.memory == replace(opened(), episode=None, told=NOTHING_TOLD)
+
+
+EIGHTY, NINETY = Decimal(80), Decimal(90)
+
+
+@pytest.mark.parametrize(
+    ("told", "reached", "kept"), [(NINETY, EIGHTY, EIGHTY), (EIGHTY, NINETY, EIGHTY), (NINETY, None, None)]
+)
+def test_an_edit_untells_the_steps_that_are_not_reached_any_more(
+    told: Decimal, reached: Decimal | None, kept: Decimal | None
+) -> None:
+    memory = replace(NEW_RULE, told=Told(True, told))
+    assert rebase(memory, Verdict(Standing.BREACH, reached), Severity.WARNING, "x").told.step == kept
+    assert rebase(memory, UNKNOWN, Severity.WARNING, "x").told == memory.told
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict", "kept"),
+    [
+        (True, Verdict(Standing.BREACH, projected=True), True),
+        (True, BREACH, False),
+        (True, UNKNOWN, True),
+        (False, Verdict(Standing.BREACH, projected=True), False),
+    ],
+)
+def test_an_edit_untells_a_projection_that_is_not_above_any_more(told: bool, verdict: Verdict, kept: bool) -> None:
+    memory = replace(NEW_RULE, told=Told(True, projected=told))
+    assert rebase(memory, verdict, Severity.WARNING, "x").told.projected is kept
+
+
+def test_a_reminder_is_due_so_long_after_the_last_word_and_never_of_what_was_not_told() -> None:
+    episode, day = opened().episode, timedelta(days=1)
+    assert episode is not None
+    assert reminder_due(episode, day, START + day)
+    assert not reminder_due(episode, day, START + day - timedelta(seconds=1))
+    assert not reminder_due(episode, None, START + 9 * day)
+    assert not reminder_due(replace(episode, told_at=None), day, START + 9 * day)
