@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from alerts.readings import Known, Metrics
+from alerts.model.readings import Known, Metrics
 from benchmarks.traces import COST, DAYS, STEP_MINUTES, STEPS_A_DAY, generate
 from daemon.backtest.replay import Outcome, Replay
 from daemon.config.load import load

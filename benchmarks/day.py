@@ -17,9 +17,9 @@ from pathlib import Path
 from benchmarks.process import accounts_toml
 from benchmarks.report import Figure, finish
 from benchmarks.virtual import live
-from daemon.service import Service
 from daemon.store import Store
 from daemon.store.migrations import migrate
+from daemon.work.service import Service
 
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 CONFIG = '[store]\npath = "{folder}/brimful.db"\nkeep_readings = "1d"\n[http]\nlisten = ""\n'

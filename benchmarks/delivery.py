@@ -26,12 +26,12 @@ from pydantic import SecretStr
 
 from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Deliverer
-from alerts.events import EventDraft, EventType, JsonValue
-from alerts.receivers import Receivers, WebhookReceiver
-from daemon.channels import HttpPoster
+from alerts.model.events import EventDraft, EventType, JsonValue
+from alerts.model.receivers import Receivers, WebhookReceiver
 from daemon.clock import ManualClock, SeededIds
-from daemon.http import HttpClient
-from daemon.standins.receiver import TEST_SECRET
+from daemon.demo.standins.receiver import TEST_SECRET
+from daemon.net.channels import HttpPoster
+from daemon.net.http import HttpClient
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
 from daemon.store.migrations import migrate

@@ -27,7 +27,7 @@ from statistics import median
 
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.runway import runway
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 from benchmarks.traces import DAYS, STEP_MINUTES, STEPS_A_DAY, TUNED, UNSEEN, Trace, generate
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)

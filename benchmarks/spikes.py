@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from alerts.accounts import AccountInfo
-from alerts.events import EventType
-from alerts.judge import Context, judge
-from alerts.readings import Known, Metrics
-from alerts.rules.specs import Spike
-from alerts.state import AccountState
+from alerts.model.accounts import AccountInfo
+from alerts.model.events import EventType
+from alerts.model.readings import Known, Metrics
+from alerts.model.specs import Spike
+from alerts.rules.evaluation import Context, judge
+from alerts.rules.state import AccountState
 from benchmarks.traces import COST, DAYS, STEPS_A_DAY, TUNED, UNSEEN, Trace, generate
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)

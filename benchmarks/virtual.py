@@ -17,7 +17,7 @@ import httpx
 from daemon.clock import SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.service import Service
+from daemon.work.service import Service
 from tests.sim.clocks import TrueClock, run
 
 ANSWER = (

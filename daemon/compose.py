@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING
 
 from alerts.delivery import Deliverer
 from alerts.mail import Mailer
-from alerts.state import TopupStanding
-from daemon.channels import build_channels, log_attempt
+from alerts.rules.state import TopupStanding
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
-from daemon.evaluator import Evaluator
-from daemon.heartbeat import Heartbeat
-from daemon.http import HttpClient
-from daemon.inspect.status import topup_status
 from daemon.limits import BEAT_S
-from daemon.lock import held
-from daemon.mailer import SmtpMailer
-from daemon.preflight import refuse_lost
+from daemon.net.channels import build_channels, log_attempt
+from daemon.net.heartbeat import Heartbeat
+from daemon.net.http import HttpClient
+from daemon.net.smtp import SmtpMailer
 from daemon.reports.reporter import Reporter
-from daemon.retention import Retention
-from daemon.service import Service
 from daemon.sources.fetcher import Fetcher
+from daemon.status.topups import topup_status
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
+from daemon.store.lock import held
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
+from daemon.work.evaluator import Evaluator
+from daemon.work.preflight import refuse_lost
+from daemon.work.retention import Retention
+from daemon.work.service import Service
 
 if TYPE_CHECKING:
     import httpx

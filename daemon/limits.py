@@ -1,4 +1,4 @@
-"""Every wait, retry, queue, body and page of the process has a maximum: here, and in `alerts.limits` for delivery."""
+"""Every wait, retry, queue, body and page of the process has a maximum: here; in `alerts.model.limits` for delivery."""
 
 STORE_BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's transaction."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from alerts.events import EventType
 from alerts.events.catalogue import CATALOGUE, SECTIONS
 from alerts.events.fields import EVERYWHERE, Field
+from alerts.events.schema import schema, schemas
 from alerts.events.spec import ANY, EventSpec
-from alerts.schema import schema, schemas
+from alerts.model.events import EventType
 
 DOCS = Path(__file__).parent
 SCHEMAS = DOCS.parent / "alerts" / "schemas"

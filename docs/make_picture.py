@@ -14,14 +14,14 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from daemon.demo import show, summary
+from daemon.demo.checks import Evidence, check_all
 from daemon.demo.drive import Watcher, live_through
-from daemon.demo.promises import Evidence, check_all
 from daemon.demo.scenario import END, ZONE
-from daemon.demo.story import Story
+from daemon.demo.timeline import Story
 from daemon.demo.view import View
 from daemon.demo.world import World
-from daemon.service import Service
 from daemon.store import Store
+from daemon.work.service import Service
 
 MOMENT = datetime(2026, 10, 21, 12, 30, tzinfo=ZONE)
 WIDTH = 108

@@ -9,15 +9,15 @@ from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.accounts import AccountInfo
-from alerts.belief import doubt
-from alerts.events import EventDraft, encode_body
-from alerts.judge import Context, Judgement, judge, judge_time
-from alerts.money import to_micro
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from alerts.rules.specs import RuleSpec
+from alerts.model.accounts import AccountInfo
+from alerts.model.events import EventDraft, encode_body
+from alerts.model.money import to_micro
+from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.model.specs import RuleSpec
+from alerts.rules.evaluation import Context, Judgement, judge, judge_time
+from alerts.rules.plausibility import doubt
 from alerts.rules.stale import Watch
-from alerts.state import AccountState, TopupStanding
+from alerts.rules.state import AccountState, TopupStanding
 from tests.helpers_events import validator as validator
 
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from alerts.events import Event, EventDraft, EventType, Severity, encode_body
-from alerts.schema import schema
+from alerts.events.schema import schema
+from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 EXAMPLES = DOCS / "events.json"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from alerts.instants import EPOCH
-from alerts.judge import Context, judge
-from alerts.readings import Known, Metrics, Reading
-from alerts.state import AccountState
+from alerts.model.instants import EPOCH
+from alerts.model.readings import Known, Metrics, Reading
+from alerts.rules.evaluation import Context, judge
+from alerts.rules.state import AccountState
 from daemon.clock import SeededIds
 from daemon.config.load import load
 from daemon.config.model import Config

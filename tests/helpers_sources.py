@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from alerts.accounts import AccountInfo
+from alerts.model.accounts import AccountInfo
 from daemon.config.model import AccountConfig
 from daemon.sources.provider import JsonMapping
 from daemon.sources.registry import PROVIDERS

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.accounts import AccountInfo
-from alerts.money import to_micro
-from alerts.readings import Known, Metrics
+from alerts.model.accounts import AccountInfo
+from alerts.model.money import to_micro
+from alerts.model.readings import Known, Metrics
+from alerts.model.spans import Span, SpanKind, span_at
 from alerts.reports.credits import Charge
 from alerts.reports.statements import Statement, build
-from alerts.spans import Span, SpanKind, span_at
 
 BERLIN = ZoneInfo("Europe/Berlin")
 CLIPS = AccountInfo("clips", "contentstats", "Video tracking")

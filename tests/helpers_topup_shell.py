@@ -10,10 +10,10 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from alerts.readings import Known
+from alerts.model.readings import Known
 from daemon.cli import app
 from daemon.clock import RandomIds
-from daemon.standins.stripe import StripeStandin
+from daemon.demo.standins.stripe import StripeStandin
 from daemon.store import readings
 from daemon.store.outbox import store_id
 from tests.helpers_topups import Daemon

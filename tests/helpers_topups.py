@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import SecretStr
 
-from alerts.accounts import AccountInfo
-from alerts.falls import NO_FALL, fold
 from alerts.foresight.memory import BurnMemory
-from alerts.readings import Known, Metrics, Reason, Unavailable
-from alerts.receivers import Receivers
-from alerts.state import TopupStanding
-from alerts.values import replace
+from alerts.model.accounts import AccountInfo
+from alerts.model.readings import Known, Metrics, Reason, Unavailable
+from alerts.model.receivers import Receivers
+from alerts.model.values import replace
+from alerts.rules.falls import NO_FALL, fold
+from alerts.rules.state import TopupStanding
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
     AccountConfig,
@@ -31,11 +31,11 @@ from daemon.config.model import (
     StripeMode,
     TopupConfig,
 )
-from daemon.http import HttpClient
-from daemon.inspect.status import needs_person, topup_status
+from daemon.demo.standins.stripe import Charge, StripeStandin
+from daemon.net.http import HttpClient
 from daemon.reconcile.reconciler import Reconciler
 from daemon.sources.registry import PROVIDERS
-from daemon.standins.stripe import Charge, StripeStandin
+from daemon.status.topups import needs_person, topup_status
 from daemon.store import ledger, ledger_reads, states
 from daemon.store.connection import Store
 from daemon.store.migrations import migrate

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from alerts.outbox import Delivery
+from alerts.model.outbox import Delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 
 from alerts.channels.base import Outcome, Parcel, Result
 from alerts.channels.letter import write_note
-from alerts.limits import DELIVERY_DEADLINE_S
-from alerts.receivers import ChatReceiver
+from alerts.model.limits import DELIVERY_DEADLINE_S
+from alerts.model.receivers import ChatReceiver
 
 MISSING = "the extra is not installed: pip install 'brimful[chat]'"
 

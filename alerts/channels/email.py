@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from alerts.channels.base import Outcome, Parcel, Result
 from alerts.channels.letter import Letter, write_letter
 from alerts.mail import Mailed, Mailer, new_message
-from alerts.receivers import EmailReceiver
+from alerts.model.receivers import EmailReceiver
 from alerts.templating import WRONG_TEMPLATE, Templates
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from alerts.events import Event, Tone
+from alerts.events.words.wording import Wording, word
+from alerts.model.events import Event, Tone
 from alerts.templating import Templates
-from alerts.words.wording import Wording, word
 
 _GRAVITY = (Tone.CRITICAL, Tone.WARNING, Tone.GOOD, Tone.INFO)
 """What is said first. What went well tells more than what is only under way."""

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from alerts.channels.base import Outcome, Parcel, Result
 from alerts.channels.signing import Signer
-from alerts.limits import DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_KEPT, DELIVERY_DEADLINE_S
-from alerts.receivers import WebhookReceiver
+from alerts.model.limits import DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_KEPT, DELIVERY_DEADLINE_S
+from alerts.model.receivers import WebhookReceiver
 
 OVERLOADED = frozenset({429, 502, 504})
 GONE = 410

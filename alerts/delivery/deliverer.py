@@ -13,8 +13,8 @@ from random import Random
 
 from alerts.channels.base import Channel
 from alerts.delivery.lane import Attempted, Clock, Lane
-from alerts.limits import DELIVERY_DRAIN_S
-from alerts.outbox import DeliveryQueue
+from alerts.model.limits import DELIVERY_DRAIN_S
+from alerts.model.outbox import DeliveryQueue
 
 
 class Deliverer:

@@ -19,8 +19,8 @@ from alerts.channels.base import Channel, Outcome, Parcel, Result
 from alerts.delivery import notices
 from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
-from alerts.events import Event, EventDraft
-from alerts.limits import (
+from alerts.model.events import Event, EventDraft
+from alerts.model.limits import (
     DELIVERY_BATCH,
     DELIVERY_LONGEST_WAIT_S,
     DELIVERY_MARKS_S,
@@ -30,8 +30,8 @@ from alerts.limits import (
     GATHER_RECENT_S,
     GATHER_S,
 )
-from alerts.outbox import DeliveryQueue, Mark, ReceiverState
-from alerts.values import replace
+from alerts.model.outbox import DeliveryQueue, Mark, ReceiverState
+from alerts.model.values import replace
 
 HOUR = timedelta(hours=1)
 _CLOCK_STEP = timedelta(minutes=1)

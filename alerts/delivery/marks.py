@@ -8,8 +8,8 @@ from datetime import datetime
 
 from alerts.channels.base import Outcome, Parcel, Result
 from alerts.delivery.policy import Verdict
-from alerts.limits import DELIVERY_ANSWER_KEPT
-from alerts.outbox import Attempt, Delivery, DeliveryState, Mark
+from alerts.model.limits import DELIVERY_ANSWER_KEPT
+from alerts.model.outbox import Attempt, Delivery, DeliveryState, Mark
 
 
 def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:

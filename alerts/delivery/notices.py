@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from alerts.delivery.policy import Tell
-from alerts.events import Event, EventDraft, EventType, JsonValue, Severity
-from alerts.instants import rfc3339
-from alerts.outbox import ReceiverState
+from alerts.model.events import Event, EventDraft, EventType, JsonValue, Severity
+from alerts.model.instants import rfc3339
+from alerts.model.outbox import ReceiverState
 
 _ACTIONS = {
     Tell.FAILING: "look at the receiver; its events wait and are tried again by themselves",

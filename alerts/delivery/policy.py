@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from alerts.channels.base import Outcome, Result
 from alerts.delivery.schedule import delay_after, probe_after, spread
-from alerts.limits import (
+from alerts.model.limits import (
     DELIVERY_BREAKER_AFTER,
     DELIVERY_PAUSE_AFTER_DAYS,
     DELIVERY_PAUSED_PROBE_S,
@@ -24,8 +24,8 @@ from alerts.limits import (
     DELIVERY_SLOW_MAX_S,
     DELIVERY_TELL_AFTER,
 )
-from alerts.outbox import DeliveryState, ReceiverState
-from alerts.values import replace
+from alerts.model.outbox import DeliveryState, ReceiverState
+from alerts.model.values import replace
 
 
 class Tell(StrEnum):

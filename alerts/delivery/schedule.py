@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.limits import DELIVERY_JITTER, DELIVERY_PROBE_FIRST_S, DELIVERY_PROBE_MAX_S
+from alerts.model.limits import DELIVERY_JITTER, DELIVERY_PROBE_FIRST_S, DELIVERY_PROBE_MAX_S
 
 DELAYS = (
     timedelta(0),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from alerts.belief import Doubtful
-from alerts.events.event import EventType, Tone
 from alerts.events.fields import COUNT, FLAG, INSTANT, LOOSE, NUMBER, TEXT, WORDS, Field, list_of, one_of
-from alerts.events.reasons import FALL, STALE, Limit, SuspectReason, Trouble
 from alerts.events.spec import ANY, BOTH, CRITICAL, INFO, OPERATOR, WARNING, EventSpec, of_alert
-from alerts.readings import Reason
-from alerts.words import sentences
+from alerts.events.words import sentences
+from alerts.model.events import EventType, Tone
+from alerts.model.readings import Reason
+from alerts.model.reasons import FALL, STALE, Limit, SuspectReason, Trouble
+from alerts.rules.plausibility import Doubtful
 
 _REASON = Field(
     "reason",

@@ -1,7 +1,7 @@
 """The catalogue: every event type with its meaning, its fields, its look, its pair, its readers and its words.
 
 From it come the JSON Schemas, the AsyncAPI document, the tables of `docs/webhooks.md` (`make generate`), and what the
-code asks of a type. A new event is a member of `EventType`, its words in `alerts.words.sentences` and a spec here.
+code asks of a type. A new event is a member of `EventType`, its words in `words.sentences` and a spec here.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alerts.events.account import BILLING, PROCESS, READINGS
-from alerts.events.event import EventType
 from alerts.events.rules import BALANCE, BUDGET, QUOTA, RUNWAY, USAGE
 from alerts.events.spec import EventSpec
 from alerts.events.topups import TOPUPS
+from alerts.model.events import EventType
 
 SECTIONS: Mapping[str, tuple[EventSpec, ...]] = {
     "Balance": BALANCE,

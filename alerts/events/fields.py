@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from alerts.events.event import Severity
 from alerts.foresight.burn import Basis
+from alerts.model.events import Severity
 
 Schema = dict[str, Any]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from alerts.events.event import EventType, Tone
 from alerts.events.fields import (
     BALANCES,
     BURN,
@@ -20,8 +19,9 @@ from alerts.events.fields import (
     one_of,
 )
 from alerts.events.spec import ANY, BOTH, CRITICAL, MONEY, OPERATOR, EventSpec, of_alert
-from alerts.rules.specs import Measure, Period
-from alerts.words import sentences
+from alerts.events.words import sentences
+from alerts.model.events import EventType, Tone
+from alerts.model.specs import Measure, Period
 
 _LINES = (
     Field("threshold_usd", USD, "The line that was compared"),

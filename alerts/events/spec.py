@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from alerts.events.event import EventType, Severity, Tone
 from alerts.events.fields import ACCOUNT, EPISODE, NUMBER_AND_STORE, REMINDER, Field, severity
-from alerts.values import replace
-from alerts.words.figures import Figures
-from alerts.words.sentences import Words
+from alerts.events.words.figures import Figures
+from alerts.events.words.sentences import Words
+from alerts.model.events import EventType, Severity, Tone
+from alerts.model.values import replace
 
 ANY = tuple(Severity)
 INFO = (Severity.INFO,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from alerts.events.event import EventType, Severity, Tone
 from alerts.events.fields import (
     A_TOPUP_OR_NONE,
     ACTION,
@@ -17,10 +16,11 @@ from alerts.events.fields import (
     Kind,
     one_of,
 )
-from alerts.events.reasons import CapReason, CreditedBy, ReviewReason, SuspendedReason
 from alerts.events.spec import CRITICAL, INFO, MONEY, OPERATOR, WARNING, EventSpec, Reader, of_topup
-from alerts.values import replace
-from alerts.words import sentences
+from alerts.events.words import sentences
+from alerts.model.events import EventType, Severity, Tone
+from alerts.model.reasons import CapReason, CreditedBy, ReviewReason, SuspendedReason
+from alerts.model.values import replace
 
 _EVERYBODY = tuple(Reader)
 _OF_A_PAYMENT = (ReviewReason.MISSING, ReviewReason.AUDIT)

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import Outlook, spend_outlook
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 SNAPSHOTS_A_DAY = 24
 """Each video is snapshotted once an hour."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.outlook import SCHEDULED, spend_outlook
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 Basis = Literal["scheduled", "observed"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, Hourly
-from alerts.instants import to_ms
+from alerts.model.instants import to_ms
 
 MILLISECOND = timedelta(milliseconds=1)
 _VERSION = 1

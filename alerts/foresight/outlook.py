@@ -12,7 +12,7 @@ from alerts.foresight.hourly import HOUR_MS, Hourly
 from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.foresight.past import PRIOR_SCHEDULED, PRIOR_SPREADS, Spreads, spread_over
 from alerts.foresight.pattern import Pattern, learn
-from alerts.instants import EPOCH, to_ms
+from alerts.model.instants import EPOCH, to_ms
 
 SCHEDULED, OBSERVED = "scheduled", "observed"
 Z_10_90 = 1.2816

@@ -22,7 +22,7 @@ from msgspec import Struct
 from alerts.foresight.hourly import KEPT_HOURS, Hourly
 from alerts.foresight.past import Spreads, Track, measure, pooled, score
 from alerts.foresight.shape import WEEK_HOURS, week_shape
-from alerts.values import replace
+from alerts.model.values import replace
 
 LEARNING_HOURS = 24
 """A day of whole hours: before it there is no pattern."""

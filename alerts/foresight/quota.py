@@ -9,7 +9,7 @@ from decimal import Decimal
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import Z_10_90, Outlook, used_outlook
 from alerts.foresight.runway import RANGE_DAYS, instant
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 
 @dataclass(frozen=True, slots=True)

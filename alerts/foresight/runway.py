@@ -9,7 +9,7 @@ from decimal import ROUND_FLOOR, Decimal
 from alerts.foresight.burn import Basis
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.outlook import SCHEDULED, Z_10_90, Outlook, spend_outlook
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 RANGE_DAYS = 3
 """Before so many days of history a range says `partial`."""

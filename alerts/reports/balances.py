@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from alerts.money import MICROUSD_PER_CENT
-from alerts.readings import Known
+from alerts.model.money import MICROUSD_PER_CENT
+from alerts.model.readings import Known
 from alerts.reports.credits import Charge, Credit, match
 
 ROUNDING_NOISE_MICROUSD = 20_000

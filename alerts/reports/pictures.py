@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.instants import to_ms
-from alerts.money import format_gb, format_usd
+from alerts.model.instants import to_ms
+from alerts.model.money import format_gb, format_usd
 from alerts.reports.statements import Statement
 
 MIN_POINTS = 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from alerts.model.spans import Span
 from alerts.reports.pictures import Picture
 from alerts.reports.sheet import to_csv
 from alerts.reports.statements import Statement
@@ -22,7 +23,6 @@ from alerts.reports.views import (
     day_and_time,
     summary_view,
 )
-from alerts.spans import Span
 from alerts.templating import Templates
 
 

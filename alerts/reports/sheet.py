@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.money import MICROUSD_PER_CENT, to_decimal
+from alerts.model.money import MICROUSD_PER_CENT, to_decimal
 from alerts.reports.balances import Money
 from alerts.reports.statements import Statement
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.accounts import AccountInfo
-from alerts.readings import Known, Metrics
+from alerts.model.accounts import AccountInfo
+from alerts.model.readings import Known, Metrics
+from alerts.model.spans import Span
 from alerts.reports.balances import Money, reckon
 from alerts.reports.credits import Charge
-from alerts.spans import Span
 
 BOUNDARY_REACH = timedelta(hours=24)
 """A reading at most so old stands for the value at a boundary; an older one is interpolated with the next."""

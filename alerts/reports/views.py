@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.money import format_gb, format_usd, from_cents, percent_of
+from alerts.model.money import format_gb, format_usd, from_cents, percent_of
 from alerts.reports.balances import Cents, Money
 from alerts.reports.credits import Charge
 from alerts.reports.statements import Statement, Volume

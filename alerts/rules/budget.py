@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from alerts.events import EventType
 from alerts.foresight.period import Projection, likely, project
-from alerts.money import percent_of, show_gb, show_usd
-from alerts.periods import billing, ends_now
+from alerts.model.events import EventType
+from alerts.model.money import percent_of, show_gb, show_usd
+from alerts.model.periods import billing, ends_now
+from alerts.model.specs import Budget, Period
+from alerts.model.spend import Spent
 from alerts.rules.numbers import moment, money, number, up_to_the_cent
-from alerts.rules.specs import Budget, Period
+from alerts.rules.state import Told
 from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, Verdict, View
-from alerts.spend import Spent
-from alerts.state import Told
 
 REACHED, PROJECTED = EventType.BUDGET_REACHED, EventType.BUDGET_PROJECTED
 Said = TypeVar("Said")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from alerts.events import EventType
+from alerts.model.events import EventType
+from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike
 from alerts.rules import budget, low_balance, quota, runway, spike
-from alerts.rules.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike
+from alerts.rules.state import Told
 from alerts.rules.view import News, Payload, Verdict, View
-from alerts.state import Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from alerts.events import EventType
-from alerts.money import show_usd, to_number
+from alerts.model.events import EventType
+from alerts.model.money import show_usd, to_number
+from alerts.model.specs import LowBalance, Measure
 from alerts.rules.numbers import burn_numbers, money_numbers, topup_numbers
-from alerts.rules.specs import LowBalance, Measure
+from alerts.rules.state import Told
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
-from alerts.state import Told
 
 ENTERED, ENDED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from alerts.events import JsonValue
-from alerts.instants import rfc3339
-from alerts.money import to_number
+from alerts.model.events import JsonValue
+from alerts.model.instants import rfc3339
+from alerts.model.money import to_number
 from alerts.rules.view import Payload, View
 
 

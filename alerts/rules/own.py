@@ -8,20 +8,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from alerts.belief import Doubt, Doubtful, Finding
-from alerts.events import EventType, JsonValue, Severity
-from alerts.events.reasons import FALL, STALE, Limit, SuspectReason
-from alerts.falls import Falls
-from alerts.instants import rfc3339
-from alerts.money import show_usd, to_number
-from alerts.readings import Known, Metrics, Reason, Unavailable
+from alerts.model.events import EventType, JsonValue, Severity
+from alerts.model.instants import rfc3339
+from alerts.model.money import show_usd, to_number
+from alerts.model.readings import Known, Metrics, Reason, Unavailable
+from alerts.model.reasons import FALL, STALE, Limit, SuspectReason
+from alerts.model.specs import Stale
+from alerts.model.values import replace
+from alerts.rules.builder import Sitting
+from alerts.rules.falls import Falls
 from alerts.rules.numbers import burn_numbers, money, money_numbers, topup_numbers
-from alerts.rules.specs import Stale
+from alerts.rules.plausibility import Doubt, Doubtful, Finding
 from alerts.rules.stale import is_stale
+from alerts.rules.state import Episode, Outage
 from alerts.rules.view import Payload, View
-from alerts.sitting import Sitting
-from alerts.state import Episode, Outage
-from alerts.values import replace
 
 READING, SUSPECT, BILLING = "account:reading", "account:suspect", "account:billing"
 LIMITS, BALANCE, CREDITS = "account:limits", "account:balance", "account:credits"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from alerts.events import EventType
 from alerts.foresight.quota import fills_within, full_at
-from alerts.money import format_gb, percent_of
+from alerts.model.events import EventType
+from alerts.model.money import format_gb, percent_of
+from alerts.model.specs import Quota
 from alerts.rules.numbers import money, number, span
-from alerts.rules.specs import Quota
+from alerts.rules.state import Told
 from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, News, Payload, Standing, Verdict, View
-from alerts.state import Told
 
 HIGH, EXCEEDED, ENDED = EventType.QUOTA_HIGH, EventType.QUOTA_EXCEEDED, EventType.QUOTA_RECOVERED
 FULL_PERCENT = Decimal(100)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from alerts.events import EventType
 from alerts.foresight.runway import runway
+from alerts.model.events import EventType
+from alerts.model.specs import Runway
 from alerts.rules.numbers import burn_numbers, money_numbers, number, span, topup_numbers
-from alerts.rules.specs import Runway
+from alerts.rules.state import Told
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
-from alerts.state import Told
 
 SCHEDULE = ("active_videos", "cost_per_snapshot_microusd")
 ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED

@@ -10,14 +10,14 @@ from itertools import accumulate
 from operator import sub
 from statistics import median_high
 
-from alerts.events import EventType
 from alerts.foresight.burn import observed
 from alerts.foresight.hourly import Hourly
-from alerts.money import format_usd
+from alerts.model.events import EventType
+from alerts.model.money import format_usd
+from alerts.model.specs import Spike
 from alerts.rules.numbers import number, to_the_cent
-from alerts.rules.specs import Spike
+from alerts.rules.state import Told
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
-from alerts.state import Told
 
 ENTERED, ENDED = EventType.USAGE_SPIKE, EventType.USAGE_SPIKE_ENDED
 USUAL_DAYS = 14

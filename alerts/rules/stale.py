@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from alerts.readings import Known
-from alerts.rules.specs import Stale
+from alerts.model.readings import Known
+from alerts.model.specs import Stale
 from alerts.rules.view import Context
 
 INTERVALS = 3

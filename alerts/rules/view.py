@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from alerts.accounts import AccountInfo
-from alerts.events import EventType, JsonValue
 from alerts.foresight.burn import Burn, burn
 from alerts.foresight.runway import days_remaining
-from alerts.readings import Known, Metrics
-from alerts.rules.specs import RuleSpec
-from alerts.state import NO_TOPUP, AccountState, Told, TopupStanding
+from alerts.model.accounts import AccountInfo
+from alerts.model.events import EventType, JsonValue
+from alerts.model.readings import Known, Metrics
+from alerts.model.specs import RuleSpec
+from alerts.rules.state import NO_TOPUP, AccountState, Told, TopupStanding
 
 
 class Context(Struct, frozen=True, gc=False):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from alerts.advice import Advice, Terms, advise, whole_hours
-from alerts.money import from_cents
-from alerts.values import replace
-from daemon.backtest.funds import Charge
+from alerts.foresight.advice import Advice, Terms, advise, whole_hours
+from alerts.model.money import from_cents
+from alerts.model.values import replace
+from daemon.backtest.balance import Charge
 from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Outcome, Replay, is_false_alarm
 from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode
 from daemon.schedule import longest_gap

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from alerts.events import EventDraft
 from alerts.foresight.hourly import HOUR_MS
-from alerts.instants import to_ms
-from alerts.judge import Context, Judgement, judge
-from alerts.readings import Known, Metrics, Unavailable
+from alerts.model.events import EventDraft
+from alerts.model.instants import to_ms
+from alerts.model.readings import Known, Metrics, Unavailable
+from alerts.rules.evaluation import Context, Judgement, judge
 from alerts.rules.stale import Watch
-from alerts.state import AccountState, Episode
-from daemon.backtest.funds import CREDIT_DELAY, Charge, Purse
+from alerts.rules.state import AccountState, Episode
+from daemon.backtest.balance import CREDIT_DELAY, Charge, Purse
 from daemon.config.model import AccountConfig, Config
 from daemon.schedule import longest_gap
 from daemon.store.reading_rows import OutageRun, Run

@@ -31,7 +31,7 @@ def status(
 ) -> None:
     """Balance, burn, days left, quota, month spend, open alerts and top-ups of every account, and how old that is."""
     from daemon.commands.status_view import document, show
-    from daemon.overview import overview
+    from daemon.status.overview import overview
 
     config = load_config(context, secrets=False)
     if account is not None and account not in config.accounts:

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.foresight.afford import Affordance, afford
-from alerts.instants import rfc3339
-from alerts.money import format_usd, show_usd, to_number
+from alerts.model.instants import rfc3339
+from alerts.model.money import format_usd, show_usd, to_number
 from alerts.rules.stale import INTERVALS, SHORTEST
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading

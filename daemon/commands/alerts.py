@@ -13,10 +13,10 @@ from daemon.commands.common import NO, USAGE, fail, load_config, print_json, rea
 from daemon.commands.moments import moment
 
 if TYPE_CHECKING:
-    from alerts.state import Episode
+    from alerts.rules.state import Episode
     from daemon.config.model import Config
+    from daemon.store.notifications import Telling
     from daemon.store.states import Untold
-    from daemon.store.tellings import Telling
 
 RECENT = timedelta(days=7)
 RECENT_SHOWN = 20
@@ -42,7 +42,7 @@ def alerts(
         return
     from daemon.clock import SystemClock
     from daemon.store import states
-    from daemon.store.tellings import tellings
+    from daemon.store.notifications import tellings
 
     config = load_config(context, secrets=False)
     now = SystemClock().now()
@@ -121,7 +121,7 @@ def _document(
     untold: Sequence[Untold],
     mutes: Mapping[str, datetime],
 ) -> dict[str, Any]:
-    from alerts.instants import rfc3339
+    from alerts.model.instants import rfc3339
 
     entries = [_entry(config, episode, told.get(episode.id, []), mutes) for episode in episodes]
     return {
@@ -144,7 +144,7 @@ def _document(
 
 
 def _entry(config: Config, episode: Episode, told: Sequence[Telling], mutes: Mapping[str, datetime]) -> dict[str, Any]:
-    from alerts.instants import rfc3339
+    from alerts.model.instants import rfc3339
 
     return {
         "episode": episode.id,

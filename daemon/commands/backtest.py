@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from alerts.instants import rfc3339
-from alerts.money import format_usd, to_number
+from alerts.model.instants import rfc3339
+from alerts.model.money import format_usd, to_number
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, print_table, reading
 from daemon.commands.moments import moment, parse_since
@@ -23,8 +23,8 @@ from daemon.config.load import load
 from daemon.config.model import Config
 
 if TYPE_CHECKING:
+    from daemon.backtest.balance import Charge
     from daemon.backtest.comparison import Advised, Asked, Comparison
-    from daemon.backtest.funds import Charge
     from daemon.backtest.replay import FalseAlarm, Gauge, Outcome
 
 HAPPENED = "really"

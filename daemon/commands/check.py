@@ -15,7 +15,7 @@ from daemon.config.problems import Level, Problem
 
 if TYPE_CHECKING:
     from daemon.config.model import Config
-    from daemon.online import Outcome
+    from daemon.work.online import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def run_check(path: Path, *, online: bool, as_json: bool) -> int:
 
 def _look_back(found: Inspection, config: Config) -> None:
     if config.store.path.is_file():
-        from daemon.preflight import lint_past  # opens the database: only where there is one
+        from daemon.work.preflight import lint_past  # opens the database: only where there is one
 
         assert found.facts is not None
         lint_past(found.facts, config.store.path)
@@ -75,8 +75,8 @@ def _look_at_burn(found: Inspection, outcomes: tuple[Outcome, ...]) -> None:
 
 async def _ask(config: Config) -> tuple[Outcome, ...]:
     from daemon.clock import SystemClock
-    from daemon.http import HttpClient
-    from daemon.online import ask_all
+    from daemon.net.http import HttpClient
+    from daemon.work.online import ask_all
 
     http = HttpClient()
     try:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.instants import rfc3339
-from alerts.outbox import Attempt, DeliveryState
-from alerts.words.figures import show_moment
+from alerts.events.words.figures import show_moment
+from alerts.model.instants import rfc3339
+from alerts.model.outbox import Attempt, DeliveryState
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, fields, load_config, print_json, print_table, reading, writing
 from daemon.commands.moments import parse_since
@@ -143,8 +143,8 @@ async def _send_now(context: typer.Context) -> tuple[int, str]:
     """Deliver what is due, and return how many were not taken, and who sends where this process cannot."""
     from daemon.compose import open_service
     from daemon.config.load import ConfigError
-    from daemon.lock import DatabaseHeldError
     from daemon.logs import set_up
+    from daemon.store.lock import DatabaseHeldError
 
     set_up("error")
     try:

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from alerts.money import format_gb, format_usd, to_decimal
-from alerts.readings import Metrics
+from alerts.model.money import format_gb, format_usd, to_decimal
+from alerts.model.readings import Metrics
 from alerts.reports.sheet import harmless
 from alerts.rules.numbers import moment, money
 from daemon.commands.common import print_table
-from daemon.overview_words import left, local, usd
+from daemon.status.text import left, local, usd
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.summaries import Summary
 

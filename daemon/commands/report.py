@@ -15,8 +15,8 @@ from daemon.commands.common import NO, USAGE, fail, load_config, print_json, rea
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from alerts.model.spans import Span
     from alerts.reports.report import Report
-    from alerts.spans import Span
     from daemon.config.model import Config, ReportConfig
 
 
@@ -61,7 +61,7 @@ def _chosen(config: Config, report_id: str) -> ReportConfig:
 
 
 def _span(config: Config, chosen: ReportConfig, period: str, now: datetime) -> Span:
-    from alerts.spans import SpanKind, span_before, span_named
+    from alerts.model.spans import SpanKind, span_before, span_named
 
     if not period:
         return span_before(SpanKind(chosen.period.value), now, config.timezone)
@@ -131,7 +131,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _send(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as_json: bool) -> None:
     from daemon.clock import RandomIds
-    from daemon.mailer import SmtpMailer
+    from daemon.net.smtp import SmtpMailer
     from daemon.reports.reporter import Reporter
     from daemon.store import Store
     from daemon.store.outbox import store_id

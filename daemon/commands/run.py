@@ -10,10 +10,10 @@ import typer
 
 from daemon.commands.common import NO, Options, fail, print_json
 from daemon.config.model import Config
-from daemon.lock import DatabaseHeldError
+from daemon.store.lock import DatabaseHeldError
 
 if TYPE_CHECKING:
-    from daemon.outcome import Outcome
+    from daemon.work.outcome import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _load(context: typer.Context) -> Config:
-    from daemon.preflight import load_to_run
+    from daemon.work.preflight import load_to_run
 
     options: Options = context.obj
     return load_to_run(options.config_path())
@@ -34,7 +34,7 @@ def run(
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
-    from daemon.runner import Runner
+    from daemon.process.runner import Runner
 
     gc.disable()  # what is loaded lives as long as the process: no collection has to walk it, now or again
     config = _load(context)

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from alerts.rules.numbers import moment, money, number, span, to_the_cent, up_to_the_cent
 from daemon.commands.common import print_table
-from daemon.overview import BudgetLine, Overview
-from daemon.overview_words import days_words, has_money, left, lines, month_words, quota_words, read_words, usd
+from daemon.status.overview import BudgetLine, Overview
+from daemon.status.text import days_words, has_money, left, lines, month_words, quota_words, read_words, usd
 
 TABLE_FROM_ACCOUNTS = 4
 TABLE_FROM_COLUMNS = 140

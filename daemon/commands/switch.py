@@ -81,7 +81,7 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     where nothing could be ended. Like `pause` it needs no faultless configuration.
     """
     from daemon.clock import SystemClock
-    from daemon.inspect import status
+    from daemon.status import topups as status
     from daemon.store import ledger_notes
     from daemon.topups import operator
 
@@ -137,7 +137,7 @@ def _check_known(outline: Outline, account: str | None, store: Store | None = No
 
 def _is_held(path: Path) -> bool:
     """Whether a daemon runs with the database of this path, whatever became of the file."""
-    from daemon.lock import DatabaseHeldError, held, lock_path
+    from daemon.store.lock import DatabaseHeldError, held, lock_path
 
     if not lock_path(path).exists():
         return False
@@ -189,8 +189,8 @@ def _switch(path: Path) -> Iterator[Store]:
 
 def _make_database(path: Path) -> None:
     """Make a database where there is none: a pause before the first start holds, too."""
-    from daemon.lock import DatabaseHeldError, held
     from daemon.store import Store
+    from daemon.store.lock import DatabaseHeldError, held
     from daemon.store.migrations import migrate
 
     try:

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from alerts.channels.base import Outcome, Parcel, Result
-from alerts.events import Event, EventDraft, EventType, Severity, encode_body
-from alerts.instants import rfc3339
-from alerts.outbox import Delivery
-from alerts.receivers import Receiver
+from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
+from alerts.model.instants import rfc3339
+from alerts.model.outbox import Delivery
+from alerts.model.receivers import Receiver
 from daemon.clock import RandomIds, SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json
 from daemon.config.model import Config
@@ -101,9 +101,9 @@ def ping(key: str, now: datetime) -> Event:
 async def send_ping(config: Config, receiver: Receiver, event: Event) -> Outcome:
     """Send `event` to `receiver` as a delivery would be, and return the outcome."""
     from alerts.templating import Templates
-    from daemon.channels import HttpPoster, build_channel
-    from daemon.http import HttpClient
-    from daemon.mailer import SmtpMailer
+    from daemon.net.channels import HttpPoster, build_channel
+    from daemon.net.http import HttpClient
+    from daemon.net.smtp import SmtpMailer
 
     http = HttpClient()
     try:

@@ -18,7 +18,7 @@ from daemon.commands.switch import AccountArgument
 if TYPE_CHECKING:
     from daemon.clock import Clock
     from daemon.config.model import Config, StripeConfig
-    from daemon.http import HttpClient
+    from daemon.net.http import HttpClient
     from daemon.reconcile.audit import Audit
     from daemon.store import Store
     from daemon.store.topup_rows import Topup
@@ -54,7 +54,7 @@ def topups(
     """Show what is open and was charged lately, what stops charging, and which gate said no first, and how often."""
     if context.invoked_subcommand is not None:
         return
-    from daemon.inspect import explain
+    from daemon.status import explain
     from daemon.store import ledger_notes, ledger_reads
 
     config = load_config(context, secrets=False)
@@ -88,7 +88,7 @@ def explain_(
 ) -> None:
     """Show a top-up with every gate, attempt and read-back; for an account, why nothing was charged."""
     from daemon.clock import SystemClock
-    from daemon.inspect.explain import explain_account, explain_topup
+    from daemon.status.explain import explain_account, explain_topup
     from daemon.store import ledger_reads
 
     config = load_config(context, secrets=False)
@@ -196,7 +196,7 @@ async def _with_stripe(config: Config, store: Store, act: Callable[[TopupContext
 @asynccontextmanager
 async def _context(config: Config, store: Store) -> AsyncIterator[TopupContext]:
     from daemon.clock import RandomIds, SystemClock
-    from daemon.http import HttpClient
+    from daemon.net.http import HttpClient
     from daemon.store.outbox import Outbox, known_store_id
     from daemon.topups.context import TopupContext
 

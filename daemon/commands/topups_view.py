@@ -142,7 +142,7 @@ def _print_gates(title: str, gates: list[dict[str, Any]], empty: str = "not judg
 
 
 def print_audit(audits: list[Audit], *, as_json: bool) -> None:
-    from alerts.money import format_usd, to_number
+    from alerts.model.money import format_usd, to_number
 
     if as_json:
         print_json(

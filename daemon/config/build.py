@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from alerts.accounts import AccountInfo
-from alerts.receivers import ChatReceiver, EmailReceiver, Receiver, Receivers, WebhookReceiver
-from alerts.rules.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike, Stale
+from alerts.model.accounts import AccountInfo
+from alerts.model.receivers import ChatReceiver, EmailReceiver, Receiver, Receivers, WebhookReceiver
+from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike, Stale
 from daemon.config.lint.accounts import base_url
 from daemon.config.lint.facts import Facts
 from daemon.config.lint.process import listen_at

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from alerts.instants import EPOCH
-from alerts.spans import Span, SpanKind, span_at
+from alerts.model.instants import EPOCH
+from alerts.model.spans import Span, SpanKind, span_at
 from daemon.schedule import next_fire
 
 _FIRES_LOOKED_AT = 60

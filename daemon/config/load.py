@@ -15,7 +15,7 @@ from typing import Any
 import tomli
 from pydantic import SecretStr
 
-from alerts.rules.specs import is_glob
+from alerts.model.specs import is_glob
 from daemon.config import build
 from daemon.config.lint import Facts, lint
 from daemon.config.lint.process import store_folder, store_of_unit, templates_folder, zone

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from alerts.accounts import AccountInfo
-from alerts.receivers import Receivers
-from alerts.rules.specs import RuleSpec
+from alerts.model.accounts import AccountInfo
+from alerts.model.receivers import Receivers
+from alerts.model.specs import RuleSpec
 from daemon.sources.provider import JsonMapping, Provider
 
 NO_SECRET = SecretStr("")

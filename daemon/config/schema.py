@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from alerts.events import Severity
-from alerts.rules.specs import Measure, Period
+from alerts.model.events import Severity
+from alerts.model.specs import Measure, Period
 from daemon.config.model import ReportPeriod, SmtpSecurity, StripeMode, TopupMode
 from daemon.config.values import (
     Charge,

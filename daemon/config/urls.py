@@ -43,7 +43,7 @@ def fault(url: str, plain: Plain) -> Fault | None:
         return Fault(ProblemId.URL_INVALID, "a part after '#' is never sent", "leave it out")
     address = address_of(split.hostname)
     if address is not None and not address.is_loopback:
-        from daemon.addresses import refusal  # brings the HTTP library: only where there is an address to judge
+        from daemon.net.addresses import refusal  # brings the HTTP library: only where there is an address to judge
 
         if reason := refusal(address):
             return Fault(ProblemId.URL_FORBIDDEN, reason)

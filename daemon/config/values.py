@@ -17,7 +17,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from alerts.mail_address import AddressError, MailAddress, parse_address
-from alerts.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
+from alerts.model.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
 from daemon.config.cron import parse_cron
 from daemon.config.durations import parse_duration
 from daemon.config.problems import ProblemId, listing, suggestion

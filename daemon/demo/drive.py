@@ -16,10 +16,10 @@ from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.demo.scenario import CONFIG, END, HAPPENINGS, START, Happening, furnish
+from daemon.demo.standins.mailbox import Kept
+from daemon.demo.standins.receiver import Received
 from daemon.demo.world import World, open_world
-from daemon.service import Service
-from daemon.standins.mailbox import Kept
-from daemon.standins.receiver import Received
+from daemon.work.service import Service
 
 SEED = 2026
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from alerts.money import MICRO
+from alerts.model.money import MICRO
+from daemon.demo.standins.stripe import declined
+from daemon.demo.standins.usage import ALWAYS, Status
 from daemon.demo.world import World
-from daemon.standins.stripe import declined
-from daemon.standins.usage import ALWAYS, Status
 
 ZONE = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 10, 1, tzinfo=ZONE).astimezone(UTC)

@@ -14,14 +14,14 @@ from typing import TextIO
 import structlog
 from rich.console import Console
 
+from alerts.model.spans import SpanKind, span_before
 from alerts.reports.report import Facts
-from alerts.spans import SpanKind, span_before
+from daemon.demo.checks import Evidence, Promise, check_all
 from daemon.demo.drive import Month, Watcher, live_through
-from daemon.demo.papers import write_mails
-from daemon.demo.promises import Evidence, Promise, check_all
+from daemon.demo.mails import write_mails
 from daemon.demo.scenario import END, START, ZONE
-from daemon.demo.story import Story
 from daemon.demo.summary import Outputs, show
+from daemon.demo.timeline import Story
 from daemon.demo.view import View
 from daemon.logs import mask
 from daemon.reports.facts import gather

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from alerts.money import format_usd
+from alerts.model.money import format_usd
 from alerts.reports.views import summary_view
-from daemon.demo.papers import Paper
-from daemon.demo.promises import Evidence, Promise
+from daemon.demo.checks import Evidence, Promise
+from daemon.demo.mails import Paper
 from daemon.demo.scenario import PREPAID, START, ZONE
-from daemon.demo.story import STYLES
+from daemon.demo.timeline import STYLES
 from daemon.store import ledger_reads
 from daemon.store.topup_rows import Topup
 

@@ -11,14 +11,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from alerts.money import format_gb, format_usd, percent_of, show_usd
-from alerts.readings import Known, Metrics
+from alerts.model.money import format_gb, format_usd, percent_of, show_usd
+from alerts.model.readings import Known, Metrics
 from daemon.demo.scenario import START, ZONE, Happening
-from daemon.demo.story import STYLES, Line, Story
+from daemon.demo.standins.mailbox import Kept
+from daemon.demo.standins.receiver import Received
+from daemon.demo.timeline import STYLES, Line, Story
 from daemon.demo.world import World
-from daemon.service import Service
-from daemon.standins.mailbox import Kept
-from daemon.standins.receiver import Received
+from daemon.work.service import Service
 
 _REFRESH_S = 0.25
 _FEED_LINES = 10

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from alerts.money import from_cents, to_decimal
+from alerts.model.money import from_cents, to_decimal
 from daemon.clock import ManualClock
-from daemon.standins.mailbox import Kept, MailboxStandin
-from daemon.standins.receiver import TEST_SECRET, Received, ReceiverStandin
-from daemon.standins.stripe import SUCCEED, Charge, Outcome, StripeStandin
-from daemon.standins.usage import PrepaidAccount, StorageAccount, UsageStandin
+from daemon.demo.standins.mailbox import Kept, MailboxStandin
+from daemon.demo.standins.receiver import TEST_SECRET, Received, ReceiverStandin
+from daemon.demo.standins.stripe import SUCCEED, Charge, Outcome, StripeStandin
+from daemon.demo.standins.usage import PrepaidAccount, StorageAccount, UsageStandin
 
 CREDIT_LAG = timedelta(minutes=20)
 """How long after a charge the usage API shows the money."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.money import format_usd
-from alerts.readings import Known
+from alerts.model.money import format_usd
+from alerts.model.readings import Known
 from daemon.store import ledger_reads, readings
 from daemon.store.topup_rows import CHARGED, State, Topup
 from daemon.stripe.answers import Refused

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerts.events.reasons import ReviewReason
-from alerts.instants import EPOCH
+from alerts.model.instants import EPOCH
+from alerts.model.reasons import ReviewReason
 from daemon.reconcile import refunds
 from daemon.reconcile.audit import audit
 from daemon.store import ledger, ledger_notes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from alerts.instants import rfc3339
-from alerts.money import from_cents, to_number
+from alerts.model.instants import rfc3339
+from alerts.model.money import from_cents, to_number
 from alerts.reports.balances import Money
 from alerts.reports.credits import Charge
 from alerts.reports.report import Facts

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from alerts.accounts import AccountInfo
+from alerts.model.accounts import AccountInfo
+from alerts.model.spans import Span
+from alerts.model.values import replace
 from alerts.reports.pictures import drawing
 from alerts.reports.report import Facts, OpenAlert, Report, build
 from alerts.reports.statements import Statement
 from alerts.reports.statements import build as build_statement
-from alerts.spans import Span
 from alerts.templating import Templates
-from alerts.values import replace
 from daemon.config.model import Config, ReportConfig
 from daemon.reports.charts import draw
 from daemon.store import Store, reports, states

@@ -11,9 +11,9 @@ import structlog
 
 from alerts.mail import Mailed, Mailer, MailFailed
 from alerts.mail_address import parse_address
+from alerts.model.spans import Span, SpanKind, span_at, span_before
 from alerts.reports.letter import compose
 from alerts.reports.report import Report
-from alerts.spans import Span, SpanKind, span_at, span_before
 from alerts.templating import Templates
 from daemon.config.model import Config, ReportConfig
 from daemon.limits import REPORT_RETRIES_S, REPORT_WAITING_TRIES, REPORTS_CAUGHT_UP

@@ -12,11 +12,11 @@ from typing import Protocol
 import structlog
 from pydantic import SecretStr
 
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from alerts.values import replace
+from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.model.values import replace
 from daemon.clock import Clock
-from daemon.http import FailureKind, HttpClient, HttpFailure
 from daemon.limits import PACE_WAIT_S, POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST
+from daemon.net.http import FailureKind, HttpClient, HttpFailure
 from daemon.sources.pace import Pace
 from daemon.sources.provider import JsonMapping, Parser, Provider
 from daemon.sources.refusals import one_line

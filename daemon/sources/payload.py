@@ -10,14 +10,14 @@ from decimal import Decimal
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
-from alerts.instants import EPOCH, from_ms
-from alerts.money import MAX_MICRO, to_micro
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.model.instants import EPOCH, from_ms
+from alerts.model.money import MAX_MICRO, to_micro
+from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from daemon.limits import EXTRA_BYTES
 from daemon.sources.refusals import one_line, refused, unfound
 
 if TYPE_CHECKING:
-    from daemon.http import Answer
+    from daemon.net.http import Answer
 
 Document = Mapping[str, Any]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from alerts.readings import Metrics, Reading
+from alerts.model.readings import Metrics, Reading
 from daemon.sources.payload import NotThere, Table, decode, extra, fill, read
 
 if TYPE_CHECKING:
-    from daemon.http import Answer  # at run time it would load the HTTP client into commands that ask nobody
+    from daemon.net.http import Answer  # at run time it would load the HTTP client into commands that ask nobody
 
 
 class Has(StrEnum):

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from alerts.readings import Reason, Unavailable
+from alerts.model.readings import Reason, Unavailable
 from daemon.sources.waits import rate_reset, retry_after
 
 if TYPE_CHECKING:
-    from daemon.http import Answer
+    from daemon.net.http import Answer
 
 DETAIL_CHARACTERS = 160
 FAULT_CHARACTERS = 70

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 
-from alerts.instants import EPOCH
+from alerts.model.instants import EPOCH
 from daemon.limits import RETRY_AFTER_MAX_S
 
 RETRY_AFTER_MIN_S = 1.0

@@ -1,4 +1,4 @@
-"""Deliveries in the store: `alerts.outbox.DeliveryQueue` on SQLite. Marks are written after the sending, in batches."""
+"""Deliveries in the store: the `DeliveryQueue` on SQLite. Marks are written after the sending, in batches."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from alerts.events import EventDraft
-from alerts.instants import from_ms, to_ms
-from alerts.outbox import Delivery, DeliveryState, Mark, ReceiverState, Sent
+from alerts.model.events import EventDraft
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.outbox import Delivery, DeliveryState, Mark, ReceiverState, Sent
 from daemon.store.connection import Store, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from alerts.instants import from_ms, to_ms
-from alerts.values import replace
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.values import replace
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import State, Topup
 

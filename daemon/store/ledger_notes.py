@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from alerts.instants import from_ms, to_ms
+from alerts.model.instants import from_ms, to_ms
 from daemon.store.connection import Transaction, pause_file
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 

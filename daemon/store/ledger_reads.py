@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from alerts.instants import from_ms, to_ms
+from alerts.model.instants import from_ms, to_ms
 from daemon.store.ledger import COLUMNS, decode
 from daemon.store.topup_rows import CHARGED, LONGEST_RETRY, OPEN, SECOND_LOOK, Send, Spend, State, Topup
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from alerts.events import Event, EventDraft, EventType, Severity, encode_body
-from alerts.instants import from_ms, to_ms
-from alerts.receivers import Receivers
+from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.receivers import Receivers
 from daemon.clock import Ids
 from daemon.store.connection import Transaction
 

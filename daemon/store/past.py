@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.instants import from_ms, to_ms
+from alerts.model.instants import from_ms, to_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from alerts.instants import from_ms, to_ms
-from alerts.readings import Metrics, Reason
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.readings import Metrics, Reason
 
 _INSTANTS = {"period_start_at": "period_start_ms", "period_end_at": "period_end_ms"}
 _FIELDS = tuple(name for name in Metrics.__struct_fields__ if name not in ("extra", "unusable"))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerts.instants import from_ms, to_ms
-from alerts.readings import Known, Metrics, Reading, Unavailable
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.readings import Known, Metrics, Reading, Unavailable
 from daemon.limits import FOLD_ROWS
 from daemon.store import summaries as sums
 from daemon.store.connection import Transaction

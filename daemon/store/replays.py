@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerts.events import Event
-from alerts.instants import from_ms, to_ms
-from alerts.outbox import Attempt, DeliveryState
+from alerts.model.events import Event
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.outbox import Attempt, DeliveryState
 from daemon.store.connection import Transaction
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.instants import from_ms, to_ms
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.spans import Span
 from alerts.reports.credits import Charge
 from alerts.reports.report import Blocked, DeadDelivery
-from alerts.spans import Span
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import CUSTOMER_GONE, EVERYWHERE, State, Stop, StopKind

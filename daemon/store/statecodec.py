@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from alerts.events import EventDraft, EventType, Severity
-from alerts.falls import NO_FALL, Falls
-from alerts.instants import from_ms, to_ms
-from alerts.readings import Metrics, Reason
-from alerts.state import AccountState, Episode, Outage, RuleMemory, Told
+from alerts.model.events import EventDraft, EventType, Severity
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.readings import Metrics, Reason
+from alerts.rules.falls import NO_FALL, Falls
+from alerts.rules.state import AccountState, Episode, Outage, RuleMemory, Told
 
 _METRICS = Metrics.__struct_fields__
 _values = attrgetter(*_METRICS)

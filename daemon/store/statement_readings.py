@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from alerts.readings import Known, Metrics
+from alerts.model.readings import Known, Metrics
 from daemon.store.reading_rows import Run
 from daemon.store.readings import around, history
 from daemon.store.summaries import Span, Summary, summaries

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.events import EventType, Severity
 from alerts.foresight.memory import BurnMemory
-from alerts.instants import from_ms, to_ms
-from alerts.judge import Judgement
-from alerts.readings import Known
-from alerts.spend import SpendMemory
-from alerts.state import AccountState, Episode
-from alerts.values import replace
+from alerts.model.events import EventType, Severity
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.readings import Known
+from alerts.model.spend import SpendMemory
+from alerts.model.values import replace
+from alerts.rules.evaluation import Judgement
+from alerts.rules.state import AccountState, Episode
 from daemon.store.connection import Transaction
 from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
 

@@ -14,8 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from alerts.instants import from_ms, to_ms
-from alerts.readings import Metrics
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.readings import Metrics
 from daemon.store.connection import Transaction
 
 HOUR_MS = 3_600_000

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from alerts.money import from_cents
+from alerts.model.money import from_cents
 
 EVERYWHERE = "*"
 """The scope of a stop that concerns every account."""

@@ -17,10 +17,10 @@ from urllib.parse import quote_plus
 
 import stripe
 
-from alerts.instants import to_ms
+from alerts.model.instants import to_ms
 from daemon.clock import Clock
 from daemon.config.model import StripeConfig, StripeMode
-from daemon.http import HttpClient, HttpFailure
+from daemon.net.http import HttpClient, HttpFailure
 from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
 from daemon.stripe.objects import (
     Charge,

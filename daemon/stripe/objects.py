@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from alerts.instants import from_ms
+from alerts.model.instants import from_ms
 
 T = TypeVar("T")
 

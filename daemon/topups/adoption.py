@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from alerts.values import replace
+from alerts.model.values import replace
 from daemon.store import ledger, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import State, Topup

@@ -11,9 +11,9 @@ from typing import Any, Protocol, assert_never
 
 import structlog
 
-from alerts.events import Event, EventDraft
-from alerts.events.reasons import SuspendedReason
-from alerts.instants import from_ms, to_ms
+from alerts.model.events import Event, EventDraft
+from alerts.model.instants import from_ms, to_ms
+from alerts.model.reasons import SuspendedReason
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from alerts.values import replace
+from alerts.model.values import replace
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction

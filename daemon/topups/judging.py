@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from alerts.falls import CENT_MICROUSD
 from alerts.foresight.burn import burn
-from alerts.instants import EPOCH
+from alerts.model.instants import EPOCH
+from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import Spend, Topup

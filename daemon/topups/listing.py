@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
-from alerts.values import replace
+from alerts.model.values import replace
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger_notes import SeenIntent

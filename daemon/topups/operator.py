@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerts.events.reasons import ReviewReason, SuspendedReason
-from alerts.instants import rfc3339
-from alerts.money import format_usd
+from alerts.model.instants import rfc3339
+from alerts.model.money import format_usd
+from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store, Transaction
 from daemon.store.topup_rows import EVERYWHERE, State, Stop, StopKind, Topup

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from alerts.events.reasons import ReviewReason, SuspendedReason
-from alerts.money import format_usd
-from alerts.values import replace
+from alerts.model.money import format_usd
+from alerts.model.reasons import ReviewReason, SuspendedReason
+from alerts.model.values import replace
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.events.reasons import SuspendedReason
-from alerts.money import format_usd, from_cents
+from alerts.model.money import format_usd, from_cents
+from alerts.model.reasons import SuspendedReason
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import Topup

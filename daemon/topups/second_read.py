@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.events.reasons import SuspendedReason
-from alerts.instants import from_ms, rfc3339, to_ms
-from alerts.readings import Known, Unavailable
-from alerts.values import replace
+from alerts.model.instants import from_ms, rfc3339, to_ms
+from alerts.model.readings import Known, Unavailable
+from alerts.model.reasons import SuspendedReason
+from alerts.model.values import replace
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Transaction
 from daemon.topups.context import UNREACHABLE_TOLD_AFTER, TopupContext

@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.falls import NO_FALL, Falls
 from alerts.foresight.memory import BurnMemory
-from alerts.readings import Known
+from alerts.model.readings import Known
+from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupMode
-from daemon.lanes import together
+from daemon.jobs import together
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.store.ledger import Moved

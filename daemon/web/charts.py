@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alerts.money import MICRO, format_gb, format_usd
+from alerts.model.money import MICRO, format_gb, format_usd
 from daemon.store.summaries import Summary
 
 WIDTH, HEIGHT = 720, 200

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlencode
 
-from alerts.events import Severity
+from alerts.model.events import Severity
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_ACCOUNTS
 from daemon.store import readings, states

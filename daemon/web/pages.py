@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.money import format_gb, format_usd, show_gb, show_usd
-from alerts.state import Episode
+from alerts.model.money import format_gb, format_usd, show_gb, show_usd
+from alerts.rules.state import Episode
 from daemon.config.model import Config
-from daemon.overview import BudgetLine, Overview, look
-from daemon.overview_words import lines, local, read_words
+from daemon.status.overview import BudgetLine, Overview, look
+from daemon.status.text import lines, local, read_words
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.deliveries import failing_receivers
 from daemon.store.summaries import Span, Summary, summaries

@@ -16,12 +16,12 @@ from msgspec import Struct
 from alerts.foresight.burn import burn
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.runway import days_remaining
-from alerts.money import MICRO
-from alerts.readings import Known, Metrics
-from alerts.rules.specs import Budget, RuleIndex
-from alerts.state import AccountState
+from alerts.model.money import MICRO
+from alerts.model.readings import Known, Metrics
+from alerts.model.specs import Budget, RuleIndex
+from alerts.rules.state import AccountState
 from daemon.config.model import Config
-from daemon.overview import spent_of
+from daemon.status.overview import spent_of
 
 _BY_READING = (
     ("balance_usd", "Balance by the last believed reading.", "balance_microusd"),

@@ -21,13 +21,13 @@ from alerts.templating import WRONG_TEMPLATE, Templates
 from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
-from daemon.service import Service
 from daemon.store import Store, StoreError, states
 from daemon.web import metrics, pages
 from daemon.web.choice import Tone, Wanted
 from daemon.web.guard import Guard
 from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
+from daemon.work.service import Service
 
 log = structlog.get_logger("brimful.web")
 _T = TypeVar("_T")

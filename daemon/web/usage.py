@@ -6,9 +6,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from alerts.instants import rfc3339
-from alerts.money import to_number
-from alerts.readings import Known, Metrics
+from alerts.model.instants import rfc3339
+from alerts.model.money import to_number
+from alerts.model.readings import Known, Metrics
 from daemon.sources.payload import Table
 from daemon.sources.provider import Provider
 

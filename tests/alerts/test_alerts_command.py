@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerts.instants import from_ms
-from alerts.money import to_micro
-from alerts.receivers import EmailReceiver, Receivers
-from alerts.rules.specs import LowBalance
+from alerts.model.instants import from_ms
+from alerts.model.money import to_micro
+from alerts.model.receivers import EmailReceiver, Receivers
+from alerts.model.specs import LowBalance
 from daemon.cli import app
 from daemon.clock import SeededIds, SystemClock
 from daemon.store import Store, states

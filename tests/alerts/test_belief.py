@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from alerts.belief import Doubtful, confirms, doubt, largest_explained
-from alerts.money import to_micro
-from alerts.readings import Known, Reason, Unavailable
-from alerts.rules.specs import LowBalance
-from alerts.state import AccountState
-from alerts.values import replace
+from alerts.model.money import to_micro
+from alerts.model.readings import Known, Reason, Unavailable
+from alerts.model.specs import LowBalance
+from alerts.model.values import replace
+from alerts.rules.plausibility import Doubtful, confirms, doubt, largest_explained
+from alerts.rules.state import AccountState
 from tests.helpers_alerts import START, Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))

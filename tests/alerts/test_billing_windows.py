@@ -7,12 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.belief import doubt
-from alerts.money import to_micro
-from alerts.periods import Stretch, goes_on
-from alerts.readings import Known
-from alerts.rules.specs import Budget, Period
-from alerts.state import AccountState
+from alerts.model.money import to_micro
+from alerts.model.periods import Stretch, goes_on
+from alerts.model.readings import Known
+from alerts.model.specs import Budget, Period
+from alerts.rules.plausibility import doubt
+from alerts.rules.state import AccountState
 from tests.helpers_alerts import START, Watched, metrics
 
 STEPS = (Decimal(50), Decimal(90), Decimal(100))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from alerts.judge import next_judgement_at
-from alerts.money import to_micro
-from alerts.periods import Stretch, ends_now, goes_on
-from alerts.readings import Reason
-from alerts.rules.specs import LowBalance, Quota, Stale
+from alerts.model.money import to_micro
+from alerts.model.periods import Stretch, ends_now, goes_on
+from alerts.model.readings import Reason
+from alerts.model.specs import LowBalance, Quota, Stale
+from alerts.rules.evaluation import next_judgement_at
 from alerts.rules.stale import Watch
 from tests.helpers_alerts import START, Watched
 

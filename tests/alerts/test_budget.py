@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.money import to_micro
-from alerts.rules.specs import Budget, Period
+from alerts.model.money import to_micro
+from alerts.model.specs import Budget, Period
 from tests.helpers_alerts import Watched
 
 

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from alerts.episodes import LONGEST_HOLD
-from alerts.events import Severity
-from alerts.money import to_micro
-from alerts.readings import Known, Reason
-from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway, Stale
-from alerts.values import replace
+from alerts.model.events import Severity
+from alerts.model.money import to_micro
+from alerts.model.readings import Known, Reason
+from alerts.model.specs import Budget, LowBalance, Period, Quota, Runway, Stale
+from alerts.model.values import replace
+from alerts.rules.episodes import LONGEST_HOLD
 from tests.helpers_alerts import Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from alerts.episodes import ALREADY_TOLD, Advance, Subject, advance, rebase, reminder_due
-from alerts.events import EventType, Severity
+from alerts.model.events import EventType, Severity
+from alerts.rules.episodes import ALREADY_TOLD, Advance, Subject, advance, rebase, reminder_due
+from alerts.rules.state import NEW_RULE, NOTHING_TOLD, RuleMemory, Told
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Standing, Verdict
-from alerts.state import NEW_RULE, NOTHING_TOLD, RuleMemory, Told
 from tests.helpers_alerts import START
 
 LOW, RECOVERED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.falls import Falls
-from alerts.money import to_micro
-from alerts.rules.specs import LowBalance
-from alerts.state import NO_TOPUP
+from alerts.model.money import to_micro
+from alerts.model.specs import LowBalance
+from alerts.rules.falls import Falls
+from alerts.rules.state import NO_TOPUP
 from tests.helpers_alerts import Watched
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alerts.belief import Doubtful, Finding
-from alerts.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls, fold, stands
-from alerts.money import to_micro
-from alerts.readings import Known
+from alerts.model.money import to_micro
+from alerts.model.readings import Known
+from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls, fold, stands
+from alerts.rules.plausibility import Doubtful, Finding
 from tests.helpers_alerts import START, metrics
 
 MINUTE = timedelta(minutes=1)

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.events import Severity
-from alerts.money import to_micro
-from alerts.readings import Reason
-from alerts.rules.specs import LowBalance, Measure
-from alerts.state import TopupStanding
+from alerts.model.events import Severity
+from alerts.model.money import to_micro
+from alerts.model.readings import Reason
+from alerts.model.specs import LowBalance, Measure
+from alerts.rules.state import TopupStanding
 from tests.helpers_alerts import Watched
 
 

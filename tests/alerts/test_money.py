@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.money import (
+from alerts.model.money import (
     MAX_MICRO,
     MICRO,
     format_gb,

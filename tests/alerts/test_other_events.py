@@ -8,9 +8,9 @@ import pytest
 
 from alerts.delivery import notices
 from alerts.delivery.policy import Tell
-from alerts.events import Event, EventDraft, EventType, Severity, encode_body
-from alerts.outbox import ReceiverState
-from alerts.values import replace
+from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
+from alerts.model.outbox import ReceiverState
+from alerts.model.values import replace
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.declines import Decline, Kind
 from daemon.topups.policy import messages as events

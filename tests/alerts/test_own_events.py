@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from alerts.money import to_micro
-from alerts.readings import Reason
-from alerts.rules.specs import LowBalance, Stale
+from alerts.model.money import to_micro
+from alerts.model.readings import Reason
+from alerts.model.specs import LowBalance, Stale
 from tests.helpers_alerts import Watched
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))

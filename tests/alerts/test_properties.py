@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.judge import Judgement
-from alerts.money import to_micro
-from alerts.readings import Known, Reason
-from alerts.rules.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
+from alerts.model.money import to_micro
+from alerts.model.readings import Known, Reason
+from alerts.model.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
+from alerts.rules.evaluation import Judgement
 from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
 from tests.helpers_alerts import Watched, metrics
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from alerts.judge import judge
-from alerts.money import to_micro
-from alerts.readings import Known
-from alerts.rules.specs import Budget, LowBalance, Period, Quota, Runway
-from daemon.http import Answer
+from alerts.model.money import to_micro
+from alerts.model.readings import Known
+from alerts.model.specs import Budget, LowBalance, Period, Quota, Runway
+from alerts.rules.evaluation import judge
+from daemon.net.http import Answer
 from daemon.sources.provider import Parser
 from tests.helpers_alerts import START, Watched
 from tests.helpers_sources import read_mapped, read_prepaid, read_storage

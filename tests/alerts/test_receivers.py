@@ -2,9 +2,9 @@
 
 from pydantic import SecretStr
 
-from alerts.events import EventDraft, EventType
-from alerts.receivers import ChatReceiver, EmailReceiver, Receivers, WebhookReceiver
-from alerts.rules.specs import LowBalance
+from alerts.model.events import EventDraft, EventType
+from alerts.model.receivers import ChatReceiver, EmailReceiver, Receivers, WebhookReceiver
+from alerts.model.specs import LowBalance
 from tests.helpers_alerts import START
 
 

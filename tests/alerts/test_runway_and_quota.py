@@ -3,9 +3,9 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from alerts.readings import Reason
-from alerts.rules.specs import Quota, Runway
-from alerts.state import TopupStanding
+from alerts.model.readings import Reason
+from alerts.model.specs import Quota, Runway
+from alerts.rules.state import TopupStanding
 from tests.helpers_alerts import Watched
 
 RUNWAY = Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal("3.6"))

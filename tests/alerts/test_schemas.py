@@ -3,8 +3,8 @@
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from alerts.events import EventType
-from alerts.schema import schema, schemas
+from alerts.events.schema import schema, schemas
+from alerts.model.events import EventType
 from tests.helpers_alerts import Watched, validator
 
 
@@ -35,8 +35,8 @@ def test_the_schemas_are_those_of_all_types() -> None:
     ],
 )
 def test_a_body_that_says_something_else_is_refused(change: dict[str, object], wrong: str) -> None:
-    from alerts.money import to_micro
-    from alerts.rules.specs import LowBalance
+    from alerts.model.money import to_micro
+    from alerts.model.specs import LowBalance
 
     account = Watched(LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6)))
     account.read(balance=4)

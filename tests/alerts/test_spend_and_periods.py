@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.money import to_micro
-from alerts.periods import CALENDAR, Stretch, billing, calendar
-from alerts.readings import Metrics
-from alerts.rules.specs import Period
-from alerts.spend import SpendMemory
+from alerts.model.money import to_micro
+from alerts.model.periods import CALENDAR, Stretch, billing, calendar
+from alerts.model.readings import Metrics
+from alerts.model.specs import Period
+from alerts.model.spend import SpendMemory
 from tests.helpers_alerts import metrics
 
 UTC_ZONE = ZoneInfo("UTC")

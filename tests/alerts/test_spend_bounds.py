@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.accounts import AccountInfo
-from alerts.judge import Context
-from alerts.money import to_micro
-from alerts.periods import Stretch, begins_with, billing
-from alerts.rules.specs import LowBalance, Period, RuleIndex, Stale
-from alerts.spend import SpendMemory, Spent
-from alerts.state import NO_TOPUP
-from alerts.values import replace
+from alerts.model.accounts import AccountInfo
+from alerts.model.money import to_micro
+from alerts.model.periods import Stretch, begins_with, billing
+from alerts.model.specs import LowBalance, Period, RuleIndex, Stale
+from alerts.model.spend import SpendMemory, Spent
+from alerts.model.values import replace
+from alerts.rules.evaluation import Context
+from alerts.rules.state import NO_TOPUP
 from tests.helpers_alerts import Watched, metrics
 
 ZONE = ZoneInfo("UTC")

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from alerts.money import to_micro
-from alerts.rules.specs import Spike
+from alerts.model.money import to_micro
+from alerts.model.specs import Spike
 from benchmarks.spikes import measure
 from tests.helpers_alerts import Watched
 

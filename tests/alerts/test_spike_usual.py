@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from alerts.foresight.hourly import HOUR_MS, Hourly
-from alerts.money import to_micro
-from alerts.rules.specs import Spike
+from alerts.model.money import to_micro
+from alerts.model.specs import Spike
 from alerts.rules.spike import Usual, usual
 from tests.helpers_alerts import Watched
 

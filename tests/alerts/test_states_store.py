@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.money import to_micro
-from alerts.readings import Reason
-from alerts.rules.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
+from alerts.model.money import to_micro
+from alerts.model.readings import Reason
+from alerts.model.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
 from daemon.store import Store, states
 from daemon.store.migrations import migrate
 from tests.helpers_alerts import Watched, metrics

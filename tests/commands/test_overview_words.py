@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from alerts.accounts import AccountInfo
-from alerts.readings import Known, Metrics
-from daemon.overview import Overview
-from daemon.overview_words import lines
+from alerts.model.accounts import AccountInfo
+from alerts.model.readings import Known, Metrics
+from daemon.status.overview import Overview
+from daemon.status.text import lines
 
 NOW = datetime(2026, 11, 1, 14, 0, tzinfo=UTC)
 

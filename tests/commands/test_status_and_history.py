@@ -20,7 +20,7 @@ from daemon.cli import app
 from daemon.clock import ManualClock, SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.standins.usage import ALWAYS, Html, UsageStandin
+from daemon.demo.standins.usage import ALWAYS, Html, UsageStandin
 from daemon.store import StoreError
 from daemon.store.reading_rows import Run
 from tests.helpers_sources import NOW
@@ -216,7 +216,7 @@ def test_a_time_that_makes_no_sense_is_wrong_usage(invoke: Invoke, lived: dateti
 
 
 def test_the_chart_shows_lows_and_gaps() -> None:
-    from alerts.readings import Metrics
+    from alerts.model.readings import Metrics
     from daemon.commands.history_view import sparkline
 
     at = datetime(2026, 11, 1, tzinfo=UTC)
@@ -230,6 +230,7 @@ def test_the_chart_shows_lows_and_gaps() -> None:
 
 
 def test_a_command_that_only_reads_loads_no_client() -> None:
-    code = "import sys, daemon.overview, daemon.commands.status_view, daemon.commands.history_view; print(*sys.modules)"
+    modules = "daemon.status.overview, daemon.commands.status_view, daemon.commands.history_view"
+    code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"stripe", "aiohttp", "httpx", "matplotlib"}.intersection(loaded)

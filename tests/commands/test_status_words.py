@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from daemon.overview_words import days_words, left
+from daemon.status.text import days_words, left
 
 
 @pytest.mark.parametrize(("microusd", "said"), [(4_999_999, "$4.99"), (5_000_000, "$5.00"), (None, "–")])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.events import Severity
-from alerts.rules.specs import Budget, LowBalance, Measure, Period, Quota, Runway, Spike, Stale
+from alerts.model.events import Severity
+from alerts.model.specs import Budget, LowBalance, Measure, Period, Quota, Runway, Spike, Stale
 from daemon.config.cron import gaps, parse_cron
 from daemon.config.durations import format_duration, parse_duration
 from daemon.config.load import ConfigError, Outline, load, outline

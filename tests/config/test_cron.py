@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.spans import SpanKind
+from alerts.model.spans import SpanKind
 from daemon.config.cron import first_late, gaps, parse_cron
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")

@@ -17,11 +17,11 @@ import pytest
 
 from daemon.clock import SystemClock
 from daemon.commands.check import run_check
-from daemon.online import ask_host
-from daemon.standins.mailbox import MailboxStandin
-from daemon.standins.receiver import ReceiverStandin
-from daemon.standins.stripe.standin import StripeStandin
-from daemon.standins.usage import UsageStandin
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.demo.standins.receiver import ReceiverStandin
+from daemon.demo.standins.stripe.standin import StripeStandin
+from daemon.demo.standins.usage import UsageStandin
+from daemon.work.online import ask_host
 from tests.helpers_config import ENVIRON
 
 

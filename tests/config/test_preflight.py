@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from alerts.readings import Known, Metrics
+from alerts.model.readings import Known, Metrics
 from daemon.compose import open_service
 from daemon.config.load import ConfigError, Inspection
 from daemon.config.problems import ProblemId
-from daemon.preflight import lint_past, load_to_run
 from daemon.store import Store, ledger, readings
 from daemon.store.migrations import m0003_ledger, migrate
 from daemon.store.topup_rows import State, Topup
+from daemon.work.preflight import lint_past, load_to_run
 from tests.helpers_config import ENVIRON, GOOD, PAID, STRIPE, changed, look
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -16,18 +16,18 @@ from alerts.channels.base import Channel
 from alerts.channels.email import EmailChannel
 from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Attempted, Deliverer
-from alerts.events import Event, EventDraft, EventType, JsonValue, Severity
 from alerts.mail import Mailer
-from alerts.outbox import DeliveryState
-from alerts.receivers import EmailReceiver, Receiver, Receivers, WebhookReceiver
+from alerts.model.events import Event, EventDraft, EventType, JsonValue, Severity
+from alerts.model.outbox import DeliveryState
+from alerts.model.receivers import EmailReceiver, Receiver, Receivers, WebhookReceiver
 from alerts.templating import Templates
-from daemon.channels import HttpPoster
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import SmtpConfig, SmtpSecurity
-from daemon.http import HttpClient
-from daemon.mailer import SmtpMailer
-from daemon.standins.mailbox import MailboxStandin
-from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
+from daemon.net.channels import HttpPoster
+from daemon.net.http import HttpClient
+from daemon.net.smtp import SmtpMailer
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
 from daemon.store.migrations import migrate

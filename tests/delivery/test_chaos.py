@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from alerts.events import EventType
-from alerts.outbox import DeliveryState
-from alerts.receivers import EmailReceiver
-from daemon.standins.mailbox import MailboxStandin
-from daemon.standins.receiver import Fault, ReceiverStandin
+from alerts.model.events import EventType
+from alerts.model.outbox import DeliveryState
+from alerts.model.receivers import EmailReceiver
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.demo.standins.receiver import Fault, ReceiverStandin
 from tests.delivery.conftest import World, WorldOf, mailer_of, webhook
 
 

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 
 from alerts.channels.base import Parcel, Result
 from alerts.channels.chat import MISSING, ChatChannel
-from alerts.events import EventType
-from alerts.outbox import Delivery
-from alerts.receivers import ChatReceiver
-from daemon.heartbeat import Heartbeat
-from daemon.http import HttpClient
-from daemon.standins.receiver import Fault, ReceiverStandin
+from alerts.model.events import EventType
+from alerts.model.outbox import Delivery
+from alerts.model.receivers import ChatReceiver
+from daemon.demo.standins.receiver import Fault, ReceiverStandin
+from daemon.net.heartbeat import Heartbeat
+from daemon.net.http import HttpClient
 from tests.delivery.conftest import BERLIN
 from tests.helpers_events import example_event
 

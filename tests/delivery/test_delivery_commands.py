@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.events import EventType
-from daemon.lock import held
-from daemon.standins.mailbox import MailboxStandin
-from daemon.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
+from alerts.model.events import EventType
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.demo.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
+from daemon.store.lock import held
 from tests.delivery.conftest import World, WorldOf, webhook
 
 ROOT = Path(__file__).resolve().parents[2]

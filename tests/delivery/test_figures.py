@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.instants import EPOCH
-from alerts.words.figures import DASH, Figure, Figures, show_moment
+from alerts.events.words.figures import DASH, Figure, Figures, show_moment
+from alerts.model.instants import EPOCH
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MORNING = "2026-11-01T08:00:00Z"

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alerts.channels.signing import Signer
-from alerts.events import EventType
-from daemon.standins.receiver import TEST_SECRET
+from alerts.model.events import EventType
+from daemon.demo.standins.receiver import TEST_SECRET
 from tests.helpers_events import DOCS, example_event
 
 ROTATED = "whsec_" + base64.b64encode(b"the secret that came before it..").decode()

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from alerts.outbox import DeliveryState
+from alerts.model.outbox import DeliveryState
 from daemon.clock import SystemClock
-from daemon.standins.receiver import Fault, Received, ReceiverStandin
+from daemon.demo.standins.receiver import Fault, Received, ReceiverStandin
 from tests.delivery.conftest import WorldOf, dead_webhook, webhook
 
 

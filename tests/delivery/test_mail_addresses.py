@@ -10,10 +10,10 @@ import pytest
 
 from alerts.mail import Mailed, new_message
 from alerts.mail_address import AddressError, MailAddress, parse_address
-from alerts.receivers import EmailReceiver
+from alerts.model.receivers import EmailReceiver
 from daemon.config.model import SmtpConfig, SmtpSecurity
-from daemon.mailer import SmtpMailer
-from daemon.standins.mailbox import Kept, MailboxStandin
+from daemon.demo.standins.mailbox import Kept, MailboxStandin
+from daemon.net.smtp import SmtpMailer
 from tests.delivery.conftest import SENDER, START, WorldOf
 
 WRITTEN = [

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.outbox import DeliveryState
-from alerts.receivers import EmailReceiver
-from daemon.standins.mailbox import Kept, MailboxStandin
+from alerts.model.outbox import DeliveryState
+from alerts.model.receivers import EmailReceiver
+from daemon.demo.standins.mailbox import Kept, MailboxStandin
 from tests.delivery.conftest import World, WorldOf, mailer_of
 
 GOOD, BAD, CFO = "ops@example.com", "jürgen@example.com", "cfo@example.com"

@@ -10,10 +10,10 @@ import pytest
 from alerts.channels.base import Outcome, Parcel, Result
 from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
-from alerts.events import EventType
-from alerts.limits import DELIVERY_ANSWER_KEPT
-from alerts.outbox import Delivery, DeliveryState, ReceiverState
-from alerts.values import replace
+from alerts.model.events import EventType
+from alerts.model.limits import DELIVERY_ANSWER_KEPT
+from alerts.model.outbox import Delivery, DeliveryState, ReceiverState
+from alerts.model.values import replace
 from tests.helpers_events import example_event
 
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)

@@ -12,8 +12,8 @@ from alerts.channels.base import Outcome, Result
 from alerts.channels.webhook import Posted, judge_answer, read_retry_after
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver, retry_after
 from alerts.delivery.schedule import DELAYS, delay_after, probe_after
-from alerts.outbox import DeliveryState, ReceiverState
-from alerts.values import replace
+from alerts.model.outbox import DeliveryState, ReceiverState
+from alerts.model.values import replace
 
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)
 WELL = ReceiverState("webhook:app")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from alerts.events import EventDraft, EventType
-from alerts.receivers import ChatReceiver, EmailReceiver, Receivers, WebhookReceiver
+from alerts.model.events import EventDraft, EventType
+from alerts.model.receivers import ChatReceiver, EmailReceiver, Receivers, WebhookReceiver
 
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)
 

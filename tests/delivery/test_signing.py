@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from svix.webhooks import Webhook as SvixWebhook
 
 from alerts.channels.signing import SecretError, Signer
-from daemon.standins.receiver import TEST_SECRET
+from daemon.demo.standins.receiver import TEST_SECRET
 
 VECTOR_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 VECTOR_AT = datetime.fromtimestamp(1614265330, UTC)

@@ -10,13 +10,13 @@ from datetime import timedelta
 import pytest
 from jsonschema import Draft202012Validator
 
-from alerts.events import EventType
-from alerts.outbox import DeliveryState, ReceiverState
-from alerts.receivers import EmailReceiver
-from alerts.schema import schema
+from alerts.events.schema import schema
+from alerts.model.events import EventType
+from alerts.model.outbox import DeliveryState, ReceiverState
+from alerts.model.receivers import EmailReceiver
 from daemon.commands.test import ping
-from daemon.standins.mailbox import MailboxStandin
-from daemon.standins.receiver import Fault, ReceiverStandin
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.demo.standins.receiver import Fault, ReceiverStandin
 from daemon.store.replays import Filter, attempts, replay
 from tests.delivery.conftest import START, WorldOf, mailer_of, webhook
 

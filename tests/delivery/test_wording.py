@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.channels.letter import NOTE_LINES, write_letter, write_note
-from alerts.events import EventType, JsonValue, Tone
+from alerts.events.words.figures import DASH
+from alerts.events.words.wording import word
+from alerts.model.events import EventType, JsonValue, Tone
 from alerts.templating import Templates
-from alerts.words.figures import DASH
-from alerts.words.wording import word
 from tests.helpers_events import example_event
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -16,14 +16,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from alerts.events import EventType
-from alerts.values import replace
+from alerts.model.events import EventType
+from alerts.model.values import replace
 from daemon.cli import app
+from daemon.demo.checks import Evidence, Promise, check_all
 from daemon.demo.drive import Month, Watcher, live_through
-from daemon.demo.promises import Evidence, Promise, check_all
 from daemon.demo.scenario import START, ZONE
 from daemon.demo.show import NotEmptyError, logging_to, run_demo
-from daemon.demo.story import Story
+from daemon.demo.timeline import Story
 from daemon.store import Store
 from tests.helpers_events import bodies, wrong
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from alerts.events import EventType
+from alerts.model.events import EventType
 from tests.events.stories import STORIES, Story, told
 from tests.helpers_events import EXAMPLES
 from tests.service.conftest import open_town

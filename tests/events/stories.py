@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from alerts.money import to_micro
+from alerts.model.money import to_micro
 from daemon.commands.test import ping, send_ping
 from daemon.config.load import load
-from daemon.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
-from daemon.standins.stripe.outcomes import AUTHENTICATE, declined, processing
-from daemon.standins.usage import Status
-from daemon.standins.usage.prepaid import PrepaidAccount
+from daemon.demo.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
+from daemon.demo.standins.stripe.outcomes import AUTHENTICATE, declined, processing
+from daemon.demo.standins.usage import Status
+from daemon.demo.standins.usage.prepaid import PrepaidAccount
 from tests.helpers_events import bodies
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 

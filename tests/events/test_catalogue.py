@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from alerts.delivery.policy import Tell
-from alerts.events import EventType, Tone, encode_body
 from alerts.events.catalogue import CATALOGUE, OPENED_BY
 from alerts.events.fields import Field
-from alerts.events.reasons import CapReason, CreditedBy, Limit, ReviewReason, SuspectReason, SuspendedReason, Trouble
-from alerts.schema import schema
-from alerts.words import sentences
-from alerts.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from alerts.events.schema import schema
+from alerts.events.words import sentences
+from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from alerts.model.events import EventType, Tone, encode_body
+from alerts.model.reasons import CapReason, CreditedBy, Limit, ReviewReason, SuspectReason, SuspendedReason, Trouble
 from daemon.topups.policy.messages import account_needs_review
 from tests.helpers_events import example_event, wrong
 

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from alerts import schema
-from alerts.events import EventType
+from alerts.events import schema
 from alerts.events.catalogue import CATALOGUE
 from alerts.events.fields import TEXT, Field
-from alerts.values import replace
+from alerts.model.events import EventType
+from alerts.model.values import replace
 from docs.generate import DOCS, SCHEMAS, documents
 from tests.helpers_events import examples
 

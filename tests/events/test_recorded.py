@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.events import EventType
+from alerts.model.events import EventType
 from tests.events.record import first_of_each, live
 from tests.events.stories import STORIES, Story
 from tests.helpers_events import examples, wrong

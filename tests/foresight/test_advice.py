@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.advice import Advice, Terms, advise, whole_hours
+from alerts.foresight.advice import Advice, Terms, advise, whole_hours
 from alerts.foresight.hourly import HOUR_MS
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.readings import Metrics, Reading, Reason, Unavailable
+from alerts.model.readings import Metrics, Reading, Reason, Unavailable
 from daemon.backtest.comparison import Asked, Comparison, compare
 from daemon.backtest.replay import Replay, expand, is_false_alarm
 from daemon.cli import app
@@ -153,7 +153,7 @@ def _pending(at: datetime, pending: int) -> Reading:
 
 
 def test_an_episode_that_a_credit_ended_is_no_false_alarm() -> None:
-    from daemon.backtest.funds import Charge
+    from daemon.backtest.balance import Charge
 
     assert is_false_alarm(BEGIN, BEGIN + POLL, POLL, [])
     assert not is_false_alarm(BEGIN, BEGIN + 3 * POLL, POLL, [])

@@ -7,7 +7,7 @@ from alerts.foresight.burn import burn, observed
 from alerts.foresight.estimate import providers_estimate
 from alerts.foresight.memory import BurnMemory
 from alerts.foresight.runway import runway
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 PAGE = Metrics(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from alerts.foresight.hourly import DAY_MS, HOUR_MS, KEPT_HOURS, Hourly
 from alerts.foresight.memory import BurnMemory, spent_over
-from alerts.instants import from_ms, to_ms
+from alerts.model.instants import from_ms, to_ms
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 START_MS = 1_777_000_000_000 // HOUR_MS * HOUR_MS

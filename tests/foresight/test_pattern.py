@@ -13,7 +13,7 @@ from alerts.foresight.outlook import spend_outlook, used_outlook
 from alerts.foresight.pattern import Pattern, learn
 from alerts.foresight.runway import runway
 from alerts.foresight.shape import WEEK_HOURS, week_shape
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 

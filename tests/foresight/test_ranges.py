@@ -12,7 +12,7 @@ from alerts.foresight.past import LEADS, PRIOR_SPREADS, spread_over
 from alerts.foresight.period import project
 from alerts.foresight.quota import fills_within, full_at
 from alerts.foresight.runway import days_remaining, runway
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)
 GB = 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from alerts.events import EventType
+from alerts.model.events import EventType
 from daemon.cli import app
 from daemon.config.problems import ProblemId
 from daemon.config.reading import keys_of

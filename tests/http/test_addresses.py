@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.addresses import FORBIDDEN_MARK, Resolver, guarded_socket, refusal
+from daemon.net.addresses import FORBIDDEN_MARK, Resolver, guarded_socket, refusal
 
 FORBIDDEN = [
     "169.254.169.254",

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
-from daemon.http import FailureKind, HttpClient, HttpFailure, classify
-from daemon.standins.loopback import Reply, serve
+from daemon.demo.standins.loopback import Reply, serve
+from daemon.net.http import FailureKind, HttpClient, HttpFailure, classify
 
 
 def tree(*roots: type[BaseException]) -> Iterator[type[BaseException]]:

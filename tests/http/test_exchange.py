@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from daemon.http import Answer, FailureKind, HttpClient, HttpFailure
-from daemon.standins.loopback import Asked, Manner, Reply, serve
+from daemon.demo.standins.loopback import Asked, Manner, Reply, serve
+from daemon.net.http import Answer, FailureKind, HttpClient, HttpFailure
 from tests.helpers_tls import make_tls
 
 Serve = Callable[[Callable[[Asked], Reply]], Any]

@@ -194,7 +194,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "events-after-the-commit",
-        "daemon/evaluator.py",
+        "daemon/work/evaluator.py",
         "                for draft in judgement.drafts:\n                    self._outbox.append(tx, draft, now)\n",
         "        for judgement in judgements:\n            for draft in judgement.drafts:\n"
         "                with self._store.write(durable=True) as tx:\n"
@@ -235,7 +235,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "nothing-doubted",
-        "alerts/belief.py",
+        "alerts/rules/plausibility.py",
         "    return Doubt(tuple(findings)) if findings else None",
         "    return None",
         "a false reading is believed, and its alarm raised",
@@ -381,7 +381,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "remembered-before-it-is-committed",
-        "daemon/evaluator.py",
+        "daemon/work/evaluator.py",
         "        with self._store.write(durable=durable) as tx:\n            self._record",
         "        self._states |= {one.state.account: one.state for one in judgements}\n"
         "        with self._store.write(durable=durable) as tx:\n            self._record",

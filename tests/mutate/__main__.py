@@ -27,7 +27,7 @@ from tests.pure import IMPURE, ROOT
 
 TARGETS = (
     *(f"alerts/{name}.py" for name in ("belief", "falls", "judge", "episodes", "sitting", "money", "readings")),
-    *("alerts/periods.py", "alerts/spend.py", "alerts/rules/*.py"),
+    *("alerts/model/periods.py", "alerts/model/spend.py", "alerts/rules/*.py"),
     *("daemon/topups/policy/*.py", "daemon/topups/answers.py", "daemon/topups/brake.py", "daemon/topups/declines.py"),
     *("daemon/topups/gates.py", "daemon/topups/plan.py", "daemon/topups/size.py", "daemon/topups/states.py"),
 )

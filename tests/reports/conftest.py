@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from alerts.readings import Known
+from alerts.model.readings import Known
 from daemon.config.load import load
 from daemon.config.model import Config
-from daemon.mailer import SmtpMailer
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.net.smtp import SmtpMailer
 from daemon.reports.reporter import Reporter
-from daemon.standins.mailbox import MailboxStandin
 from daemon.store import Store, readings
 from daemon.store.migrations import migrate
 from tests.helpers_statements import OCTOBER, level

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.accounts import AccountInfo
-from alerts.receivers import EmailReceiver, Receivers
+from alerts.model.accounts import AccountInfo
+from alerts.model.receivers import EmailReceiver, Receivers
 from alerts.reports.report import Facts
 from daemon.clock import SeededIds
 from daemon.config.model import Config

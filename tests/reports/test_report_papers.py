@@ -7,15 +7,15 @@ import io
 from datetime import timedelta
 from decimal import Decimal
 
-from alerts.accounts import AccountInfo
+from alerts.model.accounts import AccountInfo
+from alerts.model.spans import span_named
+from alerts.model.values import replace
 from alerts.reports.pictures import Picture, drawing
 from alerts.reports.report import Blocked, DeadDelivery, Facts, OpenAlert, Report, build
 from alerts.reports.sheet import harmless
 from alerts.reports.statements import Statement
 from alerts.reports.statements import build as build_statement
-from alerts.spans import span_named
 from alerts.templating import Templates
-from alerts.values import replace
 from tests.helpers_statements import (
     BERLIN,
     CLIPS,

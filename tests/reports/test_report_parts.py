@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.accounts import AccountInfo
+from alerts.model.accounts import AccountInfo
 from alerts.reports.letter import compose
 from alerts.reports.pictures import Picture
 from alerts.reports.report import Report

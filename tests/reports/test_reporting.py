@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import daemon.reports.charts
-from alerts.values import replace
+from alerts.model.values import replace
 from daemon.config.model import Config
-from daemon.mailer import SmtpMailer
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.net.smtp import SmtpMailer
 from daemon.reports.reporter import Reporter
-from daemon.standins.mailbox import MailboxStandin
 from daemon.store import Store, reports
 from tests.helpers_statements import BERLIN, OCTOBER
 

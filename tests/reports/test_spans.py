@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.spans import SpanKind, span_at, span_before, span_named
+from alerts.model.spans import SpanKind, span_at, span_before, span_named
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.readings import Reason, Unavailable
+from alerts.model.readings import Reason, Unavailable
+from alerts.model.spans import span_named
+from alerts.model.values import replace
 from alerts.reports.statements import Statement, build
-from alerts.spans import span_named
-from alerts.values import replace
 from daemon.store import Store, readings
 from daemon.store.statement_readings import readings_over
 from tests.helpers_statements import BERLIN, CLIPS, LATER, OCTOBER, at, level

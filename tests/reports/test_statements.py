@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.model.spans import span_named
 from alerts.reports.balances import Money, round_to_cents
 from alerts.reports.credits import Credit
 from alerts.reports.statements import Statement
-from alerts.spans import span_named
 from tests.helpers_statements import (
     BERLIN,
     LATER,

@@ -11,16 +11,16 @@ from random import Random
 
 import pytest
 
-from alerts.money import from_cents
+from alerts.model.money import from_cents
 from daemon.clock import ManualClock, SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.outcome import Outcome
-from daemon.service import Service
-from daemon.standins.mailbox import MailboxStandin
-from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
-from daemon.standins.stripe.standin import StripeStandin
-from daemon.standins.usage import UsageStandin
+from daemon.demo.standins.mailbox import MailboxStandin
+from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
+from daemon.demo.standins.stripe.standin import StripeStandin
+from daemon.demo.standins.usage import UsageStandin
+from daemon.work.outcome import Outcome
+from daemon.work.service import Service
 from tests.helpers_events import watch_events
 
 START = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)

@@ -8,11 +8,11 @@ from datetime import timedelta
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from alerts.events import EventType
-from alerts.schema import schema
+from alerts.events.schema import schema
+from alerts.model.events import EventType
 from daemon.cli import app
 from daemon.clock import SystemClock
-from daemon.standins.usage import Lie, Status
+from daemon.demo.standins.usage import Lie, Status
 from tests.service.conftest import KEY, LOW, Town
 
 

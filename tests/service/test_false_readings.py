@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from daemon.demo.standins.usage.faults import BadJson, Lie
+from daemon.demo.standins.usage.standin import ALWAYS
 from daemon.reconcile.audit import audit
-from daemon.standins.usage.faults import BadJson, Lie
-from daemon.standins.usage.standin import ALWAYS
 from daemon.store import Store, reports
 from daemon.topups import operator
 from tests.service.conftest import KEY, LOW, TOPUP, Town

@@ -14,7 +14,7 @@ from daemon.clock import SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.limits import BEAT_S, POLL_STUCK_AFTER_S
-from daemon.service import Service
+from daemon.work.service import Service
 from tests.sim.clocks import TrueClock, run
 
 START = datetime(2026, 11, 10, 9, 0, 30, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 from daemon.clock import SystemClock
 from daemon.compose import open_service
 from daemon.config.load import ConfigError, load
-from daemon.standins.usage import Slow
+from daemon.demo.standins.usage import Slow
 from tests.service.conftest import KEY, TOPUP, Town
 from tests.service.test_run import _ended, _start, _stop, _until
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from daemon.clock import SystemClock
-from daemon.standins.usage import ALWAYS, BadJson, Lie
+from daemon.demo.standins.usage import ALWAYS, BadJson, Lie
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.standins.usage import BadJson, Fault, Html, Lie, Missing, OverLong, Redirect, Status
+from daemon.demo.standins.usage import BadJson, Fault, Html, Lie, Missing, OverLong, Redirect, Status
 from tests.service.conftest import KEY, TOPUP, Town
 
 
@@ -122,7 +122,7 @@ async def test_a_month_budget_counts_from_the_total_that_stood_when_the_month_be
 
 
 async def test_two_daemons_on_one_disk_are_refused(town: Town) -> None:
-    from daemon.lock import DatabaseHeldError
+    from daemon.store.lock import DatabaseHeldError
 
     town.usage.prepaid(KEY, balance_usd="12.45")
     town.configure()

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.standins.receiver import Fault
-from daemon.standins.usage import Slow
+from daemon.demo.standins.receiver import Fault
+from daemon.demo.standins.usage import Slow
 from tests.service.conftest import KEY, TOPUP, Town
 
 

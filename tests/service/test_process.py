@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import ManualClock
-from daemon.lanes import Lane
-from daemon.lock import DatabaseHeldError, held, lock_path
+from daemon.jobs import Lane
 from daemon.logs import mask
-from daemon.notify import notify, watchdog_s
+from daemon.process.notify import notify, watchdog_s
+from daemon.store.lock import DatabaseHeldError, held, lock_path
 
 CLOCK = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
 
@@ -25,7 +25,9 @@ def _lane(work: Callable[[], Awaitable[None]], deadline_s: float = 5.0) -> Lane:
 
 def test_a_second_process_is_told_who_holds_the_database(tmp_path: Path) -> None:
     database = tmp_path / "brimful.db"
-    script = "import sys; from pathlib import Path; from daemon.lock import held\nwith held(Path(sys.argv[1])): pass"
+    script = (
+        "import sys; from pathlib import Path; from daemon.store.lock import held\nwith held(Path(sys.argv[1])): pass"
+    )
     with held(database):
         second = subprocess.run(
             [sys.executable, "-c", script, str(database)], capture_output=True, text=True, timeout=30, check=False

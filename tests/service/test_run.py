@@ -13,7 +13,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 
-from daemon.standins.receiver import Fault
+from daemon.demo.standins.receiver import Fault
 from tests.service.conftest import KEY, Town
 
 ROOT = Path(__file__).parents[2]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from alerts.mail import Mailed, MailFailed
-from alerts.readings import Known
+from alerts.model.readings import Known
 
 if TYPE_CHECKING:
-    from daemon.service import Service
+    from daemon.work.service import Service
     from tests.sim.world import World
 
 _OWNER: contextvars.ContextVar[Life | None] = contextvars.ContextVar("owner", default=None)

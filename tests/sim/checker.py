@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from alerts.money import from_cents
-from alerts.receivers import WebhookReceiver
+from alerts.model.money import from_cents
+from alerts.model.receivers import WebhookReceiver
 from daemon.config.model import TopupConfig
-from daemon.standins.stripe import Charge, Intent
+from daemon.demo.standins.stripe import Charge, Intent
 from daemon.store.topup_rows import EVERYWHERE
 from daemon.stripe.declines import BAD_CARDS
 from tests.helpers_events import wrong

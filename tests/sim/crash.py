@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from alerts.money import MICRO, from_cents
-from daemon.standins.receiver import TEST_SECRET, ReceiverStandin
-from daemon.standins.stripe import Charge, Strike, StripeStandin
-from daemon.standins.usage import UsageStandin
-from daemon.standins.usage.prepaid import PrepaidAccount
+from alerts.model.money import MICRO, from_cents
+from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
+from daemon.demo.standins.stripe import Charge, Strike, StripeStandin
+from daemon.demo.standins.usage import UsageStandin
+from daemon.demo.standins.usage.prepaid import PrepaidAccount
 from tests.sim.hastened import HastenedClock
 
 _KEY = "cs_test_crash"

@@ -10,9 +10,9 @@ import random
 from contextlib import closing
 from datetime import timedelta
 
-from alerts.falls import CENT_MICROUSD
-from alerts.values import replace
-from daemon.inspect import status
+from alerts.model.values import replace
+from alerts.rules.falls import CENT_MICROUSD
+from daemon.status import topups as status
 from daemon.store import Store, ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import EVERYWHERE, State, StopKind, Topup
 from daemon.topups import operator

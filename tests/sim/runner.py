@@ -27,7 +27,7 @@ from stripe._api_requestor import _APIRequestor
 from daemon.clock import Clock, SeededIds
 from daemon.compose import open_service
 from daemon.config.model import Config
-from daemon.service import Service
+from daemon.work.service import Service
 from tests.sim import clocks
 from tests.sim.box import KilledError, Life, Post, Wire, in_dead_life, own_tasks
 from tests.sim.checker import Watch, check

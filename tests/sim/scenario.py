@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from alerts.accounts import AccountInfo
-from alerts.money import MICRO
-from alerts.receivers import EmailReceiver, Receivers, WebhookReceiver
-from alerts.rules.specs import Budget, LowBalance, Period, Runway, Spike, Stale
-from alerts.values import replace
+from alerts.model.accounts import AccountInfo
+from alerts.model.money import MICRO
+from alerts.model.receivers import EmailReceiver, Receivers, WebhookReceiver
+from alerts.model.specs import Budget, LowBalance, Period, Runway, Spike, Stale
+from alerts.model.values import replace
 from daemon.config.model import AccountConfig, Config, StoreConfig, StripeConfig, StripeMode, TopupConfig
 from daemon.sources.registry import PROVIDERS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from daemon.standins.stripe import Strike
+from daemon.demo.standins.stripe import Strike
 
 
 class Act(StrEnum):

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alerts.money import from_cents
-from alerts.values import replace
+from alerts.model.money import from_cents
+from alerts.model.values import replace
 from daemon.config.model import Config
-from daemon.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
+from daemon.demo.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
 from tests.sim import scenario, swarm
 from tests.sim.box import Box, Life
 from tests.sim.clocks import SkewedClock, TrueClock

@@ -12,8 +12,7 @@ import pytest
 from daemon.clock import ManualClock, SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.service import Service
-from daemon.standins.usage import (
+from daemon.demo.standins.usage import (
     BadJson,
     Cut,
     Disconnect,
@@ -31,6 +30,7 @@ from daemon.standins.usage import (
     UsageStandin,
 )
 from daemon.store import Store, readings, states
+from daemon.work.service import Service
 from tests.helpers_sources import NOW
 
 CONFIG = """

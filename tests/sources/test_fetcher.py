@@ -10,11 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from alerts.readings import Known, Reason, Unavailable
+from alerts.model.readings import Known, Reason, Unavailable
 from daemon.clock import ManualClock
-from daemon.http import HttpClient
-from daemon.sources.fetcher import Fetcher
-from daemon.standins.usage import (
+from daemon.demo.standins.usage import (
     ALWAYS,
     BadJson,
     Cut,
@@ -33,6 +31,8 @@ from daemon.standins.usage import (
     Status,
     UsageStandin,
 )
+from daemon.net.http import HttpClient
+from daemon.sources.fetcher import Fetcher
 from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, account, json_mapping
 
 KEY = "cs_test_clips"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from daemon.http import Answer
+from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
+from daemon.net.http import Answer
 from daemon.sources.registry import PROVIDERS
 from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE, read_mapped, read_prepaid, read_storage
 

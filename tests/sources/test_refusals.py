@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.readings import Known, Reading, Reason, Unavailable
-from daemon.http import Answer, FailureKind, HttpFailure
+from alerts.model.readings import Known, Reading, Reason, Unavailable
+from daemon.net.http import Answer, FailureKind, HttpFailure
 from daemon.sources.fetcher import failed
 from daemon.sources.provider import Parser
 from daemon.sources.refusals import one_line, refused

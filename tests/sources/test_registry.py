@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from daemon.http import Answer
+from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
+from daemon.net.http import Answer
 from daemon.sources.payload import read, to_count, to_millionths
 from daemon.sources.provider import Has, Provider, needed_of
 from daemon.sources.registry import PROVIDERS

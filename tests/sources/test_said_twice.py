@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from alerts.readings import Reading, Reason, Unavailable
+from alerts.model.readings import Reading, Reason, Unavailable
 from daemon.clock import ManualClock
-from daemon.http import Answer, HttpClient
+from daemon.demo.standins.usage import BadJson, UsageStandin
+from daemon.net.http import Answer, HttpClient
 from daemon.sources.fetcher import Fetcher
 from daemon.sources.registry import PROVIDERS
-from daemon.standins.usage import BadJson, UsageStandin
 from tests.helpers_sources import (
     CONTENTSTATS_PAGE,
     NOW,

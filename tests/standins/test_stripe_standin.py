@@ -13,7 +13,7 @@ import pytest
 import stripe
 
 from daemon.clock import ManualClock
-from daemon.standins.stripe import AUTHENTICATE, DECLINES, Charge, Strike, StripeStandin, declined, processing
+from daemon.demo.standins.stripe import AUTHENTICATE, DECLINES, Charge, Strike, StripeStandin, declined, processing
 
 START = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}

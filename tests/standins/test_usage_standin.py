@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from daemon.clock import ManualClock
-from daemon.standins.loopback import Asked, Reply
-from daemon.standins.usage import UsageStandin
+from daemon.demo.standins.loopback import Asked, Reply
+from daemon.demo.standins.usage import UsageStandin
 
 START = datetime(2026, 10, 31, 20, 30, tzinfo=UTC)
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config.load import load
-from daemon.retention import Retention
 from daemon.store import Store, summaries
 from daemon.store.migrations import migrate
 from daemon.store.summaries import DAY_MS, Span
+from daemon.work.retention import Retention
 from tests.helpers_sources import NOW
 from tests.store.test_readings import MINUTE, keep, known, spent
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.readings import Known, Metrics, Reading, Reason, Unavailable
-from alerts.values import replace
+from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
+from alerts.model.values import replace
 from daemon.store import Store, readings
 from daemon.store.migrations import migrate
 from daemon.store.reading_rows import OutageRun, Run

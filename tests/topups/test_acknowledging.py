@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from daemon.config.model import TopupMode
+from daemon.demo.standins.stripe import Strike
+from daemon.demo.standins.stripe.objects import Intent
+from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.reconcile.audit import audit
-from daemon.standins.stripe import Strike
-from daemon.standins.stripe.objects import Intent
-from daemon.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_reads
 from daemon.store.topup_rows import State
 from daemon.topups import operator

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from daemon.config.model import TopupMode
-from daemon.standins.stripe import AUTHENTICATE, Strike, declined, processing
-from daemon.standins.stripe.payments import confirm as confirm_in_stripe
+from daemon.demo.standins.stripe import AUTHENTICATE, Strike, declined, processing
+from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from tests.helpers_topups import CARD, Daemon, World, topup_config
 
 

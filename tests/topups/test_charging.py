@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.readings import Known, Reason, Unavailable
-from alerts.values import replace
+from alerts.model.readings import Known, Reason, Unavailable
+from alerts.model.values import replace
 from daemon.config.model import TopupMode
-from daemon.standins.stripe import Strike
+from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from daemon.standins.stripe import Strike, declined
-from daemon.standins.stripe.errors import ApiError
-from daemon.standins.stripe.objects import Intent
-from daemon.standins.stripe.payments import confirm as confirm_in_stripe
+from daemon.demo.standins.stripe import Strike, declined
+from daemon.demo.standins.stripe.errors import ApiError
+from daemon.demo.standins.stripe.objects import Intent
+from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.answers import CONFIRM, AnswerKind

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from alerts.readings import Known
-from alerts.values import replace
+from alerts.model.readings import Known
+from alerts.model.values import replace
 from daemon.clock import ManualClock
 from daemon.config.model import TopupMode
-from daemon.standins.stripe import Strike
+from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.stripe.answers import CREATE, AnswerKind

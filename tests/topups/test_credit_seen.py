@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.readings import Known, Metrics, Reason, Unavailable
-from alerts.values import replace
-from daemon.standins.stripe import Fault, Strike, declined, processing
+from alerts.model.readings import Known, Metrics, Reason, Unavailable
+from alerts.model.values import replace
+from daemon.demo.standins.stripe import Fault, Strike, declined, processing
 from daemon.store import ledger_notes, readings, states
 from daemon.store.topup_rows import State, Topup
 from daemon.topups.policy.credit import is_seen, wake

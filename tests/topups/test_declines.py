@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
+from daemon.demo.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import StopKind
 from daemon.stripe.declines import Kind, judge

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from alerts.events import Event, EventDraft
-from alerts.values import replace
-from daemon.http import HttpClient
-from daemon.standins.stripe import Strike
+from alerts.model.events import Event, EventDraft
+from alerts.model.values import replace
+from daemon.demo.standins.stripe import Strike
+from daemon.net.http import HttpClient
 from daemon.store import ledger_notes
 from daemon.store.connection import Transaction
 from daemon.stripe.gateway import StripeGateway

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from daemon.clock import ManualClock
 from daemon.config.model import StripeConfig, StripeMode
-from daemon.http import HttpClient
-from daemon.standins.stripe import Strike, StripeStandin, declined
+from daemon.demo.standins.stripe import Strike, StripeStandin, declined
+from daemon.net.http import HttpClient
 from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
 from daemon.stripe.gateway import StripeGateway, key_problem
 from daemon.topups.policy.plan import confirm_params

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from daemon.config.model import TopupMode
+from daemon.demo.standins.stripe import Strike
 from daemon.reconcile.audit import audit
-from daemon.standins.stripe import Strike
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import State, Stop, StopKind
 from daemon.topups import operator

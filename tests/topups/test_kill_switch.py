@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import SystemClock
-from daemon.inspect.status import needs_person as sentences
-from daemon.standins.stripe import declined
+from daemon.demo.standins.stripe import declined
+from daemon.status.topups import needs_person as sentences
 from daemon.store import Store, ledger, ledger_notes
 from tests.helpers_config import look
 from tests.helpers_topup_shell import CONFIG, Shell, keep

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from alerts.events import EventType
-from alerts.readings import Known, Metrics
-from alerts.schema import schema
-from alerts.values import replace
+from alerts.events.schema import schema
+from alerts.model.events import EventType
+from alerts.model.readings import Known, Metrics
+from alerts.model.values import replace
 from daemon.config.model import TopupMode
-from daemon.standins.stripe import declined
+from daemon.demo.standins.stripe import declined
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.topups import operator
@@ -195,7 +195,7 @@ async def test_an_acknowledged_charge_frees_the_slot(daemon: Daemon, world: Worl
 
 
 async def test_a_review_that_is_acknowledged_cancels_what_is_alive(daemon: Daemon, world: World) -> None:
-    from daemon.standins.stripe import Strike
+    from daemon.demo.standins.stripe import Strike
 
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
@@ -243,7 +243,7 @@ async def test_a_provider_without_totals_sees_the_credit_by_a_rise(world: World,
 async def test_every_event_of_a_rough_life_keeps_to_its_schema(daemon: Daemon, world: World) -> None:
     import json
 
-    from daemon.standins.stripe import SUCCEED, declined
+    from daemon.demo.standins.stripe import SUCCEED, declined
 
     world.stripe.method("pm_1").outcome = declined("insufficient_funds")
     await daemon.run(timedelta(hours=40))

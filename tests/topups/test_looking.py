@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.standins.stripe import Strike
+from daemon.demo.standins.stripe import Strike
 from daemon.stripe.answers import Refused
 from daemon.topups.adoption import adopt
 from daemon.topups.listing import list_intents

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.falls import Falls
-from alerts.readings import Metrics
-from alerts.values import replace
+from alerts.model.readings import Metrics
+from alerts.model.values import replace
+from alerts.rules.falls import Falls
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.topups.policy.brake import Pace
 from daemon.topups.policy.caps import counted, start_of_month

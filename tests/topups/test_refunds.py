@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from daemon.demo.standins.stripe import Charge, Strike, declined
 from daemon.reconcile import refunds
-from daemon.standins.stripe import Charge, Strike, declined
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import StopKind
 from daemon.topups import operator

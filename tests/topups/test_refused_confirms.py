@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.standins.stripe import Strike
+from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_reads
 from tests.helpers_topups import Daemon, World
 from tests.topups.test_confirming import pay

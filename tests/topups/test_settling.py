@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from daemon.standins.stripe import AUTHENTICATE, Strike, declined, processing
-from daemon.standins.stripe.objects import Intent
-from daemon.standins.stripe.payments import confirm as confirm_in_stripe
+from daemon.demo.standins.stripe import AUTHENTICATE, Strike, declined, processing
+from daemon.demo.standins.stripe.objects import Intent
+from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import Topup
 from tests.helpers_topups import CARD, DOLLAR, Daemon, World

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.state import TopupStanding
-from alerts.values import replace
+from alerts.model.values import replace
+from alerts.rules.state import TopupStanding
 from daemon.config.model import TopupMode
-from daemon.inspect.status import is_under_way, topup_status
-from daemon.standins.stripe import Strike, declined, processing
+from daemon.demo.standins.stripe import Strike, declined, processing
+from daemon.status.topups import is_under_way, topup_status
 from daemon.store import ledger
 from daemon.store.topup_rows import State, Topup
 from daemon.topups import operator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from alerts.foresight.memory import BurnMemory
-from daemon.standins.stripe import Strike, declined, processing
+from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.store import ledger_notes
 from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config

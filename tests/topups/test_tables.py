@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.inspect.status import UNDER_WAY
-from daemon.standins.stripe import DECLINES
+from daemon.demo.standins.stripe import DECLINES
+from daemon.status.topups import UNDER_WAY
 from daemon.store import ledger
 from daemon.store.migrations import m0003_ledger
 from daemon.store.topup_rows import OPEN, State, Topup

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.events.reasons import SuspendedReason
-from alerts.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
-from daemon.standins.stripe import Strike
+from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from alerts.model.reasons import SuspendedReason
+from daemon.demo.standins.stripe import Strike
 from daemon.topups import operator
 from daemon.topups.policy import stops
 from tests.helpers_topups import CUSTOMER, Daemon, World

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
-from alerts.values import replace
+from alerts.model.values import replace
 from daemon.config.model import TopupMode
-from daemon.standins.stripe import Strike, declined, processing
+from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.store import ledger
 from daemon.store.topup_rows import State, Topup
 from daemon.topups.policy.plan import create_key

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from alerts.events import EventType
-from daemon.standins.stripe import Strike, declined, processing
+from alerts.model.events import EventType
+from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.topups.policy.messages import event_id
 from tests.helpers_topups import CARD, Daemon, World
 

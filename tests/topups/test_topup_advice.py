@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
-from alerts.words.wording import Wording, word
-from daemon.standins.stripe import AUTHENTICATE, Outcome, declined
+from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from alerts.events.words.wording import Wording, word
+from daemon.demo.standins.stripe import AUTHENTICATE, Outcome, declined
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.readings import Known
-from alerts.values import replace
+from alerts.model.readings import Known
+from alerts.model.values import replace
 from daemon.config.model import TopupMode
-from daemon.standins.stripe import declined
+from daemon.demo.standins.stripe import declined
 from daemon.store import ledger
 from daemon.store.topup_rows import State, Topup
 from daemon.topups.policy.plan import create_key

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import Result
 
 from daemon.config.load import ConfigError
-from daemon.standins.stripe import Strike
+from daemon.demo.standins.stripe import Strike
 from tests.helpers_topup_shell import Shell, keep
 from tests.helpers_topups import Daemon, World
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.events.reasons import ReviewReason
+from alerts.model.reasons import ReviewReason
 from daemon.clock import ManualClock
-from daemon.standins.stripe import Strike, processing
+from daemon.demo.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import Stop, StopKind
 from daemon.topups import operator

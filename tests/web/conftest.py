@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import httpx
 import pytest
 
-from daemon.service import Service
 from daemon.web.server import bind, serving
 from daemon.web.site import site
+from daemon.work.service import Service
 from tests.service.conftest import Town, town
 
 __all__ = ["town"]

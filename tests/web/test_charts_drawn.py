@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.money import MICRO
+from alerts.model.money import MICRO
 from daemon.web.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Point, Span, bars, line
 
 SINCE = datetime(2026, 10, 24, 22, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ import re
 
 import httpx
 
+from daemon.demo.standins.usage import ALWAYS, Status
 from daemon.limits import PAGE_ACCOUNTS
-from daemon.standins.usage import ALWAYS, Status
 from tests.service.conftest import KEY, Town
 from tests.web.conftest import Browse
 

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.standins.receiver import Fault
-from daemon.standins.usage import Status
+from daemon.demo.standins.receiver import Fault
+from daemon.demo.standins.usage import Status
 from daemon.store import Store
 from daemon.topups import operator
 from daemon.web import server

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from alerts.readings import Known, Metrics
-from daemon.http import Answer
+from alerts.model.readings import Known, Metrics
+from daemon.net.http import Answer
 from daemon.sources.provider import Provider
 from daemon.sources.registry import PROVIDERS
 from daemon.web import usage

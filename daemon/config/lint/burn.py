@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.money import format_usd
+from alerts.model.money import format_usd
 from daemon.config.lint.facts import Facts
 from daemon.config.lint.rules import threshold_times
 from daemon.config.lint.topups import burn_times

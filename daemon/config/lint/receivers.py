@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import Any
 
-from alerts.events import EventType
 from alerts.mail_address import parse_address
-from alerts.spans import SpanKind
+from alerts.model.events import EventType
+from alerts.model.spans import SpanKind
 from daemon.config.cron import first_late
 from daemon.config.lint.facts import Facts, listed
 from daemon.config.problems import ProblemId, suggestion

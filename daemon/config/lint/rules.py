@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
-from alerts.money import format_usd
-from alerts.rules.specs import Period
+from alerts.model.money import format_usd
+from alerts.model.specs import Period
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.facts import Facts, listed

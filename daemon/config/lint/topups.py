@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from alerts.money import format_usd
+from alerts.model.money import format_usd
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.accounts import identity

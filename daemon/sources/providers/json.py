@@ -8,7 +8,7 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 from daemon.sources.payload import (
     NotThere,
     Table,

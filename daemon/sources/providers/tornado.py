@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.money import MICRO
-from alerts.readings import Metrics
-from alerts.values import replace
+from alerts.model.money import MICRO
+from alerts.model.readings import Metrics
+from alerts.model.values import replace
 from daemon.sources.payload import (
     Table,
     to_complaint,

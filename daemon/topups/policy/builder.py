@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from alerts.events import EventDraft
-from alerts.events.reasons import SuspendedReason
-from alerts.values import replace
+from alerts.model.events import EventDraft
+from alerts.model.reasons import SuspendedReason
+from alerts.model.values import replace
 from daemon.store.topup_rows import CHARGED, Send, State, Topup
 from daemon.stripe.answers import (
     CANCEL_AGAIN_AFTER,

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from alerts.events.reasons import CapReason
-from alerts.instants import rfc3339
+from alerts.model.instants import rfc3339
+from alerts.model.reasons import CapReason
 from daemon.config.model import TopupConfig
 from daemon.store.topup_rows import Spend
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerts.readings import Metrics
+from alerts.model.readings import Metrics
 from daemon.store.topup_rows import State, Topup
 
 WARN_AFTER = timedelta(minutes=30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.readings import Known
+from alerts.model.readings import Known
 from daemon.store.topup_rows import State, Topup
 from daemon.topups.policy import credit, messages
 from daemon.topups.policy.builder import Builder

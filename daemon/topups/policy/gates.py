@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec import field as struct_field
 
-from alerts.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
-from alerts.instants import rfc3339
-from alerts.money import format_usd
-from alerts.readings import Metrics
+from alerts.model.instants import rfc3339
+from alerts.model.money import format_usd
+from alerts.model.readings import Metrics
+from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.declines import ATTEMPTS_ON_A_CARD

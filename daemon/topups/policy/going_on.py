@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.events.reasons import ReviewReason, SuspendedReason
+from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.config.model import TopupConfig
 from daemon.store.topup_rows import LONGEST_RETRY, State
 from daemon.stripe import answers

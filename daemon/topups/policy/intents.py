@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from alerts.money import format_usd, from_cents
+from alerts.model.money import format_usd, from_cents
 from daemon.store.topup_rows import Topup
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy.plan import Metadata, UnreadableMetadata, read_metadata

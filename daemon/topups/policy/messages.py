@@ -9,11 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha256
 
-from alerts.events import EventDraft, EventType, JsonValue, Severity
-from alerts.instants import rfc3339
-from alerts.money import from_cents, to_number
-from alerts.values import replace
-from alerts.words.remedies import (
+from alerts.events.words.remedies import (
     ACK,
     ANOTHER_CARD,
     EXPLAIN,
@@ -24,6 +20,10 @@ from alerts.words.remedies import (
     SUSPENDED_REMEDIES,
     Remedy,
 )
+from alerts.model.events import EventDraft, EventType, JsonValue, Severity
+from alerts.model.instants import rfc3339
+from alerts.model.money import from_cents, to_number
+from alerts.model.values import replace
 from daemon.store.topup_rows import Topup
 from daemon.stripe.declines import Decline
 from daemon.topups.policy.gates import Gate

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from alerts.events.reasons import SuspendedReason
+from alerts.model.reasons import SuspendedReason
 from daemon.store.topup_rows import SECOND_LOOK, State, Topup
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, Answered, Refused

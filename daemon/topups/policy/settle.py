@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from alerts.events.reasons import ReviewReason, SuspendedReason
+from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import CHARGED, SECOND_LOOK, State
 from daemon.stripe.answers import AnswerKind
 from daemon.stripe.declines import RETRY_AFTER, Decline, Kind, judge, retry_after

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
-from alerts.money import MICROUSD_PER_CENT
+from alerts.model.money import MICROUSD_PER_CENT
 from daemon.config.model import TopupConfig
 
 STRIPE_LEAST_MICROUSD = 500_000

@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from alerts.events import EventDraft
-from alerts.falls import NO_FALL, Falls
 from alerts.foresight.memory import BurnMemory
-from alerts.readings import Known, Unavailable
+from alerts.model.events import EventDraft
+from alerts.model.readings import Known, Unavailable
+from alerts.rules.falls import NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Send, State, Stop, Topup
 from daemon.stripe.answers import Outcome, Refused

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from alerts.events.reasons import ReviewReason, SuspendedReason
-from alerts.instants import to_ms
+from alerts.model.instants import to_ms
+from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind, Topup
 from daemon.stripe.declines import Decline, Kind
 from daemon.topups.policy import messages

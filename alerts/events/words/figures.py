@@ -1,0 +1,214 @@
+"""The numbers of an event as a person reads them: label and value, in a fixed order, in the configured zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alerts.model.money import format_usd, show_gb, show_usd, to_micro
+from alerts.model.reasons import Limit
+
+DASH = "–"
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Reads an event's data leniently: what is missing or null reads as a dash, never as a zero."""
+
+    data: Mapping[str, Any]
+    zone: ZoneInfo
+
+    def usd(self, name: str) -> str:
+        value = self.data.get(name)
+        if value is None:
+            return DASH
+        return show_usd(to_micro(value), *self._beside(name)) if name in _BESIDE else format_usd(to_micro(value))
+
+    def gb(self, name: str) -> str:
+        value = self.data.get(name)
+        return DASH if value is None else show_gb(to_micro(value), *self._beside(name))
+
+    def _beside(self, name: str) -> Iterator[int]:
+        """Yield what a number is measured against, as far as the event holds it."""
+        for other in _BESIDE.get(name, ()):
+            if (value := self.data.get(other)) is not None:
+                yield to_micro(value)
+
+    def number(self, name: str, unit: str = "") -> str:
+        value = self.data.get(name)
+        return DASH if value is None else f"{_plain(value)}{unit}"
+
+    def burn(self, name: str) -> str:
+        """Return the burn with what it rests on."""
+        usd, basis = self.usd(name), self.text("basis")
+        return usd if DASH in (usd, basis) else f"{usd} ({basis})"
+
+    def percent(self, name: str) -> str:
+        return self.number(name, " %")
+
+    def text(self, name: str) -> str:
+        value = self.data.get(name)
+        return DASH if value is None or value == "" else str(value)
+
+    def at(self, name: str) -> str:
+        return self._moment(self.data.get(name))
+
+    def span(self, name: str) -> str:
+        """Return a foreseen instant with its earliest and latest, as far as they are known."""
+        value = self.data.get(name)
+        if not isinstance(value, Mapping):
+            return self._moment(value)
+        likely = self._moment(value.get("likely"))
+        earliest, latest = self._moment(value.get("earliest")), self._moment(value.get("latest"))
+        return f"{likely} (between {earliest} and {latest})" if DASH not in (earliest, latest) else likely
+
+    def rule(self, name: str) -> str:
+        """Return the rule that a person configured; what needs no rule has none to show."""
+        rule = self.text(name)
+        return DASH if rule.startswith("account:") else rule
+
+    def topup(self, name: str) -> str:
+        """Return the state of the account's top-up, or why there is none."""
+        value = self.data.get(name)
+        if not isinstance(value, Mapping):
+            return self.text(name)
+        state, reason = str(value.get("state") or DASH).replace("_", " "), self.prose(value.get("reason"))
+        return f"{state}: {reason}" if reason else state
+
+    def days(self, name: str) -> str:
+        """Return days with one digit after the point, rounded down: what is left is never overstated."""
+        value = self.data.get(name)
+        return DASH if value is None else f"{Decimal(str(value)).quantize(Decimal('0.1'), ROUND_FLOOR)}"
+
+    def prose(self, text: Any) -> str:
+        """Return text with its instants in the configured zone."""
+        return "" if text is None else _INSTANT.sub(lambda match: self._moment(match[0]), str(text))
+
+    def change(self, name: str) -> str:
+        """Return the limits that changed, each old and new."""
+        changes: Iterable[Mapping[str, Any]] = self.data.get(name) or ()
+        return "; ".join(f"{_limit(c['limit'])} {_loose(c['old'])} → {_loose(c['new'])}" for c in changes) or DASH
+
+    def rows(self) -> Iterator[Figure]:
+        """Yield what the event holds of the known figures, in the order in which a person asks for them."""
+        for name, label, show in _ROWS:
+            if self.data.get(name) is not None and (value := show(self, name)) not in ("", DASH):
+                yield Figure(label, value)
+
+    def _moment(self, value: Any) -> str:
+        if not isinstance(value, str):
+            return DASH
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return show_moment(at, self.zone)
+
+
+def show_moment(at: datetime, zone: ZoneInfo) -> str:
+    """Return `Sun 1 Nov 2026, 09:00 CET`: the zone is always named."""
+    local = at.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b %Y, %H:%M} {local.tzname()}"
+
+
+def _plain(value: Any) -> str:
+    number = Decimal(str(value))
+    return f"{int(number):,}" if number == number.to_integral_value() else f"{number.normalize():,f}"
+
+
+def _loose(value: Any) -> str:
+    if value is None:
+        return "none"
+    return _plain(value) if isinstance(value, int | float) else str(value)
+
+
+def _limit(name: str) -> str:
+    return _LIMITS.get(name, name.replace("_", " "))
+
+
+_LIMITS: Mapping[str, str] = {
+    Limit.QUOTA: "quota in GB",
+    Limit.RESOLUTION: "largest resolution",
+    Limit.DURATION: "longest duration in seconds",
+    Limit.FILESIZE_BYTES: "largest file in bytes",
+    Limit.FILESIZE_MB: "largest file in MB",
+    Limit.PRICE: "price of a snapshot in dollars",
+}
+
+
+_MEASURED = {
+    "threshold_usd": ("available_usd", "balance_usd"),
+    "limit_usd": ("spent_usd", "projected_usd"),
+    "limit_gb": ("effective_gb", "used_gb", "spent_gb", "projected_gb"),
+    "left_usd": ("needed_usd",),
+    "cap_usd": ("spent_and_open_usd",),
+}
+_BESIDE = {**_MEASURED, **{name: (line,) for line, names in _MEASURED.items() for name in names}}
+"""What is measured against what: neither may read as the other where it is not."""
+
+_Show = Callable[[Figures, str], str]
+_ROWS: tuple[tuple[str, str, _Show], ...] = (
+    ("available_usd", "Available", Figures.usd),
+    ("threshold_usd", "Threshold", Figures.usd),
+    ("balance_usd", "Balance", Figures.usd),
+    ("uncharged_usage_usd", "Accrued, not yet deducted", Figures.usd),
+    ("amount_usd", "Amount", Figures.usd),
+    ("credited_usd", "Credited", Figures.usd),
+    ("spent_usd", "Spent", Figures.usd),
+    ("spent_gb", "Used in the period", Figures.gb),
+    ("limit_usd", "Limit", Figures.usd),
+    ("effective_gb", "Used and reserved", Figures.gb),
+    ("used_gb", "Used", Figures.gb),
+    ("reserved_gb", "Reserved", Figures.gb),
+    ("limit_gb", "Limit", Figures.gb),
+    ("percent", "Of the limit", Figures.percent),
+    ("step_percent", "Step reached", Figures.percent),
+    ("projected_usd", "Projected at the period's end", Figures.usd),
+    ("projected_gb", "Projected at the period's end", Figures.gb),
+    ("burn_usd_per_day", "Burn a day", Figures.burn),
+    ("usual_usd_per_day", "Usual burn a day", Figures.usd),
+    ("peak_usd_per_day", "Largest burn a day before", Figures.usd),
+    ("days_remaining", "Days left", Figures.days),
+    ("threshold_days", "Threshold, days", Figures.number),
+    ("runs_out_at", "Runs out", Figures.span),
+    ("full_at", "Full", Figures.span),
+    ("period_start", "Period from", Figures.at),
+    ("period_end", "Period to", Figures.at),
+    ("topup", "Top-up", Figures.topup),
+    ("payment_intent", "Stripe payment", Figures.text),
+    ("decline_code", "Decline code", Figures.text),
+    ("attempt", "Attempt", Figures.number),
+    ("next_attempt_at", "Tried again", Figures.at),
+    ("paid_at", "Paid", Figures.at),
+    ("needed_usd", "Needed", Figures.usd),
+    ("cap", "Cap", Figures.text),
+    ("cap_usd", "Cap amount", Figures.usd),
+    ("spent_and_open_usd", "Spent and open", Figures.usd),
+    ("left_usd", "Left under the cap", Figures.usd),
+    ("reason", "Reason", Figures.text),
+    ("retry_at", "Next try", Figures.at),
+    ("changes", "Changed", Figures.change),
+    ("billing_error", "The provider says", Figures.text),
+    ("receiver", "Receiver", Figures.text),
+    ("failures", "Failures in a row", Figures.number),
+    ("failing_since", "Failing since", Figures.at),
+    ("last_error", "Last error", Figures.text),
+    ("pending", "Events waiting", Figures.number),
+    ("since", "Since", Figures.at),
+    ("polls", "Polls without an answer", Figures.number),
+    ("last_good_at", "Last good reading", Figures.at),
+    ("rule", "Rule", Figures.rule),
+    ("observed_at", "Observed", Figures.at),
+)

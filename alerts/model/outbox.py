@@ -1,0 +1,148 @@
+"""The outbox as delivery sees it: what is to be delivered, what became of each attempt, and how each receiver fares.
+
+The daemon's store implements `DeliveryQueue`; nothing here knows SQL. One delivery is one event for one receiver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from alerts.model.events import Event, EventDraft
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up: its attempts are used up, or its receiver is gone. Listed, told by another way, and replayable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one receiver, not yet done.
+
+    `failures` counts the attempts that used up the schedule. `parcel` names the message it was last sent in, where the
+    outcome is not certain: a second try is then the same message. `rest`: the addresses that have not had it yet.
+    """
+
+    number: int
+    receiver: str
+    event: Event
+    failures: int = 0
+    parcel: str | None = None
+    rest: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverState:
+    """How a receiver fares. `failures` counts attempts that failed since the last that succeeded.
+
+    Blocked until `blocked_until` (breaker, its own wish, daily probe). `stopped_at`: it said 410, and hears nothing
+    until something is replayed to it. `told_at`: when `delivery.failing` was told in this run of failures.
+    """
+
+    key: str
+    failures: int = 0
+    failing_since: datetime | None = None
+    blocked_until: datetime | None = None
+    paused_since: datetime | None = None
+    stopped_at: datetime | None = None
+    told_at: datetime | None = None
+    last_error: str = ""
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it may be tried at `now`."""
+        return self.stopped_at is None and (self.blocked_until is None or self.blocked_until <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try, as the log shows it. `status` is HTTP's or SMTP's; `answer` the first bytes of what came back."""
+
+    at: datetime
+    elapsed_ms: int
+    status: int | None = None
+    error: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an attempt made of a delivery. `next_attempt_at` is set where it stays pending."""
+
+    number: int
+    attempt: Attempt
+    state: DeliveryState
+    failures: int
+    next_attempt_at: datetime | None = None
+    rest: tuple[str, ...] | None = None
+    parcel: str | None = None
+    """Kept where the message may have arrived; None lets it go into another message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that went out: when, and by which name."""
+
+    at: datetime
+    parcel: str
+
+
+class DeliveryQueue(Protocol):
+    """The store's side of delivery. Every method is one short transaction or one read; none waits on a network."""
+
+    def receiver(self, key: str) -> ReceiverState:
+        """Return how the receiver fares; a receiver that was never tried fares well."""
+        ...
+
+    def due(self, key: str, now: datetime, limit: int) -> Sequence[Delivery]:
+        """Return pending deliveries whose time has come, oldest first.
+
+        A delivery waits while an earlier one of the same account waits for its first retry: order where it can be.
+        """
+        ...
+
+    def next_due(self, key: str) -> datetime | None:
+        """Return when the receiver's next delivery is due, whatever blocks the receiver; None where none is pending."""
+        ...
+
+    def name_parcel(self, numbers: Sequence[int], parcel: str) -> None:
+        """Note that these deliveries go out together in the message `parcel`, before it is sent."""
+        ...
+
+    def parcel(self, key: str, parcel: str) -> Sequence[Delivery]:
+        """Return the pending deliveries that go out together in the message `parcel`, due or not, in order."""
+        ...
+
+    def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
+        """Return the messages that went out to the receiver since then, oldest first."""
+        ...
+
+    def first_parcel(self, key: str, episode: str) -> str | None:
+        """Return the name of the message that first told the receiver of the episode, if one went out."""
+        ...
+
+    def pending(self, key: str) -> int:
+        """Return how many deliveries the receiver is waited for with."""
+        ...
+
+    def settle(
+        self,
+        marks: Sequence[Mark],
+        receiver: ReceiverState | None,
+        drafts: Sequence[EventDraft],
+        now: datetime,
+        *,
+        hasten: bool = False,
+        abandon: str = "",
+    ) -> None:
+        """Record outcomes in one transaction, with the receiver's state where it changed and the events this causes.
+
+        `hasten` makes all that is pending for the receiver due now (it has recovered); `abandon` makes all of it dead,
+        for this reason (it is gone).
+        """
+        ...

@@ -1,0 +1,126 @@
+"""The rules as they are configured: one frozen dataclass a kind. Money in micro-dollars, volume in micro-gigabytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from alerts.model.events import Severity
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern of accounts may name several: `*`, `?` or a set in brackets."""
+    return any(letter in pattern for letter in "*?[")
+
+
+class Period(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    BILLING = "billing"  # the provider's own period
+
+
+class Measure(StrEnum):
+    AVAILABLE = "available"
+    BALANCE = "balance"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    id: str
+    accounts: tuple[str, ...] = ("*",)
+    severity: Severity = Severity.WARNING
+    for_readings: int = 1
+    remind_every: timedelta | None = timedelta(hours=24)
+    only_receiver: str | None = None
+    """Set for a receiver's own threshold: only that receiver hears of it, and its rule is `webhook:<id>`."""
+
+    def covers(self, account_id: str) -> bool:
+        """Whether one of the rule's ids or globs names the account (case matters)."""
+        return any(fnmatchcase(account_id, pattern) for pattern in self.accounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowBalance(_Rule):
+    """In breach while the measure is strictly below; clear again strictly above `clear_above_microusd`."""
+
+    below_microusd: int
+    clear_above_microusd: int
+    measure: Measure = Measure.AVAILABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runway(_Rule):
+    """In breach while fewer days than `below_days` remain; clear again above `clear_above_days`."""
+
+    below_days: Decimal
+    clear_above_days: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota(_Rule):
+    """Steps in percent of effective against the limit, ascending, told at `>=`; clear below `clear_below_percent`.
+
+    With `forecast_days`, also in breach when it will be full within so many days.
+    """
+
+    at_percent: tuple[Decimal, ...]
+    clear_below_percent: Decimal
+    forecast_days: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget(_Rule):
+    """Steps in percent of spend against the limit in a period; exactly one of the two limits is set."""
+
+    period: Period
+    limit_microusd: int | None = None
+    limit_microgb: int | None = None
+    at_percent: tuple[Decimal, ...] = (Decimal(50), Decimal(80), Decimal(100))
+    projected: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spike(_Rule):
+    """In breach while burn over `window` is at least `factor` times its usual, and at least `min_microusd_per_day`."""
+
+    factor: Decimal = Decimal(4)
+    window: timedelta = timedelta(hours=3)
+    min_microusd_per_day: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stale(_Rule):
+    """In breach while there is no good reading for `after`; None is three poll intervals, at least an hour."""
+
+    after: timedelta | None = None
+
+
+RuleSpec = LowBalance | Runway | Quota | Budget | Spike | Stale
+
+
+class RuleIndex:
+    """Which rules cover an account: found without asking every rule, and one tuple for all that have the same."""
+
+    def __init__(self, rules: Sequence[RuleSpec]) -> None:
+        self._rules = rules
+        self._named: dict[str, set[int]] = {}
+        self._globs: list[int] = []
+        self._shared: dict[tuple[int, ...], tuple[RuleSpec, ...]] = {}
+        for number, rule in enumerate(rules):
+            for pattern in rule.accounts:
+                if not is_glob(pattern):
+                    self._named.setdefault(pattern, set()).add(number)
+            if any(map(is_glob, rule.accounts)):
+                self._globs.append(number)
+
+    def covering(self, account_id: str) -> tuple[RuleSpec, ...]:
+        """Return the rules that cover the account, in their order."""
+        covering = self._named.get(account_id, set()) | {n for n in self._globs if self._rules[n].covers(account_id)}
+        numbers = tuple(sorted(covering))
+        return self._shared.setdefault(numbers, tuple(self._rules[number] for number in numbers))

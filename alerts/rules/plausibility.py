@@ -1,0 +1,126 @@
+"""Belief: whether a reading can be true beside the one before it, and whether a second read confirms it.
+
+A doubted reading is read again at once. Nothing fires and nothing is charged on it unless the second read agrees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from operator import attrgetter
+
+from alerts.model.money import MICRO
+from alerts.model.periods import begins_with, billing
+from alerts.model.readings import Known, Metrics
+from alerts.rules.state import AccountState
+
+BURN_FACTOR = 10
+"""A drop of more than so many times the largest burn seen or scheduled is not believed at once."""
+DROP_BELIEVED_MICROUSD = MICRO
+"""A drop of a dollar or less is always believed."""
+JUMP_FACTOR = 100
+"""A rise to at least so many times what was there before is not believed at once: two orders of magnitude."""
+JUMP_FROM_MICRO = MICRO
+"""What is less than a dollar (or a gigabyte) counts as one when a rise is judged."""
+AGREES_WITHIN = 10
+"""A second read agrees where it is off by at most a tenth of the doubted step."""
+_DAY_MS = 86_400_000
+_MILLISECOND = timedelta(milliseconds=1)
+_SHORTEST_GAP_MS = 60_000
+_COUNTERS = ("total_charged_microusd", "total_snapshots", "used_microgb", "usage_count")
+_LEVELS = ("balance_microusd", "effective_microgb", "total_charged_microusd", "used_microgb", "limit_microgb")
+_counters, _levels = attrgetter(*_COUNTERS), attrgetter(*_LEVELS)
+
+
+class Doubtful(StrEnum):
+    BACKWARDS = "backwards"  # a counter that only grows has fallen
+    DROP = "drop"  # more gone than the burn explains
+    JUMP = "jump"  # up by orders of magnitude
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One field that cannot be believed, in micro-units (counts for `total_snapshots` and `usage_count`)."""
+
+    kind: Doubtful
+    field: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a reading is doubted; at least one finding."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def resets(self) -> frozenset[str]:
+        """The counters that ran backwards: confirmed, they have started again."""
+        return frozenset(finding.field for finding in self.findings if finding.kind is Doubtful.BACKWARDS)
+
+    @property
+    def drop(self) -> Finding | None:
+        """What is gone beyond what the burn explains."""
+        return next((finding for finding in self.findings if finding.kind is Doubtful.DROP), None)
+
+
+def doubt(state: AccountState, known: Known) -> Doubt | None:
+    """Return why the reading cannot be believed at once, or None. The first reading of an account is believed."""
+    last = state.last
+    if last is None or known.metrics is last.metrics:
+        return None
+    before, after = last.metrics, known.metrics
+    findings = []
+    counters, then = _counters(after), _counters(before)
+    if counters != then:
+        for field, old, new in zip(_COUNTERS, then, counters, strict=True):
+            if old is not None and new is not None and new < old:
+                findings.append(Finding(Doubtful.BACKWARDS, field, old, new))
+    old, new = before.period_used_microgb, after.period_used_microgb
+    if old is not None and new is not None and new < old and _is_one_period(before, after, known.at - last.at):
+        findings.append(Finding(Doubtful.BACKWARDS, "period_used_microgb", old, new))
+    largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
+    if (drop := _drop(before, after, known.at - last.at, largest)) is not None:
+        findings.append(drop)
+    levels, then = _levels(after), _levels(before)
+    if levels != then:
+        for field, old, new in zip(_LEVELS, then, levels, strict=True):
+            if old is not None and new is not None and new > old and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
+                findings.append(Finding(Doubtful.JUMP, field, old, new))
+    return Doubt(tuple(findings)) if findings else None
+
+
+def _is_one_period(before: Metrics, after: Metrics, elapsed: timedelta) -> bool:
+    """Whether the usage of the provider's period cannot fall between the two: a window that moves on forgets."""
+    one, two = billing(before), billing(after)
+    if one is None or two is None:
+        return before.period_start_at == after.period_start_at
+    return begins_with(one, two) and abs(two.start - one.start) * 2 <= elapsed
+
+
+def confirms(doubted: Doubt, second: Known) -> bool:
+    """Whether a second read says the same of every doubted field, so that both are believed."""
+    for finding in doubted.findings:
+        again = getattr(second.metrics, finding.field)
+        if again is None or abs(again - finding.after) * AGREES_WITHIN > abs(finding.after - finding.before):
+            return False
+    return True
+
+
+def largest_explained(largest_microusd_per_day: int, before: Metrics, after: Metrics, gap: timedelta) -> int:
+    """Return the largest fall of the available balance that is believed at once over `gap`, in micro-dollars."""
+    scheduled = max(before.scheduled_burn_microusd_per_day or 0, after.scheduled_burn_microusd_per_day or 0)
+    burn = max(largest_microusd_per_day, scheduled)
+    gap_ms = max(gap // _MILLISECOND, _SHORTEST_GAP_MS)
+    return max(BURN_FACTOR * burn * gap_ms // _DAY_MS, DROP_BELIEVED_MICROUSD)
+
+
+def _drop(before: Metrics, after: Metrics, gap: timedelta, largest: int) -> Finding | None:
+    old, new = before.available_microusd, after.available_microusd
+    if old is None or new is None or old - new <= DROP_BELIEVED_MICROUSD:
+        return None
+    if old - new <= largest_explained(largest, before, after, gap):
+        return None
+    return Finding(Doubtful.DROP, "available_microusd", old, new)

@@ -1,0 +1,150 @@
+"""The simulated purse of one account: recorded credits taken out, the charges of a configuration put in their place.
+
+The gates are those of the real top-ups; only what they are told of the world is simulated. A charge succeeds at once
+and is seen in the balance `delay` later. Spend is what was recorded: that the provider would have paused at nought, or
+would not have, is not played through. Money in micro-dollars.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import attrgetter
+from zoneinfo import ZoneInfo
+
+from alerts.foresight.burn import burn
+from alerts.foresight.memory import BurnMemory
+from alerts.model.readings import Known, Metrics
+from alerts.rules.state import NO_TOPUP, TopupStanding
+from daemon.config.model import TopupConfig, TopupMode
+from daemon.store.topup_rows import Spend
+from daemon.topups.policy.brake import RELEASED_FOR, pace
+from daemon.topups.policy.gates import GateInputs, judge
+
+CREDIT_DELAY = timedelta(minutes=15)
+"""How long a charge takes to be seen in the balance, unless told otherwise."""
+PERSON_AFTER = timedelta(hours=12)
+"""A charge that the burn brake holds back waits for a person, who comes after so long."""
+_MONTHS_COUNTED = timedelta(days=32)
+_BUT_BALANCE = attrgetter(*(name for name in Metrics.__struct_fields__ if name != "balance_microusd"))
+"""All but the first field: a new `Metrics` from them costs a third of `dataclasses.replace`."""
+_LEAST_CREDIT_MICROUSD = 10_000
+"""A cent: less is a provider's rounding, not a credit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    at: datetime
+    amount_microusd: int
+
+
+class Purse:
+    """What the account's balance would have been. Without a `config` the recorded balance is left as it is."""
+
+    def __init__(self, config: TopupConfig | None, zone: ZoneInfo, delay: timedelta) -> None:
+        self._config = None if config is None or config.mode is TopupMode.OFF else config
+        self._zone = zone
+        self._delay = delay
+        self._seen: Metrics | None = None
+        self._shifted: tuple[Metrics, int, Metrics] | None = None
+        self._removed = 0
+        self._added = 0
+        self._waiting: list[tuple[datetime, int]] = []
+        self._held_since: datetime | None = None
+        self._refused: str | None = None
+        self.charges: list[Charge] = []
+        self.credits: list[Charge] = []
+        """The credits of the recorded history."""
+        self.refusals: Counter[str] = Counter()
+        """How often a gate began to hold a wanted charge back, by its name."""
+
+    def look(self, at: datetime, metrics: Metrics, *, counting: bool) -> Metrics:
+        """Return the metrics as they would have been; before it is `counting` they are as they were."""
+        rise = self._rise(metrics)
+        if rise and counting:
+            self.credits.append(Charge(at, rise))
+            self._removed += rise
+        self._seen = metrics
+        while self._waiting and self._waiting[0][0] <= at:
+            self._added += self._waiting.pop(0)[1]
+        shift = self._added - self._removed
+        if self._config is None or not shift or metrics.balance_microusd is None:
+            return metrics
+        kept = self._shifted
+        if kept is not None and kept[0] is metrics and kept[1] == shift:
+            return kept[2]
+        shifted = Metrics(metrics.balance_microusd + shift, *_BUT_BALANCE(metrics))
+        self._shifted = (metrics, shift, shifted)
+        return shifted
+
+    def wants(self, metrics: Metrics) -> bool:
+        """Whether the balance asks for a charge, so that every poll counts."""
+        available = metrics.available_microusd
+        return self._config is not None and available is not None and available < self._config.when_below_microusd
+
+    def standing(self) -> TopupStanding:
+        """What a `balance.low` would say of the account's top-ups."""
+        if self._config is None:
+            return NO_TOPUP
+        return TopupStanding("paid", True) if self._waiting else TopupStanding("idle", False)
+
+    def attend(self, known: Known, memory: BurnMemory) -> None:
+        """Charge where the gates let it: what the real desk does after a believed reading."""
+        config, available = self._config, known.metrics.available_microusd
+        if config is None or available is None or available >= config.when_below_microusd:
+            self._refused = None
+            return
+        if self._waiting:
+            return
+        now = known.at
+        found = burn(memory, known.metrics, now)
+        verdict = judge(
+            GateInputs(
+                now=now,
+                zone=self._zone,
+                config=config,
+                stops=(),
+                ledger_at=None,
+                metrics=known.metrics,
+                read_at=now,
+                second=known.metrics,
+                open_topups={},
+                last_attempt_at=self.charges[-1].at if self.charges else None,
+                spends=self._spends(now),
+                burn_microusd_per_day=found.microusd_per_day if found else None,
+                pace=pace(memory, now),
+                released=self._released(now),
+            )
+        )
+        refused = verdict.refused
+        if refused is None:
+            self._refused = None
+            self.charges.append(Charge(now, verdict.amount_microusd))
+            self._waiting.append((now + self._delay, verdict.amount_microusd))
+        elif refused.name != self._refused:
+            self._refused = refused.name
+            self.refusals[refused.name] += 1
+            if refused.name == "brake":
+                self._held_since = now
+
+    def _rise(self, metrics: Metrics) -> int:
+        """Return what was credited since the reading before: the growth of funded, else a rise of the balance."""
+        before = self._seen
+        if before is None:
+            return 0
+        now, then = metrics.funded_microusd, before.funded_microusd
+        if now is None or then is None:
+            now, then = metrics.balance_microusd, before.balance_microusd
+        if now is None or then is None or now - then < _LEAST_CREDIT_MICROUSD:
+            return 0
+        return now - then
+
+    def _spends(self, now: datetime) -> list[Spend]:
+        recent = [charge for charge in self.charges[-400:] if now - charge.at <= _MONTHS_COUNTED]
+        return [Spend(str(charge.at), charge.amount_microusd, charge.at, charge.at, False) for charge in recent]
+
+    def _released(self, now: datetime) -> bool:
+        if self._held_since is None:
+            return False
+        return PERSON_AFTER <= now - self._held_since < PERSON_AFTER + RELEASED_FOR

@@ -1,1 +1,0 @@
-"""Looking at the ledger: why a charge was made or not, how an account stands. Nothing here sends or changes."""

@@ -1,0 +1,1 @@
+"""The edges of the network: HTTP, addresses, SMTP, channels, the heartbeat."""

@@ -1,0 +1,217 @@
+"""The unattended process: signals, the scheduler that wakes the service, the service manager, and a reload.
+
+APScheduler holds one job a schedule, which only wakes; what is due is the service's to say. It sleeps on the monotonic
+clock, so a beat of at most half a minute notices a stepped wall clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from daemon.clock import Clock, SystemClock
+from daemon.compose import open_service
+from daemon.config.load import ConfigError
+from daemon.config.model import Config
+from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S, SWITCH_THREADS_S
+from daemon.process.notify import notify, watchdog_s
+from daemon.schedule import next_fire
+from daemon.work.preflight import load_to_run
+from daemon.work.service import Service
+
+log = structlog.get_logger("brimful.run")
+
+
+class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
+    """A cron expression as cronsim reads it: APScheduler's own has other days of the week and clock changes."""
+
+    def __init__(self, cron: str, zone: ZoneInfo) -> None:
+        self._cron = cron
+        self._zone = zone
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        return next_fire(self._cron, self._zone, now)
+
+    def __str__(self) -> str:
+        return f"cron[{self._cron}]"
+
+
+class Runner:
+    """Runs the service until SIGTERM or SIGINT; SIGHUP reloads the configuration, unless the new one is wrong."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self._config = config
+        self._before: Config | None = None  # what ran until a reload, while the new one has not started
+        self._clock = clock or SystemClock()
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._reload_asked = False
+        self._loading: asyncio.Task[Config] | None = None
+        self.missed = 0
+
+    async def run(self) -> None:
+        """Return when the process was told to stop and all work in flight has ended or was recorded as unknown.
+
+        Raises ConfigError where the configuration cannot start on its database.
+        """
+        sys.setswitchinterval(SWITCH_THREADS_S)
+        _log_warnings(self._config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
+        beat = asyncio.ensure_future(_tell_watchdog())
+        try:
+            while not self._stopping:
+                try:
+                    await self._run_configuration()
+                except ConfigError as error:
+                    self._go_back(error)
+            log.info("stopped")
+        finally:
+            beat.cancel()
+            notify("STOPPING=1")
+
+    async def _run_configuration(self) -> None:
+        config = self._config
+        async with AsyncExitStack() as stack:
+            service = await stack.enter_async_context(
+                open_service(config, clock=self._clock, overlap=True, wake=self._woken.set)
+            )
+            if self._before is not None:
+                log.info("reloaded")
+                self._before = None
+            await stack.enter_async_context(self._page(service))
+            scheduler = self._schedule(service)
+            stack.callback(scheduler.shutdown, wait=False)
+            look = asyncio.ensure_future(self._look_for_commands(service))
+            stack.callback(look.cancel)
+            log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.path))
+            notify("READY=1")
+            try:
+                while not self._stopping and not self._reloaded():
+                    await self._one_step(service)
+                    self._begin_reload()
+            finally:
+                scheduler.pause()
+                await service.drain(DRAIN_S)
+
+    def _page(self, service: Service) -> AbstractAsyncContextManager[None]:
+        """Serve the local page while the configuration runs; starlette and uvicorn are loaded only then."""
+        web = service.config.web
+        if web.host is None:
+            return nullcontext()
+        from daemon.web.server import serving
+        from daemon.web.site import site
+
+        return serving(site(service.config, service, self._clock), web.host, web.port)
+
+    def _go_back(self, error: ConfigError) -> None:
+        """The drain of a reload can leave a top-up open which the new configuration would lose: the old one runs on."""
+        if self._before is None:
+            raise error
+        _log_kept(error)
+        self._config, self._before = self._before, None
+
+    async def _one_step(self, service: Service) -> None:
+        self._woken.clear()
+        next_at = await service.step(self._clock.now())
+        delay_s = min((next_at - self._clock.now()).total_seconds(), BEAT_S)
+        reload = self._reload_asked and self._loading is None
+        if delay_s > 0 and not self._stopping and not reload:
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                return
+
+    async def _look_for_commands(self, service: Service) -> None:
+        """Wake when a command beside the daemon wrote something; say so where its database is gone."""
+        was_misplaced = ""
+        while True:
+            misplaced = service.store.misplaced()
+            if misplaced and not was_misplaced:
+                log.error("database", problem=misplaced)
+            elif was_misplaced and not misplaced:
+                log.info("database", problem="", path=str(service.store.path))
+            was_misplaced = misplaced
+            if service.store.others_wrote():
+                service.others_wrote()
+            await asyncio.sleep(LOOK_FOR_COMMANDS_S)
+
+    def _schedule(self, service: Service) -> AsyncIOScheduler:
+        scheduler = AsyncIOScheduler(
+            timezone=self._config.timezone,
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+        async def wake() -> None:
+            self._woken.set()
+
+        for cron in service.crons:
+            scheduler.add_job(wake, CronTrigger(cron, self._config.timezone), id=cron, name=cron)
+        scheduler.add_listener(self._count_missed, EVENT_JOB_MISSED | EVENT_JOB_ERROR | EVENT_JOB_MAX_INSTANCES)
+        scheduler.start()
+        return scheduler
+
+    def _count_missed(self, event: JobExecutionEvent) -> None:
+        self.missed += 1
+        log.warning("schedule missed", job=event.job_id, code=event.code)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    def _ask_reload(self) -> None:
+        self._reload_asked = True
+        self._woken.set()
+
+    def _begin_reload(self) -> None:
+        """Read the configuration anew in a thread: polls, deliveries and charges go on meanwhile."""
+        if self._reload_asked and self._loading is None:
+            self._reload_asked = False
+            self._loading = asyncio.ensure_future(asyncio.to_thread(load_to_run, self._config.path, beside_others=True))
+            self._loading.add_done_callback(lambda _: self._woken.set())
+
+    def _reloaded(self) -> bool:
+        """Whether a new configuration was read and is to be started; one that is wrong is logged, and forgotten."""
+        if self._loading is None or not self._loading.done():
+            return False
+        loading, self._loading = self._loading, None
+        try:
+            config = loading.result()
+        except ConfigError as error:
+            _log_kept(error)
+            return False
+        if config.store.path != self._config.store.path:
+            log.error("configuration not reloaded: [store] path cannot change while running; restart instead")
+            return False
+        self._config, self._before = config, self._config
+        _log_warnings(config)
+        return True
+
+
+def _log_warnings(config: Config) -> None:
+    for problem in config.warnings:
+        log.warning("configuration", problem=problem)
+
+
+def _log_kept(error: ConfigError) -> None:
+    log.error("configuration not reloaded: the one in use stays", problems=str(error))
+
+
+async def _tell_watchdog(tell: Callable[[str], bool] = notify) -> None:
+    interval_s = watchdog_s()
+    while interval_s is not None:
+        tell("WATCHDOG=1")
+        await asyncio.sleep(interval_s)

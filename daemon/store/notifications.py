@@ -1,0 +1,51 @@
+"""Who was told what of an episode: its events, and what became of each of their deliveries."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.model.events import EventType
+from alerts.model.instants import from_ms
+
+TELLINGS_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One receiver of one event. `state` is `pending`, `delivered` or `dead`."""
+
+    receiver: str
+    state: str
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One event of an episode, and who hears of it (nobody asked for it where `heard` is empty)."""
+
+    event: str
+    type: EventType
+    at: datetime
+    heard: tuple[Heard, ...]
+
+
+def tellings(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, list[Telling]]:
+    """Return the events of each episode in the order of their commits; the latest `TELLINGS_LISTED` deliveries."""
+    found: dict[str, dict[str, Telling]] = {}
+    rows = conn.execute(
+        "SELECT * FROM (SELECT e.number, e.episode, e.id, e.type, e.at_ms, d.receiver, d.state, d.settled_ms, d.number"
+        f" FROM event e LEFT JOIN delivery d ON d.event = e.number WHERE e.episode IN ({','.join('?' * len(episodes))})"
+        f" ORDER BY e.number DESC, d.number DESC LIMIT {TELLINGS_LISTED}) ORDER BY 1, 9",
+        tuple(episodes),
+    )
+    for _, episode, event, kind, at_ms, receiver, state, settled, _ in rows:
+        of_episode = found.setdefault(episode, {})
+        telling = of_episode.get(event) or Telling(event, EventType(kind), from_ms(at_ms), ())
+        heard = telling.heard
+        if receiver is not None:
+            heard = (*heard, Heard(receiver, state, None if settled is None else from_ms(settled)))
+        of_episode[event] = Telling(telling.event, telling.type, telling.at, heard)
+    return {episode: list(of_episode.values()) for episode, of_episode in found.items()}

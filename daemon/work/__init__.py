@@ -1,0 +1,1 @@
+"""The work: the service with its jobs, polling, evaluation, retention, and what is checked before."""

@@ -1,0 +1,243 @@
+"""The evaluator: judges what was fetched, or what time alone changes, and commits it in batches.
+
+The reading, the episodes it changed and the events they caused are one transaction. What the judgement remembers of
+each account is kept here between readings, so that a poll costs the same whatever the history.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+
+from msgspec import Struct
+
+from alerts.model.instants import to_ms
+from alerts.model.readings import Known, Reading
+from alerts.model.specs import RuleIndex, RuleSpec
+from alerts.rules.evaluation import Context, Judgement, judge, judge_time, next_judgement_at
+from alerts.rules.plausibility import doubt
+from alerts.rules.stale import Watch
+from alerts.rules.state import AccountState, TopupStanding
+from daemon.clock import Clock, Ids
+from daemon.config.model import AccountConfig, Config
+from daemon.limits import BEAT_S, TIME_BATCH_ACCOUNTS
+from daemon.schedule import longest_gap
+from daemon.store import Store, readings, states
+from daemon.store.connection import Transaction
+from daemon.store.outbox import Outbox
+
+_AGAIN = timedelta(seconds=BEAT_S)
+
+
+class Fetched(Struct, frozen=True, gc=False):
+    """What came back for one account: a first reading, and a second where the first was doubted."""
+
+    account: AccountConfig
+    first: Reading
+    second: Reading | None = None
+
+
+class PollResult(Struct, frozen=True, gc=False):
+    """What became of one poll. `accepted` is None where there is no reading that may be acted on."""
+
+    account: str
+    reading: Reading
+    accepted: Known | None
+    state: AccountState
+
+
+class Evaluator:
+    """The memory of all accounts, and the one place where readings are judged and committed.
+
+    `standing` tells what is under way with an account's top-ups. `first_look_after`: how long the first readings may
+    take before time alone is judged.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Store,
+        outbox: Outbox,
+        clock: Clock,
+        ids: Ids,
+        standing: Callable[[str], TopupStanding | None],
+        first_look_after: timedelta = timedelta(),
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+        self._ids = ids
+        self._standing = standing
+        self._first_look_after = first_look_after
+        self._states: dict[str, AccountState] = {}
+        self._rules: dict[str, tuple[RuleSpec, ...]] = {}
+        self._index = RuleIndex(config.rules)
+        self._poll_interval = cache(lambda cron: longest_gap(cron, config.timezone, clock.now()))
+        self._watches: dict[timedelta | None, Watch] = {}
+        self._due: list[tuple[datetime, str]] = []
+        self._due_at: dict[str, datetime] = {}
+        self._looked_at: datetime | None = None
+        self._holding: set[str] = set()
+        """The accounts of which a mute holds events back."""
+        self._mutes: Mapping[str, datetime] = {}
+        self._accepted: Mapping[str, datetime] = {}
+
+    def state(self, account_id: str) -> AccountState:
+        """Return what is remembered of the account, from the store where this process has not seen it yet."""
+        state = self._states.get(account_id)
+        if state is None:
+            state = self._states[account_id] = states.load(self._store.reader, account_id)
+        return state
+
+    def states(self) -> dict[str, AccountState]:
+        """Return what is remembered of every account that this process has seen, as it stands now."""
+        return dict(self._states)
+
+    def doubts(self, account_id: str, known: Known) -> bool:
+        """Whether the reading has to be made once more before it is judged."""
+        return doubt(self.state(account_id), known) is not None
+
+    def poll_interval(self, account_id: str) -> timedelta:
+        """Return the longest time between two polls of the account."""
+        return self._poll_interval(self._config.accounts[account_id].poll)
+
+    def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
+        """Judge a batch and commit it as one transaction; results stand in the order of `fetched`."""
+        now = self._clock.now()
+        mutes = states.mutes(self._store.reader, now)
+        self._accepted = states.accepted(self._store.reader)
+        judgements = [
+            judge(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
+            for one in fetched
+        ]
+        self._commit(judgements, now, mutes)
+        return [
+            PollResult(one.account.id, judgement.recorded, judgement.believed, judgement.state)
+            for one, judgement in zip(fetched, judgements, strict=True)
+        ]
+
+    # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────
+
+    def evaluate_time(self, now: datetime) -> datetime | None:
+        """Judge what time alone changes for the accounts for which that is due, a bounded batch of them.
+
+        Returns when to come back: at once where more is due, None where nothing will be. An account is looked at when
+        its silence, a reminder or a mute may have come to its end, never because time has passed.
+        """
+        for interval, watch in self._watches.items():
+            self._watches[interval] = watch.beat(now, interval)
+        self._look_for_all(now)
+        due = self._take_due(now)
+        if due:
+            mutes = states.mutes(self._store.reader, now)
+            judgements = [judge_time(self.state(account), self._context(account, now, mutes)) for account in due]
+            changed = [judgement for judgement in judgements if judgement.changes]
+            if changed:
+                self._commit(changed, now, mutes)
+            for account in due:
+                self._schedule(account, now, mutes)
+        return self._due[0][0] if self._due else None
+
+    def _look_for_all(self, now: datetime) -> None:
+        """Look at every account at the beginning and where the clock was stepped back; at muted ones after an edit."""
+        if self._looked_at is None or now < self._looked_at:
+            at = now + self._first_look_after if self._looked_at is None else now
+            self._due_at = dict.fromkeys(self._config.accounts, at)
+            self._due = [(at, account) for account in self._config.accounts]
+        self._looked_at = now
+        if self._holding and (mutes := states.mutes(self._store.reader, now)) != self._mutes:
+            self._mutes = mutes
+            for account in self._holding:
+                self._put(account, now)
+
+    def _take_due(self, now: datetime) -> list[str]:
+        due: list[str] = []
+        while self._due and self._due[0][0] <= now and len(due) < TIME_BATCH_ACCOUNTS:
+            at, account = heapq.heappop(self._due)
+            if self._due_at.get(account) == at:  # else it was put off, or brought forward: another entry says so
+                del self._due_at[account]
+                due.append(account)
+        return due
+
+    def _schedule(self, account: str, now: datetime, mutes: Mapping[str, datetime]) -> None:
+        """Note when time alone may change something for the account; an entry that comes too early costs one look."""
+        state = self.state(account)
+        if state.held:
+            self._holding.add(account)
+        else:
+            self._holding.discard(account)
+        at = next_judgement_at(state, self._context(account, now, mutes))
+        if at is not None:
+            self._put(account, max(at, now + _AGAIN))
+
+    def _put(self, account: str, at: datetime) -> None:
+        known = self._due_at.get(account)
+        if known is None or at < known:
+            self._due_at[account] = at
+            heapq.heappush(self._due, (at, account))
+
+    # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _commit(self, judgements: Sequence[Judgement], now: datetime, mutes: Mapping[str, datetime]) -> None:
+        durable = any(judgement.drafts or judgement.episodes for judgement in judgements)
+        with self._store.write(durable=durable) as tx:
+            self._record(tx, judgements)
+            for judgement in judgements:
+                for draft in judgement.drafts:
+                    self._outbox.append(tx, draft, now)
+        for judgement in judgements:
+            account, before = judgement.state.account, self._states.get(judgement.state.account)
+            self._states[account] = judgement.state
+            after = judgement.state
+            moved = before is None or after.remind_at != before.remind_at or after.held is not before.held
+            if moved or account not in self._due_at:
+                self._schedule(account, now, mutes)
+
+    def _record(self, tx: Transaction, judgements: Sequence[Judgement]) -> None:
+        """Write readings and states. By far the most say again what they said last: one statement for all of them."""
+        seen: list[tuple[int, str]] = []
+        recorded: list[Reading] = []
+        for judgement in judgements:
+            account, previous = judgement.state.account, self._states.get(judgement.state.account)
+            if previous is not None and judgement.judged is not None and states.is_seen_again(judgement, previous):
+                seen.append((to_ms(judgement.judged.at), account))
+                states.save_decisions(tx, judgement)
+                continue
+            if judgement.judged is not None:
+                recorded.append(judgement.recorded)
+            states.save(tx, judgement, previous)
+        if seen:
+            readings.seen_again(tx, seen)
+            states.seen_again(tx, seen)
+        if recorded:
+            readings.record(tx, recorded)
+
+    def _context(self, account_id: str, now: datetime, mutes: Mapping[str, datetime]) -> Context:
+        account = self._config.accounts[account_id]
+        interval = self._poll_interval(account.poll)
+        watch = self._watches.get(interval)
+        if watch is None or watch.beat_at != now:
+            watch = Watch(now, now) if watch is None else watch.beat(now, interval)
+            self._watches[interval] = watch
+        return Context(
+            account.info,
+            self._rules_of(account_id),
+            self._config.timezone,
+            now,
+            interval,
+            mutes,
+            self._standing,
+            self._ids.new,
+            watch.since,
+            self._accepted,
+        )
+
+    def _rules_of(self, account_id: str) -> tuple[RuleSpec, ...]:
+        rules = self._rules.get(account_id)
+        if rules is None:
+            rules = self._rules[account_id] = self._index.covering(account_id)
+        return rules

@@ -1,0 +1,31 @@
+"""What one pass met: the exit code of `once`, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from alerts.model.readings import Unavailable
+from daemon.work.evaluator import PollResult
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one pass met, for the exit code of `once`."""
+
+    read: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    needs_person: list[str] = field(default_factory=list)
+    undelivered: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def fine(self) -> bool:
+        """Whether every account was read, and no delivery, charge or lane needs a person."""
+        return not (self.unreadable or self.needs_person or self.undelivered or self.failed)
+
+
+def why_unreadable(polled: PollResult) -> str:
+    """Return in a few words why the account has no reading that may be acted on."""
+    if isinstance(polled.reading, Unavailable):
+        return f"{polled.reading.reason.value}: {polled.reading.detail}".rstrip(": ")
+    return "suspect: a second read did not agree"

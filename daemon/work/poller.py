@@ -1,0 +1,317 @@
+"""The poller: asks every account that is due, a bounded number at once, and hands what came back to the evaluator.
+
+Accounts wait in a queue for their host. A fixed crew of workers takes them from there and leaves what came back in one
+list, which is judged and committed in batches: a poll costs the same however many accounts are waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from alerts.model.readings import Known, Reading
+from daemon.clock import Clock
+from daemon.config.model import AccountConfig, Config
+from daemon.jobs import Health
+from daemon.limits import (
+    BATCH_READINGS,
+    POLL_STUCK_AFTER_S,
+    POLLS_IN_FLIGHT,
+    POLLS_PER_HOST,
+    SPREAD_FROM_ACCOUNTS,
+    SPREAD_TICK_S,
+)
+from daemon.schedule import spread_offset_s
+from daemon.sources.fetcher import Fetcher
+from daemon.work.evaluator import Evaluator, Fetched, PollResult
+
+log = structlog.get_logger("brimful.poller")
+
+
+@dataclass(slots=True)
+class _Host:
+    """The accounts that wait for one host and port, and how many requests to it are under way."""
+
+    name: str
+    waiting: deque[str] = field(default_factory=deque)
+    under_way: int = 0
+    listed: bool = False
+    """Whether it stands in the list of hosts that may be asked now."""
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """Accounts that are asked one after the other, each at its own offset from the start."""
+
+    started_s: float
+    accounts: Sequence[tuple[float, str]]
+    next: int = 0
+
+
+class Poller:
+    """Polls accounts. `done` hears of each result once it is committed; `finished` when nothing is left to do.
+
+    `batch_wait_s`: how long a commit waits for further answers while requests are under way.
+    """
+
+    name = "poll"
+
+    def __init__(
+        self,
+        config: Config,
+        fetcher: Fetcher,
+        evaluator: Evaluator,
+        clock: Clock,
+        *,
+        done: Callable[[PollResult], None],
+        finished: Callable[[], None],
+        batch_wait_s: float,
+    ) -> None:
+        self.health = Health()
+        self._accounts = config.accounts
+        self._fetcher = fetcher
+        self._evaluator = evaluator
+        self._clock = clock
+        self._done = done
+        self._finished = finished
+        self._batch_wait_s = batch_wait_s
+        hosts = {name: _Host(name) for name in {account.host for account in self._accounts.values()}}
+        self._host_of = {account.id: hosts[account.host] for account in self._accounts.values()}
+        self._hosts = tuple(hosts.values())
+        counted = Counter(host.name for host in self._host_of.values())
+        self._crowded = {name for name, count in counted.items() if count > SPREAD_FROM_ACCOUNTS}
+        self._offsets: dict[tuple[str, ...], Sequence[tuple[float, str]]] = {}
+        self._free_hosts: deque[_Host] = deque()
+        self._sweeps: list[_Sweep] = []
+        self._since_s: dict[str, float] = {}
+        """Since when each account waits for its answer by the loop's time, the oldest first."""
+        self._fetched: deque[Fetched] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._patient: set[asyncio.Task[None]] = set()
+        """Fetches that wait until their API key may be used again: they keep nobody else from being asked."""
+        self._broken: BaseException | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def _under_way(self) -> bool:
+        return bool(self._workers or self._patient)
+
+    def poll(self, account_ids: Sequence[str], *, spread: bool = False) -> None:
+        """Ask these accounts; one that still waits for its answer is not asked twice.
+
+        `spread` lets the accounts of a crowded host start at offsets of their own, stable and below a minute: for
+        accounts of one schedule.
+        """
+        if spread and self._crowded:
+            spread_over = self._offsets_of(tuple(account_ids))
+            self._sweeps.append(_Sweep(asyncio.get_running_loop().time(), spread_over))
+        else:
+            for account_id in account_ids:
+                self._queue(account_id)
+        if self.busy:
+            self._woken.set()
+        else:
+            self._task = asyncio.ensure_future(self._run())
+
+    async def reread(self, account_id: str) -> Reading:
+        """Fetch the account once more, now. Nothing is recorded or judged: a charge asks before it is planned."""
+        return await self._fetcher.fetch(self._accounts[account_id])
+
+    async def idle(self) -> None:
+        """Return when nothing waits and nothing is under way."""
+        while self._task is not None and self.busy:
+            await asyncio.shield(self._task)
+
+    async def cut(self) -> None:
+        """Ask nothing more, cancel what is under way, and return when that has ended. Nothing half read is kept."""
+        self._sweeps.clear()
+        self._since_s.clear()
+        for host in self._hosts:
+            host.waiting.clear()
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def drain(self) -> None:
+        """Begin no further request; what is under way is still judged and committed."""
+        self._sweeps.clear()
+        for host in self._hosts:
+            for account_id in host.waiting:
+                del self._since_s[account_id]
+            host.waiting.clear()
+        self._woken.set()
+
+    def late(self) -> str:
+        """Return a sentence where an account has waited for its answer far too long, else nothing."""
+        if not self._since_s:
+            return ""
+        account_id, since_s = next(iter(self._since_s.items()))
+        waits_s = int(asyncio.get_running_loop().time() - since_s)
+        if waits_s <= POLL_STUCK_AFTER_S:
+            return ""
+        return f"{self.name}: {len(self._since_s)} accounts wait for an answer, {account_id} for {waits_s} s"
+
+    # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _offsets_of(self, account_ids: tuple[str, ...]) -> Sequence[tuple[float, str]]:
+        offsets = self._offsets.get(account_ids)
+        if offsets is None:
+            interval = self._evaluator.poll_interval(account_ids[0])
+            offsets = self._offsets[account_ids] = sorted(
+                (spread_offset_s(one, interval) if self._host_of[one].name in self._crowded else 0.0, one)
+                for one in account_ids
+            )
+        return offsets
+
+    def _release(self) -> float | None:
+        """Queue what has come to its offset; returns how many seconds there are to the next one."""
+        now_s = asyncio.get_running_loop().time()
+        for sweep in self._sweeps:
+            until_s = now_s + SPREAD_TICK_S - sweep.started_s
+            accounts, index = sweep.accounts, sweep.next
+            while index < len(accounts) and accounts[index][0] <= until_s:
+                self._queue(accounts[index][1])
+                index += 1
+            sweep.next = index
+        self._sweeps = [sweep for sweep in self._sweeps if sweep.next < len(sweep.accounts)]
+        if not self._sweeps:
+            return None
+        return max(
+            min(sweep.started_s + sweep.accounts[sweep.next][0] for sweep in self._sweeps) - now_s, SPREAD_TICK_S
+        )
+
+    def _queue(self, account_id: str) -> None:
+        if account_id in self._since_s:
+            return
+        self._since_s[account_id] = asyncio.get_running_loop().time()
+        host = self._host_of[account_id]
+        host.waiting.append(account_id)
+        self._list(host)
+
+    def _list(self, host: _Host) -> None:
+        if host.waiting and not host.listed and host.under_way < POLLS_PER_HOST:
+            host.listed = True
+            self._free_hosts.append(host)
+
+    def _take(self) -> tuple[_Host, str] | None:
+        """Take the next account of the next host in turn."""
+        while self._free_hosts:
+            host = self._free_hosts.popleft()
+            host.listed = False
+            if host.waiting and host.under_way < POLLS_PER_HOST:
+                account_id = host.waiting.popleft()
+                host.under_way += 1
+                self._list(host)
+                return host, account_id
+        return None
+
+    # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                wait_s = self._release()
+                self._hire()
+                if self._broken is not None:
+                    raise self._broken
+                if self._fetched:
+                    if self._under_way and len(self._fetched) < BATCH_READINGS:
+                        await asyncio.sleep(self._batch_wait_s)
+                    self._commit()
+                    await asyncio.sleep(0)
+                elif self._under_way or wait_s is not None:
+                    await self._wait(wait_s)
+                else:
+                    return
+        finally:
+            for task in (*self._workers, *self._patient):
+                task.cancel()
+            self.health.passes += 1
+            self.health.finished_at = self._clock.now()
+            self._finished()
+
+    async def _wait(self, seconds: float | None) -> None:
+        self._woken.clear()
+        if seconds is None:
+            await self._woken.wait()
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _hire(self) -> None:
+        """Set as many workers to work as there is work for."""
+        while self._free_hosts and len(self._workers) < POLLS_IN_FLIGHT:
+            taken = self._take()
+            if taken is None:
+                return
+            task = asyncio.ensure_future(self._work(*taken))
+            self._workers.add(task)
+            task.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        self._workers.discard(task)
+        self._patient.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.health.fail(error)
+            log.error("poll failed", lane=self.name, exc_info=error)
+        elif error is not None:
+            self._broken = error
+        self._woken.set()
+
+    async def _work(self, host: _Host, account_id: str) -> None:
+        """Ask one account after the other until nothing waits."""
+        taken: tuple[_Host, str] | None = (host, account_id)
+        while taken is not None:
+            host, account_id = taken
+            account = self._accounts[account_id]
+            try:
+                if self._fetcher.must_wait(account):
+                    task = asyncio.ensure_future(self._fetch(account))
+                    self._patient.add(task)
+                    task.add_done_callback(self._worker_ended)
+                else:
+                    await self._fetch(account)
+            finally:
+                host.under_way -= 1
+                self._list(host)
+            taken = self._take()
+
+    async def _fetch(self, account: AccountConfig) -> None:
+        """Ask one account, once more where its answer is doubted, and leave what came back for the next commit."""
+        try:
+            self._fetched.append(await self._fetched_of(account))
+        finally:
+            self._since_s.pop(account.id, None)
+            self._woken.set()
+
+    async def _fetched_of(self, account: AccountConfig) -> Fetched:
+        first = await self._fetcher.fetch(account)
+        second = None
+        if isinstance(first, Known) and self._evaluator.doubts(account.id, first):
+            second = await self._fetcher.fetch(account)
+        return Fetched(account, first, second)
+
+    def _commit(self) -> None:
+        batch = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
+        try:
+            results = self._evaluator.evaluate(batch)
+        except Exception as error:  # the job wrapper: whatever one batch meets, the next one is tried
+            self.health.fail(error)
+            log.error("batch failed", lane=self.name, exc_info=error)
+            return
+        self.health.last_error = ""
+        for result in results:
+            self._done(result)

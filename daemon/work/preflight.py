@@ -1,0 +1,150 @@
+"""A configuration against its own database: burn that was seen, and top-ups that are open. It only reads."""
+
+from __future__ import annotations
+
+import sqlite3
+import tomllib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import tomli
+
+from alerts.model.values import replace
+from daemon.config.lint.burn import lint_burn
+from daemon.config.lint.facts import Facts
+from daemon.config.load import ConfigError, inspect, lines
+from daemon.config.model import Config, TopupMode
+from daemon.config.problems import ProblemId, Problems
+from daemon.limits import BURN_LINTED_ACCOUNTS
+from daemon.store import Store, StoreError
+from daemon.store.ledger_reads import open_topups
+from daemon.store.migrations import pending
+from daemon.store.readings import around, last
+from daemon.store.topup_rows import ENDS_UNSENT, Topup
+
+_LOOK_BACK = timedelta(days=7)
+_LEAST = timedelta(hours=12)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a configuration says of an account that is topped up, as far as an open top-up needs it."""
+
+    customer: str | None
+    mode: TopupMode
+
+
+def load_to_run(path: Path, *, beside_others: bool = False) -> Config:
+    """Return the configuration that may run on its database; raises ConfigError with every problem.
+
+    `beside_others`: in a thread beside the running daemon, which is kept from nothing for long.
+    Secrets are needed, and a top-up that is open keeps its account and customer: another configuration starts nothing.
+    A database that cannot be read is left to whoever opens it.
+    """
+    found = inspect(path, parse=tomllib.loads if beside_others else tomli.loads)
+    if found.config is not None and found.facts is not None:
+        few = len(found.config.accounts) <= BURN_LINTED_ACCOUNTS
+        lint_past(found.facts, found.config.store.path, burn=few)
+    wrong = [problem for problem in found.noted.errors if problem.id is not ProblemId.STORE_UNREADABLE]
+    if found.config is None or wrong:
+        raise ConfigError(path, found.problems)
+    return replace(found.config, warnings=lines(found.problems))
+
+
+def lint_past(facts: Facts, database: Path, *, burn: bool = True) -> None:
+    """Note what the database says against the configuration; nothing where there is none yet.
+
+    `burn`: whether thresholds are held against what each account burns: that reads a little of every account.
+    """
+    if not database.is_file():
+        return
+    try:
+        store = Store(database, readonly=True)
+    except StoreError as error:
+        facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", str(error))
+        return
+    try:
+        kept = {id: Kept(topup.table.customer, topup.table.mode) for id, topup in facts.tables.topups.items()}
+        has_stripe = facts.tables.stripe is not None
+        if pending(store.reader):
+            # What only a migration makes readable is held against the configuration after it (`refuse_lost`).
+            with suppress(sqlite3.OperationalError):
+                _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
+        else:
+            if burn:
+                lint_burn(facts, burns(store.reader, facts.tables.accounts))
+            _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
+    except sqlite3.Error as error:
+        said = f"the database {database} cannot be read: {error}"
+        facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", said)
+    finally:
+        store.close()
+
+
+def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
+    """Raise ConfigError where a top-up that is open would lose its account, its customer, or what can end it.
+
+    For whoever holds the database, migrated: after the file was read, a charge in flight may have come to be open.
+    """
+    problems = Problems()
+    kept = {
+        id: Kept(account.topup.customer, account.topup.mode)
+        for id, account in config.accounts.items()
+        if account.topup is not None
+    }
+    _note_lost(problems, connection, kept, has_stripe=config.stripe is not None)
+    if problems.errors:
+        raise ConfigError(config.path, problems.sorted)
+
+
+def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, int]:
+    """Return what each account burns in micro-dollars a day: the larger of what is scheduled and the last week's."""
+    found = {}
+    for id in accounts:
+        known = last(connection, id)
+        if known is None:
+            continue
+        observed, accrued = 0, known.metrics.accrued_microusd
+        before, after = around(connection, id, known.at - _LOOK_BACK)
+        base = before or after
+        if base is not None and accrued is not None and base.metrics.accrued_microusd is not None:
+            since = max(base.last_at, known.at - _LOOK_BACK) if base is before else base.first_at
+            if known.at - since >= _LEAST:
+                observed = int((accrued - base.metrics.accrued_microusd) / ((known.at - since) / _DAY))
+        burn = max(observed, known.metrics.scheduled_burn_microusd_per_day or 0)
+        if burn > 0:
+            found[id] = burn
+    return found
+
+
+def _note_lost(
+    problems: Problems, connection: sqlite3.Connection, kept: Mapping[str, Kept], *, has_stripe: bool
+) -> None:
+    """A top-up that is open belongs to its account and customer until it ends, and needs Stripe. `kept` by account."""
+    opened = open_topups(connection)
+    if opened and not has_stripe:
+        said = f"the top-up {opened[0].id} is open, and there is no [stripe] to read back what became of it"
+        hint = f'put it back, with mode = "off" if nothing is to be charged, until that has ended: {_see(opened[0])}'
+        problems.add(ProblemId.TOPUP_OPEN, "stripe", said, hint)
+    for topup in opened:
+        path = f"accounts.{topup.account}.topup"
+        if topup.account not in kept:
+            said = f"the top-up {topup.id} of this account is open, and the account or its topup table is gone"
+            hint = f'put it back with mode = "off" until it has ended: {_see(topup)}'
+            problems.add(ProblemId.TOPUP_OPEN, path, said, hint)
+        elif kept[topup.account].customer not in (None, topup.customer):
+            said = f"the top-up {topup.id} is open with another customer, {topup.customer}"
+            hint = f"change it back until that has ended: {_see(topup)}"
+            problems.add(ProblemId.TOPUP_OPEN, f"{path}.customer", said, hint)
+        elif kept[topup.account].mode is TopupMode.SHADOW and topup.state not in ENDS_UNSENT:
+            said = f"the top-up {topup.id} is open, and shadow mode sends nothing to Stripe that would end it"
+            hint = f'set mode = "off", which charges nothing either, until that has ended: {_see(topup)}'
+            problems.add(ProblemId.TOPUP_OPEN, f"{path}.mode", said, hint)
+
+
+def _see(topup: Topup) -> str:
+    return f"`brimful topups explain {topup.id}`"

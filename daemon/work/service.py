@@ -1,0 +1,372 @@
+"""The service: everything that Brimful does, as a table of contents.
+
+`step(now)` starts all that is due, in lanes of their own (polls, time, money, reports, delivery, retention), and says
+when to come back. In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere
+else a step sees them through, in that order: read, judge, charge, report, deliver, including what the step itself
+caused. Every wake has a cause: a schedule, a committed event, a low reading, a lane that ended, a command of a person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from alerts.delivery import Deliverer
+from alerts.model.instants import EPOCH
+from alerts.model.readings import Known, Unavailable
+from daemon.clock import Clock
+from daemon.config.model import Config
+from daemon.jobs import Lane, together
+from daemon.limits import (
+    BATCH_WAIT_OF_A_PASS_S,
+    BATCH_WAIT_S,
+    BEAT_S,
+    DELIVERY_PASS_DEADLINE_S,
+    MONEY_PASS_DEADLINE_S,
+    ONCE_WAITS_FOR_MONEY_S,
+    POLL_OPEN_TOPUP_EVERY_S,
+    RECOVERY_HEAD_START_S,
+    REPORT_PASS_DEADLINE_S,
+    SCHEDULE_LATE_AFTER_S,
+    TIME_PASS_DEADLINE_S,
+)
+from daemon.net.heartbeat import Heartbeat
+from daemon.reports.reporter import Reporter
+from daemon.schedule import Timetable, groups
+from daemon.sources.fetcher import Fetcher
+from daemon.status.topups import needs_person
+from daemon.store import Store
+from daemon.store.outbox import Outbox
+from daemon.work.evaluator import Evaluator, PollResult
+from daemon.work.outcome import Outcome, why_unreadable
+from daemon.work.poller import Poller
+from daemon.work.retention import Retention
+
+if TYPE_CHECKING:
+    from daemon.reconcile.reconciler import Reconciler
+    from daemon.topups.service import TopupService
+
+log = structlog.get_logger("brimful.service")
+
+
+class Service:
+    """The heart of the process. `overlap` is for `run`; `wake` is called when there may be something to do."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Store,
+        outbox: Outbox,
+        fetcher: Fetcher,
+        evaluator: Evaluator,
+        topups: TopupService | None,
+        reconciler: Reconciler | None,
+        deliverer: Deliverer,
+        reporter: Reporter,
+        retention: Retention,
+        heartbeat: Heartbeat | None,
+        clock: Clock,
+        overlap: bool = False,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.evaluator = evaluator
+        self.topups = topups
+        self.reconciler = reconciler
+        self.deliverer = deliverer
+        self.reporter = reporter
+        self.retention = retention
+        self.heartbeat = heartbeat
+        self._clock = clock
+        self._overlap = overlap
+        self._wake = wake
+        self._groups = {
+            group.cron: group.accounts
+            for group in groups({account.id: account.poll for account in config.accounts.values()})
+        }
+        self._cron_of = {account: cron for cron, accounts in self._groups.items() for account in accounts}
+        self._timetable: Timetable | None = None
+        self._polled: dict[str, PollResult] = {}
+        self._asked_at: dict[str, datetime] = {}
+        """When each schedule, and each account whose top-up waits for a reading, was polled last."""
+        self._open_polls: dict[str, datetime] = {}
+        self._to_attend: dict[str, PollResult] = {}
+        self._recovery: asyncio.Task[None] | None = None
+        self._first_polls = set(self._groups)
+        self.poller = Poller(
+            config,
+            fetcher,
+            evaluator,
+            clock,
+            done=self._take,
+            finished=wake,
+            batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
+        )
+        lane = partial(Lane, clock=clock, finished=wake)
+        self._time = lane("time", self._evaluate_time, deadline_s=TIME_PASS_DEADLINE_S)
+        self._money = lane("money", self._attend_money, deadline_s=MONEY_PASS_DEADLINE_S)
+        self._reports = lane("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
+        self._delivery = lane("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
+        self._retention = lane("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
+        self._in_turn = (self._time, self._money, self._reports, self._delivery, self._retention)
+        self._due_at: dict[Lane, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
+        """When each lane has something to do; None while nothing is in sight."""
+        outbox.appended = self._deliver_now
+        deliverer.idle = self._deliver_now
+
+    @property
+    def crons(self) -> tuple[str, ...]:
+        """The poll schedules, each once."""
+        return tuple(self._groups)
+
+    @property
+    def polled(self) -> tuple[PollResult, ...]:
+        """What the last poll of each account came to."""
+        return tuple(self._polled.values())
+
+    def readable(self) -> dict[str, bool]:
+        """Return of each account that was polled whether its last poll brought a reading that is believed."""
+        return {account: result.accepted is not None for account, result in self._polled.items()}
+
+    @property
+    def jobs(self) -> tuple[Poller | Lane, ...]:
+        """All that the process does, for its health."""
+        return (self.poller, *self._in_turn)
+
+    @property
+    def awaits_credit(self) -> bool:
+        """Whether a top-up was open when the last step ended, so that its account is polled every five minutes."""
+        return bool(self._open_polls)
+
+    # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def step(self, now: datetime) -> datetime:
+        """Start all that is due at `now`, and return when to come back. A lane with nothing due does not run."""
+        if self._timetable is None:
+            await self._begin(now)
+        self._start_polls(now)
+        if not self._overlap:
+            await self.poller.idle()
+        for lane in self._in_turn:
+            if self._is_due(lane, now):
+                self._retry_later(lane)
+                if self._overlap:
+                    lane.start()
+                else:
+                    await lane.see_through()
+        if self.heartbeat is not None and self.heartbeat.is_due(now):
+            if self._overlap:
+                self.heartbeat.start(now, self.unfresh(now))
+            else:
+                await self.heartbeat.beat(now, self.unfresh(now))
+        return self.next_wake(self._clock.now())
+
+    async def once(self) -> Outcome:
+        """One pass over everything, every account polled whatever its schedule; waits a little for an open charge."""
+        started = self._clock.now()
+        await self.step(started)
+        until = started + timedelta(seconds=ONCE_WAITS_FOR_MONEY_S)
+        while self.topups is not None and (due := self._due_at[self._money]) is not None and due <= until:
+            await self._clock.sleep(max((due - self._clock.now()).total_seconds(), 0.0))
+            await self.step(self._clock.now())
+        return self._outcome()
+
+    async def drain(self, within_s: float) -> None:
+        """Let work in flight finish; cut the rest after `within_s`. A charge that is cut stays recorded as unknown."""
+        self.poller.drain()
+        self.deliverer.stop()
+        try:
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*(job.idle() for job in self.jobs), self.deliverer.drain())
+        except TimeoutError:
+            if busy := [job.name for job in self.jobs if job.busy]:
+                log.warning("cut", lanes=busy)
+        finally:
+            await asyncio.gather(*(job.cut() for job in self.jobs))
+            if self._recovery is not None and not self._recovery.done():
+                self._recovery.cancel()
+                await asyncio.wait([self._recovery])
+            await self.deliverer.drain(0.0)
+            if self.heartbeat is not None:
+                await self.heartbeat.aclose()
+
+    def next_wake(self, now: datetime) -> datetime:
+        """Return the earliest instant at which something is due, at most a day ahead."""
+        instants = [at for at in self._due_at.values() if at is not None]
+        if self._timetable is not None and (at := self._timetable.next_at()) is not None:
+            instants.append(at)
+        self._open_polls = self._awaiting_credit()
+        instants += self._open_polls.values()
+        return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
+
+    def others_wrote(self) -> None:
+        """Look again at what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
+        for lane in (self._time, self._money, self._delivery):
+            self._due_at[lane] = EPOCH
+        self._wake()
+
+    def unfresh(self, now: datetime) -> list[str]:
+        """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
+        late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
+        if misplaced := self.store.misplaced():
+            late.append(f"database: {misplaced}")
+        if stuck := self.poller.late():
+            late.append(stuck)
+        for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
+            if now - due_at > timedelta(seconds=SCHEDULE_LATE_AFTER_S):
+                late.append(f"poll {cron}: due since {due_at.isoformat()}")
+        return late
+
+    # ── the lanes' work ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _begin(self, now: datetime) -> None:
+        """Take up open top-ups before the first poll; where Stripe is slow and lanes overlap, it is not waited for."""
+        if self.topups is not None:
+            if self._overlap:
+                self._recovery = asyncio.ensure_future(self.topups.recover(now))
+                await asyncio.wait([self._recovery], timeout=RECOVERY_HEAD_START_S)
+            else:
+                await self.topups.recover(now)
+        self._timetable = Timetable.starting(self._groups, self.config.timezone, now)
+
+    def _take(self, result: PollResult) -> None:
+        """Hand a committed reading to whoever acts on it."""
+        self._polled[result.account] = result
+        if self.topups is None:
+            return
+        if result.accepted is None:
+            self.topups.count_unread(result.account, f"no reading, no charge: {why_unreadable(result)}")
+        elif self.topups.is_concerned(result.account, result.accepted):
+            self._to_attend[result.account] = result
+            self._due_at[self._money] = EPOCH
+            self._wake()
+        elif self._due_at[self._money] is None:
+            self._due_at[self._money] = self.topups.counts_due_at(self._clock.now())
+
+    async def _evaluate_time(self) -> None:
+        """Judge what time alone changes: a batch where lanes overlap, else all of it."""
+        while True:
+            now = self._clock.now()
+            due_at = self.evaluator.evaluate_time(now)
+            if self._overlap or due_at is None or due_at > now:
+                break
+        self._due_at[self._time] = due_at
+
+    async def _attend_money(self) -> None:
+        topups = self.topups
+        if topups is None:
+            self._due_at[self._money] = None
+            return
+        await self._recovered(topups)
+        results, self._to_attend = list(self._to_attend.values()), {}
+        errors: list[Exception] = []
+        try:
+            await together(self._attend_account(topups, one) for one in results)
+        except ExceptionGroup as group:
+            errors.append(group)
+        now = self._clock.now()
+        try:
+            due_at = await topups.run_due(now)
+        finally:
+            reconciled_at = await self.reconciler.run_due(now) if self.reconciler is not None else None
+        due_at = min((at for at in (due_at, reconciled_at) if at is not None), default=None)
+        self._due_at[self._money] = EPOCH if self._to_attend else due_at
+        if errors:
+            raise ExceptionGroup("some accounts could not be attended", errors)
+
+    async def _recovered(self, topups: TopupService) -> None:
+        """Return when the open top-ups were taken up: nothing is charged before."""
+        recovery = self._recovery
+        if recovery is None:
+            return
+        if recovery.done() and recovery.exception() is not None:
+            recovery = self._recovery = asyncio.ensure_future(topups.recover(self._clock.now()))
+        await asyncio.shield(recovery)
+        self._recovery = None
+
+    async def _attend_account(self, topups: TopupService, result: PollResult) -> None:
+        async def reread() -> Known | Unavailable:
+            return await self.poller.reread(result.account)
+
+        if result.accepted is not None:
+            await topups.on_reading(result.account, result.accepted, reread, result.state.burn, result.state.falls)
+
+    async def _send_reports(self) -> None:
+        self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())
+
+    async def _deliver(self) -> None:
+        now = self._clock.now()
+        if self._overlap:
+            self._due_at[self._delivery] = self.deliverer.start_due(now)
+        else:
+            self._due_at[self._delivery] = await self.deliverer.deliver_due(now)
+
+    def _deliver_now(self) -> None:
+        """An event was committed, or a receiver has nothing under way any more: see what is due for whom."""
+        self._due_at[self._delivery] = EPOCH
+        self._wake()
+
+    async def _retain(self) -> None:
+        self._due_at[self._retention] = self.retention.fold(self._clock.now())
+
+    def _retry_later(self, lane: Lane) -> None:
+        """Until the pass says otherwise: one that fails is tried again after a beat, and none is due while it runs."""
+        self._due_at[lane] = self._clock.now() + timedelta(seconds=BEAT_S)
+
+    # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_polls(self, now: datetime) -> None:
+        assert self._timetable is not None
+        timetable = self._timetable.corrected(now)
+        due = timetable.due(now)
+        self._timetable = timetable.ran(due, now)
+        for cron in due:
+            self._asked_at[cron] = now
+            self.poller.poll(self._groups[cron], spread=self._overlap and cron not in self._first_polls)
+            self._first_polls.discard(cron)
+        waiting = [account for account, at in self._awaiting_credit().items() if at <= now]
+        if waiting:
+            self._asked_at.update(dict.fromkeys(waiting, now))
+            self.poller.poll(waiting)
+
+    def _awaiting_credit(self) -> dict[str, datetime]:
+        """The accounts whose open top-up waits for a reading, and when each is to be polled for it."""
+        if self.topups is None:
+            return {}
+        every = timedelta(seconds=POLL_OPEN_TOPUP_EVERY_S)
+        return {
+            account: max(self._asked_at.get(account, EPOCH), self._asked_at.get(self._cron_of[account], EPOCH)) + every
+            for account in self.topups.accounts_awaiting_credit()
+            if account in self.config.accounts
+        }
+
+    def _is_due(self, lane: Lane, now: datetime) -> bool:
+        at = self._due_at[lane]
+        return at is not None and at <= now
+
+    def _needs_person(self) -> list[str]:
+        if self.topups is None:
+            return []
+        return needs_person(self.config, self.store.reader, self.topups.context.last_errors)
+
+    def _outcome(self) -> Outcome:
+        unreadable = {
+            result.account: why_unreadable(result) for result in self._polled.values() if result.accepted is None
+        }
+        return Outcome(
+            read=len(self._polled) - len(unreadable),
+            unreadable=unreadable,
+            needs_person=self._needs_person(),
+            undelivered=self.deliverer.failed_in_last_pass(),
+            failed=[
+                *(f"report {report} could not be sent" for report in self.reporter.failing()),
+                *(f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error),
+            ],
+        )
