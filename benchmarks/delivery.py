@@ -30,12 +30,12 @@ from alerts.model.events import EventDraft, EventType, JsonValue
 from alerts.model.receivers import Receivers, WebhookReceiver
 from daemon.clock import ManualClock, SeededIds
 from daemon.demo.standins.receiver import TEST_SECRET
-from daemon.net.channels import HttpPoster
 from daemon.net.http import HttpClient
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
+from daemon.work.channels import HttpPoster
 
 AT_LEAST_PER_S = 300
 ACCOUNTS = 50

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from alerts.delivery import Deliverer
 from alerts.mail import Mailer
-from alerts.rules.state import TopupStanding
+from alerts.rules.state import TopupStatus
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
 from daemon.limits import BEAT_S
-from daemon.net.channels import build_channels, log_attempt
 from daemon.net.heartbeat import Heartbeat
 from daemon.net.http import HttpClient
-from daemon.net.smtp import SmtpMailer
 from daemon.reports.reporter import Reporter
 from daemon.sources.fetcher import Fetcher
 from daemon.status.topups import topup_status
@@ -26,10 +24,12 @@ from daemon.store.deliveries import StoredQueue
 from daemon.store.lock import held
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
+from daemon.work.channels import build_channels, log_attempt
 from daemon.work.evaluator import Evaluator
 from daemon.work.preflight import refuse_lost
 from daemon.work.retention import Retention
 from daemon.work.service import Service
+from daemon.work.smtp import SmtpMailer
 
 if TYPE_CHECKING:
     import httpx
@@ -76,7 +76,7 @@ async def open_service(
             mailer = SmtpMailer(config.smtp)
         topups = _open_topups(config, store, outbox, http, clock, rng)
 
-        def standing(account: str) -> TopupStanding | None:
+        def standing(account: str) -> TopupStatus | None:
             return None if topups is None else topup_status(config, store.reader, account, clock.now())
 
         yield Service(

@@ -14,10 +14,10 @@ from alerts.model.events import EventDraft, encode_body
 from alerts.model.money import to_micro
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.model.specs import RuleSpec
-from alerts.rules.evaluation import Context, Judgement, judge, judge_time
+from alerts.rules.evaluation import Context, Evaluation, judge, judge_time
 from alerts.rules.plausibility import doubt
 from alerts.rules.stale import Watch
-from alerts.rules.state import AccountState, TopupStanding
+from alerts.rules.state import AccountState, TopupStatus
 from tests.helpers_events import validator as validator
 
 START = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
@@ -62,10 +62,10 @@ class Watched:
         self.poll = poll
         self.provider = provider
         self.mutes: dict[str, datetime] = {}
-        self.standing: TopupStanding | None = None
+        self.standing: TopupStatus | None = None
         self.events: list[dict[str, Any]] = []
-        self.judgement: Judgement | None = None
-        self.judgements: list[Judgement] = []
+        self.judgement: Evaluation | None = None
+        self.judgements: list[Evaluation] = []
         self.watch: Watch | None = None
         self._ids = count(1)
         self._sequence = 0
@@ -132,7 +132,7 @@ class Watched:
     def data(self, type: str) -> list[dict[str, Any]]:
         return [event["data"] for event in self.events if event["type"] == type]
 
-    def _take(self, judgement: Judgement) -> list[str]:
+    def _take(self, judgement: Evaluation) -> list[str]:
         self.judgement = judgement
         self.judgements.append(judgement)
         self.state = judgement.state

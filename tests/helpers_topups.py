@@ -21,7 +21,7 @@ from alerts.model.readings import Known, Metrics, Reason, Unavailable
 from alerts.model.receivers import Receivers
 from alerts.model.values import replace
 from alerts.rules.falls import NO_FALL, fold
-from alerts.rules.state import TopupStanding
+from alerts.rules.state import TopupStatus
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
     AccountConfig,
@@ -245,7 +245,7 @@ class Daemon:
                 topup = ledger.save(tx, topup, after, now)
             context.apply(tx, step.changes, now)
 
-    def standing(self, account: str) -> TopupStanding | None:
+    def standing(self, account: str) -> TopupStatus | None:
         return topup_status(self.config, self.store.reader, account, self.world.clock.now())
 
     def needs_person(self) -> list[str]:

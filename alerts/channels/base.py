@@ -11,7 +11,7 @@ from alerts.model.outbox import Delivery
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Batch:
     """What is sent in one go: one event for a webhook, one or several for a mail or a chat.
 
     `name` is the same whenever the same parcel is sent again. `rest`: the only addresses that still lack it.
@@ -69,6 +69,6 @@ class Channel(Protocol):
         """Messages in any 60 minutes; what is above waits and goes out as one."""
         ...
 
-    async def send(self, parcel: Parcel) -> Outcome:
+    async def send(self, parcel: Batch) -> Outcome:
         """Send the parcel within the deadline; every failure is an outcome."""
         ...

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.base import Batch, Outcome, Result
 from alerts.channels.letter import write_note
 from alerts.model.limits import DELIVERY_DEADLINE_S
 from alerts.model.receivers import ChatReceiver
@@ -40,7 +40,7 @@ class ChatChannel:
         self._load = load
         self._thread: Thread | None = None
 
-    async def send(self, parcel: Parcel) -> Outcome:
+    async def send(self, parcel: Batch) -> Outcome:
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._thread is not None and self._thread.is_alive():

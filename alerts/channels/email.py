@@ -7,7 +7,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
-from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.base import Batch, Outcome, Result
 from alerts.channels.letter import Letter, write_letter
 from alerts.mail import Mailed, Mailer, new_message
 from alerts.model.receivers import EmailReceiver
@@ -35,7 +35,7 @@ class EmailChannel:
         self._zone = zone
         self._now = now
 
-    async def send(self, parcel: Parcel) -> Outcome:
+    async def send(self, parcel: Batch) -> Outcome:
         message, note = self.compose(parcel)
         result = await self._mailer.send(message, parcel.rest or self._to)
         if not isinstance(result, Mailed):
@@ -52,7 +52,7 @@ class EmailChannel:
             return Outcome(Result.REFUSED, result.elapsed_ms, error=f"refused: {refused}", rest=tuple(result.refused))
         return Outcome(Result.OK, result.elapsed_ms, 250, answer=f"{note}{result.answer}")
 
-    def compose(self, parcel: Parcel) -> tuple[EmailMessage, str]:
+    def compose(self, parcel: Batch) -> tuple[EmailMessage, str]:
         """Return the message of a parcel, and a note for the log where an operator's own template could not be used."""
         letter, note = self._write(parcel)
         message = new_message(
@@ -67,7 +67,7 @@ class EmailChannel:
         )
         return message, note
 
-    def _write(self, parcel: Parcel) -> tuple[Letter, str]:
+    def _write(self, parcel: Batch) -> tuple[Letter, str]:
         events = [delivery.event for delivery in parcel.deliveries]
         try:
             return write_letter(events, self._templates, self._zone), ""

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.base import Batch, Outcome, Result
 from alerts.channels.signing import Signer
 from alerts.model.limits import DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_KEPT, DELIVERY_DEADLINE_S
 from alerts.model.receivers import WebhookReceiver
@@ -61,7 +61,7 @@ class WebhookChannel:
         self._poster = poster
         self._wall = wall
 
-    async def send(self, parcel: Parcel) -> Outcome:
+    async def send(self, parcel: Batch) -> Outcome:
         if not self._allowed:
             return Outcome(Result.FAILED, 0, error="refused: the URL is not https, and allow_http is not set")
         event = parcel.deliveries[0].event

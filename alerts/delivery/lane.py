@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Protocol
 
-from alerts.channels.base import Channel, Outcome, Parcel, Result
+from alerts.channels.base import Batch, Channel, Outcome, Result
 from alerts.delivery import notices
 from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
@@ -80,8 +80,8 @@ class Lane:
         self._patient = False
         self._state = ReceiverState(channel.key)
         self._saved = self._state
-        self._waiting: deque[Parcel] = deque()
-        self._flying: dict[asyncio.Task[Outcome], tuple[Parcel, datetime]] = {}
+        self._waiting: deque[Batch] = deque()
+        self._flying: dict[asyncio.Task[Outcome], tuple[Batch, datetime]] = {}
         self._landed: deque[asyncio.Task[Outcome]] = deque()
         self._marks: list[Mark] = []
         self._marks_since = 0.0
@@ -237,7 +237,7 @@ class Lane:
         limit = DELIVERY_BATCH + len(flying)
         due = self._queue.due(self.key, now, limit)
         self._more = len(due) == limit
-        self._waiting.extend(Parcel(one.event.id, (one,)) for one in due if one.number not in flying)
+        self._waiting.extend(Batch(one.event.id, (one,)) for one in due if one.number not in flying)
 
     def _gather(self, now: datetime) -> None:
         self._more = False
@@ -250,20 +250,20 @@ class Lane:
         self._more = True
         named = next((delivery for delivery in due if delivery.parcel is not None), None)
         if named is not None and named.parcel is not None:
-            parcel = Parcel(named.parcel, tuple(self._queue.parcel(self.key, named.parcel)), named.rest)
+            parcel = Batch(named.parcel, tuple(self._queue.parcel(self.key, named.parcel)), named.rest)
         else:
             together = tuple(due)
-            parcel = Parcel(parcel_name(together), together)
+            parcel = Batch(parcel_name(together), together)
             self._queue.name_parcel([delivery.number for delivery in together], parcel.name)
         self._waiting.append(self._threaded(parcel))
 
-    def _threaded(self, parcel: Parcel) -> Parcel:
+    def _threaded(self, parcel: Batch) -> Batch:
         episodes = {delivery.event.episode for delivery in parcel.deliveries} - {None}
         if len(episodes) != 1:
             return parcel
         first = self._queue.first_parcel(self.key, str(episodes.pop()))
         answers = first if first != parcel.name else None
-        return Parcel(parcel.name, parcel.deliveries, parcel.rest, answers)
+        return Batch(parcel.name, parcel.deliveries, parcel.rest, answers)
 
     def _allowed_at(self, now: datetime) -> datetime | None:
         most = self._channel.max_per_hour
@@ -290,7 +290,7 @@ class Lane:
             self._flying[task] = (parcel, self._now())
             task.add_done_callback(self._land)
 
-    def _take_startable(self, busy: set[str | None]) -> Parcel | None:
+    def _take_startable(self, busy: set[str | None]) -> Batch | None:
         for index, parcel in enumerate(self._waiting):
             if parcel.deliveries[0].event.account not in busy:
                 del self._waiting[index]
@@ -311,7 +311,7 @@ class Lane:
         if self._marks and asyncio.get_running_loop().time() - self._marks_since >= DELIVERY_MARKS_S:
             self._flush()
 
-    def _conclude(self, parcel: Parcel, started_at: datetime, task: asyncio.Task[Outcome]) -> None:
+    def _conclude(self, parcel: Batch, started_at: datetime, task: asyncio.Task[Outcome]) -> None:
         now = self._now()
         if not self._marks:
             self._marks_since = asyncio.get_running_loop().time()
@@ -330,7 +330,7 @@ class Lane:
         self._follow(parcel, outcome, parcel.deliveries[worst].event, verdicts[worst], now, roll)
 
     def _follow(
-        self, parcel: Parcel, outcome: Outcome, event: Event, verdict: Verdict, now: datetime, roll: float
+        self, parcel: Batch, outcome: Outcome, event: Event, verdict: Verdict, now: datetime, roll: float
     ) -> None:
         before = self._state
         consequence = judge_receiver(before, outcome, verdict, now, roll)
@@ -350,7 +350,7 @@ class Lane:
         elif consequence.tell is not None:
             self._drafts.append(notices.failing(consequence.tell, self._state, event, pending, now))
 
-    def _hold_back(self, parcel: Parcel) -> None:
+    def _hold_back(self, parcel: Batch) -> None:
         """Leave what waits for the same account until the store says that it may go: the failed one goes first."""
         account = parcel.deliveries[0].event.account
         if account is not None:

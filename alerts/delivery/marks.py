@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.base import Batch, Outcome, Result
 from alerts.delivery.policy import Verdict
 from alerts.model.limits import DELIVERY_ANSWER_KEPT
 from alerts.model.outbox import Attempt, Delivery, DeliveryState, Mark
@@ -20,7 +20,7 @@ def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
     return Outcome(Result.FAILED, 0, error=f"internal error: {type(error).__name__}", maybe_arrived=True)
 
 
-def failures_before(parcel: Parcel, outcome: Outcome) -> list[int]:
+def failures_before(parcel: Batch, outcome: Outcome) -> list[int]:
     """Return what each delivery counts from: what is sent again as the same message keeps one count and one time."""
     failures = [delivery.failures for delivery in parcel.deliveries]
     return [min(failures)] * len(failures) if _must_stay_together(outcome) else failures
@@ -30,7 +30,7 @@ def _must_stay_together(outcome: Outcome) -> bool:
     return outcome.maybe_arrived or outcome.rest is not None
 
 
-def mark(delivery: Delivery, parcel: Parcel, outcome: Outcome, verdict: Verdict, at: datetime) -> Mark:
+def mark(delivery: Delivery, parcel: Batch, outcome: Outcome, verdict: Verdict, at: datetime) -> Mark:
     """Return what is written of a delivery after an attempt that began at `at`."""
     named = delivery.event.id != parcel.name
     keep = verdict.state is DeliveryState.DELIVERED or _must_stay_together(outcome)
@@ -45,7 +45,7 @@ def mark(delivery: Delivery, parcel: Parcel, outcome: Outcome, verdict: Verdict,
     )
 
 
-def cut_mark(delivery: Delivery, parcel: Parcel, now: datetime) -> Mark:
+def cut_mark(delivery: Delivery, parcel: Batch, now: datetime) -> Mark:
     """Return what is written of a delivery whose attempt was cut: it stays due, and nothing is counted."""
     return Mark(
         number=delivery.number,

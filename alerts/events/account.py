@@ -7,8 +7,7 @@ from alerts.events.spec import ANY, BOTH, CRITICAL, INFO, OPERATOR, WARNING, Eve
 from alerts.events.words import sentences
 from alerts.model.events import EventType, Tone
 from alerts.model.readings import Reason
-from alerts.model.reasons import FALL, STALE, Limit, SuspectReason, Trouble
-from alerts.rules.plausibility import Doubtful
+from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, SuspectReason, Trouble
 
 _REASON = Field(
     "reason",
@@ -20,7 +19,7 @@ _FINDINGS = list_of(
     Field("field", TEXT, "The field"),
     Field(
         "kind",
-        one_of([*Doubtful, FALL]),
+        one_of([*AnomalyKind, FALL]),
         "A counter that fell, more gone than the burn explains, up by orders of magnitude, or less than was ever "
         "credited",
     ),

@@ -13,6 +13,14 @@ FALL = "fall"
 """The kind of a finding that shows less than was ever credited."""
 
 
+class AnomalyKind(StrEnum):
+    """In which way a field of a reading is implausible."""
+
+    BACKWARDS = "backwards"  # a counter that only grows has fallen
+    DROP = "drop"  # more gone than the burn explains
+    JUMP = "jump"  # up by orders of magnitude
+
+
 class SuspectReason(StrEnum):
     """Why a reading is not believed."""
 

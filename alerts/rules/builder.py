@@ -17,7 +17,7 @@ from alerts.rules.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, E
 from alerts.rules.view import Context, Payload
 
 
-class Sitting:
+class EvaluationBuilder:
     """What has been found so far. `state` is the account as it stands now in the judgement.
 
     `edited`: it was last judged by another tuple of rules.

@@ -21,7 +21,7 @@ LONGEST_HOLD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Notification:
     """One event to be told of an episode."""
 
     type: EventType
@@ -35,7 +35,7 @@ class Advance:
     """What a verdict changes: the memory, what to tell in order, and why nothing (or no more) is told."""
 
     memory: RuleMemory
-    tellings: tuple[Telling, ...] = ()
+    tellings: tuple[Notification, ...] = ()
     reasons: tuple[str, ...] = ()
     ended: Episode | None = None
     """The episode that was closed, to be recorded."""
@@ -80,7 +80,7 @@ def advance(
         reasons = () if memory.episode is None else ("not in breach, and not beyond the clear line either",)
         return Advance(memory, reasons=reasons, ended=ended)
     closed = replace(memory.episode, closed_at=now, closed_why=why(verdict))
-    told = () if subject.ended_type is None else (Telling(subject.ended_type, closed, verdict),)
+    told = () if subject.ended_type is None else (Notification(subject.ended_type, closed, verdict),)
     return Advance(replace(memory, episode=None, told=NOTHING_TOLD), told, ended=closed)
 
 
@@ -136,5 +136,5 @@ def _breach(
     else:
         episode = replace(episode, why=sentence)
     episode = replace(episode, told_at=now, told_type=found[0].type)
-    tellings = tuple(Telling(one.type, episode, verdict) for one in found)
+    tellings = tuple(Notification(one.type, episode, verdict) for one in found)
     return Advance(replace(memory, episode=episode, breaches=0, told=found[-1].told), tellings)

@@ -17,16 +17,16 @@ from alerts.model.specs import RuleSpec, Stale
 from alerts.model.spend import SpendMemory
 from alerts.model.values import replace
 from alerts.rules import own
-from alerts.rules.builder import Sitting
-from alerts.rules.episodes import ALREADY_TOLD, Subject, Telling, advance, rebase, reminder_due
+from alerts.rules.builder import EvaluationBuilder
+from alerts.rules.episodes import ALREADY_TOLD, Notification, Subject, advance, rebase, reminder_due
 from alerts.rules.falls import CENT_MICROUSD, Falls, fold, learned
 from alerts.rules.kinds import KINDS, Kind, fingerprint
-from alerts.rules.plausibility import Doubt, Finding, confirms, doubt, largest_explained
+from alerts.rules.plausibility import Anomaly, Finding, confirms, doubt, largest_explained
 from alerts.rules.stale import stale_at
 from alerts.rules.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
 from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
 
-__all__ = ["Context", "Judgement", "judge", "judge_time", "next_judgement_at"]
+__all__ = ["Context", "Evaluation", "judge", "judge_time", "next_judgement_at"]
 
 _IN_BREACH = Standing.BREACH
 """Looked up once: that costs more than the comparison."""
@@ -35,7 +35,7 @@ REMINDER_AGAIN = timedelta(minutes=5)
 """When a reminder that was held back is looked at again."""
 
 
-class Judgement(Struct, frozen=True, gc=False):
+class Evaluation(Struct, frozen=True, gc=False):
     """What a judgement found. `believed` may be acted on; None where there is no such reading."""
 
     state: AccountState
@@ -54,9 +54,9 @@ class Judgement(Struct, frozen=True, gc=False):
         return self.judged
 
 
-def judge(state: AccountState, reading: Reading, second: Reading | None, context: Context) -> Judgement:
+def judge(state: AccountState, reading: Reading, second: Reading | None, context: Context) -> Evaluation:
     """Judge one reading. `second` is the read that was made at once because `belief.doubt` doubted the first."""
-    sitting = Sitting(state, context)
+    sitting = EvaluationBuilder(state, context)
     sitting.release()
     _rest_and_resume(sitting)
     recorded, believed, doubted = _believe(sitting, reading, second)
@@ -67,18 +67,20 @@ def judge(state: AccountState, reading: Reading, second: Reading | None, context
     return _conclude(sitting, recorded, believed, read=True)
 
 
-def judge_time(state: AccountState, context: Context) -> Judgement:
+def judge_time(state: AccountState, context: Context) -> Evaluation:
     """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
     due_at = next_judgement_at(state, context)
     if due_at is None or due_at > context.now:
-        return Judgement(state, (), (), (), None, None, changes=False)
-    sitting = Sitting(state, context)
+        return Evaluation(state, (), (), (), None, None, changes=False)
+    sitting = EvaluationBuilder(state, context)
     sitting.release()
     _rest_and_resume(sitting)
     return _conclude(sitting, None, None, read=False)
 
 
-def _believe(sitting: Sitting, reading: Reading, second: Reading | None) -> tuple[Reading, Known | None, Doubt | None]:
+def _believe(
+    sitting: EvaluationBuilder, reading: Reading, second: Reading | None
+) -> tuple[Reading, Known | None, Anomaly | None]:
     """Return what is recorded, what is believed, and the doubt that a second read has confirmed."""
     if isinstance(reading, Unavailable):
         return reading, None, None
@@ -108,11 +110,11 @@ def _follows(state: AccountState, reading: Known, second: Known) -> bool:
     return doubt(replace(state, last=reading), second) is None
 
 
-def _is_topped_up(sitting: Sitting) -> bool:
+def _is_topped_up(sitting: EvaluationBuilder) -> bool:
     return sitting.context.topup(sitting.state.account) is not None
 
 
-def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
+def _take_in(sitting: EvaluationBuilder, known: Known, doubted: Anomaly | None) -> None:
     """Make the believed reading the last one, then judge everything by it."""
     state, metrics, context = sitting.state, known.metrics, sitting.context
     zone = context.zone
@@ -169,7 +171,7 @@ def _take_in(sitting: Sitting, known: Known, doubted: Doubt | None) -> None:
             _judge_rule(sitting, rule, view, edited=edited)
 
 
-def _unexplained(doubted: Doubt | None, state: AccountState, known: Known) -> Finding | None:
+def _unexplained(doubted: Anomaly | None, state: AccountState, known: Known) -> Finding | None:
     """Return the drop that neither burn explains, nor that less was ever credited than the reading before has said.
 
     What was credited and is gone is no burn: it has fallen, or the reading before said too much.
@@ -187,7 +189,7 @@ def _unexplained(doubted: Doubt | None, state: AccountState, known: Known) -> Fi
     return replace(drop, before=left) if left - drop.after > explained else None
 
 
-def _real_resets(sitting: Sitting, falls: Falls, metrics: Metrics, resets: frozenset[str]) -> frozenset[str]:
+def _real_resets(sitting: EvaluationBuilder, falls: Falls, metrics: Metrics, resets: frozenset[str]) -> frozenset[str]:
     """Count a total that began anew as such once a person has accepted it, where less shows than was ever credited.
 
     Until then it may be the provider's mistake, and all of it would be counted as spent when it comes back. Only where
@@ -207,7 +209,7 @@ def _real_resets(sitting: Sitting, falls: Falls, metrics: Metrics, resets: froze
     return resets
 
 
-def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -> None:
+def _judge_rule(sitting: EvaluationBuilder, rule: RuleSpec, view: View, *, edited: bool) -> None:
     kind = KINDS[type(rule)]
     verdict = kind.look(rule, view)
     memory = sitting.memory(rule.id)
@@ -224,7 +226,9 @@ def _judge_rule(sitting: Sitting, rule: RuleSpec, view: View, *, edited: bool) -
     _advance(sitting, rule, kind, memory, verdict, view)
 
 
-def _rebased(sitting: Sitting, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict) -> RuleMemory:
+def _rebased(
+    sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict
+) -> RuleMemory:
     """Return the memory under the rule as it is now written; a rule of another kind begins anew."""
     judged = fingerprint(rule)
     if memory.judged == judged and (memory.episode is None or memory.episode.severity is rule.severity):
@@ -239,7 +243,9 @@ def _rebased(sitting: Sitting, rule: RuleSpec, kind: Kind, memory: RuleMemory, v
     return memory
 
 
-def _advance(sitting: Sitting, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict, view: View) -> None:
+def _advance(
+    sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict, view: View
+) -> None:
     subject = Subject(sitting.state.account, rule.id, kind.name, rule.severity, rule.for_readings, kind.ended)
     moved = advance(
         subject,
@@ -265,7 +271,7 @@ def _advance(sitting: Sitting, rule: RuleSpec, kind: Kind, memory: RuleMemory, v
         sitting.remember(rule.id, changed)
 
 
-def _tell(sitting: Sitting, rule: RuleSpec, kind: Kind, view: View, telling: Telling) -> bool:
+def _tell(sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, view: View, telling: Notification) -> bool:
     return sitting.tell(
         telling.type,
         telling.episode,
@@ -302,7 +308,9 @@ def next_judgement_at(state: AccountState, context: Context) -> datetime | None:
     return earliest
 
 
-def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None, *, read: bool) -> Judgement:
+def _conclude(
+    sitting: EvaluationBuilder, recorded: Reading | None, believed: Known | None, *, read: bool
+) -> Evaluation:
     context, edited = sitting.context, sitting.edited
     if believed is None:
         sitting.state = _judged_by(sitting.state, context)
@@ -318,7 +326,7 @@ def _conclude(sitting: Sitting, recorded: Reading | None, believed: Known | None
     elif edited or sitting.remembers:
         remind_at = _next_reminder(sitting)
     dirty = sitting.dirty or remind_at != sitting.state.remind_at
-    return Judgement(
+    return Evaluation(
         sitting.finish(remind_at),
         tuple(sitting.drafts),
         tuple(sitting.episodes.values()),
@@ -345,7 +353,7 @@ def _judged_by(state: AccountState, context: Context) -> AccountState:
     )
 
 
-def _rest_and_resume(sitting: Sitting) -> None:
+def _rest_and_resume(sitting: EvaluationBuilder) -> None:
     """Let the episodes of rules that were taken out rest, and those of rules that came back go on, judged at once."""
     if not sitting.edited:
         return
@@ -359,7 +367,7 @@ def _rest_and_resume(sitting: Sitting) -> None:
             sitting.remember(rule, replace(memory, episode=memory.resting, resting=None, judged=""))
 
 
-def _judge_edits(sitting: Sitting) -> None:
+def _judge_edits(sitting: EvaluationBuilder) -> None:
     """Judge rules that are new or have other numbers at once, against the last reading."""
     last = sitting.state.last
     if last is None:
@@ -375,7 +383,7 @@ def _judge_edits(sitting: Sitting) -> None:
             _rebased(sitting, rule, KINDS[type(rule)], memory, UNKNOWN)
 
 
-def _remind(sitting: Sitting) -> None:
+def _remind(sitting: EvaluationBuilder) -> None:
     for name, every in own.REMINDED.items():
         memory = sitting.memory(name)
         if memory.episode is not None and reminder_due(memory.episode, every, sitting.now):
@@ -391,14 +399,14 @@ def _remind(sitting: Sitting) -> None:
             _remind_rule(sitting, rule, memory, View(sitting.state, last, sitting.context))
 
 
-def _remind_unless_muted(sitting: Sitting, rule: str, episode: Episode) -> None:
+def _remind_unless_muted(sitting: EvaluationBuilder, rule: str, episode: Episode) -> None:
     if sitting.is_muted(rule):
         sitting.decide(rule, "muted: no reminder", episode)
     else:
         own.remind(sitting, rule, episode)
 
 
-def _remind_rule(sitting: Sitting, rule: RuleSpec, memory: RuleMemory, view: View) -> None:
+def _remind_rule(sitting: EvaluationBuilder, rule: RuleSpec, memory: RuleMemory, view: View) -> None:
     kind, episode = KINDS[type(rule)], memory.episode
     assert episode is not None
     assert episode.told_type is not None
@@ -412,13 +420,13 @@ def _remind_rule(sitting: Sitting, rule: RuleSpec, memory: RuleMemory, view: Vie
             sitting.decide(rule.id, "no reminder: clear by now, the next reading ends it", episode)
             return
         verdict = replace(verdict, step=memory.told.step)
-        _tell(sitting, rule, kind, view, Telling(episode.told_type, episode, verdict, reminder=True))
+        _tell(sitting, rule, kind, view, Notification(episode.told_type, episode, verdict, reminder=True))
         reminded = replace(episode, told_at=sitting.now)
         sitting.record(reminded)
         sitting.remember(rule.id, replace(memory, episode=reminded))
 
 
-def _next_reminder(sitting: Sitting) -> datetime | None:
+def _next_reminder(sitting: EvaluationBuilder) -> datetime | None:
     """Return the earliest instant at which an open episode is told again."""
     every = dict(own.REMINDED)
     for rule in sitting.context.rules:

@@ -12,13 +12,13 @@ from alerts.model.events import EventType, JsonValue, Severity
 from alerts.model.instants import rfc3339
 from alerts.model.money import show_usd, to_number
 from alerts.model.readings import Known, Metrics, Reason, Unavailable
-from alerts.model.reasons import FALL, STALE, Limit, SuspectReason
+from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, SuspectReason
 from alerts.model.specs import Stale
 from alerts.model.values import replace
-from alerts.rules.builder import Sitting
+from alerts.rules.builder import EvaluationBuilder
 from alerts.rules.falls import Falls
 from alerts.rules.numbers import burn_numbers, money, money_numbers, topup_numbers
-from alerts.rules.plausibility import Doubt, Doubtful, Finding
+from alerts.rules.plausibility import Anomaly, Finding
 from alerts.rules.stale import is_stale
 from alerts.rules.state import Episode, Outage
 from alerts.rules.view import Payload, View
@@ -42,11 +42,11 @@ _WIRE = {
     "limit_microgb": "limit_gb",
     "period_used_microgb": "current_period_usage_gb",
 }
-_MOVES = {Doubtful.BACKWARDS: "ran backwards", Doubtful.DROP: "dropped", Doubtful.JUMP: "jumped"}
+_MOVES = {AnomalyKind.BACKWARDS: "ran backwards", AnomalyKind.DROP: "dropped", AnomalyKind.JUMP: "jumped"}
 _SUSPECT_REASONS = {
-    Doubtful.BACKWARDS: SuspectReason.COUNTER_BACKWARDS,
-    Doubtful.DROP: SuspectReason.IMPLAUSIBLE_DROP,
-    Doubtful.JUMP: SuspectReason.IMPLAUSIBLE_JUMP,
+    AnomalyKind.BACKWARDS: SuspectReason.COUNTER_BACKWARDS,
+    AnomalyKind.DROP: SuspectReason.IMPLAUSIBLE_DROP,
+    AnomalyKind.JUMP: SuspectReason.IMPLAUSIBLE_JUMP,
 }
 _LIMITS = (
     (Limit.QUOTA, "limit_microgb"),
@@ -62,7 +62,7 @@ _limits = attrgetter(*(field for _, field in _LIMITS))
 # ── no reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def unavailable(sitting: Sitting, reading: Unavailable) -> None:
+def unavailable(sitting: EvaluationBuilder, reading: Unavailable) -> None:
     """Tell at once what needs a person, after three polls what passes by itself, and once."""
     past = sitting.state.outage
     outage = Outage(
@@ -94,7 +94,7 @@ def unavailable(sitting: Sitting, reading: Unavailable) -> None:
     sitting.open(READING, severity, EventType.READING_UNAVAILABLE, why, numbers, at=reading.at, words=reason.value)
 
 
-def available(sitting: Sitting, known: Known) -> None:
+def available(sitting: EvaluationBuilder, known: Known) -> None:
     """A believed reading ends the outage, told or not, and every episode of silence."""
     outage = sitting.state.outage
     if outage is not None:
@@ -109,7 +109,7 @@ def available(sitting: Sitting, known: Known) -> None:
         sitting.close(silent.rule, EventType.READING_RESTORED, "read again", numbers, at=known.at)
 
 
-def silence(sitting: Sitting, rule: Stale, *, read: bool) -> None:
+def silence(sitting: EvaluationBuilder, rule: Stale, *, read: bool) -> None:
     """Tell that there was no good reading for too long, unless that was told already (recorded with polls only)."""
     if sitting.memory(rule.id).episode is not None or not is_stale(rule, sitting.state.last, sitting.context):
         return
@@ -125,7 +125,7 @@ def silence(sitting: Sitting, rule: Stale, *, read: bool) -> None:
     sitting.open(rule.id, rule.severity, EventType.READING_UNAVAILABLE, why, numbers, at=sitting.now)
 
 
-def remind(sitting: Sitting, rule: str, episode: Episode) -> None:
+def remind(sitting: EvaluationBuilder, rule: str, episode: Episode) -> None:
     """Tell an own episode (or one of silence) again."""
     state = sitting.state
     if rule == BILLING:
@@ -144,7 +144,7 @@ def remind(sitting: Sitting, rule: str, episode: Episode) -> None:
     sitting.remember(rule, replace(sitting.memory(rule), episode=reminded))
 
 
-def _open_stale(sitting: Sitting) -> list[Episode]:
+def _open_stale(sitting: EvaluationBuilder) -> list[Episode]:
     found = []
     for rule in sitting.context.rules:
         if isinstance(rule, Stale) and (episode := sitting.memory(rule.id).episode) is not None:
@@ -152,7 +152,7 @@ def _open_stale(sitting: Sitting) -> list[Episode]:
     return found
 
 
-def _outage_numbers(sitting: Sitting, outage: Outage | None, reason: str, detail: str = "") -> Payload:
+def _outage_numbers(sitting: EvaluationBuilder, outage: Outage | None, reason: str, detail: str = "") -> Payload:
     last = sitting.state.last
     return {
         "reason": reason,
@@ -176,7 +176,7 @@ def _restored_numbers(episode: Episode, at: datetime, reason: str, outage: Outag
 # ── a reading that cannot be believed ───────────────────────────────────────────────────────────────────────────────
 
 
-def suspect(sitting: Sitting, doubt: Doubt, known: Known, *, confirmed: bool) -> None:
+def suspect(sitting: EvaluationBuilder, doubt: Anomaly, known: Known, *, confirmed: bool) -> None:
     """Tell what cannot be believed: a confirmed reset always, another fault once until the source is plain again."""
     findings: list[JsonValue] = [
         {
@@ -209,7 +209,7 @@ def suspect(sitting: Sitting, doubt: Doubt, known: Known, *, confirmed: bool) ->
     sitting.remember(SUSPECT, replace(sitting.memory(SUSPECT), quiet_until=known.at + QUIET))
 
 
-def undecided(sitting: Sitting, doubt: Doubt, known: Known) -> None:
+def undecided(sitting: EvaluationBuilder, doubt: Anomaly, known: Known) -> None:
     """Neither believe nor tell a doubted reading whose second read failed; told where that goes on."""
     polls = sitting.memory(SUSPECT).breaches + 1
     sitting.remember(SUSPECT, replace(sitting.memory(SUSPECT), breaches=polls))
@@ -219,7 +219,7 @@ def undecided(sitting: Sitting, doubt: Doubt, known: Known) -> None:
         suspect(sitting, doubt, known, confirmed=False)
 
 
-def fallen(sitting: Sitting, before: Falls, known: Known, *, told: bool, topped_up: bool) -> None:
+def fallen(sitting: EvaluationBuilder, before: Falls, known: Known, *, told: bool, topped_up: bool) -> None:
     """Tell once that less shows than was ever credited, which usage cannot do, until it shows again or is accepted.
 
     Only of an account that is topped up: nothing is charged meanwhile. `told`: the same fault was told as a reset.
@@ -263,7 +263,7 @@ def _described(finding: Finding) -> str:
     return f"{name or finding.field} {_MOVES[finding.kind]} from {before} to {after}"
 
 
-def plain(sitting: Sitting, known: Known) -> None:
+def plain(sitting: EvaluationBuilder, known: Known) -> None:
     """A believed reading ends a suspect episode once the source was plain for a while."""
     memory = sitting.memory(SUSPECT)
     if memory.breaches:
@@ -276,7 +276,7 @@ def plain(sitting: Sitting, known: Known) -> None:
 # ── what the provider says of the account ───────────────────────────────────────────────────────────────────────────
 
 
-def billing(sitting: Sitting, known: Known) -> None:
+def billing(sitting: EvaluationBuilder, known: Known) -> None:
     """Tell a billing error, again where its words change, and its end."""
     error, memory = known.metrics.billing_error, sitting.memory(BILLING)
     if error:
@@ -293,7 +293,7 @@ def billing(sitting: Sitting, known: Known) -> None:
         sitting.close(BILLING, EventType.BILLING_RESTORED, "no billing error any more", was, at=known.at)
 
 
-def limits(sitting: Sitting, before: Metrics | None, known: Known) -> None:
+def limits(sitting: EvaluationBuilder, before: Metrics | None, known: Known) -> None:
     """Tell every limit and price that is another than at the last believed reading; null where there is none.
 
     One that was said and could not be used, then or now, is not compared.
@@ -314,7 +314,7 @@ def limits(sitting: Sitting, before: Metrics | None, known: Known) -> None:
     sitting.close(LIMITS, None, "told", at=known.at)
 
 
-def depleted(sitting: Sitting, view: View) -> None:
+def depleted(sitting: EvaluationBuilder, view: View) -> None:
     """Tell once that nothing is left, until the available balance is positive again."""
     available, episode = view.available_microusd, sitting.memory(BALANCE).episode
     if available is None:

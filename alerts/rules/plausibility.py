@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from operator import attrgetter
 
 from alerts.model.money import MICRO
 from alerts.model.periods import begins_with, billing
 from alerts.model.readings import Known, Metrics
+from alerts.model.reasons import AnomalyKind
 from alerts.rules.state import AccountState
 
 BURN_FACTOR = 10
@@ -33,24 +33,18 @@ _LEVELS = ("balance_microusd", "effective_microgb", "total_charged_microusd", "u
 _counters, _levels = attrgetter(*_COUNTERS), attrgetter(*_LEVELS)
 
 
-class Doubtful(StrEnum):
-    BACKWARDS = "backwards"  # a counter that only grows has fallen
-    DROP = "drop"  # more gone than the burn explains
-    JUMP = "jump"  # up by orders of magnitude
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One field that cannot be believed, in micro-units (counts for `total_snapshots` and `usage_count`)."""
 
-    kind: Doubtful
+    kind: AnomalyKind
     field: str
     before: int
     after: int
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Anomaly:
     """Why a reading is doubted; at least one finding."""
 
     findings: tuple[Finding, ...]
@@ -58,15 +52,15 @@ class Doubt:
     @property
     def resets(self) -> frozenset[str]:
         """The counters that ran backwards: confirmed, they have started again."""
-        return frozenset(finding.field for finding in self.findings if finding.kind is Doubtful.BACKWARDS)
+        return frozenset(finding.field for finding in self.findings if finding.kind is AnomalyKind.BACKWARDS)
 
     @property
     def drop(self) -> Finding | None:
         """What is gone beyond what the burn explains."""
-        return next((finding for finding in self.findings if finding.kind is Doubtful.DROP), None)
+        return next((finding for finding in self.findings if finding.kind is AnomalyKind.DROP), None)
 
 
-def doubt(state: AccountState, known: Known) -> Doubt | None:
+def doubt(state: AccountState, known: Known) -> Anomaly | None:
     """Return why the reading cannot be believed at once, or None. The first reading of an account is believed."""
     last = state.last
     if last is None or known.metrics is last.metrics:
@@ -77,10 +71,10 @@ def doubt(state: AccountState, known: Known) -> Doubt | None:
     if counters != then:
         for field, old, new in zip(_COUNTERS, then, counters, strict=True):
             if old is not None and new is not None and new < old:
-                findings.append(Finding(Doubtful.BACKWARDS, field, old, new))
+                findings.append(Finding(AnomalyKind.BACKWARDS, field, old, new))
     old, new = before.period_used_microgb, after.period_used_microgb
     if old is not None and new is not None and new < old and _is_one_period(before, after, known.at - last.at):
-        findings.append(Finding(Doubtful.BACKWARDS, "period_used_microgb", old, new))
+        findings.append(Finding(AnomalyKind.BACKWARDS, "period_used_microgb", old, new))
     largest = state.spend.largest_burn_microusd_per_day if state.spend is not None else 0
     if (drop := _drop(before, after, known.at - last.at, largest)) is not None:
         findings.append(drop)
@@ -88,8 +82,8 @@ def doubt(state: AccountState, known: Known) -> Doubt | None:
     if levels != then:
         for field, old, new in zip(_LEVELS, then, levels, strict=True):
             if old is not None and new is not None and new > old and new >= JUMP_FACTOR * max(old, JUMP_FROM_MICRO):
-                findings.append(Finding(Doubtful.JUMP, field, old, new))
-    return Doubt(tuple(findings)) if findings else None
+                findings.append(Finding(AnomalyKind.JUMP, field, old, new))
+    return Anomaly(tuple(findings)) if findings else None
 
 
 def _is_one_period(before: Metrics, after: Metrics, elapsed: timedelta) -> bool:
@@ -100,7 +94,7 @@ def _is_one_period(before: Metrics, after: Metrics, elapsed: timedelta) -> bool:
     return begins_with(one, two) and abs(two.start - one.start) * 2 <= elapsed
 
 
-def confirms(doubted: Doubt, second: Known) -> bool:
+def confirms(doubted: Anomaly, second: Known) -> bool:
     """Whether a second read says the same of every doubted field, so that both are believed."""
     for finding in doubted.findings:
         again = getattr(second.metrics, finding.field)
@@ -123,4 +117,4 @@ def _drop(before: Metrics, after: Metrics, gap: timedelta, largest: int) -> Find
         return None
     if old - new <= largest_explained(largest, before, after, gap):
         return None
-    return Finding(Doubtful.DROP, "available_microusd", old, new)
+    return Finding(AnomalyKind.DROP, "available_microusd", old, new)

@@ -18,7 +18,7 @@ from alerts.rules.falls import NO_FALL, Falls
 
 
 @dataclass(frozen=True, slots=True)
-class TopupStanding:
+class TopupStatus:
     """What a `balance.low` says of the account's top-ups: the state, or why there is none.
 
     `under_way` holds back reminders, never the entering event.
@@ -30,7 +30,7 @@ class TopupStanding:
     id: str | None = None
 
 
-NO_TOPUP = TopupStanding("none", False, "no top-up is configured")
+NO_TOPUP = TopupStatus("none", False, "no top-up is configured")
 
 
 @dataclass(frozen=True, slots=True)

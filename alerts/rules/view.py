@@ -17,7 +17,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType, JsonValue
 from alerts.model.readings import Known, Metrics
 from alerts.model.specs import RuleSpec
-from alerts.rules.state import NO_TOPUP, AccountState, Told, TopupStanding
+from alerts.rules.state import NO_TOPUP, AccountState, Told, TopupStatus
 
 
 class Context(Struct, frozen=True, gc=False):
@@ -35,7 +35,7 @@ class Context(Struct, frozen=True, gc=False):
     now: datetime
     poll_interval: timedelta | None
     mutes: Mapping[str, datetime]
-    topup: Callable[[str], TopupStanding | None]
+    topup: Callable[[str], TopupStatus | None]
     new_id: Callable[[str], str]
     watching_since: datetime
     accepted: Mapping[str, datetime] = {}
@@ -116,7 +116,7 @@ class View:
             return None
         return days_remaining(available, found.microusd_per_day)
 
-    def topup(self) -> TopupStanding:
+    def topup(self) -> TopupStatus:
         """Return what is under way with the account's top-ups."""
         return self.context.topup(self.context.info.id) or NO_TOPUP
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from alerts.foresight.burn import burn
 from alerts.foresight.memory import BurnMemory
 from alerts.model.readings import Known, Metrics
-from alerts.rules.state import NO_TOPUP, TopupStanding
+from alerts.rules.state import NO_TOPUP, TopupStatus
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend
 from daemon.topups.policy.brake import RELEASED_FOR, pace
@@ -39,7 +39,7 @@ class Charge:
     amount_microusd: int
 
 
-class Purse:
+class SimulatedBalance:
     """What the account's balance would have been. Without a `config` the recorded balance is left as it is."""
 
     def __init__(self, config: TopupConfig | None, zone: ZoneInfo, delay: timedelta) -> None:
@@ -83,11 +83,11 @@ class Purse:
         available = metrics.available_microusd
         return self._config is not None and available is not None and available < self._config.when_below_microusd
 
-    def standing(self) -> TopupStanding:
+    def standing(self) -> TopupStatus:
         """What a `balance.low` would say of the account's top-ups."""
         if self._config is None:
             return NO_TOPUP
-        return TopupStanding("paid", True) if self._waiting else TopupStanding("idle", False)
+        return TopupStatus("paid", True) if self._waiting else TopupStatus("idle", False)
 
     def attend(self, known: Known, memory: BurnMemory) -> None:
         """Charge where the gates let it: what the real desk does after a believed reading."""

@@ -15,10 +15,10 @@ from alerts.foresight.hourly import HOUR_MS
 from alerts.model.events import EventDraft
 from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Metrics, Unavailable
-from alerts.rules.evaluation import Context, Judgement, judge
+from alerts.rules.evaluation import Context, Evaluation, judge
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, Episode
-from daemon.backtest.balance import CREDIT_DELAY, Charge, Purse
+from daemon.backtest.balance import CREDIT_DELAY, Charge, SimulatedBalance
 from daemon.config.model import AccountConfig, Config
 from daemon.schedule import longest_gap
 from daemon.store.reading_rows import OutageRun, Run
@@ -96,7 +96,7 @@ class Replay:
     ) -> None:
         self._since = since
         self._keep_spend = keep_spend
-        self._purse = Purse(account.topup, config.timezone, delay)
+        self._purse = SimulatedBalance(account.topup, config.timezone, delay)
         self._drawn = 0
         self._poll = longest_gap(account.poll, config.timezone, since)
         self._context = Context(
@@ -170,7 +170,7 @@ class Replay:
             self._count(judgement, counting)
         return judgement.believed
 
-    def _count(self, judgement: Judgement, counting: bool) -> None:
+    def _count(self, judgement: Evaluation, counting: bool) -> None:
         if counting:
             self._count_events(judgement.drafts)
         for episode in judgement.episodes:

@@ -131,10 +131,10 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _send(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as_json: bool) -> None:
     from daemon.clock import RandomIds
-    from daemon.net.smtp import SmtpMailer
     from daemon.reports.reporter import Reporter
     from daemon.store import Store
     from daemon.store.outbox import store_id
+    from daemon.work.smtp import SmtpMailer
 
     if config.smtp is None:
         fail("--send needs an [smtp] table in the configuration", USAGE)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.base import Batch, Outcome, Result
 from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.model.instants import rfc3339
 from alerts.model.outbox import Delivery
@@ -101,14 +101,14 @@ def ping(key: str, now: datetime) -> Event:
 async def send_ping(config: Config, receiver: Receiver, event: Event) -> Outcome:
     """Send `event` to `receiver` as a delivery would be, and return the outcome."""
     from alerts.templating import Templates
-    from daemon.net.channels import HttpPoster, build_channel
     from daemon.net.http import HttpClient
-    from daemon.net.smtp import SmtpMailer
+    from daemon.work.channels import HttpPoster, build_channel
+    from daemon.work.smtp import SmtpMailer
 
     http = HttpClient()
     try:
         mailer = None if config.smtp is None else SmtpMailer(config.smtp)
         channel = build_channel(receiver, config, HttpPoster(http), mailer, SystemClock(), Templates(config.templates))
-        return await channel.send(Parcel(event.id, (Delivery(0, receiver.key, event),)))
+        return await channel.send(Batch(event.id, (Delivery(0, receiver.key, event),)))
     finally:
         await http.aclose()

@@ -15,7 +15,7 @@ from daemon.clock import SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.config.model import Config
-from daemon.demo.scenario import CONFIG, END, HAPPENINGS, START, Happening, furnish
+from daemon.demo.scenario import CONFIG, END, HAPPENINGS, START, ScriptedEvent, furnish
 from daemon.demo.standins.mailbox import Kept
 from daemon.demo.standins.receiver import Received
 from daemon.demo.world import World, open_world
@@ -30,7 +30,7 @@ class Watcher:
 
     on_event: Callable[[Received], None] = lambda received: None
     on_mail: Callable[[Kept], None] = lambda kept: None
-    on_happening: Callable[[Happening], None] = lambda happening: None
+    on_happening: Callable[[ScriptedEvent], None] = lambda happening: None
     on_step: Callable[[datetime, Service, World], None] = lambda now, service, world: None
     on_end: Callable[[datetime, Service, World], None] = lambda now, service, world: None
 
@@ -44,7 +44,7 @@ class Month:
     end: datetime
     steps: int = 0
     elapsed_s: float = 0.0
-    happened: list[Happening] = field(default_factory=list)
+    happened: list[ScriptedEvent] = field(default_factory=list)
 
 
 async def live_through(folder: Path, *, watcher: Watcher, end: datetime = END, seed: int = SEED) -> Month:

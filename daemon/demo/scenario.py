@@ -115,7 +115,7 @@ to = ["finance@example.com"]
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ScriptedEvent:
     """Something that happens in the world, whether the daemon looks or not."""
 
     at: datetime
@@ -169,12 +169,12 @@ def _jobs_end(world: World) -> None:
 CARD_REPLACED_AT = _on(7, 10)
 OUTAGE_FROM, OUTAGE_TO = _on(20, 2), _on(20, 8)
 
-HAPPENINGS: tuple[Happening, ...] = (
-    Happening(CARD_REPLACED_AT, "a person saves a new card for Search index", _new_card),
-    Happening(_on(12, 9), "84 videos go viral: six times the usual burn", _burst),
-    Happening(_on(13, 9), "the burst is over", _calm),
-    Happening(_on(16, 10), "large jobs reserve storage", _jobs_run),
-    Happening(_on(16, 18), "the jobs end", _jobs_end),
-    Happening(OUTAGE_FROM, "the usage API answers 503", _outage),
-    Happening(OUTAGE_TO, "the usage API is back", _back),
+HAPPENINGS: tuple[ScriptedEvent, ...] = (
+    ScriptedEvent(CARD_REPLACED_AT, "a person saves a new card for Search index", _new_card),
+    ScriptedEvent(_on(12, 9), "84 videos go viral: six times the usual burn", _burst),
+    ScriptedEvent(_on(13, 9), "the burst is over", _calm),
+    ScriptedEvent(_on(16, 10), "large jobs reserve storage", _jobs_run),
+    ScriptedEvent(_on(16, 18), "the jobs end", _jobs_end),
+    ScriptedEvent(OUTAGE_FROM, "the usage API answers 503", _outage),
+    ScriptedEvent(OUTAGE_TO, "the usage API is back", _back),
 )

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from alerts.events.words.wording import word
 from alerts.model.events import Event, EventType, Severity, Tone
-from daemon.demo.scenario import ZONE, Happening
+from daemon.demo.scenario import ZONE, ScriptedEvent
 from daemon.demo.standins.mailbox import Kept
 from daemon.demo.standins.receiver import Received
 
@@ -67,7 +67,7 @@ class Story:
     def mailed(self, kept: Kept) -> None:
         self.mails += 1
 
-    def happened(self, happening: Happening) -> None:
+    def happened(self, happening: ScriptedEvent) -> None:
         self.lines.append(Line(happening.at, happening.says))
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from alerts.model.money import format_gb, format_usd, percent_of, show_usd
 from alerts.model.readings import Known, Metrics
-from daemon.demo.scenario import START, ZONE, Happening
+from daemon.demo.scenario import START, ZONE, ScriptedEvent
 from daemon.demo.standins.mailbox import Kept
 from daemon.demo.standins.receiver import Received
 from daemon.demo.timeline import STYLES, Line, Story
@@ -55,7 +55,7 @@ class View:
     def mailed(self, kept: Kept) -> None:
         self._story.mailed(kept)
 
-    def happened(self, happening: Happening) -> None:
+    def happened(self, happening: ScriptedEvent) -> None:
         before = len(self._story.lines)
         self._story.happened(happening)
         self._print_new(before)

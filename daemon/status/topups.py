@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.model.instants import rfc3339
-from alerts.rules.state import TopupStanding
+from alerts.rules.state import TopupStatus
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger_notes import Decision
@@ -68,7 +68,7 @@ def is_under_way(
     return abs(now - (sent_at or topup.state_at)) < UNDER_WAY_AFTER_SENT
 
 
-def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStanding | None:
+def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStatus | None:
     """Return the account's standing, None where no top-up is configured."""
     configured = config.accounts.get(account)
     if configured is None or configured.topup is None:
@@ -80,30 +80,30 @@ def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: da
         topup = opened[0]
         sends = ledger_reads.sends(conn, topup.id)
         under_way = is_under_way(topup, now, mode, stops=stops, sent_at=sends[-1].sent_at if sends else None)
-        return TopupStanding(topup.state.value, under_way, topup.reason, topup.id)
+        return TopupStatus(topup.state.value, under_way, topup.reason, topup.id)
     if mode is not TopupMode.CHARGE:
-        return TopupStanding(mode.value, False, f"mode is {mode}")
+        return TopupStatus(mode.value, False, f"mode is {mode}")
     for stop in stops:
-        return TopupStanding(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
-    return _refused(config, configured.topup, conn, account, now) or TopupStanding(
+        return TopupStatus(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
+    return _refused(config, configured.topup, conn, account, now) or TopupStatus(
         "none", False, "no top-up is open: it is judged after this reading"
     )
 
 
 def _refused(
     config: Config, topup: TopupConfig, conn: sqlite3.Connection, account: str, now: datetime
-) -> TopupStanding | None:
+) -> TopupStatus | None:
     """Return what held a charge back last, where it still may: nothing was charged since, nor was there no need."""
     said = [one for one in ledger_notes.decisions(conn, account) if one.gate != "reading" or one.gates != NOT_JUDGED]
     tried_at = ledger_reads.last_attempt_at(conn, account)
     said = [one for one in said if tried_at is None or tried_at <= one.last_at]
     capped = next((one for one in said if one.gate not in ("threshold", "reading")), None)
     if capped is not None and _is_capped(config, topup, capped, now):
-        return TopupStanding("capped", False, capped.detail)
+        return TopupStatus("capped", False, capped.detail)
     latest = next(iter(said), None)
     if latest is None or latest.gate not in _HELD_BACK or abs(now - latest.last_at) >= HELD_BACK_FOR:
         return None
-    return TopupStanding("held_back", False, _HELD_BACK[latest.gate] + latest.detail)
+    return TopupStatus("held_back", False, _HELD_BACK[latest.gate] + latest.detail)
 
 
 def _is_capped(config: Config, topup: TopupConfig, said: Decision, now: datetime) -> bool:

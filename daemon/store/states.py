@@ -16,7 +16,7 @@ from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known
 from alerts.model.spend import SpendMemory
 from alerts.model.values import replace
-from alerts.rules.evaluation import Judgement
+from alerts.rules.evaluation import Evaluation
 from alerts.rules.state import AccountState, Episode
 from daemon.store.connection import Transaction
 from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
@@ -45,7 +45,7 @@ def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
     tx.executemany("UPDATE account_state SET last_at = ? WHERE account = ?", seen)
 
 
-def is_seen_again(judgement: Judgement, previous: AccountState) -> bool:
+def is_seen_again(judgement: Evaluation, previous: AccountState) -> bool:
     """Whether the judgement's reading says what the last one said, within its hour, and changed nothing else."""
     state = judgement.state
     last, before = state.last, previous.last
@@ -71,7 +71,7 @@ def is_seen_again(judgement: Judgement, previous: AccountState) -> bool:
     )
 
 
-def save(tx: Transaction, judgement: Judgement, previous: AccountState | None) -> None:
+def save(tx: Transaction, judgement: Evaluation, previous: AccountState | None) -> None:
     """Write what the judgement changed. `previous` is the state that the store holds; None writes everything."""
     state = judgement.state
     if previous is None:
@@ -210,7 +210,7 @@ def _save_episode(tx: Transaction, episode: Episode) -> None:
     )
 
 
-def save_decisions(tx: Transaction, judgement: Judgement) -> None:
+def save_decisions(tx: Transaction, judgement: Evaluation) -> None:
     """Write the judgement's decisions not to tell; equal ones of an episode are counted in one row."""
     account, added = judgement.state.account, False
     for decision in judgement.decisions:

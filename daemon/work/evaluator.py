@@ -16,10 +16,10 @@ from msgspec import Struct
 from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Reading
 from alerts.model.specs import RuleIndex, RuleSpec
-from alerts.rules.evaluation import Context, Judgement, judge, judge_time, next_judgement_at
+from alerts.rules.evaluation import Context, Evaluation, judge, judge_time, next_judgement_at
 from alerts.rules.plausibility import doubt
 from alerts.rules.stale import Watch
-from alerts.rules.state import AccountState, TopupStanding
+from alerts.rules.state import AccountState, TopupStatus
 from daemon.clock import Clock, Ids
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import BEAT_S, TIME_BATCH_ACCOUNTS
@@ -63,7 +63,7 @@ class Evaluator:
         outbox: Outbox,
         clock: Clock,
         ids: Ids,
-        standing: Callable[[str], TopupStanding | None],
+        standing: Callable[[str], TopupStatus | None],
         first_look_after: timedelta = timedelta(),
     ) -> None:
         self._config = config
@@ -182,7 +182,7 @@ class Evaluator:
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _commit(self, judgements: Sequence[Judgement], now: datetime, mutes: Mapping[str, datetime]) -> None:
+    def _commit(self, judgements: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
         durable = any(judgement.drafts or judgement.episodes for judgement in judgements)
         with self._store.write(durable=durable) as tx:
             self._record(tx, judgements)
@@ -197,7 +197,7 @@ class Evaluator:
             if moved or account not in self._due_at:
                 self._schedule(account, now, mutes)
 
-    def _record(self, tx: Transaction, judgements: Sequence[Judgement]) -> None:
+    def _record(self, tx: Transaction, judgements: Sequence[Evaluation]) -> None:
         """Write readings and states. By far the most say again what they said last: one statement for all of them."""
         seen: list[tuple[int, str]] = []
         recorded: list[Reading] = []

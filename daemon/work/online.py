@@ -19,9 +19,9 @@ from daemon.config.model import AccountConfig, Config, SmtpConfig, StripeConfig,
 from daemon.config.urls import host_and_port
 from daemon.net.addresses import Resolver, refusal
 from daemon.net.http import HttpClient, classify, trust
-from daemon.net.smtp import SmtpMailer
 from daemon.sources.fetcher import Fetcher
 from daemon.status.text import not_used
+from daemon.work.smtp import SmtpMailer
 
 
 @dataclass(frozen=True, slots=True)

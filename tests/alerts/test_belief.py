@@ -7,9 +7,10 @@ import pytest
 
 from alerts.model.money import to_micro
 from alerts.model.readings import Known, Reason, Unavailable
+from alerts.model.reasons import AnomalyKind
 from alerts.model.specs import LowBalance
 from alerts.model.values import replace
-from alerts.rules.plausibility import Doubtful, confirms, doubt, largest_explained
+from alerts.rules.plausibility import confirms, doubt, largest_explained
 from alerts.rules.state import AccountState
 from tests.helpers_alerts import START, Watched, metrics
 
@@ -161,7 +162,7 @@ def test_reserved_space_may_fall() -> None:
     assert account.read(used=10, reserved=0, effective=10) == []
 
 
-def _doubt(minutes: float, before: dict[str, Any], after: dict[str, Any], largest: int = 0) -> set[Doubtful]:
+def _doubt(minutes: float, before: dict[str, Any], after: dict[str, Any], largest: int = 0) -> set[AnomalyKind]:
     state = AccountState.new("clips")
     account = Watched(start=START)
     account.read(0, **before)
@@ -172,13 +173,13 @@ def _doubt(minutes: float, before: dict[str, Any], after: dict[str, Any], larges
 
 def test_a_dollar_is_always_believed_and_more_is_doubted() -> None:
     assert _doubt(5, {"balance": 20}, {"balance": 19}) == set()
-    assert _doubt(5, {"balance": 20}, {"balance": "18.999999"}) == {Doubtful.DROP}
+    assert _doubt(5, {"balance": 20}, {"balance": "18.999999"}) == {AnomalyKind.DROP}
 
 
 def test_ten_times_the_scheduled_burn_is_believed() -> None:
     scheduled = {"active_videos": 14, "cost": 0.015}
     assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.6, **scheduled}) == set()
-    assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.5, **scheduled}) == {Doubtful.DROP}
+    assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.5, **scheduled}) == {AnomalyKind.DROP}
 
 
 @pytest.mark.parametrize(("before", "after"), [(14, 28), (28, 14), (None, 28), (28, None)])
@@ -197,7 +198,7 @@ def test_readings_less_than_a_minute_apart_count_as_a_minute() -> None:
 
 
 def test_a_fall_through_nought_is_a_drop_by_what_is_gone() -> None:
-    assert _doubt(5, {"balance": "1.5"}, {"balance": -1}) == {Doubtful.DROP}
+    assert _doubt(5, {"balance": "1.5"}, {"balance": -1}) == {AnomalyKind.DROP}
 
 
 @pytest.mark.parametrize(("moved_s", "forgets"), [(30, False), (31, True)])
@@ -207,7 +208,7 @@ def test_usage_of_a_window_that_moves_with_the_clock_may_fall(moved_s: int, forg
     first: dict[str, Any] = {"period_used": 80, "period_start_at": START - month, "period_end_at": START}
     then = {name: value + timedelta(seconds=moved_s) for name, value in first.items() if name != "period_used"}
     found = _doubt(1, first, {"period_used": 70, **then})
-    assert found == (set() if forgets else {Doubtful.BACKWARDS})
+    assert found == (set() if forgets else {AnomalyKind.BACKWARDS})
 
 
 def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
@@ -223,9 +224,9 @@ def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
 
 def test_a_jump_by_two_orders_of_magnitude_is_read_again() -> None:
     assert _doubt(5, {"balance": 12}, {"balance": 1199}) == set()
-    assert _doubt(5, {"balance": 12}, {"balance": 1200}) == {Doubtful.JUMP}
+    assert _doubt(5, {"balance": 12}, {"balance": 1200}) == {AnomalyKind.JUMP}
     assert _doubt(5, {"balance": 0.1}, {"balance": 60}) == set()
-    assert _doubt(5, {"used": 3}, {"used": 3000}) == {Doubtful.JUMP}
+    assert _doubt(5, {"used": 3}, {"used": 3000}) == {AnomalyKind.JUMP}
 
 
 def test_equal_readings_and_the_first_one_are_never_doubted() -> None:

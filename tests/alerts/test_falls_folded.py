@@ -8,12 +8,13 @@ import pytest
 
 from alerts.model.money import to_micro
 from alerts.model.readings import Known
+from alerts.model.reasons import AnomalyKind
 from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls, fold, stands
-from alerts.rules.plausibility import Doubtful, Finding
+from alerts.rules.plausibility import Finding
 from tests.helpers_alerts import START, metrics
 
 MINUTE = timedelta(minutes=1)
-DROP = Finding(Doubtful.DROP, "available_microusd", to_micro(50), to_micro(10))
+DROP = Finding(AnomalyKind.DROP, "available_microusd", to_micro(50), to_micro(10))
 
 
 def read(funded: str | float, at: datetime = START) -> Known:

@@ -8,7 +8,7 @@ from alerts.model.events import Severity
 from alerts.model.money import to_micro
 from alerts.model.readings import Reason
 from alerts.model.specs import LowBalance, Measure
-from alerts.rules.state import TopupStanding
+from alerts.rules.state import TopupStatus
 from tests.helpers_alerts import Watched
 
 
@@ -124,7 +124,7 @@ def test_unavailable_polls_do_not_count_for_for_readings() -> None:
 @pytest.mark.parametrize("under_way", [True, False])
 def test_entering_always_tells_beside_a_top_up_and_only_reminders_are_held_back(under_way: bool) -> None:
     account = Watched(low())
-    account.standing = TopupStanding("confirming", under_way, "charging $50.00", "clips-7")
+    account.standing = TopupStatus("confirming", under_way, "charging $50.00", "clips-7")
     assert account.read(balance=4) == ["balance.low"]
     assert account.last["topup"] == {"state": "confirming", "reason": "charging $50.00", "id": "clips-7"}
     told = account.read(timedelta(hours=24), balance=4)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerts.model.money import to_micro
 from alerts.model.readings import Known, Reason
 from alerts.model.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
-from alerts.rules.evaluation import Judgement
+from alerts.rules.evaluation import Evaluation
 from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
 from tests.helpers_alerts import Watched, metrics
 
@@ -171,7 +171,7 @@ def test_every_judgement_is_the_same_for_the_same_past(moves: list[tuple[str, in
     assert [outcome(judgement) for judgement in one.judgements] == [outcome(judgement) for judgement in two.judgements]
 
 
-def outcome(judgement: Judgement) -> tuple[object, ...]:
+def outcome(judgement: Evaluation) -> tuple[object, ...]:
     return judgement.state, judgement.episodes, judgement.decisions
 
 

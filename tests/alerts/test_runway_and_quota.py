@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from alerts.model.readings import Reason
 from alerts.model.specs import Quota, Runway
-from alerts.rules.state import TopupStanding
+from alerts.rules.state import TopupStatus
 from tests.helpers_alerts import Watched
 
 RUNWAY = Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal("3.6"))
@@ -81,7 +81,7 @@ def test_without_burn_or_balance_nothing_is_known_of_the_runway() -> None:
 def test_a_top_up_under_way_holds_back_the_runways_reminder() -> None:
     account = Watched(RUNWAY)
     account.read(balance=10, active_videos=14, cost=0.015)
-    account.standing = TopupStanding("processing", True)
+    account.standing = TopupStatus("processing", True)
     assert account.beat(timedelta(hours=25)) == []
     account.standing = None
     assert account.beat(5) == ["runway.short"]

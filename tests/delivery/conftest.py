@@ -25,14 +25,14 @@ from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import SmtpConfig, SmtpSecurity
 from daemon.demo.standins.mailbox import MailboxStandin
 from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
-from daemon.net.channels import HttpPoster
 from daemon.net.http import HttpClient
-from daemon.net.smtp import SmtpMailer
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
 from daemon.store.replays import Filter, Logged, find
+from daemon.work.channels import HttpPoster
+from daemon.work.smtp import SmtpMailer
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -12,7 +12,7 @@ import apprise
 import pytest
 from pydantic import SecretStr
 
-from alerts.channels.base import Parcel, Result
+from alerts.channels.base import Batch, Result
 from alerts.channels.chat import MISSING, ChatChannel
 from alerts.model.events import EventType
 from alerts.model.outbox import Delivery
@@ -31,9 +31,9 @@ def chat(url: str) -> ChatReceiver:
     return ChatReceiver(id="team", url=SecretStr(url))
 
 
-def parcel(*types: EventType) -> Parcel:
+def parcel(*types: EventType) -> Batch:
     deliveries = tuple(Delivery(number, "chat:team", example_event(type)) for number, type in enumerate(types))
-    return Parcel("name", deliveries)
+    return Batch("name", deliveries)
 
 
 async def test_apprise_really_posts_to_the_service(receiver: ReceiverStandin) -> None:

@@ -21,8 +21,8 @@ from alerts.model.receivers import EmailReceiver
 from alerts.templating import Templates
 from daemon.config.model import SmtpConfig, SmtpSecurity
 from daemon.demo.standins.mailbox import MailboxStandin
-from daemon.net.smtp import SmtpMailer
 from daemon.store.replays import attempts
+from daemon.work.smtp import SmtpMailer
 from tests.delivery.conftest import BERLIN, SENDER, START, World, WorldOf, mailer_of
 from tests.helpers_tls import make_tls
 
@@ -223,7 +223,7 @@ async def test_each_failure_of_a_server_has_a_reason_and_says_whether_the_mail_m
     assert (rejected.status, rejected.maybe_arrived) == (554, False)
 
     mailbox.reject_content = False
-    monkeypatch.setattr("daemon.net.smtp.DELIVERY_DEADLINE_S", 0.3)
+    monkeypatch.setattr("daemon.work.smtp.DELIVERY_DEADLINE_S", 0.3)
     mailbox.delay_s = 5
     slow = await mailer.send(_message(), ["ops@example.com"])
     assert isinstance(slow, MailFailed)

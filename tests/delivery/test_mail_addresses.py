@@ -13,7 +13,7 @@ from alerts.mail_address import AddressError, MailAddress, parse_address
 from alerts.model.receivers import EmailReceiver
 from daemon.config.model import SmtpConfig, SmtpSecurity
 from daemon.demo.standins.mailbox import Kept, MailboxStandin
-from daemon.net.smtp import SmtpMailer
+from daemon.work.smtp import SmtpMailer
 from tests.delivery.conftest import SENDER, START, WorldOf
 
 WRITTEN = [

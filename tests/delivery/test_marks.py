@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.channels.base import Outcome, Parcel, Result
+from alerts.channels.base import Batch, Outcome, Result
 from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
 from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
 from alerts.model.events import EventType
@@ -21,8 +21,8 @@ LATER = NOW + timedelta(minutes=5)
 EVENT = example_event(EventType.BALANCE_LOW)
 ONE = Delivery(7, "email:ops", EVENT, failures=2)
 TWO = Delivery(9, "email:ops", EVENT, failures=5)
-ALONE = Parcel(EVENT.id, (ONE,))
-TOGETHER = Parcel("evt_digest", (ONE, TWO))
+ALONE = Batch(EVENT.id, (ONE,))
+TOGETHER = Batch("evt_digest", (ONE, TWO))
 OK = Outcome(Result.OK, 12, 250)
 FAILED = Outcome(Result.FAILED, 12, 503, error="HTTP 503", answer="x" * 10_000)
 LOST = replace(FAILED, maybe_arrived=True)
@@ -63,7 +63,7 @@ def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: Outcome, co
     ],
 )
 def test_a_message_keeps_its_name_where_it_arrived_or_may_have(
-    parcel: Parcel, outcome: Outcome, verdict: Verdict, kept: str | None
+    parcel: Batch, outcome: Outcome, verdict: Verdict, kept: str | None
 ) -> None:
     assert mark(ONE, parcel, outcome, verdict, NOW).parcel == kept
 

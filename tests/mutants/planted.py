@@ -236,7 +236,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "nothing-doubted",
         "alerts/rules/plausibility.py",
-        "    return Doubt(tuple(findings)) if findings else None",
+        "    return Anomaly(tuple(findings)) if findings else None",
         "    return None",
         "a false reading is believed, and its alarm raised",
         "lies",

@@ -12,10 +12,10 @@ from alerts.model.readings import Known
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.demo.standins.mailbox import MailboxStandin
-from daemon.net.smtp import SmtpMailer
 from daemon.reports.reporter import Reporter
 from daemon.store import Store, readings
 from daemon.store.migrations import migrate
+from daemon.work.smtp import SmtpMailer
 from tests.helpers_statements import OCTOBER, level
 
 CONFIG = """

@@ -12,9 +12,9 @@ import daemon.reports.charts
 from alerts.model.values import replace
 from daemon.config.model import Config
 from daemon.demo.standins.mailbox import MailboxStandin
-from daemon.net.smtp import SmtpMailer
 from daemon.reports.reporter import Reporter
 from daemon.store import Store, reports
+from daemon.work.smtp import SmtpMailer
 from tests.helpers_statements import BERLIN, OCTOBER
 
 CRON_TIME = datetime(2026, 11, 1, 8, tzinfo=BERLIN).astimezone(UTC)

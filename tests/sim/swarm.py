@@ -38,7 +38,7 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ScriptedEvent:
     """One fault: when, what, and its numbers, so that a trace can say it."""
 
     at: datetime
@@ -74,7 +74,7 @@ _EFFECTIVE = (
 class Swarm:
     """A whole run's faults, and the rates of those that strike by chance."""
 
-    happenings: tuple[Happening, ...]
+    happenings: tuple[ScriptedEvent, ...]
     acts: frozenset[Act]
     lie_rate: float
     slow_rate: float
@@ -117,7 +117,7 @@ def draw(rng: random.Random, start: datetime, days: float, focus: frozenset[str]
     acts = frozenset(act for act, (chance, _) in _LIKELY.items() if rng.random() < chance or act in focus)
     if acts & {Act.TWIN, Act.RESTORE}:  # under another name they would lose, or double, what is open
         acts -= {Act.RENAME}
-    happenings: list[Happening] = []
+    happenings: list[ScriptedEvent] = []
     for act in sorted(acts):
         for _ in range(_times(rng, _LIKELY[act][1] * days)):
             at = start + timedelta(seconds=rng.uniform(600, days * 86400))
@@ -138,46 +138,46 @@ def _times(rng: random.Random, mean: float) -> int:
     return max(1, round(rng.uniform(0.5, 1.5) * mean))
 
 
-def _happening(rng: random.Random, act: Act, at: datetime) -> Happening:
+def _happening(rng: random.Random, act: Act, at: datetime) -> ScriptedEvent:
     seconds = rng.choice([300.0, 1800.0, 7200.0, 28800.0]) * rng.uniform(0.5, 1.5)
     match act:
         case Act.OUTAGE:
             outages = ("server_error", "proxy", "timeout", "refused", "unauthorized", "rate_limited")
-            return Happening(at, act, rng.choice(outages), seconds)
+            return ScriptedEvent(at, act, rng.choice(outages), seconds)
         case Act.BURN:
-            return Happening(at, act, rng.choice(["0.5", "1.5", "2", "4"]))
+            return ScriptedEvent(at, act, rng.choice(["0.5", "1.5", "2", "4"]))
         case Act.CREDIT:
-            return Happening(at, act, rng.choice(["10", "50", "200"]))
+            return ScriptedEvent(at, act, rng.choice(["10", "50", "200"]))
         case Act.RECEIVER_DOWN:
-            return Happening(at, act, rng.choice(["app", "audit", "ops"]), seconds)
+            return ScriptedEvent(at, act, rng.choice(["app", "audit", "ops"]), seconds)
         case Act.REFUND:
-            return Happening(at, act, rng.choice(["refund", "dispute"]))
+            return ScriptedEvent(at, act, rng.choice(["refund", "dispute"]))
         case Act.KILL | Act.RESTORE | Act.WIPE:
-            return Happening(at, act, seconds=rng.choice([1.0, 20.0, 600.0, 14400.0]))
+            return ScriptedEvent(at, act, seconds=rng.choice([1.0, 20.0, 600.0, 14400.0]))
         case Act.KILL_AT_COMMIT:
-            return Happening(at, act, rng.choice(["begin", "commit", "committed"]), float(rng.randrange(1, 12)))
+            return ScriptedEvent(at, act, rng.choice(["begin", "commit", "committed"]), float(rng.randrange(1, 12)))
         case Act.KILL_AT_REQUEST:
-            return Happening(at, act, rng.choice(["before", "after"]), float(rng.randrange(1, 8)))
+            return ScriptedEvent(at, act, rng.choice(["before", "after"]), float(rng.randrange(1, 8)))
         case Act.TWIN:
             how = rng.choice(["same", "other_amount", "burnt", "burnt"])
-            return Happening(at, act, how, rng.choice([600.0, 7200.0, 86400.0, 345600.0]))
+            return ScriptedEvent(at, act, how, rng.choice([600.0, 7200.0, 86400.0, 345600.0]))
         case Act.CLOCK_STEP:
-            return Happening(at, act, seconds=rng.choice(_CLOCK_STEPS_S))
+            return ScriptedEvent(at, act, seconds=rng.choice(_CLOCK_STEPS_S))
         case Act.STRIKE:
             endpoint = rng.choice(_WRITES if rng.random() < 0.75 else _READS)
             delay = rng.choice([60.0, 120.0, 3600.0, 5400.0])
-            return Happening(at, act, f"{rng.choice(_EFFECTIVE)} {endpoint}", delay)
+            return ScriptedEvent(at, act, f"{rng.choice(_EFFECTIVE)} {endpoint}", delay)
         case Act.CARD:
-            return Happening(at, act, _card(rng), rng.choice([300.0, 300.0, 5400.0, 5400.0, 90000.0]))
+            return ScriptedEvent(at, act, _card(rng), rng.choice([300.0, 300.0, 5400.0, 5400.0, 90000.0]))
         case Act.FALSE_ZERO:
-            return Happening(at, act, rng.choice(["zero", "nothing", "half"]), seconds)
+            return ScriptedEvent(at, act, rng.choice(["zero", "nothing", "half"]), seconds)
         case Act.MOVE_DATABASE | Act.DISK_FULL:
-            return Happening(at, act, seconds=min(seconds, 14400.0))
+            return ScriptedEvent(at, act, seconds=min(seconds, 14400.0))
         case Act.STRIPE_OUT:
             strikes = (Strike.DROP, Strike.PROXY, Strike.FAIL_500, Strike.RATE_LIMITED, Strike.UNAUTHORIZED)
-            return Happening(at, act, rng.choice([*strikes, Strike.FORBIDDEN, Strike.COMMIT_THEN_DROP]), seconds)
+            return ScriptedEvent(at, act, rng.choice([*strikes, Strike.FORBIDDEN, Strike.COMMIT_THEN_DROP]), seconds)
         case _:
-            return Happening(at, act, seconds=seconds)
+            return ScriptedEvent(at, act, seconds=seconds)
 
 
 def _card(rng: random.Random) -> str:

@@ -20,7 +20,7 @@ from tests.sim.clocks import SkewedClock, TrueClock
 from tests.sim.disks import HEAL, Committed, burn_number, ledger_has_open, read_events
 from tests.sim.receivers import Receivers
 from tests.sim.source import Ledger, Outage, Source
-from tests.sim.swarm import Act, Happening
+from tests.sim.swarm import Act, ScriptedEvent
 
 LONG_AGO = timedelta(days=40)
 LAST_MOMENT = timedelta(minutes=31, seconds=40)
@@ -198,7 +198,7 @@ class World:
     def _later(self, seconds: float, do: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(seconds, do)
 
-    def _act(self, happening: Happening) -> None:
+    def _act(self, happening: ScriptedEvent) -> None:
         box = self.boxes[0]
         match happening.act:
             case Act.OUTAGE:
@@ -374,7 +374,7 @@ class World:
         return self.stripe.exchanges
 
 
-def _outcome(happening: Happening) -> Outcome:
+def _outcome(happening: ScriptedEvent) -> Outcome:
     kind, _, name = happening.value.partition(" ")
     if kind == "declined":
         return declined(name)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.model.values import replace
-from alerts.rules.state import TopupStanding
+from alerts.rules.state import TopupStatus
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.status.topups import is_under_way, topup_status
@@ -19,7 +19,7 @@ from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
-def stands(daemon: Daemon) -> TopupStanding:
+def stands(daemon: Daemon) -> TopupStatus:
     said = daemon.standing("clips")
     assert said is not None
     return said
@@ -54,13 +54,13 @@ async def test_nothing_open_says_that_it_is_judged_after_the_reading(daemon: Dae
 @pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
 async def test_a_mode_that_charges_nothing_is_named(world: World, tmp_path: Path, mode: TopupMode) -> None:
     daemon = Daemon(world, tmp_path / "m", topup_config(mode=mode))
-    assert stands(daemon) == TopupStanding(mode.value, False, f"mode is {mode}")
+    assert stands(daemon) == TopupStatus(mode.value, False, f"mode is {mode}")
     daemon.store.close()
 
 
 async def test_a_pause_and_a_suspension_are_named_with_since_when(daemon: Daemon, world: World) -> None:
     operator.pause(daemon.store, None, world.clock.now())
-    assert stands(daemon) == TopupStanding("paused", False, "paused by a person, since 2026-11-02T08:00:00Z")
+    assert stands(daemon) == TopupStatus("paused", False, "paused by a person, since 2026-11-02T08:00:00Z")
     operator.resume(daemon.store, None, world.clock.now())
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.poll()
@@ -73,7 +73,7 @@ async def test_a_cap_that_is_reached_is_named(world: World, tmp_path: Path) -> N
     await daemon.run(timedelta(hours=1))
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=1))
-    assert stands(daemon) == TopupStanding("capped", False, "$50.00 spent or open of $50.00 a day")
+    assert stands(daemon) == TopupStatus("capped", False, "$50.00 spent or open of $50.00 a day")
     daemon.store.close()
 
 
@@ -128,7 +128,7 @@ async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemo
     world.stripe.books.customer(CUSTOMER).default_method = None
     await daemon.run(timedelta(days=3), every=timedelta(minutes=30))
     reason = "no payment method can be charged: cus_1 has no default payment method"
-    assert stands(daemon) == TopupStanding("held_back", False, reason)
+    assert stands(daemon) == TopupStatus("held_back", False, reason)
     daemon.service.count_unread("clips", "timeout")  # a reading that fails says nothing of it
     await daemon.run_due()
     assert stands(daemon).state == "held_back"
@@ -144,7 +144,7 @@ async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemo
 async def test_a_second_read_that_fails_is_named_as_what_holds_a_charge_back(daemon: Daemon, world: World) -> None:
     daemon.failing_reread = True
     await daemon.poll()
-    assert stands(daemon) == TopupStanding("held_back", False, "the second read failed")
+    assert stands(daemon) == TopupStatus("held_back", False, "the second read failed")
     daemon.failing_reread = False
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["credited"]
@@ -167,7 +167,7 @@ async def test_what_is_really_under_way_says_so_and_for_two_hours_after_it_was_p
     daemon: Daemon, world: World
 ) -> None:
     assert is_under_way(await open_(daemon, world), world.clock.now())
-    assert stands(daemon) == TopupStanding("confirming", True, "attempt 1", "clips-1")
+    assert stands(daemon) == TopupStatus("confirming", True, "attempt 1", "clips-1")
     world.lost = True
     await daemon.run(timedelta(minutes=10))
     paid = the(daemon)
@@ -193,12 +193,12 @@ async def test_a_stop_lets_reminders_through_for_what_it_keeps_from_being_sent(d
     assert stands(daemon).under_way
     for account in ("clips", None):
         operator.pause(daemon.store, account, world.clock.now())
-        assert stands(daemon) == TopupStanding("confirming", False, "attempt 1", "clips-1")
+        assert stands(daemon) == TopupStatus("confirming", False, "attempt 1", "clips-1")
         operator.resume(daemon.store, account, world.clock.now())
         assert stands(daemon).under_way
     operator.pause(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=22), every=timedelta(minutes=15))
-    assert stands(daemon) == TopupStanding("confirming", False, "attempt 1", "clips-1")
+    assert stands(daemon) == TopupStatus("confirming", False, "attempt 1", "clips-1")
 
 
 async def test_a_create_whose_outcome_the_revoked_key_hides_lets_reminders_through(
@@ -256,7 +256,7 @@ async def test_in_every_mode_what_is_open_is_read_back_and_is_under_way_once_it_
     assert daemon.states() == ["confirming"]
     await daemon.restart(topup=topup_config(mode=mode))
     await daemon.run(timedelta(minutes=15))
-    assert stands(daemon) == TopupStanding("paid", True, "read back as succeeded", "clips-1")
+    assert stands(daemon) == TopupStatus("paid", True, "read back as succeeded", "clips-1")
     await daemon.run(timedelta(hours=2))
     assert daemon.states() == ["credited"]
 
