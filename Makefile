@@ -6,9 +6,8 @@ READY := $(VENV)/.ready
 SOURCES := alerts daemon tests benchmarks docs
 
 # The pure core: what decides and reckons, without a clock, a disk or a network. Its tests cover every line and branch.
-PURE := alerts/*,daemon/schedule.py,daemon/config/cron.py,daemon/config/durations.py,daemon/topups/answers.py
-PURE := $(PURE),daemon/topups/brake.py,daemon/topups/declines.py,daemon/topups/gates.py,daemon/topups/plan.py
-PURE := $(PURE),daemon/topups/size.py,daemon/topups/states.py
+PURE := alerts/*,daemon/schedule.py,daemon/config/cron.py,daemon/config/durations.py,daemon/store/topup_rows.py
+PURE := $(PURE),daemon/stripe/answers.py,daemon/stripe/declines.py,daemon/stripe/objects.py,daemon/topups/policy/*
 IMPURE := alerts/channels/*,alerts/delivery/deliverer.py,alerts/delivery/lane.py
 COVERED := 91
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from alerts.model.readings import Known, Metrics
 from benchmarks.traces import COST, DAYS, STEP_MINUTES, STEPS_A_DAY, generate
-from daemon.backtest.replay import Outcome, Replay
+from daemon.backtest.replay import Replay, ReplayOutcome
 from daemon.config.load import load
 from daemon.store import Store
 from daemon.store.migrations import migrate
@@ -117,7 +117,7 @@ class Measured:
     readings: int
     seconds: float
     cpu_s: float
-    outcome: Outcome
+    outcome: ReplayOutcome
 
 
 def measure(folder: Path, days: int, kind: str) -> Measured:

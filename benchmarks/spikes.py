@@ -17,7 +17,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType
 from alerts.model.readings import Known, Metrics
 from alerts.model.specs import Spike
-from alerts.rules.evaluation import Context, judge
+from alerts.rules.evaluation import Context, evaluate
 from alerts.rules.state import AccountState
 from benchmarks.traces import COST, DAYS, STEPS_A_DAY, TUNED, UNSEEN, Trace, generate
 
@@ -67,7 +67,7 @@ def spikes(trace: Trace, *, leak: bool) -> Iterator[int]:
             cost_per_snapshot_microusd=COST if scheduled else None,
         )
         known = Known("trace", BEGIN + timedelta(hours=hour), metrics)
-        judgement = judge(state, known, known, context.at(known.at, {}, BEGIN))
+        judgement = evaluate(state, known, known, context.at(known.at, {}, BEGIN))
         state = judgement.state
         if any(draft.type is EventType.USAGE_SPIKE and "reminder" not in draft.data for draft in judgement.drafts):
             yield hour

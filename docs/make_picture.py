@@ -18,7 +18,7 @@ from daemon.demo.checks import Evidence, check_all
 from daemon.demo.drive import Watcher, live_through
 from daemon.demo.scenario import END, ZONE
 from daemon.demo.timeline import Story
-from daemon.demo.view import View
+from daemon.demo.view import DemoView
 from daemon.demo.world import World
 from daemon.store import Store
 from daemon.work.service import Service
@@ -31,7 +31,7 @@ def main(path: Path) -> None:
     """Live through the month, keep the view of one moment and the end of the summary."""
     console = Console(record=True, width=WIDTH, force_terminal=True, highlight=False)
     story = Story()
-    view = View(console, story, END, live=False)
+    view = DemoView(console, story, END, live=False)
     drawn: list[bool] = []
 
     def look(now: datetime, service: Service, world: World) -> None:

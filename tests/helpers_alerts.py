@@ -14,7 +14,7 @@ from alerts.model.events import EventDraft, encode_body
 from alerts.model.money import to_micro
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.model.specs import RuleSpec
-from alerts.rules.evaluation import Context, Evaluation, judge, judge_time
+from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time
 from alerts.rules.plausibility import doubt
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, TopupStatus
@@ -98,15 +98,15 @@ class Watched:
                 again = Known("clips", self.now, second)
             elif isinstance(second, Reason):
                 again = Unavailable("clips", self.now, second)
-        return self._take(judge(self.state, first, again, self.context()))
+        return self._take(evaluate(self.state, first, again, self.context()))
 
     def fail(self, reason: Reason, after: timedelta | float = 5, detail: str = "it failed") -> list[str]:
         self.wait(after)
-        return self._take(judge(self.state, Unavailable("clips", self.now, reason, detail), None, self.context()))
+        return self._take(evaluate(self.state, Unavailable("clips", self.now, reason, detail), None, self.context()))
 
     def beat(self, after: timedelta | float = 0) -> list[str]:
         self.wait(after)
-        return self._take(judge_time(self.state, self.context()))
+        return self._take(evaluate_time(self.state, self.context()))
 
     def beats(self, until: timedelta, every: timedelta = timedelta(minutes=1)) -> list[str]:
         types: list[str] = []

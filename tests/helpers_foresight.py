@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alerts.model.instants import EPOCH
 from alerts.model.readings import Known, Metrics, Reading
-from alerts.rules.evaluation import Context, judge
+from alerts.rules.evaluation import Context, evaluate
 from alerts.rules.state import AccountState
 from daemon.clock import SeededIds
 from daemon.config.load import load
@@ -107,7 +107,7 @@ def live(folder: Path, config: Config, readings: Iterable[Reading]) -> None:
     with store.write(durable=False) as tx:
         outbox = Outbox(store_id(tx, ids), config.receivers, ids)
         for reading in readings:
-            judgement = judge(state, reading, reading, context.at(reading.at, {}, reading.at))
+            judgement = evaluate(state, reading, reading, context.at(reading.at, {}, reading.at))
             state = judgement.state
             record(tx, [judgement.recorded])
             save(tx, judgement, previous)

@@ -11,7 +11,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.money import to_micro
 from alerts.model.readings import Known, Metrics
 from alerts.model.spans import Span, SpanKind, span_at
-from alerts.reports.credits import Charge
+from alerts.reports.credits import CardCharge
 from alerts.reports.statements import Statement, build
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -50,11 +50,11 @@ def at_end(balance: str, total: str | None, uncharged: str | None = None) -> Kno
     return level(OCTOBER.end - timedelta(minutes=5), balance, total, uncharged)
 
 
-def charge(n: int, amount: str, paid_at: datetime, credited_at: datetime | None = None) -> Charge:
-    return Charge(f"clips-{n}", f"pi_test_{n}", usd(amount), paid_at, credited_at)
+def charge(n: int, amount: str, paid_at: datetime, credited_at: datetime | None = None) -> CardCharge:
+    return CardCharge(f"clips-{n}", f"pi_test_{n}", usd(amount), paid_at, credited_at)
 
 
 def october(
-    readings: Sequence[Known], charges: Sequence[Charge] = (), *, now: datetime = LATER, span: Span = OCTOBER
+    readings: Sequence[Known], charges: Sequence[CardCharge] = (), *, now: datetime = LATER, span: Span = OCTOBER
 ) -> Statement:
     return build(CLIPS, span, readings, charges, now=now)

@@ -35,7 +35,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """What became of one attempt. `error` is one line for a person and holds no secret."""
 
     result: Result
@@ -69,6 +69,6 @@ class Channel(Protocol):
         """Messages in any 60 minutes; what is above waits and goes out as one."""
         ...
 
-    async def send(self, parcel: Batch) -> Outcome:
+    async def send(self, parcel: Batch) -> SendOutcome:
         """Send the parcel within the deadline; every failure is an outcome."""
         ...

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.channels.base import Batch, Outcome, Result
+from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.channels.letter import write_note
 from alerts.model.limits import DELIVERY_DEADLINE_S
 from alerts.model.receivers import ChatReceiver
@@ -40,24 +40,24 @@ class ChatChannel:
         self._load = load
         self._thread: Thread | None = None
 
-    async def send(self, parcel: Batch) -> Outcome:
+    async def send(self, parcel: Batch) -> SendOutcome:
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._thread is not None and self._thread.is_alive():
-            return Outcome(Result.FAILED, 0, error="the chat service still hangs from the attempt before")
+            return SendOutcome(Result.FAILED, 0, error="the chat service still hangs from the attempt before")
         title, body = write_note([delivery.event for delivery in parcel.deliveries], self._zone)
         try:
             async with asyncio.timeout(DELIVERY_DEADLINE_S):
                 error = await self._in_thread(title, body)
         except TimeoutError:
-            return Outcome(
+            return SendOutcome(
                 Result.FAILED,
                 int((loop.time() - started) * 1000),
                 error=f"the chat service took longer than {DELIVERY_DEADLINE_S:g} s",
                 maybe_arrived=True,
             )
         elapsed_ms = int((loop.time() - started) * 1000)
-        return Outcome(Result.FAILED if error else Result.OK, elapsed_ms, error=error)
+        return SendOutcome(Result.FAILED if error else Result.OK, elapsed_ms, error=error)
 
     async def _in_thread(self, title: str, body: str) -> str:
         # A daemon thread, at most one: a service that hangs holds up no other receiver, nor the end of the process.

@@ -7,7 +7,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
-from alerts.channels.base import Batch, Outcome, Result
+from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.channels.letter import Letter, write_letter
 from alerts.mail import Mailed, Mailer, new_message
 from alerts.model.receivers import EmailReceiver
@@ -35,11 +35,11 @@ class EmailChannel:
         self._zone = zone
         self._now = now
 
-    async def send(self, parcel: Batch) -> Outcome:
+    async def send(self, parcel: Batch) -> SendOutcome:
         message, note = self.compose(parcel)
         result = await self._mailer.send(message, parcel.rest or self._to)
         if not isinstance(result, Mailed):
-            return Outcome(
+            return SendOutcome(
                 Result.FAILED,
                 result.elapsed_ms,
                 result.status,
@@ -49,8 +49,10 @@ class EmailChannel:
             )
         if result.refused:
             refused = "; ".join(f"{address}: {words}" for address, words in result.refused.items())
-            return Outcome(Result.REFUSED, result.elapsed_ms, error=f"refused: {refused}", rest=tuple(result.refused))
-        return Outcome(Result.OK, result.elapsed_ms, 250, answer=f"{note}{result.answer}")
+            return SendOutcome(
+                Result.REFUSED, result.elapsed_ms, error=f"refused: {refused}", rest=tuple(result.refused)
+            )
+        return SendOutcome(Result.OK, result.elapsed_ms, 250, answer=f"{note}{result.answer}")
 
     def compose(self, parcel: Batch) -> tuple[EmailMessage, str]:
         """Return the message of a parcel, and a note for the log where an operator's own template could not be used."""

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from alerts.channels.base import Batch, Outcome, Result
+from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.channels.signing import Signer
 from alerts.model.limits import DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_KEPT, DELIVERY_DEADLINE_S
 from alerts.model.receivers import WebhookReceiver
@@ -61,9 +61,9 @@ class WebhookChannel:
         self._poster = poster
         self._wall = wall
 
-    async def send(self, parcel: Batch) -> Outcome:
+    async def send(self, parcel: Batch) -> SendOutcome:
         if not self._allowed:
-            return Outcome(Result.FAILED, 0, error="refused: the URL is not https, and allow_http is not set")
+            return SendOutcome(Result.FAILED, 0, error="refused: the URL is not https, and allow_http is not set")
         event = parcel.deliveries[0].event
         wall = self._wall()
         headers = {
@@ -79,20 +79,20 @@ class WebhookChannel:
             max_bytes=DELIVERY_ANSWER_BYTES,
         )
         if isinstance(answer, PostFailed):
-            return Outcome(Result.FAILED, answer.elapsed_ms, error=answer.reason)
+            return SendOutcome(Result.FAILED, answer.elapsed_ms, error=answer.reason)
         return judge_answer(answer, wall)
 
 
-def judge_answer(answer: Posted, wall: datetime) -> Outcome:
+def judge_answer(answer: Posted, wall: datetime) -> SendOutcome:
     """Return what an answer means: all but 2xx is a failure, 410 is the end, some ask to be left alone a while."""
     status = answer.status
     text = printable(answer.body)
     if 200 <= status < 300:
-        return Outcome(Result.OK, answer.elapsed_ms, status, answer=text)
+        return SendOutcome(Result.OK, answer.elapsed_ms, status, answer=text)
     if status == GONE:
-        return Outcome(Result.GONE, answer.elapsed_ms, status, error="HTTP 410 Gone", answer=text)
+        return SendOutcome(Result.GONE, answer.elapsed_ms, status, error="HTTP 410 Gone", answer=text)
     error = f"HTTP {status}, a redirect, which is never followed" if 300 <= status < 400 else f"HTTP {status}"
-    return Outcome(
+    return SendOutcome(
         Result.FAILED,
         answer.elapsed_ms,
         status,

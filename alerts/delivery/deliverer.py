@@ -12,7 +12,7 @@ from datetime import datetime
 from random import Random
 
 from alerts.channels.base import Channel
-from alerts.delivery.lane import Attempted, Clock, Lane
+from alerts.delivery.lane import Attempted, DeliveryClock, ReceiverWorker
 from alerts.model.limits import DELIVERY_DRAIN_S
 from alerts.model.outbox import DeliveryQueue
 
@@ -24,7 +24,7 @@ class Deliverer:
         self,
         queue: DeliveryQueue,
         channels: Iterable[Channel],
-        clock: Clock,
+        clock: DeliveryClock,
         rng: Random,
         *,
         observe: Callable[[Attempted], None] = lambda attempted: None,
@@ -35,7 +35,8 @@ class Deliverer:
         """Called when a lane has nothing left to do: something else may be due for its receiver, some time."""
         self._stopping = False
         self._lanes = {
-            channel.key: Lane(channel, queue, clock, rng, observe, self._lane_finished) for channel in channels
+            channel.key: ReceiverWorker(channel, queue, clock, rng, observe, self._lane_finished)
+            for channel in channels
         }
 
     async def deliver_due(self, now: datetime) -> datetime | None:

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Protocol
 
-from alerts.channels.base import Batch, Channel, Outcome, Result
+from alerts.channels.base import Batch, Channel, Result, SendOutcome
 from alerts.delivery import notices
 from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
-from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
+from alerts.delivery.policy import DeliveryVerdict, Tell, judge_delivery, judge_receiver
 from alerts.model.events import Event, EventDraft
 from alerts.model.limits import (
     DELIVERY_BATCH,
@@ -38,7 +38,7 @@ _CLOCK_STEP = timedelta(minutes=1)
 """A clock that goes back by so much was ahead: what it has put off is due."""
 
 
-class Clock(Protocol):
+class DeliveryClock(Protocol):
     def now(self) -> datetime: ...
 
 
@@ -49,18 +49,18 @@ class Attempted:
     receiver: str
     event: str
     type: str
-    outcome: Outcome
-    verdict: Verdict
+    outcome: SendOutcome
+    verdict: DeliveryVerdict
 
 
-class Lane:
+class ReceiverWorker:
     """The deliveries of one receiver. At most one run of it is under way."""
 
     def __init__(
         self,
         channel: Channel,
         queue: DeliveryQueue,
-        clock: Clock,
+        clock: DeliveryClock,
         rng: Random,
         observe: Callable[[Attempted], None],
         finished: Callable[[], None],
@@ -81,8 +81,8 @@ class Lane:
         self._state = ReceiverState(channel.key)
         self._saved = self._state
         self._waiting: deque[Batch] = deque()
-        self._flying: dict[asyncio.Task[Outcome], tuple[Batch, datetime]] = {}
-        self._landed: deque[asyncio.Task[Outcome]] = deque()
+        self._flying: dict[asyncio.Task[SendOutcome], tuple[Batch, datetime]] = {}
+        self._landed: deque[asyncio.Task[SendOutcome]] = deque()
         self._marks: list[Mark] = []
         self._marks_since = 0.0
         self._drafts: list[EventDraft] = []
@@ -297,7 +297,7 @@ class Lane:
                 return parcel
         return None
 
-    def _land(self, task: asyncio.Task[Outcome]) -> None:
+    def _land(self, task: asyncio.Task[SendOutcome]) -> None:
         self._landed.append(task)
         self._wake.set()
 
@@ -311,7 +311,7 @@ class Lane:
         if self._marks and asyncio.get_running_loop().time() - self._marks_since >= DELIVERY_MARKS_S:
             self._flush()
 
-    def _conclude(self, parcel: Batch, started_at: datetime, task: asyncio.Task[Outcome]) -> None:
+    def _conclude(self, parcel: Batch, started_at: datetime, task: asyncio.Task[SendOutcome]) -> None:
         now = self._now()
         if not self._marks:
             self._marks_since = asyncio.get_running_loop().time()
@@ -330,7 +330,7 @@ class Lane:
         self._follow(parcel, outcome, parcel.deliveries[worst].event, verdicts[worst], now, roll)
 
     def _follow(
-        self, parcel: Batch, outcome: Outcome, event: Event, verdict: Verdict, now: datetime, roll: float
+        self, parcel: Batch, outcome: SendOutcome, event: Event, verdict: DeliveryVerdict, now: datetime, roll: float
     ) -> None:
         before = self._state
         consequence = judge_receiver(before, outcome, verdict, now, roll)

@@ -6,31 +6,31 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from alerts.channels.base import Batch, Outcome, Result
-from alerts.delivery.policy import Verdict
+from alerts.channels.base import Batch, Result, SendOutcome
+from alerts.delivery.policy import DeliveryVerdict
 from alerts.model.limits import DELIVERY_ANSWER_KEPT
 from alerts.model.outbox import Attempt, Delivery, DeliveryState, Mark
 
 
-def outcome_of(task: asyncio.Task[Outcome]) -> Outcome:
+def outcome_of(task: asyncio.Task[SendOutcome]) -> SendOutcome:
     """Return what a channel's task came to; one that raised, which none should, is a failure like others."""
     error = task.exception()
     if error is None:
         return task.result()
-    return Outcome(Result.FAILED, 0, error=f"internal error: {type(error).__name__}", maybe_arrived=True)
+    return SendOutcome(Result.FAILED, 0, error=f"internal error: {type(error).__name__}", maybe_arrived=True)
 
 
-def failures_before(parcel: Batch, outcome: Outcome) -> list[int]:
+def failures_before(parcel: Batch, outcome: SendOutcome) -> list[int]:
     """Return what each delivery counts from: what is sent again as the same message keeps one count and one time."""
     failures = [delivery.failures for delivery in parcel.deliveries]
     return [min(failures)] * len(failures) if _must_stay_together(outcome) else failures
 
 
-def _must_stay_together(outcome: Outcome) -> bool:
+def _must_stay_together(outcome: SendOutcome) -> bool:
     return outcome.maybe_arrived or outcome.rest is not None
 
 
-def mark(delivery: Delivery, parcel: Batch, outcome: Outcome, verdict: Verdict, at: datetime) -> Mark:
+def mark(delivery: Delivery, parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, at: datetime) -> Mark:
     """Return what is written of a delivery after an attempt that began at `at`."""
     named = delivery.event.id != parcel.name
     keep = verdict.state is DeliveryState.DELIVERED or _must_stay_together(outcome)

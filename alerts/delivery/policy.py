@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from alerts.channels.base import Outcome, Result
+from alerts.channels.base import Result, SendOutcome
 from alerts.delivery.schedule import delay_after, probe_after, spread
 from alerts.model.limits import (
     DELIVERY_BREAKER_AFTER,
@@ -41,7 +41,7 @@ class Tell(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DeliveryVerdict:
     """What becomes of the delivery; `next_attempt_at` is set where it stays pending."""
 
     state: DeliveryState
@@ -61,21 +61,25 @@ class Consequence:
     """All that waits for it is dead, for this reason."""
 
 
-def judge_delivery(failures: int, receiver: ReceiverState, outcome: Outcome, now: datetime, roll: float) -> Verdict:
+def judge_delivery(
+    failures: int, receiver: ReceiverState, outcome: SendOutcome, now: datetime, roll: float
+) -> DeliveryVerdict:
     """Return what follows for a delivery that had failed so often before. `roll` is chance in [0, 1)."""
     if outcome.result is Result.OK:
-        return Verdict(DeliveryState.DELIVERED, failures)
+        return DeliveryVerdict(DeliveryState.DELIVERED, failures)
     if outcome.result is Result.GONE:
-        return Verdict(DeliveryState.DEAD, failures + 1)
+        return DeliveryVerdict(DeliveryState.DEAD, failures + 1)
     if receiver.paused_since is not None:  # a daily probe uses up nothing: the queue waits for the receiver
-        return Verdict(DeliveryState.PENDING, failures, now)
+        return DeliveryVerdict(DeliveryState.PENDING, failures, now)
     delay = delay_after(failures + 1, roll)
     if delay is None:
-        return Verdict(DeliveryState.DEAD, failures + 1)
-    return Verdict(DeliveryState.PENDING, failures + 1, now + max(delay, retry_after(outcome)))
+        return DeliveryVerdict(DeliveryState.DEAD, failures + 1)
+    return DeliveryVerdict(DeliveryState.PENDING, failures + 1, now + max(delay, retry_after(outcome)))
 
 
-def judge_receiver(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> Consequence:
+def judge_receiver(
+    state: ReceiverState, outcome: SendOutcome, verdict: DeliveryVerdict, now: datetime, roll: float
+) -> Consequence:
     """Return what follows for the receiver; `verdict` is that of the parcel's oldest delivery."""
     if outcome.result is Result.OK:
         return _well_again(state)
@@ -88,7 +92,7 @@ def judge_receiver(state: ReceiverState, outcome: Outcome, verdict: Verdict, now
     return _failed(state, outcome, verdict, now, roll)
 
 
-def retry_after(outcome: Outcome) -> timedelta:
+def retry_after(outcome: SendOutcome) -> timedelta:
     """Return how long the receiver wishes to be left alone, within bounds; zero where it did not say."""
     if outcome.retry_after is None:
         return timedelta(0)
@@ -102,7 +106,7 @@ def _well_again(state: ReceiverState) -> Consequence:
     )
 
 
-def _gone(state: ReceiverState, outcome: Outcome, now: datetime) -> Consequence:
+def _gone(state: ReceiverState, outcome: SendOutcome, now: datetime) -> Consequence:
     stopped = replace(
         state,
         failures=state.failures + 1,
@@ -114,7 +118,9 @@ def _gone(state: ReceiverState, outcome: Outcome, now: datetime) -> Consequence:
     return Consequence(stopped, Tell.STOPPED, abandon=f"the receiver is gone: {outcome.error}")
 
 
-def _failed(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datetime, roll: float) -> Consequence:
+def _failed(
+    state: ReceiverState, outcome: SendOutcome, verdict: DeliveryVerdict, now: datetime, roll: float
+) -> Consequence:
     failing_since = state.failing_since or now
     failing = replace(
         state,
@@ -135,7 +141,7 @@ def _failed(state: ReceiverState, outcome: Outcome, verdict: Verdict, now: datet
     return Consequence(failing)
 
 
-def _left_alone(state: ReceiverState, outcome: Outcome, verdict: Verdict, roll: float) -> timedelta:
+def _left_alone(state: ReceiverState, outcome: SendOutcome, verdict: DeliveryVerdict, roll: float) -> timedelta:
     waits = [retry_after(outcome)]
     if outcome.slow and outcome.retry_after is None:
         own = delay_after(verdict.failures, roll) or timedelta.max

@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldKind:
     """What a value is. `word` says it on a page (Markdown), `unit` follows a description, `schema` is JSON Schema."""
 
     word: str
@@ -26,7 +26,7 @@ class Field:
     """One name of an event's data. `optional`: it may be absent; `nullable`: it may be null."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     says: str
     nullable: bool = False
     optional: bool = False
@@ -54,40 +54,40 @@ def closed(fields: Iterable[Field]) -> Schema:
     }
 
 
-def one_of(values: Iterable[str]) -> Kind:
+def one_of(values: Iterable[str]) -> FieldKind:
     """Return one of these words (members of a StrEnum)."""
     words = [str(value) for value in values]
-    return Kind(", ".join(f"`{word}`" for word in words), {"enum": words})
+    return FieldKind(", ".join(f"`{word}`" for word in words), {"enum": words})
 
 
-def record(*fields: Field) -> Kind:
+def record(*fields: Field) -> FieldKind:
     """Return an object with these fields."""
-    return Kind(f"object of {_names(fields)}", closed(fields))
+    return FieldKind(f"object of {_names(fields)}", closed(fields))
 
 
-def list_of(*fields: Field) -> Kind:
+def list_of(*fields: Field) -> FieldKind:
     """Return a list of objects with these fields, one at least."""
-    return Kind(f"list of {_names(fields)}", {"type": "array", "minItems": 1, "items": closed(fields)})
+    return FieldKind(f"list of {_names(fields)}", {"type": "array", "minItems": 1, "items": closed(fields)})
 
 
 def _names(fields: Iterable[Field]) -> str:
     return ", ".join(f"`{field.name}`" for field in fields)
 
 
-TEXT = Kind("text", {"type": "string"})
-WORDS = Kind("text", {"type": "string", "minLength": 1})
-FLAG = Kind("true or false", {"type": "boolean"})
-TRUE = Kind("true", {"const": True})
-NUMBER = Kind("number", {"type": "number"})
-COUNT = Kind("count", {"type": "integer", "minimum": 0})
-LOOSE = Kind("number or text", {"type": ["number", "string"]})
-NULL = Kind("null", {"type": "null"})
-NOUGHT = Kind("dollars", {"const": 0})
-USD = Kind("dollars", {"type": "number"}, ", in dollars")
-GB = Kind("gigabytes", {"type": "number"}, ", in gigabytes")
-PERCENT = Kind("percent", {"type": "number"})
-DAYS = Kind("days", {"type": "number"})
-INSTANT = Kind(
+TEXT = FieldKind("text", {"type": "string"})
+WORDS = FieldKind("text", {"type": "string", "minLength": 1})
+FLAG = FieldKind("true or false", {"type": "boolean"})
+TRUE = FieldKind("true", {"const": True})
+NUMBER = FieldKind("number", {"type": "number"})
+COUNT = FieldKind("count", {"type": "integer", "minimum": 0})
+LOOSE = FieldKind("number or text", {"type": ["number", "string"]})
+NULL = FieldKind("null", {"type": "null"})
+NOUGHT = FieldKind("dollars", {"const": 0})
+USD = FieldKind("dollars", {"type": "number"}, ", in dollars")
+GB = FieldKind("gigabytes", {"type": "number"}, ", in gigabytes")
+PERCENT = FieldKind("percent", {"type": "number"})
+DAYS = FieldKind("days", {"type": "number"})
+INSTANT = FieldKind(
     "instant",
     {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$"},
     " (RFC 3339, UTC)",
@@ -97,7 +97,7 @@ SPAN = record(
     Field("likely", INSTANT, "As likely earlier as later", nullable=True),
     Field("latest", INSTANT, "Not after this, nine times in ten; null is not within two years", nullable=True),
 )
-ACCOUNT_ID = Kind("text", {"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"})
+ACCOUNT_ID = FieldKind("text", {"type": "string", "pattern": "^[a-z0-9_-]{1,64}$"})
 
 ACCOUNT = (
     Field("account", ACCOUNT_ID, "The account's id"),
@@ -112,8 +112,11 @@ EPISODE = (
 )
 REMINDER = Field("reminder", TRUE, "Told again, same episode; absent the first time", optional=True)
 NUMBER_AND_STORE = (
-    Field("sequence", Kind("count", {"type": "integer", "minimum": 1}), "Grows by one for each event of the account "
-          "within `store`"),
+    Field(
+        "sequence",
+        FieldKind("count", {"type": "integer", "minimum": 1}),
+        "Grows by one for each event of the account within `store`",
+    ),
     Field("store", TEXT, "The id of the database"),
 )  # fmt: skip
 EVERYWHERE = frozenset({field.name for field in (*ACCOUNT, *EPISODE, REMINDER, *NUMBER_AND_STORE)} | {"severity"})

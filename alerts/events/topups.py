@@ -13,7 +13,7 @@ from alerts.events.fields import (
     TEXT,
     USD,
     Field,
-    Kind,
+    FieldKind,
     one_of,
 )
 from alerts.events.spec import CRITICAL, INFO, MONEY, OPERATOR, WARNING, EventSpec, Reader, of_topup
@@ -24,7 +24,7 @@ from alerts.model.values import replace
 
 _EVERYBODY = tuple(Reader)
 _OF_A_PAYMENT = (ReviewReason.MISSING, ReviewReason.AUDIT)
-_REVIEWED = Kind(
+_REVIEWED = FieldKind(
     ", ".join(f"`{reason}{':…' if reason in _OF_A_PAYMENT else ''}`" for reason in ReviewReason),
     {
         "type": "string",

@@ -17,7 +17,7 @@ _CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
-class Runway:
+class RunwayForecast:
     """`days` is available / burn by the basis named; the others are the tenth, fiftieth and ninetieth percentile.
 
     None: not within two years, or never. Days have two decimals, rounded down. The three instants belong to the three
@@ -45,7 +45,7 @@ def days_remaining(available_microusd: int, microusd_per_day: int) -> Decimal | 
     return (Decimal(available_microusd) / microusd_per_day).quantize(_CENT, ROUND_FLOOR)
 
 
-def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> Runway | None:
+def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> RunwayForecast | None:
     """Return the runway of the available balance, or None where the balance or the burn is not known.
 
     The median path follows the account's shape over day and week, so `days_p50` may differ from `days`.
@@ -56,7 +56,7 @@ def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> Runway | None
         return None
     early, likely, late = (instant(outlook, available, z, now) for z in (Z_10_90, 0.0, -Z_10_90))
     per_day = round(outlook.per_day)
-    return Runway(
+    return RunwayForecast(
         days=days_remaining(available, per_day),
         days_p10=_days(early, now),
         days_p50=_days(likely, now),

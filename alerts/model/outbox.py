@@ -85,7 +85,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentBatch:
     """A message that went out: when, and by which name."""
 
     at: datetime
@@ -118,7 +118,7 @@ class DeliveryQueue(Protocol):
         """Return the pending deliveries that go out together in the message `parcel`, due or not, in order."""
         ...
 
-    def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
+    def sent_since(self, key: str, since: datetime) -> Sequence[SentBatch]:
         """Return the messages that went out to the receiver since then, oldest first."""
         ...
 

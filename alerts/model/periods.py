@@ -37,31 +37,31 @@ class Spanned(Protocol):
     def end(self) -> datetime: ...
 
 
-class Stretch(Struct, frozen=True, gc=False):
+class PeriodBounds(Struct, frozen=True, gc=False):
     """From `start` (included) to `end` (excluded), aware UTC."""
 
     start: datetime
     end: datetime
 
 
-def calendar(period: Period, instant: datetime, zone: ZoneInfo) -> Stretch:
+def calendar(period: Period, instant: datetime, zone: ZoneInfo) -> PeriodBounds:
     """Return the calendar period that holds `instant` in `zone`; a week begins on Monday. Not for `Period.BILLING`."""
     return _holding(period, instant.astimezone(zone).date(), zone)
 
 
 @lru_cache(maxsize=256)
-def _holding(period: Period, day: date, zone: ZoneInfo) -> Stretch:
+def _holding(period: Period, day: date, zone: ZoneInfo) -> PeriodBounds:
     """The period of a local day: worked out once for all accounts, which then share it."""
     instant = datetime.combine(day, time(12), zone)
     if period is not Period.QUARTER:
         span = span_at(SpanKind(period.value), instant, zone)
-        return Stretch(span.start, span.end)
+        return PeriodBounds(span.start, span.end)
     start = end = span_at(SpanKind.MONTH, instant, zone)
     while start.start.astimezone(zone).month % 3 != 1:
         start = span_at(SpanKind.MONTH, start.start - timedelta(milliseconds=1), zone)
     while end.end.astimezone(zone).month % 3 != 1:
         end = span_at(SpanKind.MONTH, end.end, zone)
-    return Stretch(start.start, end.end)
+    return PeriodBounds(start.start, end.end)
 
 
 def begins_with(one: Spanned, other: Spanned) -> bool:
@@ -98,9 +98,9 @@ def _jitter(own: Spanned) -> timedelta:
     return min(JITTER, (own.end - own.start) / JITTER_PARTS)
 
 
-def billing(metrics: Metrics) -> Stretch | None:
+def billing(metrics: Metrics) -> PeriodBounds | None:
     """Return the provider's own period; None where it says none, or one that cannot be."""
     start, end = metrics.period_start_at, metrics.period_end_at
     if start is None or end is None or not timedelta() < end - start <= LONGEST_BILLING:
         return None
-    return Stretch(start, end)
+    return PeriodBounds(start, end)

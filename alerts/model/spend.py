@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from alerts.model.instants import from_ms, to_ms
-from alerts.model.periods import CALENDAR, Stretch, billing, calendar, goes_on, is_same
+from alerts.model.periods import CALENDAR, PeriodBounds, billing, calendar, goes_on, is_same
 from alerts.model.readings import Metrics
 from alerts.model.specs import Period
 from alerts.model.values import replace
@@ -223,10 +223,10 @@ class SpendMemory(Struct, frozen=True, gc=False):
             spans[Period.BILLING] = own
         elif Period.BILLING in self.bases and None in (metrics.period_start_at, metrics.period_end_at):
             old = self.bases[Period.BILLING]
-            spans[Period.BILLING] = Stretch(old.start, old.end)
+            spans[Period.BILLING] = PeriodBounds(old.start, old.end)
         return {period: self._base(period, span, at, microusd, microgb) for period, span in spans.items()}
 
-    def _base(self, period: Period, span: Stretch, at: datetime, microusd: int, microgb: int) -> Base:
+    def _base(self, period: Period, span: PeriodBounds, at: datetime, microusd: int, microgb: int) -> Base:
         old = self.bases.get(period)
         own = period is Period.BILLING
         if old is not None and (goes_on(old, span, at - self.at) if own else old.start == span.start):
@@ -294,7 +294,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
             raise ValueError("not a spend memory") from error
 
 
-def _first_base(span: Stretch, at: datetime) -> Base:
+def _first_base(span: PeriodBounds, at: datetime) -> Base:
     return Base(span.start, span.end, 0, 0, at != span.start, max(at, span.start))
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from alerts.model.money import MICROUSD_PER_CENT
 from alerts.model.readings import Known
-from alerts.reports.credits import Charge, Credit, match
+from alerts.reports.credits import CardCharge, Credit, match
 
 ROUNDING_NOISE_MICROUSD = 20_000
 """Providers round balance and total apart from each other: up to two cents is noise, not a credit."""
@@ -154,7 +154,9 @@ class _Walk:
         return at - fell_at <= RETURN_WITHIN and abs(rise - amount) <= ROUNDING_NOISE_MICROUSD
 
 
-def reckon(levels: Sequence[Known], charges: Sequence[Charge], start: datetime) -> tuple[Money | None, tuple[str, ...]]:
+def reckon(
+    levels: Sequence[Known], charges: Sequence[CardCharge], start: datetime
+) -> tuple[Money | None, tuple[str, ...]]:
     """Return the money of neighbouring readings, and what a reader must know of how it was reckoned.
 
     None without a balance. Charges whose credit was seen at or before `start` explain nothing here.

@@ -11,7 +11,7 @@ CLOCK_SLACK = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class CardCharge:
     """One top-up that was paid: what the card's statement shows. `credited_at` is when the ledger saw its credit."""
 
     topup: str
@@ -27,10 +27,10 @@ class Credit:
 
     at: datetime
     amount_microusd: int
-    charge: Charge | None = None
+    charge: CardCharge | None = None
 
 
-def match(rises: Sequence[tuple[datetime, int]], charges: Sequence[Charge]) -> tuple[Credit, ...]:
+def match(rises: Sequence[tuple[datetime, int]], charges: Sequence[CardCharge]) -> tuple[Credit, ...]:
     """Explain rises by charges, each charge at most once, in order of time.
 
     A rise is one charge of the same amount; else several charges together, oldest first; else the largest charge that
@@ -50,7 +50,7 @@ def match(rises: Sequence[tuple[datetime, int]], charges: Sequence[Charge]) -> t
     return tuple(credits)
 
 
-def _explain(amount: int, candidates: Sequence[Charge]) -> list[Charge]:
+def _explain(amount: int, candidates: Sequence[CardCharge]) -> list[CardCharge]:
     for charge in candidates:
         if charge.amount_microusd == amount:
             return [charge]

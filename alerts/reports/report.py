@@ -16,7 +16,7 @@ from alerts.reports.sheet import to_csv
 from alerts.reports.statements import Statement
 from alerts.reports.views import (
     AccountView,
-    Figure,
+    ReportFigure,
     SummaryView,
     account_view,
     counted,
@@ -60,7 +60,7 @@ class DeadDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReportFacts:
     """What a report says."""
 
     report: str
@@ -94,7 +94,7 @@ class _Attention:
 
 
 def build(
-    facts: Facts, *, templates: Templates, pictures: Mapping[str, Picture], with_csv: bool, link: str = "cid:"
+    facts: ReportFacts, *, templates: Templates, pictures: Mapping[str, Picture], with_csv: bool, link: str = "cid:"
 ) -> Report:
     """Return the report of `facts`. `pictures` are charts by account id; an account without one is told in numbers.
 
@@ -123,15 +123,15 @@ def build(
     )
 
 
-def _figures(views: Sequence[AccountView], pictures: Mapping[str, Picture], link: str) -> dict[str, Figure]:
+def _figures(views: Sequence[AccountView], pictures: Mapping[str, Picture], link: str) -> dict[str, ReportFigure]:
     return {
-        view.id: Figure(f"{link}{pictures[view.id].cid}", pictures[view.id].alt)
+        view.id: ReportFigure(f"{link}{pictures[view.id].cid}", pictures[view.id].alt)
         for view in views
         if view.id in pictures
     }
 
 
-def _subject(facts: Facts, summary: SummaryView) -> str:
+def _subject(facts: ReportFacts, summary: SummaryView) -> str:
     start = "Preview: " if facts.preview else ""
     told = f"{summary.used} used" if summary.used else counted(len(facts.statements), "account")
     cards = f", {summary.card_charges}" if summary.card_charges else ""
@@ -139,11 +139,11 @@ def _subject(facts: Facts, summary: SummaryView) -> str:
     return f"{start}Usage statement {facts.span.title}: {told}{cards}{open_ends}"
 
 
-def _range(facts: Facts) -> str:
+def _range(facts: ReportFacts) -> str:
     return f"{day_and_time(facts.span.start, facts.zone)} – {day_and_time(facts.span.end, facts.zone)}"
 
 
-def _attention(facts: Facts) -> tuple[_Attention, ...]:
+def _attention(facts: ReportFacts) -> tuple[_Attention, ...]:
     zone = facts.zone
     groups = (
         _Attention(

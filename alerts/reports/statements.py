@@ -18,7 +18,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.readings import Known, Metrics
 from alerts.model.spans import Span
 from alerts.reports.balances import Money, reckon
-from alerts.reports.credits import Charge
+from alerts.reports.credits import CardCharge
 
 BOUNDARY_REACH = timedelta(hours=24)
 """A reading at most so old stands for the value at a boundary; an older one is interpolated with the next."""
@@ -61,9 +61,9 @@ class Statement:
     readings: int
     money: Money | None
     volume: Volume | None
-    charges: tuple[Charge, ...] = ()
+    charges: tuple[CardCharge, ...] = ()
     """Top-ups whose card was charged within the span, credited or not."""
-    in_transit: tuple[Charge, ...] = ()
+    in_transit: tuple[CardCharge, ...] = ()
     """Top-ups charged before the span's end whose credit is not in its closing balance."""
     series: tuple[tuple[datetime, int], ...] = ()
     """Balance, or effective storage, over time, thinned for a picture; both sides of every rise are kept."""
@@ -82,7 +82,7 @@ def build(
     account: AccountInfo,
     span: Span,
     readings: Iterable[Known],
-    charges: Sequence[Charge],
+    charges: Sequence[CardCharge],
     *,
     now: datetime,
 ) -> Statement:
@@ -116,11 +116,13 @@ def build(
     )
 
 
-def _charged_in(span: Span, charges: Sequence[Charge]) -> tuple[Charge, ...]:
+def _charged_in(span: Span, charges: Sequence[CardCharge]) -> tuple[CardCharge, ...]:
     return tuple(sorted((c for c in charges if span.start <= c.paid_at < span.end), key=lambda c: (c.paid_at, c.topup)))
 
 
-def _in_transit(charges: Sequence[Charge], matched: set[str], start: datetime, end: datetime) -> tuple[Charge, ...]:
+def _in_transit(
+    charges: Sequence[CardCharge], matched: set[str], start: datetime, end: datetime
+) -> tuple[CardCharge, ...]:
     """Paid before the end, in no credit of the span, and not credited before it."""
     return tuple(
         c

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.model.money import format_gb, format_usd, from_cents, percent_of
 from alerts.reports.balances import Cents, Money
-from alerts.reports.credits import Charge
+from alerts.reports.credits import CardCharge
 from alerts.reports.statements import Statement, Volume
 
 
@@ -33,7 +33,7 @@ class ChargeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class ReportFigure:
     source: str
     alt: str
 
@@ -143,7 +143,7 @@ def account_view(statement: Statement, zone: ZoneInfo) -> AccountView:
     )
 
 
-def _all_charges(statement: Statement) -> list[Charge]:
+def _all_charges(statement: Statement) -> list[CardCharge]:
     """Charged in the span, credited in it, or still on the way: each once, oldest first."""
     credited = [c.charge for c in statement.money.credits if c.charge] if statement.money else []
     every = {c.topup: c for c in (*statement.charges, *credited, *statement.in_transit)}
@@ -180,7 +180,7 @@ def _usage_rows(cents: Cents) -> tuple[Row, ...]:
     )
 
 
-def _charge_row(charge: Charge, statement: Statement, zone: ZoneInfo) -> ChargeRow:
+def _charge_row(charge: CardCharge, statement: Statement, zone: ZoneInfo) -> ChargeRow:
     seen = None
     if statement.money is not None:
         seen = next((c.at for c in statement.money.credits if c.charge is charge), None)

@@ -12,14 +12,14 @@ from alerts.model.periods import billing, ends_now
 from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
 from alerts.rules.numbers import moment, money, number, up_to_the_cent
-from alerts.rules.state import Told
-from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, Verdict, View
+from alerts.rules.state import Notified
+from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, RuleVerdict, RuleView
 
 REACHED, PROJECTED = EventType.BUDGET_REACHED, EventType.BUDGET_PROJECTED
 Said = TypeVar("Said")
 
 
-def look(rule: Budget, view: View) -> Verdict:
+def look(rule: Budget, view: RuleView) -> RuleVerdict:
     """In breach at or above a step, or when the period is projected to end above the limit; never clear inside it."""
     period = _period(rule, view)
     if period is None or _has_ended(rule, view, period):
@@ -31,22 +31,22 @@ def look(rule: Budget, view: View) -> Verdict:
             step = percent
     projected = rule.projected and spent < limit and _is_projected_above(rule, view, period, limit)
     standing = (BREACH if step is not None or projected else BETWEEN).standing
-    return Verdict(standing, step, projected, period.start, period.end)
+    return RuleVerdict(standing, step, projected, period.start, period.end)
 
 
-def news(rule: Budget, verdict: Verdict, told: Told) -> tuple[News, ...]:
+def news(rule: Budget, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
     """The deepest step that was not told in this period, and the projection where it was not."""
     found = []
     if verdict.step is not None and (told.step is None or verdict.step > told.step):
-        told = Told(True, verdict.step, told.projected)
+        told = Notified(True, verdict.step, told.projected)
         found.append(News(REACHED, told))
     if verdict.projected and not told.projected:
-        told = Told(True, told.step, True)
+        told = Notified(True, told.step, True)
         found.append(News(PROJECTED, told))
     return tuple(found)
 
 
-def numbers(rule: Budget, view: View, verdict: Verdict) -> Payload:
+def numbers(rule: Budget, view: RuleView, verdict: RuleVerdict) -> Payload:
     period = _period(rule, view)
     assert period is not None
     spent, limit = _spent(rule, period), _limit(rule)
@@ -68,7 +68,7 @@ def numbers(rule: Budget, view: View, verdict: Verdict) -> Payload:
     }
 
 
-def why(rule: Budget, view: View, verdict: Verdict) -> str:
+def why(rule: Budget, view: RuleView, verdict: RuleVerdict) -> str:
     period = _period(rule, view)
     assert period is not None
     spent, limit, show = _spent(rule, period), _limit(rule), show_gb if rule.limit_microgb else show_usd
@@ -76,7 +76,7 @@ def why(rule: Budget, view: View, verdict: Verdict) -> str:
     return f"{said}; projected to end above it" if verdict.projected else said
 
 
-def _period(rule: Budget, view: View) -> Spent | None:
+def _period(rule: Budget, view: RuleView) -> Spent | None:
     """Return the period and what was spent in it; None where the provider has no such period or no such number."""
     memory, metrics = view.state.spend, view.metrics
     counted = view.available_microusd if rule.limit_microusd is not None else metrics.used_microgb
@@ -93,7 +93,7 @@ def _period(rule: Budget, view: View) -> Spent | None:
     return Spent(spent.microusd, used, spent.start, spent.end, spent.start, False)
 
 
-def _has_ended(rule: Budget, view: View, period: Spent) -> bool:
+def _has_ended(rule: Budget, view: RuleView, period: Spent) -> bool:
     """Whether the period is over; a provider's period that ends with each answer is the one that runs."""
     if period.end > view.now:
         return False
@@ -111,16 +111,16 @@ def _limit(rule: Budget) -> int:
     return limit
 
 
-def _projection(rule: Budget, view: View, period: Spent) -> Projection | None:
+def _projection(rule: Budget, view: RuleView, period: Spent) -> Projection | None:
     return _forecast(project, rule, view, period)
 
 
-def _is_projected_above(rule: Budget, view: View, period: Spent, limit: int) -> bool:
+def _is_projected_above(rule: Budget, view: RuleView, period: Spent, limit: int) -> bool:
     expected = _forecast(likely, rule, view, period)
     return expected is not None and expected > limit
 
 
-def _forecast(ask: Callable[..., Said], rule: Budget, view: View, period: Spent) -> Said:
+def _forecast(ask: Callable[..., Said], rule: Budget, view: RuleView, period: Spent) -> Said:
     # From where spend is really counted: a first reading in mid-period says nothing of the days before it.
     return ask(
         view.state.burn,

@@ -13,7 +13,7 @@ from alerts.model.events import EventDraft, EventType, JsonValue, Severity
 from alerts.model.instants import rfc3339
 from alerts.model.values import replace
 from alerts.rules.episodes import LONGEST_HOLD
-from alerts.rules.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, Episode, RuleMemory, Told
+from alerts.rules.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, Episode, Notified, RuleMemory
 from alerts.rules.view import Context, Payload
 
 
@@ -166,7 +166,7 @@ class EvaluationBuilder:
         if not self.tell(type, episode, numbers, at=at, observed_at=at):
             episode = replace(episode, told_at=None)
         self.record(episode)
-        self.remember(rule, replace(self.memory(rule), episode=episode, told=Told(entered=True, words=words)))
+        self.remember(rule, replace(self.memory(rule), episode=episode, told=Notified(entered=True, words=words)))
 
     def tell_again(self, rule: str, type: EventType, why: str, numbers: Payload, *, at: datetime, words: str) -> None:
         """Tell a further event of the open episode."""
@@ -176,7 +176,7 @@ class EvaluationBuilder:
         if not self.tell(type, episode, numbers, at=at, observed_at=at):
             episode = replace(episode, told_at=memory.episode.told_at)
         self.record(episode)
-        self.remember(rule, replace(memory, episode=episode, told=Told(entered=True, words=words)))
+        self.remember(rule, replace(memory, episode=episode, told=Notified(entered=True, words=words)))
 
     def close(
         self, rule: str, type: EventType | None, why: str, numbers: Payload | None = None, *, at: datetime

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from alerts.model.events import EventType, Severity
 from alerts.model.values import replace
-from alerts.rules.state import NOTHING_TOLD, Episode, RuleMemory, Told
-from alerts.rules.view import News, Standing, Verdict
+from alerts.rules.state import NOTHING_TOLD, Episode, Notified, RuleMemory
+from alerts.rules.view import News, RuleVerdict, Standing
 
 ALREADY_TOLD = "already told in this episode"
 LONGEST_HOLD = 64
@@ -26,7 +26,7 @@ class Notification:
 
     type: EventType
     episode: Episode
-    verdict: Verdict
+    verdict: RuleVerdict
     reminder: bool = False
 
 
@@ -57,10 +57,10 @@ class Subject:
 def advance(
     subject: Subject,
     memory: RuleMemory,
-    verdict: Verdict,
-    find_news: Callable[[Verdict, Told], tuple[News, ...]],
+    verdict: RuleVerdict,
+    find_news: Callable[[RuleVerdict, Notified], tuple[News, ...]],
     *,
-    why: Callable[[Verdict], str],
+    why: Callable[[RuleVerdict], str],
     new_id: Callable[[str], str],
     now: datetime,
 ) -> Advance:
@@ -84,7 +84,7 @@ def advance(
     return Advance(replace(memory, episode=None, told=NOTHING_TOLD), told, ended=closed)
 
 
-def turn_period(memory: RuleMemory, verdict: Verdict, now: datetime) -> tuple[RuleMemory, Episode | None]:
+def turn_period(memory: RuleMemory, verdict: RuleVerdict, now: datetime) -> tuple[RuleMemory, Episode | None]:
     """Begin a period from zero: what was told of the one before is forgotten, its episode ends without a word."""
     closed = None
     if memory.episode is not None:
@@ -93,7 +93,7 @@ def turn_period(memory: RuleMemory, verdict: Verdict, now: datetime) -> tuple[Ru
     return fresh, closed
 
 
-def rebase(memory: RuleMemory, verdict: Verdict, severity: Severity, judged: str) -> RuleMemory:
+def rebase(memory: RuleMemory, verdict: RuleVerdict, severity: Severity, judged: str) -> RuleMemory:
     """Return the memory under edited words or numbers: the episode stays, and steps not reached any more are untold."""
     told, episode = memory.told, memory.episode
     if verdict.standing is not Standing.UNKNOWN and told.step is not None:
@@ -114,9 +114,9 @@ def reminder_due(episode: Episode, remind_every: timedelta | None, now: datetime
 def _breach(
     subject: Subject,
     memory: RuleMemory,
-    verdict: Verdict,
-    find_news: Callable[[Verdict, Told], tuple[News, ...]],
-    why: Callable[[Verdict], str],
+    verdict: RuleVerdict,
+    find_news: Callable[[RuleVerdict, Notified], tuple[News, ...]],
+    why: Callable[[RuleVerdict], str],
     new_id: Callable[[str], str],
     now: datetime,
 ) -> Advance:

@@ -20,13 +20,13 @@ from alerts.rules import own
 from alerts.rules.builder import EvaluationBuilder
 from alerts.rules.episodes import ALREADY_TOLD, Notification, Subject, advance, rebase, reminder_due
 from alerts.rules.falls import CENT_MICROUSD, Falls, fold, learned
-from alerts.rules.kinds import KINDS, Kind, fingerprint
+from alerts.rules.kinds import KINDS, RuleKind, fingerprint
 from alerts.rules.plausibility import Anomaly, Finding, confirms, doubt, largest_explained
 from alerts.rules.stale import stale_at
 from alerts.rules.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
-from alerts.rules.view import UNKNOWN, Context, Standing, Verdict, View
+from alerts.rules.view import UNKNOWN, Context, RuleVerdict, RuleView, Standing
 
-__all__ = ["Context", "Evaluation", "judge", "judge_time", "next_judgement_at"]
+__all__ = ["Context", "Evaluation", "evaluate", "evaluate_time", "next_evaluation_at"]
 
 _IN_BREACH = Standing.BREACH
 """Looked up once: that costs more than the comparison."""
@@ -54,7 +54,7 @@ class Evaluation(Struct, frozen=True, gc=False):
         return self.judged
 
 
-def judge(state: AccountState, reading: Reading, second: Reading | None, context: Context) -> Evaluation:
+def evaluate(state: AccountState, reading: Reading, second: Reading | None, context: Context) -> Evaluation:
     """Judge one reading. `second` is the read that was made at once because `belief.doubt` doubted the first."""
     sitting = EvaluationBuilder(state, context)
     sitting.release()
@@ -67,9 +67,9 @@ def judge(state: AccountState, reading: Reading, second: Reading | None, context
     return _conclude(sitting, recorded, believed, read=True)
 
 
-def judge_time(state: AccountState, context: Context) -> Evaluation:
+def evaluate_time(state: AccountState, context: Context) -> Evaluation:
     """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
-    due_at = next_judgement_at(state, context)
+    due_at = next_evaluation_at(state, context)
     if due_at is None or due_at > context.now:
         return Evaluation(state, (), (), (), None, None, changes=False)
     sitting = EvaluationBuilder(state, context)
@@ -163,7 +163,7 @@ def _take_in(sitting: EvaluationBuilder, known: Known, doubted: Anomaly | None) 
     own.plain(sitting, known)
     own.limits(sitting, before, known)
     own.billing(sitting, known)
-    view = View(sitting.state, known, context)
+    view = RuleView(sitting.state, known, context)
     own.depleted(sitting, view)
     edited = sitting.edited
     for rule in context.rules:
@@ -209,7 +209,7 @@ def _real_resets(sitting: EvaluationBuilder, falls: Falls, metrics: Metrics, res
     return resets
 
 
-def _judge_rule(sitting: EvaluationBuilder, rule: RuleSpec, view: View, *, edited: bool) -> None:
+def _judge_rule(sitting: EvaluationBuilder, rule: RuleSpec, view: RuleView, *, edited: bool) -> None:
     kind = KINDS[type(rule)]
     verdict = kind.look(rule, view)
     memory = sitting.memory(rule.id)
@@ -227,7 +227,7 @@ def _judge_rule(sitting: EvaluationBuilder, rule: RuleSpec, view: View, *, edite
 
 
 def _rebased(
-    sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict
+    sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, memory: RuleMemory, verdict: RuleVerdict
 ) -> RuleMemory:
     """Return the memory under the rule as it is now written; a rule of another kind begins anew."""
     judged = fingerprint(rule)
@@ -244,7 +244,7 @@ def _rebased(
 
 
 def _advance(
-    sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, memory: RuleMemory, verdict: Verdict, view: View
+    sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, memory: RuleMemory, verdict: RuleVerdict, view: RuleView
 ) -> None:
     subject = Subject(sitting.state.account, rule.id, kind.name, rule.severity, rule.for_readings, kind.ended)
     moved = advance(
@@ -271,7 +271,7 @@ def _advance(
         sitting.remember(rule.id, changed)
 
 
-def _tell(sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, view: View, telling: Notification) -> bool:
+def _tell(sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, view: RuleView, telling: Notification) -> bool:
     return sitting.tell(
         telling.type,
         telling.episode,
@@ -286,7 +286,7 @@ def _tell(sitting: EvaluationBuilder, rule: RuleSpec, kind: Kind, view: View, te
 # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def next_judgement_at(state: AccountState, context: Context) -> datetime | None:
+def next_evaluation_at(state: AccountState, context: Context) -> datetime | None:
     """Return the earliest instant at which time alone may change something; None where only a reading can.
 
     It may be past: then `judge_time` is due. It holds for as long as nobody ends a mute before its time.
@@ -372,7 +372,7 @@ def _judge_edits(sitting: EvaluationBuilder) -> None:
     last = sitting.state.last
     if last is None:
         return
-    view = View(sitting.state, last, sitting.context)
+    view = RuleView(sitting.state, last, sitting.context)
     for rule in sitting.context.rules:
         if isinstance(rule, Stale):
             continue
@@ -396,7 +396,7 @@ def _remind(sitting: EvaluationBuilder) -> None:
         if isinstance(rule, Stale):
             _remind_unless_muted(sitting, rule.id, memory.episode)
         elif last is not None and KINDS[type(rule)].reminds:
-            _remind_rule(sitting, rule, memory, View(sitting.state, last, sitting.context))
+            _remind_rule(sitting, rule, memory, RuleView(sitting.state, last, sitting.context))
 
 
 def _remind_unless_muted(sitting: EvaluationBuilder, rule: str, episode: Episode) -> None:
@@ -406,7 +406,7 @@ def _remind_unless_muted(sitting: EvaluationBuilder, rule: str, episode: Episode
         own.remind(sitting, rule, episode)
 
 
-def _remind_rule(sitting: EvaluationBuilder, rule: RuleSpec, memory: RuleMemory, view: View) -> None:
+def _remind_rule(sitting: EvaluationBuilder, rule: RuleSpec, memory: RuleMemory, view: RuleView) -> None:
     kind, episode = KINDS[type(rule)], memory.episode
     assert episode is not None
     assert episode.told_type is not None

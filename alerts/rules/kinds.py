@@ -10,26 +10,26 @@ from typing import Any
 from alerts.model.events import EventType
 from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike
 from alerts.rules import budget, low_balance, quota, runway, spike
-from alerts.rules.state import Told
-from alerts.rules.view import News, Payload, Verdict, View
+from alerts.rules.state import Notified
+from alerts.rules.view import News, Payload, RuleVerdict, RuleView
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RuleKind:
     """`reminds`: whether an open episode is told again; `waits_for_topup`: a top-up under way holds that back."""
 
     name: str
-    look: Callable[[Any, View], Verdict]
-    news: Callable[[Any, Verdict, Told], tuple[News, ...]]
-    numbers: Callable[[Any, View, Verdict], Payload]
-    why: Callable[[Any, View, Verdict], str]
+    look: Callable[[Any, RuleView], RuleVerdict]
+    news: Callable[[Any, RuleVerdict, Notified], tuple[News, ...]]
+    numbers: Callable[[Any, RuleView, RuleVerdict], Payload]
+    why: Callable[[Any, RuleView, RuleVerdict], str]
     ended: EventType | None
     reminds: bool = True
     waits_for_topup: bool = False
 
 
-KINDS: Mapping[type[RuleSpec], Kind] = {
-    LowBalance: Kind(
+KINDS: Mapping[type[RuleSpec], RuleKind] = {
+    LowBalance: RuleKind(
         "low_balance",
         low_balance.look,
         low_balance.news,
@@ -38,10 +38,12 @@ KINDS: Mapping[type[RuleSpec], Kind] = {
         low_balance.ENDED,
         waits_for_topup=True,
     ),
-    Runway: Kind("runway", runway.look, runway.news, runway.numbers, runway.why, runway.ENDED, waits_for_topup=True),
-    Quota: Kind("quota", quota.look, quota.news, quota.numbers, quota.why, quota.ENDED),
-    Budget: Kind("budget", budget.look, budget.news, budget.numbers, budget.why, None, reminds=False),
-    Spike: Kind("spike", spike.look, spike.news, spike.numbers, spike.why, spike.ENDED),
+    Runway: RuleKind(
+        "runway", runway.look, runway.news, runway.numbers, runway.why, runway.ENDED, waits_for_topup=True
+    ),
+    Quota: RuleKind("quota", quota.look, quota.news, quota.numbers, quota.why, quota.ENDED),
+    Budget: RuleKind("budget", budget.look, budget.news, budget.numbers, budget.why, None, reminds=False),
+    Spike: RuleKind("spike", spike.look, spike.news, spike.numbers, spike.why, spike.ENDED),
 }
 """Every kind that is judged by a reading. `stale` is judged by the absence of one, in `alerts.rules.stale`."""
 

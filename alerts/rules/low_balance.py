@@ -6,13 +6,13 @@ from alerts.model.events import EventType
 from alerts.model.money import show_usd, to_number
 from alerts.model.specs import LowBalance, Measure
 from alerts.rules.numbers import burn_numbers, money_numbers, topup_numbers
-from alerts.rules.state import Told
-from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
+from alerts.rules.state import Notified
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, RuleVerdict, RuleView
 
 ENTERED, ENDED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
 
 
-def look(rule: LowBalance, view: View) -> Verdict:
+def look(rule: LowBalance, view: RuleView) -> RuleVerdict:
     """In breach strictly below the threshold; clear strictly above the clear line."""
     measured = _measured(rule, view)
     if measured is None:
@@ -22,12 +22,12 @@ def look(rule: LowBalance, view: View) -> Verdict:
     return CLEAR if measured > rule.clear_above_microusd else BETWEEN
 
 
-def news(rule: LowBalance, verdict: Verdict, told: Told) -> tuple[News, ...]:
+def news(rule: LowBalance, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
     """The entering, once."""
-    return () if told.entered else (News(ENTERED, Told(entered=True)),)
+    return () if told.entered else (News(ENTERED, Notified(entered=True)),)
 
 
-def numbers(rule: LowBalance, view: View, verdict: Verdict) -> Payload:
+def numbers(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> Payload:
     return {
         **money_numbers(view),
         "threshold_usd": to_number(rule.below_microusd),
@@ -38,7 +38,7 @@ def numbers(rule: LowBalance, view: View, verdict: Verdict) -> Payload:
     }
 
 
-def why(rule: LowBalance, view: View, verdict: Verdict) -> str:
+def why(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> str:
     measured = _measured(rule, view)
     assert measured is not None
     where = "below" if measured < rule.below_microusd else "not yet above the clear line of"
@@ -48,5 +48,5 @@ def why(rule: LowBalance, view: View, verdict: Verdict) -> str:
     return f"{rule.measure.value} {show_usd(measured, line)} is {where} {show_usd(line, measured)}"
 
 
-def _measured(rule: LowBalance, view: View) -> int | None:
+def _measured(rule: LowBalance, view: RuleView) -> int | None:
     return view.available_microusd if rule.measure is Measure.AVAILABLE else view.metrics.balance_microusd

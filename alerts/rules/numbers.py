@@ -9,7 +9,7 @@ from typing import Protocol
 from alerts.model.events import JsonValue
 from alerts.model.instants import rfc3339
 from alerts.model.money import to_number
-from alerts.rules.view import Payload, View
+from alerts.rules.view import Payload, RuleView
 
 
 def money(microusd: int | None) -> int | float | None:
@@ -59,7 +59,7 @@ def up_to_the_cent(micro: int) -> int | float:
     return to_number(-(-micro // 10_000) * 10_000)
 
 
-def money_numbers(view: View) -> Payload:
+def money_numbers(view: RuleView) -> Payload:
     metrics = view.metrics
     return {
         "balance_usd": money(metrics.balance_microusd),
@@ -68,7 +68,7 @@ def money_numbers(view: View) -> Payload:
     }
 
 
-def burn_numbers(view: View) -> Payload:
+def burn_numbers(view: RuleView) -> Payload:
     """What burns, by which basis, and how long the available balance lasts by it."""
     found = view.burn()
     return {
@@ -79,6 +79,6 @@ def burn_numbers(view: View) -> Payload:
     }
 
 
-def topup_numbers(view: View) -> dict[str, JsonValue]:
+def topup_numbers(view: RuleView) -> dict[str, JsonValue]:
     standing = view.topup()
     return {"state": standing.state, "reason": standing.reason, "id": standing.id}

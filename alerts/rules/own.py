@@ -21,7 +21,7 @@ from alerts.rules.numbers import burn_numbers, money, money_numbers, topup_numbe
 from alerts.rules.plausibility import Anomaly, Finding
 from alerts.rules.stale import is_stale
 from alerts.rules.state import Episode, Outage
-from alerts.rules.view import Payload, View
+from alerts.rules.view import Payload, RuleView
 
 READING, SUSPECT, BILLING = "account:reading", "account:suspect", "account:billing"
 LIMITS, BALANCE, CREDITS = "account:limits", "account:balance", "account:credits"
@@ -314,7 +314,7 @@ def limits(sitting: EvaluationBuilder, before: Metrics | None, known: Known) -> 
     sitting.close(LIMITS, None, "told", at=known.at)
 
 
-def depleted(sitting: EvaluationBuilder, view: View) -> None:
+def depleted(sitting: EvaluationBuilder, view: RuleView) -> None:
     """Tell once that nothing is left, until the available balance is positive again."""
     available, episode = view.available_microusd, sitting.memory(BALANCE).episode
     if available is None:

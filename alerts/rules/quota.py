@@ -9,8 +9,8 @@ from alerts.model.events import EventType
 from alerts.model.money import format_gb, percent_of
 from alerts.model.specs import Quota
 from alerts.rules.numbers import money, number, span
-from alerts.rules.state import Told
-from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, News, Payload, Standing, Verdict, View
+from alerts.rules.state import Notified
+from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, News, Payload, RuleVerdict, RuleView, Standing
 
 HIGH, EXCEEDED, ENDED = EventType.QUOTA_HIGH, EventType.QUOTA_EXCEEDED, EventType.QUOTA_RECOVERED
 FULL_PERCENT = Decimal(100)
@@ -20,7 +20,7 @@ FORECAST_CLEAR_FACTOR = Decimal("1.2")
 """An episode that a forecast holds open ends when the limit is this much further away than `forecast_days`."""
 
 
-def look(rule: Quota, view: View) -> Verdict:
+def look(rule: Quota, view: RuleView) -> RuleVerdict:
     """In breach at or above a step, or when it will be full soon; clear below the clear line and not full soon.
 
     A limit that is gone cannot be neared: clear. One that is said and cannot be used is unknown.
@@ -37,26 +37,26 @@ def look(rule: Quota, view: View) -> Verdict:
         if effective * 100 >= limit * percent:
             step = percent
     if step is not None:
-        return Verdict(Standing.BREACH, step)
+        return RuleVerdict(Standing.BREACH, step)
     soon = _full_within(rule, view, Decimal(1))
     if soon:
-        return Verdict(Standing.BREACH)
+        return RuleVerdict(Standing.BREACH)
     if effective * 100 >= limit * rule.clear_below_percent or _full_within(rule, view, FORECAST_CLEAR_FACTOR):
         return BETWEEN
     return CLEAR
 
 
-def news(rule: Quota, verdict: Verdict, told: Told) -> tuple[News, ...]:
+def news(rule: Quota, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
     """A deeper step than was told; a forecast only where nothing was."""
     step = verdict.step
     if step is None:
-        return () if told.entered else (News(HIGH, Told(entered=True)),)
+        return () if told.entered else (News(HIGH, Notified(entered=True)),)
     if told.step is not None and step <= told.step:
         return ()
-    return (News(EXCEEDED if step >= FULL_PERCENT else HIGH, Told(entered=True, step=step)),)
+    return (News(EXCEEDED if step >= FULL_PERCENT else HIGH, Notified(entered=True, step=step)),)
 
 
-def numbers(rule: Quota, view: View, verdict: Verdict) -> Payload:
+def numbers(rule: Quota, view: RuleView, verdict: RuleVerdict) -> Payload:
     metrics = view.metrics
     limit, effective = metrics.limit_microgb, metrics.effective_microgb
     fill = full_at(view.state.burn, metrics, view.now)
@@ -74,7 +74,7 @@ def numbers(rule: Quota, view: View, verdict: Verdict) -> Payload:
     }
 
 
-def why(rule: Quota, view: View, verdict: Verdict) -> str:
+def why(rule: Quota, view: RuleView, verdict: RuleVerdict) -> str:
     limit, effective = view.metrics.limit_microgb, view.metrics.effective_microgb
     if limit is None or effective is None:
         return "there is no limit any more"
@@ -84,7 +84,7 @@ def why(rule: Quota, view: View, verdict: Verdict) -> str:
     return said
 
 
-def _full_within(rule: Quota, view: View, factor: Decimal) -> bool:
+def _full_within(rule: Quota, view: RuleView, factor: Decimal) -> bool:
     if rule.forecast_days is None or view.state.burn.days < FORECAST_FROM_DAYS:
         return False
     return fills_within(view.state.burn, view.metrics, rule.forecast_days * factor, view.now)

@@ -6,14 +6,14 @@ from alerts.foresight.runway import runway
 from alerts.model.events import EventType
 from alerts.model.specs import Runway
 from alerts.rules.numbers import burn_numbers, money_numbers, number, span, topup_numbers
-from alerts.rules.state import Told
-from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
+from alerts.rules.state import Notified
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, RuleVerdict, RuleView
 
 SCHEDULE = ("active_videos", "cost_per_snapshot_microusd")
 ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED
 
 
-def look(rule: Runway, view: View) -> Verdict:
+def look(rule: Runway, view: RuleView) -> RuleVerdict:
     """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns.
 
     Never clear while what is scheduled is said and cannot be used: more may burn than is seen.
@@ -27,12 +27,12 @@ def look(rule: Runway, view: View) -> Verdict:
     return BREACH if days < rule.below_days else BETWEEN
 
 
-def news(rule: Runway, verdict: Verdict, told: Told) -> tuple[News, ...]:
+def news(rule: Runway, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
     """The entering, once."""
-    return () if told.entered else (News(ENTERED, Told(entered=True)),)
+    return () if told.entered else (News(ENTERED, Notified(entered=True)),)
 
 
-def numbers(rule: Runway, view: View, verdict: Verdict) -> Payload:
+def numbers(rule: Runway, view: RuleView, verdict: RuleVerdict) -> Payload:
     ahead = runway(view.state.burn, view.metrics, view.now)
     return {
         **money_numbers(view),
@@ -47,7 +47,7 @@ def numbers(rule: Runway, view: View, verdict: Verdict) -> Payload:
     }
 
 
-def why(rule: Runway, view: View, verdict: Verdict) -> str:
+def why(rule: Runway, view: RuleView, verdict: RuleVerdict) -> str:
     days = view.days_remaining()
     if days is None:
         return "nothing burns"

@@ -16,8 +16,8 @@ from alerts.model.events import EventType
 from alerts.model.money import format_usd
 from alerts.model.specs import Spike
 from alerts.rules.numbers import number, to_the_cent
-from alerts.rules.state import Told
-from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Verdict, View
+from alerts.rules.state import Notified
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, RuleVerdict, RuleView
 
 ENTERED, ENDED = EventType.USAGE_SPIKE, EventType.USAGE_SPIKE_ENDED
 USUAL_DAYS = 14
@@ -42,7 +42,7 @@ class Usual:
     peak_microusd_per_day: int
 
 
-def look(rule: Spike, view: View) -> Verdict:
+def look(rule: Spike, view: RuleView) -> RuleVerdict:
     """In breach at or above the line; clear below four fifths of it; unknown until three days are known."""
     now = observed(view.state.burn, rule.window, view.now)
     if now is None:
@@ -60,12 +60,12 @@ def look(rule: Spike, view: View) -> Verdict:
     return CLEAR if now.microusd_per_day < line * CLEAR_PART else BETWEEN
 
 
-def news(rule: Spike, verdict: Verdict, told: Told) -> tuple[News, ...]:
+def news(rule: Spike, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
     """The entering, once."""
-    return () if told.entered else (News(ENTERED, Told(entered=True)),)
+    return () if told.entered else (News(ENTERED, Notified(entered=True)),)
 
 
-def numbers(rule: Spike, view: View, verdict: Verdict) -> Payload:
+def numbers(rule: Spike, view: RuleView, verdict: RuleVerdict) -> Payload:
     now, past = observed(view.state.burn, rule.window, view.now), _usual(rule, view)
     return {
         "burn_usd_per_day": None if now is None else to_the_cent(now.microusd_per_day),
@@ -77,7 +77,7 @@ def numbers(rule: Spike, view: View, verdict: Verdict) -> Payload:
     }
 
 
-def why(rule: Spike, view: View, verdict: Verdict) -> str:
+def why(rule: Spike, view: RuleView, verdict: RuleVerdict) -> str:
     now, past = observed(view.state.burn, rule.window, view.now), _usual(rule, view)
     burns = "unknown" if now is None else f"{format_usd(now.microusd_per_day)} a day"
     usually = "unknown" if past is None else f"{format_usd(past.median_microusd_per_day)} a day"
@@ -108,7 +108,7 @@ def _usual_of(hours: Sequence[int], width: int, skipped: int) -> Usual | None:
     return Usual(median_high(days), _peak(sums[-24 * PEAK_DAYS - 1 :], width))
 
 
-def _usual(rule: Spike, view: View) -> Usual | None:
+def _usual(rule: Spike, view: RuleView) -> Usual | None:
     counter, memory = view.state.burn.spend, view.state.rules.get(rule.id)
     assert counter is not None
     if memory is None or memory.episode is None:

@@ -54,7 +54,7 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notified:
     """What was told of an episode or a period: the deepest step, and whether the projection was."""
 
     entered: bool = False
@@ -64,7 +64,7 @@ class Told:
     """For what is told again when it changes (a billing error's text, an outage's reason)."""
 
 
-NOTHING_TOLD = Told()
+NOTHING_TOLD = Notified()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class RuleMemory:
     episode: Episode | None = None
     resting: Episode | None = None
     """The episode that was open when the rule was taken out: it goes on if the rule comes back."""
-    told: Told = NOTHING_TOLD
+    told: Notified = NOTHING_TOLD
     period_start: datetime | None = None
     period_end: datetime | None = None
     quiet_until: datetime | None = None

@@ -17,7 +17,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType, JsonValue
 from alerts.model.readings import Known, Metrics
 from alerts.model.specs import RuleSpec
-from alerts.rules.state import NO_TOPUP, AccountState, Told, TopupStatus
+from alerts.rules.state import NO_TOPUP, AccountState, Notified, TopupStatus
 
 
 class Context(Struct, frozen=True, gc=False):
@@ -63,7 +63,7 @@ class Standing(Enum):
     UNKNOWN = "unknown"  # the reading does not say: everything stays as it is
 
 
-class Verdict(Struct, frozen=True, gc=False):
+class RuleVerdict(Struct, frozen=True, gc=False):
     """What a rule says of an account: where it stands, the deepest step reached, and whether a projection is above."""
 
     standing: Standing
@@ -73,10 +73,10 @@ class Verdict(Struct, frozen=True, gc=False):
     period_end: datetime | None = None
 
 
-BREACH = Verdict(Standing.BREACH)
-BETWEEN = Verdict(Standing.BETWEEN)
-CLEAR = Verdict(Standing.CLEAR)
-UNKNOWN = Verdict(Standing.UNKNOWN)
+BREACH = RuleVerdict(Standing.BREACH)
+BETWEEN = RuleVerdict(Standing.BETWEEN)
+CLEAR = RuleVerdict(Standing.CLEAR)
+UNKNOWN = RuleVerdict(Standing.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ class News:
     """Something to tell: the event's type, and what is told once it is."""
 
     type: EventType
-    told: Told
+    told: Notified
 
 
-class View:
+class RuleView:
     """One account at one time: the last believed reading, what is remembered, and what follows from both."""
 
     __slots__ = ("_burn", "_burn_known", "available_microusd", "context", "known", "metrics", "now", "state")

@@ -34,7 +34,7 @@ _LEAST_CREDIT_MICROUSD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class SimulatedCharge:
     at: datetime
     amount_microusd: int
 
@@ -53,8 +53,8 @@ class SimulatedBalance:
         self._waiting: list[tuple[datetime, int]] = []
         self._held_since: datetime | None = None
         self._refused: str | None = None
-        self.charges: list[Charge] = []
-        self.credits: list[Charge] = []
+        self.charges: list[SimulatedCharge] = []
+        self.credits: list[SimulatedCharge] = []
         """The credits of the recorded history."""
         self.refusals: Counter[str] = Counter()
         """How often a gate began to hold a wanted charge back, by its name."""
@@ -63,7 +63,7 @@ class SimulatedBalance:
         """Return the metrics as they would have been; before it is `counting` they are as they were."""
         rise = self._rise(metrics)
         if rise and counting:
-            self.credits.append(Charge(at, rise))
+            self.credits.append(SimulatedCharge(at, rise))
             self._removed += rise
         self._seen = metrics
         while self._waiting and self._waiting[0][0] <= at:
@@ -90,7 +90,7 @@ class SimulatedBalance:
         return TopupStatus("paid", True) if self._waiting else TopupStatus("idle", False)
 
     def attend(self, known: Known, memory: BurnMemory) -> None:
-        """Charge where the gates let it: what the real desk does after a believed reading."""
+        """Charge where the gates let it, as the real top-ups do after an accepted reading."""
         config, available = self._config, known.metrics.available_microusd
         if config is None or available is None or available >= config.when_below_microusd:
             self._refused = None
@@ -120,7 +120,7 @@ class SimulatedBalance:
         refused = verdict.refused
         if refused is None:
             self._refused = None
-            self.charges.append(Charge(now, verdict.amount_microusd))
+            self.charges.append(SimulatedCharge(now, verdict.amount_microusd))
             self._waiting.append((now + self._delay, verdict.amount_microusd))
         elif refused.name != self._refused:
             self._refused = refused.name

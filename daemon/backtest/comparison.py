@@ -12,8 +12,8 @@ from decimal import Decimal
 from alerts.foresight.advice import Advice, Terms, advise, whole_hours
 from alerts.model.money import from_cents
 from alerts.model.values import replace
-from daemon.backtest.balance import Charge
-from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Outcome, Replay, is_false_alarm
+from daemon.backtest.balance import SimulatedCharge
+from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Replay, ReplayOutcome, is_false_alarm
 from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode
 from daemon.schedule import longest_gap
 from daemon.store.ledger_reads import charged_between
@@ -34,8 +34,8 @@ class Happened:
     events: Mapping[str, int]
     """By type, reminders apart."""
     reminders: int
-    charges: Sequence[Charge]
-    credits: Sequence[Charge]
+    charges: Sequence[SimulatedCharge]
+    credits: Sequence[SimulatedCharge]
     episodes: int
     false_alarms: Sequence[FalseAlarm]
     balance: Gauge
@@ -46,7 +46,7 @@ class Advised:
     """The advice, and what the recorded stretch would have been with it."""
 
     advice: Advice
-    outcome: Outcome
+    outcome: ReplayOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Comparison:
     until: datetime
     partial: bool
     happened: Happened
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, ReplayOutcome]
     """By the configuration's label, this one first."""
     advised: Advised | None = None
 
@@ -86,7 +86,7 @@ def compare(
     if first is None:
         return None
     begin = max(since, first.first_at)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, ReplayOutcome] = {}
     for label, config in configs.items():
         if (found := config.accounts.get(account)) is not None:
             outcomes[label] = _replay(connection, config, found, begin, until, label, progress, bool(asked))
@@ -116,7 +116,7 @@ def _replay(
     label: str,
     progress: Progress,
     keep_spend: bool,
-) -> Outcome:
+) -> ReplayOutcome:
     begin = since - WARM_UP
     past = history(connection, account.id, begin, until)
 
@@ -128,9 +128,9 @@ def _replay(
     return Replay(config, account, since, until, keep_spend=keep_spend).run(past, report)
 
 
-def _happened(connection: sqlite3.Connection, account: str, own: Outcome, poll: timedelta) -> Happened:
+def _happened(connection: sqlite3.Connection, account: str, own: ReplayOutcome, poll: timedelta) -> Happened:
     charges = [
-        Charge(topup.paid_at, from_cents(topup.amount_cents))
+        SimulatedCharge(topup.paid_at, from_cents(topup.amount_cents))
         for topup in charged_between(connection, account, own.since, own.until)
         if topup.paid_at is not None
     ]
@@ -156,7 +156,7 @@ def _advise(
     connection: sqlite3.Connection,
     config: Config,
     account: AccountConfig,
-    own: Outcome,
+    own: ReplayOutcome,
     until: datetime,
     asked: Asked,
     progress: Progress,

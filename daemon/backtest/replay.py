@@ -15,10 +15,10 @@ from alerts.foresight.hourly import HOUR_MS
 from alerts.model.events import EventDraft
 from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Metrics, Unavailable
-from alerts.rules.evaluation import Context, Evaluation, judge
+from alerts.rules.evaluation import Context, Evaluation, evaluate
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, Episode
-from daemon.backtest.balance import CREDIT_DELAY, Charge, SimulatedBalance
+from daemon.backtest.balance import CREDIT_DELAY, SimulatedBalance, SimulatedCharge
 from daemon.config.model import AccountConfig, Config
 from daemon.schedule import longest_gap
 from daemon.store.reading_rows import OutageRun, Run
@@ -58,7 +58,7 @@ class Gauge:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayOutcome:
     """What a configuration would have made of one account between two instants.
 
     `recorded` and `credits` are what really happened to the balance in that time; `spent` is the accrued spend by
@@ -71,13 +71,13 @@ class Outcome:
     events: Counter[str] = field(default_factory=Counter)
     """By type, reminders apart."""
     reminders: int = 0
-    charges: list[Charge] = field(default_factory=list)
+    charges: list[SimulatedCharge] = field(default_factory=list)
     refusals: Mapping[str, int] = field(default_factory=dict)
     episodes: int = 0
     false_alarms: list[FalseAlarm] = field(default_factory=list)
     balance: Gauge = field(default_factory=Gauge)
     recorded: Gauge = field(default_factory=Gauge)
-    credits: list[Charge] = field(default_factory=list)
+    credits: list[SimulatedCharge] = field(default_factory=list)
     spent: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -113,14 +113,14 @@ class Replay:
         self._watch = Watch(since, since)
         self._state = AccountState.new(account.id)
         self._open: dict[str, Episode] = {}
-        self.outcome = Outcome(since, until)
+        self.outcome = ReplayOutcome(since, until)
 
-    def run(self, past: Past, progress: Callable[[datetime], None] = lambda at: None) -> Outcome:
+    def run(self, past: Past, progress: Callable[[datetime], None] = lambda at: None) -> ReplayOutcome:
         """Live through the history, which should begin `WARM_UP` before the stretch; call `progress` now and then."""
         with _without_collector():
             return self._run(past, progress)
 
-    def _run(self, past: Past, progress: Callable[[datetime], None]) -> Outcome:
+    def _run(self, past: Past, progress: Callable[[datetime], None]) -> ReplayOutcome:
         account = self._state.account
         last_at = self._since
         for number, poll in enumerate(expand(past)):
@@ -164,7 +164,7 @@ class Replay:
         # History holds what was believed: a second read would have said the same.
         second = reading if isinstance(reading, Known) else None
         self._watch = self._watch.beat(reading.at, self._poll)
-        judgement = judge(self._state, reading, second, self._context.at(reading.at, {}, self._watch.since))
+        judgement = evaluate(self._state, reading, second, self._context.at(reading.at, {}, self._watch.since))
         self._state = judgement.state
         if judgement.drafts or judgement.episodes:
             self._count(judgement, counting)
@@ -202,7 +202,7 @@ class Replay:
         if self._keep_spend and spend is not None:
             outcome.spent.append((to_ms(at), spend.money.value))
 
-    def _finish(self, last_at: datetime) -> Outcome:
+    def _finish(self, last_at: datetime) -> ReplayOutcome:
         outcome = self.outcome
         outcome.charges = self._purse.charges
         outcome.credits = self._purse.credits
@@ -227,7 +227,9 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def is_false_alarm(opened_at: datetime, closed_at: datetime, poll: timedelta, credits: Iterable[Charge]) -> bool:
+def is_false_alarm(
+    opened_at: datetime, closed_at: datetime, poll: timedelta, credits: Iterable[SimulatedCharge]
+) -> bool:
     """Whether an episode ended by itself within a poll or two: not where a credit ended it."""
     if closed_at - opened_at > SHORT_POLLS * poll:
         return False

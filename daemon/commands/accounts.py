@@ -57,7 +57,7 @@ def history(
     from daemon.commands.history_view import History, document, show, to_csv
     from daemon.commands.moments import parse_since
     from daemon.store import readings
-    from daemon.store.summaries import Span, summaries
+    from daemon.store.summaries import SummarySpan, summaries
 
     if as_csv and as_json:
         fail("--csv and --json are two different answers: choose one", USAGE)
@@ -74,7 +74,7 @@ def history(
             last,
             # what was read at the very end belongs to it
             tuple(readings.history(store.reader, account, first, last + _A_MOMENT)),
-            tuple(summaries(store.reader, account, Span.DAY, _midnight(first), last + _A_MOMENT)),
+            tuple(summaries(store.reader, account, SummarySpan.DAY, _midnight(first), last + _A_MOMENT)),
         )
     if as_csv:
         typer.echo(to_csv(found), nl=False)

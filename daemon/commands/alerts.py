@@ -15,7 +15,7 @@ from daemon.commands.moments import moment
 if TYPE_CHECKING:
     from alerts.rules.state import Episode
     from daemon.config.model import Config
-    from daemon.store.notifications import Notification
+    from daemon.store.notifications import StoredNotification
     from daemon.store.states import Untold
 
 RECENT = timedelta(days=7)
@@ -117,7 +117,7 @@ def _near(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
 def _document(
     config: Config,
     episodes: Sequence[Episode],
-    told: Mapping[str, list[Notification]],
+    told: Mapping[str, list[StoredNotification]],
     untold: Sequence[Untold],
     mutes: Mapping[str, datetime],
 ) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _document(
 
 
 def _entry(
-    config: Config, episode: Episode, told: Sequence[Notification], mutes: Mapping[str, datetime]
+    config: Config, episode: Episode, told: Sequence[StoredNotification], mutes: Mapping[str, datetime]
 ) -> dict[str, Any]:
     from alerts.model.instants import rfc3339
 
@@ -183,7 +183,7 @@ def _print(
     config: Config,
     now: datetime,
     episodes: Sequence[Episode],
-    told: Mapping[str, list[Notification]],
+    told: Mapping[str, list[StoredNotification]],
     untold: Sequence[Untold],
     mutes: Mapping[str, datetime],
 ) -> None:
@@ -213,7 +213,7 @@ def _print(
         typer.echo(f"Muted: {rule} until {moment(until, config.timezone)}")
 
 
-def _print_told(told: Sequence[Notification], config: Config, *, muted: bool) -> None:
+def _print_told(told: Sequence[StoredNotification], config: Config, *, muted: bool) -> None:
     if not told:
         typer.echo(f"    told: {'held back by a mute' if muted else 'nothing yet'}")
     for telling in told:

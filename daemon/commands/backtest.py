@@ -23,9 +23,9 @@ from daemon.config.load import load
 from daemon.config.model import Config
 
 if TYPE_CHECKING:
-    from daemon.backtest.balance import Charge
+    from daemon.backtest.balance import SimulatedCharge
     from daemon.backtest.comparison import Advised, Asked, Comparison
-    from daemon.backtest.replay import FalseAlarm, Gauge, Outcome
+    from daemon.backtest.replay import FalseAlarm, Gauge, ReplayOutcome
 
 HAPPENED = "really"
 """The name of the column that says what happened."""
@@ -172,7 +172,7 @@ def _print(one: Comparison, asked: Asked | None, zone: ZoneInfo) -> None:
         _print_advice(one, one.advised, asked)
 
 
-def _event_names(one: Comparison, outcomes: list[Outcome]) -> list[str]:
+def _event_names(one: Comparison, outcomes: list[ReplayOutcome]) -> list[str]:
     """The types that were told by any, in their own order; those that a replay cannot cause are left out."""
     names = {name for outcome in outcomes for name in outcome.events}
     names |= {name for name in one.happened.events if not name.startswith(("topup.", "delivery.", "test."))}
@@ -198,7 +198,7 @@ def _print_advice(one: Comparison, advised: Advised | None, asked: Asked) -> Non
     )
 
 
-def _charges(charges: Sequence[Charge]) -> str:
+def _charges(charges: Sequence[SimulatedCharge]) -> str:
     total = sum(charge.amount_microusd for charge in charges)
     return f"{len(charges)} · {format_usd(total)}" if charges else "none"
 
@@ -221,7 +221,7 @@ def _alarms(alarms: Sequence[FalseAlarm]) -> str:
     return f"{len(alarms)} ({', '.join(sorted({alarm.rule for alarm in alarms}))})"
 
 
-def _refusals(outcome: Outcome) -> str:
+def _refusals(outcome: ReplayOutcome) -> str:
     return ", ".join(f"{name} {count}×" for name, count in sorted(outcome.refusals.items())) or "none"
 
 
@@ -268,7 +268,7 @@ def _as_json(one: Comparison) -> dict[str, Any]:
     return listed
 
 
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+def _outcome_json(outcome: ReplayOutcome) -> dict[str, Any]:
     return {
         "readings": outcome.readings,
         "events": dict(sorted(outcome.events.items())),
@@ -279,7 +279,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _balance_json(
-    gauge: Gauge, charges: Sequence[Charge], episodes: int, alarms: Sequence[FalseAlarm]
+    gauge: Gauge, charges: Sequence[SimulatedCharge], episodes: int, alarms: Sequence[FalseAlarm]
 ) -> dict[str, Any]:
     lowest = gauge.lowest_microusd
     return {
@@ -295,7 +295,7 @@ def _balance_json(
     }
 
 
-def _charges_json(charges: Sequence[Charge]) -> list[Mapping[str, Any]]:
+def _charges_json(charges: Sequence[SimulatedCharge]) -> list[Mapping[str, Any]]:
     return [{"at": rfc3339(charge.at), "amount_usd": to_number(charge.amount_microusd)} for charge in charges]
 
 

@@ -15,7 +15,7 @@ from daemon.config.problems import Level, Problem
 
 if TYPE_CHECKING:
     from daemon.config.model import Config
-    from daemon.work.online import Outcome
+    from daemon.work.online import CheckOutcome
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,7 @@ def _look_back(found: Inspection, config: Config) -> None:
         lint_past(found.facts, config.store.path)
 
 
-def _look_at_burn(found: Inspection, outcomes: tuple[Outcome, ...]) -> None:
+def _look_at_burn(found: Inspection, outcomes: tuple[CheckOutcome, ...]) -> None:
     from daemon.config.lint.burn import lint_burn
 
     assert found.facts is not None
@@ -73,7 +73,7 @@ def _look_at_burn(found: Inspection, outcomes: tuple[Outcome, ...]) -> None:
     lint_burn(found.facts, burns)
 
 
-async def _ask(config: Config) -> tuple[Outcome, ...]:
+async def _ask(config: Config) -> tuple[CheckOutcome, ...]:
     from daemon.clock import SystemClock
     from daemon.net.http import HttpClient
     from daemon.work.online import ask_all
@@ -86,7 +86,7 @@ async def _ask(config: Config) -> tuple[Outcome, ...]:
 
 
 def _as_json(
-    path: Path, problems: tuple[Problem, ...], outcomes: tuple[Outcome, ...], *, online: bool
+    path: Path, problems: tuple[Problem, ...], outcomes: tuple[CheckOutcome, ...], *, online: bool
 ) -> Mapping[str, object]:
     document: dict[str, object] = {
         "config": str(path),
@@ -108,7 +108,7 @@ def _as_json(
     return document
 
 
-def _print(path: Path, problems: tuple[Problem, ...], outcomes: tuple[Outcome, ...], *, asked_for: bool) -> None:
+def _print(path: Path, problems: tuple[Problem, ...], outcomes: tuple[CheckOutcome, ...], *, asked_for: bool) -> None:
     for problem in problems:
         typer.echo(str(problem))
     for outcome in outcomes:

@@ -13,7 +13,7 @@ from daemon.config.model import Config
 from daemon.store.lock import DatabaseHeldError
 
 if TYPE_CHECKING:
-    from daemon.work.outcome import Outcome
+    from daemon.work.outcome import PassOutcome
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +74,7 @@ def once(
         raise typer.Exit(NO)
 
 
-async def _one_pass(config: Config) -> Outcome:
+async def _one_pass(config: Config) -> PassOutcome:
     from daemon.compose import open_service
 
     async with open_service(config) as service:
@@ -92,7 +92,7 @@ def _set_up_logs(level: str) -> None:
     set_up(level)
 
 
-def _as_json(outcome: Outcome) -> dict[str, object]:
+def _as_json(outcome: PassOutcome) -> dict[str, object]:
     return {
         "read": outcome.read,
         "unreadable": outcome.unreadable,
@@ -103,7 +103,7 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: PassOutcome) -> None:
     typer.echo(f"read {outcome.read} of {outcome.read + len(outcome.unreadable)} accounts")
     for account, reason in outcome.unreadable.items():
         typer.echo(f"{account}: no reading, {reason}", err=True)

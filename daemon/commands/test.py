@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.channels.base import Batch, Outcome, Result
+from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.model.instants import rfc3339
 from alerts.model.outbox import Delivery
@@ -98,7 +98,7 @@ def ping(key: str, now: datetime) -> Event:
     )
 
 
-async def send_ping(config: Config, receiver: Receiver, event: Event) -> Outcome:
+async def send_ping(config: Config, receiver: Receiver, event: Event) -> SendOutcome:
     """Send `event` to `receiver` as a delivery would be, and return the outcome."""
     from alerts.templating import Templates
     from daemon.net.http import HttpClient

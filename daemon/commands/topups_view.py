@@ -9,7 +9,7 @@ import typer
 from daemon.commands.common import fields, print_json, print_table
 
 if TYPE_CHECKING:
-    from daemon.reconcile.audit import Audit, Finding
+    from daemon.reconcile.audit import Audit, Disagreement
 
 
 def print_ledger(document: dict[str, Any]) -> None:
@@ -170,7 +170,7 @@ def print_audit(audits: list[Audit], *, as_json: bool) -> None:
     _print_findings("Waiting for the credit", [finding for one in audits for finding in one.waiting])
 
 
-def _print_findings(title: str, findings: list[Finding]) -> None:
+def _print_findings(title: str, findings: list[Disagreement]) -> None:
     if findings:
         print_table(
             title,
@@ -179,5 +179,5 @@ def _print_findings(title: str, findings: list[Finding]) -> None:
         )
 
 
-def _finding_document(finding: Finding) -> dict[str, str]:
+def _finding_document(finding: Disagreement) -> dict[str, str]:
     return {name: getattr(finding, name) for name in finding.__slots__ if name != "told"}

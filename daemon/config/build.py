@@ -14,7 +14,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.receivers import ChatReceiver, EmailReceiver, Receiver, Receivers, WebhookReceiver
 from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike, Stale
 from daemon.config.lint.accounts import base_url
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 from daemon.config.lint.process import listen_at
 from daemon.config.lint.receivers import events_of, secret_paths
 from daemon.config.lint.rules import CLEAR_ABOVE, CLEAR_BELOW_POINTS
@@ -51,7 +51,7 @@ DEFAULT_PORTS = {SmtpSecurity.NONE: 25, SmtpSecurity.STARTTLS: 587, SmtpSecurity
 V = TypeVar("V")
 
 
-def build(facts: Facts, path: Path, store: Path, warnings: tuple[str, ...]) -> Config:
+def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) -> Config:
     """Return the configuration of tables that hold no error."""
     tables = facts.tables
     host, port = listen_at(tables.http.table.listen) or (None, 0)
@@ -90,11 +90,11 @@ def _need(value: V | None) -> V:
     return value
 
 
-def _secret(facts: Facts, path: str) -> SecretStr:
+def _secret(facts: LintFacts, path: str) -> SecretStr:
     return facts.secrets.get(path, SecretStr(""))
 
 
-def _account(facts: Facts, id: str) -> AccountConfig:
+def _account(facts: LintFacts, id: str) -> AccountConfig:
     item = facts.tables.accounts[id]
     table, provider = item.table, _need(item.table.provider)
     base = base_url(table)
@@ -137,7 +137,7 @@ def _topup(table: TopupTable, least_microusd: int) -> TopupConfig:
     )
 
 
-def _rules(facts: Facts) -> tuple[RuleSpec, ...]:
+def _rules(facts: LintFacts) -> tuple[RuleSpec, ...]:
     """Return the rules that are enabled, and the default ones that nothing replaces or turns off."""
     written = {_need(item.table.id) for item in facts.tables.rules}
     rules = [_rule(item) for item in facts.tables.rules if item.table.enabled]
@@ -191,7 +191,7 @@ def _rule(item: Item[RuleTable]) -> RuleSpec:
             raise AssertionError(f"no rule is made of {type(table).__name__}")
 
 
-def _own_thresholds(facts: Facts) -> tuple[LowBalance, ...]:
+def _own_thresholds(facts: LintFacts) -> tuple[LowBalance, ...]:
     """Return the rule behind each receiver that has a threshold of its own: only that receiver hears of it."""
     return tuple(
         LowBalance(
@@ -206,7 +206,7 @@ def _own_thresholds(facts: Facts) -> tuple[LowBalance, ...]:
     )
 
 
-def _receivers(facts: Facts) -> tuple[Receiver, ...]:
+def _receivers(facts: LintFacts) -> tuple[Receiver, ...]:
     tables = facts.tables
     webhooks = [
         WebhookReceiver(
@@ -253,7 +253,7 @@ def _report(table: ReportTable) -> ReportConfig:
     )
 
 
-def _stripe(facts: Facts) -> StripeConfig | None:
+def _stripe(facts: LintFacts) -> StripeConfig | None:
     item = facts.tables.stripe
     if item is None:
         return None
@@ -261,7 +261,7 @@ def _stripe(facts: Facts) -> StripeConfig | None:
     return StripeConfig(api_key=_secret(facts, item.at("api_key")), mode=_need(table.mode), api_base=table.api_base)
 
 
-def _smtp(facts: Facts) -> SmtpConfig | None:
+def _smtp(facts: LintFacts) -> SmtpConfig | None:
     item = facts.tables.smtp
     if item is None:
         return None

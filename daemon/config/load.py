@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from alerts.model.specs import is_glob
 from daemon.config import build
-from daemon.config.lint import Facts, lint
+from daemon.config.lint import LintFacts, lint
 from daemon.config.lint.process import store_folder, store_of_unit, templates_folder, zone
 from daemon.config.lint.receivers import secret_paths
 from daemon.config.model import Config
@@ -57,7 +57,7 @@ class Inspection:
     path: Path
     config: Config | None
     noted: Problems
-    facts: Facts | None = None
+    facts: LintFacts | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -100,7 +100,7 @@ def inspect(
         return Inspection(path, None, problems)
     tables = read(document, problems, _included(document, path, problems, parse))
     resolved = _resolved(tables, Secrets(environ, path.parent, problems, required=secrets))
-    facts = Facts(tables, resolved, zone(tables.root.timezone, problems), problems)
+    facts = LintFacts(tables, resolved, zone(tables.root.timezone, problems), problems)
     lint(facts)
     store = build.store_at(tables.store.table.path, environ)
     store_folder(store, problems)

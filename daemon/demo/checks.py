@@ -12,7 +12,7 @@ from itertools import pairwise
 from alerts.events.catalogue import CATALOGUE
 from alerts.model.events import EventType
 from alerts.model.money import from_cents
-from alerts.reports.report import Facts
+from alerts.reports.report import ReportFacts
 from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
 from daemon.demo.timeline import Story
@@ -36,7 +36,7 @@ class Evidence:
     month: Month
     story: Story
     conn: sqlite3.Connection
-    facts: Facts | None
+    facts: ReportFacts | None
     """The facts of the finance report; None before its month is over."""
 
 

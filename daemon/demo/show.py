@@ -15,14 +15,14 @@ import structlog
 from rich.console import Console
 
 from alerts.model.spans import SpanKind, span_before
-from alerts.reports.report import Facts
+from alerts.reports.report import ReportFacts
 from daemon.demo.checks import Evidence, Promise, check_all
 from daemon.demo.drive import Month, Watcher, live_through
 from daemon.demo.mails import write_mails
 from daemon.demo.scenario import END, START, ZONE
 from daemon.demo.summary import Outputs, show
 from daemon.demo.timeline import Story
-from daemon.demo.view import View
+from daemon.demo.view import DemoView
 from daemon.logs import mask
 from daemon.reports.facts import gather
 from daemon.store import Store
@@ -39,7 +39,7 @@ def run_demo(
     console = console or Console(highlight=False)
     folder = _folder(out)
     story = Story()
-    with logging_to(folder / "daemon.log"), View(console, story, end, live=live) as view:
+    with logging_to(folder / "daemon.log"), DemoView(console, story, end, live=live) as view:
         watcher = Watcher(view.told, view.mailed, view.happened, view.stepped, view.ended)
         month = asyncio.run(live_through(folder, watcher=watcher, end=end))
     papers = write_mails(month.world.mailbox.kept, folder)
@@ -62,7 +62,7 @@ def _folder(out: Path | None) -> Path:
     return out.resolve()
 
 
-def facts_of(month: Month, store: Store) -> Facts | None:
+def facts_of(month: Month, store: Store) -> ReportFacts | None:
     """The facts of the last month's report, where a month has ended."""
     span = span_before(SpanKind.MONTH, month.end, ZONE)
     if span.start < START:

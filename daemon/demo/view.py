@@ -24,7 +24,7 @@ _REFRESH_S = 0.25
 _FEED_LINES = 10
 
 
-class View:
+class DemoView:
     """Shows a story while it is told. Use as a context manager around the month."""
 
     def __init__(self, console: Console, story: Story, end: datetime, *, live: bool | None = None) -> None:
@@ -37,7 +37,7 @@ class View:
         self._day: int | None = None
         self._began = time.monotonic()
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> DemoView:
         if self._wants_live:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.__enter__()

@@ -54,7 +54,7 @@ class HttpFailure(Exception):  # noqa: N818 – a failure is what it is called e
         self.detail = detail
 
 
-class Answer(Struct, frozen=True, gc=False):
+class HttpAnswer(Struct, frozen=True, gc=False):
     """One complete answer. `headers` ignore case; `body` is decoded; with `truncate` it may be only the beginning."""
 
     status: int
@@ -113,7 +113,7 @@ class HttpClient:
         deadline_s: float,
         max_bytes: int,
         truncate: bool = False,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send one request and return the whole answer, whatever its status.
 
         `deadline_s` covers everything from resolving the name to the last byte of the body. A body over `max_bytes` is
@@ -132,7 +132,7 @@ class HttpClient:
             if not truncate:
                 raise HttpFailure(FailureKind.TOO_LARGE, f"the answer is longer than {max_bytes} bytes")
             body = body[:max_bytes]
-        return Answer(status, said, body, int((time.monotonic() - started) * 1000))
+        return HttpAnswer(status, said, body, int((time.monotonic() - started) * 1000))
 
     async def aclose(self) -> None:
         """Close every connection. A later exchange fails with `closed`."""

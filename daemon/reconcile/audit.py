@@ -23,7 +23,7 @@ GRACE = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Disagreement:
     """One disagreement: what each of the three says."""
 
     account: str
@@ -43,9 +43,9 @@ class Audit:
     account: str
     charges: int
     charged_microusd: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Disagreement, ...]
     refused: Refused | None = None
-    waiting: tuple[Finding, ...] = ()
+    waiting: tuple[Disagreement, ...] = ()
     uncompared: int = 0
     """Charges that the history cannot show: their readings had no running total."""
 
@@ -87,7 +87,7 @@ def compare(
 ) -> Audit:
     """Hold the ledger's rows, Stripe's PaymentIntents and what the balance shows against each other."""
     findings = [
-        Finding(account, "?", text.partition(":")[0], "unknown", "metadata that cannot be read", "–")
+        Disagreement(account, "?", text.partition(":")[0], "unknown", "metadata that cannot be read", "–")
         for text in listing.unreadable
     ]
     listed = {one.intent.id: one for one in listing.ours}
@@ -99,10 +99,10 @@ def compare(
         young = row.planned_at > now - COVERED
         if row.state in CHARGED and young and row.payment_intent not in listed:
             findings.append(
-                Finding(account, row.id, row.payment_intent or "–", _ledger(row), "not listed", _history(row))
+                Disagreement(account, row.id, row.payment_intent or "–", _ledger(row), "not listed", _history(row))
             )
     findings += [
-        Finding(
+        Disagreement(
             account,
             row.id,
             row.payment_intent or "–",
@@ -121,35 +121,35 @@ def compare(
     return Audit(account, len(charged), total, (*findings, *missing), waiting=tuple(waiting), uncompared=uncompared)
 
 
-def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Finding | None:
+def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Disagreement | None:
     intent = one.intent
     stripe = f"{intent.status}, {format_usd(intent.amount_cents * 10_000)}"
     if row is None:
         if intent.status == "canceled":
             return None
-        return Finding(account, f"{account}-{one.said.seq}", intent.id, "unknown", stripe, "–")
+        return Disagreement(account, f"{account}-{one.said.seq}", intent.id, "unknown", stripe, "–")
     charged = intent.status == "succeeded"
     if charged != (row.state in CHARGED) or (charged and intent.amount_cents != row.amount_cents):
         if not charged and row.is_open:
             return None
-        return Finding(account, row.id, intent.id, _ledger(row), stripe, _history(row))
+        return Disagreement(account, row.id, intent.id, _ledger(row), stripe, _history(row))
     if charged and intent.charge is not None and (intent.charge.refunded_cents or intent.charge.disputed):
         said = "disputed" if intent.charge.disputed else f"refunded {format_usd(intent.charge.refunded_cents * 10_000)}"
-        return Finding(account, row.id, intent.id, _ledger(row), f"{stripe}, {said}", _history(row), told=True)
+        return Disagreement(account, row.id, intent.id, _ledger(row), f"{stripe}, {said}", _history(row), told=True)
     return None
 
 
 def _against_history(
     account: str, rows: Sequence[Topup], last: Known | None, total_at: TotalAt, now: datetime
-) -> tuple[list[Finding], list[Finding]]:
+) -> tuple[list[Disagreement], list[Disagreement]]:
     """Each charge must show in `funded`: before the next one, and in the last reading. By a running total only.
 
     One that began anew since a reading has shown the credit says nothing against it. Returns what disagrees, and what
     waits for its credit.
     """
     funded_now = last.metrics.funded_microusd if last else None
-    missing: list[Finding] = []
-    waiting: list[Finding] = []
+    missing: list[Disagreement] = []
+    waiting: list[Disagreement] = []
     charged = [row for row in rows if row.state in CHARGED and row.funded_before_microusd is not None]
     charged.sort(key=lambda row: row.paid_at or row.planned_at)
     for index, row in enumerate(charged):
@@ -170,7 +170,7 @@ def _against_history(
         if is_acknowledged(row):
             history = f"a person said that it was credited; {history}"
         told = row.state is State.PAID
-        found = Finding(account, row.id, row.payment_intent or "–", _ledger(row), "succeeded", history, told=told)
+        found = Disagreement(account, row.id, row.payment_intent or "–", _ledger(row), "succeeded", history, told=told)
         (waiting if may_come else missing).append(found)
     return missing, waiting
 

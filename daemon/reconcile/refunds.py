@@ -13,7 +13,7 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import Topup
 from daemon.stripe.answers import GONE, NO_USE_WAITING, AnswerKind, Refused
-from daemon.stripe.objects import Event
+from daemon.stripe.objects import StripeEvent
 from daemon.topups.context import TopupContext, log
 from daemon.topups.policy import stops
 from daemon.topups.returned import CHARGES_FOR, disputed, refunded, take_charge
@@ -46,7 +46,7 @@ async def read_events(context: TopupContext) -> None:
     cursor = last[1] if last else ""
     newest = cursor
     older: str | None = None
-    oldest_first: list[Event] = []
+    oldest_first: list[StripeEvent] = []
     refused: Refused | None = None
     for _ in range(MOST_PAGES):
         page = await context.gateway.events(newer_than=newest or None, older_than=older)
@@ -99,7 +99,7 @@ def _failing_since(tx: Transaction, name: str, now: datetime) -> datetime:
     return now
 
 
-def _take(context: TopupContext, event: Event) -> None:
+def _take(context: TopupContext, event: StripeEvent) -> None:
     topup = ledger_reads.get(context.store.reader, event.payment_intent) if event.payment_intent else None
     if topup is None:
         return

@@ -8,12 +8,12 @@ from typing import Any
 from alerts.model.instants import rfc3339
 from alerts.model.money import from_cents, to_number
 from alerts.reports.balances import Money
-from alerts.reports.credits import Charge
-from alerts.reports.report import Facts
+from alerts.reports.credits import CardCharge
+from alerts.reports.report import ReportFacts
 from alerts.reports.statements import Statement, Volume
 
 
-def to_json(facts: Facts) -> dict[str, Any]:
+def to_json(facts: ReportFacts) -> dict[str, Any]:
     """Return the document of `brimful report ID --preview --json`."""
     return {
         "report": facts.report,
@@ -83,7 +83,7 @@ def _volume(volume: Volume) -> dict[str, Any]:
     return {name: None if value is None else to_number(value) for name, value in rows.items()}
 
 
-def _charge(charge: Charge) -> dict[str, Any]:
+def _charge(charge: CardCharge) -> dict[str, Any]:
     return {
         "topup": charge.topup,
         "payment_intent": charge.payment_intent,

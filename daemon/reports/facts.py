@@ -13,7 +13,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.spans import Span
 from alerts.model.values import replace
 from alerts.reports.pictures import drawing
-from alerts.reports.report import Facts, OpenAlert, Report, build
+from alerts.reports.report import OpenAlert, Report, ReportFacts, build
 from alerts.reports.statements import Statement
 from alerts.reports.statements import build as build_statement
 from alerts.templating import Templates
@@ -33,7 +33,7 @@ def accounts_of(config: Config, report: ReportConfig, seen: Iterable[str]) -> li
     return [account for account in every if any(fnmatchcase(account, pattern) for pattern in report.accounts)]
 
 
-def gather(config: Config, conn: sqlite3.Connection, report: ReportConfig, span: Span, now: datetime) -> Facts:
+def gather(config: Config, conn: sqlite3.Connection, report: ReportConfig, span: Span, now: datetime) -> ReportFacts:
     """Return everything that the report of this period says. Only reads."""
     wanted = accounts_of(config, report, accounts_seen(conn))
     statements = []
@@ -43,7 +43,7 @@ def gather(config: Config, conn: sqlite3.Connection, report: ReportConfig, span:
             statements.append(statement)
     names = {s.account.id: s.account.name for s in statements}
     blocked = [*reports.capped(conn, span.start, now), *reports.stopped(conn)]
-    return Facts(
+    return ReportFacts(
         report=report.id,
         span=span,
         zone=config.timezone,
@@ -75,7 +75,7 @@ async def make_report(
     return await asyncio.to_thread(build, facts, templates=templates, pictures=pictures, with_csv=report.csv, link=link)
 
 
-def _gather_apart(config: Config, path: Path, report: ReportConfig, span: Span, now: datetime) -> Facts:
+def _gather_apart(config: Config, path: Path, report: ReportConfig, span: Span, now: datetime) -> ReportFacts:
     """Gather in a thread, on a connection of its own: a long history holds up no poll."""
     store = Store(path, readonly=True)
     try:

@@ -1,4 +1,4 @@
-"""Reporting: which report of which period is due, and sending it once. Sent first, marked after, with a stable name."""
+"""Reporting: which report of which period is due, and sending it once. Sent first, marked after; the name is stable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentReport:
     """What became of one report: `error` is empty where the mail server took it."""
 
     report: Report
@@ -68,7 +68,7 @@ class Reporter:
         instants = [at for report in self._config.reports for _, at in self._pending(report, now)]
         return min((at for at in [*instants, *self._fires(now)] if at > now), default=None)
 
-    async def send(self, report: ReportConfig, span: Span, now: datetime, to: Sequence[str] = ()) -> Sent:
+    async def send(self, report: ReportConfig, span: Span, now: datetime, to: Sequence[str] = ()) -> SentReport:
         """Build and send one report, and record what became of it: also the one that is sent again by hand.
 
         `to`: those of its addresses that still wait for it; else all of them. Whatever it meets is its own error.
@@ -84,7 +84,7 @@ class Reporter:
             raise met
         made, error, mailed = met
         self._record(Due(report, span, to), message_id, error, mailed, now)
-        return Sent(made, error, tuple(_named(mailed.refused)))
+        return SentReport(made, error, tuple(_named(mailed.refused)))
 
     def failing(self) -> Sequence[str]:
         """Return the reports that failed, or that an address refused, as `id period`: what `once` exits 1 for."""

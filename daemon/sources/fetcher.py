@@ -17,7 +17,7 @@ from alerts.model.values import replace
 from daemon.clock import Clock
 from daemon.limits import PACE_WAIT_S, POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST
 from daemon.net.http import FailureKind, HttpClient, HttpFailure
-from daemon.sources.pace import Pace
+from daemon.sources.pace import RateLimit
 from daemon.sources.provider import JsonMapping, Parser, Provider
 from daemon.sources.refusals import one_line
 
@@ -81,7 +81,7 @@ class _Lane:
     account: Source
     parse: Parser
     host: asyncio.Semaphore
-    pace: Pace
+    pace: RateLimit
     last_body: bytes = b""
     """The digest of the last body that was a reading: an answer that is the same to the byte is not read again."""
     last_metrics: Metrics | None = None
@@ -108,7 +108,7 @@ class Fetcher:
         self._pace_wait_s = pace_wait_s
         self._lanes: dict[str, _Lane] = {}
         self._hosts: dict[str, asyncio.Semaphore] = {}
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, RateLimit] = {}
         """By host and key: limits count per API key."""
         self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
 
@@ -188,7 +188,7 @@ class Fetcher:
             account=account,
             parse=account.provider.parser(account.json.fields if account.json is not None else {}),
             host=self._hosts.setdefault(host, asyncio.Semaphore(POLLS_PER_HOST)),
-            pace=self._paces.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", Pace()),
+            pace=self._paces.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", RateLimit()),
         )
 
 

@@ -9,7 +9,7 @@ from daemon.limits import RETRY_AFTER_MAX_S
 from daemon.sources.waits import rate_reset
 
 
-class Pace:
+class RateLimit:
     """One API key's budget of requests. Limits count per key, not per host and not per account."""
 
     __slots__ = ("_left", "_reset_at", "_under_way", "quiet_until")

@@ -17,7 +17,7 @@ from daemon.limits import EXTRA_BYTES
 from daemon.sources.refusals import one_line, refused, unfound
 
 if TYPE_CHECKING:
-    from daemon.net.http import Answer
+    from daemon.net.http import HttpAnswer
 
 Document = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ Table = Mapping[str, tuple[str, Reader]]
 """Which metric each name of the answer is, and how it is read."""
 
 
-def read(build: Callable[[bytes], Metrics], account: str, at: datetime, answer: Answer) -> Reading:
+def read(build: Callable[[bytes], Metrics], account: str, at: datetime, answer: HttpAnswer) -> Reading:
     """Turn one answer into a reading: `build` is called with the body of a 2xx answer and may raise BadPayload.
 
     An answer that says neither a balance nor a used volume is none that a rule could judge: it is a bad payload, too.

@@ -16,7 +16,7 @@ from alerts.model.readings import Metrics, Reading
 from daemon.sources.payload import NotThere, Table, decode, extra, fill, read
 
 if TYPE_CHECKING:
-    from daemon.net.http import Answer  # at run time it would load the HTTP client into commands that ask nobody
+    from daemon.net.http import HttpAnswer  # at run time it would load the HTTP client into commands that ask nobody
 
 
 class Has(StrEnum):
@@ -38,7 +38,7 @@ _METRIC_OF = {
 }
 _MONEY = frozenset({"balance_microusd", "uncharged_microusd", "total_charged_microusd"})
 
-Parser = Callable[[str, datetime, "Answer"], Reading]
+Parser = Callable[[str, datetime, "HttpAnswer"], Reading]
 """Turns an account's id, the time and one answer into a reading; never raises."""
 Build = Callable[[bytes], Metrics]
 """Turns the body of a good answer into metrics; raises BadPayload."""

@@ -13,7 +13,7 @@ from alerts.model.readings import Reason, Unavailable
 from daemon.sources.waits import rate_reset, retry_after
 
 if TYPE_CHECKING:
-    from daemon.net.http import Answer
+    from daemon.net.http import HttpAnswer
 
 DETAIL_CHARACTERS = 160
 FAULT_CHARACTERS = 70
@@ -30,7 +30,7 @@ _STATUS = {
 }
 
 
-def refused(account: str, at: datetime, answer: Answer) -> Unavailable:
+def refused(account: str, at: datetime, answer: HttpAnswer) -> Unavailable:
     """Return what an answer other than 2xx means."""
     status = answer.status
     reason = _STATUS.get(status)
@@ -50,12 +50,12 @@ def refused(account: str, at: datetime, answer: Answer) -> Unavailable:
     return Unavailable(account, at, reason, one_line(_detail(answer)), retry_at, status)
 
 
-def _detail(answer: Answer) -> str:
+def _detail(answer: HttpAnswer) -> str:
     words = _location(answer) if 300 <= answer.status < 400 else said(answer.body)
     return f"{answer.status}: {words}" if words else f"status {answer.status}"
 
 
-def _location(answer: Answer) -> str:
+def _location(answer: HttpAnswer) -> str:
     """Where a redirect points, without path and query: enough to recognise it, and nothing secret."""
     try:
         target = urlsplit(answer.headers.get("location", ""))

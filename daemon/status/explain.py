@@ -12,7 +12,7 @@ from alerts.model.money import to_number
 from daemon.config.model import Config, TopupConfig
 from daemon.status.topups import topup_status
 from daemon.store import ledger_notes, ledger_reads, readings
-from daemon.store.ledger_notes import Decision
+from daemon.store.ledger_notes import GateCount
 from daemon.store.ledger_reads import Shadow
 from daemon.store.topup_rows import Send, Stop, Topup
 
@@ -115,7 +115,7 @@ def stop_document(stop: Stop) -> Document:
     }
 
 
-def decision_document(decision: Decision) -> Document:
+def decision_document(decision: GateCount) -> Document:
     return {
         "account": decision.account,
         "gate": decision.gate,

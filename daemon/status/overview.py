@@ -15,7 +15,7 @@ from alerts.foresight.burn import Burn
 from alerts.foresight.estimate import Estimate, providers_estimate
 from alerts.foresight.period import Projection, project
 from alerts.foresight.quota import Fill, full_at
-from alerts.foresight.runway import Runway, runway
+from alerts.foresight.runway import RunwayForecast, runway
 from alerts.model.accounts import AccountInfo
 from alerts.model.money import percent_of
 from alerts.model.readings import Known, Metrics
@@ -23,7 +23,7 @@ from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
 from alerts.rules.stale import silence_is_news_after
 from alerts.rules.state import AccountState, Episode
-from alerts.rules.view import Context, View
+from alerts.rules.view import Context, RuleView
 from daemon.config.cron import gaps
 from daemon.config.model import AccountConfig, Config
 from daemon.status.topups import topup_status
@@ -32,7 +32,7 @@ from daemon.store.reading_rows import OutageRun
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class QuotaStatus:
     """Volume against a limit; `percent` is of effective, rounded down."""
 
     used_microgb: int
@@ -82,10 +82,10 @@ class Overview:
     """The polls that have failed since."""
     burn: Burn | None
     days_remaining: Decimal | None
-    runway: Runway | None
+    runway: RunwayForecast | None
     estimate: Estimate | None
     """The provider's own, of the whole balance."""
-    quota: Quota | None
+    quota: QuotaStatus | None
     month: Spent | None
     """None too where no reading lies in this month yet."""
     budgets: tuple[BudgetLine, ...]
@@ -116,7 +116,7 @@ def look(
     """Return the overview of one account from what is remembered of it. Forecasts begin at the last reading."""
     known = state.last
     at = now if known is None else known.at
-    view = None if known is None else View(state, known, _context(config, account, at))
+    view = None if known is None else RuleView(state, known, _context(config, account, at))
     return Overview(
         account=account.info,
         now=now,
@@ -142,14 +142,14 @@ def _context(config: Config, account: AccountConfig, now: datetime) -> Context:
     )
 
 
-def _quota(state: AccountState, known: Known) -> Quota | None:
+def _quota(state: AccountState, known: Known) -> QuotaStatus | None:
     metrics = known.metrics
     effective = metrics.effective_microgb
     if metrics.used_microgb is None or effective is None:
         return None
     limit = metrics.limit_microgb
     percent = percent_of(effective, limit) if limit else None
-    return Quota(
+    return QuotaStatus(
         metrics.used_microgb,
         metrics.reserved_microgb,
         effective,
@@ -165,7 +165,7 @@ def _running(state: AccountState, period: Period, now: datetime) -> Spent | None
     return spent if spent is not None and spent.start <= now < spent.end else None
 
 
-def _budgets(config: Config, account: AccountConfig, view: View, now: datetime) -> list[BudgetLine]:
+def _budgets(config: Config, account: AccountConfig, view: RuleView, now: datetime) -> list[BudgetLine]:
     lines = []
     for rule in config.rules:
         if isinstance(rule, Budget) and rule.covers(account.id):
@@ -199,7 +199,7 @@ def spent_of(rule: Budget, state: AccountState, metrics: Metrics, now: datetime)
     return SpentOf(spent.microgb if volume else spent.microusd, limit, volume, spent, spent.partial)
 
 
-def _budget(rule: Budget, view: View, now: datetime) -> BudgetLine | None:
+def _budget(rule: Budget, view: RuleView, now: datetime) -> BudgetLine | None:
     found = spent_of(rule, view.state, view.metrics, now)
     if found is None:
         return None

@@ -11,7 +11,7 @@ from alerts.model.instants import rfc3339
 from alerts.rules.state import TopupStatus
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
-from daemon.store.ledger_notes import Decision
+from daemon.store.ledger_notes import GateCount
 from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, State, Stop, StopKind, Topup
 from daemon.topups.policy.caps import ROLLING_DAY, start_of_month
 from daemon.topups.policy.credit import MISSING_AFTER
@@ -106,7 +106,7 @@ def _refused(
     return TopupStatus("held_back", False, _HELD_BACK[latest.gate] + latest.detail)
 
 
-def _is_capped(config: Config, topup: TopupConfig, said: Decision, now: datetime) -> bool:
+def _is_capped(config: Config, topup: TopupConfig, said: GateCount, now: datetime) -> bool:
     """Whether a cap said no, its window may still last, and the cap was not raised since."""
     if said.gate == "cap_day":
         lasts, cap = now - said.last_at < ROLLING_DAY, topup.max_per_day_microusd
@@ -117,7 +117,7 @@ def _is_capped(config: Config, topup: TopupConfig, said: Decision, now: datetime
     return lasts and not _is_raised(said, cap)
 
 
-def _is_raised(said: Decision, cap_microusd: int) -> bool:
+def _is_raised(said: GateCount, cap_microusd: int) -> bool:
     """Whether the cap is higher now than the one that said no."""
     then = next((gate["microusd"]["cap"] for gate in json.loads(said.gates) if gate["name"] == said.gate), None)
     return then is not None and cap_microusd > int(then)

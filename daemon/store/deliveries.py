@@ -10,7 +10,7 @@ from typing import Any
 
 from alerts.model.events import EventDraft
 from alerts.model.instants import from_ms, to_ms
-from alerts.model.outbox import Delivery, DeliveryState, Mark, ReceiverState, Sent
+from alerts.model.outbox import Delivery, DeliveryState, Mark, ReceiverState, SentBatch
 from daemon.store.connection import Store, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
 
@@ -99,9 +99,9 @@ class StoredQueue:
     def parcel(self, key: str, parcel: str) -> Sequence[Delivery]:
         return [_to_delivery(row) for row in self._store.reader.execute(_PARCEL, (key, parcel))]
 
-    def sent_since(self, key: str, since: datetime) -> Sequence[Sent]:
+    def sent_since(self, key: str, since: datetime) -> Sequence[SentBatch]:
         rows = self._store.reader.execute(_SENT, (key, to_ms(since)))
-        return [Sent(from_ms(at_ms), parcel) for at_ms, parcel in rows]
+        return [SentBatch(from_ms(at_ms), parcel) for at_ms, parcel in rows]
 
     def first_parcel(self, key: str, episode: str) -> str | None:
         row = self._store.reader.execute(

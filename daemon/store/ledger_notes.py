@@ -14,7 +14,7 @@ from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class GateCount:
     """How often a gate was the first to say no for an account, and its numbers the last time."""
 
     account: str
@@ -144,14 +144,14 @@ def count_decision(
     )
 
 
-def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[Decision, ...]:
+def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[GateCount, ...]:
     """Return the counts per gate, the latest first."""
     rows = conn.execute(
         "SELECT account, gate, count, first_at, last_at, detail, gates FROM topup_decisions"
         " WHERE ?1 IS NULL OR account = ?1 ORDER BY last_at DESC, gate",
         (account,),
     )
-    return tuple(Decision(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5], r[6]) for r in rows)
+    return tuple(GateCount(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5], r[6]) for r in rows)
 
 
 # ── told once, remembered cards, marks ──────────────────────────────────────────────────────────────────────────────

@@ -23,7 +23,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Notification:
+class StoredNotification:
     """One event of an episode, and who hears of it (nobody asked for it where `heard` is empty)."""
 
     event: str
@@ -32,9 +32,9 @@ class Notification:
     heard: tuple[Heard, ...]
 
 
-def tellings(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, list[Notification]]:
+def tellings(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, list[StoredNotification]]:
     """Return the events of each episode in the order of their commits; the latest `TELLINGS_LISTED` deliveries."""
-    found: dict[str, dict[str, Notification]] = {}
+    found: dict[str, dict[str, StoredNotification]] = {}
     rows = conn.execute(
         "SELECT * FROM (SELECT e.number, e.episode, e.id, e.type, e.at_ms, d.receiver, d.state, d.settled_ms, d.number"
         f" FROM event e LEFT JOIN delivery d ON d.event = e.number WHERE e.episode IN ({','.join('?' * len(episodes))})"
@@ -43,9 +43,9 @@ def tellings(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, 
     )
     for _, episode, event, kind, at_ms, receiver, state, settled, _ in rows:
         of_episode = found.setdefault(episode, {})
-        telling = of_episode.get(event) or Notification(event, EventType(kind), from_ms(at_ms), ())
+        telling = of_episode.get(event) or StoredNotification(event, EventType(kind), from_ms(at_ms), ())
         heard = telling.heard
         if receiver is not None:
             heard = (*heard, Heard(receiver, state, None if settled is None else from_ms(settled)))
-        of_episode[event] = Notification(telling.event, telling.type, telling.at, heard)
+        of_episode[event] = StoredNotification(telling.event, telling.type, telling.at, heard)
     return {episode: list(of_episode.values()) for episode, of_episode in found.items()}

@@ -10,7 +10,7 @@ from alerts.model.instants import from_ms, to_ms
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PastNotification:
     """One event of an account, as it was committed."""
 
     type: str
@@ -20,18 +20,21 @@ class Told:
     is_reminder: bool
 
 
-def told(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[Told]:
+def told(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[PastNotification]:
     """Return the account's events that happened in [since, until], oldest first."""
     rows = connection.execute(
         "SELECT type, at_ms, rule, episode, coalesce(json_extract(CAST(body AS TEXT), '$.data.reminder'), 0)"
         " FROM event WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY number",
         (account, to_ms(since), to_ms(until)),
     )
-    return [Told(type, from_ms(at_ms), rule, episode, bool(reminder)) for type, at_ms, rule, episode, reminder in rows]
+    return [
+        PastNotification(type, from_ms(at_ms), rule, episode, bool(reminder))
+        for type, at_ms, rule, episode, reminder in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class PastStretch:
     """One episode as it was kept."""
 
     rule: str
@@ -39,7 +42,7 @@ class Stretch:
     closed_at: datetime | None
 
 
-def episodes(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[Stretch]:
+def episodes(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[PastStretch]:
     """Return the account's episodes that opened in [since, until], oldest first."""
     rows = connection.execute(
         "SELECT rule, opened_at, closed_at FROM episode WHERE account = ? AND opened_at BETWEEN ? AND ?"
@@ -47,5 +50,5 @@ def episodes(connection: sqlite3.Connection, account: str, since: datetime, unti
         (account, to_ms(since), to_ms(until)),
     )
     return [
-        Stretch(rule, from_ms(opened), None if closed is None else from_ms(closed)) for rule, opened, closed in rows
+        PastStretch(rule, from_ms(opened), None if closed is None else from_ms(closed)) for rule, opened, closed in rows
     ]

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.spans import Span
-from alerts.reports.credits import Charge
+from alerts.reports.credits import CardCharge
 from alerts.reports.report import Blocked, DeadDelivery
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
@@ -103,10 +103,10 @@ def _save(
     )
 
 
-def charges(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[Charge, ...]:
+def charges(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[CardCharge, ...]:
     """Return the account's paid top-ups, by the time of the card's charge where Stripe told it."""
     return tuple(
-        Charge(t.id, t.payment_intent or "", t.amount_microusd, t.charged_at or t.paid_at, t.credited_at)
+        CardCharge(t.id, t.payment_intent or "", t.amount_microusd, t.charged_at or t.paid_at, t.credited_at)
         for t in ledger_reads.charged_between(conn, account, since, until)
         if t.paid_at is not None
     )

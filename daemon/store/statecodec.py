@@ -15,7 +15,7 @@ from alerts.model.events import EventDraft, EventType, Severity
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Metrics, Reason
 from alerts.rules.falls import NO_FALL, Falls
-from alerts.rules.state import AccountState, Episode, Outage, RuleMemory, Told
+from alerts.rules.state import AccountState, Episode, Notified, Outage, RuleMemory
 
 _METRICS = Metrics.__struct_fields__
 _values = attrgetter(*_METRICS)
@@ -117,7 +117,7 @@ def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
         breaches=value.get("breaches", 0),
         episode=None if episode is None else _read_episode(episode, account, rule),
         resting=None if resting is None else _read_episode(resting, account, rule),
-        told=Told(
+        told=Notified(
             entered=value.get("entered", False),
             step=None if step is None else Decimal(step),
             projected=value.get("projected", False),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from alerts.model.readings import Known, Metrics
 from daemon.store.reading_rows import Run
 from daemon.store.readings import around, history
-from daemon.store.summaries import Span, Summary, summaries
+from daemon.store.summaries import Summary, SummarySpan, summaries
 
 _LOOK_BACK = timedelta(days=62)
 """How far outside a period a folded reading is looked for."""
@@ -64,7 +64,7 @@ def _folded(
     until = min(kept_from, end + _LOOK_BACK)
     points: list[Known] = []
     polls = 0
-    for hour in summaries(connection, account, Span.HOUR, start - _LOOK_BACK, until):
+    for hour in summaries(connection, account, SummarySpan.HOUR, start - _LOOK_BACK, until):
         if hour.seen_first_at >= kept_from:
             break
         if hour.seen_last_at < start:

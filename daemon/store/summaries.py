@@ -22,7 +22,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-class Span(StrEnum):
+class SummarySpan(StrEnum):
     HOUR = "hour"
     DAY = "day"  # of UTC
 
@@ -151,16 +151,16 @@ def flush(tx: Transaction, ended: Sequence[tuple[str, Hour]]) -> None:
     rows = []
     for account, hour in ended:
         start = hour[0]
-        rows.append((account, Span.HOUR, start, *hour[1:]))
-        rows.append((account, Span.DAY, start - start % DAY_MS, *hour[1:]))
+        rows.append((account, SummarySpan.HOUR, start, *hour[1:]))
+        rows.append((account, SummarySpan.DAY, start - start % DAY_MS, *hour[1:]))
     tx.executemany(_FLUSH, rows)
 
 
 def summaries(
-    connection: sqlite3.Connection, account: str, span: Span, since: datetime, until: datetime
+    connection: sqlite3.Connection, account: str, span: SummarySpan, since: datetime, until: datetime
 ) -> Iterator[Summary]:
     """Yield the hours or days that start in [since, until), in order, the one that goes on included."""
-    width = HOUR_MS if span is Span.HOUR else DAY_MS
+    width = HOUR_MS if span is SummarySpan.HOUR else DAY_MS
     first, last = to_ms(since), to_ms(until)
     going_on = connection.execute(
         f"SELECT hour_ms, {', '.join(COLUMNS)} FROM latest WHERE account = ? AND hour_ms IS NOT NULL",
@@ -181,14 +181,16 @@ def summaries(
         yield _summary((open_start, *going_on[1:]))
 
 
-def _stored(connection: sqlite3.Connection, account: str, span: Span, first: int, last: int) -> list[Sequence[Any]]:
+def _stored(
+    connection: sqlite3.Connection, account: str, span: SummarySpan, first: int, last: int
+) -> list[Sequence[Any]]:
     """Return the rows that start in [first, last), in order, those of packed days among them."""
     rows: list[Sequence[Any]] = connection.execute(
         f"SELECT start_ms, {', '.join(COLUMNS)} FROM summaries"
         " WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ? ORDER BY start_ms",
         (account, span, first, last),
     ).fetchall()
-    if span is Span.DAY:
+    if span is SummarySpan.DAY:
         return rows
     packed = connection.execute(
         "SELECT hours FROM packed_hours WHERE account = ? AND day_ms > ? AND day_ms < ?",
@@ -211,18 +213,18 @@ def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
     limit_ms = to_ms(before) - to_ms(before) % DAY_MS
     (start_ms,) = tx.execute(
         "SELECT min(start_ms) FROM summaries WHERE account = ? AND span = ? AND start_ms < ?",
-        (account, Span.HOUR, limit_ms),
+        (account, SummarySpan.HOUR, limit_ms),
     ).fetchone()
     if start_ms is None:
         return False
     day_ms = start_ms - start_ms % DAY_MS
-    rows = _stored(tx, account, Span.HOUR, day_ms, day_ms + DAY_MS)
+    rows = _stored(tx, account, SummarySpan.HOUR, day_ms, day_ms + DAY_MS)
     tx.execute(
         "INSERT OR REPLACE INTO packed_hours (account, day_ms, hours) VALUES (?, ?, ?)", (account, day_ms, pack(rows))
     )
     tx.execute(
         "DELETE FROM summaries WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ?",
-        (account, Span.HOUR, day_ms, day_ms + DAY_MS),
+        (account, SummarySpan.HOUR, day_ms, day_ms + DAY_MS),
     )
     return True
 

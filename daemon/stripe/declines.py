@@ -10,7 +10,7 @@ from enum import StrEnum
 from daemon.stripe.objects import CardError
 
 
-class Kind(StrEnum):
+class DeclineKind(StrEnum):
     SOFT = "soft"  # the same PaymentIntent again, later
     HARD = "hard"  # a person, and another card
     AUTHENTICATION = "authentication"  # a person, and the card saved again for use off session
@@ -22,58 +22,58 @@ ATTEMPTS_ON_A_CARD = 15
 ATTEMPTS_WITHIN = timedelta(days=30)
 """The card networks' limit; fines begin beyond it."""
 
-ADVICE: Mapping[str, Kind] = {
-    "try_again_later": Kind.SOFT,
-    "do_not_try_again": Kind.HARD,
-    "confirm_card_data": Kind.HARD,
+ADVICE: Mapping[str, DeclineKind] = {
+    "try_again_later": DeclineKind.SOFT,
+    "do_not_try_again": DeclineKind.HARD,
+    "confirm_card_data": DeclineKind.HARD,
 }
 
-CODES: Mapping[str, Kind] = {
-    "authentication_required": Kind.AUTHENTICATION,
-    "authentication_not_handled": Kind.AUTHENTICATION,
-    "payment_intent_authentication_failure": Kind.AUTHENTICATION,
-    "do_not_try_again": Kind.HARD,
-    "lost_card": Kind.HARD,
-    "stolen_card": Kind.HARD,
-    "pickup_card": Kind.HARD,
-    "fraudulent": Kind.HARD,
-    "merchant_blacklist": Kind.HARD,
-    "highest_risk_level": Kind.HARD,
-    "elevated_risk_level": Kind.HARD,
-    "rule": Kind.HARD,
-    "revocation_of_authorization": Kind.HARD,
-    "revocation_of_all_authorizations": Kind.HARD,
-    "stop_payment_order": Kind.HARD,
-    "restricted_card": Kind.HARD,
-    "expired_card": Kind.HARD,
-    "incorrect_number": Kind.HARD,
-    "invalid_number": Kind.HARD,
-    "incorrect_cvc": Kind.HARD,
-    "invalid_cvc": Kind.HARD,
-    "invalid_account": Kind.HARD,
-    "invalid_expiry_month": Kind.HARD,
-    "invalid_expiry_year": Kind.HARD,
-    "new_account_information_available": Kind.HARD,
-    "card_not_supported": Kind.HARD,
-    "currency_not_supported": Kind.HARD,
-    "transaction_not_allowed": Kind.HARD,
-    "not_permitted": Kind.HARD,
-    "testmode_decline": Kind.HARD,
-    "insufficient_funds": Kind.SOFT,
-    "generic_decline": Kind.SOFT,
-    "do_not_honor": Kind.SOFT,
-    "try_again_later": Kind.SOFT,
-    "reenter_transaction": Kind.SOFT,
-    "processing_error": Kind.SOFT,
-    "issuer_not_available": Kind.SOFT,
-    "no_action_taken": Kind.SOFT,
-    "approve_with_id": Kind.SOFT,
-    "call_issuer": Kind.SOFT,
-    "card_velocity_exceeded": Kind.SOFT,
-    "withdrawal_count_limit_exceeded": Kind.SOFT,
-    "service_not_allowed": Kind.SOFT,
-    "security_violation": Kind.SOFT,
-    "duplicate_transaction": Kind.SOFT,
+CODES: Mapping[str, DeclineKind] = {
+    "authentication_required": DeclineKind.AUTHENTICATION,
+    "authentication_not_handled": DeclineKind.AUTHENTICATION,
+    "payment_intent_authentication_failure": DeclineKind.AUTHENTICATION,
+    "do_not_try_again": DeclineKind.HARD,
+    "lost_card": DeclineKind.HARD,
+    "stolen_card": DeclineKind.HARD,
+    "pickup_card": DeclineKind.HARD,
+    "fraudulent": DeclineKind.HARD,
+    "merchant_blacklist": DeclineKind.HARD,
+    "highest_risk_level": DeclineKind.HARD,
+    "elevated_risk_level": DeclineKind.HARD,
+    "rule": DeclineKind.HARD,
+    "revocation_of_authorization": DeclineKind.HARD,
+    "revocation_of_all_authorizations": DeclineKind.HARD,
+    "stop_payment_order": DeclineKind.HARD,
+    "restricted_card": DeclineKind.HARD,
+    "expired_card": DeclineKind.HARD,
+    "incorrect_number": DeclineKind.HARD,
+    "invalid_number": DeclineKind.HARD,
+    "incorrect_cvc": DeclineKind.HARD,
+    "invalid_cvc": DeclineKind.HARD,
+    "invalid_account": DeclineKind.HARD,
+    "invalid_expiry_month": DeclineKind.HARD,
+    "invalid_expiry_year": DeclineKind.HARD,
+    "new_account_information_available": DeclineKind.HARD,
+    "card_not_supported": DeclineKind.HARD,
+    "currency_not_supported": DeclineKind.HARD,
+    "transaction_not_allowed": DeclineKind.HARD,
+    "not_permitted": DeclineKind.HARD,
+    "testmode_decline": DeclineKind.HARD,
+    "insufficient_funds": DeclineKind.SOFT,
+    "generic_decline": DeclineKind.SOFT,
+    "do_not_honor": DeclineKind.SOFT,
+    "try_again_later": DeclineKind.SOFT,
+    "reenter_transaction": DeclineKind.SOFT,
+    "processing_error": DeclineKind.SOFT,
+    "issuer_not_available": DeclineKind.SOFT,
+    "no_action_taken": DeclineKind.SOFT,
+    "approve_with_id": DeclineKind.SOFT,
+    "call_issuer": DeclineKind.SOFT,
+    "card_velocity_exceeded": DeclineKind.SOFT,
+    "withdrawal_count_limit_exceeded": DeclineKind.SOFT,
+    "service_not_allowed": DeclineKind.SOFT,
+    "security_violation": DeclineKind.SOFT,
+    "duplicate_transaction": DeclineKind.SOFT,
 }
 """Codes that are not here are soft: a card is then tried at most four times over more than a day."""
 
@@ -98,7 +98,7 @@ BAD_CARDS = frozenset(
 class Decline:
     """What a refusal means. `code` is the most telling code that Stripe gave."""
 
-    kind: Kind
+    kind: DeclineKind
     code: str
     message: str
     fingerprint: str | None
@@ -108,9 +108,9 @@ def judge(error: CardError) -> Decline:
     """Return what the refusal means: advice first, then the decline's code, then the error's own."""
     code = error.decline_code or error.code or "unknown"
     for authentication in (error.decline_code, error.code):
-        if CODES.get(authentication) is Kind.AUTHENTICATION and error.advice_code not in ADVICE:
-            return Decline(Kind.AUTHENTICATION, authentication, error.message, error.fingerprint)
-    kind = ADVICE.get(error.advice_code) or CODES.get(error.decline_code) or CODES.get(error.code) or Kind.SOFT
+        if CODES.get(authentication) is DeclineKind.AUTHENTICATION and error.advice_code not in ADVICE:
+            return Decline(DeclineKind.AUTHENTICATION, authentication, error.message, error.fingerprint)
+    kind = ADVICE.get(error.advice_code) or CODES.get(error.decline_code) or CODES.get(error.code) or DeclineKind.SOFT
     return Decline(kind, code, error.message, error.fingerprint)
 
 

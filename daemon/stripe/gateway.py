@@ -26,10 +26,10 @@ from daemon.stripe.objects import (
     Charge,
     Customer,
     Deleted,
-    Event,
     Page,
     PaymentIntent,
     PaymentMethod,
+    StripeEvent,
     Unreadable,
     read_charge,
     read_customer,
@@ -53,7 +53,7 @@ _ODD = (AttributeError, TypeError, LookupError, ValueError, RecursionError)
 """What the SDK raises over bodies that it did not expect (`"error": "text"`, `[]`, `null`): a test walks them."""
 
 T = TypeVar("T")
-_Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Customer, Event)
+_Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Customer, StripeEvent)
 
 
 class Gateway(Protocol):
@@ -73,7 +73,7 @@ class Gateway(Protocol):
     ) -> Answered[Page[Charge]] | Refused: ...
     async def events(
         self, *, newer_than: str | None = None, older_than: str | None = None
-    ) -> Answered[Page[Event]] | Refused: ...
+    ) -> Answered[Page[StripeEvent]] | Refused: ...
     async def default_method(self, customer: str) -> Answered[str | None] | Refused: ...
     async def method(self, method: str) -> Answered[PaymentMethod] | Refused: ...
 
@@ -162,7 +162,7 @@ class StripeGateway:
 
     async def events(
         self, *, newer_than: str | None = None, older_than: str | None = None
-    ) -> Answered[Page[Event]] | Refused:
+    ) -> Answered[Page[StripeEvent]] | Refused:
         """List refunds and disputes, a page beside a cursor."""
         params: Any = {"types": REFUND_EVENTS, "limit": PAGE_SIZE}
         if newer_than is not None:

@@ -99,7 +99,7 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StripeEvent:
     """A refund or a dispute."""
 
     id: str
@@ -206,7 +206,7 @@ def read_customer(data: Any) -> Customer:
     return Customer(_text(customer, "id"), default, _flag(customer, "livemode"))
 
 
-def read_event(data: Any) -> Event:
+def read_event(data: Any) -> StripeEvent:
     event = _object(data, "event")
     inner = event.get("data")
     subject = inner.get("object") if isinstance(inner, Mapping) else None
@@ -214,7 +214,7 @@ def read_event(data: Any) -> Event:
         raise Unreadable("an event without its object")
     is_charge = subject.get("object") == "charge"
     amount = "amount_refunded" if is_charge else "amount"
-    return Event(
+    return StripeEvent(
         id=_text(event, "id"),
         type=_text(event, "type"),
         created_at=_instant(event, "created"),

@@ -44,7 +44,7 @@ SAME_FAILURE_WITHIN = timedelta(days=1)
 _REQUESTS = frozenset({Doing.CREATING, Doing.CONFIRMING, Doing.CANCELING})
 
 
-class Outbox(Protocol):
+class EventSink(Protocol):
     """Where events are committed, in the caller's transaction."""
 
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event: ...
@@ -56,7 +56,7 @@ class TopupContext:
 
     config: Config
     store: Store
-    outbox: Outbox
+    outbox: EventSink
     gateway: Gateway
     clock: Clock
     rng: random.Random

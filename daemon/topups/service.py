@@ -24,7 +24,7 @@ from daemon.store.topup_rows import EVERYWHERE, StopKind, Topup
 from daemon.stripe.answers import GONE, AnswerKind, Refused
 from daemon.stripe.gateway import Gateway
 from daemon.topups.adoption import adopt
-from daemon.topups.context import Outbox, TopupContext, log
+from daemon.topups.context import EventSink, TopupContext, log
 from daemon.topups.executor import run
 from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
@@ -48,7 +48,7 @@ class TopupService:
         *,
         config: Config,
         store: Store,
-        outbox: Outbox,
+        outbox: EventSink,
         gateway: Gateway,
         clock: Clock,
         rng: random.Random,

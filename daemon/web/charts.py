@@ -52,7 +52,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ChartSpan:
     """What the horizontal axis covers."""
 
     since: datetime
@@ -74,7 +74,7 @@ class Span:
 
 
 def line(
-    title: str, points: Sequence[Point], span: Span, *, gap: timedelta, volume: bool, mark: int | None
+    title: str, points: Sequence[Point], span: ChartSpan, *, gap: timedelta, volume: bool, mark: int | None
 ) -> Chart | None:
     """Return a line through micro-units over time, broken where nothing was read for longer than `gap`.
 
@@ -98,7 +98,7 @@ def line(
     )
 
 
-def bars(title: str, days: Sequence[Point], span: Span, *, volume: bool) -> Chart | None:
+def bars(title: str, days: Sequence[Point], span: ChartSpan, *, volume: bool) -> Chart | None:
     """Return a bar a day (UTC), in micro-units. None where there is none."""
     if not days:
         return None
@@ -182,7 +182,7 @@ def _stretches(points: Sequence[Point], gap: timedelta) -> Iterator[list[Point]]
     yield stretch
 
 
-def _path(stretch: Sequence[Point], span: Span, place: _Place) -> str:
+def _path(stretch: Sequence[Point], span: ChartSpan, place: _Place) -> str:
     """A lone point is a short line: it would not be seen."""
     drawn = [f"{span.x(at)} {place.y(value)}" for at, value in stretch]
     return f"M{drawn[0]}h2" if len(drawn) == 1 else f"M{'L'.join(drawn)}"

@@ -15,7 +15,7 @@ from daemon.limits import PAGE_ACCOUNTS
 from daemon.store import readings, states
 
 
-class Tone(StrEnum):
+class RowTone(StrEnum):
     """How an account fares, the worst first."""
 
     CRITICAL = "critical"
@@ -25,12 +25,12 @@ class Tone(StrEnum):
 
 
 _WORDS = {
-    Tone.CRITICAL: "critical",
-    Tone.WARNING: "with a warning",
-    Tone.QUIET: "never read",
-    Tone.GOOD: "without trouble",
+    RowTone.CRITICAL: "critical",
+    RowTone.WARNING: "with a warning",
+    RowTone.QUIET: "never read",
+    RowTone.GOOD: "without trouble",
 }
-_ORDER = {tone: number for number, tone in enumerate(Tone)}
+_ORDER = {tone: number for number, tone in enumerate(RowTone)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class ChoiceCount:
     """How many accounts fare so, in words, and the link that shows them alone."""
 
-    tone: Tone
+    tone: RowTone
     count: int
     words: str
     link: str
@@ -65,7 +65,7 @@ class Chosen:
     accounts: tuple[AccountConfig, ...]
     all: int
     matching: int
-    counts: tuple[Count, ...]
+    counts: tuple[ChoiceCount, ...]
     tags: tuple[str, ...]
     wanted: Wanted
     pages: int
@@ -102,7 +102,9 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
         all=len(config.accounts),
         matching=len(found),
         counts=tuple(
-            Count(tone, counted[tone], _WORDS[tone], wanted.link(state=tone.value)) for tone in Tone if counted[tone]
+            ChoiceCount(tone, counted[tone], _WORDS[tone], wanted.link(state=tone.value))
+            for tone in RowTone
+            if counted[tone]
         ),
         tags=_tags(config.accounts.values()),
         wanted=wanted,
@@ -110,7 +112,7 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
     )
 
 
-def _tones(config: Config, connection: sqlite3.Connection) -> dict[str, Tone]:
+def _tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
     standing, severities = readings.standing(connection), states.open_severities(connection)
     return {
         account: tone_of(*standing.get(account, (False, False)), severities.get(account, ()))
@@ -118,13 +120,13 @@ def _tones(config: Config, connection: sqlite3.Connection) -> dict[str, Tone]:
     }
 
 
-def tone_of(was_read: bool, is_out: bool, severities: Collection[Severity]) -> Tone:
+def tone_of(was_read: bool, is_out: bool, severities: Collection[Severity]) -> RowTone:
     """Return how an account fares: by its open alerts, by an outage that goes on, by whether it was ever read."""
     if Severity.CRITICAL in severities:
-        return Tone.CRITICAL
+        return RowTone.CRITICAL
     if severities or is_out:
-        return Tone.WARNING
-    return Tone.GOOD if was_read else Tone.QUIET
+        return RowTone.WARNING
+    return RowTone.GOOD if was_read else RowTone.QUIET
 
 
 def _tags(accounts: Iterable[AccountConfig]) -> tuple[str, ...]:

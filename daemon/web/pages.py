@@ -17,7 +17,7 @@ from daemon.status.overview import BudgetLine, Overview, look
 from daemon.status.text import lines, local, read_words
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.deliveries import failing_receivers
-from daemon.store.summaries import Span, Summary, summaries
+from daemon.store.summaries import Summary, SummarySpan, summaries
 from daemon.store.topup_rows import EVERYWHERE, Stop, Topup
 from daemon.web import charts
 from daemon.web.choice import Wanted, choose, tone_of
@@ -97,7 +97,7 @@ def account(config: Config, connection: sqlite3.Connection, now: datetime, name:
         **_common(config, now),
         "card": _card(one, zone),
         "days": days,
-        "charts": _charts(connection, one, charts.Span(since, now, zone)),
+        "charts": _charts(connection, one, charts.ChartSpan(since, now, zone)),
         "episodes": [
             _episode(episode, zone)
             for episode in states.episodes(connection, account=name, since=since)[:EPISODES_SHOWN]
@@ -161,12 +161,12 @@ def _full(percent: Decimal) -> str:
     return "warning" if percent >= 80 else "good"
 
 
-def _charts(connection: sqlite3.Connection, one: Overview, span: charts.Span) -> list[charts.Chart]:
+def _charts(connection: sqlite3.Connection, one: Overview, span: charts.ChartSpan) -> list[charts.Chart]:
     name = one.account.id
     daily = span.until - span.since > HOURLY_UP_TO
-    width = Span.DAY if daily else Span.HOUR
+    width = SummarySpan.DAY if daily else SummarySpan.HOUR
     read: list[Summary] = list(summaries(connection, name, width, span.since, span.until))
-    per_day = list(summaries(connection, name, Span.DAY, span.since - timedelta(days=1), span.until))
+    per_day = list(summaries(connection, name, SummarySpan.DAY, span.since - timedelta(days=1), span.until))
     gap = timedelta(days=2) if daily else timedelta(hours=3)
     below = None if one.topup is None else one.topup.when_below_microusd
     limit = None if one.quota is None else one.quota.limit_microgb

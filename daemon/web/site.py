@@ -23,7 +23,7 @@ from daemon.config.model import Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
 from daemon.store import Store, StoreError, states
 from daemon.web import metrics, pages
-from daemon.web.choice import Tone, Wanted
+from daemon.web.choice import RowTone, Wanted
 from daemon.web.guard import Guard
 from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
@@ -131,8 +131,8 @@ def _wanted(said: Mapping[str, str]) -> Wanted:
     if not page.isascii() or not page.isdigit() or not int(page[:6]) >= 1:
         raise HTTPException(400, "page: a whole number from 1 on is expected")
     tone = said.get("state", "")
-    if tone and tone not in set(Tone):
-        raise HTTPException(400, f"state: one of {', '.join(Tone)} is expected")
+    if tone and tone not in set(RowTone):
+        raise HTTPException(400, f"state: one of {', '.join(RowTone)} is expected")
     text, tag = said.get("q", "").strip(), said.get("tag", "")
     if max(len(text), len(tag)) > PAGE_QUERY_CHARACTERS:
         raise HTTPException(400, f"q, tag: at most {PAGE_QUERY_CHARACTERS} characters are expected")

@@ -16,7 +16,7 @@ from msgspec import Struct
 from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Reading
 from alerts.model.specs import RuleIndex, RuleSpec
-from alerts.rules.evaluation import Context, Evaluation, judge, judge_time, next_judgement_at
+from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time, next_evaluation_at
 from alerts.rules.plausibility import doubt
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, TopupStatus
@@ -111,7 +111,7 @@ class Evaluator:
         mutes = states.mutes(self._store.reader, now)
         self._accepted = states.accepted(self._store.reader)
         judgements = [
-            judge(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
+            evaluate(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
             for one in fetched
         ]
         self._commit(judgements, now, mutes)
@@ -134,7 +134,7 @@ class Evaluator:
         due = self._take_due(now)
         if due:
             mutes = states.mutes(self._store.reader, now)
-            judgements = [judge_time(self.state(account), self._context(account, now, mutes)) for account in due]
+            judgements = [evaluate_time(self.state(account), self._context(account, now, mutes)) for account in due]
             changed = [judgement for judgement in judgements if judgement.changes]
             if changed:
                 self._commit(changed, now, mutes)
@@ -170,7 +170,7 @@ class Evaluator:
             self._holding.add(account)
         else:
             self._holding.discard(account)
-        at = next_judgement_at(state, self._context(account, now, mutes))
+        at = next_evaluation_at(state, self._context(account, now, mutes))
         if at is not None:
             self._put(account, max(at, now + _AGAIN))
 

@@ -25,7 +25,7 @@ from daemon.work.smtp import SmtpMailer
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """What one question came to. `burn_microusd_per_day` is what a usage API says is scheduled."""
 
     target: str
@@ -36,10 +36,12 @@ class Outcome:
     metrics: Metrics | None = None
 
 
-async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Outcome, ...]:
+async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[CheckOutcome, ...]:
     """Ask everything at once; return the outcomes in the order of the configuration."""
     fetcher = Fetcher(http, clock)
-    questions: list[Awaitable[Iterable[Outcome]]] = [_usage(fetcher, account) for account in config.accounts.values()]
+    questions: list[Awaitable[Iterable[CheckOutcome]]] = [
+        _usage(fetcher, account) for account in config.accounts.values()
+    ]
     if config.stripe is not None:
         questions.append(_stripe(config, config.stripe, clock, http))
     if config.smtp is not None:
@@ -50,7 +52,7 @@ async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Outco
     return (*outcomes, *_shared_purses(config, outcomes))
 
 
-def _shared_purses(config: Config, outcomes: Iterable[Outcome]) -> Iterable[Outcome]:
+def _shared_purses(config: Config, outcomes: Iterable[CheckOutcome]) -> Iterable[CheckOutcome]:
     """Name top-ups of one customer whose accounts show the same totals: two keys of one provider account, it seems."""
     seen: dict[tuple[str, str, int, int], str] = {}
     for outcome in outcomes:
@@ -66,18 +68,18 @@ def _shared_purses(config: Config, outcomes: Iterable[Outcome]) -> Iterable[Outc
                 f"{first} and {account.id} show the same totals for one customer: they look like two keys of one "
                 "provider account, and one need is charged once: keep the top-up of one of them"
             )
-            yield Outcome(f"top-up of {account.id}", False, detail, account.id)
+            yield CheckOutcome(f"top-up of {account.id}", False, detail, account.id)
 
 
-async def _usage(fetcher: Fetcher, account: AccountConfig) -> tuple[Outcome, ...]:
+async def _usage(fetcher: Fetcher, account: AccountConfig) -> tuple[CheckOutcome, ...]:
     reading = await fetcher.fetch(account)
     target = f"usage API of {account.id}"
     if not isinstance(reading, Known):
         detail = f"{reading.reason.value}: {reading.detail}" if reading.detail else reading.reason.value
-        return (Outcome(target, False, detail, account.id),)
+        return (CheckOutcome(target, False, detail, account.id),)
     metrics = reading.metrics
     burn = metrics.scheduled_burn_microusd_per_day
-    return (Outcome(target, True, _read_out(metrics), account.id, burn, metrics),)
+    return (CheckOutcome(target, True, _read_out(metrics), account.id, burn, metrics),)
 
 
 def _read_out(metrics: Metrics) -> str:
@@ -93,7 +95,7 @@ def _read_out(metrics: Metrics) -> str:
     return f"{', '.join(said) or 'answered'}{unused}"
 
 
-async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: HttpClient) -> list[Outcome]:
+async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: HttpClient) -> list[CheckOutcome]:
     """Read each customer and payment method that would be charged, and judge them as a plan would."""
     from daemon.stripe.answers import Refused
     from daemon.stripe.gateway import StripeGateway
@@ -108,30 +110,30 @@ async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: Http
         target = f"Stripe for {id}"
         default = await gateway.default_method(topup.customer)
         if isinstance(default, Refused):
-            outcomes.append(Outcome(target, False, f"customer {topup.customer}: {default.message}", id))
+            outcomes.append(CheckOutcome(target, False, f"customer {topup.customer}: {default.message}", id))
             continue
         wanted = topup.payment_method or default.value
         if wanted is None:
             detail = f"customer {topup.customer} has no default payment method, and none is configured"
-            outcomes.append(Outcome(target, False, detail, id))
+            outcomes.append(CheckOutcome(target, False, detail, id))
             continue
         method = await gateway.method(wanted)
         if isinstance(method, Refused):
-            outcomes.append(Outcome(target, False, f"payment method {wanted}: {method.message}", id))
+            outcomes.append(CheckOutcome(target, False, f"payment method {wanted}: {method.message}", id))
         elif problem := unusable(method.value, topup):
             owner = method.value.customer
             whose = f": it belongs to another customer, {owner}" if owner not in (None, topup.customer) else ""
-            outcomes.append(Outcome(target, False, f"payment method {problem}{whose}", id))
+            outcomes.append(CheckOutcome(target, False, f"payment method {problem}{whose}", id))
         else:
             detail = f"{stripe.mode.value} mode, customer {topup.customer}, {method.value.type} {wanted}"
-            outcomes.append(Outcome(target, True, detail, id))
+            outcomes.append(CheckOutcome(target, True, detail, id))
     return outcomes
 
 
-async def _smtp(smtp: SmtpConfig) -> tuple[Outcome, ...]:
+async def _smtp(smtp: SmtpConfig) -> tuple[CheckOutcome, ...]:
     wrong = await SmtpMailer(smtp).check()
     login = f"logged in as {smtp.username}" if smtp.username else "connected"
-    return (Outcome(f"mail server {smtp.host}:{smtp.port}", wrong is None, wrong or login),)
+    return (CheckOutcome(f"mail server {smtp.host}:{smtp.port}", wrong is None, wrong or login),)
 
 
 def _hosts(config: Config) -> list[tuple[str, str]]:
@@ -145,15 +147,15 @@ def _hosts(config: Config) -> list[tuple[str, str]]:
     return hosts
 
 
-async def ask_host(name: str, url: str) -> tuple[Outcome, ...]:
+async def ask_host(name: str, url: str) -> tuple[CheckOutcome, ...]:
     """Connect as a delivery would, and hang up."""
     host, port = host_and_port(url)
     target = f"{name} at {host}:{port}"
     try:
         async with asyncio.timeout(DELIVERY_DEADLINE_S):
-            return (Outcome(target, True, await _connect(host, port, secure=url.startswith("https:"))),)
+            return (CheckOutcome(target, True, await _connect(host, port, secure=url.startswith("https:"))),)
     except (OSError, ValueError) as error:
-        return (Outcome(target, False, classify(error)[1]),)
+        return (CheckOutcome(target, False, classify(error)[1]),)
 
 
 async def _connect(host: str, port: int, *, secure: bool) -> str:

@@ -9,7 +9,7 @@ from daemon.work.evaluator import PollResult
 
 
 @dataclass(slots=True)
-class Outcome:
+class PassOutcome:
     """What one pass met, for the exit code of `once`."""
 
     read: int = 0

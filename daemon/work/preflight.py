@@ -14,7 +14,7 @@ import tomli
 
 from alerts.model.values import replace
 from daemon.config.lint.burn import lint_burn
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 from daemon.config.load import ConfigError, inspect, lines
 from daemon.config.model import Config, TopupMode
 from daemon.config.problems import ProblemId, Problems
@@ -55,7 +55,7 @@ def load_to_run(path: Path, *, beside_others: bool = False) -> Config:
     return replace(found.config, warnings=lines(found.problems))
 
 
-def lint_past(facts: Facts, database: Path, *, burn: bool = True) -> None:
+def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
     """Note what the database says against the configuration; nothing where there is none yet.
 
     `burn`: whether thresholds are held against what each account burns: that reads a little of every account.

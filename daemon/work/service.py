@@ -43,7 +43,7 @@ from daemon.status.topups import needs_person
 from daemon.store import Store
 from daemon.store.outbox import Outbox
 from daemon.work.evaluator import Evaluator, PollResult
-from daemon.work.outcome import Outcome, why_unreadable
+from daemon.work.outcome import PassOutcome, why_unreadable
 from daemon.work.poller import Poller
 from daemon.work.retention import Retention
 
@@ -168,7 +168,7 @@ class Service:
                 await self.heartbeat.beat(now, self.unfresh(now))
         return self.next_wake(self._clock.now())
 
-    async def once(self) -> Outcome:
+    async def once(self) -> PassOutcome:
         """One pass over everything, every account polled whatever its schedule; waits a little for an open charge."""
         started = self._clock.now()
         await self.step(started)
@@ -356,11 +356,11 @@ class Service:
             return []
         return needs_person(self.config, self.store.reader, self.topups.context.last_errors)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> PassOutcome:
         unreadable = {
             result.account: why_unreadable(result) for result in self._polled.values() if result.accepted is None
         }
-        return Outcome(
+        return PassOutcome(
             read=len(self._polled) - len(unreadable),
             unreadable=unreadable,
             needs_person=self._needs_person(),

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.model.money import to_micro
-from alerts.model.periods import Stretch, goes_on
+from alerts.model.periods import PeriodBounds, goes_on
 from alerts.model.readings import Known
 from alerts.model.specs import Budget, Period
 from alerts.rules.plausibility import doubt
@@ -221,7 +221,7 @@ def test_dates_that_are_not_said_for_a_day_leave_the_window_as_it_was() -> None:
 def test_windows_that_follow_each_other_never_go_on() -> None:
     for hours in (0.01, 1, 5, 23, 25, 24 * 31):
         length = timedelta(hours=hours)
-        old, new = Stretch(START, START + length), Stretch(START + length, START + 2 * length)
+        old, new = PeriodBounds(START, START + length), PeriodBounds(START + length, START + 2 * length)
         for late in (timedelta(), length / 50, length / 2, length * 0.999):
             assert not goes_on(old, new, length / 2 + late)
             assert goes_on(new, new, late)

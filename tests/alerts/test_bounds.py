@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from alerts.model.money import to_micro
-from alerts.model.periods import Stretch, ends_now, goes_on
+from alerts.model.periods import PeriodBounds, ends_now, goes_on
 from alerts.model.readings import Reason
 from alerts.model.specs import LowBalance, Quota, Stale
-from alerts.rules.evaluation import next_judgement_at
+from alerts.rules.evaluation import next_evaluation_at
 from alerts.rules.stale import Watch
 from tests.helpers_alerts import START, Watched
 
@@ -34,14 +34,14 @@ LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_m
 def test_a_window_ends_now_within_five_minutes_and_a_twentieth_of_it(
     length: timedelta, off: timedelta, now: bool
 ) -> None:
-    assert ends_now(Stretch(START - length, START), START + off) is now
+    assert ends_now(PeriodBounds(START - length, START), START + off) is now
 
 
 @pytest.mark.parametrize(("moved", "same"), [(72 * MINUTE + 10 * MINUTE, True), (83 * MINUTE, False)])
 def test_a_window_that_steps_by_a_twentieth_of_its_length_is_the_same(moved: timedelta, same: bool) -> None:
     """A day's twentieth is 72 minutes, and ten minutes (or a hundredth of a day, which is more) are jitter."""
-    day = Stretch(START - timedelta(days=1), START)
-    assert goes_on(day, Stretch(day.start + moved, day.end + moved), MINUTE) is same
+    day = PeriodBounds(START - timedelta(days=1), START)
+    assert goes_on(day, PeriodBounds(day.start + moved, day.end + moved), MINUTE) is same
 
 
 def test_a_quota_is_clear_of_its_forecast_beyond_the_wider_line_only() -> None:
@@ -91,19 +91,19 @@ def test_the_next_judgement_is_when_the_first_mute_ends_that_holds_something_bac
     account.read(balance=50)
     account.mutes = {"low": account.now + 4 * HOUR, "other": account.now + HOUR}
     account.read(balance=4)
-    assert next_judgement_at(account.state, account.context()) == account.mutes["low"]
+    assert next_evaluation_at(account.state, account.context()) == account.mutes["low"]
     account.mutes = {}
-    assert next_judgement_at(account.state, account.context()) == account.now
+    assert next_evaluation_at(account.state, account.context()) == account.now
 
 
 def test_silence_is_waited_for_until_an_outage_was_told() -> None:
     account = Watched(Stale(id="stale", after=2 * HOUR))
     account.read(balance=50)
-    silent_at = next_judgement_at(account.state, account.context())
+    silent_at = next_evaluation_at(account.state, account.context())
     assert silent_at is not None
     assert account.now < silent_at <= account.now + 3 * HOUR
     account.fail(Reason.UNAUTHORIZED)
-    later = next_judgement_at(account.state, account.context())
+    later = next_evaluation_at(account.state, account.context())
     assert later is None or later > silent_at
 
 

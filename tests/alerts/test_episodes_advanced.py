@@ -10,17 +10,17 @@ import pytest
 
 from alerts.model.events import EventType, Severity
 from alerts.rules.episodes import ALREADY_TOLD, Advance, Subject, advance, rebase, reminder_due
-from alerts.rules.state import NEW_RULE, NOTHING_TOLD, RuleMemory, Told
-from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Standing, Verdict
+from alerts.rules.state import NEW_RULE, NOTHING_TOLD, Notified, RuleMemory
+from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, RuleVerdict, Standing
 from tests.helpers_alerts import START
 
 LOW, RECOVERED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
 SUBJECT = Subject("clips", "low", "low_balance", Severity.WARNING, 1, RECOVERED)
-ENTERED = Told(entered=True)
+ENTERED = Notified(entered=True)
 
 
 def step(
-    memory: RuleMemory, verdict: Verdict, *news: News, subject: Subject = SUBJECT, after: timedelta = timedelta()
+    memory: RuleMemory, verdict: RuleVerdict, *news: News, subject: Subject = SUBJECT, after: timedelta = timedelta()
 ) -> Advance:
     return advance(
         subject,
@@ -41,7 +41,9 @@ def opened() -> RuleMemory:
     ("verdict", "reason"),
     [(UNKNOWN, "nothing is known: the last state is kept"), (BETWEEN, "not in breach, and not beyond the clear line")],
 )
-def test_what_leaves_an_open_episode_open_says_why_and_without_one_says_nothing(verdict: Verdict, reason: str) -> None:
+def test_what_leaves_an_open_episode_open_says_why_and_without_one_says_nothing(
+    verdict: RuleVerdict, reason: str
+) -> None:
     (said,) = step(opened(), verdict).reasons
     assert said.startswith(reason)
     assert step(NEW_RULE, verdict) == Advance(NEW_RULE)
@@ -49,12 +51,14 @@ def test_what_leaves_an_open_episode_open_says_why_and_without_one_says_nothing(
 
 def test_an_episode_is_opened_counted_from_and_told_by_its_first_event() -> None:
     memory = replace(NEW_RULE, breaches=2)
-    moved = step(memory, BREACH, News(LOW, Told(True)), News(EventType.BUDGET_PROJECTED, Told(True, projected=True)))
+    moved = step(
+        memory, BREACH, News(LOW, Notified(True)), News(EventType.BUDGET_PROJECTED, Notified(True, projected=True))
+    )
     episode = moved.memory.episode
     assert episode is not None
     assert (episode.id, episode.told_type, episode.told_at, episode.why) == ("ep_1", LOW, START, "it is breach")
     assert [telling.type for telling in moved.tellings] == [LOW, EventType.BUDGET_PROJECTED]
-    assert moved.memory == replace(NEW_RULE, episode=episode, told=Told(True, projected=True))
+    assert moved.memory == replace(NEW_RULE, episode=episode, told=Notified(True, projected=True))
     assert moved.reasons == ()
 
 
@@ -70,7 +74,7 @@ def test_an_episode_opens_with_the_reading_that_the_rule_waits_for(for_readings:
 
 
 @pytest.mark.parametrize("verdict", [CLEAR, BETWEEN])
-def test_breaches_count_only_in_a_row(verdict: Verdict) -> None:
+def test_breaches_count_only_in_a_row(verdict: RuleVerdict) -> None:
     assert step(replace(NEW_RULE, breaches=1), verdict).memory == NEW_RULE
 
 
@@ -97,22 +101,22 @@ EIGHTY, NINETY = Decimal(80), Decimal(90)
 def test_an_edit_untells_the_steps_that_are_not_reached_any_more(
     told: Decimal, reached: Decimal | None, kept: Decimal | None
 ) -> None:
-    memory = replace(NEW_RULE, told=Told(True, told))
-    assert rebase(memory, Verdict(Standing.BREACH, reached), Severity.WARNING, "x").told.step == kept
+    memory = replace(NEW_RULE, told=Notified(True, told))
+    assert rebase(memory, RuleVerdict(Standing.BREACH, reached), Severity.WARNING, "x").told.step == kept
     assert rebase(memory, UNKNOWN, Severity.WARNING, "x").told == memory.told
 
 
 @pytest.mark.parametrize(
     ("told", "verdict", "kept"),
     [
-        (True, Verdict(Standing.BREACH, projected=True), True),
+        (True, RuleVerdict(Standing.BREACH, projected=True), True),
         (True, BREACH, False),
         (True, UNKNOWN, True),
-        (False, Verdict(Standing.BREACH, projected=True), False),
+        (False, RuleVerdict(Standing.BREACH, projected=True), False),
     ],
 )
-def test_an_edit_untells_a_projection_that_is_not_above_any_more(told: bool, verdict: Verdict, kept: bool) -> None:
-    memory = replace(NEW_RULE, told=Told(True, projected=told))
+def test_an_edit_untells_a_projection_that_is_not_above_any_more(told: bool, verdict: RuleVerdict, kept: bool) -> None:
+    memory = replace(NEW_RULE, told=Notified(True, projected=told))
     assert rebase(memory, verdict, Severity.WARNING, "x").told.projected is kept
 
 

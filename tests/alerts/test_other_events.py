@@ -12,7 +12,7 @@ from alerts.model.events import Event, EventDraft, EventType, Severity, encode_b
 from alerts.model.outbox import ReceiverState
 from alerts.model.values import replace
 from daemon.store.topup_rows import State, Topup
-from daemon.stripe.declines import Decline, Kind
+from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages as events
 from daemon.topups.policy.gates import Gate, GateName
 from tests.helpers_alerts import START, validator
@@ -37,7 +37,7 @@ TOPUP = Topup(
 BARE = replace(
     TOPUP, payment_intent=None, available_microusd=None, funded_before_microusd=None, reading_at=None, own=False
 )
-DECLINE = Decline(Kind.SOFT, "insufficient_funds", "Your card has insufficient funds.", "fp_1")
+DECLINE = Decline(DeclineKind.SOFT, "insufficient_funds", "Your card has insufficient funds.", "fp_1")
 CAP = Gate(
     GateName.CAP_DAY,
     False,

@@ -10,8 +10,8 @@ import pytest
 from alerts.model.money import to_micro
 from alerts.model.readings import Known
 from alerts.model.specs import Budget, LowBalance, Period, Quota, Runway
-from alerts.rules.evaluation import judge
-from daemon.net.http import Answer
+from alerts.rules.evaluation import evaluate
+from daemon.net.http import HttpAnswer
 from daemon.sources.provider import Parser
 from tests.helpers_alerts import START, Watched
 from tests.helpers_sources import read_mapped, read_prepaid, read_storage
@@ -20,8 +20,8 @@ QUOTA = Quota(id="quota", at_percent=(Decimal(80), Decimal(90), Decimal(100)), c
 BILLING = Budget(id="gb", period=Period.BILLING, limit_microgb=to_micro(100), projected=False)
 
 
-def answer(body: dict[str, Any]) -> Answer:
-    return Answer(
+def answer(body: dict[str, Any]) -> HttpAnswer:
+    return HttpAnswer(
         status=200, headers={"content-type": "application/json"}, body=json.dumps(body).encode(), elapsed_ms=1
     )
 
@@ -30,7 +30,7 @@ def feed(account: Watched, parse: Parser, body: dict[str, Any]) -> list[str]:
     account.wait(5)
     reading = parse("clips", account.now, answer(body))
     assert isinstance(reading, Known), reading
-    return account._take(judge(account.state, reading, reading, account.context()))
+    return account._take(evaluate(account.state, reading, reading, account.context()))
 
 
 def test_a_text_limit_without_effective_and_reserved_is_judged() -> None:
@@ -148,7 +148,7 @@ def test_a_billing_error_that_cannot_be_read_is_not_restored() -> None:
     def told(errors: Any) -> list[str]:
         account.wait(5)
         reading = parse("clips", account.now, answer({"used": 3, "errors": errors}))
-        return account._take(judge(account.state, reading, None, account.context()))
+        return account._take(evaluate(account.state, reading, None, account.context()))
 
     assert told(["card declined"]) == ["billing.error"]
     assert told(7) == []

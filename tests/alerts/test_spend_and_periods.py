@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.model.money import to_micro
-from alerts.model.periods import CALENDAR, Stretch, billing, calendar
+from alerts.model.periods import CALENDAR, PeriodBounds, billing, calendar
 from alerts.model.readings import Metrics
 from alerts.model.specs import Period
 from alerts.model.spend import SpendMemory
@@ -36,12 +36,12 @@ def fold(memory: SpendMemory, after: timedelta, zone: ZoneInfo = UTC_ZONE, **sai
 )
 def test_months_begin_at_local_midnight_over_clock_changes(zone: str, inside: str, start: str, end: str) -> None:
     instants = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (inside, start, end)]
-    assert calendar(Period.MONTH, instants[0], ZoneInfo(zone)) == Stretch(instants[1], instants[2])
+    assert calendar(Period.MONTH, instants[0], ZoneInfo(zone)) == PeriodBounds(instants[1], instants[2])
 
 
 def test_quarters_are_those_of_the_calendar() -> None:
     found = calendar(Period.QUARTER, datetime(2026, 5, 17, tzinfo=UTC), ZoneInfo("America/New_York"))
-    assert found == Stretch(datetime(2026, 4, 1, 4, tzinfo=UTC), datetime(2026, 7, 1, 4, tzinfo=UTC))
+    assert found == PeriodBounds(datetime(2026, 4, 1, 4, tzinfo=UTC), datetime(2026, 7, 1, 4, tzinfo=UTC))
     assert calendar(Period.QUARTER, T0, UTC_ZONE).end == datetime(2027, 1, 1, tzinfo=UTC)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.money import to_micro
-from alerts.model.periods import Stretch, begins_with, billing
+from alerts.model.periods import PeriodBounds, begins_with, billing
 from alerts.model.specs import LowBalance, Period, RuleIndex, Stale
 from alerts.model.spend import SpendMemory, Spent
 from alerts.model.values import replace
@@ -65,16 +65,16 @@ def test_a_providers_period_whose_start_is_put_earlier_is_counted_from_there() -
 
 def test_a_providers_period_of_up_to_400_days_is_believed() -> None:
     longest = metrics(period_start_at=NOON, period_end_at=NOON + 400 * DAY)
-    assert billing(longest) == Stretch(NOON, NOON + 400 * DAY)
+    assert billing(longest) == PeriodBounds(NOON, NOON + 400 * DAY)
     assert billing(replace(longest, period_end_at=NOON + 400 * DAY + SECOND)) is None
 
 
 @pytest.mark.parametrize(("length", "jitter"), [(30 * DAY, timedelta(minutes=10)), (HOUR, timedelta(seconds=36))])
 def test_a_start_may_be_off_by_ten_minutes_and_a_hundredth_of_the_length(length: timedelta, jitter: timedelta) -> None:
-    one = Stretch(NOON, NOON + length)
-    assert begins_with(one, Stretch(NOON + jitter, NOON + jitter + length))
-    assert begins_with(one, Stretch(NOON - jitter, NOON - jitter + length))
-    assert not begins_with(one, Stretch(NOON + jitter + SECOND, NOON + jitter + SECOND + length))
+    one = PeriodBounds(NOON, NOON + length)
+    assert begins_with(one, PeriodBounds(NOON + jitter, NOON + jitter + length))
+    assert begins_with(one, PeriodBounds(NOON - jitter, NOON - jitter + length))
+    assert not begins_with(one, PeriodBounds(NOON + jitter + SECOND, NOON + jitter + SECOND + length))
 
 
 def test_a_memory_that_was_written_before_is_read() -> None:

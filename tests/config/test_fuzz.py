@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.config.build import build
-from daemon.config.lint import Facts, lint
+from daemon.config.lint import LintFacts, lint
 from daemon.config.lint.process import zone
 from daemon.config.problems import Level, Problems
 from daemon.config.reading import read
@@ -63,7 +63,7 @@ def test_mutated_configurations_raise_nothing(tmp_path: Path, seed: int) -> None
         document = mutated(example, chance)
         problems = Problems()
         tables = read(document, problems)
-        facts = Facts(tables, {}, zone(tables.root.timezone, problems), problems)
+        facts = LintFacts(tables, {}, zone(tables.root.timezone, problems), problems)
         lint(facts)
         for problem in problems:
             assert problem.message

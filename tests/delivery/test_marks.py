@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.channels.base import Batch, Outcome, Result
+from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
-from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver
+from alerts.delivery.policy import DeliveryVerdict, Tell, judge_delivery, judge_receiver
 from alerts.model.events import EventType
 from alerts.model.limits import DELIVERY_ANSWER_KEPT
 from alerts.model.outbox import Delivery, DeliveryState, ReceiverState
@@ -23,31 +23,33 @@ ONE = Delivery(7, "email:ops", EVENT, failures=2)
 TWO = Delivery(9, "email:ops", EVENT, failures=5)
 ALONE = Batch(EVENT.id, (ONE,))
 TOGETHER = Batch("evt_digest", (ONE, TWO))
-OK = Outcome(Result.OK, 12, 250)
-FAILED = Outcome(Result.FAILED, 12, 503, error="HTTP 503", answer="x" * 10_000)
+OK = SendOutcome(Result.OK, 12, 250)
+FAILED = SendOutcome(Result.FAILED, 12, 503, error="HTTP 503", answer="x" * 10_000)
 LOST = replace(FAILED, maybe_arrived=True)
-REFUSED = Outcome(Result.REFUSED, 12, rest=("a@b.cd",))
-DELIVERED = Verdict(DeliveryState.DELIVERED, 2)
-AGAIN = Verdict(DeliveryState.PENDING, 3, LATER)
+REFUSED = SendOutcome(Result.REFUSED, 12, rest=("a@b.cd",))
+DELIVERED = DeliveryVerdict(DeliveryState.DELIVERED, 2)
+AGAIN = DeliveryVerdict(DeliveryState.PENDING, 3, LATER)
 
 
 async def test_a_channel_s_own_error_is_a_failure_that_may_have_arrived_and_tells_no_secret() -> None:
-    async def breaks() -> Outcome:
+    async def breaks() -> SendOutcome:
         raise RuntimeError("token sk_test_123")
 
-    async def answers() -> Outcome:
+    async def answers() -> SendOutcome:
         return OK
 
     tasks = [asyncio.create_task(breaks()), asyncio.create_task(answers())]
     await asyncio.wait(tasks)
-    assert outcome_of(tasks[0]) == Outcome(Result.FAILED, 0, error="internal error: RuntimeError", maybe_arrived=True)
+    assert outcome_of(tasks[0]) == SendOutcome(
+        Result.FAILED, 0, error="internal error: RuntimeError", maybe_arrived=True
+    )
     assert outcome_of(tasks[1]) is OK
 
 
 @pytest.mark.parametrize(
     ("outcome", "counted_from"), [(OK, [2, 5]), (FAILED, [2, 5]), (LOST, [2, 2]), (REFUSED, [2, 2])]
 )
-def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: Outcome, counted_from: list[int]) -> None:
+def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: SendOutcome, counted_from: list[int]) -> None:
     assert failures_before(TOGETHER, outcome) == counted_from
 
 
@@ -63,7 +65,7 @@ def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: Outcome, co
     ],
 )
 def test_a_message_keeps_its_name_where_it_arrived_or_may_have(
-    parcel: Batch, outcome: Outcome, verdict: Verdict, kept: str | None
+    parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, kept: str | None
 ) -> None:
     assert mark(ONE, parcel, outcome, verdict, NOW).parcel == kept
 
@@ -113,7 +115,7 @@ def test_a_delivery_that_is_given_up_is_told_though_its_receiver_was_told_of_bef
 
 
 def test_a_receiver_that_is_overloaded_at_the_last_attempt_is_left_alone_for_a_while_at_most() -> None:
-    verdict = Verdict(DeliveryState.DEAD, 10)
+    verdict = DeliveryVerdict(DeliveryState.DEAD, 10)
     follows = judge_receiver(ReceiverState("webhook:app"), replace(FAILED, slow=True), verdict, NOW, 0.5)
     assert follows.receiver.blocked_until is not None
     assert NOW < follows.receiver.blocked_until <= NOW + timedelta(hours=1)

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.channels.base import Outcome, Result
+from alerts.channels.base import Result, SendOutcome
 from alerts.channels.webhook import Posted, judge_answer, read_retry_after
-from alerts.delivery.policy import Tell, Verdict, judge_delivery, judge_receiver, retry_after
+from alerts.delivery.policy import DeliveryVerdict, Tell, judge_delivery, judge_receiver, retry_after
 from alerts.delivery.schedule import DELAYS, delay_after, probe_after
 from alerts.model.outbox import DeliveryState, ReceiverState
 from alerts.model.values import replace
 
 NOW = datetime(2026, 11, 1, 8, tzinfo=UTC)
 WELL = ReceiverState("webhook:app")
-FAILED = Outcome(Result.FAILED, 5, 503, error="HTTP 503")
-OK = Outcome(Result.OK, 5, 200)
+FAILED = SendOutcome(Result.FAILED, 5, 503, error="HTTP 503")
+OK = SendOutcome(Result.OK, 5, 200)
 MIDDLE = 0.5
 
 
@@ -26,8 +26,8 @@ def failing(failures: int, **more: object) -> ReceiverState:
     return replace(WELL, failures=failures, failing_since=NOW - timedelta(hours=1), **more)
 
 
-def pending(failures: int) -> Verdict:
-    return Verdict(DeliveryState.PENDING, failures, NOW + timedelta(minutes=5))
+def pending(failures: int) -> DeliveryVerdict:
+    return DeliveryVerdict(DeliveryState.PENDING, failures, NOW + timedelta(minutes=5))
 
 
 def test_the_schedule_is_the_one_that_is_promised() -> None:
@@ -51,30 +51,35 @@ def test_probes_are_a_quarter_of_an_hour_apart_at_the_most(beyond: int, roll: fl
 @pytest.mark.parametrize(
     ("failures", "receiver", "outcome", "expected"),
     [
-        (0, WELL, OK, Verdict(DeliveryState.DELIVERED, 0)),
-        (0, WELL, FAILED, Verdict(DeliveryState.PENDING, 1, NOW + timedelta(seconds=5))),
-        (1, WELL, FAILED, Verdict(DeliveryState.PENDING, 2, NOW + timedelta(minutes=5))),
-        (8, WELL, FAILED, Verdict(DeliveryState.PENDING, 9, NOW + timedelta(hours=24))),
-        (9, WELL, FAILED, Verdict(DeliveryState.DEAD, 10)),
-        (9, replace(WELL, paused_since=NOW), FAILED, Verdict(DeliveryState.PENDING, 9, NOW)),
-        (0, WELL, Outcome(Result.GONE, 5, 410), Verdict(DeliveryState.DEAD, 1)),
-        (0, WELL, Outcome(Result.REFUSED, 5), Verdict(DeliveryState.PENDING, 1, NOW + timedelta(seconds=5))),
+        (0, WELL, OK, DeliveryVerdict(DeliveryState.DELIVERED, 0)),
+        (0, WELL, FAILED, DeliveryVerdict(DeliveryState.PENDING, 1, NOW + timedelta(seconds=5))),
+        (1, WELL, FAILED, DeliveryVerdict(DeliveryState.PENDING, 2, NOW + timedelta(minutes=5))),
+        (8, WELL, FAILED, DeliveryVerdict(DeliveryState.PENDING, 9, NOW + timedelta(hours=24))),
+        (9, WELL, FAILED, DeliveryVerdict(DeliveryState.DEAD, 10)),
+        (9, replace(WELL, paused_since=NOW), FAILED, DeliveryVerdict(DeliveryState.PENDING, 9, NOW)),
+        (0, WELL, SendOutcome(Result.GONE, 5, 410), DeliveryVerdict(DeliveryState.DEAD, 1)),
+        (
+            0,
+            WELL,
+            SendOutcome(Result.REFUSED, 5),
+            DeliveryVerdict(DeliveryState.PENDING, 1, NOW + timedelta(seconds=5)),
+        ),
         (
             0,
             WELL,
             replace(FAILED, retry_after=timedelta(minutes=2)),
-            Verdict(DeliveryState.PENDING, 1, NOW + timedelta(minutes=2)),
+            DeliveryVerdict(DeliveryState.PENDING, 1, NOW + timedelta(minutes=2)),
         ),
         (
             2,
             WELL,
             replace(FAILED, retry_after=timedelta(seconds=1)),
-            Verdict(DeliveryState.PENDING, 3, NOW + timedelta(minutes=30)),
+            DeliveryVerdict(DeliveryState.PENDING, 3, NOW + timedelta(minutes=30)),
         ),
     ],
 )
 def test_what_follows_for_a_delivery(
-    failures: int, receiver: ReceiverState, outcome: Outcome, expected: Verdict
+    failures: int, receiver: ReceiverState, outcome: SendOutcome, expected: DeliveryVerdict
 ) -> None:
     assert judge_delivery(failures, receiver, outcome, NOW, MIDDLE) == expected
 
@@ -99,9 +104,9 @@ def test_four_failures_of_four_events_are_not_yet_told_but_the_fourth_of_one_is(
 
 
 def test_one_success_makes_it_well_and_what_waited_is_due() -> None:
-    follows = judge_receiver(failing(5, told_at=NOW), OK, Verdict(DeliveryState.DELIVERED, 4), NOW, MIDDLE)
+    follows = judge_receiver(failing(5, told_at=NOW), OK, DeliveryVerdict(DeliveryState.DELIVERED, 4), NOW, MIDDLE)
     assert (follows.receiver, follows.tell, follows.hasten) == (WELL, Tell.RECOVERED, True)
-    quiet = judge_receiver(failing(1), OK, Verdict(DeliveryState.DELIVERED, 1), NOW, MIDDLE)
+    quiet = judge_receiver(failing(1), OK, DeliveryVerdict(DeliveryState.DELIVERED, 1), NOW, MIDDLE)
     assert (quiet.tell, quiet.hasten) == (None, False)
 
 
@@ -114,18 +119,21 @@ def test_after_five_days_it_is_paused_and_probed_daily() -> None:
     again = judge_receiver(paused.receiver, FAILED, pending(8), NOW + timedelta(days=1), MIDDLE)
     assert again.tell is None
     assert again.receiver.blocked_until == NOW + timedelta(days=2)
-    assert judge_receiver(again.receiver, OK, Verdict(DeliveryState.DELIVERED, 8), NOW, MIDDLE).tell is Tell.RECOVERED
+    assert (
+        judge_receiver(again.receiver, OK, DeliveryVerdict(DeliveryState.DELIVERED, 8), NOW, MIDDLE).tell
+        is Tell.RECOVERED
+    )
 
 
 def test_gone_stops_it_and_gives_up_what_waits() -> None:
-    follows = judge_receiver(WELL, Outcome(Result.GONE, 5, 410, error="HTTP 410 Gone"), pending(1), NOW, MIDDLE)
+    follows = judge_receiver(WELL, SendOutcome(Result.GONE, 5, 410, error="HTTP 410 Gone"), pending(1), NOW, MIDDLE)
     assert follows.tell is Tell.STOPPED
     assert follows.receiver.stopped_at == NOW
     assert follows.abandon == "the receiver is gone: HTTP 410 Gone"
 
 
 def test_a_refused_address_is_told_once_and_leaves_the_server_well() -> None:
-    refused = Outcome(Result.REFUSED, 5, error="refused: a@b.cd: 550 no", rest=("a@b.cd",))
+    refused = SendOutcome(Result.REFUSED, 5, error="refused: a@b.cd: 550 no", rest=("a@b.cd",))
     first = judge_receiver(failing(3), refused, pending(1), NOW, MIDDLE)
     assert first.tell is Tell.REFUSED
     assert first.receiver.failures == 0

@@ -153,11 +153,11 @@ def _pending(at: datetime, pending: int) -> Reading:
 
 
 def test_an_episode_that_a_credit_ended_is_no_false_alarm() -> None:
-    from daemon.backtest.balance import Charge
+    from daemon.backtest.balance import SimulatedCharge
 
     assert is_false_alarm(BEGIN, BEGIN + POLL, POLL, [])
     assert not is_false_alarm(BEGIN, BEGIN + 3 * POLL, POLL, [])
-    assert not is_false_alarm(BEGIN, BEGIN + POLL, POLL, [Charge(BEGIN, 5)])
+    assert not is_false_alarm(BEGIN, BEGIN + POLL, POLL, [SimulatedCharge(BEGIN, 5)])
 
 
 def test_outages_are_lived_through_too(tmp_path: Path) -> None:

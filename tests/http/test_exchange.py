@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from daemon.demo.standins.loopback import Asked, Manner, Reply, serve
-from daemon.net.http import Answer, FailureKind, HttpClient, HttpFailure
+from daemon.net.http import FailureKind, HttpAnswer, HttpClient, HttpFailure
 from tests.helpers_tls import make_tls
 
 Serve = Callable[[Callable[[Asked], Reply]], Any]
@@ -37,7 +37,7 @@ async def served() -> AsyncIterator[Serve]:
         yield start
 
 
-async def get(client: HttpClient, url: str, **options: Any) -> Answer:
+async def get(client: HttpClient, url: str, **options: Any) -> HttpAnswer:
     return await client.exchange("GET", url, headers={}, **{"deadline_s": 5.0, "max_bytes": 1000, **options})
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.receivers import EmailReceiver, Receivers
-from alerts.reports.report import Facts
+from alerts.reports.report import ReportFacts
 from daemon.clock import SeededIds
 from daemon.config.model import Config
 from daemon.reports.document import to_json
@@ -25,7 +25,7 @@ NUMBERS = {"cap": usd("100"), "spent_and_open": usd("100"), "left": 0}
 
 
 @pytest.fixture
-def facts_of(configure: Callable[..., Config], october: Store) -> Callable[[], Facts]:
+def facts_of(configure: Callable[..., Config], october: Store) -> Callable[[], ReportFacts]:
     config = configure()
     return lambda: gather(config, october.reader, config.reports[0], OCTOBER, LATER)
 
@@ -38,14 +38,14 @@ def capped(store: Store) -> None:
         outbox.append(tx, events.capped("clips", "contentstats", at(12), gate, "cus_1", usd("50")), at(12))
 
 
-def test_a_capped_topup_is_in_the_report_with_its_command(facts_of: Callable[[], Facts], october: Store) -> None:
+def test_a_capped_topup_is_in_the_report_with_its_command(facts_of: Callable[[], ReportFacts], october: Store) -> None:
     capped(october)
     [blocked] = facts_of().blocked
     assert (blocked.account, blocked.at, blocked.do) == ("Video tracking", at(12), "brimful topups explain clips")
     assert "100.00 of 100.00 are spent" in blocked.says
 
 
-def test_a_message_that_never_arrived_is_in_the_report(facts_of: Callable[[], Facts], october: Store) -> None:
+def test_a_message_that_never_arrived_is_in_the_report(facts_of: Callable[[], ReportFacts], october: Store) -> None:
     capped(october)
     with october.write(durable=True) as tx:
         tx.execute("UPDATE delivery SET state = 'dead', settled_ms = ?", (int(at(14).timestamp() * 1000),))
@@ -55,7 +55,7 @@ def test_a_message_that_never_arrived_is_in_the_report(facts_of: Callable[[], Fa
     assert reports.event_ids(october.reader) == {dead.event}
 
 
-def test_stops_say_what_to_type(facts_of: Callable[[], Facts], october: Store) -> None:
+def test_stops_say_what_to_type(facts_of: Callable[[], ReportFacts], october: Store) -> None:
     with october.write(durable=True) as tx:
         ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "declined", "the card has expired", at(3)))
         ledger_notes.stop(tx, Stop(EVERYWHERE, StopKind.PAUSE, "paused", "", at(4)))
@@ -69,7 +69,9 @@ def test_stops_say_what_to_type(facts_of: Callable[[], Facts], october: Store) -
     }
 
 
-def test_a_customer_that_is_gone_is_acknowledged_not_resumed(facts_of: Callable[[], Facts], october: Store) -> None:
+def test_a_customer_that_is_gone_is_acknowledged_not_resumed(
+    facts_of: Callable[[], ReportFacts], october: Store
+) -> None:
     message = "cus_1, an earlier customer, cannot be listed any more (No such customer): brimful topups ack cus_1"
     with october.write(durable=True) as tx:
         ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "customer_gone", message, at(3)))
@@ -78,7 +80,7 @@ def test_a_customer_that_is_gone_is_acknowledged_not_resumed(facts_of: Callable[
 
 
 def test_an_account_that_left_the_configuration_keeps_its_statement(
-    facts_of: Callable[[], Facts], october: Store
+    facts_of: Callable[[], ReportFacts], october: Store
 ) -> None:
     gone = level(at(5), "7", "1")
     with october.write(durable=False) as tx:
@@ -87,7 +89,7 @@ def test_an_account_that_left_the_configuration_keeps_its_statement(
     assert [s.account for s in facts_of().statements][1:] == [AccountInfo("old", "no longer configured")]
 
 
-def test_the_json_tells_what_needs_a_person(facts_of: Callable[[], Facts], october: Store) -> None:
+def test_the_json_tells_what_needs_a_person(facts_of: Callable[[], ReportFacts], october: Store) -> None:
     capped(october)
     document = to_json(facts_of())
     [blocked] = document["topups_that_need_a_person"]

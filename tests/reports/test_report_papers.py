@@ -11,7 +11,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.spans import span_named
 from alerts.model.values import replace
 from alerts.reports.pictures import Picture, drawing
-from alerts.reports.report import Blocked, DeadDelivery, Facts, OpenAlert, Report, build
+from alerts.reports.report import Blocked, DeadDelivery, OpenAlert, Report, ReportFacts, build
 from alerts.reports.sheet import harmless
 from alerts.reports.statements import Statement
 from alerts.reports.statements import build as build_statement
@@ -56,7 +56,7 @@ STORAGE = build_statement(
 
 
 def report_of(*statements: Statement, pictures: dict[str, Picture] | None = None, **facts: object) -> Report:
-    given = Facts("finance", OCTOBER, BERLIN, LATER, statements)
+    given = ReportFacts("finance", OCTOBER, BERLIN, LATER, statements)
     return build(
         replace(given, **facts),
         templates=Templates(),

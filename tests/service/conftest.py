@@ -19,7 +19,7 @@ from daemon.demo.standins.mailbox import MailboxStandin
 from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
 from daemon.demo.standins.stripe.standin import StripeStandin
 from daemon.demo.standins.usage import UsageStandin
-from daemon.work.outcome import Outcome
+from daemon.work.outcome import PassOutcome
 from daemon.work.service import Service
 from tests.helpers_events import watch_events
 
@@ -58,7 +58,7 @@ class Town:
     ids: SeededIds = field(default_factory=lambda: SeededIds(1))
     rng: Random = field(default_factory=lambda: Random(1))
     credit_after: timedelta = timedelta()
-    passes: list[Outcome] = field(default_factory=list)
+    passes: list[PassOutcome] = field(default_factory=list)
 
     def configure(self, more: str = LOW, *, topup: str = "", name: str = "config.toml", database: str = "a.db") -> Path:
         """Write a configuration of the account `clips`, the webhook `app` and a mail recipient, and `more`."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.sources.pace import Pace
+from daemon.sources.pace import RateLimit
 from tests.helpers_sources import NOW
 
 RESET = NOW + timedelta(seconds=60)
@@ -17,7 +17,7 @@ def said(left: int | str) -> Mapping[str, str]:
     return {"x-ratelimit-remaining": str(left), "x-ratelimit-reset": str(int(RESET.timestamp()))}
 
 
-def sent(pace: Pace) -> int:
+def sent(pace: RateLimit) -> int:
     """Send as many requests as may be sent at once; returns how many those were."""
     count = 0
     while pace.free_at(NOW) is None and count < 100:
@@ -28,7 +28,7 @@ def sent(pace: Pace) -> int:
 
 def test_requests_under_way_are_taken_off_what_an_answer_leaves() -> None:
     """Of five requests the first is answered: its answer counts none of the others, which come after it."""
-    pace = Pace()
+    pace = RateLimit()
     for _ in range(5):
         pace.send()
     pace.back(said(left=7), NOW)
@@ -37,7 +37,7 @@ def test_requests_under_way_are_taken_off_what_an_answer_leaves() -> None:
 
 
 def test_a_budget_that_requests_under_way_have_spent_lets_none_out() -> None:
-    pace = Pace()
+    pace = RateLimit()
     pace.send()
     pace.send()
     pace.back(said(left=1), NOW)
@@ -50,7 +50,7 @@ def test_a_budget_that_requests_under_way_have_spent_lets_none_out() -> None:
 
 
 def test_a_request_that_failed_is_under_way_no_longer() -> None:
-    pace = Pace()
+    pace = RateLimit()
     pace.send()
     pace.send()
     pace.back(None, NOW)
@@ -60,7 +60,7 @@ def test_a_request_that_failed_is_under_way_no_longer() -> None:
 
 
 def test_a_spent_budget_is_whole_again_at_its_reset_to_the_second() -> None:
-    pace = Pace()
+    pace = RateLimit()
     pace.send()
     pace.back(said(left=0), NOW)
     assert pace.free_at(RESET - timedelta(microseconds=1)) == RESET
@@ -68,7 +68,7 @@ def test_a_spent_budget_is_whole_again_at_its_reset_to_the_second() -> None:
 
 
 def test_a_429_keeps_the_key_quiet_until_the_end_it_named() -> None:
-    pace = Pace()
+    pace = RateLimit()
     pace.quiet_until = RESET
     assert not pace.is_free
     assert pace.free_at(NOW) == RESET
@@ -78,7 +78,7 @@ def test_a_429_keeps_the_key_quiet_until_the_end_it_named() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining": "0"}, said("-1"), said("many"), said("٣")])
 def test_an_answer_that_says_no_budget_sets_none(headers: Mapping[str, str]) -> None:
-    pace = Pace()
+    pace = RateLimit()
     pace.send()
     pace.back(headers, NOW)
     assert pace.is_free

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
-from daemon.net.http import Answer
+from daemon.net.http import HttpAnswer
 from daemon.sources.registry import PROVIDERS
 from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, TORNADO_PAGE, read_mapped, read_prepaid, read_storage
 
 
-def answer(document: Any, status: int = 200) -> Answer:
+def answer(document: Any, status: int = 200) -> HttpAnswer:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return Answer(status, {}, body, 1)
+    return HttpAnswer(status, {}, body, 1)
 
 
 def prepaid(**changed: Any) -> Reading:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.model.readings import Known, Reading, Reason, Unavailable
-from daemon.net.http import Answer, FailureKind, HttpFailure
+from daemon.net.http import FailureKind, HttpAnswer, HttpFailure
 from daemon.sources.fetcher import failed
 from daemon.sources.provider import Parser
 from daemon.sources.refusals import one_line, refused
@@ -18,7 +18,9 @@ from tests.helpers_sources import CONTENTSTATS_PAGE, NOW, read_mapped, read_prep
 
 
 def unavailable(status: int, body: bytes = b"", **headers: str) -> Unavailable:
-    return refused("clips", NOW, Answer(status, {name.replace("_", "-"): v for name, v in headers.items()}, body, 1))
+    return refused(
+        "clips", NOW, HttpAnswer(status, {name.replace("_", "-"): v for name, v in headers.items()}, body, 1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_a_redirect_is_told_without_path_and_query() -> None:
 )
 def test_a_rate_limit_says_when_to_ask_again(headers: dict[str, str], seconds: float) -> None:
     assert datetime(2026, 11, 1, 12, tzinfo=UTC) == NOW
-    reading = refused("clips", NOW, Answer(429, headers, b"", 1))
+    reading = refused("clips", NOW, HttpAnswer(429, headers, b"", 1))
     assert reading.retry_at == NOW + timedelta(seconds=seconds)
 
 
@@ -170,7 +172,7 @@ def test_what_looks_like_a_key_is_masked(words: str) -> None:
 def parsed(provider: str, body: object) -> Reading:
     third = read_mapped({"balance_usd": "data.balance", "uncharged_usage_usd": "sum(data.parts)"})
     parsers: dict[str, Parser] = {"contentstats": read_prepaid, "tornado": read_storage, "json": third}
-    return parsers[provider]("clips", NOW, Answer(200, {}, json.dumps(body).encode(), 1))
+    return parsers[provider]("clips", NOW, HttpAnswer(200, {}, json.dumps(body).encode(), 1))
 
 
 MISSING = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
-from daemon.net.http import Answer
+from daemon.net.http import HttpAnswer
 from daemon.sources.payload import read, to_count, to_millionths
 from daemon.sources.provider import Has, Provider, needed_of
 from daemon.sources.registry import PROVIDERS
@@ -22,7 +22,7 @@ FIGURES = frozenset({"balance_microusd", "used_microgb"})
 def ask(provider: Provider, said: Any, names: Mapping[str, str] | None = None) -> Reading:
     """Read an answer; an account that maps fields itself maps each name to the same."""
     parse = provider.parser({name: name for name in provider.table} if names is None else names)
-    return parse("one", NOW, Answer(200, {}, json.dumps(said).encode(), 1))
+    return parse("one", NOW, HttpAnswer(200, {}, json.dumps(said).encode(), 1))
 
 
 def whole(provider: Provider) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_an_account_that_maps_nothing_to_judge_has_no_reading(names: dict[str, s
 
 def test_metrics_with_nothing_to_judge_never_become_a_reading() -> None:
     for metrics in (Metrics(), Metrics(limit_microgb=1, usage_count=3, extra='{"a":1}')):
-        reading = read(lambda _, metrics=metrics: metrics, "one", NOW, Answer(200, {}, b"{}", 1))  # type: ignore[misc]
+        reading = read(lambda _, metrics=metrics: metrics, "one", NOW, HttpAnswer(200, {}, b"{}", 1))  # type: ignore[misc]
         assert isinstance(reading, Unavailable)
         assert reading.reason is Reason.BAD_PAYLOAD
         assert reading.detail == "neither a balance nor a used volume is said"

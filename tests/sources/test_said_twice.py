@@ -12,7 +12,7 @@ import pytest
 from alerts.model.readings import Reading, Reason, Unavailable
 from daemon.clock import ManualClock
 from daemon.demo.standins.usage import BadJson, UsageStandin
-from daemon.net.http import Answer, HttpClient
+from daemon.net.http import HttpAnswer, HttpClient
 from daemon.sources.fetcher import Fetcher
 from daemon.sources.registry import PROVIDERS
 from tests.helpers_sources import (
@@ -54,14 +54,14 @@ def twice(body: str, name: str, value: str) -> bytes:
 def test_a_key_that_stands_twice_is_a_bad_payload_that_names_it(
     parse: Callable[..., Reading], body: bytes, name: str
 ) -> None:
-    reading = parse("clips", NOW, Answer(200, {}, body, 1))
+    reading = parse("clips", NOW, HttpAnswer(200, {}, body, 1))
     assert isinstance(reading, Unavailable)
     assert (reading.reason, reading.detail) == (Reason.BAD_PAYLOAD, f"{name} stands in the answer twice")
 
 
 def test_a_key_may_stand_once_in_each_of_many_objects() -> None:
     body = b'{"data": {"balance": 5, "items": [{"usd": 1}, {"usd": 2}]}, "usd": 3}'
-    reading = THIRD("clips", NOW, Answer(200, {}, body, 1))
+    reading = THIRD("clips", NOW, HttpAnswer(200, {}, body, 1))
     assert not isinstance(reading, Unavailable)
     assert reading.metrics.available_microusd == 2_000_000
 
@@ -69,7 +69,7 @@ def test_a_key_may_stand_once_in_each_of_many_objects() -> None:
 def test_a_body_full_of_keys_is_refused_in_no_time() -> None:
     names = ", ".join(f'"{number:x}": 1' for number in range(20_000))
     began = time.monotonic()
-    reading = read_prepaid("clips", NOW, Answer(200, {}, twice(f"{{{names}}}", "4e1f", "2"), 1))
+    reading = read_prepaid("clips", NOW, HttpAnswer(200, {}, twice(f"{{{names}}}", "4e1f", "2"), 1))
     assert time.monotonic() - began < 1
     assert isinstance(reading, Unavailable)
     assert reading.detail == "4e1f stands in the answer twice"

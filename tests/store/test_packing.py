@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from daemon.config.load import load
 from daemon.store import Store, summaries
 from daemon.store.migrations import migrate
-from daemon.store.summaries import DAY_MS, Span
+from daemon.store.summaries import DAY_MS, SummarySpan
 from daemon.work.retention import Retention
 from tests.helpers_sources import NOW
 from tests.store.test_readings import MINUTE, keep, known, spent
@@ -41,7 +41,7 @@ def live(store: Store, hours: int) -> None:
 
 
 def hours(store: Store, since: datetime = NOW - HOUR, until: datetime = LATER) -> list[summaries.Summary]:
-    return list(summaries.summaries(store.reader, "clips", Span.HOUR, since, until))
+    return list(summaries.summaries(store.reader, "clips", SummarySpan.HOUR, since, until))
 
 
 def pack(store: Store, before: datetime) -> int:

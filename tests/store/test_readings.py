@@ -16,7 +16,7 @@ from alerts.model.values import replace
 from daemon.store import Store, readings
 from daemon.store.migrations import migrate
 from daemon.store.reading_rows import OutageRun, Run
-from daemon.store.summaries import Span, Summary, summaries
+from daemon.store.summaries import Summary, SummarySpan, summaries
 from tests.helpers_sources import NOW
 from tests.helpers_store import effort
 
@@ -146,7 +146,7 @@ def test_a_clock_that_is_stepped_back_loses_no_reading(store: Store) -> None:
     for number, minutes in enumerate(times):
         keep(store, known(NOW + minutes * MINUTE, spent(number)))
     assert sum(run.count for run in past(store)) == len(times)
-    total = sum(one.samples for one in summaries(store.reader, "clips", Span.HOUR, NOW - FAR, NOW + FAR))
+    total = sum(one.samples for one in summaries(store.reader, "clips", SummarySpan.HOUR, NOW - FAR, NOW + FAR))
     assert total == len(times)
 
 
@@ -184,11 +184,11 @@ def test_summaries_say_spend_credit_and_the_lowest(store: Store) -> None:
     credited = replace(spent(30_000), balance_microusd=12_450_000 + 50_000_000)
     keep(store, known(hour), known(hour + 20 * MINUTE, spent(10_000)), known(hour + 40 * MINUTE, spent(30_000)))
     keep(store, known(hour + 70 * MINUTE, credited))
-    first, second = summaries(store.reader, "clips", Span.HOUR, hour, hour + FAR)
+    first, second = summaries(store.reader, "clips", SummarySpan.HOUR, hour, hour + FAR)
     assert (first.samples, first.spent, first.credited) == (3, 30_000, 0)
     assert (first.available_min, first.available_max) == (11_670_000, 11_700_000)
     assert (second.samples, second.spent, second.credited) == (1, 0, 50_000_000)
-    (day,) = summaries(store.reader, "clips", Span.DAY, hour, hour + FAR)
+    (day,) = summaries(store.reader, "clips", SummarySpan.DAY, hour, hour + FAR)
     assert (day.samples, day.spent, day.credited, day.available_min) == (4, 30_000, 50_000_000, 11_670_000)
     assert (day.balance_first, day.balance_last) == (12_450_000, 62_450_000)
 
@@ -196,20 +196,20 @@ def test_summaries_say_spend_credit_and_the_lowest(store: Store) -> None:
 def test_a_counter_that_ran_backwards_adds_no_spend(store: Store) -> None:
     keep(store, known(NOW), known(NOW + MINUTE, replace(PREPAID, total_charged_microusd=0)))
     keep(store, known(NOW + 2 * MINUTE, replace(PREPAID, total_charged_microusd=5)))
-    (day,) = summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR)
+    (day,) = summaries(store.reader, "clips", SummarySpan.DAY, NOW - FAR, NOW + FAR)
     assert day.spent == 5
 
 
 def test_a_source_without_money_has_summaries_of_volume(store: Store) -> None:
     keep(store, known(NOW, STORAGE), known(NOW + MINUTE, replace(STORAGE, used_microgb=46_000_000)))
-    (day,) = summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR)
+    (day,) = summaries(store.reader, "clips", SummarySpan.DAY, NOW - FAR, NOW + FAR)
     assert (day.used_grown, day.effective_max, day.spent, day.available_min) == (330_000, 46_190_000, None, None)
 
 
 def test_old_history_is_folded_into_its_summaries(store: Store) -> None:
     for number in range(60):
         keep(store, known(NOW + 30 * number * MINUTE, spent(number)), down(NOW + (30 * number + 5) * MINUTE))
-    days = list(summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR))
+    days = list(summaries(store.reader, "clips", SummarySpan.DAY, NOW - FAR, NOW + FAR))
     kept = len(past(store))
     pieces = 0
     with store.write(durable=False) as tx:
@@ -219,7 +219,7 @@ def test_old_history_is_folded_into_its_summaries(store: Store) -> None:
             pieces += 1
     assert pieces == 48 // 7
     assert all(one.last_at >= NOW + 24 * 60 * MINUTE for one in past(store))
-    assert list(summaries(store.reader, "clips", Span.DAY, NOW - FAR, NOW + FAR)) == days
+    assert list(summaries(store.reader, "clips", SummarySpan.DAY, NOW - FAR, NOW + FAR)) == days
     assert readings.first_at(store.reader, "clips") == NOW
 
 
@@ -288,7 +288,7 @@ def test_whatever_comes_in_whatever_batches_nothing_is_lost_or_invented(
         ]
         good = [one for one in mine if isinstance(one, Known)]
         assert readings.last(store.reader, account) == (good[-1] if good else None)
-        for span in Span:
+        for span in SummarySpan:
             _agrees(list(summaries(store.reader, account, span, NOW - FAR, NOW + FAR)), good)
     store.close()
 

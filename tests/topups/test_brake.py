@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.foresight.memory import BurnMemory
-from daemon.topups.policy.brake import Pace, pace
+from daemon.topups.policy.brake import BurnPace, pace
 from tests.helpers_topups import DOLLAR
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ def test_there_is_no_brake_before_seven_days_and_the_last() -> None:
     memory, now = lived([DOLLAR] * (ENOUGH - 2))
     assert pace(memory, now) is None
     memory, now = lived([DOLLAR] * ENOUGH)
-    assert pace(memory, now) == Pace(6 * DOLLAR, 6 * DOLLAR, 6 * DOLLAR)
+    assert pace(memory, now) == BurnPace(6 * DOLLAR, 6 * DOLLAR, 6 * DOLLAR)
 
 
 def test_a_clock_that_stands_before_all_that_was_read_compares_nothing() -> None:
@@ -45,7 +45,7 @@ def test_a_clock_that_stands_before_all_that_was_read_compares_nothing() -> None
 
 def test_the_last_day_is_no_part_of_the_past_that_it_is_held_against() -> None:
     memory, now = lived([DOLLAR] * ENOUGH + [DOLLAR] * 12 + [100 * DOLLAR] * 6)
-    assert pace(memory, now) == Pace(600 * DOLLAR, 6 * DOLLAR, 6 * DOLLAR)
+    assert pace(memory, now) == BurnPace(600 * DOLLAR, 6 * DOLLAR, 6 * DOLLAR)
 
 
 def test_an_hour_is_of_the_past_once_it_began_more_than_a_day_ago() -> None:
@@ -78,11 +78,11 @@ def test_the_most_is_never_below_the_mean_nor_above_all_that_was_spent(hourly: l
 
 def test_far_beyond_is_five_times_the_most_and_ten_times_the_mean_and_half_the_charge() -> None:
     base = {"largest_microusd": 20 * DOLLAR, "mean_microusd": 10 * DOLLAR}
-    assert Pace(100 * DOLLAR + 1, **base).far_beyond(200 * DOLLAR)
-    assert not Pace(100 * DOLLAR, **base).far_beyond(200 * DOLLAR), "not more than five times the most"
-    steady = Pace(100 * DOLLAR + 1, largest_microusd=11 * DOLLAR, mean_microusd=10 * DOLLAR + 1)
+    assert BurnPace(100 * DOLLAR + 1, **base).far_beyond(200 * DOLLAR)
+    assert not BurnPace(100 * DOLLAR, **base).far_beyond(200 * DOLLAR), "not more than five times the most"
+    steady = BurnPace(100 * DOLLAR + 1, largest_microusd=11 * DOLLAR, mean_microusd=10 * DOLLAR + 1)
     assert not steady.far_beyond(200 * DOLLAR), "not more than ten times the mean"
-    assert not Pace(100 * DOLLAR + 1, **base).far_beyond(200 * DOLLAR + 3), "too little to matter beside the charge"
+    assert not BurnPace(100 * DOLLAR + 1, **base).far_beyond(200 * DOLLAR + 3), "too little to matter beside the charge"
 
 
 def test_the_first_burn_of_an_account_that_never_spent_is_held() -> None:

@@ -15,7 +15,7 @@ from alerts.model.readings import Metrics
 from alerts.model.values import replace
 from alerts.rules.falls import Falls
 from daemon.store.topup_rows import Spend, Stop, StopKind
-from daemon.topups.policy.brake import Pace
+from daemon.topups.policy.brake import BurnPace
 from daemon.topups.policy.caps import counted, start_of_month
 from daemon.topups.policy.gates import GateInputs, judge
 from daemon.topups.policy.plan import Plan, UnreadableMetadata, confirm_params, read_metadata
@@ -108,7 +108,7 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
                 "spends": (spend(51, DAY_AGO, stripe_at=DAY_AGO),),
             },
         ),
-        ("brake", {"pace": Pace(400 * DOLLAR, DOLLAR, DOLLAR)}),
+        ("brake", {"pace": BurnPace(400 * DOLLAR, DOLLAR, DOLLAR)}),
     ],
 )
 def test_each_gate_says_no(name: str, changes: dict[str, Any]) -> None:
@@ -127,8 +127,8 @@ def test_each_gate_says_no(name: str, changes: dict[str, Any]) -> None:
         {"spends": (spend(50, NOW - timedelta(hours=23)),)},
         {"spends": (spend(100, NOW - timedelta(hours=25)),)},
         {"spends": (spend(500, NOW - timedelta(days=16)),)},
-        {"pace": Pace(400 * DOLLAR, DOLLAR, DOLLAR), "released": True},
-        {"pace": Pace(4 * DOLLAR, 0, 0)},
+        {"pace": BurnPace(400 * DOLLAR, DOLLAR, DOLLAR), "released": True},
+        {"pace": BurnPace(4 * DOLLAR, 0, 0)},
         {"itself": "clips-1", "amount_microusd": 50 * DOLLAR, "second": None, "open_topups": {"clips-1": "created"}},
         {"itself": "clips-1", "amount_microusd": 50 * DOLLAR, "last_attempt_at": NOW},
     ],

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.model.money import MICRO
-from daemon.web.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Point, Span, bars, line
+from daemon.web.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, ChartSpan, Point, bars, line
 
 SINCE = datetime(2026, 10, 24, 22, 0, tzinfo=UTC)
-SPAN = Span(SINCE, SINCE + timedelta(days=30), ZoneInfo("Europe/Berlin"))
+SPAN = ChartSpan(SINCE, SINCE + timedelta(days=30), ZoneInfo("Europe/Berlin"))
 HOUR = timedelta(hours=1)
 
 
@@ -67,7 +67,7 @@ def test_where_nothing_was_read_no_line_is_drawn() -> None:
 
 def test_the_dates_below_are_those_of_the_zone() -> None:
     assert [tick.label for tick in drawn([(SINCE, 1)]).below] == ["30 Oct", "05 Nov", "11 Nov", "17 Nov"]
-    day = Span(SINCE, SINCE + timedelta(days=1), ZoneInfo("Europe/Berlin"))
+    day = ChartSpan(SINCE, SINCE + timedelta(days=1), ZoneInfo("Europe/Berlin"))
     chart = line("Available", [(SINCE, 1)], day, gap=HOUR, volume=False, mark=None)
     assert chart is not None
     assert [tick.label for tick in chart.below] == ["03:48", "08:36", "13:24", "18:12"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alerts.model.readings import Known, Metrics
-from daemon.net.http import Answer
+from daemon.net.http import HttpAnswer
 from daemon.sources.provider import Provider
 from daemon.sources.registry import PROVIDERS
 from daemon.web import usage
@@ -49,8 +49,8 @@ TRIAL = {
 }
 
 
-def answer(said: dict[str, Any]) -> Answer:
-    return Answer(200, {"content-type": "application/json"}, json.dumps(said).encode(), 1)
+def answer(said: dict[str, Any]) -> HttpAnswer:
+    return HttpAnswer(200, {"content-type": "application/json"}, json.dumps(said).encode(), 1)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from daemon.config.lint import accounts, process, receivers, rules, topups
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 
-__all__ = ["Facts", "lint"]
+__all__ = ["LintFacts", "lint"]
 
 
-def lint(facts: Facts) -> None:
+def lint(facts: LintFacts) -> None:
     """Note every problem of meaning."""
     for room in (process, accounts, topups, rules, receivers):
         room.lint(facts)

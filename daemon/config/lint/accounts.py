@@ -10,7 +10,7 @@ from jmespath.exceptions import JMESPathError
 
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import AccountTable
@@ -23,7 +23,7 @@ _BY_ACCOUNT = ("url", "headers", "fields")
 _RARE = timedelta(hours=24)
 
 
-def lint(facts: Facts) -> None:
+def lint(facts: LintFacts) -> None:
     if not facts.tables.accounts:
         said = "no account is configured: there is nothing to watch"
         facts.problems.add(ProblemId.ACCOUNTS_NONE, "accounts", said, "write [accounts.NAME]")
@@ -46,7 +46,7 @@ def base_url(account: AccountTable) -> str:
     return account.provider.base_url if account.provider is not None else ""
 
 
-def identity(facts: Facts, account: Item[AccountTable]) -> tuple[str, str] | None:
+def identity(facts: LintFacts, account: Item[AccountTable]) -> tuple[str, str] | None:
     """Return where and by what secret the account is asked: two with the same are one. None where it cannot be told."""
     table = account.table
     if table.by_account:
@@ -57,7 +57,7 @@ def identity(facts: Facts, account: Item[AccountTable]) -> tuple[str, str] | Non
     return (base, key) if base and key else None
 
 
-def _lint_keys(facts: Facts, account: Item[AccountTable]) -> None:
+def _lint_keys(facts: LintFacts, account: Item[AccountTable]) -> None:
     table, provider = account.table, account.table.provider
     if provider is None:
         return
@@ -86,14 +86,14 @@ def _has_no(provider: Provider, key: str) -> str:
     return f'the provider "{provider.name}" has no {key}'
 
 
-def _lint_secrets(facts: Facts, account: Item[AccountTable]) -> None:
+def _lint_secrets(facts: LintFacts, account: Item[AccountTable]) -> None:
     for key in ("api_key", *(f"headers.{name}" for name in account.table.headers)):
         if not facts.secret(account.at(key)).isascii():
             said = "it holds letters that a request header cannot carry"
             facts.note(ProblemId.SECRET_INVALID, account, key, said)
 
 
-def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:
+def _lint_url(facts: LintFacts, account: Item[AccountTable]) -> None:
     provider = account.table.provider
     key = "url" if account.table.by_account else "base_url"
     url = account.table.url if key == "url" else account.table.base_url
@@ -105,14 +105,14 @@ def _lint_url(facts: Facts, account: Item[AccountTable]) -> None:
         facts.note(ProblemId.URL_INVALID, account, key, f"the path {path} is added to it", "write the URL without it")
 
 
-def _lint_poll(facts: Facts, id: str, account: Item[AccountTable]) -> None:
+def _lint_poll(facts: LintFacts, id: str, account: Item[AccountTable]) -> None:
     _, longest = gaps(account.table.poll, facts.zone)
     if longest > _RARE and id in facts.tables.topups:
         said = f"up to {format_duration(longest)} pass between two polls of an account that is topped up"
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')
 
 
-def _lint_fields(facts: Facts, account: Item[AccountTable]) -> None:
+def _lint_fields(facts: LintFacts, account: Item[AccountTable]) -> None:
     known = account.table.provider.table if account.table.provider is not None else {}
     for name, expression in account.table.fields_.items():
         if name not in known:
@@ -128,7 +128,7 @@ def _lint_fields(facts: Facts, account: Item[AccountTable]) -> None:
         facts.note(ProblemId.KEY_MISSING, account, "fields", said)
 
 
-def _lint_twins(facts: Facts) -> None:
+def _lint_twins(facts: LintFacts) -> None:
     """Two accounts on one key are told twice of everything (with top-ups they are an error, noted there)."""
     seen: dict[tuple[str, str], str] = {}
     for id, account in facts.tables.accounts.items():

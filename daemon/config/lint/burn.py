@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alerts.model.money import format_usd
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 from daemon.config.lint.rules import threshold_times
 from daemon.config.lint.topups import burn_times
 from daemon.config.reading import Item
 from daemon.config.schema import RuleTable
 
 
-def lint_burn(facts: Facts, burn_microusd_per_day: Mapping[str, int]) -> None:
+def lint_burn(facts: LintFacts, burn_microusd_per_day: Mapping[str, int]) -> None:
     """Note every threshold that the account's burn eats within one poll, and every cooldown that outlasts one."""
     by_account: dict[str, list[Item[RuleTable]]] = {}
     for rule in facts.tables.rules:

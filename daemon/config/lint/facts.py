@@ -28,7 +28,7 @@ def listed(accounts: Collection[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class LintFacts:
     """`secrets` by key path, empty where one is unset; `zone` is UTC where the configured one is unknown."""
 
     tables: Tables

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 from daemon.config.model import SmtpSecurity
 from daemon.config.problems import ProblemId, Problems, suggestion
 from daemon.config.reading import Item
@@ -18,7 +18,7 @@ from daemon.config.urls import Plain, is_loopback
 KEEP_AT_LEAST = timedelta(days=1)
 
 
-def lint(facts: Facts) -> None:
+def lint(facts: LintFacts) -> None:
     if facts.tables.smtp is not None:
         _lint_smtp(facts, facts.tables.smtp)
     _lint_page(facts)
@@ -94,7 +94,7 @@ def _built_in_templates() -> frozenset[str]:
     return frozenset()
 
 
-def _lint_smtp(facts: Facts, item: Item[SmtpTable]) -> None:
+def _lint_smtp(facts: LintFacts, item: Item[SmtpTable]) -> None:
     table = item.table
     if table.username and "password" not in table.given:
         facts.note(ProblemId.SMTP_LOGIN, item, "password", "a username without a password", 'write "env:NAME"')
@@ -105,7 +105,7 @@ def _lint_smtp(facts: Facts, item: Item[SmtpTable]) -> None:
     facts.note(ProblemId.SMTP_PLAIN, item, "security", f"{what} the network unencrypted", hint)
 
 
-def _lint_page(facts: Facts) -> None:
+def _lint_page(facts: LintFacts) -> None:
     item = facts.tables.http
     place = listen_at(item.table.listen)
     if place is None:

@@ -12,7 +12,7 @@ from alerts.mail_address import parse_address
 from alerts.model.events import EventType
 from alerts.model.spans import SpanKind
 from daemon.config.cron import first_late
-from daemon.config.lint.facts import Facts, listed
+from daemon.config.lint.facts import LintFacts, listed
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import ReceiverTable, ReportTable, WebhookTable
@@ -28,7 +28,7 @@ _SECRET_BYTES = range(24, 65)
 _SEED_BYTES = (32, 64)
 
 
-def lint(facts: Facts) -> None:
+def lint(facts: LintFacts) -> None:
     tables = facts.tables
     for group in (tables.webhooks, tables.emails, tables.chats, tables.reports):
         facts.note_twins(group)
@@ -55,7 +55,7 @@ def events_of(table: ReceiverTable) -> tuple[str, ...]:
     return tuple(table.events)
 
 
-def _lint_events(facts: Facts, item: Item[Any], key: str, patterns: list[str]) -> None:
+def _lint_events(facts: LintFacts, item: Item[Any], key: str, patterns: list[str]) -> None:
     types = tuple(kind.value for kind in EventType)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in types):
@@ -63,7 +63,7 @@ def _lint_events(facts: Facts, item: Item[Any], key: str, patterns: list[str]) -
             facts.note(ProblemId.EVENT_UNKNOWN, item, key, f'no event type matches "{pattern}"', hint)
 
 
-def _lint_webhook(facts: Facts, item: Item[WebhookTable]) -> None:
+def _lint_webhook(facts: LintFacts, item: Item[WebhookTable]) -> None:
     table = item.table
     if table.event is not None:
         _lint_events(facts, item, "event", [table.event])
@@ -110,7 +110,7 @@ def secret_fault(secret: str) -> str | None:
     return None
 
 
-def _lint_threshold(facts: Facts, item: Item[WebhookTable]) -> None:
+def _lint_threshold(facts: LintFacts, item: Item[WebhookTable]) -> None:
     patterns = events_of(item.table)
     if not any(fnmatchcase(EventType.BALANCE_LOW.value, pattern) for pattern in patterns):
         said = "a threshold of its own, but it does not hear balance.low"
@@ -121,7 +121,7 @@ def _lint_threshold(facts: Facts, item: Item[WebhookTable]) -> None:
         facts.note(ProblemId.RULE_READS_NOTHING, item, "threshold", said, f"covered: {listed(named)}")
 
 
-def _lint_report(facts: Facts, item: Item[ReportTable]) -> None:
+def _lint_report(facts: LintFacts, item: Item[ReportTable]) -> None:
     table = item.table
     if table.cron is None or table.period is None:
         return
@@ -135,7 +135,7 @@ def _lint_report(facts: Facts, item: Item[ReportTable]) -> None:
         facts.note(ProblemId.REPORT_RARE, item, "cron", said, hint)
 
 
-def _lint_mail(facts: Facts) -> None:
+def _lint_mail(facts: LintFacts) -> None:
     mailed: list[Item[Any]] = [*facts.tables.emails, *facts.tables.reports]
     for item in mailed:
         if facts.tables.smtp is None:
@@ -147,7 +147,7 @@ def _lint_mail(facts: Facts) -> None:
                 facts.note(ProblemId.MAIL_ADDRESS_LETTERS, item, f"to[{index}]", said, hint)
 
 
-def _lint_chat(facts: Facts) -> None:
+def _lint_chat(facts: LintFacts) -> None:
     for item in facts.tables.chats:
         if find_spec("apprise") is None:
             said = "chats need the optional extra"

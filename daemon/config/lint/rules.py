@@ -10,7 +10,7 @@ from alerts.model.money import format_usd
 from alerts.model.specs import Period
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
-from daemon.config.lint.facts import Facts, listed
+from daemon.config.lint.facts import LintFacts, listed
 from daemon.config.problems import ProblemId
 from daemon.config.reading import Item
 from daemon.config.schema import (
@@ -34,7 +34,7 @@ _BUDGET_MOST = Decimal(1000)
 _DAY_S = 86_400
 
 
-def lint(facts: Facts) -> None:
+def lint(facts: LintFacts) -> None:
     rules = facts.tables.rules
     facts.note_twins(rules)
     for rule in rules:
@@ -58,7 +58,7 @@ def reads(table: RuleTable) -> tuple[frozenset[Has], str]:
     return frozenset(), ""
 
 
-def _lint_reads(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_reads(facts: LintFacts, rule: Item[RuleTable]) -> None:
     wanted, name = reads(rule.table)
     if not wanted or not rule.table.enabled or not facts.tables.accounts:
         return
@@ -73,7 +73,7 @@ def _lint_reads(facts: Facts, rule: Item[RuleTable]) -> None:
             facts.note(ProblemId.RULE_READS_NOTHING, rule, "accounts", said)
 
 
-def _lint_low_balance(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_low_balance(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, LowBalanceTable)
     below, clear = table.below_usd, table.clear_above_usd
@@ -88,7 +88,7 @@ def _lint_low_balance(facts: Facts, rule: Item[RuleTable]) -> None:
             threshold_times(facts, rule, id, topup.table.max_per_day_usd, "burn as fast as max_per_day_usd allows")
 
 
-def threshold_times(facts: Facts, rule: Item[RuleTable], id: str, burn_microusd_per_day: int, when: str) -> None:
+def threshold_times(facts: LintFacts, rule: Item[RuleTable], id: str, burn_microusd_per_day: int, when: str) -> None:
     """Note a low_balance threshold that one poll interval of the account burns through."""
     table = rule.table
     if not isinstance(table, LowBalanceTable) or table.below_usd is None or burn_microusd_per_day <= 0:
@@ -102,7 +102,7 @@ def threshold_times(facts: Facts, rule: Item[RuleTable], id: str, burn_microusd_
         facts.note(ProblemId.RULE_THRESHOLD, rule, "below_usd", said, "raise it, or poll more often")
 
 
-def _lint_runway(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_runway(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, RunwayTable)
     below, clear = table.below_days, table.clear_above_days
@@ -111,7 +111,7 @@ def _lint_runway(facts: Facts, rule: Item[RuleTable]) -> None:
         facts.note(ProblemId.RULE_CLEAR_SIDE, rule, "clear_above_days", said, "make it larger than below_days")
 
 
-def _lint_quota(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_quota(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, QuotaTable)
     if not _lint_steps(facts, rule, table.at_percent, _QUOTA_MOST):
@@ -122,7 +122,7 @@ def _lint_quota(facts: Facts, rule: Item[RuleTable]) -> None:
         facts.note(ProblemId.RULE_CLEAR_SIDE, rule, "clear_below_percent", said, "make it smaller")
 
 
-def _lint_budget(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_budget(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, BudgetTable)
     _lint_steps(facts, rule, table.at_percent, _BUDGET_MOST)
@@ -137,7 +137,7 @@ def _lint_budget(facts: Facts, rule: Item[RuleTable]) -> None:
             facts.note(ProblemId.RULE_PERIOD, rule, "period", said, 'use "month"')
 
 
-def _lint_steps(facts: Facts, rule: Item[RuleTable], steps: list[Decimal], most: Decimal) -> bool:
+def _lint_steps(facts: LintFacts, rule: Item[RuleTable], steps: list[Decimal], most: Decimal) -> bool:
     if any(step > most for step in steps):
         facts.note(ProblemId.RULE_STEPS, rule, "at_percent", f"a step is at most {most} %")
         return False
@@ -148,14 +148,14 @@ def _lint_steps(facts: Facts, rule: Item[RuleTable], steps: list[Decimal], most:
     return True
 
 
-def _lint_spike(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_spike(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, SpikeTable)
     if table.factor is not None and table.factor <= 1:
         facts.note(ProblemId.VALUE_RANGE, rule, "factor", "usual burn would be a spike", "write more than 1")
 
 
-def _lint_stale(facts: Facts, rule: Item[RuleTable]) -> None:
+def _lint_stale(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, StaleTable)
     for id in facts.covered(table.accounts):
@@ -167,7 +167,7 @@ def _lint_stale(facts: Facts, rule: Item[RuleTable]) -> None:
             facts.note(ProblemId.RULE_STALE, rule, "after", said, "make it several poll intervals long")
 
 
-_LOOKS: dict[type[RuleTable], Callable[[Facts, Item[RuleTable]], None]] = {
+_LOOKS: dict[type[RuleTable], Callable[[LintFacts, Item[RuleTable]], None]] = {
     LowBalanceTable: _lint_low_balance,
     RunwayTable: _lint_runway,
     QuotaTable: _lint_quota,

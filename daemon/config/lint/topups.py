@@ -9,7 +9,7 @@ from alerts.model.money import format_usd
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.accounts import identity
-from daemon.config.lint.facts import Facts
+from daemon.config.lint.facts import LintFacts
 from daemon.config.model import StripeMode, TopupMode
 from daemon.config.problems import ProblemId
 from daemon.config.reading import Item
@@ -33,7 +33,7 @@ _DAY_S, _FOR_EVER_S = 86_400, 10**10
 _STRIPE_HOST = "api.stripe.com"
 
 
-def lint(facts: Facts) -> None:
+def lint(facts: LintFacts) -> None:
     alerted = _alerted(facts)
     for id, topup in facts.tables.topups.items():
         _lint_size(facts, id, topup)
@@ -47,13 +47,13 @@ def lint(facts: Facts) -> None:
         _lint_stripe(facts, facts.tables.stripe)
 
 
-def least_charge(facts: Facts, id: str) -> int:
+def least_charge(facts: LintFacts, id: str) -> int:
     """Return the smallest charge that the account's provider and Stripe take, in micro-dollars."""
     provider = facts.tables.accounts[id].table.provider
     return max(STRIPE_MINIMUM_MICROUSD, provider.min_charge_microusd if provider is not None else 0)
 
 
-def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+def _lint_size(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     table = item.table
     given = table.given
     sizes = [key for key in _SIZES if key in given]
@@ -83,7 +83,7 @@ def _lint_size(facts: Facts, id: str, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_MINIMUM, item, "amount_usd", said)
 
 
-def _lint_caps(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+def _lint_caps(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     table = item.table
     amount, most = table.amount_usd, table.max_charge_usd
     charge = amount or table.min_charge_usd or least_charge(facts, id)
@@ -104,7 +104,7 @@ def _lint_caps(facts: Facts, id: str, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_CAPS_ORDER, item, "max_per_month_usd", said)
 
 
-def _lint_times(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+def _lint_times(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     """Compare times with the fastest burn that the caps foresee. Real burn is judged where there is history."""
     table = item.table
     below, day = table.when_below_usd, table.max_per_day_usd
@@ -113,7 +113,7 @@ def _lint_times(facts: Facts, id: str, item: Item[TopupTable]) -> None:
     burn_times(facts, id, item, day, "burn as fast as max_per_day_usd allows")
 
 
-def burn_times(facts: Facts, id: str, item: Item[TopupTable], burn_microusd_per_day: int, when: str) -> None:
+def burn_times(facts: LintFacts, id: str, item: Item[TopupTable], burn_microusd_per_day: int, when: str) -> None:
     """Note a threshold that one poll interval burns through, and a cooldown longer than what the threshold lasts."""
     below = item.table.when_below_usd
     if below is None or burn_microusd_per_day <= 0:
@@ -141,7 +141,7 @@ def _rough(duration: timedelta) -> str:
     return f"{round(minutes / 60)} h" if minutes < 2880 else f"{round(minutes / 1440)} days"
 
 
-def _lint_provider(facts: Facts, id: str, item: Item[TopupTable]) -> None:
+def _lint_provider(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     has = facts.has(facts.tables.accounts[id])
     if Has.BALANCE not in has:
         facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider tells no balance to top up")
@@ -152,7 +152,7 @@ def _lint_provider(facts: Facts, id: str, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_NO_STRIPE, item, "", "there is no [stripe] to charge with", "write [stripe]")
 
 
-def _lint_words(facts: Facts, item: Item[TopupTable]) -> None:
+def _lint_words(facts: LintFacts, item: Item[TopupTable]) -> None:
     table = item.table
     if table.customer is not None and not table.customer.startswith("cus_"):
         facts.note(ProblemId.TOPUP_OBJECT_ID, item, "customer", "Stripe's customers are named cus_…")
@@ -168,7 +168,7 @@ def _lint_words(facts: Facts, item: Item[TopupTable]) -> None:
         facts.note(ProblemId.TOPUP_DESCRIPTOR_ROOM, item, "statement_descriptor_suffix", said, hint)
 
 
-def _alerted(facts: Facts) -> set[str]:
+def _alerted(facts: LintFacts) -> set[str]:
     """The accounts of which a rule, or a receiver's own threshold, tells that the balance sinks."""
     alerted: set[str] = set()
     for rule in facts.tables.rules:
@@ -180,14 +180,14 @@ def _alerted(facts: Facts) -> set[str]:
     return alerted
 
 
-def _lint_alerted(facts: Facts, item: Item[TopupTable], *, alerted: bool) -> None:
+def _lint_alerted(facts: LintFacts, item: Item[TopupTable], *, alerted: bool) -> None:
     """A top-up that fails is told, but only a rule or a receiver's threshold tells that the balance sinks."""
     if item.table.mode is not TopupMode.OFF and not alerted:
         said = "no low_balance rule covers this account: nobody is told when its balance sinks all the same"
         facts.note(ProblemId.TOPUP_UNALERTED, item, "", said, 'add a rule of the kind "low_balance"')
 
 
-def _lint_shared_keys(facts: Facts) -> None:
+def _lint_shared_keys(facts: LintFacts) -> None:
     """Two top-ups of one balance would each charge for the same need."""
     seen: dict[tuple[str, str], str] = {}
     for id, item in facts.tables.topups.items():
@@ -198,7 +198,7 @@ def _lint_shared_keys(facts: Facts) -> None:
             facts.note(ProblemId.TOPUP_SHARED_KEY, item, "", said, "one need would be charged twice: keep one of them")
 
 
-def _lint_stripe(facts: Facts, item: Item[StripeTable]) -> None:
+def _lint_stripe(facts: LintFacts, item: Item[StripeTable]) -> None:
     key, mode = facts.secret(item.at("api_key")), item.table.mode
     form = _KEY.fullmatch(key)
     if key and form is None:

@@ -18,7 +18,7 @@ RELEASED_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class BurnPace:
     """What was burnt within the last six hours, and within six hours of the past: the most, and the mean."""
 
     recent_microusd: int
@@ -34,7 +34,7 @@ class Pace:
         )
 
 
-def pace(memory: BurnMemory, now: datetime) -> Pace | None:
+def pace(memory: BurnMemory, now: datetime) -> BurnPace | None:
     """Return the pace, or None while there are not `PAST_DAYS` of past before the last day."""
     if memory.spend is None:
         return None
@@ -50,4 +50,4 @@ def pace(memory: BurnMemory, now: datetime) -> Pace | None:
     for leaving, entering in zip(past, past[span:], strict=False):
         rolling += entering - leaving
         largest = max(largest, rolling)
-    return Pace(recent.spent_microusd, largest, sum(past) * span // len(past))
+    return BurnPace(recent.spent_microusd, largest, sum(past) * span // len(past))

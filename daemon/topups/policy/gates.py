@@ -24,7 +24,7 @@ from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.declines import ATTEMPTS_ON_A_CARD
-from daemon.topups.policy.brake import Pace
+from daemon.topups.policy.brake import BurnPace
 from daemon.topups.policy.caps import Cap, caps
 from daemon.topups.policy.size import Size, size
 
@@ -139,7 +139,7 @@ class GateInputs:
     last_attempt_at: datetime | None
     spends: Sequence[Spend]
     burn_microusd_per_day: int | None
-    pace: Pace | None
+    pace: BurnPace | None
     stripe_now: datetime | None = None
     """What Stripe's clock says now; None where it has not told."""
     released: bool = False

@@ -10,7 +10,7 @@ from alerts.model.reasons import SuspendedReason
 from daemon.store.topup_rows import SECOND_LOOK, State, Topup
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, Answered, Refused
-from daemon.stripe.declines import Decline, Kind
+from daemon.stripe.declines import Decline, DeclineKind
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy import stops
 from daemon.topups.policy.builder import Builder
@@ -160,7 +160,7 @@ def _attempt(b: Builder) -> None:
 def _wear_out(b: Builder, detail: str, gates: str) -> None:
     """The card has had all its attempts: as after the last retry, it is given up, and a person is asked for another."""
     b.changes.append(Count(b.account.id, GateName.CARD, detail, gates))
-    decline = Decline(Kind.SOFT, "attempts", detail, b.topup.fingerprint)
+    decline = Decline(DeclineKind.SOFT, "attempts", detail, b.topup.fingerprint)
     b.changes += stops.card_suspension(b.account, b.now, b.topup, decline)
     b.give_up(State.DECLINED, detail)
 

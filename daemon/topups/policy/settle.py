@@ -12,7 +12,7 @@ from typing import Any
 from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import CHARGED, SECOND_LOOK, State
 from daemon.stripe.answers import AnswerKind
-from daemon.stripe.declines import RETRY_AFTER, Decline, Kind, judge, retry_after
+from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, judge, retry_after
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.intents import mismatch
@@ -100,18 +100,18 @@ def _requires_method(b: Builder, fact: Intent) -> None:
     if topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED) or _is_known(b, fact):
         return
     decline = judge(error)
-    if topup.cancel_as is not None and (decline.kind is Kind.SOFT or topup.state is not State.CONFIRMING):
+    if topup.cancel_as is not None and (decline.kind is DeclineKind.SOFT or topup.state is not State.CONFIRMING):
         return  # it is being canceled: only a card that must not be tried again is news
     attempt = _attempt(b, fact) if fact.adopted else max(_attempt(b, fact), topup.declines + 1)
     known: dict[str, Any] = {"declines": attempt, "declined_charge": fact.intent.latest_charge}
     reason = f"{decline.code}: {decline.message}"
-    if decline.kind is Kind.AUTHENTICATION:
+    if decline.kind is DeclineKind.AUTHENTICATION:
         b.to(State.ACTION_REQUIRED, reason, cancel_as=State.DECLINED, **known)
         if not fact.adopted:
             _ask_cardholder(b, reason, attempt)
         _leave_card(b, fact, decline)
         return
-    wait = retry_after(attempt) if decline.kind is Kind.SOFT else None
+    wait = retry_after(attempt) if decline.kind is DeclineKind.SOFT else None
     declined_at = fact.charges[0].created_at if fact.adopted and fact.charges else b.now
     again_at = None if wait is None else declined_at + wait
     known |= {"next_at": again_at or b.now, "cancel_as": None if again_at else State.DECLINED}
@@ -159,7 +159,7 @@ def _canceled(b: Builder, fact: Intent) -> None:
     if error is not None and topup.cancel_as is not State.DECLINED:
         decline = judge(error)
         gave_up = len(fact.charges) > len(RETRY_AFTER)
-        if decline.kind is not Kind.SOFT or gave_up:
+        if decline.kind is not DeclineKind.SOFT or gave_up:
             b.set(cancel_as=State.DECLINED, reason=f"{decline.code}: {decline.message}", declines=len(fact.charges))
             _leave_card(b, fact, decline)
     reason = b.topup.reason if b.topup.cancel_as else "canceled in Stripe"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from alerts.model.instants import to_ms
 from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind, Topup
-from daemon.stripe.declines import Decline, Kind
+from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages
 from daemon.topups.policy.gates import ENDS_BY_ITSELF, GateName, Verdict
 from daemon.topups.policy.step import Account, Change, Count, NotifyOnce, RememberCard, SetStop
@@ -48,7 +48,9 @@ def card_suspension(account: Account, now: datetime, topup: Topup, decline: Decl
     """Stop charging the account because of its card, and remember the card by the bank's code."""
     card = decline.fingerprint or topup.fingerprint
     reason = (
-        SuspendedReason.AUTHENTICATION_REQUIRED if decline.kind is Kind.AUTHENTICATION else SuspendedReason.DECLINED
+        SuspendedReason.AUTHENTICATION_REQUIRED
+        if decline.kind is DeclineKind.AUTHENTICATION
+        else SuspendedReason.DECLINED
     )
     remembered: list[Change] = [RememberCard(account.id, card, decline.code)] if card else []
     message = f"{decline.code}: {decline.message}"
