@@ -13,7 +13,8 @@ from daemon.store.topup_rows import Spend, Topup
 from daemon.stripe.declines import ATTEMPTS_WITHIN
 from daemon.topups.context import TopupContext
 from daemon.topups.policy.brake import RELEASED_FOR, pace
-from daemon.topups.policy.gates import GateInputs, Verdict, judge
+from daemon.topups.policy.gate import Verdict
+from daemon.topups.policy.gates import GateInputs, judge
 from daemon.topups.policy.requests import hold_mark
 from daemon.topups.policy.step import Readings
 

@@ -19,7 +19,7 @@ from daemon.topups.context import TopupContext, resumed_mark
 from daemon.topups.executor import run
 from daemon.topups.judging import brake_mark
 from daemon.topups.listing import earlier_customers, gone_mark
-from daemon.topups.policy.gates import GateName
+from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.going_on import ALIVE
 from daemon.topups.policy.step import Acknowledged
 

@@ -21,7 +21,7 @@ from daemon.topups.executor import run
 from daemon.topups.judging import verdict
 from daemon.topups.listing import list_intents
 from daemon.topups.policy import messages, stops
-from daemon.topups.policy.gates import GateName, Verdict
+from daemon.topups.policy.gate import GateName, Verdict
 from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.plan import Plan
 from daemon.topups.policy.step import Count, Doing, Emit, Need

@@ -14,7 +14,7 @@ from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Transaction
 from daemon.topups.context import UNREACHABLE_TOLD_AFTER, TopupContext
 from daemon.topups.policy import stops
-from daemon.topups.policy.gates import GateName
+from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.step import Readings
 
 FORGOTTEN_AFTER = timedelta(days=1)

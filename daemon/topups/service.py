@@ -28,7 +28,7 @@ from daemon.topups.context import EventSink, TopupContext, log
 from daemon.topups.executor import run
 from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
-from daemon.topups.policy.gates import GateName
+from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.step import Reading, Readings, Time
 from daemon.topups.policy.stops import PROBE_EVERY
 from daemon.topups.second_read import Pass, ReadAgain

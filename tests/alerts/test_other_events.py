@@ -14,7 +14,7 @@ from alerts.model.values import replace
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages as events
-from daemon.topups.policy.gates import Gate, GateName
+from daemon.topups.policy.gate import Gate, GateName, Usd
 from tests.helpers_alerts import START, validator
 
 TOPUP = Topup(
@@ -41,9 +41,8 @@ DECLINE = Decline(DeclineKind.SOFT, "insufficient_funds", "Your card has insuffi
 CAP = Gate(
     GateName.CAP_DAY,
     False,
-    "spent and open $100.00 of $100.00",
-    {"window": "2026-11-03"},
-    {"cap": 100_000_000, "spent_and_open": 100_000_000, "left": 0},
+    "spent and open {spent_and_open} of {cap}",
+    {"window": "2026-11-03", "cap": Usd(100_000_000), "spent_and_open": Usd(100_000_000), "left": Usd(0)},
 )
 DRAFTS: list[Callable[[Topup], EventDraft]] = [
     lambda t: events.planned(t, "contentstats", START),

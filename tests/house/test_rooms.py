@@ -45,7 +45,13 @@ FORBIDDEN = {
     },
     "daemon/topups": {"daemon.sources", "daemon.work.service", "daemon.commands", "daemon.demo.standins"},
     "daemon/web": {"daemon.commands", "daemon.demo.standins", "daemon.stripe.gateway"},
-    "daemon/standins": {"daemon.store", "daemon.work.service", "daemon.commands", "daemon.sources", "daemon.topups"},
+    "daemon/demo/standins": {
+        "daemon.store",
+        "daemon.work.service",
+        "daemon.commands",
+        "daemon.sources",
+        "daemon.topups",
+    },
 }
 """What a room never reaches for: data walks one way, from the answer to the delivered event."""
 

@@ -99,7 +99,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "day-cap-unbounded",
-        "daemon/topups/policy/gates.py",
+        "daemon/topups/policy/caps.py",
         "return max(self.cap_microusd - self.counted_microusd, 0)",
         "return self.cap_microusd",
         "the caps count nothing that was spent",
@@ -314,8 +314,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "drop-charged-at-once",
         "daemon/topups/policy/gates.py",
-        "return Gate(_N.DROP, False, detail, numbers)",
-        "return Gate(_N.DROP, True, detail, numbers)",
+        "return Gate(_N.DROP, False, words, numbers)",
+        "return Gate(_N.DROP, True, words, numbers)",
         "usage that is pending by mistake is charged on",
         "pending_jump",
     ),

@@ -18,10 +18,15 @@ from daemon.store import Store, ledger_notes, readings, reports
 from daemon.store.outbox import Outbox
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 from daemon.topups.policy import messages as events
-from daemon.topups.policy.gates import Gate, GateName
+from daemon.topups.policy.gate import Gate, GateName, GateNumber, Usd
 from tests.helpers_statements import LATER, OCTOBER, at, level, usd
 
-NUMBERS = {"cap": usd("100"), "spent_and_open": usd("100"), "left": 0}
+NUMBERS: dict[str, GateNumber] = {
+    "window": "2026-10-12",
+    "cap": Usd(usd("100")),
+    "spent_and_open": Usd(usd("100")),
+    "left": Usd(0),
+}
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def facts_of(configure: Callable[..., Config], october: Store) -> Callable[[], R
 def capped(store: Store) -> None:
     """Commit a `topup.capped` of October, for one mail receiver."""
     outbox = Outbox("store_1", Receivers((EmailReceiver(id="ops", to=("ops@example.com",)),)), SeededIds(1))
-    gate = Gate(GateName.CAP_DAY, False, "100.00 of 100.00 are spent", {"window": "2026-10-12"}, NUMBERS)
+    gate = Gate(GateName.CAP_DAY, False, "100.00 of 100.00 are spent", NUMBERS)
     with store.write(durable=True) as tx:
         outbox.append(tx, events.capped("clips", "contentstats", at(12), gate, "cus_1", usd("50")), at(12))
 

@@ -26,7 +26,7 @@ from alerts.model.money import from_cents, to_number
 from alerts.model.values import replace
 from daemon.store.topup_rows import Topup
 from daemon.stripe.declines import Decline
-from daemon.topups.policy.gates import Gate
+from daemon.topups.policy.gate import Gate
 
 
 def event_id(key: str, type_: EventType, attempt: int | str) -> str:
@@ -201,7 +201,7 @@ def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str,
     )
     more: dict[str, JsonValue] = {
         "cap": gate.name,
-        "window": gate.numbers["window"],
+        "window": gate.texts["window"],
         "needed_usd": to_number(needed_microusd),
         "cap_usd": to_number(gate.microusd["cap"]),
         "spent_and_open_usd": to_number(gate.microusd["spent_and_open"]),
@@ -212,7 +212,7 @@ def capped(account: str, provider: str, at: datetime, gate: Gate, customer: str,
 
 def window_of(gate: Gate) -> str:
     """Return what a cap is told once in: its window at its height. A cap that was raised is another one."""
-    return f"{gate.numbers['window']}:{gate.microusd['cap']}"
+    return f"{gate.texts['window']}:{gate.microusd['cap']}"
 
 
 def _of_topup(

@@ -14,7 +14,7 @@ from daemon.stripe.declines import Decline, DeclineKind
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy import stops
 from daemon.topups.policy.builder import Builder
-from daemon.topups.policy.gates import GateName
+from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.intents import Listing, difference, mismatch
 from daemon.topups.policy.plan import confirm_key, confirm_params
 from daemon.topups.policy.step import (

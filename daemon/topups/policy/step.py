@@ -19,7 +19,7 @@ from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Send, State, Stop, Topup
 from daemon.stripe.answers import Outcome, Refused
 from daemon.stripe.objects import Charge, PaymentIntent
-from daemon.topups.policy.gates import Verdict
+from daemon.topups.policy.gate import Verdict
 from daemon.topups.policy.intents import Listing
 
 # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind, Topup
 from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages
-from daemon.topups.policy.gates import ENDS_BY_ITSELF, GateName, Verdict
+from daemon.topups.policy.gate import ENDS_BY_ITSELF, Gate, GateName, Verdict
 from daemon.topups.policy.step import Account, Change, Count, NotifyOnce, RememberCard, SetStop
 
 PROBE_EVERY = timedelta(minutes=10)
@@ -104,6 +104,11 @@ def review_notice(account: Account, now: datetime, reason: str, message: str, si
     return NotifyOnce(account.id, reason, window, draft)
 
 
+def _since(gate: Gate) -> datetime | None:
+    since = gate.numbers.get("since")
+    return since if isinstance(since, datetime) else None
+
+
 def refusal(account: Account, now: datetime, verdict: Verdict) -> list[Change]:
     """Count the first gate that said no, with its numbers, and tell what has to be told of it."""
     gate, config = verdict.refused, account.config
@@ -118,7 +123,7 @@ def refusal(account: Account, now: datetime, verdict: Verdict) -> list[Change]:
     elif gate.name is GateName.BRAKE:
         changes.append(account_review(account, now, ReviewReason.BURN_BRAKE, gate.detail, messages.day_of(now)))
     elif gate.name is GateName.POSSIBLE:
-        changes.append(review_notice(account, now, ReviewReason.CREDITS_FELL, gate.detail, gate.since))
+        changes.append(review_notice(account, now, ReviewReason.CREDITS_FELL, gate.detail, _since(gate)))
     elif gate.name in NOTICES:
         changes.append(daily_notice(account, now, NOTICES[gate.name], gate.detail))
     return changes
