@@ -199,7 +199,7 @@ class EvaluationBuilder:
 
 
 def _whole_episode(held: tuple[EventDraft, ...]) -> tuple[EventDraft, ...]:
-    """Return the oldest episode of which just the entering and the end are held: without both nobody misses a word."""
+    """Return the oldest episode that has exactly its open and close event queued: receivers miss nothing by them."""
     for first in held:
         same = tuple(draft for draft in held if draft.episode == first.episode)
         if len(same) == 2 and CATALOGUE[first.type].is_whole_with(same[1].type):

@@ -17,7 +17,7 @@ from alerts.rules.view import News, RuleVerdict, Standing
 
 ALREADY_TOLD = "already told in this episode"
 LONGEST_HOLD = 64
-"""As many events of one account are held back by mutes; beyond that the oldest episode that has ended is dropped."""
+"""Most events queued per account while a mute is active. When full, the oldest finished episode is dropped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ REMIND_EVERY = timedelta(hours=24)
 REMINDED = {READING: REMIND_EVERY, BILLING: REMIND_EVERY}
 """Own episodes that are told again; the others are told once."""
 POLLS_BEFORE_TOLD = 3
-"""What passes by itself is told after so many polls in a row."""
+"""Transient failures alert after so many consecutive polls."""
 QUIET = timedelta(hours=1)
-"""A suspect source that was plain for so long is over it: its next fault is told again."""
+"""After so long of plausible readings the suspect episode ends; a later fault opens a new one."""
 _WIRE = {
     "total_charged_microusd": "total_charged_usd",
     "balance_microusd": "balance_usd",

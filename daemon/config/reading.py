@@ -46,7 +46,7 @@ _PLACES: dict[str, type[Table]] = {
     "into [store]": StoreTable,
     "into [stripe]": StripeTable,
 }
-"""Where a key belongs that stands in the wrong table."""
+"""Table each misplaced key belongs to."""
 
 _NONE: Mapping[str, Mapping[str, Any]] = {}
 

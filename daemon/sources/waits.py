@@ -33,7 +33,7 @@ def rate_reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
 
 
 def _named(headers: Mapping[str, str], name: str, now: datetime) -> datetime | None:
-    """At least a second and at most an hour from now: neither a hammer nor a silence."""
+    """Clamp to between one second and one hour from now: no tight loop, no lost account."""
     value = headers.get(name, "").strip()
     number = Decimal(value) if _NUMBER.fullmatch(value) else None
     if number is not None and number < _WAIT_BELOW:

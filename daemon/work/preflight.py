@@ -88,7 +88,7 @@ def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
 def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
     """Raise ConfigError where a top-up that is open would lose its account, its customer, or what can end it.
 
-    For whoever holds the database, migrated: after the file was read, a charge in flight may have come to be open.
+    Call with the lock held and migrations applied: a top-up may have opened since the file was validated.
     """
     problems = Problems()
     kept = {

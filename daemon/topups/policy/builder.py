@@ -29,7 +29,7 @@ PROCESSING_EVERY = timedelta(minutes=5)
 WATCH_EVERY = timedelta(hours=1)
 CREATE_EVERY = timedelta(minutes=2)
 LONGEST = timedelta(hours=2)
-"""How long nobody looks, whatever a clock that was ahead has written down."""
+"""Upper bound for `next_at`, so that a future instant written by a wrong clock cannot delay for longer."""
 
 
 class Builder:

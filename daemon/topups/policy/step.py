@@ -262,7 +262,7 @@ class LiftCardStops:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What was asked has come about: its next failure begins to count anew."""
+    """Stripe's state shows that the call took effect: its failure counter is reset."""
 
     account: str
     doing: Doing

@@ -110,7 +110,7 @@ def _since(gate: Gate) -> datetime | None:
 
 
 def refusal(account: Account, now: datetime, verdict: Verdict) -> list[Change]:
-    """Count the first gate that said no, with its numbers, and tell what has to be told of it."""
+    """Record the first failing gate with its numbers, and send its event, if it has one."""
     gate, config = verdict.refused, account.config
     assert gate is not None, "only a refusal is recorded"
     assert config is not None, "only an account with a top-up is judged"
