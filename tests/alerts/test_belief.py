@@ -215,7 +215,8 @@ def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
     account = Watched()
     account.read(balance=1000, total=0)
     account.read(60, balance=995, total=5)
-    account.read(60, balance=994, total=6)
+    account.read(15, balance=995, total=5)
+    account.read(timedelta(days=1), balance=994, total=6)
     assert account.read(60, balance=944, total=56) == []
     assert account.reasons == []
     account.read(60, balance=443, total=557)

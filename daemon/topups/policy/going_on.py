@@ -9,7 +9,6 @@ from daemon.config.model import TopupConfig
 from daemon.store.topup_rows import LONGEST_RETRY, State
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, AnswerKind
-from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy import credit, messages, settle, stops
 from daemon.topups.policy.builder import OWNER_HAS, Builder, is_pinned_later
 from daemon.topups.policy.caps import most_at_once
@@ -27,8 +26,6 @@ from daemon.topups.policy.step import (
 
 _NOT_MADE_YET = frozenset({State.CREATED, State.CONFIRMING, State.PROCESSING, State.RETRY_WAIT})
 """States in which the charge may not have been made yet."""
-_NOT_MADE = frozenset({"requires_confirmation", "requires_payment_method", "processing"})
-"""What Stripe says then: no credit that was read before it said so can be the charge's own."""
 _NO_TRACE = frozenset({"requires_confirmation", "requires_payment_method"})
 """What Stripe says where the last attempt has left no trace."""
 
@@ -66,7 +63,7 @@ def _proceed(b: Builder, fact: Intent) -> None:
     if readings is not None and fact.go_on and config is not None:
         available = readings.known.metrics.available_microusd
         wanted = available is not None and available < config.when_below_microusd
-        if not _set_off(b, fact.intent) and wanted:
+        if not _set_off(b) and wanted:
             return
     match topup.state:
         case State.CREATED:
@@ -77,7 +74,7 @@ def _proceed(b: Builder, fact: Intent) -> None:
             _proceed_unknown(b, fact, wanted)
 
 
-def _set_off(b: Builder, intent: PaymentIntent) -> bool:
+def _set_off(b: Builder) -> bool:
     """Await the charge's credit on top of what shows before the charge is made: that is another's.
 
     A rise is believed where a second read shows it too, and the payment, read back after both, is not made yet. Without
@@ -97,9 +94,7 @@ def _set_off(b: Builder, intent: PaymentIntent) -> bool:
             return _undecided(b, "a second read does not show the credit that the first one shows")
         shows = min(shows, again)
     if b.moved:
-        return True
-    if intent.status not in _NOT_MADE:
-        return _undecided(b, "Stripe does not say whether the payment is made")
+        return True  # else Stripe has just said that it is not made
     if topup.funded_before_microusd is not None:
         b.set(funded_before_microusd=shows)
     else:

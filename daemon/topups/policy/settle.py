@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from alerts.model.reasons import ReviewReason, SuspendedReason
-from daemon.store.topup_rows import CHARGED, SECOND_LOOK, State
+from daemon.store.topup_rows import SECOND_LOOK, State
 from daemon.stripe.answers import AnswerKind
 from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, judge, retry_after
 from daemon.topups.policy import messages, stops
@@ -38,8 +38,6 @@ def settle(b: Builder, fact: Intent) -> None:
 def _succeeded(b: Builder, fact: Intent) -> None:
     """Charged. One that the ledger has just learned of is told by the first reading that does not show its credit."""
     intent, topup = fact.intent, b.topup
-    if topup.state in CHARGED:
-        return
     wrong = mismatch(topup, intent)
     if wrong:
         b.review(f"charged, but {wrong}")
