@@ -135,13 +135,16 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
     if row.state is State.PAID:
         unread, outage = ledger_notes.marked(tx, unread_mark(row)), stored_readings.current_outage(tx, row.account)
     stops = ledger_notes.stops(tx, row.account)
-    is_judged = seen is not None and isinstance(fact, Listing | Need)
+    judged = None
+    if seen is not None and isinstance(fact, Listing | Need):
+        listed = fact if isinstance(fact, Listing) else None
+        judged = verdict(context, tx, row.account, seen.readings, topup=row, listed=listed)
     return Snapshot(
         topup=row,
         account=account,
         sends=ledger_reads.sends(tx, row.id),
         readings=seen.readings if seen is not None else None,
-        verdict=verdict(context, tx, row.account, seen.readings, topup=row) if is_judged and seen is not None else None,
+        verdict=judged,
         stopped=not account.charges or any(not (row.probe and stop.is_for_card) for stop in stops),
         entered=ledger_reads.times_entered(tx, row.id),
         intents=ledger_reads.intents_of(tx, row.account) if row.state is State.CREATING else {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 
 from alerts.foresight.burn import burn
 from alerts.model.instants import EPOCH
@@ -11,10 +12,13 @@ from daemon.config.model import TopupConfig
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import Spend, Topup
 from daemon.stripe.declines import ATTEMPTS_WITHIN
+from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
 from daemon.topups.policy.brake import RELEASED_FOR, pace
+from daemon.topups.policy.builder import OWNER_HAS
 from daemon.topups.policy.gate import Verdict
 from daemon.topups.policy.gates import GateInputs, judge
+from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.requests import hold_mark
 from daemon.topups.policy.step import Readings
 
@@ -33,10 +37,11 @@ def verdict(
     topup: Topup | None = None,
     fingerprint: str | None = None,
     probe: bool = False,
+    listed: Listing | None = None,
 ) -> Verdict | None:
     """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on.
 
-    None where the account has no top-up.
+    `listed`: what Stripe has just listed. None is returned where the account has no top-up.
     """
     config = context.topup(account)
     if config is None:
@@ -60,7 +65,7 @@ def verdict(
             last_attempt_at=ledger_reads.last_attempt_at(conn, account),
             falls=readings.falls,
             credited_microusd=ledger_reads.highest_credited(conn, account, accepted_at or EPOCH),
-            twins=_twins(context, conn, config, account, readings),
+            twins=_twins(context, conn, config, account, readings, listed),
             in_place=context.store.is_in_place(),
             spends=_spends(context, conn, config, account),
             burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
@@ -85,9 +90,17 @@ def _spends(context: TopupContext, conn: sqlite3.Connection, config: TopupConfig
 
 
 def _twins(
-    context: TopupContext, conn: sqlite3.Connection, config: TopupConfig, id: str, readings: Readings
+    context: TopupContext,
+    conn: sqlite3.Connection,
+    config: TopupConfig,
+    id: str,
+    readings: Readings,
+    listed: Listing | None,
 ) -> dict[str, str]:
-    """Return what is open of another account that has the same customer and totals: another key of the same purse."""
+    """Return what is open of another account that has the same customer and totals: another key of the same purse.
+
+    The ledger knows what this database charges, the list what another one does.
+    """
     funded, account = readings.known.metrics.funded_microusd, context.config.accounts.get(id)
     if funded is None or account is None:
         return {}
@@ -99,4 +112,14 @@ def _twins(
             continue
         if min(abs(funded - before), abs(funded - before - topup.amount_microusd)) <= CENT_MICROUSD:
             found[topup.id] = topup.state.value
+    for one in listed.others if listed is not None else ():
+        other, before = context.config.accounts[one.said.account], one.said.funded_microusd
+        alive = one.intent.status != "canceled" and not _is_left(one.intent, context.clock.now())
+        if alive and before is not None and other.url == account.url and abs(funded - before) <= CENT_MICROUSD:
+            found[f"{one.said.account}-{one.said.seq}"] = one.intent.status
     return found
+
+
+def _is_left(intent: PaymentIntent, now: datetime) -> bool:
+    """Whether nobody confirmed it within the time that its owner has."""
+    return intent.status == "requires_confirmation" and now - intent.created_at >= OWNER_HAS

@@ -54,9 +54,9 @@ async def read_list(context: TopupContext, account: str) -> Listing | Refused:
         if isinstance(listed, Refused):
             return listed if topup is None or customer == topup.customer else _gone(customer, listed)
         intents += listed
-    ours, former, unreadable = sort_out(account, context.config.accounts, intents)
-    seqs = [one.said.seq for one in ours] + [seen.seq for seen in known if seen.seq is not None]
-    return Listing(ours, unreadable, former, max(seqs, default=0), tuple(customers))
+    found = sort_out(account, context.config.accounts, intents)
+    seqs = [one.said.seq for one in found.ours] + [seen.seq for seen in known if seen.seq is not None]
+    return replace(found, max_seq=max(seqs, default=0), customers=tuple(customers))
 
 
 def note_taken_in(context: TopupContext, account: str, listed: Listing) -> None:

@@ -73,10 +73,17 @@ def _refused(context: TopupContext, account: str, seen: Pass, *, probe: bool) ->
 
 
 def _judge(
-    context: TopupContext, tx: Transaction, account: str, seen: Pass, *, card: str | None = None, probe: bool = False
+    context: TopupContext,
+    tx: Transaction,
+    account: str,
+    seen: Pass,
+    *,
+    card: str | None = None,
+    probe: bool = False,
+    listed: Listing | None = None,
 ) -> Verdict | None:
     """Judge the gates in the transaction; None where one says no, which is recorded."""
-    said = verdict(context, tx, account, seen.readings, fingerprint=card, probe=probe)
+    said = verdict(context, tx, account, seen.readings, fingerprint=card, probe=probe, listed=listed)
     if said is None or said.refused is None:
         return said
     now = context.clock.now()
@@ -189,7 +196,7 @@ def _write(
     reading = seen.readings.second or seen.readings.known
     metrics = reading.metrics
     with context.store.write(durable=True) as tx:
-        said = _judge(context, tx, account, seen, card=method.fingerprint, probe=method.probe)
+        said = _judge(context, tx, account, seen, card=method.fingerprint, probe=method.probe, listed=listed)
         if said is None:
             return None
         plan = Plan(

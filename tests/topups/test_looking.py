@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from alerts.model.accounts import AccountInfo
+from alerts.model.values import replace
 from daemon.demo.standins.stripe import Strike
+from daemon.store import ledger_notes
+from daemon.store.topup_rows import Stop
 from daemon.stripe.answers import Refused
 from daemon.topups.adoption import adopt
 from daemon.topups.listing import list_intents
@@ -159,6 +163,29 @@ async def test_a_page_that_is_lost_on_the_way_makes_the_whole_look_unknown(daemo
     assert world.stripe.intents()[-1].metadata == {}
     await daemon.poll()
     assert [intent.metadata.get("topup") for intent in world.stripe.intents()][-1] == "clips-1"
+
+
+@pytest.mark.parametrize(("short_by", "charges"), [(0, 0), (1, 1)])
+async def test_a_charge_of_another_key_of_the_same_account_that_another_disk_made_is_met_once(
+    daemon: Daemon, world: World, short_by: int, charges: int
+) -> None:
+    clips = daemon.config.accounts["clips"]
+    accounts = {"clips": clips, "media": replace(clips, info=AccountInfo("media", "contentstats"))}
+    context = daemon.service.context
+    daemon.service.context = replace(context, config=replace(daemon.config, accounts=accounts))
+    funded = str(world.balance + world.charged - short_by * DOLLAR)
+    said = {"app": "brimful", "account": "media", "seq": "9", "topup": "media-9", "funded": funded}
+    world.stripe.books.add_past(5000, CUSTOMER, CARD, said, world.clock.now() - timedelta(minutes=1))
+    before = world.successes
+    await daemon.poll()
+    assert world.successes - before == charges
+    assert [one.reason for one in stopped(daemon)] == []
+    told = [told["reason"] for told in daemon.told("topup.suspended")]
+    assert told == ([] if charges else ["twin"])
+
+
+def stopped(daemon: Daemon) -> tuple[Stop, ...]:
+    return ledger_notes.stops(daemon.store.reader)
 
 
 async def test_payments_of_other_accounts_of_the_same_customer_are_not_ours(daemon: Daemon, world: World) -> None:

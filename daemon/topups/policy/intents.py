@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from alerts.model.money import format_usd, from_cents
@@ -31,6 +31,8 @@ class Listing:
     unreadable: tuple[str, ...] = ()
     former: tuple[Ours, ...] = ()
     """Those that were made for an account which the configuration does not name any more: the caps count them."""
+    others: tuple[Ours, ...] = ()
+    """Those that were made for other accounts of the configuration: one of them may be another key of this one."""
     max_seq: int = 0
     """The highest number that Stripe has ever shown."""
     customers: tuple[str, ...] = ()
@@ -46,14 +48,12 @@ class Listing:
         return next((one.intent for one in self.ours if one.intent.id == intent), None)
 
 
-def sort_out(
-    account: str, configured: Iterable[str], intents: Iterable[PaymentIntent]
-) -> tuple[tuple[Ours, ...], tuple[Ours, ...], tuple[str, ...]]:
-    """Return the account's own, those of accounts configured no more, and the ids and faults of unreadable ones.
-
-    One that is marked as ours but names no account could be anybody's: unreadable.
-    """
-    ours, former, unreadable = [], [], []
+def sort_out(account: str, configured: Collection[str], intents: Iterable[PaymentIntent]) -> Listing:
+    """Sort a list by what the metadata says. One that is marked as ours but names no account could be anybody's."""
+    ours: list[Ours] = []
+    others: list[Ours] = []
+    former: list[Ours] = []
+    unreadable: list[str] = []
     for intent in intents:
         try:
             said = read_metadata(intent.metadata)
@@ -61,11 +61,10 @@ def sort_out(
             if intent.metadata.get("account") in (account, "", None):
                 unreadable.append(f"{intent.id}: {error}")
             continue
-        if said is not None and said.account == account:
-            ours.append(Ours(intent, said))
-        elif said is not None and said.account not in configured:
-            former.append(Ours(intent, said))
-    return tuple(ours), tuple(former), tuple(unreadable)
+        if said is not None:
+            of = ours if said.account == account else others if said.account in configured else former
+            of.append(Ours(intent, said))
+    return Listing(tuple(ours), tuple(unreadable), tuple(former), tuple(others))
 
 
 def difference(topup: Topup, second: Listing) -> str | None:
