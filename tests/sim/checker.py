@@ -366,9 +366,8 @@ def _false_alarms(world: World, committed: list[Committed]) -> Iterator[str]:
             available for when, available in world.source.honest[world.purse(event.account)] if abs(when - at) < within
         ]
         first = world.source.honest[world.purse(event.account)][0][0]
-        if (
-            near and min(near) > _DOLLAR and at > first + timedelta(minutes=1)
-        ):  # nothing says what a first reading hides
+        is_first = at <= first + timedelta(minutes=1)  # there is nothing to doubt it by
+        if near and min(near) > _DOLLAR and not is_first:
             yield f"{event.id}: {event.account} was told to be depleted and had {min(near) / 1e6:.2f}"
 
 
