@@ -76,7 +76,7 @@ async def open_service(
             mailer = SmtpMailer(config.smtp)
         topups = _open_topups(config, store, outbox, http, clock, rng)
 
-        def standing(account: str) -> TopupStatus | None:
+        def status_now(account: str) -> TopupStatus | None:
             return None if topups is None else topup_status(config, store.reader, account, clock.now())
 
         yield Service(
@@ -90,7 +90,7 @@ async def open_service(
                 outbox=outbox,
                 clock=clock,
                 ids=ids,
-                standing=standing,
+                topup_status=status_now,
                 first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
             ),
             topups=topups,

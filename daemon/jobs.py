@@ -1,4 +1,4 @@
-"""A lane: work that never runs twice at once, and whose failure stops nothing else."""
+"""A job: work that never runs twice at once, and whose failure stops nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger("brimful.lanes")
 
 @dataclass(slots=True)
 class Health:
-    """How a lane fares: counted, shown by the health page, and what the heartbeat rests on."""
+    """How a job fares: counted, shown by the health page, and what the heartbeat rests on."""
 
     passes: int = 0
     failures: int = 0
@@ -32,7 +32,7 @@ class Health:
         self.last_error = mask(f"{type(error).__name__}: {error}"[:300])
 
 
-class Lane:
+class Job:
     """Runs `work` when it is started; started again meanwhile, it runs once more after.
 
     A pass that raises, or outlives its deadline, is logged and counted; the next one starts afresh.
@@ -67,7 +67,7 @@ class Lane:
         else:
             self._task = asyncio.ensure_future(self._passes())
 
-    async def see_through(self) -> None:
+    async def run_to_end(self) -> None:
         """Run a pass to its end in the caller's own task: for whoever would only wait for it."""
         await self._passes()
 

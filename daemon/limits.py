@@ -57,7 +57,7 @@ CONNECTIONS = 256
 """Connections of the one HTTP client, over all hosts."""
 CONNECTION_IDLE_S = 15.0
 """How long an idle connection is kept for the next request."""
-PACE_WAIT_S = 65.0
+RATE_LIMIT_WAIT_S = 65.0
 """The longest that a poll waits for its API key's rate limit to reset before it gives up; plans reset every minute."""
 RETRY_AFTER_MAX_S = 3600.0
 """However far away a provider's Reset or Retry-After is, it is asked again after this."""

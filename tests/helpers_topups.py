@@ -245,7 +245,7 @@ class Daemon:
                 topup = ledger.save(tx, topup, after, now)
             context.apply(tx, step.changes, now)
 
-    def standing(self, account: str) -> TopupStatus | None:
+    def topup_status(self, account: str) -> TopupStatus | None:
         return topup_status(self.config, self.store.reader, account, self.world.clock.now())
 
     def needs_person(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The simulated purse of one account: recorded credits taken out, the charges of a configuration put in their place.
+"""The simulated balance of one account: recorded credits taken out, the charges of a configuration put in their place.
 
 The gates are those of the real top-ups; only what they are told of the world is simulated. A charge succeeds at once
 and is seen in the balance `delay` later. Spend is what was recorded: that the provider would have paused at nought, or
@@ -59,9 +59,9 @@ class SimulatedBalance:
         self.refusals: Counter[str] = Counter()
         """How often a gate began to hold a wanted charge back, by its name."""
 
-    def look(self, at: datetime, metrics: Metrics, *, counting: bool) -> Metrics:
+    def simulate(self, at: datetime, metrics: Metrics, *, counting: bool) -> Metrics:
         """Return the metrics as they would have been; before it is `counting` they are as they were."""
-        rise = self._rise(metrics)
+        rise = self._credited(metrics)
         if rise and counting:
             self.credits.append(SimulatedCharge(at, rise))
             self._removed += rise
@@ -78,18 +78,18 @@ class SimulatedBalance:
         self._shifted = (metrics, shift, shifted)
         return shifted
 
-    def wants(self, metrics: Metrics) -> bool:
+    def wants_charge(self, metrics: Metrics) -> bool:
         """Whether the balance asks for a charge, so that every poll counts."""
         available = metrics.available_microusd
         return self._config is not None and available is not None and available < self._config.when_below_microusd
 
-    def standing(self) -> TopupStatus:
+    def topup_status(self) -> TopupStatus:
         """What a `balance.low` would say of the account's top-ups."""
         if self._config is None:
             return NO_TOPUP
         return TopupStatus("paid", True) if self._waiting else TopupStatus("idle", False)
 
-    def attend(self, known: Known, memory: BurnMemory) -> None:
+    def charge_if_due(self, known: Known, memory: BurnMemory) -> None:
         """Charge where the gates let it, as the real top-ups do after an accepted reading."""
         config, available = self._config, known.metrics.available_microusd
         if config is None or available is None or available >= config.when_below_microusd:
@@ -128,7 +128,7 @@ class SimulatedBalance:
             if refused.name == "brake":
                 self._held_since = now
 
-    def _rise(self, metrics: Metrics) -> int:
+    def _credited(self, metrics: Metrics) -> int:
         """Return what was credited since the reading before: the growth of funded, else a rise of the balance."""
         before = self._seen
         if before is None:

@@ -96,7 +96,7 @@ class Replay:
     ) -> None:
         self._since = since
         self._keep_spend = keep_spend
-        self._purse = SimulatedBalance(account.topup, config.timezone, delay)
+        self._balance = SimulatedBalance(account.topup, config.timezone, delay)
         self._drawn = 0
         self._poll = longest_gap(account.poll, config.timezone, since)
         self._context = Context(
@@ -106,7 +106,7 @@ class Replay:
             now=since,
             poll_interval=self._poll,
             mutes={},
-            topup=lambda account: self._purse.standing(),
+            topup=lambda account: self._balance.topup_status(),
             new_id=self._new_id,
             watching_since=since,
         )
@@ -133,7 +133,7 @@ class Replay:
                 why = poll.outage
                 self._judge(Unavailable(account, at, why.reason, why.detail, status=why.status), counting)
                 continue
-            metrics = self._purse.look(at, known, counting=counting)
+            metrics = self._balance.simulate(at, known, counting=counting)
             quiet = not poll.ends_run and self._is_quiet(at, metrics)
             believed = None if quiet else self._judge(Known(account, at, metrics), counting)
             if counting:
@@ -141,7 +141,7 @@ class Replay:
                 self._measure(at, known, metrics)
                 last_at = at
                 if believed is not None:
-                    self._purse.attend(believed, self._state.burn)
+                    self._balance.charge_if_due(believed, self._state.burn)
         return self._finish(last_at)
 
     def _is_quiet(self, at: datetime, metrics: Metrics) -> bool:
@@ -153,7 +153,7 @@ class Replay:
         last, spend = state.last, state.spend
         if last is None or metrics is not last.metrics or spend is None or state.outage is not None or state.held:
             return False
-        if to_ms(at) // HOUR_MS != to_ms(last.at) // HOUR_MS or self._purse.wants(metrics):
+        if to_ms(at) // HOUR_MS != to_ms(last.at) // HOUR_MS or self._balance.wants_charge(metrics):
             return False
         ends = (spend.turns_at, state.remind_at, metrics.period_end_at)
         if any(end is not None and end <= at for end in ends):
@@ -192,7 +192,7 @@ class Replay:
 
     def _was_short(self, episode: Episode) -> bool:
         assert episode.closed_at is not None
-        helped = [*self._purse.charges[-5:], *self._purse.credits[-5:]]
+        helped = [*self._balance.charges[-5:], *self._balance.credits[-5:]]
         return is_false_alarm(episode.opened_at, episode.closed_at, self._poll, helped)
 
     def _measure(self, at: datetime, recorded: Metrics, metrics: Metrics) -> None:
@@ -204,9 +204,9 @@ class Replay:
 
     def _finish(self, last_at: datetime) -> ReplayOutcome:
         outcome = self.outcome
-        outcome.charges = self._purse.charges
-        outcome.credits = self._purse.credits
-        outcome.refusals = dict(self._purse.refusals)
+        outcome.charges = self._balance.charges
+        outcome.credits = self._balance.credits
+        outcome.refusals = dict(self._balance.refusals)
         outcome.until = max(last_at, outcome.since)
         return outcome
 

@@ -42,7 +42,7 @@ def alerts(
         return
     from daemon.clock import SystemClock
     from daemon.store import states
-    from daemon.store.notifications import tellings
+    from daemon.store.notifications import notifications_of
 
     config = load_config(context, secrets=False)
     now = SystemClock().now()
@@ -51,7 +51,7 @@ def alerts(
         if account is not None and account not in config.accounts:
             fail(f"there is no account {account!r}{_near(account, config.accounts)}", USAGE)
         episodes = states.episodes(store.reader, account=account, since=since)
-        told = tellings(store.reader, [episode.id for episode in episodes])
+        told = notifications_of(store.reader, [episode.id for episode in episodes])
         untold = states.decisions(store.reader, account=account, since=since)
         mutes = states.mutes(store.reader, now)
     if as_json:
@@ -162,19 +162,19 @@ def _entry(
         "muted_until": None if episode.rule not in mutes else rfc3339(mutes[episode.rule]),
         "told": [
             {
-                "event": telling.event,
-                "type": telling.type.value,
-                "at": rfc3339(telling.at),
+                "event": notification.event,
+                "type": notification.type.value,
+                "at": rfc3339(notification.at),
                 "to": [
                     {
-                        "receiver": heard.receiver,
-                        "state": heard.state,
-                        "at": None if heard.settled_at is None else rfc3339(heard.settled_at),
+                        "receiver": recipient.receiver,
+                        "state": recipient.state,
+                        "at": None if recipient.settled_at is None else rfc3339(recipient.settled_at),
                     }
-                    for heard in telling.heard
+                    for recipient in notification.recipients
                 ],
             }
-            for telling in told
+            for notification in told
         ],
     }
 
@@ -216,12 +216,13 @@ def _print(
 def _print_told(told: Sequence[StoredNotification], config: Config, *, muted: bool) -> None:
     if not told:
         typer.echo(f"    told: {'held back by a mute' if muted else 'nothing yet'}")
-    for telling in told:
-        heard = ", ".join(
-            one.receiver if one.state == "delivered" else f"{one.receiver} ({one.state})" for one in telling.heard
+    for notification in told:
+        recipients = ", ".join(
+            one.receiver if one.state == "delivered" else f"{one.receiver} ({one.state})"
+            for one in notification.recipients
         )
-        at = moment(telling.at, config.timezone)
-        typer.echo(f"    told {at}: {telling.type.value} to {heard or 'nobody: no receiver asks for it'}")
+        at = moment(notification.at, config.timezone)
+        typer.echo(f"    told {at}: {notification.type.value} to {recipients or 'nobody: no receiver asks for it'}")
 
 
 def _age(age: timedelta) -> str:

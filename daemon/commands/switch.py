@@ -43,7 +43,7 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     """
     from daemon.clock import SystemClock
     from daemon.store import StoreError
-    from daemon.store.traces import was_used
+    from daemon.store.usage_checks import was_used
     from daemon.topups import operator
 
     outline = _outline(context, database)
@@ -128,9 +128,9 @@ def _outline(context: typer.Context, database: Path | None) -> Outline:
 
 def _check_known(outline: Outline, account: str | None, store: Store | None = None) -> None:
     """Refuse an account that neither the file nor the database knows: a mistyped name would stop nobody."""
-    from daemon.store.traces import knows
+    from daemon.store.usage_checks import knows_account
 
-    if account is None or account in outline.topups or (store is not None and knows(store.reader, account)):
+    if account is None or account in outline.topups or (store is not None and knows_account(store.reader, account)):
         return
     fail(f"there is no account {account} with a topup table, and {outline.store.absolute()} knows none either", USAGE)
 

@@ -30,10 +30,10 @@ class Heartbeat:
         """Whether the last ping is a minute ago, or the clock was stepped back."""
         return self._last_at is None or not timedelta(0) <= now - self._last_at < self._every
 
-    def start(self, now: datetime, unfresh: Sequence[str]) -> None:
+    def start(self, now: datetime, stale_jobs: Sequence[str]) -> None:
         """Beat beside everything else: a watcher that is slow to answer holds up nothing."""
         if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self.beat(now, unfresh))
+            self._task = asyncio.ensure_future(self.beat(now, stale_jobs))
 
     async def aclose(self) -> None:
         """Cut a ping that is under way."""
@@ -41,9 +41,9 @@ class Heartbeat:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def beat(self, now: datetime, unfresh: Sequence[str]) -> bool:
-        """Ping if it is time and `unfresh` is empty; returns whether the watcher heard. A failure is counted."""
-        if unfresh or not self.is_due(now):
+    async def beat(self, now: datetime, stale_jobs: Sequence[str]) -> bool:
+        """Ping if it is time and `stale_jobs` is empty; returns whether the watcher heard. A failure is counted."""
+        if stale_jobs or not self.is_due(now):
             return False
         self._last_at = now
         try:

@@ -145,8 +145,8 @@ class Runner:
             elif was_misplaced and not misplaced:
                 log.info("database", problem="", path=str(service.store.path))
             was_misplaced = misplaced
-            if service.store.others_wrote():
-                service.others_wrote()
+            if service.store.changed_elsewhere():
+                service.changed_elsewhere()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 
     def _schedule(self, service: Service) -> AsyncIOScheduler:

@@ -39,17 +39,17 @@ class Reconciler:
 
     async def _audit(self, now: datetime) -> None:
         """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
-        (done_at,) = ledger_notes.marked_at(self._context.store.reader, ("audit",))
+        (done_at,) = ledger_notes.bookmark_times(self._context.store.reader, ("audit",))
         if self._is_due_again("audit", done_at, now):
             await refunds.read_charges(self._context)
             with self._context.store.write(durable=True) as tx:
-                ledger.mark_run(tx, "audit", now)
+                ledger.set_bookmark(tx, "audit", now)
         for account in self._accounts_to_audit(now)[:AUDITED_A_PASS]:
             await self._audit_account(account, now)
 
     def _accounts_to_audit(self, now: datetime) -> list[str]:
         """The accounts that were not audited for a day, those first that wait longest."""
-        done = ledger_notes.marked_with(self._context.store.reader, _AUDIT)
+        done = ledger_notes.bookmarks_under(self._context.store.reader, _AUDIT)
         waiting = [
             (done.get(f"{_AUDIT}{account}", EPOCH), account)
             for account in self._context.charging()
@@ -80,4 +80,4 @@ class Reconciler:
                 reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
                 notice = stops.review_notice(view, now, reason, message + finding.history)
                 self._context.apply(tx, [notice], now)
-            ledger.mark_run(tx, job, now)
+            ledger.set_bookmark(tx, job, now)

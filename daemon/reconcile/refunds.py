@@ -35,14 +35,14 @@ def due_at(context: TopupContext) -> datetime | None:
         return None
     last_at = context.ran_at.get(_CURSOR)
     if last_at is None:
-        mark = ledger_notes.marked(context.store.reader, _CURSOR)
-        last_at = mark[0] if mark is not None else None
+        bookmark = ledger_notes.bookmark(context.store.reader, _CURSOR)
+        last_at = bookmark[0] if bookmark is not None else None
     return now if last_at is None or last_at > now else last_at + EVERY
 
 
 async def read_events(context: TopupContext) -> None:
     """Read the refunds and disputes since the cursor, at most ten pages."""
-    last = ledger_notes.marked(context.store.reader, _CURSOR)
+    last = ledger_notes.bookmark(context.store.reader, _CURSOR)
     cursor = last[1] if last else ""
     newest = cursor
     older: str | None = None
@@ -70,11 +70,11 @@ async def read_events(context: TopupContext) -> None:
         return
     first = _CURSOR not in context.ran_at
     context.ran_at[_CURSOR] = context.clock.now()
-    allowed_again = ledger_notes.marked(context.store.reader, _FORBIDDEN) is not None
+    allowed_again = ledger_notes.bookmark(context.store.reader, _FORBIDDEN) is not None
     if first or allowed_again or last is None or last[1] != (newest or cursor):
-        with context.store.write(durable=False) as tx:  # a lost mark only reads the same events again
-            ledger.mark_run(tx, _CURSOR, context.clock.now(), newest or cursor)
-            ledger_notes.clear_mark(tx, _FORBIDDEN)
+        with context.store.write(durable=False) as tx:  # a lost bookmark only reads the same events again
+            ledger.set_bookmark(tx, _CURSOR, context.clock.now(), newest or cursor)
+            ledger_notes.clear_bookmark(tx, _FORBIDDEN)
 
 
 def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
@@ -82,7 +82,7 @@ def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
     now = context.ran_at[_CURSOR] = context.clock.now()
     lost = refused.kind in NO_USE_WAITING
     with context.store.write(durable=True) as tx:
-        ledger.mark_run(tx, _CURSOR, now, "" if lost else cursor)
+        ledger.set_bookmark(tx, _CURSOR, now, "" if lost else cursor)
         if refused.kind is AnswerKind.FORBIDDEN:
             since = _failing_since(tx, _FORBIDDEN, now)
             message = f"refunds and disputes cannot be seen: {refused.message}"
@@ -92,10 +92,10 @@ def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
 
 def _failing_since(tx: Transaction, name: str, now: datetime) -> datetime:
     """Return since when something fails: remembered under its name until the first good read clears that."""
-    mark = ledger_notes.marked(tx, name)
-    if mark is not None and mark[0] <= now:
-        return mark[0]
-    ledger.mark_run(tx, name, now)
+    bookmark = ledger_notes.bookmark(tx, name)
+    if bookmark is not None and bookmark[0] <= now:
+        return bookmark[0]
+    ledger.set_bookmark(tx, name, now)
     return now
 
 
@@ -138,7 +138,7 @@ def _note_unread(context: TopupContext, failed: int) -> None:
     now = context.clock.now()
     with context.store.write(durable=True) as tx:
         if not failed:
-            ledger_notes.clear_mark(tx, _UNREAD)
+            ledger_notes.clear_bookmark(tx, _UNREAD)
             return
         since = _failing_since(tx, _UNREAD, now)
         if now - since >= UNREAD_TOLD_AFTER:

@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.model.values import replace
 from daemon.clock import Clock
-from daemon.limits import PACE_WAIT_S, POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST
+from daemon.limits import POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST, RATE_LIMIT_WAIT_S
 from daemon.net.http import FailureKind, HttpClient, HttpFailure
-from daemon.sources.pace import RateLimit
 from daemon.sources.provider import JsonMapping, Parser, Provider
+from daemon.sources.rate_limit import RateLimit
 from daemon.sources.refusals import one_line
 
 TOKEN_CHARACTERS = 8
@@ -75,13 +75,13 @@ def secrets_of(account: Source) -> set[str]:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _AccountClient:
     """What is kept for one account between polls; all of it follows from its configuration but the last answer."""
 
     account: Source
     parse: Parser
     host: asyncio.Semaphore
-    pace: RateLimit
+    rate_limit: RateLimit
     last_body: bytes = b""
     """The digest of the last body that was a reading: an answer that is the same to the byte is not read again."""
     last_metrics: Metrics | None = None
@@ -90,7 +90,7 @@ class _Lane:
 
 
 class Fetcher:
-    """Asks usage APIs: `POLLS_PER_HOST` at once of a host, `POLLS_IN_FLIGHT` in all, each key at its own pace."""
+    """Asks usage APIs: `POLLS_PER_HOST` at once of a host, `POLLS_IN_FLIGHT` in all, each key at its own rate_limit."""
 
     def __init__(
         self,
@@ -99,23 +99,23 @@ class Fetcher:
         *,
         deadline_s: float = POLL_DEADLINE_S,
         max_bytes: int = POLL_BODY_BYTES,
-        pace_wait_s: float = PACE_WAIT_S,
+        rate_limit_wait_s: float = RATE_LIMIT_WAIT_S,
     ) -> None:
         self._http = http
         self._clock = clock
         self._deadline_s = deadline_s
         self._max_bytes = max_bytes
-        self._pace_wait_s = pace_wait_s
-        self._lanes: dict[str, _Lane] = {}
+        self._rate_limit_wait_s = rate_limit_wait_s
+        self._clients: dict[str, _AccountClient] = {}
         self._hosts: dict[str, asyncio.Semaphore] = {}
-        self._paces: dict[str, RateLimit] = {}
+        self._rate_limits: dict[str, RateLimit] = {}
         """By host and key: limits count per API key."""
         self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
 
     def must_wait(self, account: Source) -> bool:
         """Whether the account's API key may not be used just now: `fetch` would wait, or say so at once."""
-        pace = self._lane(account).pace
-        return not pace.is_free and pace.free_at(self._clock.now()) is not None
+        rate_limit = self._client(account).rate_limit
+        return not rate_limit.is_free and rate_limit.free_at(self._clock.now()) is not None
 
     async def fetch(self, account: Source) -> Reading:
         """Return one reading of the account, `at` the service's time when the answer was complete.
@@ -123,23 +123,24 @@ class Fetcher:
         While its key has to keep quiet (after a 429, or a spent budget that resets too late to wait for) nothing is
         sent and the reading is `Unavailable(rate_limited)` with `retry_at`.
         """
-        lane = self._lane(account)
+        client = self._client(account)
+        limit = client.rate_limit
         waited_s = 0.0
         while True:
-            while not lane.pace.is_free and (free_at := lane.pace.free_at(now := self._clock.now())) is not None:
+            while not limit.is_free and (free_at := limit.free_at(now := self._clock.now())) is not None:
                 wait_s = (free_at - now) / timedelta(seconds=1)
-                if lane.pace.quiet_until is not None or waited_s + wait_s > self._pace_wait_s:
-                    return _not_asked(lane, now, free_at)
+                if limit.quiet_until is not None or waited_s + wait_s > self._rate_limit_wait_s:
+                    return _not_asked(client, now, free_at)
                 waited_s += wait_s
                 await self._clock.sleep(wait_s)
-            async with lane.host, self._all:
-                if not lane.pace.is_free and lane.pace.free_at(self._clock.now()) is not None:
+            async with client.host, self._all:
+                if not limit.is_free and limit.free_at(self._clock.now()) is not None:
                     continue  # others spent the budget while this one waited for the host: wait outside
-                lane.pace.send()
-                return await self._ask(lane)
+                limit.send()
+                return await self._ask(client)
 
-    async def _ask(self, lane: _Lane) -> Reading:
-        account = lane.account
+    async def _ask(self, client: _AccountClient) -> Reading:
+        account = client.account
         headers: Mapping[str, str] | None = None
         try:
             answer = await self._http.exchange(
@@ -152,46 +153,46 @@ class Fetcher:
             at, headers = self._clock.now(), answer.headers
         except HttpFailure as failure:
             at = self._clock.now()
-            return self._masked(lane, failed(account.id, at, failure))
+            return self._masked(client, failed(account.id, at, failure))
         finally:
-            lane.pace.back(headers, at)
+            client.rate_limit.back(headers, at)
         body = blake2b(answer.body, digest_size=16).digest()
-        if lane.last_metrics is not None and answer.status == 200 and body == lane.last_body:
-            return Known(account.id, at, lane.last_metrics)
-        reading = lane.parse(account.id, at, answer)
+        if client.last_metrics is not None and answer.status == 200 and body == client.last_body:
+            return Known(account.id, at, client.last_metrics)
+        reading = client.parse(account.id, at, answer)
         if isinstance(reading, Known):
-            lane.last_body, lane.last_metrics = body, reading.metrics
-            if reading.metrics.unusable != lane.unusable:
-                lane.unusable = reading.metrics.unusable
-                log.warning("fields not used", account=account.id, why=[words for _, words in lane.unusable])
+            client.last_body, client.last_metrics = body, reading.metrics
+            if reading.metrics.unusable != client.unusable:
+                client.unusable = reading.metrics.unusable
+                log.warning("fields not used", account=account.id, why=[words for _, words in client.unusable])
             return reading
         if reading.reason is Reason.RATE_LIMITED:
-            lane.pace.quiet_until = reading.retry_at
-        return self._masked(lane, reading)
+            client.rate_limit.quiet_until = reading.retry_at
+        return self._masked(client, reading)
 
-    def _lane(self, account: Source) -> _Lane:
-        lane = self._lanes.get(account.id)
-        if lane is None or lane.account is not account:
-            lane = self._lanes[account.id] = self._open_lane(account)
-        return lane
+    def _client(self, account: Source) -> _AccountClient:
+        client = self._clients.get(account.id)
+        if client is None or client.account is not account:
+            client = self._clients[account.id] = self._new_client(account)
+        return client
 
-    def _masked(self, lane: _Lane, reading: Unavailable) -> Unavailable:
+    def _masked(self, client: _AccountClient, reading: Unavailable) -> Unavailable:
         """The same without a secret of the account in its words."""
         detail = reading.detail
-        for secret in secrets_of(lane.account):
+        for secret in secrets_of(client.account):
             detail = one_line(detail, secret=secret)
         return replace(reading, detail=detail)
 
-    def _open_lane(self, account: Source) -> _Lane:
+    def _new_client(self, account: Source) -> _AccountClient:
         host = account.host
-        return _Lane(
+        return _AccountClient(
             account=account,
             parse=account.provider.parser(account.json.fields if account.json is not None else {}),
             host=self._hosts.setdefault(host, asyncio.Semaphore(POLLS_PER_HOST)),
-            pace=self._paces.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", RateLimit()),
+            rate_limit=self._rate_limits.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", RateLimit()),
         )
 
 
-def _not_asked(lane: _Lane, now: datetime, free_at: datetime) -> Unavailable:
-    why = "told to wait (429)" if lane.pace.quiet_until is not None else "the key's requests are spent"
-    return Unavailable(lane.account.id, now, Reason.RATE_LIMITED, f"not asked: {why}", free_at)
+def _not_asked(client: _AccountClient, now: datetime, free_at: datetime) -> Unavailable:
+    why = "told to wait (429)" if client.rate_limit.quiet_until is not None else "the key's requests are spent"
+    return Unavailable(client.account.id, now, Reason.RATE_LIMITED, f"not asked: {why}", free_at)

@@ -178,7 +178,7 @@ def _left(stop: Stop) -> str:
 
 def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
     """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
-    latest = ledger_notes.marked(conn, "latest")
+    latest = ledger_notes.bookmark(conn, "latest")
     if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
         return None
     said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"

@@ -142,7 +142,7 @@ class Store:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def others_wrote(self) -> bool:
+    def changed_elsewhere(self) -> bool:
         """Whether another process committed something since this was asked last: a command beside the daemon."""
         before = self._others
         (self._others,) = self._connection.execute("PRAGMA data_version").fetchone()

@@ -134,7 +134,7 @@ class StoredQueue:
             if receiver is not None:
                 save_receiver(tx, receiver)
                 if hasten:
-                    _hasten(tx, receiver.key, to_ms(now))
+                    _reschedule_now(tx, receiver.key, to_ms(now))
                 if abandon:
                     abandon_pending(tx, receiver.key, abandon, now)
             for draft in drafts:
@@ -230,7 +230,7 @@ def _write_marks(tx: Transaction, marks: Sequence[Mark]) -> None:
     )
 
 
-def _hasten(tx: Transaction, key: str, now_ms: int) -> None:
+def _reschedule_now(tx: Transaction, key: str, now_ms: int) -> None:
     # Due since its commit, so that what waited longest goes first again. An attempt that is brought forward uses up
     # nothing: a receiver that comes and goes must not run through three days' attempts in an hour.
     tx.execute(

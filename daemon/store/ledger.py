@@ -61,7 +61,7 @@ def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
     tx.execute(f"INSERT INTO topups ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", values)
     _record_step(tx, topup.id, now, None, topup.state, topup.reason)
     remember_customer(tx, topup.account, topup.customer, now)
-    mark_latest(tx, now)
+    advance_latest(tx, now)
 
 
 def save(tx: Transaction, before: Topup, after: Topup, now: datetime) -> Topup:
@@ -72,7 +72,7 @@ def save(tx: Transaction, before: Topup, after: Topup, now: datetime) -> Topup:
     _update(tx, before, after)
     if after.state is not before.state:
         _record_step(tx, after.id, now, before.state, after.state, after.reason)
-    mark_latest(tx, now)
+    advance_latest(tx, now)
     return after
 
 
@@ -130,7 +130,7 @@ def record_send(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (topup.id, kind, n, (earlier[0] or 0) + 1, key, text, topup.fingerprint, gates, to_ms(now)),
     ).fetchone()
-    mark_latest(tx, now)
+    advance_latest(tx, now)
     return int(row[0])
 
 
@@ -196,17 +196,17 @@ def remember_customer(tx: Transaction, account: str, customer: str, now: datetim
     tx.execute("INSERT OR IGNORE INTO topup_customers VALUES (?, ?, ?)", (account, customer, to_ms(now)))
 
 
-def mark_latest(tx: Transaction, now: datetime) -> None:
+def advance_latest(tx: Transaction, now: datetime) -> None:
     """Remember the latest instant that the ledger has seen: a clock behind it charges nothing."""
-    mark(tx, "latest", now)
+    advance_bookmark(tx, "latest", now)
 
 
-def mark_run(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
+def set_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
     """Remember when a job last ran, and where it stands: by the clock as it is now, also after it was set back."""
     tx.execute("INSERT OR REPLACE INTO topup_marks (name, at, text) VALUES (?, ?, ?)", (name, to_ms(at), text))
 
 
-def mark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
+def advance_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
     """Remember an instant, never moved back, and a text under a name."""
     tx.execute(
         "INSERT INTO topup_marks (name, at, text) VALUES (?, ?, ?)"

@@ -154,10 +154,10 @@ def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[Gat
     return tuple(GateCount(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5], r[6]) for r in rows)
 
 
-# ── told once, remembered cards, marks ──────────────────────────────────────────────────────────────────────────────
+# ── told once, remembered cards, bookmarks ─────────────────────────────────────────────────────────────────────────
 
 
-def tell_once(tx: Transaction, account: str, what: str, window: str, now: datetime) -> bool:
+def notify_once(tx: Transaction, account: str, what: str, window: str, now: datetime) -> bool:
     """Return whether this was not told yet in this window, and remember that it now is."""
     done = tx.execute("INSERT OR IGNORE INTO topup_told VALUES (?, ?, ?, ?)", (account, what, window, to_ms(now)))
     return done.rowcount == 1
@@ -191,13 +191,13 @@ def refused_cards(conn: sqlite3.Connection, account: str, for_all: Iterable[str]
     return frozenset(row[0] for row in rows)
 
 
-def marked(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
+def bookmark(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
     """Return what is remembered under a name."""
     row = conn.execute("SELECT at, text FROM topup_marks WHERE name = ?", (name,)).fetchone()
     return None if row is None else (from_ms(row[0]), row[1])
 
 
-def marked_with(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime]:
+def bookmarks_under(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime]:
     """Return the instant under every name that begins so."""
     rows = conn.execute(
         "SELECT name, at FROM topup_marks WHERE name >= ? AND name < ?", (prefix, f"{prefix}\U0010ffff")
@@ -205,14 +205,14 @@ def marked_with(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime]:
     return {name: from_ms(at) for name, at in rows}
 
 
-def marked_at(conn: sqlite3.Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
+def bookmark_times(conn: sqlite3.Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
     """Return the instant under each name, in their order."""
     rows = conn.execute(f"SELECT name, at FROM topup_marks WHERE name IN ({', '.join('?' * len(names))})", names)
     found = {name: from_ms(at) for name, at in rows}
     return tuple(found.get(name) for name in names)
 
 
-def clear_mark(tx: Transaction, name: str) -> None:
+def clear_bookmark(tx: Transaction, name: str) -> None:
     """Forget what is remembered under a name."""
     tx.execute("DELETE FROM topup_marks WHERE name = ?", (name,))
 

@@ -10,11 +10,11 @@ from datetime import datetime
 from alerts.model.events import EventType
 from alerts.model.instants import from_ms
 
-TELLINGS_LISTED = 1000
+NOTIFICATIONS_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Recipient:
     """One receiver of one event. `state` is `pending`, `delivered` or `dead`."""
 
     receiver: str
@@ -24,28 +24,28 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class StoredNotification:
-    """One event of an episode, and who hears of it (nobody asked for it where `heard` is empty)."""
+    """One event of an episode, and who hears of it (nobody asked for it where `recipients` is empty)."""
 
     event: str
     type: EventType
     at: datetime
-    heard: tuple[Heard, ...]
+    recipients: tuple[Recipient, ...]
 
 
-def tellings(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, list[StoredNotification]]:
-    """Return the events of each episode in the order of their commits; the latest `TELLINGS_LISTED` deliveries."""
+def notifications_of(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, list[StoredNotification]]:
+    """Return the events of each episode in the order of their commits; the latest `NOTIFICATIONS_LISTED` deliveries."""
     found: dict[str, dict[str, StoredNotification]] = {}
     rows = conn.execute(
         "SELECT * FROM (SELECT e.number, e.episode, e.id, e.type, e.at_ms, d.receiver, d.state, d.settled_ms, d.number"
         f" FROM event e LEFT JOIN delivery d ON d.event = e.number WHERE e.episode IN ({','.join('?' * len(episodes))})"
-        f" ORDER BY e.number DESC, d.number DESC LIMIT {TELLINGS_LISTED}) ORDER BY 1, 9",
+        f" ORDER BY e.number DESC, d.number DESC LIMIT {NOTIFICATIONS_LISTED}) ORDER BY 1, 9",
         tuple(episodes),
     )
     for _, episode, event, kind, at_ms, receiver, state, settled, _ in rows:
         of_episode = found.setdefault(episode, {})
-        telling = of_episode.get(event) or StoredNotification(event, EventType(kind), from_ms(at_ms), ())
-        heard = telling.heard
+        notification = of_episode.get(event) or StoredNotification(event, EventType(kind), from_ms(at_ms), ())
+        recipients = notification.recipients
         if receiver is not None:
-            heard = (*heard, Heard(receiver, state, None if settled is None else from_ms(settled)))
-        of_episode[event] = StoredNotification(telling.event, telling.type, telling.at, heard)
+            recipients = (*recipients, Recipient(receiver, state, None if settled is None else from_ms(settled)))
+        of_episode[event] = StoredNotification(notification.event, notification.type, notification.at, recipients)
     return {episode: list(of_episode.values()) for episode, of_episode in found.items()}

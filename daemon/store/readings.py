@@ -254,7 +254,7 @@ def accounts_seen(connection: sqlite3.Connection) -> dict[str, datetime | None]:
     return {account: None if since is None else from_ms(since) for account, since in rows}
 
 
-def standing(connection: sqlite3.Connection) -> dict[str, tuple[bool, bool]]:
+def poll_states(connection: sqlite3.Connection) -> dict[str, tuple[bool, bool]]:
     """Return of every account that was ever polled whether it was ever read, and whether an outage goes on."""
     rows = connection.execute("SELECT account, since_ms IS NOT NULL, outage_first_ms IS NOT NULL FROM latest")
     return {account: (bool(was_read), bool(is_out)) for account, was_read, is_out in rows}

@@ -23,7 +23,7 @@ _INSTANTS = frozenset({"period_start_at", "period_end_at"})
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class StateBlob:
     """What `account_state.memory` holds: everything of a state that has no column of its own."""
 
     outage: Outage | None
@@ -54,7 +54,7 @@ def decode_metrics(text: str) -> Metrics:
     return Metrics(**known)
 
 
-def encode_rest(state: AccountState) -> str:
+def encode_state_blob(state: AccountState) -> str:
     """Return outage, rules, held events and the next reminder as a JSON object."""
     rest: dict[str, Any] = {"rules": {rule: _rule(memory) for rule, memory in state.rules.items()}}
     if state.outage is not None:
@@ -79,11 +79,11 @@ def encode_rest(state: AccountState) -> str:
     return json.dumps(rest, separators=(",", ":"), ensure_ascii=False)
 
 
-def decode_rest(text: str, account: str) -> Rest:
+def decode_state_blob(text: str, account: str) -> StateBlob:
     """Return what was encoded."""
     rest = json.loads(text)
     outage = rest.get("outage")
-    return Rest(
+    return StateBlob(
         outage=None if outage is None else _read_outage(outage),
         rules={rule: _read_rule(value, account, rule) for rule, value in rest["rules"].items()},
         held=tuple(_read_draft(value) for value in rest.get("held", ())),

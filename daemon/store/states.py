@@ -19,7 +19,7 @@ from alerts.model.values import replace
 from alerts.rules.evaluation import Evaluation
 from alerts.rules.state import AccountState, Episode
 from daemon.store.connection import Transaction
-from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
+from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob
 
 DECISIONS_KEPT = 500
 """Rows of decisions kept for each account; equal ones of an episode are one row."""
@@ -94,7 +94,7 @@ def _insert(tx: Transaction, state: AccountState) -> None:
             None if last is None else encode_metrics(last.metrics),
             None if spend is None else spend.encode(),
             state.burn.encode(),
-            encode_rest(state),
+            encode_state_blob(state),
         ),
     )
 
@@ -123,7 +123,7 @@ def _update(tx: Transaction, state: AccountState, previous: AccountState) -> Non
         or state.remind_at != previous.remind_at
     ):
         columns.append("memory = ?")
-        values.append(encode_rest(state))
+        values.append(encode_state_blob(state))
     if not columns:
         return
     values.append(state.account)
@@ -153,7 +153,7 @@ def _hours(burn: BurnMemory) -> tuple[int | None, int | None]:
 
 def _read(row: tuple[str, int | None, str | None, str | None, str, str]) -> AccountState:
     account, last_at, metrics, spend_text, burn_text, memory = row
-    rest = decode_rest(memory, account)
+    rest = decode_state_blob(memory, account)
     last = None
     if last_at is not None and metrics is not None:
         last = Known(account, from_ms(last_at), decode_metrics(metrics))

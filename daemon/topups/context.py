@@ -72,7 +72,7 @@ class TopupContext:
     def account(self, id: str, conn: sqlite3.Connection | None = None) -> Account:
         """Return the account as it is configured, and when a person last let it go on."""
         found = self.config.accounts.get(id)
-        resumed = ledger_notes.marked(conn or self.store.reader, resumed_mark(id))
+        resumed = ledger_notes.bookmark(conn or self.store.reader, resumed_mark(id))
         return Account(
             id,
             found.info.provider if found is not None else "unknown",
@@ -103,7 +103,7 @@ class TopupContext:
                     if ledger_notes.stop(tx, stop) or always:
                         self.outbox.append(tx, draft, now)
                 case NotifyOnce(account, what, window, draft):
-                    if ledger_notes.tell_once(tx, account, what, window, now):
+                    if ledger_notes.notify_once(tx, account, what, window, now):
                         self.outbox.append(tx, draft, now)
                 case Count(account, gate, detail, gates, is_error):
                     ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates=gates)
@@ -114,11 +114,11 @@ class TopupContext:
                 case LiftCardStops(account):
                     ledger_notes.lift_for_card(tx, account)
                 case Reached(account, doing):
-                    ledger_notes.clear_mark(tx, _failing_mark(account, doing))
+                    ledger_notes.clear_bookmark(tx, _failing_mark(account, doing))
                 case SetBookmark(name, at, text):
-                    ledger.mark_run(tx, name, at, text)
+                    ledger.set_bookmark(tx, name, at, text)
                 case ClearBookmark(name):
-                    ledger_notes.clear_mark(tx, name)
+                    ledger_notes.clear_bookmark(tx, name)
                 case _:
                     assert_never(change)
 
@@ -163,9 +163,9 @@ class TopupContext:
         """
         now, name = self.clock.now(), _failing_mark(account, doing)
         with self.store.write(durable=True) as tx:
-            mark = ledger_notes.marked(tx, name)
+            mark = ledger_notes.bookmark(tx, name)
             since = mark[0] if mark is not None and _is_recent(mark[1], now) else now
-            ledger.mark_run(tx, name, since, str(to_ms(now)))
+            ledger.set_bookmark(tx, name, since, str(to_ms(now)))
             if now - since >= UNREACHABLE_TOLD_AFTER:
                 message = f"{doing}: {refused.message}"
                 notice = stops.daily_notice(self.account(account, tx), now, SuspendedReason.STRIPE_UNREACHABLE, message)
@@ -173,7 +173,7 @@ class TopupContext:
 
     def reached(self, account: str, doing: Doing) -> None:
         """Note that Stripe answered: the next failure begins to count anew."""
-        if ledger_notes.marked(self.store.reader, _failing_mark(account, doing)) is not None:
+        if ledger_notes.bookmark(self.store.reader, _failing_mark(account, doing)) is not None:
             self.commit(Reached(account, doing))
 
     def _trip(self, refused: Refused) -> None:

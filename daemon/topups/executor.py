@@ -133,7 +133,7 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
     account = context.account(row.account, tx)
     unread = outage = None
     if row.state is State.PAID:
-        unread, outage = ledger_notes.marked(tx, unread_mark(row)), stored_readings.current_outage(tx, row.account)
+        unread, outage = ledger_notes.bookmark(tx, unread_mark(row)), stored_readings.current_outage(tx, row.account)
     stops = ledger_notes.stops(tx, row.account)
     judged = None
     if seen is not None and isinstance(fact, Listing | Need):

@@ -47,7 +47,7 @@ def verdict(
     if config is None:
         return None
     now = context.clock.now()
-    latest, hold, released = ledger_notes.marked_at(conn, ("latest", hold_mark(account), brake_mark(account)))
+    latest, hold, released = ledger_notes.bookmark_times(conn, ("latest", hold_mark(account), brake_mark(account)))
     scheduled = burn(readings.burn, readings.known.metrics, now)
     card = fingerprint or (topup.fingerprint if topup else None)
     accepted_at = states.accepted(conn).get(account)

@@ -66,14 +66,14 @@ def note_taken_in(context: TopupContext, account: str, listed: Listing) -> None:
     if behind:
         with context.store.write(durable=True) as tx:
             for customer in behind:
-                ledger.mark_run(tx, _listed_mark(account, customer), now)
+                ledger.set_bookmark(tx, _listed_mark(account, customer), now)
 
 
 def _listed_lately(
     context: TopupContext, account: str, customer: str, within: timedelta = COVERED - NOTED_EVERY
 ) -> bool:
     """Whether a list of this customer was taken in so lately that all which came since is covered by the next one."""
-    listed = ledger_notes.marked(context.store.reader, _listed_mark(account, customer))
+    listed = ledger_notes.bookmark(context.store.reader, _listed_mark(account, customer))
     return listed is not None and timedelta() <= context.clock.now() - listed[0] < within
 
 
@@ -84,7 +84,7 @@ def _listed_mark(account: str, customer: str) -> str:
 def earlier_customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
     """Return the customers that the account has had, but for those that a person said are gone."""
     had = ledger_reads.customers(conn, account)
-    return tuple(one for one in had if ledger_notes.marked(conn, gone_mark(account, one)) is None)
+    return tuple(one for one in had if ledger_notes.bookmark(conn, gone_mark(account, one)) is None)
 
 
 def gone_mark(account: str, customer: str) -> str:

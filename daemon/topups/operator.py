@@ -66,9 +66,9 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
                     ledger_notes.forget_card(tx, stop.fingerprint)
                 if stop.reason in RETURNED:  # the provider may take the credit back, too
                     states.accept(tx, account, now)
-            ledger.mark_run(tx, resumed_mark(account), now)
+            ledger.set_bookmark(tx, resumed_mark(account), now)
             if any(stop.reason == ReviewReason.BURN_BRAKE for stop in stops):
-                ledger.mark_run(tx, brake_mark(account), now)
+                ledger.set_bookmark(tx, brake_mark(account), now)
         ended += _take_back_clock(tx, now)
     return tuple(ended)
 
@@ -95,10 +95,10 @@ def accept(store: Store, account: str, now: datetime) -> str:
 
 def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:
     """Believe the clock as it is now. Not while a top-up is open: how old its keys are, nobody could say."""
-    latest = ledger_notes.marked(tx, "latest")
+    latest = ledger_notes.bookmark(tx, "latest")
     if latest is None or latest[0] - now < DAYS_AHEAD or ledger_reads.open_accounts(tx):
         return []
-    ledger.mark_run(tx, "latest", now)
+    ledger.set_bookmark(tx, "latest", now)
     return [f"wait for {rfc3339(latest[0])}, which a clock that was ahead has written into the ledger"]
 
 
@@ -179,7 +179,7 @@ async def _let_go(context: TopupContext, customer: str) -> str:
     now = context.clock.now()
     with context.store.write(durable=True) as tx:
         for account in accounts:
-            ledger.mark(tx, gone_mark(account, customer), now, "acknowledged by a person")
+            ledger.advance_bookmark(tx, gone_mark(account, customer), now, "acknowledged by a person")
             ledger_notes.lift(tx, account, StopKind.SUSPENSION, SuspendedReason.CUSTOMER_GONE)
     return f"{customer}: gone from Stripe, looked at no more for {', '.join(accounts)}"
 

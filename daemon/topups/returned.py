@@ -31,11 +31,11 @@ def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) 
     now = context.clock.now()
     name = f"refunded:{topup.payment_intent}"
     with context.store.write(durable=True) as tx:
-        told = ledger_notes.marked(tx, name)
+        told = ledger_notes.bookmark(tx, name)
         cents = total_cents - (int(told[1]) if told else 0)
         if cents <= 0:
             return
-        ledger.mark(tx, name, now, str(total_cents))
+        ledger.advance_bookmark(tx, name, now, str(total_cents))
         message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
         window = f"{topup.id}:{total_cents}"
         _suspend(context, tx, topup, SuspendedReason.REFUNDED, message, window, cents)
@@ -49,14 +49,14 @@ def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: in
     now = context.clock.now()
     name = f"disputed:{topup.payment_intent}"
     with context.store.write(durable=True) as tx:
-        mark = ledger_notes.marked(tx, name)
+        mark = ledger_notes.bookmark(tx, name)
         told = mark[1].split() if mark else []
         if dispute in told or (dispute is None and told):
             return
         if _UNNAMED in told and dispute is not None:
-            ledger.mark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
+            ledger.advance_bookmark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
             return
-        ledger.mark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
+        ledger.advance_bookmark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
         amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
         message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
         window = f"{topup.id}:{len(told) + 1}"

@@ -41,16 +41,16 @@ async def read_again(context: TopupContext, account: str, seen: Pass) -> Known |
     seen.readings = replace(seen.readings, second=second)
     is_good = second is not None and second.metrics.available_microusd is not None
     name, now = f"second_read:{account}", context.clock.now()
-    if not context.account(account).may_post or (is_good and ledger_notes.marked(context.store.reader, name) is None):
+    if not context.account(account).may_post or (is_good and ledger_notes.bookmark(context.store.reader, name) is None):
         return again
     with context.store.write(durable=not is_good) as tx:
         if is_good:
-            ledger_notes.clear_mark(tx, name)
+            ledger_notes.clear_bookmark(tx, name)
             return again
-        failed = ledger_notes.marked(tx, name)  # when it last failed and, as its text, since when
+        failed = ledger_notes.bookmark(tx, name)  # when it last failed and, as its text, since when
         lasting = failed is not None and not _is_over(tx, account, failed[0], now)
         since = min(from_ms(int(failed[1])), now) if failed is not None and lasting else now
-        ledger.mark_run(tx, name, now, str(to_ms(since)))
+        ledger.set_bookmark(tx, name, now, str(to_ms(since)))
         if now - since >= UNREACHABLE_TOLD_AFTER:
             message = f"the second read before a charge goes wrong since {rfc3339(since)}: {_wrong(again)}"
             notice = stops.daily_notice(context.account(account, tx), now, SuspendedReason.SECOND_READ, message)

@@ -102,7 +102,7 @@ class TopupService:
         with context.store.write(durable=True) as tx:
             if answer is None or not isinstance(answer, Refused) or answer.kind in _KEY_IS_GOOD:
                 ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
-                ledger.mark_latest(tx, now)
+                ledger.advance_latest(tx, now)
             else:
                 ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
 

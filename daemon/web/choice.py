@@ -113,9 +113,9 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
 
 
 def _tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
-    standing, severities = readings.standing(connection), states.open_severities(connection)
+    poll_states, severities = readings.poll_states(connection), states.open_severities(connection)
     return {
-        account: tone_of(*standing.get(account, (False, False)), severities.get(account, ()))
+        account: tone_of(*poll_states.get(account, (False, False)), severities.get(account, ()))
         for account in config.accounts
     }
 

@@ -59,7 +59,7 @@ class Card:
 
 
 def front(
-    config: Config, connection: sqlite3.Connection, now: datetime, unfresh: Sequence[str], wanted: Wanted
+    config: Config, connection: sqlite3.Connection, now: datetime, stale_jobs: Sequence[str], wanted: Wanted
 ) -> dict[str, Any]:
     """Return the values of the front page."""
     zone = config.timezone
@@ -71,7 +71,7 @@ def front(
             _card(look(config, account, states.load(connection, account.id), connection, now), zone)
             for account in chosen.accounts
         ],
-        "unfresh": list(unfresh),
+        "unfresh": list(stale_jobs),
         "topups": [_topup(topup, zone) for topup in ledger_reads.open_topups(connection)],
         "stops": [_stop(stop, zone) for stop in ledger_notes.stops(connection)],
         "receivers": [

@@ -63,8 +63,8 @@ class _Site:
 
     async def front(self, request: Request) -> Response:
         now = self._clock.now()
-        unfresh, wanted = self._service.unfresh(now), _wanted(request.query_params)
-        return await self._page("page.html.j2", lambda conn: pages.front(self._config, conn, now, unfresh, wanted))
+        stale_jobs, wanted = self._service.stale_jobs(now), _wanted(request.query_params)
+        return await self._page("page.html.j2", lambda conn: pages.front(self._config, conn, now, stale_jobs, wanted))
 
     async def account(self, request: Request) -> Response:
         name, days = self._account(request), _days(request.query_params.get("days"))
@@ -76,12 +76,12 @@ class _Site:
         return await self._page("account.html.j2", values)
 
     async def healthz(self, request: Request) -> Response:
-        reasons = self._service.unfresh(self._clock.now())
+        reasons = self._service.stale_jobs(self._clock.now())
         return JSONResponse({"fresh": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, request: Request) -> Response:
         now = self._clock.now()
-        fresh = not self._service.unfresh(now)
+        fresh = not self._service.stale_jobs(now)
         health = {job.name: job.health for job in self._service.jobs}
         taken = Taken(now, self._service.evaluator.states(), self._service.readable())
 

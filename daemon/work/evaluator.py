@@ -51,8 +51,8 @@ class PollResult(Struct, frozen=True, gc=False):
 class Evaluator:
     """The memory of all accounts, and the one place where readings are judged and committed.
 
-    `standing` tells what is under way with an account's top-ups. `first_look_after`: how long the first readings may
-    take before time alone is judged.
+    `topup_status` returns the state of an account's top-ups, or None where it has none. `first_look_after`: how long to
+    wait for first readings before rules that depend on time alone are evaluated.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Evaluator:
         outbox: Outbox,
         clock: Clock,
         ids: Ids,
-        standing: Callable[[str], TopupStatus | None],
+        topup_status: Callable[[str], TopupStatus | None],
         first_look_after: timedelta = timedelta(),
     ) -> None:
         self._config = config
@@ -71,7 +71,7 @@ class Evaluator:
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
-        self._standing = standing
+        self._topup_status = topup_status
         self._first_look_after = first_look_after
         self._states: dict[str, AccountState] = {}
         self._rules: dict[str, tuple[RuleSpec, ...]] = {}
@@ -230,7 +230,7 @@ class Evaluator:
             now,
             interval,
             mutes,
-            self._standing,
+            self._topup_status,
             self._ids.new,
             watch.since,
             self._accepted,

@@ -49,10 +49,10 @@ async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Check
     questions.extend(ask_host(name, url) for name, url in _hosts(config))
     found = await asyncio.gather(*questions)
     outcomes = tuple(outcome for outcomes in found for outcome in outcomes)
-    return (*outcomes, *_shared_purses(config, outcomes))
+    return (*outcomes, *_shared_balances(config, outcomes))
 
 
-def _shared_purses(config: Config, outcomes: Iterable[CheckOutcome]) -> Iterable[CheckOutcome]:
+def _shared_balances(config: Config, outcomes: Iterable[CheckOutcome]) -> Iterable[CheckOutcome]:
     """Name top-ups of one customer whose accounts show the same totals: two keys of one provider account, it seems."""
     seen: dict[tuple[str, str, int, int], str] = {}
     for outcome in outcomes:

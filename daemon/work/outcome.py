@@ -20,7 +20,7 @@ class PassOutcome:
 
     @property
     def fine(self) -> bool:
-        """Whether every account was read, and no delivery, charge or lane needs a person."""
+        """Whether every account was read, and no delivery, charge or job needs a person."""
         return not (self.unreadable or self.needs_person or self.undelivered or self.failed)
 
 

@@ -1,9 +1,9 @@
 """The service: everything that Brimful does, as a table of contents.
 
-`step(now)` starts all that is due, in lanes of their own (polls, time, money, reports, delivery, retention), and says
-when to come back. In `run` the lanes overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere
+`step(now)` starts all that is due, in jobs of their own (polls, time, money, reports, delivery, retention), and says
+when to come back. In `run` the jobs overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere
 else a step sees them through, in that order: read, judge, charge, report, deliver, including what the step itself
-caused. Every wake has a cause: a schedule, a committed event, a low reading, a lane that ended, a command of a person.
+caused. Every wake has a cause: a schedule, a committed event, a low reading, a job that ended, a command of a person.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from alerts.model.instants import EPOCH
 from alerts.model.readings import Known, Unavailable
 from daemon.clock import Clock
 from daemon.config.model import Config
-from daemon.jobs import Lane, together
+from daemon.jobs import Job, together
 from daemon.limits import (
     BATCH_WAIT_OF_A_PASS_S,
     BATCH_WAIT_S,
@@ -97,7 +97,7 @@ class Service:
         self._asked_at: dict[str, datetime] = {}
         """When each schedule, and each account whose top-up waits for a reading, was polled last."""
         self._open_polls: dict[str, datetime] = {}
-        self._to_attend: dict[str, PollResult] = {}
+        self._topup_readings: dict[str, PollResult] = {}
         self._recovery: asyncio.Task[None] | None = None
         self._first_polls = set(self._groups)
         self.poller = Poller(
@@ -109,15 +109,15 @@ class Service:
             finished=wake,
             batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
         )
-        lane = partial(Lane, clock=clock, finished=wake)
-        self._time = lane("time", self._evaluate_time, deadline_s=TIME_PASS_DEADLINE_S)
-        self._money = lane("money", self._attend_money, deadline_s=MONEY_PASS_DEADLINE_S)
-        self._reports = lane("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
-        self._delivery = lane("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
-        self._retention = lane("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
+        job = partial(Job, clock=clock, finished=wake)
+        self._time = job("time", self._evaluate_time, deadline_s=TIME_PASS_DEADLINE_S)
+        self._money = job("money", self._run_topups, deadline_s=MONEY_PASS_DEADLINE_S)
+        self._reports = job("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
+        self._delivery = job("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
+        self._retention = job("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
         self._in_turn = (self._time, self._money, self._reports, self._delivery, self._retention)
-        self._due_at: dict[Lane, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
-        """When each lane has something to do; None while nothing is in sight."""
+        self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
+        """When each job has something to do; None while nothing is in sight."""
         outbox.appended = self._deliver_now
         deliverer.idle = self._deliver_now
 
@@ -136,7 +136,7 @@ class Service:
         return {account: result.accepted is not None for account, result in self._polled.items()}
 
     @property
-    def jobs(self) -> tuple[Poller | Lane, ...]:
+    def jobs(self) -> tuple[Poller | Job, ...]:
         """All that the process does, for its health."""
         return (self.poller, *self._in_turn)
 
@@ -148,24 +148,24 @@ class Service:
     # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def step(self, now: datetime) -> datetime:
-        """Start all that is due at `now`, and return when to come back. A lane with nothing due does not run."""
+        """Start all that is due at `now`, and return when to come back. A job with nothing due does not run."""
         if self._timetable is None:
             await self._begin(now)
         self._start_polls(now)
         if not self._overlap:
             await self.poller.idle()
-        for lane in self._in_turn:
-            if self._is_due(lane, now):
-                self._retry_later(lane)
+        for job in self._in_turn:
+            if self._is_due(job, now):
+                self._retry_later(job)
                 if self._overlap:
-                    lane.start()
+                    job.start()
                 else:
-                    await lane.see_through()
+                    await job.run_to_end()
         if self.heartbeat is not None and self.heartbeat.is_due(now):
             if self._overlap:
-                self.heartbeat.start(now, self.unfresh(now))
+                self.heartbeat.start(now, self.stale_jobs(now))
             else:
-                await self.heartbeat.beat(now, self.unfresh(now))
+                await self.heartbeat.beat(now, self.stale_jobs(now))
         return self.next_wake(self._clock.now())
 
     async def once(self) -> PassOutcome:
@@ -206,13 +206,13 @@ class Service:
         instants += self._open_polls.values()
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
-    def others_wrote(self) -> None:
+    def changed_elsewhere(self) -> None:
         """Look again at what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
-        for lane in (self._time, self._money, self._delivery):
-            self._due_at[lane] = EPOCH
+        for job in (self._time, self._money, self._delivery):
+            self._due_at[job] = EPOCH
         self._wake()
 
-    def unfresh(self, now: datetime) -> list[str]:
+    def stale_jobs(self, now: datetime) -> list[str]:
         """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
         late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
         if misplaced := self.store.misplaced():
@@ -224,10 +224,10 @@ class Service:
                 late.append(f"poll {cron}: due since {due_at.isoformat()}")
         return late
 
-    # ── the lanes' work ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── the jobs' work ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _begin(self, now: datetime) -> None:
-        """Take up open top-ups before the first poll; where Stripe is slow and lanes overlap, it is not waited for."""
+        """Take up open top-ups before the first poll; where Stripe is slow and jobs overlap, it is not waited for."""
         if self.topups is not None:
             if self._overlap:
                 self._recovery = asyncio.ensure_future(self.topups.recover(now))
@@ -244,14 +244,14 @@ class Service:
         if result.accepted is None:
             self.topups.count_unread(result.account, f"no reading, no charge: {why_unreadable(result)}")
         elif self.topups.is_concerned(result.account, result.accepted):
-            self._to_attend[result.account] = result
+            self._topup_readings[result.account] = result
             self._due_at[self._money] = EPOCH
             self._wake()
         elif self._due_at[self._money] is None:
             self._due_at[self._money] = self.topups.counts_due_at(self._clock.now())
 
     async def _evaluate_time(self) -> None:
-        """Judge what time alone changes: a batch where lanes overlap, else all of it."""
+        """Judge what time alone changes: a batch where jobs overlap, else all of it."""
         while True:
             now = self._clock.now()
             due_at = self.evaluator.evaluate_time(now)
@@ -259,16 +259,16 @@ class Service:
                 break
         self._due_at[self._time] = due_at
 
-    async def _attend_money(self) -> None:
+    async def _run_topups(self) -> None:
         topups = self.topups
         if topups is None:
             self._due_at[self._money] = None
             return
         await self._recovered(topups)
-        results, self._to_attend = list(self._to_attend.values()), {}
+        results, self._topup_readings = list(self._topup_readings.values()), {}
         errors: list[Exception] = []
         try:
-            await together(self._attend_account(topups, one) for one in results)
+            await together(self._top_up(topups, one) for one in results)
         except ExceptionGroup as group:
             errors.append(group)
         now = self._clock.now()
@@ -277,7 +277,7 @@ class Service:
         finally:
             reconciled_at = await self.reconciler.run_due(now) if self.reconciler is not None else None
         due_at = min((at for at in (due_at, reconciled_at) if at is not None), default=None)
-        self._due_at[self._money] = EPOCH if self._to_attend else due_at
+        self._due_at[self._money] = EPOCH if self._topup_readings else due_at
         if errors:
             raise ExceptionGroup("some accounts could not be attended", errors)
 
@@ -291,7 +291,7 @@ class Service:
         await asyncio.shield(recovery)
         self._recovery = None
 
-    async def _attend_account(self, topups: TopupService, result: PollResult) -> None:
+    async def _top_up(self, topups: TopupService, result: PollResult) -> None:
         async def reread() -> Known | Unavailable:
             return await self.poller.reread(result.account)
 
@@ -316,9 +316,9 @@ class Service:
     async def _retain(self) -> None:
         self._due_at[self._retention] = self.retention.fold(self._clock.now())
 
-    def _retry_later(self, lane: Lane) -> None:
+    def _retry_later(self, job: Job) -> None:
         """Until the pass says otherwise: one that fails is tried again after a beat, and none is due while it runs."""
-        self._due_at[lane] = self._clock.now() + timedelta(seconds=BEAT_S)
+        self._due_at[job] = self._clock.now() + timedelta(seconds=BEAT_S)
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -347,8 +347,8 @@ class Service:
             if account in self.config.accounts
         }
 
-    def _is_due(self, lane: Lane, now: datetime) -> bool:
-        at = self._due_at[lane]
+    def _is_due(self, job: Job, now: datetime) -> bool:
+        at = self._due_at[job]
         return at is not None and at <= now
 
     def _needs_person(self) -> list[str]:

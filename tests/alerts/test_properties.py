@@ -12,7 +12,7 @@ from alerts.model.money import to_micro
 from alerts.model.readings import Known, Reason
 from alerts.model.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runway, Spike, Stale
 from alerts.rules.evaluation import Evaluation
-from daemon.store.statecodec import decode_metrics, decode_rest, encode_metrics, encode_rest
+from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob
 from tests.helpers_alerts import Watched, metrics
 
 RULES: tuple[RuleSpec, ...] = (
@@ -88,7 +88,7 @@ def live(account: Watched, moves: list[tuple[str, int, Any, Any]]) -> None:
 def forget(account: Watched) -> None:
     """Start the process anew: only what is written is remembered."""
     state = account.state
-    rest = decode_rest(encode_rest(state), state.account)
+    rest = decode_state_blob(encode_state_blob(state), state.account)
     assert rest.rules == state.rules
     assert rest.held == state.held
     last = state.last

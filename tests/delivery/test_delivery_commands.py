@@ -144,12 +144,12 @@ async def test_replay_sends_one_or_a_range_at_once_and_says_how_many(
 async def test_replay_leaves_the_sending_to_a_running_daemon(
     filled: World, brimful: Run, receiver: ReceiverStandin
 ) -> None:
-    filled.store.others_wrote()
+    filled.store.changed_elsewhere()
     with held(filled.store.path):
         told = await off_loop(brimful, "deliveries", "replay", filled.log()[0].event_id)
     assert told.stdout == "1 delivery is due again: the running daemon sends within moments\n"
-    assert filled.store.others_wrote()
-    assert not filled.store.others_wrote()
+    assert filled.store.changed_elsewhere()
+    assert not filled.store.changed_elsewhere()
 
 
 async def test_replay_to_a_receiver_that_still_fails_exits_1(

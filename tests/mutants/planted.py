@@ -266,10 +266,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "error-read-as-zero",
         "daemon/sources/fetcher.py",
-        "        reading = lane.parse(account.id, at, answer)\n",
+        "        reading = client.parse(account.id, at, answer)\n",
         '        nothing = b\'{"balance_usd":0,"uncharged_usage_usd":0,"total_charged_usd":0}\'\n'
         "        if answer.status != 200:\n            answer = replace(answer, status=200, body=nothing)\n"
-        "        reading = lane.parse(account.id, at, answer)\n",
+        "        reading = client.parse(account.id, at, answer)\n",
         "an outage is taken for an empty account",
         "outage",
     ),

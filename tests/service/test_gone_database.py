@@ -55,21 +55,21 @@ async def test_nothing_is_charged_while_the_database_is_not_in_its_place(
     database = town.folder / "a.db"
     async with town.service(path) as service:
         await service.once()
-        assert service.unfresh(town.clock.now()) == []
+        assert service.stale_jobs(town.clock.now()) == []
         moved = befall(database)
         account.balance, account.total_charged = 4_000_000, 136_000_000
         for _ in range(6):
             town.clock.advance(300)
             await service.step(town.clock.now())
         assert town.stripe.successes() == []
-        [unfresh] = service.unfresh(town.clock.now())
-        assert unfresh.startswith(f"database: the database {database} was deleted, moved or replaced")
+        [stale_jobs] = service.stale_jobs(town.clock.now())
+        assert stale_jobs.startswith(f"database: the database {database} was deleted, moved or replaced")
         [told] = town.told("topup.suspended")
         assert told["reason"] == "database"
         assert town.told("balance.low")
         if befall is move:
             moved.rename(database)
-            assert service.unfresh(town.clock.now()) == []
+            assert service.stale_jobs(town.clock.now()) == []
             town.clock.advance(300)
             await service.step(town.clock.now())
             assert len(town.stripe.successes()) == 1

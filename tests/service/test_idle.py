@@ -64,7 +64,7 @@ class Steps:
     def __init__(self, service: Service, woken: asyncio.Event, clock: TrueClock) -> None:
         self.service, self.woken, self.clock = service, woken, clock
         self.taken = 0
-        self.unfresh: list[str] = []
+        self.stale_jobs: list[str] = []
 
     async def live(self, seconds: float) -> None:
         ends = asyncio.get_running_loop().time() + seconds
@@ -83,7 +83,7 @@ class Steps:
 def lived(
     folder: Path, poll: str, accounts: int, apis: Apis, seconds: float, then: float = 0.0
 ) -> tuple[Steps, list[int]]:
-    """Live for so long, let the balance sink, and live on; returns how often each lane ran in the first part."""
+    """Live for so long, let the balance sink, and live on; returns how often each job ran in the first part."""
     text = REST.format(folder=folder) + "".join(ACCOUNT.format(id=f"a{n}", poll=poll) for n in range(accounts))
     (folder / "config.toml").write_text(text)
 
@@ -101,7 +101,7 @@ def lived(
             if then:
                 apis.balance_usd = 1.0
                 await steps.live(then)
-            steps.unfresh = service.unfresh(clock.now())
+            steps.stale_jobs = service.stale_jobs(clock.now())
             await service.drain(1.0)
             return steps, passes
 
@@ -112,7 +112,7 @@ def lived(
 BEATS = HOUR_S / BEAT_S
 
 
-def test_an_idle_hour_takes_a_step_a_beat_and_runs_no_lane(tmp_path: Path) -> None:
+def test_an_idle_hour_takes_a_step_a_beat_and_runs_no_job(tmp_path: Path) -> None:
     steps, (polls, time, money, reports, delivery, retention) = lived(tmp_path, "0 0 1 1 *", 2, Apis(), HOUR_S)
     assert steps.taken <= BEATS + 5
     assert (polls, money, reports, delivery, retention) == (0, 0, 0, 0, 0)
@@ -140,6 +140,6 @@ def test_an_api_that_hangs_makes_nothing_spin_and_is_told_as_late(tmp_path: Path
     apis.silent = True
     steps, _ = lived(tmp_path, "* * * * *", 300, apis, HOUR_S)
     assert steps.taken <= BEATS + 8 * 60
-    (late,) = steps.unfresh
+    (late,) = steps.stale_jobs
     assert "accounts wait for an answer" in late
     assert int(late.split()[-2]) > POLL_STUCK_AFTER_S

@@ -1,4 +1,4 @@
-"""Lanes that overlap: what is under way is waited for, never asked again in a spin."""
+"""Jobs that overlap: what is under way is waited for, never asked again in a spin."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ async def test_a_pass_that_fails_is_tried_again_after_a_beat_not_in_a_spin(town:
         with service.store.write(durable=True) as tx:
             tx.execute("ALTER TABLE delivery RENAME TO gone")
         await service.step(town.clock.now())
-        lanes = {lane.name: lane for lane in service.jobs}
-        await _until(lambda: lanes["delivery"].health.failures > 0)
-        await _until(lambda: not any(lane.busy for lane in lanes.values()))
+        jobs = {job.name: job for job in service.jobs}
+        await _until(lambda: jobs["delivery"].health.failures > 0)
+        await _until(lambda: not any(job.busy for job in jobs.values()))
         assert await service.step(town.clock.now()) - town.clock.now() > timedelta(seconds=5)
-        assert any(reason.startswith("delivery:") for reason in service.unfresh(town.clock.now()))
+        assert any(reason.startswith("delivery:") for reason in service.stale_jobs(town.clock.now()))
         await service.drain(1.0)
 
 

@@ -1,4 +1,4 @@
-"""The small parts around the service: lock, lanes, logs, what systemd is told."""
+"""The small parts around the service: lock, jobs, logs, what systemd is told."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import ManualClock
-from daemon.jobs import Lane
+from daemon.jobs import Job
 from daemon.logs import mask
 from daemon.process.notify import notify, watchdog_s
 from daemon.store.lock import DatabaseHeldError, held, lock_path
@@ -19,8 +19,8 @@ from daemon.store.lock import DatabaseHeldError, held, lock_path
 CLOCK = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
 
 
-def _lane(work: Callable[[], Awaitable[None]], deadline_s: float = 5.0) -> Lane:
-    return Lane("test", work, clock=CLOCK, deadline_s=deadline_s, finished=lambda: None)
+def _job(work: Callable[[], Awaitable[None]], deadline_s: float = 5.0) -> Job:
+    return Job("test", work, clock=CLOCK, deadline_s=deadline_s, finished=lambda: None)
 
 
 def test_a_second_process_is_told_who_holds_the_database(tmp_path: Path) -> None:
@@ -56,13 +56,13 @@ async def test_a_lane_started_while_busy_runs_once_more_and_never_twice_at_once(
         await asyncio.sleep(0.01)
         running -= 1
 
-    lane = _lane(work)
+    job = _job(work)
     for _ in range(5):
-        lane.start()
+        job.start()
         await asyncio.sleep(0)
-    await lane.idle()
+    await job.idle()
     assert seen == [1, 1]
-    assert lane.health.passes == 2
+    assert job.health.passes == 2
 
 
 async def test_a_pass_that_raises_is_counted_and_the_next_one_is_tried() -> None:
@@ -72,28 +72,28 @@ async def test_a_pass_that_raises_is_counted_and_the_next_one_is_tried() -> None
         if (error := next(outcomes)) is not None:
             raise error
 
-    lane = _lane(work)
-    lane.start()
-    await lane.idle()
-    assert lane.health.last_error == "ValueError: … was wrong"
-    lane.start()
-    await lane.idle()
-    assert (lane.health.failures, lane.health.passes, lane.health.last_error) == (1, 2, "")
+    job = _job(work)
+    job.start()
+    await job.idle()
+    assert job.health.last_error == "ValueError: … was wrong"
+    job.start()
+    await job.idle()
+    assert (job.health.failures, job.health.passes, job.health.last_error) == (1, 2, "")
 
 
 async def test_a_pass_that_outlives_its_deadline_is_ended() -> None:
-    lane = _lane(lambda: asyncio.sleep(60), deadline_s=0.02)
-    lane.start()
-    await lane.idle()
-    assert lane.health.failures == 1
+    job = _job(lambda: asyncio.sleep(60), deadline_s=0.02)
+    job.start()
+    await job.idle()
+    assert job.health.failures == 1
 
 
 async def test_a_lane_that_is_cut_ends_at_once() -> None:
-    lane = _lane(lambda: asyncio.sleep(60))
-    lane.start()
+    job = _job(lambda: asyncio.sleep(60))
+    job.start()
     await asyncio.sleep(0)
-    await lane.cut()
-    assert not lane.busy
+    await job.cut()
+    assert not job.busy
 
 
 @pytest.mark.parametrize(

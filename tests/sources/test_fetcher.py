@@ -187,7 +187,7 @@ async def test_a_spent_key_that_resets_too_late_is_not_asked() -> None:
     standin = UsageStandin(clock, requests_per_minute=1)
     standin.prepaid(KEY, balance_usd=5)
     http = HttpClient(transport=standin.transport())
-    fetcher = Fetcher(http, clock, pace_wait_s=5)
+    fetcher = Fetcher(http, clock, rate_limit_wait_s=5)
     await fetcher.fetch(account())
     reading = await fetcher.fetch(account())
     assert isinstance(reading, Unavailable)

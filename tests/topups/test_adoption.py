@@ -58,7 +58,7 @@ async def test_a_stolen_card_is_remembered_behind_a_later_number_that_was_never_
     await daemon.restart(wipe=True)
     await daemon.run(timedelta(hours=3))
     assert len(world.stripe.books.charges) == 1
-    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    assert daemon.topup_status("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
 
 
 @pytest.mark.parametrize(

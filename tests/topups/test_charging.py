@@ -73,7 +73,7 @@ async def test_a_second_read_that_goes_wrong_for_long_is_told_once_a_day_and_cha
         assert len(daemon.told("topup.suspended")) == 2
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 1
-    assert ledger_notes.marked(daemon.store.reader, "second_read:clips") is None
+    assert ledger_notes.bookmark(daemon.store.reader, "second_read:clips") is None
 
 
 async def test_a_second_read_that_failed_long_ago_is_not_taken_for_one_that_lasts(daemon: Daemon, world: World) -> None:

@@ -199,7 +199,7 @@ async def test_a_payment_that_appears_gives_way_and_three_times_in_a_day_asks_a_
     assert told["reason"] == "second_look"
     assert told["message"].startswith("3 times in a day another charge appeared; the last time pi_")
     assert told["command"] == "brimful topups resume clips"
-    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    assert daemon.topup_status("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
 
 
 async def changed(daemon: Daemon, world: World, change: Any) -> None:

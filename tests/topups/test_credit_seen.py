@@ -135,7 +135,7 @@ async def test_without_any_reading_it_is_told_half_an_hour_later_that_nobody_kno
     assert told["action"].startswith("The card was charged and since the credit was due no two reads")
     await daemon.poll()
     assert daemon.events()[-1] == "topup.credited"
-    assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is None
+    assert ledger_notes.bookmark(daemon.store.reader, "credit_unread:clips-1") is None
 
 
 async def test_a_credit_that_only_the_first_of_two_reads_shows_is_told_as_not_confirmed(
@@ -157,7 +157,7 @@ async def test_a_machine_that_was_off_while_it_waited_for_a_reading_waits_for_on
     for _ in range(5):
         world.clock.advance(1500)
         await daemon.run_due()
-    assert ledger_notes.marked(daemon.store.reader, "credit_unread:clips-1") is not None
+    assert ledger_notes.bookmark(daemon.store.reader, "credit_unread:clips-1") is not None
     world.clock.advance(timedelta(hours=6).total_seconds())
     await daemon.restart()
     await daemon.run_due()
@@ -348,10 +348,10 @@ async def test_a_total_that_was_put_back_is_believed_where_a_person_says_so(daem
     world.balance = 5 * DOLLAR
     await daemon.run(timedelta(hours=30))
     assert world.successes == 1
-    standing = daemon.standing("clips")
-    assert standing is not None
-    assert standing.state == "held_back"
-    assert "$149.960000 of $154.960000 ever credited do not show" in standing.reason
+    status = daemon.topup_status("clips")
+    assert status is not None
+    assert status.state == "held_back"
+    assert "$149.960000 of $154.960000 ever credited do not show" in status.reason
     assert daemon.told("topup.needs_review")[0]["command"] == "brimful topups accept clips"
     with daemon.store.write(durable=True) as tx:
         states.accept(tx, "clips", world.clock.now())

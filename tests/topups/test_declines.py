@@ -43,8 +43,8 @@ async def test_a_stolen_card_is_not_tried_again_from_a_wiped_disk(daemon: Daemon
     await daemon.restart(wipe=True)
     await daemon.run(timedelta(hours=30))
     assert attempts(world.stripe) == 1
-    assert daemon.standing("clips") is not None
-    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # asserted above
+    assert daemon.topup_status("clips") is not None
+    assert daemon.topup_status("clips").state == "suspended"  # type: ignore[union-attr]  # asserted above
 
 
 async def test_a_resumed_card_is_tried_again_on_the_same_disk(daemon: Daemon, world: World) -> None:

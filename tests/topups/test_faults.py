@@ -179,7 +179,7 @@ async def test_a_review_outlasts_whatever_its_payment_intent_comes_to_ask(daemon
 async def test_the_breaker_closes_on_any_answer_that_only_a_good_key_meets(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.UNAUTHORIZED, "payment_intents.list")
     await daemon.poll()
-    assert daemon.standing("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
+    assert daemon.topup_status("clips").state == "suspended"  # type: ignore[union-attr]  # a top-up is configured
     del world.stripe.books.objects["cus_1"]
     await daemon.run(timedelta(minutes=11))
     assert ledger_notes.stops(daemon.store.reader) == ()

@@ -204,7 +204,7 @@ async def test_resume_says_that_the_ledger_is_ahead_of_the_clock_and_what_has_to
     world.clock.set(SystemClock().now() + timedelta(days=60))
     await daemon.run(timedelta(minutes=20))
     assert daemon.states() == ["paid"]
-    latest = ledger_notes.marked(daemon.store.reader, "latest")
+    latest = ledger_notes.bookmark(daemon.store.reader, "latest")
     assert latest is not None
     result = shell.run("resume", "clips")
     assert result.exit_code == 1
@@ -219,7 +219,7 @@ async def test_resume_says_that_the_ledger_is_ahead_of_the_clock_and_what_has_to
 
 def test_resume_says_when_a_ledger_that_is_hours_ahead_is_caught_up_with(shell: Shell, daemon: Daemon) -> None:
     with daemon.store.write(durable=True) as tx:
-        ledger.mark_latest(tx, SystemClock().now() + timedelta(hours=3))
+        ledger.advance_latest(tx, SystemClock().now() + timedelta(hours=3))
     result = shell.run("resume")
     assert result.exit_code == 1
     assert "all accounts: the ledger is ahead of the clock: nothing is charged until" in result.stdout

@@ -81,7 +81,7 @@ async def test_a_pause_by_another_process_takes_effect_before_the_next_confirm(d
     operator.pause(other, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert world.stripe.intents() == []
-    assert daemon.standing("clips") is not None
+    assert daemon.topup_status("clips") is not None
     operator.resume(other, "clips", world.clock.now())
     other.close()
     await daemon.run(timedelta(minutes=10))

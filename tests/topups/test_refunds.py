@@ -269,7 +269,7 @@ async def test_a_cursor_that_stripe_has_forgotten_begins_anew(daemon: Daemon, wo
     await daemon.run(timedelta(minutes=30))
     world.stripe.books.notices.clear()
     await refunds.read_events(daemon.service.context)
-    assert ledger_notes.marked(daemon.store.reader, "events") == (world.clock.now(), "")
+    assert ledger_notes.bookmark(daemon.store.reader, "events") == (world.clock.now(), "")
     world.stripe.books.refund(charge, 500)
     await refunds.read_events(daemon.service.context)
     assert returned(daemon) == [("refunded", 10), ("refunded", 5)]
@@ -285,7 +285,7 @@ async def test_a_reading_of_the_events_is_written_down_only_where_it_moved(daemo
     world.stripe.books.refund(charge, 1000)
     await refunds.read_events(bench)
     assert reader.total_changes > written
-    assert ledger_notes.marked(reader, "events") is not None
+    assert ledger_notes.bookmark(reader, "events") is not None
 
 
 async def test_nothing_is_read_while_there_is_no_charge_that_could_be_returned(daemon: Daemon, world: World) -> None:

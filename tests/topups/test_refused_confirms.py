@@ -39,9 +39,9 @@ async def test_a_confirm_refused_for_good_is_sent_once_and_a_person_asked_where_
     assert daemon.states() == ["needs_review"], "neither abandoned nor planned afresh"
     assert len(ledger_reads.sends(daemon.store.reader, "clips-1", "confirm")) == 1
     assert [intent.status for intent in world.stripe.intents()] == ["requires_confirmation"]
-    standing = daemon.standing("clips")
-    assert standing is not None
-    assert not standing.under_way
+    status = daemon.topup_status("clips")
+    assert status is not None
+    assert not status.under_way
     pay(world)
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["credited"], "it is read back all the while"

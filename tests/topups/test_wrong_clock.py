@@ -59,7 +59,7 @@ async def test_after_a_clock_that_was_ahead_a_dispute_is_read_and_stops_the_acco
     world.stripe.books.dispute(charge)
     await daemon.run(timedelta(minutes=5))
     assert [stop.reason for stop in ledger_notes.stops(daemon.store.reader)] == ["disputed"]
-    audited = ledger_notes.marked(daemon.store.reader, "audit")
+    audited = ledger_notes.bookmark(daemon.store.reader, "audit")
     assert audited is not None
     assert audited[0] <= clock.now()
     daemon.store.close()
@@ -106,7 +106,7 @@ async def test_a_person_who_says_that_the_clock_is_right_ends_the_wait_for_one_t
     await daemon.run(timedelta(minutes=20))
     assert daemon.states() == ["credited"]
     with daemon.store.write(durable=True) as tx:
-        ledger.mark_latest(tx, clock.now() + timedelta(days=20))
+        ledger.advance_latest(tx, clock.now() + timedelta(days=20))
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=3))
     [told] = daemon.told("topup.suspended")
@@ -126,7 +126,7 @@ async def test_the_wait_for_a_clock_that_was_ahead_is_not_ended_while_a_top_up_i
     world.lost = True
     await daemon.run(timedelta(minutes=20))
     with daemon.store.write(durable=True) as tx:
-        ledger.mark_latest(tx, clock.now() + timedelta(days=20))
+        ledger.advance_latest(tx, clock.now() + timedelta(days=20))
     assert daemon.states() == ["paid"]
     assert operator.resume(daemon.store, "clips", clock.now()) == ()
     daemon.store.close()
@@ -169,7 +169,7 @@ async def test_a_charge_made_by_a_clock_that_was_behind_counts_in_todays_cap(
 
 async def test_a_hold_that_a_clock_far_ahead_wrote_down_holds_nothing_up(daemon: Daemon, world: World) -> None:
     with daemon.store.write(durable=True) as tx:
-        ledger.mark(tx, "hold:clips", START + timedelta(days=30))
+        ledger.advance_bookmark(tx, "hold:clips", START + timedelta(days=30))
     await daemon.run(timedelta(hours=1))
     assert world.successes == 1
 
@@ -224,12 +224,12 @@ async def test_a_brake_that_was_released_by_a_clock_far_ahead_holds_again(
 
 async def test_a_hold_is_kept_though_a_clock_far_ahead_has_written_one_before(daemon: Daemon, world: World) -> None:
     with daemon.store.write(durable=True) as tx:
-        ledger.mark(tx, "hold:clips", START + timedelta(days=30))
+        ledger.advance_bookmark(tx, "hold:clips", START + timedelta(days=30))
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
     [unknown] = daemon.topups()
     await run(daemon.service.context, unknown.id, Listing((), hold_s=200.0))
-    held = ledger_notes.marked(daemon.store.reader, "hold:clips")
+    held = ledger_notes.bookmark(daemon.store.reader, "hold:clips")
     assert held is not None
     assert timedelta() < held[0] - world.clock.now() <= timedelta(seconds=300)
 
@@ -238,7 +238,7 @@ async def test_a_resume_by_a_clock_far_ahead_lets_no_old_answer_be_believed(daem
     ahead = START + timedelta(days=3)
     with daemon.store.write(durable=True) as tx:
         ledger_notes.stop(tx, Stop("clips", StopKind.SUSPENSION, "declined", "", ahead))
-        ledger.mark_latest(tx, ahead)
+        ledger.advance_latest(tx, ahead)
     operator.resume(daemon.store, "clips", ahead)
     operator.resume(daemon.store, "clips", START)
     world.lag = timedelta(minutes=1)

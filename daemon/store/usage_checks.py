@@ -18,7 +18,7 @@ def was_used(conn: sqlite3.Connection) -> bool:
     return conn.execute("SELECT 1 FROM meta WHERE key = 'store'").fetchone() is not None
 
 
-def knows(conn: sqlite3.Connection, account: str) -> bool:
+def knows_account(conn: sqlite3.Connection, account: str) -> bool:
     """Whether the account was ever polled, charged or stopped here, whatever the configuration says of it now."""
     return any(
         conn.execute(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", (account,)).fetchone() is not None

@@ -20,7 +20,7 @@ from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_co
 
 
 def stands(daemon: Daemon) -> TopupStatus:
-    said = daemon.standing("clips")
+    said = daemon.topup_status("clips")
     assert said is not None
     return said
 
@@ -44,7 +44,7 @@ async def open_(daemon: Daemon, world: World) -> Topup:
 
 
 def test_an_account_without_a_top_up_has_no_standing(daemon: Daemon) -> None:
-    assert daemon.standing("nobody") is None
+    assert daemon.topup_status("nobody") is None
 
 
 async def test_nothing_open_says_that_it_is_judged_after_the_reading(daemon: Daemon) -> None:
