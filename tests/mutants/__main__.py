@@ -19,7 +19,15 @@ from pathlib import Path
 from tests.mutants.planted import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("alerts", "daemon", "templates", "tests/__init__.py", "tests/helpers_events.py", "tests/sim", "pyproject.toml")
+COPIED = (
+    "alerts",
+    "daemon",
+    "templates",
+    "tests/__init__.py",
+    "tests/helpers_events.py",
+    "tests/sim",
+    "pyproject.toml",
+)
 _DONE = re.compile(r"^(\d+) seeds of ", re.MULTILINE)
 
 

@@ -195,7 +195,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events-after-the-commit",
         "daemon/work/evaluator.py",
-        "                for draft in judgement.drafts:\n                    self._outbox.append(tx, draft, now)\n",
+        "            for judgement in judgements:\n                for draft in judgement.drafts:\n"
+        "                    self._outbox.append(tx, draft, now)\n",
         "        for judgement in judgements:\n            for draft in judgement.drafts:\n"
         "                with self._store.write(durable=True) as tx:\n"
         "                    self._outbox.append(tx, draft, now)\n",
