@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.figures import homonyms, reached, relative, running_up, tree
+from tests.house.figures import homonyms, lines_of, reached, relative, running_up, tree
 from tests.pure import MODULES, ROOT, imports
 
 LINES_AT_MOST = 450
@@ -91,6 +91,14 @@ def test_the_lighter_side_of_a_ring_runs_up() -> None:
     assert running_up(line) == []
     assert running_up(line | {"daemon.b": {"daemon.a"}}) == ["daemon.b → daemon.a"]
     assert running_up(line | {"daemon.b": {"daemon.c"}, "daemon.c": {"daemon.a"}}) == ["daemon.b → daemon.c"]
+
+
+LINES_OF_TOPUPS = 4300
+"""What charges is read in one sitting: the figure may fall, and does not grow."""
+
+
+def test_what_charges_stays_short() -> None:
+    assert lines_of("daemon/topups") <= LINES_OF_TOPUPS
 
 
 def test_a_name_means_one_class() -> None:
