@@ -15,7 +15,7 @@ from alerts.model.money import to_micro
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.model.specs import RuleSpec
 from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time
-from alerts.rules.plausibility import doubt
+from alerts.rules.plausibility import find_anomaly
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, TopupStatus
 from tests.helpers_events import validator as validator
@@ -91,7 +91,7 @@ class Watched:
         self.wait(after)
         first = Known("clips", self.now, metrics(**said))
         again: Reading | None = None
-        if doubt(self.state, first) is not None:
+        if find_anomaly(self.state, first) is not None:
             if second == "agrees":
                 again = first
             elif isinstance(second, Metrics):

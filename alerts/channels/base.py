@@ -14,13 +14,13 @@ from alerts.model.outbox import Delivery
 class Batch:
     """What is sent in one go: one event for a webhook, one or several for a mail or a chat.
 
-    `name` is the same whenever the same parcel is sent again. `rest`: the only addresses that still lack it.
-    `answers`: the parcel that first told of the same episode.
+    A retry keeps `name`. `remaining_recipients`: the addresses that lack the message; None means all. `answers`: the
+    name of the first message about the same episode, which a mail replies to.
     """
 
     name: str
     deliveries: tuple[Delivery, ...]
-    rest: tuple[str, ...] | None = None
+    remaining_recipients: tuple[str, ...] | None = None
     answers: str | None = None
 
 
@@ -48,7 +48,7 @@ class SendOutcome:
     """The receiver said that it is overloaded."""
     maybe_arrived: bool = False
     """It failed after the message may have been taken: the next try must be the same message."""
-    rest: tuple[str, ...] | None = None
+    remaining_recipients: tuple[str, ...] | None = None
 
 
 class Channel(Protocol):

@@ -37,7 +37,7 @@ class EmailChannel:
 
     async def send(self, parcel: Batch) -> SendOutcome:
         message, note = self.compose(parcel)
-        result = await self._mailer.send(message, parcel.rest or self._to)
+        result = await self._mailer.send(message, parcel.remaining_recipients or self._to)
         if not isinstance(result, Mailed):
             return SendOutcome(
                 Result.FAILED,
@@ -45,12 +45,15 @@ class EmailChannel:
                 result.status,
                 error=result.reason,
                 maybe_arrived=result.maybe_arrived,
-                rest=parcel.rest,
+                remaining_recipients=parcel.remaining_recipients,
             )
         if result.refused:
             refused = "; ".join(f"{address}: {words}" for address, words in result.refused.items())
             return SendOutcome(
-                Result.REFUSED, result.elapsed_ms, error=f"refused: {refused}", rest=tuple(result.refused)
+                Result.REFUSED,
+                result.elapsed_ms,
+                error=f"refused: {refused}",
+                remaining_recipients=tuple(result.refused),
             )
         return SendOutcome(Result.OK, result.elapsed_ms, 250, answer=f"{note}{result.answer}")
 

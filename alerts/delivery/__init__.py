@@ -1,6 +1,6 @@
 """Delivery: from the outbox to the receivers, at least once, or visibly dead."""
 
 from alerts.delivery.deliverer import Deliverer
-from alerts.delivery.lane import Attempted
+from alerts.delivery.worker import Attempted
 
 __all__ = ["Attempted", "Deliverer"]

@@ -12,7 +12,7 @@ from datetime import datetime
 from random import Random
 
 from alerts.channels.base import Channel
-from alerts.delivery.lane import Attempted, DeliveryClock, ReceiverWorker
+from alerts.delivery.worker import Attempted, DeliveryClock, ReceiverWorker
 from alerts.model.limits import DELIVERY_DRAIN_S
 from alerts.model.outbox import DeliveryQueue
 
@@ -34,8 +34,8 @@ class Deliverer:
         self.idle: Callable[[], None] = lambda: None
         """Called when a lane has nothing left to do: something else may be due for its receiver, some time."""
         self._stopping = False
-        self._lanes = {
-            channel.key: ReceiverWorker(channel, queue, clock, rng, observe, self._lane_finished)
+        self._workers = {
+            channel.key: ReceiverWorker(channel, queue, clock, rng, observe, self._worker_finished)
             for channel in channels
         }
 
@@ -48,14 +48,14 @@ class Deliverer:
         done: set[str] = set()
         while True:
             now = max(now, self._clock.now())
-            before = {key: lane.sent for key, lane in self._lanes.items()}
+            before = {key: worker.sent for key, worker in self._workers.items()}
             started, next_at = self._start(now, done)
-            running = [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]
+            running = [worker.task for worker in self._workers.values() if worker.task is not None and worker.busy]
             if not running:
                 return next_at
             await asyncio.wait(running)
             self._raise_errors()
-            done |= {key for key in started if self._lanes[key].failed or self._lanes[key].sent == before[key]}
+            done |= {key for key in started if self._workers[key].failed or self._workers[key].sent == before[key]}
 
     def start_due(self, now: datetime) -> datetime | None:
         """Start all that is due and wait for nothing; returns when to come back for a lane that is not under way.
@@ -68,7 +68,7 @@ class Deliverer:
 
     async def settle(self) -> None:
         """Return when no lane is under way."""
-        while running := [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]:
+        while running := [worker.task for worker in self._workers.values() if worker.task is not None and worker.busy]:
             await asyncio.wait(running)
         self._raise_errors()
 
@@ -77,14 +77,14 @@ class Deliverer:
         if self._stopping:
             return
         self._stopping = True
-        for lane in self._lanes.values():
-            lane.stop()
+        for worker in self._workers.values():
+            worker.stop()
         asyncio.get_running_loop().call_later(DELIVERY_DRAIN_S, self._cut)
 
     async def drain(self, within_s: float = DELIVERY_DRAIN_S) -> None:
         """Stop, give attempts in flight so long, cut the rest, and return when every outcome is written."""
         self.stop()
-        running = [lane.task for lane in self._lanes.values() if lane.task is not None and lane.busy]
+        running = [worker.task for worker in self._workers.values() if worker.task is not None and worker.busy]
         if running:
             await asyncio.wait(running, timeout=within_s)
         self._cut()
@@ -92,38 +92,38 @@ class Deliverer:
 
     def failed_in_last_pass(self) -> int:
         """Return how many deliveries failed since the last `deliver_due` began, or wait for a receiver that fails."""
-        return sum(lane.failed or lane.overdue() for lane in self._lanes.values())
+        return sum(worker.failed or worker.overdue() for worker in self._workers.values())
 
     def _begin_pass(self) -> None:
-        for lane in self._lanes.values():
-            lane.sent = lane.failed = 0
+        for worker in self._workers.values():
+            worker.sent = worker.failed = 0
 
     def _start(self, now: datetime, leave_out: set[str], *, patient: bool = False) -> tuple[set[str], datetime | None]:
         """Start all that is due. Returns which lanes that were, and when something is due for one not under way."""
         started: set[str] = set()
         waits: list[datetime] = []
-        for key, lane in self._lanes.items() if not self._stopping else ():
-            if lane.busy:
-                lane.start(now, patient=patient)
-            elif (at := lane.ready_at(now)) is None:
+        for key, worker in self._workers.items() if not self._stopping else ():
+            if worker.busy:
+                worker.start(now, patient=patient)
+            elif (at := worker.ready_at(now)) is None:
                 continue
             elif key not in leave_out and at <= now:
-                lane.start(now, patient=patient)
+                worker.start(now, patient=patient)
                 started.add(key)
             else:
                 waits.append(at)
         return started, min(waits, default=None)
 
     def _cut(self) -> None:
-        for lane in self._lanes.values():
-            if lane.busy:
-                lane.cut()
+        for worker in self._workers.values():
+            if worker.busy:
+                worker.cut()
 
-    def _lane_finished(self) -> None:
+    def _worker_finished(self) -> None:
         self.idle()
 
     def _raise_errors(self) -> None:
         """Raise what ended a lane: the store's errors are not swallowed."""
-        for lane in self._lanes.values():
-            if (error := lane.take_error()) is not None:
+        for worker in self._workers.values():
+            if (error := worker.take_error()) is not None:
                 raise error

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from alerts.delivery.policy import Tell
+from alerts.delivery.policy import ReceiverNotice
 from alerts.model.events import Event, EventDraft, EventType, JsonValue, Severity
 from alerts.model.instants import rfc3339
 from alerts.model.outbox import ReceiverState
 
 _ACTIONS = {
-    Tell.FAILING: "look at the receiver; its events wait and are tried again by themselves",
-    Tell.PAUSED: "repair the receiver; its events wait, and it is probed once a day",
-    Tell.STOPPED: "the receiver said 410 Gone: remove it from the configuration, or replay what it missed",
-    Tell.REFUSED: "correct the address, or ask the mail server why it refuses it; the others have had the message",
-    Tell.DEAD: "look why this event is refused, and replay it",
+    ReceiverNotice.FAILING: "look at the receiver; its events wait and are tried again by themselves",
+    ReceiverNotice.PAUSED: "repair the receiver; its events wait, and it is probed once a day",
+    ReceiverNotice.STOPPED: "the receiver said 410 Gone: remove it from the configuration, or replay what it missed",
+    ReceiverNotice.REFUSED: (
+        "correct the address, or ask the mail server why it refuses it; the others have had the message"
+    ),
+    ReceiverNotice.DEAD: "look why this event is refused, and replay it",
 }
 
 
-def failing(tell: Tell, state: ReceiverState, event: Event, pending: int, now: datetime) -> EventDraft:
+def failing(notice: ReceiverNotice, state: ReceiverState, event: Event, pending: int, now: datetime) -> EventDraft:
     """Return `delivery.failing`: which receiver, since when, why, how much waits, and what a person does."""
     data: dict[str, JsonValue] = {
         "receiver": state.key,
-        "state": tell.value,
+        "state": notice.value,
         "failures": state.failures,
         "failing_since": rfc3339(state.failing_since or now),
         "last_error": state.last_error,
         "pending": pending,
         "event_id": event.id,
-        "action": f"{_ACTIONS[tell]}: `{_command(tell, state, event)}`",
+        "action": f"{_ACTIONS[notice]}: `{_command(notice, state, event)}`",
         "observed_at": rfc3339(now),
     }
-    critical = tell in (Tell.PAUSED, Tell.STOPPED)
+    critical = notice in (ReceiverNotice.PAUSED, ReceiverNotice.STOPPED)
     return EventDraft(
         type=EventType.DELIVERY_FAILING,
         at=now,
@@ -46,14 +48,14 @@ def recovered(before: ReceiverState, pending: int, now: datetime) -> EventDraft:
     data: dict[str, JsonValue] = {
         "receiver": before.key,
         "failures": before.failures,
-        "failing_since": rfc3339(before.failing_since or before.told_at or now),
+        "failing_since": rfc3339(before.failing_since or before.notified_at or now),
         "pending": pending,
         "observed_at": rfc3339(now),
     }
     return EventDraft(type=EventType.DELIVERY_RECOVERED, at=now, data=data, not_receiver=before.key)
 
 
-def _command(tell: Tell, state: ReceiverState, event: Event) -> str:
-    if tell in (Tell.DEAD, Tell.STOPPED):
+def _command(notice: ReceiverNotice, state: ReceiverState, event: Event) -> str:
+    if notice in (ReceiverNotice.DEAD, ReceiverNotice.STOPPED):
         return f"brimful deliveries replay {event.id} --to {state.key}"
     return f"brimful deliveries --receiver {state.key}"

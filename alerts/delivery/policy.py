@@ -18,25 +18,25 @@ from alerts.channels.base import Result, SendOutcome
 from alerts.delivery.schedule import delay_after, probe_after, spread
 from alerts.model.limits import (
     DELIVERY_BREAKER_AFTER,
+    DELIVERY_NOTIFY_AFTER,
     DELIVERY_PAUSE_AFTER_DAYS,
     DELIVERY_PAUSED_PROBE_S,
     DELIVERY_RETRY_AFTER_MAX_S,
     DELIVERY_SLOW_MAX_S,
-    DELIVERY_TELL_AFTER,
 )
 from alerts.model.outbox import DeliveryState, ReceiverState
 from alerts.model.values import replace
 
 
-class Tell(StrEnum):
-    """What others are told about a receiver."""
+class ReceiverNotice(StrEnum):
+    """What the other receivers are notified of about one."""
 
     FAILING = "failing"
     PAUSED = "paused"
     STOPPED = "stopped"
     REFUSED = "refused"
     DEAD = "dead"
-    """One delivery is given up: told each time, whatever was told of its receiver before."""
+    """One delivery is given up: sent for each such delivery."""
     RECOVERED = "recovered"
 
 
@@ -51,17 +51,17 @@ class DeliveryVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What becomes of the receiver, and what others are told of it."""
+    """The new state of the receiver, and the notice about it to the others."""
 
     receiver: ReceiverState
-    tell: Tell | None = None
-    hasten: bool = False
-    """All that waits for it is due now."""
+    notice: ReceiverNotice | None = None
+    reschedule_now: bool = False
+    """Whether all its pending deliveries are due now."""
     abandon: str = ""
-    """All that waits for it is dead, for this reason."""
+    """If set, all its pending deliveries are dead, for this reason."""
 
 
-def judge_delivery(
+def evaluate_delivery(
     failures: int, receiver: ReceiverState, outcome: SendOutcome, now: datetime, roll: float
 ) -> DeliveryVerdict:
     """Return what follows for a delivery that had failed so often before. `roll` is chance in [0, 1)."""
@@ -77,7 +77,7 @@ def judge_delivery(
     return DeliveryVerdict(DeliveryState.PENDING, failures + 1, now + max(delay, retry_after(outcome)))
 
 
-def judge_receiver(
+def evaluate_receiver(
     state: ReceiverState, outcome: SendOutcome, verdict: DeliveryVerdict, now: datetime, roll: float
 ) -> Consequence:
     """Return what follows for the receiver; `verdict` is that of the parcel's oldest delivery."""
@@ -87,13 +87,13 @@ def judge_receiver(
         return _gone(state, outcome, now)
     if outcome.result is Result.REFUSED:
         # The server answered: its breaker closes. Who was refused is a person's matter, told once a run.
-        refused = replace(ReceiverState(state.key), told_at=state.told_at or now, last_error=outcome.error)
-        return Consequence(refused, Tell.REFUSED if state.told_at is None else None)
+        refused = replace(ReceiverState(state.key), notified_at=state.notified_at or now, last_error=outcome.error)
+        return Consequence(refused, ReceiverNotice.REFUSED if state.notified_at is None else None)
     return _failed(state, outcome, verdict, now, roll)
 
 
 def retry_after(outcome: SendOutcome) -> timedelta:
-    """Return how long the receiver wishes to be left alone, within bounds; zero where it did not say."""
+    """Return the receiver's Retry-After, clamped to 0 … `DELIVERY_RETRY_AFTER_MAX_S`; zero where it sent none."""
     if outcome.retry_after is None:
         return timedelta(0)
     return min(max(outcome.retry_after, timedelta(0)), timedelta(seconds=DELIVERY_RETRY_AFTER_MAX_S))
@@ -102,7 +102,9 @@ def retry_after(outcome: SendOutcome) -> timedelta:
 def _well_again(state: ReceiverState) -> Consequence:
     was_blocked = state.failures >= DELIVERY_BREAKER_AFTER or state.paused_since is not None
     return Consequence(
-        ReceiverState(state.key), Tell.RECOVERED if state.told_at is not None else None, hasten=was_blocked
+        ReceiverState(state.key),
+        ReceiverNotice.RECOVERED if state.notified_at is not None else None,
+        reschedule_now=was_blocked,
     )
 
 
@@ -112,10 +114,10 @@ def _gone(state: ReceiverState, outcome: SendOutcome, now: datetime) -> Conseque
         failures=state.failures + 1,
         failing_since=state.failing_since or now,
         stopped_at=now,
-        told_at=now,
+        notified_at=now,
         last_error=outcome.error,
     )
-    return Consequence(stopped, Tell.STOPPED, abandon=f"the receiver is gone: {outcome.error}")
+    return Consequence(stopped, ReceiverNotice.STOPPED, abandon=f"the receiver is gone: {outcome.error}")
 
 
 def _failed(
@@ -130,14 +132,18 @@ def _failed(
         last_error=outcome.error,
     )
     if state.paused_since is None and now - failing_since >= timedelta(days=DELIVERY_PAUSE_AFTER_DAYS):
-        paused = replace(failing, paused_since=now, told_at=now, blocked_until=now + _paused_probe())
-        return Consequence(paused, Tell.PAUSED)
+        paused = replace(failing, paused_since=now, notified_at=now, blocked_until=now + _paused_probe())
+        return Consequence(paused, ReceiverNotice.PAUSED)
     if state.paused_since is not None:
         return Consequence(replace(failing, blocked_until=now + _paused_probe()))
-    if state.told_at is None and verdict.failures >= DELIVERY_TELL_AFTER and failing.failures >= DELIVERY_TELL_AFTER:
-        return Consequence(replace(failing, told_at=now), Tell.FAILING)
+    if (
+        state.notified_at is None
+        and verdict.failures >= DELIVERY_NOTIFY_AFTER
+        and failing.failures >= DELIVERY_NOTIFY_AFTER
+    ):
+        return Consequence(replace(failing, notified_at=now), ReceiverNotice.FAILING)
     if verdict.state is DeliveryState.DEAD:
-        return Consequence(failing, Tell.DEAD)
+        return Consequence(failing, ReceiverNotice.DEAD)
     return Consequence(failing)
 
 

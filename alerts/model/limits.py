@@ -8,7 +8,7 @@ DELIVERY_WIDTH = 4
 """Attempts under way at once to one receiver; one while it is failing, and one at a time of each account."""
 DELIVERY_BATCH = 200
 """Deliveries that are read from the outbox at once, for one receiver."""
-DELIVERY_MARKS_S = 0.05
+DELIVERY_RESULTS_S = 0.05
 """How long an outcome may wait for others before it is written."""
 DELIVERY_ANSWER_KEPT = 512
 """Characters of a receiver's answer that the log keeps."""
@@ -23,7 +23,7 @@ DELIVERY_BREAKER_AFTER = 3
 DELIVERY_PROBE_FIRST_S = 60.0
 DELIVERY_PROBE_MAX_S = 900.0
 """Between probes of a failing receiver: doubling from the first to this."""
-DELIVERY_TELL_AFTER = 4
+DELIVERY_NOTIFY_AFTER = 4
 """Failures of one delivery before `delivery.failing` is told."""
 DELIVERY_PAUSE_AFTER_DAYS = 5
 """A receiver that failed for so long is paused: it keeps queueing and is probed once a day."""

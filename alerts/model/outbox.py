@@ -1,4 +1,4 @@
-"""The outbox as delivery sees it: what is to be delivered, what became of each attempt, and how each receiver fares.
+"""The outbox as delivery sees it: pending deliveries, the result of each attempt, and the state of each receiver.
 
 The daemon's store implements `DeliveryQueue`; nothing here knows SQL. One delivery is one event for one receiver.
 """
@@ -25,8 +25,8 @@ class DeliveryState(StrEnum):
 class Delivery:
     """One event for one receiver, not yet done.
 
-    `failures` counts the attempts that used up the schedule. `parcel` names the message it was last sent in, where the
-    outcome is not certain: a second try is then the same message. `rest`: the addresses that have not had it yet.
+    `failures` counts the attempts that used up the schedule. `parcel` names the message it was last sent in, if that
+    may have arrived: a retry is then the same message. `remaining_recipients`: who lacks it; None means all.
     """
 
     number: int
@@ -34,15 +34,15 @@ class Delivery:
     event: Event
     failures: int = 0
     parcel: str | None = None
-    rest: tuple[str, ...] | None = None
+    remaining_recipients: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverState:
-    """How a receiver fares. `failures` counts attempts that failed since the last that succeeded.
+    """The health of a receiver. `failures` counts failed attempts since the last success.
 
     Blocked until `blocked_until` (breaker, its own wish, daily probe). `stopped_at`: it said 410, and hears nothing
-    until something is replayed to it. `told_at`: when `delivery.failing` was told in this run of failures.
+    until something is replayed to it. `notified_at`: when `delivery.failing` was told in this run of failures.
     """
 
     key: str
@@ -51,7 +51,7 @@ class ReceiverState:
     blocked_until: datetime | None = None
     paused_since: datetime | None = None
     stopped_at: datetime | None = None
-    told_at: datetime | None = None
+    notified_at: datetime | None = None
     last_error: str = ""
 
     def is_open(self, now: datetime) -> bool:
@@ -71,15 +71,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What an attempt made of a delivery. `next_attempt_at` is set where it stays pending."""
+class AttemptResult:
+    """The state of a delivery after an attempt. `next_attempt_at` is set while it stays pending."""
 
     number: int
     attempt: Attempt
     state: DeliveryState
     failures: int
     next_attempt_at: datetime | None = None
-    rest: tuple[str, ...] | None = None
+    remaining_recipients: tuple[str, ...] | None = None
     parcel: str | None = None
     """Kept where the message may have arrived; None lets it go into another message."""
 
@@ -96,7 +96,7 @@ class DeliveryQueue(Protocol):
     """The store's side of delivery. Every method is one short transaction or one read; none waits on a network."""
 
     def receiver(self, key: str) -> ReceiverState:
-        """Return how the receiver fares; a receiver that was never tried fares well."""
+        """Return the state of the receiver; one that was never tried is healthy."""
         ...
 
     def due(self, key: str, now: datetime, limit: int) -> Sequence[Delivery]:
@@ -127,22 +127,22 @@ class DeliveryQueue(Protocol):
         ...
 
     def pending(self, key: str) -> int:
-        """Return how many deliveries the receiver is waited for with."""
+        """Return the number of the receiver's pending deliveries."""
         ...
 
     def settle(
         self,
-        marks: Sequence[Mark],
+        results: Sequence[AttemptResult],
         receiver: ReceiverState | None,
         drafts: Sequence[EventDraft],
         now: datetime,
         *,
-        hasten: bool = False,
+        reschedule_now: bool = False,
         abandon: str = "",
     ) -> None:
         """Record outcomes in one transaction, with the receiver's state where it changed and the events this causes.
 
-        `hasten` makes all that is pending for the receiver due now (it has recovered); `abandon` makes all of it dead,
-        for this reason (it is gone).
+        `reschedule_now` makes all pending deliveries of the receiver due now (it has recovered). `abandon`, a reason,
+        makes them all dead (the receiver is gone).
         """
         ...

@@ -120,11 +120,11 @@ class SpendMemory(Struct, frozen=True, gc=False):
         zone: ZoneInfo,
         resets: frozenset[str] = frozenset(),
         *,
-        in_doubt: bool = False,
+        uncertain: bool = False,
     ) -> SpendMemory:
         """Return the memory with one more believed reading. `resets`: the counters that are confirmed to restart.
 
-        `in_doubt`: what shows may be the provider's mistake: it is no burn to judge others by.
+        `uncertain`: what shows may be the provider's mistake: it is no burn to judge others by.
         """
         money = self._fold_money(metrics, "total_charged_microusd" in resets)
         metered = metrics.period_used_microgb is not None
@@ -139,7 +139,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
             bases = self._turn(at, metrics, zone, money.value, volume.value)
             turns_at = min(bases[period].end for period in CALENDAR)
         largest = self.largest_burn_microusd_per_day
-        if not unmoved and not in_doubt and money.value > self.money.value:
+        if not unmoved and not uncertain and money.value > self.money.value:
             gap_ms = max(to_ms(at) - to_ms(self.at), _SHORTEST_GAP_MS)
             largest = max(largest, (money.value - self.money.value) * _DAY_MS // gap_ms)
         return SpendMemory(

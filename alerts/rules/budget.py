@@ -19,7 +19,7 @@ REACHED, PROJECTED = EventType.BUDGET_REACHED, EventType.BUDGET_PROJECTED
 Said = TypeVar("Said")
 
 
-def look(rule: Budget, view: RuleView) -> RuleVerdict:
+def evaluate(rule: Budget, view: RuleView) -> RuleVerdict:
     """In breach at or above a step, or when the period is projected to end above the limit; never clear inside it."""
     period = _period(rule, view)
     if period is None or _has_ended(rule, view, period):
@@ -30,19 +30,19 @@ def look(rule: Budget, view: RuleView) -> RuleVerdict:
         if spent * 100 >= limit * percent:
             step = percent
     projected = rule.projected and spent < limit and _is_projected_above(rule, view, period, limit)
-    standing = (BREACH if step is not None or projected else BETWEEN).standing
-    return RuleVerdict(standing, step, projected, period.start, period.end)
+    condition = (BREACH if step is not None or projected else BETWEEN).condition
+    return RuleVerdict(condition, step, projected, period.start, period.end)
 
 
-def news(rule: Budget, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
+def news(rule: Budget, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
     """The deepest step that was not told in this period, and the projection where it was not."""
     found = []
-    if verdict.step is not None and (told.step is None or verdict.step > told.step):
-        told = Notified(True, verdict.step, told.projected)
-        found.append(News(REACHED, told))
-    if verdict.projected and not told.projected:
-        told = Notified(True, told.step, True)
-        found.append(News(PROJECTED, told))
+    if verdict.step is not None and (notified.step is None or verdict.step > notified.step):
+        notified = Notified(True, verdict.step, notified.projected)
+        found.append(News(REACHED, notified))
+    if verdict.projected and not notified.projected:
+        notified = Notified(True, notified.step, True)
+        found.append(News(PROJECTED, notified))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
-"""A sitting: one judgement under way. It gathers what is told, what is not and why, and the state that results.
+"""The builder: collects the events, the decisions not to notify, and the new state of one evaluation.
 
-From outside the judgement is pure: a sitting is made and consumed within one call.
+It is mutable, but `evaluate` creates and consumes it within one call, so the evaluation is pure for its callers.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from alerts.events.catalogue import CATALOGUE
 from alerts.model.events import EventDraft, EventType, JsonValue, Severity
 from alerts.model.instants import rfc3339
 from alerts.model.values import replace
-from alerts.rules.episodes import LONGEST_HOLD
-from alerts.rules.state import NEW_RULE, NOTHING_TOLD, AccountState, Decision, Episode, Notified, RuleMemory
+from alerts.rules.episodes import MAX_HELD_EVENTS
+from alerts.rules.state import NEW_RULE, NOTHING_NOTIFIED, AccountState, Decision, Episode, Notified, RuleMemory
 from alerts.rules.view import Context, Payload
 
 
 class EvaluationBuilder:
-    """What has been found so far. `state` is the account as it stands now in the judgement.
+    """The results of one evaluation so far. `state` is the account's state at this point of it.
 
-    `edited`: it was last judged by another tuple of rules.
+    `edited`: the last evaluation used another tuple of rules.
     """
 
     __slots__ = ("_rules", "context", "decisions", "drafts", "edited", "episodes", "now", "state")
@@ -29,7 +29,7 @@ class EvaluationBuilder:
         self.state = state
         self.context = context
         self.now = context.now
-        self.edited = state.judged_by is not context.rules
+        self.edited = state.evaluated_by is not context.rules
         self.drafts: list[EventDraft] = []
         self.decisions: list[Decision] = []
         self.episodes: dict[str, Episode] = {}
@@ -41,12 +41,12 @@ class EvaluationBuilder:
 
     @property
     def remembers(self) -> bool:
-        """Whether anything is remembered of a rule that was not before."""
+        """Whether the memory of any rule has changed."""
         return self._rules is not None
 
     @property
     def dirty(self) -> bool:
-        """Whether anything but the time of the last reading has to be kept."""
+        """Whether there is more to store than the last reading."""
         return self._rules is not None or bool(self.drafts or self.decisions or self.episodes)
 
     def memory(self, rule: str) -> RuleMemory:
@@ -59,20 +59,20 @@ class EvaluationBuilder:
         self._rules[rule] = memory
 
     def decide(self, rule: str, reason: str, episode: Episode | None = None) -> None:
-        """Record why something is not told."""
+        """Record why an event is not sent."""
         self.decisions.append(
             Decision(self.state.account, rule, self.now, reason, None if episode is None else episode.id)
         )
 
     def record(self, episode: Episode) -> None:
-        """Have the episode written as it stands now."""
+        """Have the caller store the episode as it is now."""
         self.episodes[episode.id] = episode
 
     def is_muted(self, rule: str) -> bool:
         until = self.context.mutes.get(rule)
         return until is not None and until > self.now
 
-    def tell(
+    def notify(
         self,
         type: EventType,
         episode: Episode,
@@ -83,7 +83,7 @@ class EvaluationBuilder:
         reminder: bool = False,
         only_receiver: str | None = None,
     ) -> bool:
-        """Tell an event of the episode; False where a mute holds it back until it ends."""
+        """Queue an event of the episode; return False where a mute holds it back until the mute ends."""
         info = self.context.info
         data: dict[str, JsonValue] = {
             "account": info.id,
@@ -115,7 +115,7 @@ class EvaluationBuilder:
 
     def _hold(self, draft: EventDraft) -> None:
         held = (*self.state.held, draft)
-        if len(held) > LONGEST_HOLD:
+        if len(held) > MAX_HELD_EVENTS:
             drop = _whole_episode(held) or held[:1]
             held = tuple(one for one in held if one not in drop)
             for one in drop:
@@ -123,7 +123,7 @@ class EvaluationBuilder:
         self.state = replace(self.state, held=held)
 
     def release(self) -> None:
-        """Tell what ended mutes held back, in the order in which it happened."""
+        """Queue the events that ended mutes held back, oldest first."""
         if not self.state.held:
             return
         free = tuple(draft for draft in self.state.held if not self.is_muted(draft.rule or ""))
@@ -133,12 +133,12 @@ class EvaluationBuilder:
         self.state = replace(self.state, held=tuple(draft for draft in self.state.held if draft not in free))
         for rule in {draft.rule for draft in free}:
             memory = self.memory(rule or "")
-            if memory.episode is not None and memory.episode.told_at is None:
-                episode = replace(memory.episode, told_at=self.now)
+            if memory.episode is not None and memory.episode.notified_at is None:
+                episode = replace(memory.episode, notified_at=self.now)
                 self.remember(episode.rule, replace(memory, episode=episode))
                 self.record(episode)
 
-    # ── the account's own episodes ──────────────────────────────────────────────────────────────────────────────
+    # ── episodes of built-in rules ──────────────────────────────────────────────────────────────────────────────
 
     def open(
         self,
@@ -151,7 +151,7 @@ class EvaluationBuilder:
         at: datetime,
         words: str = "",
     ) -> None:
-        """Open an episode of the account's own and tell it; `at` is when the reading was made."""
+        """Open an episode of a built-in rule and queue its first event; `at` is the time of the reading."""
         episode = Episode(
             self.context.new_id("ep"),
             self.state.account,
@@ -160,23 +160,23 @@ class EvaluationBuilder:
             severity,
             opened_at=at,
             why=why,
-            told_at=self.now,
-            told_type=type,
+            notified_at=self.now,
+            notified_type=type,
         )
-        if not self.tell(type, episode, numbers, at=at, observed_at=at):
-            episode = replace(episode, told_at=None)
+        if not self.notify(type, episode, numbers, at=at, observed_at=at):
+            episode = replace(episode, notified_at=None)
         self.record(episode)
-        self.remember(rule, replace(self.memory(rule), episode=episode, told=Notified(entered=True, words=words)))
+        self.remember(rule, replace(self.memory(rule), episode=episode, notified=Notified(entered=True, words=words)))
 
-    def tell_again(self, rule: str, type: EventType, why: str, numbers: Payload, *, at: datetime, words: str) -> None:
-        """Tell a further event of the open episode."""
+    def notify_again(self, rule: str, type: EventType, why: str, numbers: Payload, *, at: datetime, words: str) -> None:
+        """Queue a further event of the open episode."""
         memory = self.memory(rule)
         assert memory.episode is not None
-        episode = replace(memory.episode, why=why, told_at=self.now, told_type=type)
-        if not self.tell(type, episode, numbers, at=at, observed_at=at):
-            episode = replace(episode, told_at=memory.episode.told_at)
+        episode = replace(memory.episode, why=why, notified_at=self.now, notified_type=type)
+        if not self.notify(type, episode, numbers, at=at, observed_at=at):
+            episode = replace(episode, notified_at=memory.episode.notified_at)
         self.record(episode)
-        self.remember(rule, replace(memory, episode=episode, told=Notified(entered=True, words=words)))
+        self.remember(rule, replace(memory, episode=episode, notified=Notified(entered=True, words=words)))
 
     def close(
         self, rule: str, type: EventType | None, why: str, numbers: Payload | None = None, *, at: datetime
@@ -186,9 +186,9 @@ class EvaluationBuilder:
         assert memory.episode is not None
         episode = replace(memory.episode, closed_at=at, closed_why=why)
         if type is not None:
-            self.tell(type, episode, numbers or {}, at=at, observed_at=at)
+            self.notify(type, episode, numbers or {}, at=at, observed_at=at)
         self.record(episode)
-        self.remember(rule, replace(memory, episode=None, told=NOTHING_TOLD, quiet_until=None))
+        self.remember(rule, replace(memory, episode=None, notified=NOTHING_NOTIFIED, quiet_until=None))
 
     def finish(self, remind_at: datetime | None) -> AccountState:
         """Return the state that results."""

@@ -1,7 +1,7 @@
-"""Episodes: what is told of a rule's verdicts, once, in order, and with the reason for everything that is not told.
+"""Episodes: which verdicts of a rule send an event, and why the others do not. Pure.
 
-An episode opens with one event and ends with one beyond the clear line. Entering and ending alternate strictly for
-each rule and account, because the only way to either leads through the episode that is kept with the state.
+An episode opens with one event and ends with another once the value is beyond the clear line. Opening and closing
+events of a rule and account alternate strictly, since both depend on the episode stored in the account's state.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from datetime import datetime, timedelta
 
 from alerts.model.events import EventType, Severity
 from alerts.model.values import replace
-from alerts.rules.state import NOTHING_TOLD, Episode, Notified, RuleMemory
-from alerts.rules.view import News, RuleVerdict, Standing
+from alerts.rules.state import NOTHING_NOTIFIED, Episode, Notified, RuleMemory
+from alerts.rules.view import Condition, News, RuleVerdict
 
-ALREADY_TOLD = "already told in this episode"
-LONGEST_HOLD = 64
+ALREADY_NOTIFIED = "already told in this episode"
+MAX_HELD_EVENTS = 64
 """Most events queued per account while a mute is active. When full, the oldest finished episode is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One event to be told of an episode."""
+    """One event to send about an episode."""
 
     type: EventType
     episode: Episode
@@ -32,18 +32,18 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What a verdict changes: the memory, what to tell in order, and why nothing (or no more) is told."""
+    """What a verdict changes: the new memory, the events to send in order, and the reasons for sending none."""
 
     memory: RuleMemory
-    tellings: tuple[Notification, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     reasons: tuple[str, ...] = ()
     ended: Episode | None = None
-    """The episode that was closed, to be recorded."""
+    """The episode that this verdict closed; the caller stores it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose episode it would be, and how it is told."""
+    """The rule and account that a verdict is about. A breach must last `for_readings` readings to open an episode."""
 
     account: str
     rule: str
@@ -51,7 +51,7 @@ class Subject:
     severity: Severity
     for_readings: int
     ended_type: EventType | None
-    """None for kinds that nobody is told the end of."""
+    """Sent when the episode ends; None for kinds that send nothing then."""
 
 
 def advance(
@@ -64,51 +64,56 @@ def advance(
     new_id: Callable[[str], str],
     now: datetime,
 ) -> Advance:
-    """Return what the verdict changes. An unknown standing changes nothing."""
+    """Return what the verdict changes. The condition `UNKNOWN` changes nothing."""
     ended = None
     if verdict.period_start is not None and memory.period_start != verdict.period_start:
         memory, ended = turn_period(memory, verdict, now)
-    if verdict.standing is Standing.UNKNOWN:
+    if verdict.condition is Condition.UNKNOWN:
         reasons = ("nothing is known: the last state is kept",) if memory.episode is not None else ()
         return Advance(memory, reasons=reasons, ended=ended)
-    if verdict.standing is Standing.BREACH:
+    if verdict.condition is Condition.BREACH:
         moved = _breach(subject, memory, verdict, find_news, why, new_id, now)
         return replace(moved, ended=ended)
     if memory.breaches:
         memory = replace(memory, breaches=0)
-    if memory.episode is None or verdict.standing is Standing.BETWEEN:
+    if memory.episode is None or verdict.condition is Condition.BETWEEN:
         reasons = () if memory.episode is None else ("not in breach, and not beyond the clear line either",)
         return Advance(memory, reasons=reasons, ended=ended)
     closed = replace(memory.episode, closed_at=now, closed_why=why(verdict))
-    told = () if subject.ended_type is None else (Notification(subject.ended_type, closed, verdict),)
-    return Advance(replace(memory, episode=None, told=NOTHING_TOLD), told, ended=closed)
+    notified = () if subject.ended_type is None else (Notification(subject.ended_type, closed, verdict),)
+    return Advance(replace(memory, episode=None, notified=NOTHING_NOTIFIED), notified, ended=closed)
 
 
 def turn_period(memory: RuleMemory, verdict: RuleVerdict, now: datetime) -> tuple[RuleMemory, Episode | None]:
-    """Begin a period from zero: what was told of the one before is forgotten, its episode ends without a word."""
+    """Return the memory of a new period, and the old period's episode, closed without an event."""
     closed = None
     if memory.episode is not None:
         closed = replace(memory.episode, closed_at=memory.period_end or now, closed_why="the period ended")
-    fresh = RuleMemory(judged=memory.judged, period_start=verdict.period_start, period_end=verdict.period_end)
+    fresh = RuleMemory(
+        rule_fingerprint=memory.rule_fingerprint, period_start=verdict.period_start, period_end=verdict.period_end
+    )
     return fresh, closed
 
 
-def rebase(memory: RuleMemory, verdict: RuleVerdict, severity: Severity, judged: str) -> RuleMemory:
-    """Return the memory under edited words or numbers: the episode stays, and steps not reached any more are untold."""
-    told, episode = memory.told, memory.episode
-    if verdict.standing is not Standing.UNKNOWN and told.step is not None:
-        step = None if verdict.step is None else min(told.step, verdict.step)
-        told = replace(told, step=step)
-    if told.projected and not verdict.projected and verdict.standing is not Standing.UNKNOWN:
-        told = replace(told, projected=False)
+def rebase(memory: RuleMemory, verdict: RuleVerdict, severity: Severity, rule_fingerprint: str) -> RuleMemory:
+    """Return the memory after the rule was edited.
+
+    The episode stays open. Steps and projections that the new numbers do not reach count as not notified.
+    """
+    notified, episode = memory.notified, memory.episode
+    if verdict.condition is not Condition.UNKNOWN and notified.step is not None:
+        step = None if verdict.step is None else min(notified.step, verdict.step)
+        notified = replace(notified, step=step)
+    if notified.projected and not verdict.projected and verdict.condition is not Condition.UNKNOWN:
+        notified = replace(notified, projected=False)
     if episode is not None and episode.severity is not severity:
         episode = replace(episode, severity=severity)
-    return replace(memory, judged=judged, told=told, episode=episode)
+    return replace(memory, rule_fingerprint=rule_fingerprint, notified=notified, episode=episode)
 
 
 def reminder_due(episode: Episode, remind_every: timedelta | None, now: datetime) -> bool:
-    """Whether the open episode was last told of so long ago. One that is held back by a mute was never told."""
-    return remind_every is not None and episode.told_at is not None and now - episode.told_at >= remind_every
+    """Whether the episode's last event is `remind_every` old. False while a mute holds back its first event."""
+    return remind_every is not None and episode.notified_at is not None and now - episode.notified_at >= remind_every
 
 
 def _breach(
@@ -125,9 +130,9 @@ def _breach(
         breaches = memory.breaches + 1
         waiting = f"in breach for {breaches} of {subject.for_readings} readings"
         return Advance(replace(memory, breaches=breaches), reasons=(waiting,))
-    found = find_news(verdict, memory.told)
+    found = find_news(verdict, memory.notified)
     if not found:
-        return Advance(memory, reasons=(ALREADY_TOLD if episode else "already told in this period",))
+        return Advance(memory, reasons=(ALREADY_NOTIFIED if episode else "already told in this period",))
     sentence = why(verdict)
     if episode is None:
         episode = Episode(
@@ -135,6 +140,6 @@ def _breach(
         )
     else:
         episode = replace(episode, why=sentence)
-    episode = replace(episode, told_at=now, told_type=found[0].type)
-    tellings = tuple(Notification(one.type, episode, verdict) for one in found)
-    return Advance(replace(memory, episode=episode, breaches=0, told=found[-1].told), tellings)
+    episode = replace(episode, notified_at=now, notified_type=found[0].type)
+    notifications = tuple(Notification(one.type, episode, verdict) for one in found)
+    return Advance(replace(memory, episode=episode, breaches=0, notified=found[-1].notified), notifications)

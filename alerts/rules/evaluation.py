@@ -1,7 +1,7 @@
-"""The judgement: what a reading, or time alone, changes for one account, and what is told of it. Pure.
+"""Evaluation: what a reading, or time alone, changes for one account, and which events it sends. Pure.
 
-`judge` takes one reading (and the second read of a doubted one), `judge_time` takes none. Both return the new state,
-the events, the episodes that changed, and every decision not to tell.
+`evaluate` takes one reading (and the second read of an implausible one), `evaluate_time` takes none. Both return the
+new state, the events, the changed episodes, and every decision not to notify.
 """
 
 from __future__ import annotations
@@ -16,124 +16,124 @@ from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.model.specs import RuleSpec, Stale
 from alerts.model.spend import SpendMemory
 from alerts.model.values import replace
-from alerts.rules import own
+from alerts.rules import builtin
 from alerts.rules.builder import EvaluationBuilder
-from alerts.rules.episodes import ALREADY_TOLD, Notification, Subject, advance, rebase, reminder_due
+from alerts.rules.episodes import ALREADY_NOTIFIED, Notification, Subject, advance, rebase, reminder_due
 from alerts.rules.falls import CENT_MICROUSD, Falls, fold, learned
 from alerts.rules.kinds import KINDS, RuleKind, fingerprint
-from alerts.rules.plausibility import Anomaly, Finding, confirms, doubt, largest_explained
+from alerts.rules.plausibility import Anomaly, Finding, confirms, find_anomaly, largest_explained
 from alerts.rules.stale import stale_at
 from alerts.rules.state import NEW_RULE, AccountState, Decision, Episode, RuleMemory
-from alerts.rules.view import UNKNOWN, Context, RuleVerdict, RuleView, Standing
+from alerts.rules.view import UNKNOWN, Condition, Context, RuleVerdict, RuleView
 
 __all__ = ["Context", "Evaluation", "evaluate", "evaluate_time", "next_evaluation_at"]
 
-_IN_BREACH = Standing.BREACH
+_IN_BREACH = Condition.BREACH
 """Looked up once: that costs more than the comparison."""
 _TOTAL = "total_charged_microusd"
 REMINDER_AGAIN = timedelta(minutes=5)
-"""When a reminder that was held back is looked at again."""
+"""How long to wait before a reminder that was due and not sent is tried again."""
 
 
 class Evaluation(Struct, frozen=True, gc=False):
-    """What a judgement found. `believed` may be acted on; None where there is no such reading."""
+    """The result for one account. Charge only by `accepted`; `evaluated` is the reading as recorded."""
 
     state: AccountState
     drafts: tuple[EventDraft, ...]
     episodes: tuple[Episode, ...]
     decisions: tuple[Decision, ...]
-    believed: Known | None
-    judged: Reading | None
+    accepted: Known | None
+    evaluated: Reading | None
     changes: bool
     """Whether there is anything to commit."""
 
     @property
     def recorded(self) -> Reading:
-        """The reading as history keeps it: a suspect one is none. Only for a judgement of a reading."""
-        assert self.judged is not None
-        return self.judged
+        """The reading as history stores it: an implausible one is `Unavailable`. Only after `evaluate`."""
+        assert self.evaluated is not None
+        return self.evaluated
 
 
 def evaluate(state: AccountState, reading: Reading, second: Reading | None, context: Context) -> Evaluation:
-    """Judge one reading. `second` is the read that was made at once because `belief.doubt` doubted the first."""
-    sitting = EvaluationBuilder(state, context)
-    sitting.release()
-    _rest_and_resume(sitting)
-    recorded, believed, doubted = _believe(sitting, reading, second)
-    if believed is not None:
-        _take_in(sitting, believed, doubted)
+    """Evaluate one reading. `second`: the read made at once because `find_anomaly` found the first implausible."""
+    builder = EvaluationBuilder(state, context)
+    builder.release()
+    _suspend_and_resume(builder)
+    recorded, accepted, anomaly = _accept(builder, reading, second)
+    if accepted is not None:
+        _apply_reading(builder, accepted, anomaly)
     elif isinstance(recorded, Unavailable) and recorded.reason is not Reason.SUSPECT:
-        own.unavailable(sitting, recorded)
-    return _conclude(sitting, recorded, believed, read=True)
+        builtin.unavailable(builder, recorded)
+    return _conclude(builder, recorded, accepted, read=True)
 
 
 def evaluate_time(state: AccountState, context: Context) -> Evaluation:
-    """Judge what time alone changes: silence, reminders, mutes that ended, edited rules, periods that ended."""
+    """Evaluate what changes without a reading: `stale` rules, reminders, ended mutes and periods, edited rules."""
     due_at = next_evaluation_at(state, context)
     if due_at is None or due_at > context.now:
         return Evaluation(state, (), (), (), None, None, changes=False)
-    sitting = EvaluationBuilder(state, context)
-    sitting.release()
-    _rest_and_resume(sitting)
-    return _conclude(sitting, None, None, read=False)
+    builder = EvaluationBuilder(state, context)
+    builder.release()
+    _suspend_and_resume(builder)
+    return _conclude(builder, None, None, read=False)
 
 
-def _believe(
-    sitting: EvaluationBuilder, reading: Reading, second: Reading | None
+def _accept(
+    builder: EvaluationBuilder, reading: Reading, second: Reading | None
 ) -> tuple[Reading, Known | None, Anomaly | None]:
-    """Return what is recorded, what is believed, and the doubt that a second read has confirmed."""
+    """Return the reading to record, the accepted one, and the anomaly that the second read confirmed."""
     if isinstance(reading, Unavailable):
         return reading, None, None
-    doubted = doubt(sitting.state, reading)
-    if doubted is None:
+    anomaly = find_anomaly(builder.state, reading)
+    if anomaly is None:
         return reading, reading, None
-    if isinstance(second, Known) and confirms(doubted, second) and _follows(sitting.state, reading, second):
-        drop = _unexplained(doubted, sitting.state, second)
-        if doubted.resets or (drop is not None and _is_topped_up(sitting)):
-            own.suspect(sitting, doubted, second, confirmed=True)
+    if isinstance(second, Known) and confirms(anomaly, second) and _follows(builder.state, reading, second):
+        drop = _unexplained(anomaly, builder.state, second)
+        if anomaly.resets or (drop is not None and _is_topped_up(builder)):
+            builtin.suspect(builder, anomaly, second, confirmed=True)
         else:
-            sitting.decide(own.SUSPECT, "implausible, but the second read agrees: believed")
-        return second, second, doubted
+            builder.decide(builtin.SUSPECT, "implausible, but the second read agrees: believed")
+        return second, second, anomaly
     if isinstance(second, Known):
-        own.suspect(sitting, doubted, reading, confirmed=False)
-        if doubt(sitting.state, second) is None:
+        builtin.suspect(builder, anomaly, reading, confirmed=False)
+        if find_anomaly(builder.state, second) is None:
             return second, second, None
     else:
-        own.undecided(sitting, doubted, reading)
-    first = doubted.findings[0]
+        builtin.undecided(builder, anomaly, reading)
+    first = anomaly.findings[0]
     detail = f"{first.field} {first.kind.value}: {first.before} then {first.after}"
     return Unavailable(reading.account, reading.at, Reason.SUSPECT, detail), None, None
 
 
 def _follows(state: AccountState, reading: Known, second: Known) -> bool:
-    """Whether the second read can be true beside the first: else one of them is a lie, though both fell far."""
-    return doubt(replace(state, last=reading), second) is None
+    """Whether the second read is plausible right after the first. If not, one of the two is wrong."""
+    return find_anomaly(replace(state, last=reading), second) is None
 
 
-def _is_topped_up(sitting: EvaluationBuilder) -> bool:
-    return sitting.context.topup(sitting.state.account) is not None
+def _is_topped_up(builder: EvaluationBuilder) -> bool:
+    return builder.context.topup(builder.state.account) is not None
 
 
-def _take_in(sitting: EvaluationBuilder, known: Known, doubted: Anomaly | None) -> None:
-    """Make the believed reading the last one, then judge everything by it."""
-    state, metrics, context = sitting.state, known.metrics, sitting.context
+def _apply_reading(builder: EvaluationBuilder, known: Known, anomaly: Anomaly | None) -> None:
+    """Store the accepted reading in the state, then evaluate every rule by it."""
+    state, metrics, context = builder.state, known.metrics, builder.context
     zone = context.zone
     before = None if state.last is None else state.last.metrics
-    resets: frozenset[str] = doubted.resets if doubted is not None else frozenset()
-    drop = _unexplained(doubted, state, known)
+    resets: frozenset[str] = anomaly.resets if anomaly is not None else frozenset()
+    drop = _unexplained(anomaly, state, known)
     falls = fold(
         state.falls,
         known,
         drop,
         accepted_at=context.accepted.get(state.account) if context.accepted else None,
-        believed_after=context.info.believe_falls_after,
+        accepted_after=context.info.believe_falls_after,
     )
-    resets = _real_resets(sitting, falls, metrics, resets)
+    resets = _real_resets(builder, falls, metrics, resets)
     if state.spend is None:
         spend = SpendMemory.begin(known.at, metrics, zone)
     else:
-        in_doubt = falls.dropped_at is not None or falls.fallen_since is not None
-        spend = state.spend.fold(known.at, metrics, zone, resets, in_doubt=in_doubt)
+        uncertain = falls.dropped_at is not None or falls.fallen_since is not None
+        spend = state.spend.fold(known.at, metrics, zone, resets, uncertain=uncertain)
         if (burnt := learned(state.falls, known)) is not None:
             spend = spend.burnt(burnt)
     counts_money = metrics.accrued_microusd is not None or metrics.available_microusd is not None
@@ -144,7 +144,7 @@ def _take_in(sitting: EvaluationBuilder, known: Known, doubted: Anomaly | None) 
         metrics.used_microgb,
         metrics.reserved_microgb,
     )
-    sitting.state = AccountState(
+    builder.state = AccountState(
         state.account,
         known,
         state.outage,
@@ -157,26 +157,26 @@ def _take_in(sitting: EvaluationBuilder, known: Known, doubted: Anomaly | None) 
         context.rules,
     )
     if falls is not state.falls:
-        told = doubted is not None and bool(doubted.resets)
-        own.fallen(sitting, state.falls, known, told=told, topped_up=_is_topped_up(sitting))
-    own.available(sitting, known)
-    own.plain(sitting, known)
-    own.limits(sitting, before, known)
-    own.billing(sitting, known)
-    view = RuleView(sitting.state, known, context)
-    own.depleted(sitting, view)
-    edited = sitting.edited
+        notified = anomaly is not None and bool(anomaly.resets)
+        builtin.fallen(builder, state.falls, known, notified=notified, topped_up=_is_topped_up(builder))
+    builtin.available(builder, known)
+    builtin.plain(builder, known)
+    builtin.limits(builder, before, known)
+    builtin.billing(builder, known)
+    view = RuleView(builder.state, known, context)
+    builtin.depleted(builder, view)
+    edited = builder.edited
     for rule in context.rules:
         if not isinstance(rule, Stale):
-            _judge_rule(sitting, rule, view, edited=edited)
+            _evaluate_rule(builder, rule, view, edited=edited)
 
 
-def _unexplained(doubted: Anomaly | None, state: AccountState, known: Known) -> Finding | None:
-    """Return the drop that neither burn explains, nor that less was ever credited than the reading before has said.
+def _unexplained(anomaly: Anomaly | None, state: AccountState, known: Known) -> Finding | None:
+    """Return the part of the drop that neither burn nor a lower `funded` explains, or None.
 
-    What was credited and is gone is no burn: it has fallen, or the reading before said too much.
+    Where `funded` fell too, that much was not spent: either the provider took it back or the last reading was too high.
     """
-    drop, last = None if doubted is None else doubted.drop, state.last
+    drop, last = None if anomaly is None else anomaly.drop, state.last
     if drop is None or last is None:
         return drop
     before, after = last.metrics.funded_microusd, known.metrics.funded_microusd
@@ -189,14 +189,14 @@ def _unexplained(doubted: Anomaly | None, state: AccountState, known: Known) -> 
     return replace(drop, before=left) if left - drop.after > explained else None
 
 
-def _real_resets(sitting: EvaluationBuilder, falls: Falls, metrics: Metrics, resets: frozenset[str]) -> frozenset[str]:
-    """Count a total that began anew as such once a person has accepted it, where less shows than was ever credited.
+def _real_resets(builder: EvaluationBuilder, falls: Falls, metrics: Metrics, resets: frozenset[str]) -> frozenset[str]:
+    """Return the counter resets to apply: that of the charged total only after a person accepted a fallen `funded`.
 
-    Until then it may be the provider's mistake, and all of it would be counted as spent when it comes back. Only where
-    a person is asked: of an account that is not topped up nobody is.
+    Until then it may be the provider's mistake, and the whole total would count as spent once it is back. Without
+    top-ups nobody is asked, so the reset applies at once.
     """
-    before, spend = sitting.state.falls, sitting.state.spend
-    if falls.fallen_since is not None and _is_topped_up(sitting):
+    before, spend = builder.state.falls, builder.state.spend
+    if falls.fallen_since is not None and _is_topped_up(builder):
         return resets - {_TOTAL}
     total, high = metrics.total_charged_microusd, None if spend is None else spend.money.high
     if (
@@ -209,76 +209,80 @@ def _real_resets(sitting: EvaluationBuilder, falls: Falls, metrics: Metrics, res
     return resets
 
 
-def _judge_rule(sitting: EvaluationBuilder, rule: RuleSpec, view: RuleView, *, edited: bool) -> None:
+def _evaluate_rule(builder: EvaluationBuilder, rule: RuleSpec, view: RuleView, *, edited: bool) -> None:
     kind = KINDS[type(rule)]
-    verdict = kind.look(rule, view)
-    memory = sitting.memory(rule.id)
+    verdict = kind.evaluate(rule, view)
+    memory = builder.memory(rule.id)
     if edited:
-        memory = _rebased(sitting, rule, kind, memory, verdict)
+        memory = _rebased(builder, rule, kind, memory, verdict)
     elif verdict.period_start == memory.period_start:
-        # Nothing is wrong, or it was told already: by far the most frequent, and spared the long way.
+        # Short cut for the most frequent cases: no breach, or a breach that was notified already.
         if memory.episode is None:
-            if verdict.standing is not _IN_BREACH and not memory.breaches:
+            if verdict.condition is not _IN_BREACH and not memory.breaches:
                 return
-        elif verdict.standing is _IN_BREACH and not kind.news(rule, verdict, memory.told):
-            sitting.decide(rule.id, ALREADY_TOLD, memory.episode)
+        elif verdict.condition is _IN_BREACH and not kind.news(rule, verdict, memory.notified):
+            builder.decide(rule.id, ALREADY_NOTIFIED, memory.episode)
             return
-    _advance(sitting, rule, kind, memory, verdict, view)
+    _advance(builder, rule, kind, memory, verdict, view)
 
 
 def _rebased(
-    sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, memory: RuleMemory, verdict: RuleVerdict
+    builder: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, memory: RuleMemory, verdict: RuleVerdict
 ) -> RuleMemory:
-    """Return the memory under the rule as it is now written; a rule of another kind begins anew."""
-    judged = fingerprint(rule)
-    if memory.judged == judged and (memory.episode is None or memory.episode.severity is rule.severity):
+    """Return the memory adapted to the edited rule. A rule that changed its kind starts with an empty one."""
+    written = fingerprint(rule)
+    if memory.rule_fingerprint == written and (memory.episode is None or memory.episode.severity is rule.severity):
         return memory
     if memory.episode is not None and memory.episode.kind != kind.name:
-        sitting.record(replace(memory.episode, closed_at=sitting.now, closed_why="the rule is of another kind now"))
+        builder.record(replace(memory.episode, closed_at=builder.now, closed_why="the rule is of another kind now"))
         memory = NEW_RULE
-    memory = rebase(memory, verdict, rule.severity, judged)
+    memory = rebase(memory, verdict, rule.severity, written)
     if memory.episode is not None:
-        sitting.record(memory.episode)
-    sitting.remember(rule.id, memory)
+        builder.record(memory.episode)
+    builder.remember(rule.id, memory)
     return memory
 
 
 def _advance(
-    sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, memory: RuleMemory, verdict: RuleVerdict, view: RuleView
+    builder: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, memory: RuleMemory, verdict: RuleVerdict, view: RuleView
 ) -> None:
-    subject = Subject(sitting.state.account, rule.id, kind.name, rule.severity, rule.for_readings, kind.ended)
+    subject = Subject(builder.state.account, rule.id, kind.name, rule.severity, rule.for_readings, kind.ended)
     moved = advance(
         subject,
         memory,
         verdict,
         partial(kind.news, rule),
         why=partial(kind.why, rule, view),
-        new_id=sitting.context.new_id,
+        new_id=builder.context.new_id,
         now=view.known.at,
     )
     changed = moved.memory
     if moved.ended is not None:
-        sitting.record(moved.ended)
+        builder.record(moved.ended)
     for reason in moved.reasons:
-        sitting.decide(rule.id, reason, changed.episode)
-    told = [_tell(sitting, rule, kind, view, telling) for telling in moved.tellings]
-    if changed.episode is not None and told:
-        told_at = sitting.now if all(told) else (memory.episode.told_at if memory.episode is not None else None)
-        changed = replace(changed, episode=replace(changed.episode, told_at=told_at))
+        builder.decide(rule.id, reason, changed.episode)
+    notified = [_notify(builder, rule, kind, view, notification) for notification in moved.notifications]
+    if changed.episode is not None and notified:
+        notified_at = (
+            builder.now if all(notified) else (memory.episode.notified_at if memory.episode is not None else None)
+        )
+        changed = replace(changed, episode=replace(changed.episode, notified_at=notified_at))
         assert changed.episode is not None
-        sitting.record(changed.episode)
+        builder.record(changed.episode)
     if changed is not memory:
-        sitting.remember(rule.id, changed)
+        builder.remember(rule.id, changed)
 
 
-def _tell(sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, view: RuleView, telling: Notification) -> bool:
-    return sitting.tell(
-        telling.type,
-        telling.episode,
-        kind.numbers(rule, view, telling.verdict),
-        at=sitting.now if telling.reminder else view.known.at,
+def _notify(
+    builder: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, view: RuleView, notification: Notification
+) -> bool:
+    return builder.notify(
+        notification.type,
+        notification.episode,
+        kind.numbers(rule, view, notification.verdict),
+        at=builder.now if notification.reminder else view.known.at,
         observed_at=view.known.at,
-        reminder=telling.reminder,
+        reminder=notification.reminder,
         only_receiver=rule.only_receiver,
     )
 
@@ -289,16 +293,16 @@ def _tell(sitting: EvaluationBuilder, rule: RuleSpec, kind: RuleKind, view: Rule
 def next_evaluation_at(state: AccountState, context: Context) -> datetime | None:
     """Return the earliest instant at which time alone may change something; None where only a reading can.
 
-    It may be past: then `judge_time` is due. It holds for as long as nobody ends a mute before its time.
+    If it is past, call `evaluate_time`. It stays valid until somebody ends a mute early.
     """
-    if state.judged_by is not context.rules and state.last is not None:
+    if state.evaluated_by is not context.rules and state.last is not None:
         return context.now
     earliest = state.remind_at
     for draft in state.held:
         at = context.mutes.get(draft.rule or "", context.now)
         if earliest is None or at < earliest:
             earliest = at
-    if own.READING in state.rules and state.rules[own.READING].episode is not None:
+    if builtin.READING in state.rules and state.rules[builtin.READING].episode is not None:
         return earliest  # silence was told already
     for rule in context.rules:
         if isinstance(rule, Stale) and ((memory := state.rules.get(rule.id)) is None or memory.episode is None):
@@ -309,35 +313,35 @@ def next_evaluation_at(state: AccountState, context: Context) -> datetime | None
 
 
 def _conclude(
-    sitting: EvaluationBuilder, recorded: Reading | None, believed: Known | None, *, read: bool
+    builder: EvaluationBuilder, recorded: Reading | None, accepted: Known | None, *, read: bool
 ) -> Evaluation:
-    context, edited = sitting.context, sitting.edited
-    if believed is None:
-        sitting.state = _judged_by(sitting.state, context)
+    context, edited = builder.context, builder.edited
+    if accepted is None:
+        builder.state = _evaluated_by(builder.state, context)
         if edited:
-            _judge_edits(sitting)
+            _evaluate_edits(builder)
     for rule in context.rules:
         if isinstance(rule, Stale):
-            own.silence(sitting, rule, read=read)
-    remind_at = sitting.state.remind_at
-    if remind_at is not None and remind_at <= sitting.now:
-        _remind(sitting)
-        remind_at = _next_reminder(sitting)
-    elif edited or sitting.remembers:
-        remind_at = _next_reminder(sitting)
-    dirty = sitting.dirty or remind_at != sitting.state.remind_at
+            builtin.silence(builder, rule, read=read)
+    remind_at = builder.state.remind_at
+    if remind_at is not None and remind_at <= builder.now:
+        _remind(builder)
+        remind_at = _next_reminder(builder)
+    elif edited or builder.remembers:
+        remind_at = _next_reminder(builder)
+    dirty = builder.dirty or remind_at != builder.state.remind_at
     return Evaluation(
-        sitting.finish(remind_at),
-        tuple(sitting.drafts),
-        tuple(sitting.episodes.values()),
-        tuple(sitting.decisions),
-        believed,
+        builder.finish(remind_at),
+        tuple(builder.drafts),
+        tuple(builder.episodes.values()),
+        tuple(builder.decisions),
+        accepted,
         recorded,
         changes=read or dirty,
     )
 
 
-def _judged_by(state: AccountState, context: Context) -> AccountState:
+def _evaluated_by(state: AccountState, context: Context) -> AccountState:
     return AccountState(
         state.account,
         state.last,
@@ -348,99 +352,99 @@ def _judged_by(state: AccountState, context: Context) -> AccountState:
         state.held,
         state.remind_at,
         state.falls,
-        # Without a reading no rule was judged yet: the first one judges them all as new.
+        # Before the first reading no rule was evaluated: leave it unset, so that the first reading evaluates all.
         context.rules if state.last is not None else None,
     )
 
 
-def _rest_and_resume(sitting: EvaluationBuilder) -> None:
-    """Let the episodes of rules that were taken out rest, and those of rules that came back go on, judged at once."""
-    if not sitting.edited:
+def _suspend_and_resume(builder: EvaluationBuilder) -> None:
+    """Suspend the episodes of rules removed from the configuration; reopen those of rules that are back."""
+    if not builder.edited:
         return
-    configured = {*own.OWN, *(rule.id for rule in sitting.context.rules)}
-    for rule, memory in tuple(sitting.rules.items()):
+    configured = {*builtin.BUILTIN, *(rule.id for rule in builder.context.rules)}
+    for rule, memory in tuple(builder.rules.items()):
         if memory.episode is not None and rule not in configured:
-            sitting.record(replace(memory.episode, closed_at=sitting.now, closed_why="the rule was taken out"))
-            sitting.remember(rule, replace(memory, episode=None, resting=memory.episode))
-        elif memory.resting is not None and rule in configured:
-            sitting.record(memory.resting)
-            sitting.remember(rule, replace(memory, episode=memory.resting, resting=None, judged=""))
+            builder.record(replace(memory.episode, closed_at=builder.now, closed_why="the rule was taken out"))
+            builder.remember(rule, replace(memory, episode=None, suspended=memory.episode))
+        elif memory.suspended is not None and rule in configured:
+            builder.record(memory.suspended)
+            builder.remember(rule, replace(memory, episode=memory.suspended, suspended=None, rule_fingerprint=""))
 
 
-def _judge_edits(sitting: EvaluationBuilder) -> None:
-    """Judge rules that are new or have other numbers at once, against the last reading."""
-    last = sitting.state.last
+def _evaluate_edits(builder: EvaluationBuilder) -> None:
+    """Evaluate new and edited rules against the last reading, without waiting for the next one."""
+    last = builder.state.last
     if last is None:
         return
-    view = RuleView(sitting.state, last, sitting.context)
-    for rule in sitting.context.rules:
+    view = RuleView(builder.state, last, builder.context)
+    for rule in builder.context.rules:
         if isinstance(rule, Stale):
             continue
-        memory = sitting.memory(rule.id)
-        if memory.judged != fingerprint(rule):
-            _judge_rule(sitting, rule, view, edited=True)
+        memory = builder.memory(rule.id)
+        if memory.rule_fingerprint != fingerprint(rule):
+            _evaluate_rule(builder, rule, view, edited=True)
         elif memory.episode is not None and memory.episode.severity is not rule.severity:
-            _rebased(sitting, rule, KINDS[type(rule)], memory, UNKNOWN)
+            _rebased(builder, rule, KINDS[type(rule)], memory, UNKNOWN)
 
 
-def _remind(sitting: EvaluationBuilder) -> None:
-    for name, every in own.REMINDED.items():
-        memory = sitting.memory(name)
-        if memory.episode is not None and reminder_due(memory.episode, every, sitting.now):
-            _remind_unless_muted(sitting, name, memory.episode)
-    last = sitting.state.last
-    for rule in sitting.context.rules:
-        memory = sitting.memory(rule.id)
-        if memory.episode is None or not reminder_due(memory.episode, rule.remind_every, sitting.now):
+def _remind(builder: EvaluationBuilder) -> None:
+    for name, every in builtin.REMINDED.items():
+        memory = builder.memory(name)
+        if memory.episode is not None and reminder_due(memory.episode, every, builder.now):
+            _remind_unless_muted(builder, name, memory.episode)
+    last = builder.state.last
+    for rule in builder.context.rules:
+        memory = builder.memory(rule.id)
+        if memory.episode is None or not reminder_due(memory.episode, rule.remind_every, builder.now):
             continue
         if isinstance(rule, Stale):
-            _remind_unless_muted(sitting, rule.id, memory.episode)
+            _remind_unless_muted(builder, rule.id, memory.episode)
         elif last is not None and KINDS[type(rule)].reminds:
-            _remind_rule(sitting, rule, memory, RuleView(sitting.state, last, sitting.context))
+            _remind_rule(builder, rule, memory, RuleView(builder.state, last, builder.context))
 
 
-def _remind_unless_muted(sitting: EvaluationBuilder, rule: str, episode: Episode) -> None:
-    if sitting.is_muted(rule):
-        sitting.decide(rule, "muted: no reminder", episode)
+def _remind_unless_muted(builder: EvaluationBuilder, rule: str, episode: Episode) -> None:
+    if builder.is_muted(rule):
+        builder.decide(rule, "muted: no reminder", episode)
     else:
-        own.remind(sitting, rule, episode)
+        builtin.remind(builder, rule, episode)
 
 
-def _remind_rule(sitting: EvaluationBuilder, rule: RuleSpec, memory: RuleMemory, view: RuleView) -> None:
+def _remind_rule(builder: EvaluationBuilder, rule: RuleSpec, memory: RuleMemory, view: RuleView) -> None:
     kind, episode = KINDS[type(rule)], memory.episode
     assert episode is not None
-    assert episode.told_type is not None
-    if sitting.is_muted(rule.id):
-        sitting.decide(rule.id, "muted: no reminder", episode)
-    elif kind.waits_for_topup and (standing := view.topup()).under_way:
-        sitting.decide(rule.id, f"no reminder: a top-up is under way ({standing.state})", episode)
+    assert episode.notified_type is not None
+    if builder.is_muted(rule.id):
+        builder.decide(rule.id, "muted: no reminder", episode)
+    elif kind.waits_for_topup and (topup := view.topup()).under_way:
+        builder.decide(rule.id, f"no reminder: a top-up is under way ({topup.state})", episode)
     else:
-        verdict = kind.look(rule, view)
-        if verdict.standing is Standing.CLEAR:
-            sitting.decide(rule.id, "no reminder: clear by now, the next reading ends it", episode)
+        verdict = kind.evaluate(rule, view)
+        if verdict.condition is Condition.CLEAR:
+            builder.decide(rule.id, "no reminder: clear by now, the next reading ends it", episode)
             return
-        verdict = replace(verdict, step=memory.told.step)
-        _tell(sitting, rule, kind, view, Notification(episode.told_type, episode, verdict, reminder=True))
-        reminded = replace(episode, told_at=sitting.now)
-        sitting.record(reminded)
-        sitting.remember(rule.id, replace(memory, episode=reminded))
+        verdict = replace(verdict, step=memory.notified.step)
+        _notify(builder, rule, kind, view, Notification(episode.notified_type, episode, verdict, reminder=True))
+        reminded = replace(episode, notified_at=builder.now)
+        builder.record(reminded)
+        builder.remember(rule.id, replace(memory, episode=reminded))
 
 
-def _next_reminder(sitting: EvaluationBuilder) -> datetime | None:
-    """Return the earliest instant at which an open episode is told again."""
-    every = dict(own.REMINDED)
-    for rule in sitting.context.rules:
+def _next_reminder(builder: EvaluationBuilder) -> datetime | None:
+    """Return when the next reminder of an open episode is due."""
+    every = dict(builtin.REMINDED)
+    for rule in builder.context.rules:
         if rule.remind_every is not None and (isinstance(rule, Stale) or KINDS[type(rule)].reminds):
             every[rule.id] = rule.remind_every
     due = [
-        memory.episode.told_at + every[rule]
-        for rule, memory in sitting.rules.items()
-        if memory.episode is not None and memory.episode.told_at is not None and rule in every
+        memory.episode.notified_at + every[rule]
+        for rule, memory in builder.rules.items()
+        if memory.episode is not None and memory.episode.notified_at is not None and rule in every
     ]
     first = min(due, default=None)
-    if first is None or first > sitting.now:
+    if first is None or first > builder.now:
         return first
-    # Due and yet not told (a mute, a top-up under way): looked at again in a while, not at every beat. What is said in
-    # between does not put that off.
-    again, kept = sitting.now + REMINDER_AGAIN, sitting.state.remind_at
-    return again if kept is None or kept <= sitting.now else min(again, kept)
+    # Due and not sent (muted, or a top-up is under way): try again in REMINDER_AGAIN, not at every tick. Events sent
+    # meanwhile do not delay that.
+    again, kept = builder.now + REMINDER_AGAIN, builder.state.remind_at
+    return again if kept is None or kept <= builder.now else min(again, kept)

@@ -54,16 +54,16 @@ def fold(
     drop: Finding | None,
     *,
     accepted_at: datetime | None = None,
-    believed_after: timedelta | None = None,
+    accepted_after: timedelta | None = None,
 ) -> Falls:
     """Return what is remembered after a believed reading; the same object where nothing changed.
 
     `drop`: what the burn does not explain, and a second read has confirmed. `accepted_at`: when a person last took a
-    fall for true. `believed_after`: how long a fall must stand to be taken for true without one; None is for ever.
+    fall for true. `accepted_after`: how long a fall must stand to be taken for true without one; None is for ever.
     """
     if drop is None and falls.funded_microusd == known.metrics.funded_microusd and _is_plain(falls):
         return falls  # by far the most frequent
-    funded = _fold_funded(falls, known, accepted_at, believed_after)
+    funded = _fold_funded(falls, known, accepted_at, accepted_after)
     after = Falls(*funded, *_fold_drop(falls, known, drop), *_fold_stood(falls, known))
     return falls if after == falls else after
 
@@ -78,7 +78,7 @@ def _is_plain(falls: Falls) -> bool:
 
 
 def _fold_funded(
-    falls: Falls, known: Known, accepted_at: datetime | None, believed_after: timedelta | None
+    falls: Falls, known: Known, accepted_at: datetime | None, accepted_after: timedelta | None
 ) -> tuple[int | None, int | None, datetime | None]:
     """Return what was ever credited, what a single reading says beyond that, and since when less shows."""
     highest, funded = falls.funded_microusd, known.metrics.funded_microusd
@@ -91,7 +91,7 @@ def _fold_funded(
         return borne_out, funded if funded > borne_out else None, None
     since = falls.fallen_since or known.at
     accepted = accepted_at is not None and accepted_at >= since
-    stood = believed_after is not None and known.at - since >= believed_after
+    stood = accepted_after is not None and known.at - since >= accepted_after
     return (funded, None, None) if accepted or stood else (highest, None, since)
 
 

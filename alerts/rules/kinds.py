@@ -19,7 +19,7 @@ class RuleKind:
     """`reminds`: whether an open episode is told again; `waits_for_topup`: a top-up under way holds that back."""
 
     name: str
-    look: Callable[[Any, RuleView], RuleVerdict]
+    evaluate: Callable[[Any, RuleView], RuleVerdict]
     news: Callable[[Any, RuleVerdict, Notified], tuple[News, ...]]
     numbers: Callable[[Any, RuleView, RuleVerdict], Payload]
     why: Callable[[Any, RuleView, RuleVerdict], str]
@@ -31,7 +31,7 @@ class RuleKind:
 KINDS: Mapping[type[RuleSpec], RuleKind] = {
     LowBalance: RuleKind(
         "low_balance",
-        low_balance.look,
+        low_balance.evaluate,
         low_balance.news,
         low_balance.numbers,
         low_balance.why,
@@ -39,11 +39,11 @@ KINDS: Mapping[type[RuleSpec], RuleKind] = {
         waits_for_topup=True,
     ),
     Runway: RuleKind(
-        "runway", runway.look, runway.news, runway.numbers, runway.why, runway.ENDED, waits_for_topup=True
+        "runway", runway.evaluate, runway.news, runway.numbers, runway.why, runway.ENDED, waits_for_topup=True
     ),
-    Quota: RuleKind("quota", quota.look, quota.news, quota.numbers, quota.why, quota.ENDED),
-    Budget: RuleKind("budget", budget.look, budget.news, budget.numbers, budget.why, None, reminds=False),
-    Spike: RuleKind("spike", spike.look, spike.news, spike.numbers, spike.why, spike.ENDED),
+    Quota: RuleKind("quota", quota.evaluate, quota.news, quota.numbers, quota.why, quota.ENDED),
+    Budget: RuleKind("budget", budget.evaluate, budget.news, budget.numbers, budget.why, None, reminds=False),
+    Spike: RuleKind("spike", spike.evaluate, spike.news, spike.numbers, spike.why, spike.ENDED),
 }
 """Every kind that is judged by a reading. `stale` is judged by the absence of one, in `alerts.rules.stale`."""
 

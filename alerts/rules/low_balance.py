@@ -12,7 +12,7 @@ from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Ru
 ENTERED, ENDED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
 
 
-def look(rule: LowBalance, view: RuleView) -> RuleVerdict:
+def evaluate(rule: LowBalance, view: RuleView) -> RuleVerdict:
     """In breach strictly below the threshold; clear strictly above the clear line."""
     measured = _measured(rule, view)
     if measured is None:
@@ -22,9 +22,9 @@ def look(rule: LowBalance, view: RuleView) -> RuleVerdict:
     return CLEAR if measured > rule.clear_above_microusd else BETWEEN
 
 
-def news(rule: LowBalance, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
+def news(rule: LowBalance, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
     """The entering, once."""
-    return () if told.entered else (News(ENTERED, Notified(entered=True)),)
+    return () if notified.entered else (News(ENTERED, Notified(entered=True)),)
 
 
 def numbers(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> Payload:

@@ -80,5 +80,5 @@ def burn_numbers(view: RuleView) -> Payload:
 
 
 def topup_numbers(view: RuleView) -> dict[str, JsonValue]:
-    standing = view.topup()
-    return {"state": standing.state, "reason": standing.reason, "id": standing.id}
+    topup = view.topup()
+    return {"state": topup.state, "reason": topup.reason, "id": topup.id}

@@ -1,6 +1,6 @@
-"""Belief: whether a reading can be true beside the one before it, and whether a second read confirms it.
+"""Plausibility: compare a reading with the previous one, and with a second read where it is implausible. Pure.
 
-A doubted reading is read again at once. Nothing fires and nothing is charged on it unless the second read agrees.
+The daemon repeats an implausible reading at once. It alerts and charges by it only if the second read agrees.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from alerts.model.reasons import AnomalyKind
 from alerts.rules.state import AccountState
 
 BURN_FACTOR = 10
-"""A drop of more than so many times the largest burn seen or scheduled is not believed at once."""
-DROP_BELIEVED_MICROUSD = MICRO
-"""A drop of a dollar or less is always believed."""
+"""A drop is implausible from so many times the largest burn, observed or scheduled."""
+DROP_ACCEPTED_MICROUSD = MICRO
+"""A drop of up to one dollar is always plausible."""
 JUMP_FACTOR = 100
-"""A rise to at least so many times what was there before is not believed at once: two orders of magnitude."""
+"""A rise to so many times the previous value or more is implausible."""
 JUMP_FROM_MICRO = MICRO
-"""What is less than a dollar (or a gigabyte) counts as one when a rise is judged."""
+"""Floor of the previous value in that comparison: one dollar or one gigabyte, in micro-units."""
 AGREES_WITHIN = 10
-"""A second read agrees where it is off by at most a tenth of the doubted step."""
+"""The second read agrees if it differs by at most 1/10 of the implausible step."""
 _DAY_MS = 86_400_000
 _MILLISECOND = timedelta(milliseconds=1)
 _SHORTEST_GAP_MS = 60_000
@@ -35,7 +35,7 @@ _counters, _levels = attrgetter(*_COUNTERS), attrgetter(*_LEVELS)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One field that cannot be believed, in micro-units (counts for `total_snapshots` and `usage_count`)."""
+    """One implausible field. Values are in micro-units (counts for `total_snapshots` and `usage_count`)."""
 
     kind: AnomalyKind
     field: str
@@ -45,23 +45,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """Why a reading is doubted; at least one finding."""
+    """Why a reading is implausible: at least one finding."""
 
     findings: tuple[Finding, ...]
 
     @property
     def resets(self) -> frozenset[str]:
-        """The counters that ran backwards: confirmed, they have started again."""
+        """The counters that ran backwards. If the second read confirms it, they were reset."""
         return frozenset(finding.field for finding in self.findings if finding.kind is AnomalyKind.BACKWARDS)
 
     @property
     def drop(self) -> Finding | None:
-        """What is gone beyond what the burn explains."""
+        """The drop that the burn does not explain, if any."""
         return next((finding for finding in self.findings if finding.kind is AnomalyKind.DROP), None)
 
 
-def doubt(state: AccountState, known: Known) -> Anomaly | None:
-    """Return why the reading cannot be believed at once, or None. The first reading of an account is believed."""
+def find_anomaly(state: AccountState, known: Known) -> Anomaly | None:
+    """Return why the reading is implausible, or None. The first reading of an account is always accepted."""
     last = state.last
     if last is None or known.metrics is last.metrics:
         return None
@@ -94,9 +94,9 @@ def _is_one_period(before: Metrics, after: Metrics, elapsed: timedelta) -> bool:
     return begins_with(one, two) and abs(two.start - one.start) * 2 <= elapsed
 
 
-def confirms(doubted: Anomaly, second: Known) -> bool:
-    """Whether a second read says the same of every doubted field, so that both are believed."""
-    for finding in doubted.findings:
+def confirms(anomaly: Anomaly, second: Known) -> bool:
+    """Whether the second read agrees with the first in every implausible field."""
+    for finding in anomaly.findings:
         again = getattr(second.metrics, finding.field)
         if again is None or abs(again - finding.after) * AGREES_WITHIN > abs(finding.after - finding.before):
             return False
@@ -104,16 +104,16 @@ def confirms(doubted: Anomaly, second: Known) -> bool:
 
 
 def largest_explained(largest_microusd_per_day: int, before: Metrics, after: Metrics, gap: timedelta) -> int:
-    """Return the largest fall of the available balance that is believed at once over `gap`, in micro-dollars."""
+    """Return the largest plausible drop of the available balance over `gap`, in micro-dollars."""
     scheduled = max(before.scheduled_burn_microusd_per_day or 0, after.scheduled_burn_microusd_per_day or 0)
     burn = max(largest_microusd_per_day, scheduled)
     gap_ms = max(gap // _MILLISECOND, _SHORTEST_GAP_MS)
-    return max(BURN_FACTOR * burn * gap_ms // _DAY_MS, DROP_BELIEVED_MICROUSD)
+    return max(BURN_FACTOR * burn * gap_ms // _DAY_MS, DROP_ACCEPTED_MICROUSD)
 
 
 def _drop(before: Metrics, after: Metrics, gap: timedelta, largest: int) -> Finding | None:
     old, new = before.available_microusd, after.available_microusd
-    if old is None or new is None or old - new <= DROP_BELIEVED_MICROUSD:
+    if old is None or new is None or old - new <= DROP_ACCEPTED_MICROUSD:
         return None
     if old - new <= largest_explained(largest, before, after, gap):
         return None

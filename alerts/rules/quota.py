@@ -10,7 +10,7 @@ from alerts.model.money import format_gb, percent_of
 from alerts.model.specs import Quota
 from alerts.rules.numbers import money, number, span
 from alerts.rules.state import Notified
-from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, News, Payload, RuleVerdict, RuleView, Standing
+from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, Condition, News, Payload, RuleVerdict, RuleView
 
 HIGH, EXCEEDED, ENDED = EventType.QUOTA_HIGH, EventType.QUOTA_EXCEEDED, EventType.QUOTA_RECOVERED
 FULL_PERCENT = Decimal(100)
@@ -20,7 +20,7 @@ FORECAST_CLEAR_FACTOR = Decimal("1.2")
 """An episode that a forecast holds open ends when the limit is this much further away than `forecast_days`."""
 
 
-def look(rule: Quota, view: RuleView) -> RuleVerdict:
+def evaluate(rule: Quota, view: RuleView) -> RuleVerdict:
     """In breach at or above a step, or when it will be full soon; clear below the clear line and not full soon.
 
     A limit that is gone cannot be neared: clear. One that is said and cannot be used is unknown.
@@ -37,21 +37,21 @@ def look(rule: Quota, view: RuleView) -> RuleVerdict:
         if effective * 100 >= limit * percent:
             step = percent
     if step is not None:
-        return RuleVerdict(Standing.BREACH, step)
+        return RuleVerdict(Condition.BREACH, step)
     soon = _full_within(rule, view, Decimal(1))
     if soon:
-        return RuleVerdict(Standing.BREACH)
+        return RuleVerdict(Condition.BREACH)
     if effective * 100 >= limit * rule.clear_below_percent or _full_within(rule, view, FORECAST_CLEAR_FACTOR):
         return BETWEEN
     return CLEAR
 
 
-def news(rule: Quota, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
+def news(rule: Quota, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
     """A deeper step than was told; a forecast only where nothing was."""
     step = verdict.step
     if step is None:
-        return () if told.entered else (News(HIGH, Notified(entered=True)),)
-    if told.step is not None and step <= told.step:
+        return () if notified.entered else (News(HIGH, Notified(entered=True)),)
+    if notified.step is not None and step <= notified.step:
         return ()
     return (News(EXCEEDED if step >= FULL_PERCENT else HIGH, Notified(entered=True, step=step)),)
 
@@ -79,7 +79,7 @@ def why(rule: Quota, view: RuleView, verdict: RuleVerdict) -> str:
     if limit is None or effective is None:
         return "there is no limit any more"
     said = f"{percent_of(effective, limit)} % of {format_gb(limit)} are used or reserved"
-    if verdict.standing is Standing.BREACH and verdict.step is None:
+    if verdict.condition is Condition.BREACH and verdict.step is None:
         return f"{said}; it will be full within {rule.forecast_days} days"
     return said
 

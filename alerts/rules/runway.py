@@ -13,7 +13,7 @@ SCHEDULE = ("active_videos", "cost_per_snapshot_microusd")
 ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED
 
 
-def look(rule: Runway, view: RuleView) -> RuleVerdict:
+def evaluate(rule: Runway, view: RuleView) -> RuleVerdict:
     """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns.
 
     Never clear while what is scheduled is said and cannot be used: more may burn than is seen.
@@ -27,9 +27,9 @@ def look(rule: Runway, view: RuleView) -> RuleVerdict:
     return BREACH if days < rule.below_days else BETWEEN
 
 
-def news(rule: Runway, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
+def news(rule: Runway, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
     """The entering, once."""
-    return () if told.entered else (News(ENTERED, Notified(entered=True)),)
+    return () if notified.entered else (News(ENTERED, Notified(entered=True)),)
 
 
 def numbers(rule: Runway, view: RuleView, verdict: RuleVerdict) -> Payload:

@@ -42,7 +42,7 @@ class Usual:
     peak_microusd_per_day: int
 
 
-def look(rule: Spike, view: RuleView) -> RuleVerdict:
+def evaluate(rule: Spike, view: RuleView) -> RuleVerdict:
     """In breach at or above the line; clear below four fifths of it; unknown until three days are known."""
     now = observed(view.state.burn, rule.window, view.now)
     if now is None:
@@ -60,9 +60,9 @@ def look(rule: Spike, view: RuleView) -> RuleVerdict:
     return CLEAR if now.microusd_per_day < line * CLEAR_PART else BETWEEN
 
 
-def news(rule: Spike, verdict: RuleVerdict, told: Notified) -> tuple[News, ...]:
+def news(rule: Spike, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
     """The entering, once."""
-    return () if told.entered else (News(ENTERED, Notified(entered=True)),)
+    return () if notified.entered else (News(ENTERED, Notified(entered=True)),)
 
 
 def numbers(rule: Spike, view: RuleView, verdict: RuleVerdict) -> Payload:

@@ -1,4 +1,4 @@
-"""What the judgement remembers of an account between two readings: fixed in size, however long the history."""
+"""The state of an account between two evaluations. Its size does not grow with the history."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from alerts.rules.falls import NO_FALL, Falls
 
 @dataclass(frozen=True, slots=True)
 class TopupStatus:
-    """What a `balance.low` says of the account's top-ups: the state, or why there is none.
+    """The account's top-ups as `balance.low` shows them: the state, or why there is none.
 
-    `under_way` holds back reminders, never the entering event.
+    While `under_way`, reminders are not sent; the opening event always is.
     """
 
     state: str
@@ -35,9 +35,9 @@ NO_TOPUP = TopupStatus("none", False, "no top-up is configured")
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One stretch of a rule being in breach. `why` is one sentence for a person.
+    """One period during which a rule is in breach. `why` is one sentence for a person.
 
-    `told_at` is None while a mute holds the first event back; `told_type` is what a reminder repeats.
+    `notified_at` is None while a mute holds back the first event; `notified_type` is what a reminder repeats.
     """
 
     id: str
@@ -47,44 +47,44 @@ class Episode:
     severity: Severity
     opened_at: datetime
     why: str
-    told_at: datetime | None = None
-    told_type: EventType | None = None
+    notified_at: datetime | None = None
+    notified_type: EventType | None = None
     closed_at: datetime | None = None
     closed_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """What was told of an episode or a period: the deepest step, and whether the projection was."""
+    """What receivers know of an episode or period: that it began, its deepest step, whether its projection was sent."""
 
     entered: bool = False
     step: Decimal | None = None
     projected: bool = False
     words: str = ""
-    """For what is told again when it changes (a billing error's text, an outage's reason)."""
+    """The text last sent; a change of it sends another event (a billing error's text, an outage's reason)."""
 
 
-NOTHING_TOLD = Notified()
+NOTHING_NOTIFIED = Notified()
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMemory:
     """What is remembered of one rule and one account.
 
-    `judged` is the fingerprint of the numbers that it was last judged by, so that an edit is noticed; `breaches` counts
-    consecutive readings in breach before the episode opens; `period_end` ends what was told of a budget's period.
+    `rule_fingerprint` identifies the numbers of the last evaluation, so that an edit is noticed. `breaches` counts
+    consecutive readings in breach before an episode opens. `notified` is valid until `period_end` (budgets).
     """
 
-    judged: str = ""
+    rule_fingerprint: str = ""
     breaches: int = 0
     episode: Episode | None = None
-    resting: Episode | None = None
-    """The episode that was open when the rule was taken out: it goes on if the rule comes back."""
-    told: Notified = NOTHING_TOLD
+    suspended: Episode | None = None
+    """The episode that was open when the rule was removed; it reopens if the rule is back."""
+    notified: Notified = NOTHING_NOTIFIED
     period_start: datetime | None = None
     period_end: datetime | None = None
     quiet_until: datetime | None = None
-    """Until when a source that was suspect must stay plain before its episode ends."""
+    """The suspect episode ends with the first plausible reading at or after this."""
 
 
 NEW_RULE = RuleMemory()
@@ -92,7 +92,7 @@ NEW_RULE = RuleMemory()
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Consecutive polls without an answer."""
+    """Consecutive failed polls, with the reason of the latest."""
 
     since: datetime
     polls: int
@@ -102,7 +102,7 @@ class Outage:
 
 
 class Decision(Struct, frozen=True, gc=False):
-    """A decision not to tell, and its reason."""
+    """A decision not to send an event, and its reason."""
 
     account: str
     rule: str
@@ -112,7 +112,7 @@ class Decision(Struct, frozen=True, gc=False):
 
 
 class AccountState(Struct, frozen=True, gc=False, eq=False):
-    """All that is remembered of one account. `last` is the last believed reading."""
+    """The whole state of one account. `last` is the last accepted reading."""
 
     account: str
     last: Known | None = None
@@ -121,22 +121,22 @@ class AccountState(Struct, frozen=True, gc=False, eq=False):
     burn: BurnMemory = BurnMemory()
     rules: Mapping[str, RuleMemory] = field(default_factory=dict)
     held: tuple[EventDraft, ...] = ()
-    """Events that a mute holds back, in the order in which they happened."""
+    """Events that a mute holds back, oldest first."""
     remind_at: datetime | None = None
     """The earliest instant at which a reminder may be due."""
     falls: Falls = NO_FALL
-    judged_by: tuple[RuleSpec, ...] | None = None
-    """The very rules of the last judgement: another tuple means that they may have been edited. Not kept."""
+    evaluated_by: tuple[RuleSpec, ...] | None = None
+    """The rules tuple of the last evaluation; another object means that rules may be edited. Not stored."""
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same is remembered, whatever it was judged by."""
+        """Compare all fields but `evaluated_by`."""
         return isinstance(other, AccountState) and structs.astuple(self)[:-1] == structs.astuple(other)[:-1]
 
     __hash__ = None  # type: ignore[assignment]  # it holds dicts
 
     @classmethod
     def new(cls, account: str) -> AccountState:
-        """Return what is remembered of an account that was never read: nothing."""
+        """Return the empty state of an account without readings."""
         return cls(account)
 
     @property

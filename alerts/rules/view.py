@@ -56,7 +56,7 @@ class Context(Struct, frozen=True, gc=False):
         )
 
 
-class Standing(Enum):
+class Condition(Enum):
     BREACH = "breach"
     BETWEEN = "between"  # neither in breach nor beyond the clear line: an open episode stays open
     CLEAR = "clear"
@@ -66,17 +66,17 @@ class Standing(Enum):
 class RuleVerdict(Struct, frozen=True, gc=False):
     """What a rule says of an account: where it stands, the deepest step reached, and whether a projection is above."""
 
-    standing: Standing
+    condition: Condition
     step: Decimal | None = None
     projected: bool = False
     period_start: datetime | None = None
     period_end: datetime | None = None
 
 
-BREACH = RuleVerdict(Standing.BREACH)
-BETWEEN = RuleVerdict(Standing.BETWEEN)
-CLEAR = RuleVerdict(Standing.CLEAR)
-UNKNOWN = RuleVerdict(Standing.UNKNOWN)
+BREACH = RuleVerdict(Condition.BREACH)
+BETWEEN = RuleVerdict(Condition.BETWEEN)
+CLEAR = RuleVerdict(Condition.CLEAR)
+UNKNOWN = RuleVerdict(Condition.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class News:
     """Something to tell: the event's type, and what is told once it is."""
 
     type: EventType
-    told: Notified
+    notified: Notified
 
 
 class RuleView:

@@ -135,13 +135,13 @@ class Replay:
                 continue
             metrics = self._balance.simulate(at, known, counting=counting)
             quiet = not poll.ends_run and self._is_quiet(at, metrics)
-            believed = None if quiet else self._judge(Known(account, at, metrics), counting)
+            accepted = None if quiet else self._judge(Known(account, at, metrics), counting)
             if counting:
                 self.outcome.readings += 1
                 self._measure(at, known, metrics)
                 last_at = at
-                if believed is not None:
-                    self._balance.charge_if_due(believed, self._state.burn)
+                if accepted is not None:
+                    self._balance.charge_if_due(accepted, self._state.burn)
         return self._finish(last_at)
 
     def _is_quiet(self, at: datetime, metrics: Metrics) -> bool:
@@ -168,7 +168,7 @@ class Replay:
         self._state = judgement.state
         if judgement.drafts or judgement.episodes:
             self._count(judgement, counting)
-        return judgement.believed
+        return judgement.accepted
 
     def _count(self, judgement: Evaluation, counting: bool) -> None:
         if counting:

@@ -101,9 +101,9 @@ def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The
 
 
 def _rule_names(config: Config) -> list[str]:
-    from alerts.rules.own import OWN
+    from alerts.rules.builtin import BUILTIN
 
-    return [*(rule.id for rule in config.rules), *OWN]
+    return [*(rule.id for rule in config.rules), *BUILTIN]
 
 
 def _near(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from alerts.model.events import EventDraft
 from alerts.model.instants import from_ms, to_ms
-from alerts.model.outbox import Delivery, DeliveryState, Mark, ReceiverState, SentBatch
+from alerts.model.outbox import AttemptResult, Delivery, DeliveryState, ReceiverState, SentBatch
 from daemon.store.connection import Store, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
 
@@ -120,20 +120,20 @@ class StoredQueue:
 
     def settle(
         self,
-        marks: Sequence[Mark],
+        results: Sequence[AttemptResult],
         receiver: ReceiverState | None,
         drafts: Sequence[EventDraft],
         now: datetime,
         *,
-        hasten: bool = False,
+        reschedule_now: bool = False,
         abandon: str = "",
     ) -> None:
         # A lost mark only repeats a delivery with the same id; events and a gone receiver must not be lost.
         with self._store.write(durable=bool(drafts or abandon)) as tx:
-            _write_marks(tx, marks)
+            _write_results(tx, results)
             if receiver is not None:
                 save_receiver(tx, receiver)
-                if hasten:
+                if reschedule_now:
                     _reschedule_now(tx, receiver.key, to_ms(now))
                 if abandon:
                     abandon_pending(tx, receiver.key, abandon, now)
@@ -182,7 +182,7 @@ def save_receiver(tx: Transaction, state: ReceiverState) -> None:
             _ms(state.blocked_until),
             _ms(state.paused_since),
             _ms(state.stopped_at),
-            _ms(state.told_at),
+            _ms(state.notified_at),
             state.last_error,
         ),
     )
@@ -197,35 +197,35 @@ def abandon_pending(tx: Transaction, key: str, reason: str, now: datetime) -> in
     ).rowcount
 
 
-def _write_marks(tx: Transaction, marks: Sequence[Mark]) -> None:
+def _write_results(tx: Transaction, results: Sequence[AttemptResult]) -> None:
     tx.executemany(
         _MARK,
         [
             (
-                mark.state.value,
-                mark.failures,
-                _ms(mark.next_attempt_at),
-                None if mark.state is DeliveryState.PENDING else to_ms(mark.attempt.at),
-                mark.parcel,
-                None if mark.rest is None else json.dumps(mark.rest),
-                mark.attempt.error if mark.state is DeliveryState.DEAD else "",
-                mark.number,
+                result.state.value,
+                result.failures,
+                _ms(result.next_attempt_at),
+                None if result.state is DeliveryState.PENDING else to_ms(result.attempt.at),
+                result.parcel,
+                None if result.remaining_recipients is None else json.dumps(result.remaining_recipients),
+                result.attempt.error if result.state is DeliveryState.DEAD else "",
+                result.number,
             )
-            for mark in marks
+            for result in results
         ],
     )
     tx.executemany(
         _ATTEMPT,
         [
             (
-                to_ms(mark.attempt.at),
-                mark.attempt.elapsed_ms,
-                mark.attempt.status,
-                mark.attempt.error,
-                mark.attempt.answer,
-                mark.number,
+                to_ms(result.attempt.at),
+                result.attempt.elapsed_ms,
+                result.attempt.status,
+                result.attempt.error,
+                result.attempt.answer,
+                result.number,
             )
-            for mark in marks
+            for result in results
         ],
     )
 
@@ -248,7 +248,7 @@ def _to_delivery(row: Sequence[Any]) -> Delivery:
         event=to_event(event),
         failures=failures,
         parcel=parcel,
-        rest=None if rest is None else tuple(json.loads(rest)),
+        remaining_recipients=None if rest is None else tuple(json.loads(rest)),
     )
 
 
@@ -261,7 +261,7 @@ def _to_receiver(row: Sequence[Any]) -> ReceiverState:
         blocked_until=_at(blocked_until),
         paused_since=_at(paused_since),
         stopped_at=_at(stopped),
-        told_at=_at(told),
+        notified_at=_at(told),
         last_error=last_error,
     )
 

@@ -93,9 +93,9 @@ def decode_state_blob(text: str, account: str) -> StateBlob:
 
 
 def _rule(memory: RuleMemory) -> dict[str, Any]:
-    told, episode = memory.told, memory.episode
+    told, episode = memory.notified, memory.episode
     written = {
-        "judged": memory.judged,
+        "judged": memory.rule_fingerprint,
         "breaches": memory.breaches,
         "entered": told.entered,
         "step": None if told.step is None else str(told.step),
@@ -105,19 +105,19 @@ def _rule(memory: RuleMemory) -> dict[str, Any]:
         "to": _ms(memory.period_end),
         "quiet": _ms(memory.quiet_until),
         "episode": None if episode is None else _episode(episode),
-        "resting": None if memory.resting is None else _episode(memory.resting),
+        "resting": None if memory.suspended is None else _episode(memory.suspended),
     }
     return {name: value for name, value in written.items() if value}
 
 
 def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
-    step, episode, resting = value.get("step"), value.get("episode"), value.get("resting")
+    step, episode, suspended = value.get("step"), value.get("episode"), value.get("resting")
     return RuleMemory(
-        judged=value.get("judged", ""),
+        rule_fingerprint=value.get("judged", ""),
         breaches=value.get("breaches", 0),
         episode=None if episode is None else _read_episode(episode, account, rule),
-        resting=None if resting is None else _read_episode(resting, account, rule),
-        told=Notified(
+        suspended=None if suspended is None else _read_episode(suspended, account, rule),
+        notified=Notified(
             entered=value.get("entered", False),
             step=None if step is None else Decimal(step),
             projected=value.get("projected", False),
@@ -131,13 +131,13 @@ def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
 
 def _episode(episode: Episode) -> list[Any]:
     """An episode that is open or may go on: where it ended is never written here."""
-    told_type = None if episode.told_type is None else episode.told_type.value
+    told_type = None if episode.notified_type is None else episode.notified_type.value
     return [
         episode.id,
         episode.kind,
         episode.severity.value,
         _ms(episode.opened_at),
-        _ms(episode.told_at),
+        _ms(episode.notified_at),
         told_type,
         episode.why,
     ]
@@ -153,8 +153,8 @@ def _read_episode(value: list[Any], account: str, rule: str) -> Episode:
         severity=Severity(severity),
         opened_at=from_ms(opened),
         why=why,
-        told_at=_instant(told),
-        told_type=None if told_type is None else EventType(told_type),
+        notified_at=_instant(told),
+        notified_type=None if told_type is None else EventType(told_type),
     )
 
 

@@ -52,7 +52,7 @@ def is_seen_again(judgement: Evaluation, previous: AccountState) -> bool:
     return (
         last is not None
         and before is not None
-        and last is judgement.judged
+        and last is judgement.evaluated
         and last.metrics is before.metrics
         and state.rules is previous.rules
         and state.burn is previous.burn
@@ -202,8 +202,8 @@ def _save_episode(tx: Transaction, episode: Episode) -> None:
             episode.severity.value,
             to_ms(episode.opened_at),
             None if episode.closed_at is None else to_ms(episode.closed_at),
-            None if episode.told_at is None else to_ms(episode.told_at),
-            None if episode.told_type is None else episode.told_type.value,
+            None if episode.notified_at is None else to_ms(episode.notified_at),
+            None if episode.notified_type is None else episode.notified_type.value,
             episode.why,
             episode.closed_why,
         ),
@@ -293,8 +293,8 @@ def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | Non
         severity=Severity(severity),
         opened_at=from_ms(opened),
         why=why,
-        told_at=None if told is None else from_ms(told),
-        told_type=None if told_type is None else EventType(told_type),
+        notified_at=None if told is None else from_ms(told),
+        notified_type=None if told_type is None else EventType(told_type),
         closed_at=None if closed is None else from_ms(closed),
         closed_why=closed_why,
     )

@@ -17,7 +17,7 @@ from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Reading
 from alerts.model.specs import RuleIndex, RuleSpec
 from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time, next_evaluation_at
-from alerts.rules.plausibility import doubt
+from alerts.rules.plausibility import find_anomaly
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, TopupStatus
 from daemon.clock import Clock, Ids
@@ -99,7 +99,7 @@ class Evaluator:
 
     def doubts(self, account_id: str, known: Known) -> bool:
         """Whether the reading has to be made once more before it is judged."""
-        return doubt(self.state(account_id), known) is not None
+        return find_anomaly(self.state(account_id), known) is not None
 
     def poll_interval(self, account_id: str) -> timedelta:
         """Return the longest time between two polls of the account."""
@@ -116,7 +116,7 @@ class Evaluator:
         ]
         self._commit(judgements, now, mutes)
         return [
-            PollResult(one.account.id, judgement.recorded, judgement.believed, judgement.state)
+            PollResult(one.account.id, judgement.recorded, judgement.accepted, judgement.state)
             for one, judgement in zip(fetched, judgements, strict=True)
         ]
 
@@ -203,11 +203,11 @@ class Evaluator:
         recorded: list[Reading] = []
         for judgement in judgements:
             account, previous = judgement.state.account, self._states.get(judgement.state.account)
-            if previous is not None and judgement.judged is not None and states.is_seen_again(judgement, previous):
-                seen.append((to_ms(judgement.judged.at), account))
+            if previous is not None and judgement.evaluated is not None and states.is_seen_again(judgement, previous):
+                seen.append((to_ms(judgement.evaluated.at), account))
                 states.save_decisions(tx, judgement)
                 continue
-            if judgement.judged is not None:
+            if judgement.evaluated is not None:
                 recorded.append(judgement.recorded)
             states.save(tx, judgement, previous)
         if seen:

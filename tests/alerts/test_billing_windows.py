@@ -11,7 +11,7 @@ from alerts.model.money import to_micro
 from alerts.model.periods import PeriodBounds, goes_on
 from alerts.model.readings import Known
 from alerts.model.specs import Budget, Period
-from alerts.rules.plausibility import doubt
+from alerts.rules.plausibility import find_anomaly
 from alerts.rules.state import AccountState
 from tests.helpers_alerts import START, Watched, metrics
 
@@ -159,7 +159,7 @@ def test_an_end_that_is_put_off_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "doubted"),
+    ("said", "anomaly"),
     [
         (window(START, timedelta(hours=5)), True),
         (window(START + timedelta(milliseconds=3), timedelta(hours=5)), True),
@@ -169,12 +169,12 @@ def test_an_end_that_is_put_off_is_taken_over() -> None:
         ({"period_start_at": START}, True),
     ],
 )
-def test_a_usage_that_falls_is_doubted_within_its_window_only(said: dict[str, Any], doubted: bool) -> None:
+def test_a_usage_that_falls_is_doubted_within_its_window_only(said: dict[str, Any], anomaly: bool) -> None:
     at = START + timedelta(hours=3)
     before = Known("clips", at, metrics(used=9, period_used=90, **window(START, timedelta(hours=5))))
     after = Known("clips", at + timedelta(minutes=5), metrics(used=9, period_used=3, **said))
-    found = doubt(AccountState("clips", before), after)
-    assert (found is not None) is doubted
+    found = find_anomaly(AccountState("clips", before), after)
+    assert (found is not None) is anomaly
 
 
 def test_the_usage_of_a_window_that_moves_with_the_clock_may_fall() -> None:
@@ -182,7 +182,7 @@ def test_the_usage_of_a_window_that_moves_with_the_clock_may_fall() -> None:
     before = Known("clips", START, metrics(used=9, period_used=90, **window(START - length, length)))
     at = START + timedelta(seconds=20)
     after = Known("clips", at, metrics(used=9, period_used=88, **window(at - length, length)))
-    assert doubt(AccountState("clips", before), after) is None
+    assert find_anomaly(AccountState("clips", before), after) is None
 
 
 @pytest.mark.parametrize("step", [timedelta(minutes=10), timedelta(hours=1), timedelta(days=1)])

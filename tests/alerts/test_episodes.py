@@ -8,7 +8,7 @@ from alerts.model.money import to_micro
 from alerts.model.readings import Known, Reason
 from alerts.model.specs import Budget, LowBalance, Period, Quota, Runway, Stale
 from alerts.model.values import replace
-from alerts.rules.episodes import LONGEST_HOLD
+from alerts.rules.episodes import MAX_HELD_EVENTS
 from tests.helpers_alerts import Watched, metrics
 
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
@@ -121,23 +121,23 @@ def test_a_deeper_step_of_a_muted_quota_is_held_back() -> None:
 
 def test_what_a_mute_holds_back_is_bounded_and_alternates_all_the_same() -> None:
     account = muted("low", 1000, LOW)
-    for _ in range(LONGEST_HOLD):
+    for _ in range(MAX_HELD_EVENTS):
         account.read(balance=4)
         account.read(balance=7)
-    assert len(account.state.held) == LONGEST_HOLD
+    assert len(account.state.held) == MAX_HELD_EVENTS
     account.mutes.clear()
     told = account.beat()
-    assert told == ["balance.low", "balance.recovered"] * (LONGEST_HOLD // 2)
+    assert told == ["balance.low", "balance.recovered"] * (MAX_HELD_EVENTS // 2)
 
 
 def test_where_no_whole_episode_is_held_the_oldest_event_goes() -> None:
     account = muted("account:billing", 1000)
-    for number in range(LONGEST_HOLD + 3):
+    for number in range(MAX_HELD_EVENTS + 3):
         account.read(used=1, billing_error=f"error {number}")
     account.mutes.clear()
     account.beat()
-    assert len(account.events) == LONGEST_HOLD
-    assert account.last["billing_error"] == f"error {LONGEST_HOLD + 2}"
+    assert len(account.events) == MAX_HELD_EVENTS
+    assert account.last["billing_error"] == f"error {MAX_HELD_EVENTS + 2}"
 
 
 def test_editing_words_keeps_the_episode_and_tells_nothing() -> None:
@@ -273,7 +273,7 @@ def test_a_rule_that_waits_for_readings_waits_over_a_restart_that_came_after_an_
     account.fail(Reason.UNAUTHORIZED)
     account.read(balance=4)
     account.read(balance=4)
-    account.state = replace(account.state, judged_by=None)
+    account.state = replace(account.state, evaluated_by=None)
     account.watch = None
     assert account.beat() == []
     assert account.read(balance=4) == ["balance.low"]

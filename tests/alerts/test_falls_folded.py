@@ -68,7 +68,7 @@ def test_a_fall_is_taken_for_true_where_a_person_accepts_it_no_earlier_than_it_f
 @pytest.mark.parametrize(("minutes", "taken"), [(59, False), (60, True), (61, True)])
 def test_a_fall_is_taken_for_true_once_it_has_stood_as_long_as_is_configured(minutes: int, taken: bool) -> None:
     fallen = fold(of(100), read(40), None)
-    after = fold(fallen, read(40, START + minutes * MINUTE), None, believed_after=60 * MINUTE)
+    after = fold(fallen, read(40, START + minutes * MINUTE), None, accepted_after=60 * MINUTE)
     assert after == (of(40) if taken else fallen)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.delivery import notices
-from alerts.delivery.policy import Tell
+from alerts.delivery.policy import ReceiverNotice
 from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.model.outbox import ReceiverState
 from alerts.model.values import replace
@@ -74,11 +74,11 @@ def test_all_types_of_top_up_events_are_among_them() -> None:
     assert told == {type for type in EventType if type.value.startswith("topup.")}
 
 
-@pytest.mark.parametrize("tell", [tell for tell in Tell if tell is not Tell.RECOVERED])
-def test_what_is_told_of_receivers_is_what_its_schema_says(tell: Tell) -> None:
+@pytest.mark.parametrize("notice", [notice for notice in ReceiverNotice if notice is not ReceiverNotice.RECOVERED])
+def test_what_is_told_of_receivers_is_what_its_schema_says(notice: ReceiverNotice) -> None:
     state = ReceiverState(key="webhook:app", failures=3, failing_since=START, last_error="500")
     event = Event("evt_1", EventType.BALANCE_LOW, START, "clips", Severity.WARNING, "low", "ep_1", 1, b"{}")
-    for draft in (notices.failing(tell, state, event, 4, START), notices.recovered(state, 4, START)):
+    for draft in (notices.failing(notice, state, event, 4, START), notices.recovered(state, 4, START)):
         validator(draft.type).validate(json.loads(encode_body(draft, None, "store_1")))
 
 

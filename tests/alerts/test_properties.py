@@ -141,7 +141,7 @@ def test_nothing_but_reminders_and_outages_comes_from_what_is_not_known(moves: l
     account = Watched(*RULES)
     live(account, [move for move in moves if move[0] not in ("mute", "edit")])
     for judgement in account.judgements:
-        if judgement.believed is None:
+        if judgement.accepted is None:
             for draft in judgement.drafts:
                 own = draft.type.value in ("reading.unavailable", "reading.suspect")
                 assert own or draft.data.get("reminder") is True

@@ -65,7 +65,7 @@ async def pass_time(world: World, killer: Killer, span: timedelta) -> None:
 
 async def abandon(world: World) -> None:
     """Drop the deliverer as a kill would: what is in flight is never marked."""
-    for lane in world.deliverer._lanes.values():
+    for lane in world.deliverer._workers.values():
         if lane.task is not None:
             lane.task.cancel()
             await asyncio.wait([lane.task])

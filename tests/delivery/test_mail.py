@@ -290,8 +290,8 @@ def _message() -> Any:
 async def test_while_the_daemon_runs_a_storm_over_some_moments_is_a_few_digests(
     world_of: WorldOf, mailbox: MailboxStandin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alerts.delivery.lane.GATHER_S", 0.1)
-    monkeypatch.setattr("alerts.delivery.lane.GATHER_BUSY_S", 0.4)
+    monkeypatch.setattr("alerts.delivery.worker.GATHER_S", 0.1)
+    monkeypatch.setattr("alerts.delivery.worker.GATHER_BUSY_S", 0.4)
     world = world_of(OPS, mailer=mailer_of(mailbox))
     for number in range(50):
         world.tell(account=f"a{number}", episode=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerts.channels.base import Result, SendOutcome
 from alerts.channels.webhook import Posted, judge_answer, read_retry_after
-from alerts.delivery.policy import DeliveryVerdict, Tell, judge_delivery, judge_receiver, retry_after
+from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver, retry_after
 from alerts.delivery.schedule import DELAYS, delay_after, probe_after
 from alerts.model.outbox import DeliveryState, ReceiverState
 from alerts.model.values import replace
@@ -81,71 +81,73 @@ def test_probes_are_a_quarter_of_an_hour_apart_at_the_most(beyond: int, roll: fl
 def test_what_follows_for_a_delivery(
     failures: int, receiver: ReceiverState, outcome: SendOutcome, expected: DeliveryVerdict
 ) -> None:
-    assert judge_delivery(failures, receiver, outcome, NOW, MIDDLE) == expected
+    assert evaluate_delivery(failures, receiver, outcome, NOW, MIDDLE) == expected
 
 
 def test_a_first_failure_counts_and_blocks_nobody_else() -> None:
-    follows = judge_receiver(WELL, FAILED, pending(1), NOW, MIDDLE)
+    follows = evaluate_receiver(WELL, FAILED, pending(1), NOW, MIDDLE)
     assert follows.receiver == replace(WELL, failures=1, failing_since=NOW, blocked_until=NOW, last_error="HTTP 503")
-    assert follows.tell is None
+    assert follows.notice is None
 
 
 def test_the_third_failure_in_a_row_opens_the_breaker() -> None:
-    follows = judge_receiver(failing(2), FAILED, pending(3), NOW, MIDDLE)
+    follows = evaluate_receiver(failing(2), FAILED, pending(3), NOW, MIDDLE)
     assert follows.receiver.blocked_until == NOW + timedelta(seconds=60)
     assert not follows.receiver.is_open(NOW)
 
 
 def test_four_failures_of_four_events_are_not_yet_told_but_the_fourth_of_one_is() -> None:
-    assert judge_receiver(failing(3), FAILED, pending(1), NOW, MIDDLE).tell is None
-    told = judge_receiver(failing(7), FAILED, pending(4), NOW, MIDDLE)
-    assert told.tell is Tell.FAILING
-    assert judge_receiver(told.receiver, FAILED, pending(5), NOW, MIDDLE).tell is None
+    assert evaluate_receiver(failing(3), FAILED, pending(1), NOW, MIDDLE).notice is None
+    told = evaluate_receiver(failing(7), FAILED, pending(4), NOW, MIDDLE)
+    assert told.notice is ReceiverNotice.FAILING
+    assert evaluate_receiver(told.receiver, FAILED, pending(5), NOW, MIDDLE).notice is None
 
 
 def test_one_success_makes_it_well_and_what_waited_is_due() -> None:
-    follows = judge_receiver(failing(5, told_at=NOW), OK, DeliveryVerdict(DeliveryState.DELIVERED, 4), NOW, MIDDLE)
-    assert (follows.receiver, follows.tell, follows.hasten) == (WELL, Tell.RECOVERED, True)
-    quiet = judge_receiver(failing(1), OK, DeliveryVerdict(DeliveryState.DELIVERED, 1), NOW, MIDDLE)
-    assert (quiet.tell, quiet.hasten) == (None, False)
+    follows = evaluate_receiver(
+        failing(5, notified_at=NOW), OK, DeliveryVerdict(DeliveryState.DELIVERED, 4), NOW, MIDDLE
+    )
+    assert (follows.receiver, follows.notice, follows.reschedule_now) == (WELL, ReceiverNotice.RECOVERED, True)
+    quiet = evaluate_receiver(failing(1), OK, DeliveryVerdict(DeliveryState.DELIVERED, 1), NOW, MIDDLE)
+    assert (quiet.notice, quiet.reschedule_now) == (None, False)
 
 
 def test_after_five_days_it_is_paused_and_probed_daily() -> None:
-    old = replace(failing(40, told_at=NOW), failing_since=NOW - timedelta(days=5))
-    paused = judge_receiver(old, FAILED, pending(8), NOW, MIDDLE)
-    assert paused.tell is Tell.PAUSED
+    old = replace(failing(40, notified_at=NOW), failing_since=NOW - timedelta(days=5))
+    paused = evaluate_receiver(old, FAILED, pending(8), NOW, MIDDLE)
+    assert paused.notice is ReceiverNotice.PAUSED
     assert paused.receiver.paused_since == NOW
     assert paused.receiver.blocked_until == NOW + timedelta(days=1)
-    again = judge_receiver(paused.receiver, FAILED, pending(8), NOW + timedelta(days=1), MIDDLE)
-    assert again.tell is None
+    again = evaluate_receiver(paused.receiver, FAILED, pending(8), NOW + timedelta(days=1), MIDDLE)
+    assert again.notice is None
     assert again.receiver.blocked_until == NOW + timedelta(days=2)
     assert (
-        judge_receiver(again.receiver, OK, DeliveryVerdict(DeliveryState.DELIVERED, 8), NOW, MIDDLE).tell
-        is Tell.RECOVERED
+        evaluate_receiver(again.receiver, OK, DeliveryVerdict(DeliveryState.DELIVERED, 8), NOW, MIDDLE).notice
+        is ReceiverNotice.RECOVERED
     )
 
 
 def test_gone_stops_it_and_gives_up_what_waits() -> None:
-    follows = judge_receiver(WELL, SendOutcome(Result.GONE, 5, 410, error="HTTP 410 Gone"), pending(1), NOW, MIDDLE)
-    assert follows.tell is Tell.STOPPED
+    follows = evaluate_receiver(WELL, SendOutcome(Result.GONE, 5, 410, error="HTTP 410 Gone"), pending(1), NOW, MIDDLE)
+    assert follows.notice is ReceiverNotice.STOPPED
     assert follows.receiver.stopped_at == NOW
     assert follows.abandon == "the receiver is gone: HTTP 410 Gone"
 
 
 def test_a_refused_address_is_told_once_and_leaves_the_server_well() -> None:
-    refused = SendOutcome(Result.REFUSED, 5, error="refused: a@b.cd: 550 no", rest=("a@b.cd",))
-    first = judge_receiver(failing(3), refused, pending(1), NOW, MIDDLE)
-    assert first.tell is Tell.REFUSED
+    refused = SendOutcome(Result.REFUSED, 5, error="refused: a@b.cd: 550 no", remaining_recipients=("a@b.cd",))
+    first = evaluate_receiver(failing(3), refused, pending(1), NOW, MIDDLE)
+    assert first.notice is ReceiverNotice.REFUSED
     assert first.receiver.failures == 0
     assert first.receiver.is_open(NOW)
-    assert judge_receiver(first.receiver, refused, pending(2), NOW, MIDDLE).tell is None
+    assert evaluate_receiver(first.receiver, refused, pending(2), NOW, MIDDLE).notice is None
 
 
 def test_an_overloaded_receiver_waits_no_longer_than_its_event() -> None:
     slow = replace(FAILED, slow=True)
-    first = judge_receiver(WELL, slow, pending(1), NOW, MIDDLE)
+    first = evaluate_receiver(WELL, slow, pending(1), NOW, MIDDLE)
     assert first.receiver.blocked_until == NOW + timedelta(seconds=5)
-    later = judge_receiver(WELL, slow, pending(3), NOW, MIDDLE)
+    later = evaluate_receiver(WELL, slow, pending(3), NOW, MIDDLE)
     assert later.receiver.blocked_until == NOW + timedelta(minutes=5)
 
 

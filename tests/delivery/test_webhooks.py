@@ -230,7 +230,7 @@ async def test_what_a_recovery_brings_forward_uses_up_no_attempt(world_of: World
     world.tell()
     await world.go_on(timedelta(hours=3))
     for _ in range(12):
-        world.queue.settle([], ReceiverState("webhook:app"), [], world.clock.now(), hasten=True)
+        world.queue.settle([], ReceiverState("webhook:app"), [], world.clock.now(), reschedule_now=True)
         await world.deliver()
     assert world.states() == [DeliveryState.PENDING]
     receiver.fault = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.delivery.policy import Tell
+from alerts.delivery.policy import ReceiverNotice
 from alerts.events.catalogue import CATALOGUE, OPENED_BY
 from alerts.events.fields import Field
 from alerts.events.schema import schema
@@ -123,7 +123,7 @@ def test_advice_is_given_for_reasons_that_are_listed() -> None:
 
 
 def test_what_becomes_of_a_receiver_is_what_is_told_of_it() -> None:
-    assert {tell.value for tell in Tell} - {Tell.RECOVERED.value} == set(Trouble)
+    assert {notice.value for notice in ReceiverNotice} - {ReceiverNotice.RECOVERED.value} == set(Trouble)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from alerts.model.readings import Known, Reason, Unavailable
 from alerts.model.reasons import AnomalyKind
 from alerts.model.specs import LowBalance
 from alerts.model.values import replace
-from alerts.rules.plausibility import confirms, doubt, largest_explained
+from alerts.rules.plausibility import confirms, find_anomaly, largest_explained
 from alerts.rules.state import AccountState
 from tests.helpers_alerts import START, Watched, metrics
 
@@ -27,7 +27,7 @@ def test_a_total_that_runs_backwards_is_told_once_and_confirmed_it_is_a_reset() 
     assert data["findings"] == [{"field": "total_charged_usd", "kind": "backwards", "before": 1000, "after": 900}]
     assert data["detail"] == "total_charged_usd ran backwards from 1000 to 900, confirmed by a second read"
     assert account.judgement is not None
-    assert account.judgement.believed is not None
+    assert account.judgement.accepted is not None
     assert account.read(balance=49, total=901) == []
     assert account.state.spend is not None
     assert account.state.spend.money.value == to_micro(1)
@@ -40,9 +40,9 @@ def test_5000_that_reads_0_once_is_suspect_and_no_rule_fires() -> None:
     assert account.last["confirmed"] is False
     assert account.last["reason"] == "implausible_drop"
     assert account.judgement is not None
-    assert account.judgement.believed is not None
-    assert account.judgement.believed.metrics.balance_microusd == to_micro(5000)
-    assert account.judgement.recorded is account.judgement.believed
+    assert account.judgement.accepted is not None
+    assert account.judgement.accepted.metrics.balance_microusd == to_micro(5000)
+    assert account.judgement.recorded is account.judgement.accepted
     assert account.read(balance=5000) == []
 
 
@@ -59,7 +59,7 @@ def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_
     assert account.read(balance=0, second=metrics(balance=700)) == ["reading.suspect"]
     judgement = account.judgement
     assert judgement is not None
-    assert judgement.believed is None
+    assert judgement.accepted is None
     assert judgement.recorded == Unavailable(
         "clips", account.now, Reason.SUSPECT, "available_microusd drop: 5000000000 then 0"
     )
@@ -72,7 +72,7 @@ def test_a_lie_after_an_honest_reading_that_was_doubted_is_not_taken_for_its_con
     account.read(balance=183)
     assert account.read(balance=16.3, second=metrics(balance=0)) == ["reading.suspect"]
     assert account.judgement is not None
-    assert account.judgement.believed is None
+    assert account.judgement.accepted is None
 
 
 @pytest.mark.parametrize("second", [None, Reason.TIMEOUT])
@@ -81,7 +81,7 @@ def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(seco
     account.read(balance=5000)
     assert account.read(balance=0, second=second) == []
     assert account.judgement is not None
-    assert account.judgement.believed is None
+    assert account.judgement.accepted is None
     assert account.reasons == ["implausible, and the second read failed: looked at again with the next poll"]
     assert account.read(balance=0, second=second) == []
     assert account.read(balance=0, second=second) == ["reading.suspect"]
@@ -167,7 +167,7 @@ def _doubt(minutes: float, before: dict[str, Any], after: dict[str, Any], larges
     account = Watched(start=START)
     account.read(0, **before)
     state = account.state
-    found = doubt(state, Known("clips", account.now + timedelta(minutes=minutes), metrics(**after)))
+    found = find_anomaly(state, Known("clips", account.now + timedelta(minutes=minutes), metrics(**after)))
     return set() if found is None else {finding.kind for finding in found.findings}
 
 
@@ -231,7 +231,7 @@ def test_a_jump_by_two_orders_of_magnitude_is_read_again() -> None:
 
 
 def test_equal_readings_and_the_first_one_are_never_doubted() -> None:
-    assert doubt(AccountState.new("clips"), Known("clips", START, metrics(balance=0))) is None
+    assert find_anomaly(AccountState.new("clips"), Known("clips", START, metrics(balance=0))) is None
     assert _doubt(5, {"balance": -5}, {"balance": -5}) == set()
 
 
@@ -256,16 +256,16 @@ def test_a_second_read_agrees_within_a_tenth_of_what_is_doubted(second: str, agr
     told = account.read(balance=100, second=metrics(balance=second))
     assert told == ([] if agrees else ["reading.suspect"])
     assert account.judgement is not None
-    assert (account.judgement.believed is not None) is agrees
+    assert (account.judgement.accepted is not None) is agrees
 
 
 @pytest.mark.parametrize(("second", "agrees"), [(10, True), (10.000001, False), (-10, True), (-10.000001, False)])
 def test_a_second_read_may_be_off_by_a_tenth_either_way(second: float, agrees: bool) -> None:
     state = AccountState.new("clips")
     state = replace(state, last=Known("clips", START, metrics(balance=100)))
-    doubted = doubt(state, Known("clips", START + timedelta(minutes=5), metrics(balance=0)))
-    assert doubted is not None
-    assert confirms(doubted, Known("clips", START + timedelta(minutes=5), metrics(balance=second))) is agrees
+    anomaly = find_anomaly(state, Known("clips", START + timedelta(minutes=5), metrics(balance=0)))
+    assert anomaly is not None
+    assert confirms(anomaly, Known("clips", START + timedelta(minutes=5), metrics(balance=second))) is agrees
 
 
 def test_suspect_readings_end_no_outage_and_charge_nothing() -> None:

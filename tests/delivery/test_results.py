@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.channels.base import Batch, Result, SendOutcome
-from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
-from alerts.delivery.policy import DeliveryVerdict, Tell, judge_delivery, judge_receiver
+from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver
+from alerts.delivery.results import attempt_result, batch_name, cut_result, failures_before, outcome_of
 from alerts.model.events import EventType
 from alerts.model.limits import DELIVERY_ANSWER_KEPT
 from alerts.model.outbox import Delivery, DeliveryState, ReceiverState
@@ -26,7 +26,7 @@ TOGETHER = Batch("evt_digest", (ONE, TWO))
 OK = SendOutcome(Result.OK, 12, 250)
 FAILED = SendOutcome(Result.FAILED, 12, 503, error="HTTP 503", answer="x" * 10_000)
 LOST = replace(FAILED, maybe_arrived=True)
-REFUSED = SendOutcome(Result.REFUSED, 12, rest=("a@b.cd",))
+REFUSED = SendOutcome(Result.REFUSED, 12, remaining_recipients=("a@b.cd",))
 DELIVERED = DeliveryVerdict(DeliveryState.DELIVERED, 2)
 AGAIN = DeliveryVerdict(DeliveryState.PENDING, 3, LATER)
 
@@ -67,11 +67,11 @@ def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: SendOutcome
 def test_a_message_keeps_its_name_where_it_arrived_or_may_have(
     parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, kept: str | None
 ) -> None:
-    assert mark(ONE, parcel, outcome, verdict, NOW).parcel == kept
+    assert attempt_result(ONE, parcel, outcome, verdict, NOW).parcel == kept
 
 
 def test_a_mark_holds_the_attempt_and_what_follows() -> None:
-    written = mark(ONE, ALONE, FAILED, AGAIN, NOW)
+    written = attempt_result(ONE, ALONE, FAILED, AGAIN, NOW)
     assert (written.number, written.state, written.failures, written.next_attempt_at) == (
         7,
         DeliveryState.PENDING,
@@ -88,34 +88,39 @@ def test_a_mark_holds_the_attempt_and_what_follows() -> None:
 
 
 def test_those_who_were_refused_are_still_to_be_told_and_nobody_else() -> None:
-    assert mark(ONE, TOGETHER, REFUSED, AGAIN, NOW).rest == ("a@b.cd",)
-    assert mark(ONE, TOGETHER, REFUSED, DELIVERED, NOW).rest is None
+    assert attempt_result(ONE, TOGETHER, REFUSED, AGAIN, NOW).remaining_recipients == ("a@b.cd",)
+    assert attempt_result(ONE, TOGETHER, REFUSED, DELIVERED, NOW).remaining_recipients is None
 
 
 def test_an_attempt_that_was_cut_counts_nothing_and_is_due_at_once() -> None:
-    waiting = replace(TWO, rest=("a@b.cd",))
-    cut = cut_mark(waiting, TOGETHER, NOW)
-    assert (cut.state, cut.failures, cut.next_attempt_at, cut.rest) == (DeliveryState.PENDING, 5, NOW, ("a@b.cd",))
+    waiting = replace(TWO, remaining_recipients=("a@b.cd",))
+    cut = cut_result(waiting, TOGETHER, NOW)
+    assert (cut.state, cut.failures, cut.next_attempt_at, cut.remaining_recipients) == (
+        DeliveryState.PENDING,
+        5,
+        NOW,
+        ("a@b.cd",),
+    )
     assert cut.attempt.error == "cut: the service stopped"
     assert cut.parcel == "evt_digest", "it may have arrived: the next try is the same message"
-    assert cut_mark(ONE, ALONE, NOW).parcel is None
+    assert cut_result(ONE, ALONE, NOW).parcel is None
 
 
 def test_the_same_deliveries_have_the_same_name_and_others_another() -> None:
-    names = [parcel_name(together) for together in ([ONE], [TWO], [ONE, TWO])]
-    assert names == [parcel_name(together) for together in ([ONE], [TWO], [ONE, TWO])]
+    names = [batch_name(together) for together in ([ONE], [TWO], [ONE, TWO])]
+    assert names == [batch_name(together) for together in ([ONE], [TWO], [ONE, TWO])]
     assert len(set(names)) == 3
 
 
 def test_a_delivery_that_is_given_up_is_told_though_its_receiver_was_told_of_before() -> None:
-    receiver = ReceiverState("webhook:app", failures=20, failing_since=NOW - timedelta(days=2), told_at=NOW)
-    verdict = judge_delivery(9, receiver, FAILED, NOW, 0.5)
+    receiver = ReceiverState("webhook:app", failures=20, failing_since=NOW - timedelta(days=2), notified_at=NOW)
+    verdict = evaluate_delivery(9, receiver, FAILED, NOW, 0.5)
     assert verdict.state is DeliveryState.DEAD
-    assert judge_receiver(receiver, FAILED, verdict, NOW, 0.5).tell is Tell.DEAD
+    assert evaluate_receiver(receiver, FAILED, verdict, NOW, 0.5).notice is ReceiverNotice.DEAD
 
 
 def test_a_receiver_that_is_overloaded_at_the_last_attempt_is_left_alone_for_a_while_at_most() -> None:
     verdict = DeliveryVerdict(DeliveryState.DEAD, 10)
-    follows = judge_receiver(ReceiverState("webhook:app"), replace(FAILED, slow=True), verdict, NOW, 0.5)
+    follows = evaluate_receiver(ReceiverState("webhook:app"), replace(FAILED, slow=True), verdict, NOW, 0.5)
     assert follows.receiver.blocked_until is not None
     assert NOW < follows.receiver.blocked_until <= NOW + timedelta(hours=1)

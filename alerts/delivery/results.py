@@ -1,4 +1,4 @@
-"""What is written of an attempt, and how a message is named."""
+"""The result of an attempt as it is stored, and the name of a message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.delivery.policy import DeliveryVerdict
 from alerts.model.limits import DELIVERY_ANSWER_KEPT
-from alerts.model.outbox import Attempt, Delivery, DeliveryState, Mark
+from alerts.model.outbox import Attempt, AttemptResult, Delivery, DeliveryState
 
 
 def outcome_of(task: asyncio.Task[SendOutcome]) -> SendOutcome:
@@ -27,38 +27,40 @@ def failures_before(parcel: Batch, outcome: SendOutcome) -> list[int]:
 
 
 def _must_stay_together(outcome: SendOutcome) -> bool:
-    return outcome.maybe_arrived or outcome.rest is not None
+    return outcome.maybe_arrived or outcome.remaining_recipients is not None
 
 
-def mark(delivery: Delivery, parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, at: datetime) -> Mark:
-    """Return what is written of a delivery after an attempt that began at `at`."""
+def attempt_result(
+    delivery: Delivery, parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, at: datetime
+) -> AttemptResult:
+    """Return the result to store for a delivery after an attempt that began at `at`."""
     named = delivery.event.id != parcel.name
     keep = verdict.state is DeliveryState.DELIVERED or _must_stay_together(outcome)
-    return Mark(
+    return AttemptResult(
         number=delivery.number,
         attempt=Attempt(at, outcome.elapsed_ms, outcome.status, outcome.error, outcome.answer[:DELIVERY_ANSWER_KEPT]),
         state=verdict.state,
         failures=verdict.failures,
         next_attempt_at=verdict.next_attempt_at,
-        rest=outcome.rest if verdict.state is not DeliveryState.DELIVERED else None,
+        remaining_recipients=outcome.remaining_recipients if verdict.state is not DeliveryState.DELIVERED else None,
         parcel=parcel.name if keep and named else None,
     )
 
 
-def cut_mark(delivery: Delivery, parcel: Batch, now: datetime) -> Mark:
-    """Return what is written of a delivery whose attempt was cut: it stays due, and nothing is counted."""
-    return Mark(
+def cut_result(delivery: Delivery, parcel: Batch, now: datetime) -> AttemptResult:
+    """Return the result of an attempt that was cancelled: the delivery stays due, and no failure is counted."""
+    return AttemptResult(
         number=delivery.number,
         attempt=Attempt(now, 0, error="cut: the service stopped"),
         state=DeliveryState.PENDING,
         failures=delivery.failures,
         next_attempt_at=now,
-        rest=delivery.rest,
+        remaining_recipients=delivery.remaining_recipients,
         parcel=parcel.name if delivery.event.id != parcel.name else None,
     )
 
 
-def parcel_name(together: Sequence[Delivery]) -> str:
+def batch_name(together: Sequence[Delivery]) -> str:
     """Return the name of the message that these go out in: the same deliveries, the same name."""
     first = together[0]
     return (

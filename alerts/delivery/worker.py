@@ -1,7 +1,7 @@
-"""One receiver's lane: takes what is due, sends it in order, and marks what became of it. Sends first, marks after.
+"""One receiver's worker: takes what is due, sends it in order, then stores the results.
 
-A lane that is killed at any point loses nothing: what was sent and not marked is sent again with the same id. Lanes
-share nothing but the store, so that a dead receiver costs the others nothing.
+A worker that is killed loses nothing: what was sent without a stored result is sent again with the same id. Workers
+share only the store, so a dead receiver does not delay the others.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Protocol
 
 from alerts.channels.base import Batch, Channel, Result, SendOutcome
 from alerts.delivery import notices
-from alerts.delivery.marks import cut_mark, failures_before, mark, outcome_of, parcel_name
-from alerts.delivery.policy import DeliveryVerdict, Tell, judge_delivery, judge_receiver
+from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver
+from alerts.delivery.results import attempt_result, batch_name, cut_result, failures_before, outcome_of
 from alerts.model.events import Event, EventDraft
 from alerts.model.limits import (
     DELIVERY_BATCH,
     DELIVERY_LONGEST_WAIT_S,
-    DELIVERY_MARKS_S,
+    DELIVERY_RESULTS_S,
     DELIVERY_WIDTH,
     DIGEST_EVENTS,
     GATHER_BUSY_S,
     GATHER_RECENT_S,
     GATHER_S,
 )
-from alerts.model.outbox import DeliveryQueue, Mark, ReceiverState
+from alerts.model.outbox import AttemptResult, DeliveryQueue, ReceiverState
 from alerts.model.values import replace
 
 HOUR = timedelta(hours=1)
 _CLOCK_STEP = timedelta(minutes=1)
-"""A clock that goes back by so much was ahead: what it has put off is due."""
+"""If the clock goes back by more, it was ahead: deliveries that it postponed are due."""
 
 
 class DeliveryClock(Protocol):
@@ -44,7 +44,7 @@ class DeliveryClock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What an observer hears of each attempt, for the log and the counters."""
+    """One attempt, for the log and the counters."""
 
     receiver: str
     event: str
@@ -83,10 +83,10 @@ class ReceiverWorker:
         self._waiting: deque[Batch] = deque()
         self._flying: dict[asyncio.Task[SendOutcome], tuple[Batch, datetime]] = {}
         self._landed: deque[asyncio.Task[SendOutcome]] = deque()
-        self._marks: list[Mark] = []
-        self._marks_since = 0.0
+        self._results: list[AttemptResult] = []
+        self._results_since = 0.0
         self._drafts: list[EventDraft] = []
-        self._hasten = False
+        self._reschedule_now = False
         self._abandon = ""
         self._more = False
         self._stopping = False
@@ -114,14 +114,14 @@ class ReceiverWorker:
         went_back = self._seen_at is not None and self._seen_at - now > _CLOCK_STEP
         self._seen_at = now
         if ready_at > now and (went_back or ready_at - now > timedelta(seconds=DELIVERY_LONGEST_WAIT_S)):
-            self._queue.settle([], replace(state, blocked_until=None), [], now, hasten=True)
+            self._queue.settle([], replace(state, blocked_until=None), [], now, reschedule_now=True)
             return now  # it was put off by a clock that was ahead
         return ready_at
 
     def overdue(self) -> int:
-        """Return how much waits for a receiver that others were told is failing."""
+        """Return how many deliveries are pending if the receiver was reported as failing, else 0."""
         state = self._queue.receiver(self.key)
-        return self._queue.pending(self.key) if state.told_at is not None else 0
+        return self._queue.pending(self.key) if state.notified_at is not None else 0
 
     def start(self, now: datetime, *, patient: bool = False) -> None:
         """Send all that is due by `now` and what falls due meanwhile; a lane under way looks again.
@@ -207,10 +207,10 @@ class ReceiverWorker:
         if self._landed:
             return
         self._wake.clear()
-        if not self._marks:
+        if not self._results:
             await self._wake.wait()
             return
-        left_s = self._marks_since + DELIVERY_MARKS_S - asyncio.get_running_loop().time()
+        left_s = self._results_since + DELIVERY_RESULTS_S - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(max(left_s, 0.0)):
                 await self._wake.wait()
@@ -250,10 +250,10 @@ class ReceiverWorker:
         self._more = True
         named = next((delivery for delivery in due if delivery.parcel is not None), None)
         if named is not None and named.parcel is not None:
-            parcel = Batch(named.parcel, tuple(self._queue.parcel(self.key, named.parcel)), named.rest)
+            parcel = Batch(named.parcel, tuple(self._queue.parcel(self.key, named.parcel)), named.remaining_recipients)
         else:
             together = tuple(due)
-            parcel = Batch(parcel_name(together), together)
+            parcel = Batch(batch_name(together), together)
             self._queue.name_parcel([delivery.number for delivery in together], parcel.name)
         self._waiting.append(self._threaded(parcel))
 
@@ -263,7 +263,7 @@ class ReceiverWorker:
             return parcel
         first = self._queue.first_parcel(self.key, str(episodes.pop()))
         answers = first if first != parcel.name else None
-        return Batch(parcel.name, parcel.deliveries, parcel.rest, answers)
+        return Batch(parcel.name, parcel.deliveries, parcel.remaining_recipients, answers)
 
     def _allowed_at(self, now: datetime) -> datetime | None:
         most = self._channel.max_per_hour
@@ -308,23 +308,24 @@ class ReceiverWorker:
             task = self._landed.popleft()
             if (flown := self._flying.pop(task, None)) is not None:
                 self._conclude(*flown, task)
-        if self._marks and asyncio.get_running_loop().time() - self._marks_since >= DELIVERY_MARKS_S:
+        if self._results and asyncio.get_running_loop().time() - self._results_since >= DELIVERY_RESULTS_S:
             self._flush()
 
     def _conclude(self, parcel: Batch, started_at: datetime, task: asyncio.Task[SendOutcome]) -> None:
         now = self._now()
-        if not self._marks:
-            self._marks_since = asyncio.get_running_loop().time()
+        if not self._results:
+            self._results_since = asyncio.get_running_loop().time()
         if task.cancelled():
-            self._marks.extend(cut_mark(delivery, parcel, now) for delivery in parcel.deliveries)
+            self._results.extend(cut_result(delivery, parcel, now) for delivery in parcel.deliveries)
             return
         outcome = outcome_of(task)
         roll = self._rng.random()
         verdicts = [
-            judge_delivery(failures, self._state, outcome, now, roll) for failures in failures_before(parcel, outcome)
+            evaluate_delivery(failures, self._state, outcome, now, roll)
+            for failures in failures_before(parcel, outcome)
         ]
         for delivery, verdict in zip(parcel.deliveries, verdicts, strict=True):
-            self._marks.append(mark(delivery, parcel, outcome, verdict, started_at))
+            self._results.append(attempt_result(delivery, parcel, outcome, verdict, started_at))
             self._observe(Attempted(self.key, delivery.event.id, delivery.event.type.value, outcome, verdict))
         worst = max(range(len(verdicts)), key=lambda index: verdicts[index].failures)
         self._follow(parcel, outcome, parcel.deliveries[worst].event, verdicts[worst], now, roll)
@@ -333,7 +334,7 @@ class ReceiverWorker:
         self, parcel: Batch, outcome: SendOutcome, event: Event, verdict: DeliveryVerdict, now: datetime, roll: float
     ) -> None:
         before = self._state
-        consequence = judge_receiver(before, outcome, verdict, now, roll)
+        consequence = evaluate_receiver(before, outcome, verdict, now, roll)
         self._state = consequence.receiver
         if outcome.result is Result.OK:
             self.sent += len(parcel.deliveries)
@@ -342,13 +343,13 @@ class ReceiverWorker:
         else:
             self.failed += len(parcel.deliveries)
             self._hold_back(parcel)
-        self._hasten |= consequence.hasten
+        self._reschedule_now |= consequence.reschedule_now
         self._abandon = self._abandon or consequence.abandon
-        pending = self._queue.pending(self.key) if consequence.tell is not None else 0
-        if consequence.tell is Tell.RECOVERED:
+        pending = self._queue.pending(self.key) if consequence.notice is not None else 0
+        if consequence.notice is ReceiverNotice.RECOVERED:
             self._drafts.append(notices.recovered(before, pending, now))
-        elif consequence.tell is not None:
-            self._drafts.append(notices.failing(consequence.tell, self._state, event, pending, now))
+        elif consequence.notice is not None:
+            self._drafts.append(notices.failing(consequence.notice, self._state, event, pending, now))
 
     def _hold_back(self, parcel: Batch) -> None:
         """Leave what waits for the same account until the store says that it may go: the failed one goes first."""
@@ -360,11 +361,18 @@ class ReceiverWorker:
                 self._more = True
 
     def _flush(self) -> None:
-        if not self._marks:
+        if not self._results:
             return
-        changed = self._state if self._state != self._saved or self._hasten or self._abandon else None
-        self._queue.settle(self._marks, changed, self._drafts, self._now(), hasten=self._hasten, abandon=self._abandon)
-        self._more |= self._hasten
+        changed = self._state if self._state != self._saved or self._reschedule_now or self._abandon else None
+        self._queue.settle(
+            self._results,
+            changed,
+            self._drafts,
+            self._now(),
+            reschedule_now=self._reschedule_now,
+            abandon=self._abandon,
+        )
+        self._more |= self._reschedule_now
         self._saved = self._state
-        self._marks, self._drafts = [], []
-        self._hasten, self._abandon = False, ""
+        self._results, self._drafts = [], []
+        self._reschedule_now, self._abandon = False, ""
