@@ -73,6 +73,7 @@ class Reconciler:
         if said.refused is not None:
             self._context.note(account, Doing.LISTING, said.refused)
             return
+        self._context.reached(account, Doing.LISTING)
         with self._context.store.write(durable=True) as tx:
             view = self._context.account(account, tx)
             for finding in (one for one in said.findings if not one.told):

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from alerts.model.instants import rfc3339
 from alerts.rules.state import TopupStatus
@@ -119,7 +120,9 @@ def _is_capped(config: Config, topup: TopupConfig, said: GateCount, now: datetim
 
 def _is_raised(said: GateCount, cap_microusd: int) -> bool:
     """Whether the cap is higher now than the one that said no."""
-    then = next((gate["microusd"]["cap"] for gate in json.loads(said.gates) if gate["name"] == said.gate), None)
+    gates: list[dict[str, Any]] = json.loads(said.gates)
+    gate = next((gate for gate in gates if gate["name"] == said.gate), {})
+    then = gate.get("microusd", {}).get("cap")  # what an earlier version wrote has none: it is told as it stands
     return then is not None and cap_microusd > int(then)
 
 

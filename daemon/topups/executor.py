@@ -5,14 +5,16 @@ Each step is one transaction: the fact as it was learned, the new state, its eve
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alerts.model.values import replace
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
-from daemon.store.topup_rows import State, Topup
+from daemon.store.ledger import Moved
+from daemon.store.topup_rows import SECOND_LOOK, State, Topup
 from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.stripe.declines import DeclineKind, judge
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext, log
 from daemon.topups.judging import verdict
@@ -22,6 +24,7 @@ from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.machine import decide
 from daemon.topups.policy.settle import LOOKS_DIFFERED_WITHIN
 from daemon.topups.policy.step import (
+    Acknowledged,
     Answer,
     Command,
     Doing,
@@ -52,6 +55,8 @@ async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None =
     send: int | None = None
     for _ in range(MOST_STEPS):
         row, command, sent = _commit(context, topup, fact, seen, send)
+        if isinstance(fact, Answer):
+            context.note(row.account, _DOING[fact.kind], fact.outcome)
         if command is None:
             break
         fact, send = await _perform(context, row, command, seen), sent
@@ -65,7 +70,10 @@ def _commit(
     now = context.clock.now()
     with context.store.write(durable=True) as tx:
         _record(tx, topup, fact, send, now)
-        row, command = _decide(context, tx, _get(tx, topup), fact, seen)
+        row = _get(tx, topup)
+        if isinstance(fact, Acknowledged) and row.state is not fact.state:
+            raise Moved(topup)  # what a person saw is no more
+        row, command = _decide(context, tx, row, fact, seen)
         if not isinstance(command, Request):
             return row, command, None
         sent = ledger.record_send(
@@ -79,9 +87,14 @@ def _decide(
 ) -> tuple[Topup, Command | None]:
     now = context.clock.now()
     step = decide(_snapshot(context, tx, row, fact, seen), fact, now)
+    before = row
     for after in step.rows:
         row = ledger.save(tx, row, after, now)
     context.apply(tx, step.changes, now)
+    if row.warned_at is not None and before.warned_at is None and row.told_at is None and row.paid_at is not None:
+        log.warning("credit_late", topup=row.id, minutes=(now - row.paid_at) // timedelta(minutes=1))
+    if row.reason.startswith(SECOND_LOOK) and row.reason != before.reason:
+        log.warning("second_look", topup=row.id, differs=row.reason.removeprefix(SECOND_LOOK))
     return row, step.command
 
 
@@ -180,7 +193,6 @@ async def _send(context: TopupContext, row: Topup, request: Request) -> Outcome:
         assert intent is not None, "what is confirmed or canceled was created"
         call = gateway.confirm if request.kind == "confirm" else gateway.cancel
         outcome = await call(intent, request.params, request.key)
-    context.note(row.account, _DOING[request.kind], outcome)
     return outcome
 
 
@@ -198,7 +210,10 @@ async def _read_back(context: TopupContext, row: Topup, command: ReadBack) -> Fa
     if intent.status in _DECLINED and intent.why_declined is not None and is_news:
         listed = await context.gateway.charges(intent.id)
         context.note(row.account, Doing.LISTING_CHARGES, listed)
-        if isinstance(listed, Refused):
-            return NotRead(replace(listed, kind=AnswerKind.UNKNOWN))
-        charges = listed.value.items
+        if isinstance(listed, Answered):
+            charges = listed.value.items
+        elif intent.status == "canceled" and judge(intent.why_declined).kind is DeclineKind.SOFT:
+            return NotRead(replace(listed, kind=AnswerKind.UNKNOWN))  # how often it was tried, nobody can say
+        elif intent.charge is not None:
+            charges = (intent.charge,)
     return Intent(intent, charges, go_on=command.go_on, again=command.again, request_id=answer.request_id)

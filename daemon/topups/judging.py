@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
 
 from alerts.foresight.burn import burn
 from alerts.model.instants import EPOCH
@@ -16,6 +15,7 @@ from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
 from daemon.topups.policy.brake import RELEASED_FOR, pace
 from daemon.topups.policy.builder import OWNER_HAS
+from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gate import Verdict
 from daemon.topups.policy.gates import GateInputs, judge
 from daemon.topups.policy.intents import Listing
@@ -114,12 +114,17 @@ def _twins(
             found[topup.id] = topup.state.value
     for one in listed.others if listed is not None else ():
         other, before = context.config.accounts[one.said.account], one.said.funded_microusd
-        alive = one.intent.status != "canceled" and not _is_left(one.intent, context.clock.now())
-        if alive and before is not None and other.url == account.url and abs(funded - before) <= CENT_MICROUSD:
+        is_theirs = other.url == account.url and ledger_reads.get(conn, one.intent.id) is None
+        is_same = before is not None and abs(funded - before) <= CENT_MICROUSD
+        if is_theirs and is_same and _may_come(context, one.intent):
             found[f"{one.said.account}-{one.said.seq}"] = one.intent.status
     return found
 
 
-def _is_left(intent: PaymentIntent, now: datetime) -> bool:
-    """Whether nobody confirmed it within the time that its owner has."""
-    return intent.status == "requires_confirmation" and now - intent.created_at >= OWNER_HAS
+def _may_come(context: TopupContext, intent: PaymentIntent) -> bool:
+    """Whether the credit of a charge that this ledger does not know may still come: made, or to be made, just now."""
+    if intent.status == "canceled":
+        return False
+    made_at = intent.charge.created_at if intent.charge is not None else intent.created_at
+    within = OWNER_HAS if intent.status == "requires_confirmation" else MISSING_AFTER
+    return context.clock.now() - made_at < within

@@ -13,8 +13,10 @@ from alerts.model.money import format_usd
 from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store, Transaction
+from daemon.store.ledger import Moved
 from daemon.store.topup_rows import EVERYWHERE, State, Stop, StopKind, Topup
 from daemon.stripe.answers import GONE, Answered, AnswerKind, Refused
+from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext, resumed_mark
 from daemon.topups.executor import run
 from daemon.topups.judging import brake_mark
@@ -123,12 +125,13 @@ async def acknowledge(context: TopupContext, name: str) -> str:
     return await _close(context, topup)
 
 
-async def _say(context: TopupContext, topup: Topup, fact: Acknowledged = Acknowledged()) -> Topup:  # noqa: B008 – frozen
+async def _say(context: TopupContext, topup: Topup, intent: PaymentIntent | None = None) -> Topup:
     """Say it to the machine; raises NothingToSay where the top-up has moved on meanwhile."""
-    current = ledger_reads.get(context.store.reader, topup.id)
-    if current is None or current.state is not topup.state:
-        raise NothingToSay(f"{topup.id} has become {current.state if current else 'nothing'} meanwhile")
-    return await run(context, topup.id, fact)
+    try:
+        return await run(context, topup.id, Acknowledged(topup.state, intent))
+    except Moved:
+        current = ledger_reads.get(context.store.reader, topup.id)
+        raise NothingToSay(f"{topup.id} has become {current.state if current else 'nothing'} meanwhile") from None
 
 
 async def _close(context: TopupContext, topup: Topup) -> str:
@@ -146,7 +149,7 @@ async def _close(context: TopupContext, topup: Topup) -> str:
         raise NothingToSay(f'{said}: set mode = "off" or "charge" for {topup.account}, then acknowledge it again')
     if status == "processing":
         raise NothingToSay(f"{topup.id}: the bank is still working on it; it can be acknowledged when that has ended")
-    after = await _say(context, topup, Acknowledged(answer.value))
+    after = await _say(context, topup, answer.value)
     if status == "succeeded":
         return f"{topup.id}: it was charged; closed as credited"
     if status not in ALIVE:

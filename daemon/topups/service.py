@@ -20,7 +20,7 @@ from daemon.jobs import together
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.store.ledger import Moved
-from daemon.store.topup_rows import EVERYWHERE, StopKind, Topup
+from daemon.store.topup_rows import EVERYWHERE, State, StopKind, Topup
 from daemon.stripe.answers import GONE, AnswerKind, Refused
 from daemon.stripe.gateway import Gateway
 from daemon.topups.adoption import adopt
@@ -71,7 +71,9 @@ class TopupService:
         await self._probe(now)  # or the first pass after the key was mended would not charge yet
         try:
             try:
-                await together(self._take_up(topup) for topup in ledger_reads.open_topups(self.context.store.reader))
+                opened = ledger_reads.open_topups(self.context.store.reader)
+                # A credit is judged by the first reading: it may have come while nobody looked.
+                await together(self._take_up(topup) for topup in opened if topup.state is not State.PAID)
             finally:
                 await together(self._adopt(account) for account in self.context.config.accounts)
         except ExceptionGroup as error:  # alerts and the other top-ups go on; `run_due` meets it again and says so

@@ -12,6 +12,7 @@ import pytest
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.values import replace
+from alerts.rules.falls import NO_FALL
 from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import Stop
@@ -182,6 +183,21 @@ async def test_a_charge_of_another_key_of_the_same_account_that_another_disk_mad
     assert [one.reason for one in stopped(daemon)] == []
     told = [told["reason"] for told in daemon.told("topup.suspended")]
     assert told == ([] if charges else ["twin"])
+
+
+async def test_another_account_of_the_same_sum_is_not_held_up_by_a_charge_that_the_ledger_knows(
+    daemon: Daemon, world: World
+) -> None:
+    await daemon.run(timedelta(hours=1))
+    [paid] = daemon.topups()
+    media = replace(daemon.config.accounts["clips"], info=AccountInfo("media", "contentstats"))
+    context = daemon.service.context
+    accounts = {**daemon.config.accounts, "media": media}
+    daemon.service.context = replace(context, config=replace(daemon.config, accounts=accounts))
+    daemon.account, daemon.falls = "media", NO_FALL
+    world.balance, world.charged = 4 * DOLLAR, (paid.funded_before_microusd or 0) - 4 * DOLLAR
+    await daemon.attend(world.read("media"))
+    assert world.successes == 2
 
 
 def stopped(daemon: Daemon) -> tuple[Stop, ...]:

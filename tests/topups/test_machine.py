@@ -13,7 +13,17 @@ from alerts.model.values import replace
 from daemon.store.topup_rows import Send, State, Topup
 from daemon.stripe.objects import CardError, Charge, PaymentIntent, Unreadable, read_event, read_intent, read_page
 from daemon.topups.policy.machine import decide
-from daemon.topups.policy.step import Account, Acknowledged, Emit, Intent, Readings, SetStop, Snapshot, Time
+from daemon.topups.policy.step import (
+    Account,
+    Acknowledged,
+    Emit,
+    Intent,
+    ListIntents,
+    Readings,
+    SetStop,
+    Snapshot,
+    Time,
+)
 from tests.helpers_topups import DOLLAR, START, topup_config
 
 ROW = Topup(
@@ -147,8 +157,32 @@ def test_a_reading_that_is_awaited_is_awaited_for_half_an_hour() -> None:
     assert step.changes == ()
 
 
+def test_a_canceled_payment_of_a_number_that_was_given_up_says_that_its_card_is_stolen() -> None:
+    """Another daemon confirmed what our create had made, met a stolen card, and canceled it."""
+    given_up = replace(ROW, state=State.ABANDONED)
+    fact = replace(declined(LOST), adopted=True)
+    fact = replace(fact, intent=replace(fact.intent, status="canceled"))
+    step = decide(snapshot(given_up), fact, START)
+    assert [one.stop.reason for one in step.changes if isinstance(one, SetStop)] == ["declined"]
+    assert step.rows[-1].state is State.ABANDONED
+    assert step.rows[-1].cancel_as is None
+
+
+def test_a_soft_decline_behind_an_error_of_stripes_waits_its_hour() -> None:
+    step = decide(snapshot(sends=(sent(answer="server_error"),)), declined(SOFT), START)
+    assert step.rows[-1].next_at == START + timedelta(hours=1)
+
+
+def test_without_a_total_the_very_readings_of_the_plan_move_no_sum() -> None:
+    seen = readings(funded=100, available=5)
+    row = replace(ROW, funded_before_microusd=None, low_balance_microusd=4 * DOLLAR, reading_at=seen.known.at)
+    fact = Intent(INTENT, go_on=True, again=True)
+    step = decide(snapshot(row, readings=seen, sends=(sent(answer="key_in_use"),)), fact, START)
+    assert isinstance(step.command, ListIntents)
+
+
 def test_nothing_is_acknowledged_of_what_is_under_way() -> None:
-    assert decide(snapshot(), Acknowledged(), START).rows == ()
+    assert decide(snapshot(), Acknowledged(State.CONFIRMING), START).rows == ()
 
 
 @pytest.mark.parametrize(

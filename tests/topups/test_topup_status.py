@@ -13,7 +13,7 @@ from alerts.rules.state import TopupStatus
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.status.topups import is_under_way, topup_status
-from daemon.store import ledger
+from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import State, Topup
 from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
@@ -56,6 +56,13 @@ async def test_a_mode_that_charges_nothing_is_named(world: World, tmp_path: Path
     daemon = Daemon(world, tmp_path / "m", topup_config(mode=mode))
     assert stands(daemon) == TopupStatus(mode.value, False, f"mode is {mode}")
     daemon.store.close()
+
+
+async def test_a_cap_that_an_earlier_version_noted_is_still_told(daemon: Daemon, world: World) -> None:
+    said = '[{"gate":7,"name":"cap_day","passed":false,"detail":"full","numbers":{"cap":"$100.00"}}]'
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.count_decision(tx, "clips", "cap_day", world.clock.now(), detail="full", gates=said)
+    assert stands(daemon).state == "capped"
 
 
 async def test_a_pause_and_a_suspension_are_named_with_since_when(daemon: Daemon, world: World) -> None:

@@ -122,7 +122,8 @@ class Builder:
             return now + READ_BACK_AFTER[0]
         sent_at = sends[-1].sent_at if sends else topup.state_at
         unknown = sent_at + read_back_after(max(now - sent_at, timedelta()))
-        if topup.cancel_as is None and is_pinned_later(sends) and now < sent_at + PIN_AFTER:
+        is_waiting = topup.state is State.CONFIRMING and topup.cancel_as is None
+        if is_waiting and is_pinned_later(sends) and now < sent_at + PIN_AFTER:
             return min(unknown, sent_at + PIN_AFTER)
         if topup.cancel_as is not None and topup.is_open:
             return unknown

@@ -69,6 +69,8 @@ _OPEN: Mapping[type[Any], Rule] = {
     NotListed: _rule(not_listed),
     Answer: _rule(answered),
 }
+_ASIDE = {fact: rule for fact, rule in _OPEN.items() if fact is not Reading}
+"""What waits for a person, or for its cancel: a reading says nothing of it."""
 _TRIED = {**_OPEN, Listing: _rule(second_look, _S.CONFIRMING, _S.NEEDS_REVIEW)}
 _ENDED: Mapping[type[Any], Rule] = {
     Time: _rule(read_back),
@@ -89,9 +91,9 @@ TABLE: Mapping[State, Mapping[type[Any], Rule]] = {
     _S.CONFIRMING: _TRIED,
     _S.PROCESSING: _OPEN,
     _S.RETRY_WAIT: _TRIED,
-    _S.ACTION_REQUIRED: {**_OPEN, Intent: _rule(by_intent, _S.PAID, _S.PROCESSING, _S.NEEDS_REVIEW, *_ENDS)},
+    _S.ACTION_REQUIRED: {**_ASIDE, Intent: _rule(by_intent, _S.PAID, _S.PROCESSING, _S.NEEDS_REVIEW, *_ENDS)},
     _S.NEEDS_REVIEW: {
-        **_OPEN,
+        **_ASIDE,
         Intent: _rule(by_intent, _S.PAID, _S.PROCESSING, *_ENDS),
         Acknowledged: _rule(acknowledge_review, _S.PAID, *_ENDS),
     },

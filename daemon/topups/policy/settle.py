@@ -152,14 +152,16 @@ def _leave_card(b: Builder, fact: Intent, decline: Decline) -> None:
 def _canceled(b: Builder, fact: Intent) -> None:
     """The end. A card that was refused meanwhile, on this PaymentIntent, is left alone from now on."""
     topup, error = b.topup, fact.intent.why_declined
-    if not topup.is_open or topup.state is State.PAID:
-        return
-    if error is not None and topup.cancel_as is not State.DECLINED:
+    if error is not None and topup.cancel_as is not State.DECLINED and (topup.is_open or fact.adopted):
         decline = judge(error)
         gave_up = len(fact.charges) > len(RETRY_AFTER)
         if decline.kind is not DeclineKind.SOFT or gave_up:
-            b.set(cancel_as=State.DECLINED, reason=f"{decline.code}: {decline.message}", declines=len(fact.charges))
+            declines = max(topup.declines, len(fact.charges))
+            b.set(cancel_as=State.DECLINED, reason=f"{decline.code}: {decline.message}", declines=declines)
             _leave_card(b, fact, decline)
+    if not topup.is_open:
+        b.set(cancel_as=None)
+        return
     reason = b.topup.reason if b.topup.cancel_as else "canceled in Stripe"
     b.to(b.topup.cancel_as or State.ABANDONED, reason, cancel_as=None)
     differed = b.snapshot.looks_differed + 1

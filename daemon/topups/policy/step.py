@@ -34,6 +34,11 @@ class Readings:
     falls: Falls = NO_FALL
     second: Known | None = None
 
+    @property
+    def both(self) -> list[Known]:
+        """Both reads, or the one that there is."""
+        return [self.known] if self.second is None else [self.known, self.second]
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -152,8 +157,9 @@ class NotListed:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A person's word. `intent` is what Stripe says, where the top-up is under review; None where it knows nothing."""
+    """A person's word of a top-up in `state`. `intent` is what Stripe says of one under review, where it knows it."""
 
+    state: State
     intent: PaymentIntent | None = None
 
 
