@@ -188,12 +188,10 @@ async def _perform(context: TopupContext, row: Topup, command: Command, seen: Pa
 async def _send(context: TopupContext, row: Topup, request: Request) -> Outcome:
     gateway, intent = context.gateway, row.payment_intent
     if request.kind == "create":
-        outcome = await gateway.create(request.params, request.key)
-    else:
-        assert intent is not None, "what is confirmed or canceled was created"
-        call = gateway.confirm if request.kind == "confirm" else gateway.cancel
-        outcome = await call(intent, request.params, request.key)
-    return outcome
+        return await gateway.create(request.params, request.key)
+    assert intent is not None, "what is confirmed or canceled was created"
+    call = gateway.confirm if request.kind == "confirm" else gateway.cancel
+    return await call(intent, request.params, request.key)
 
 
 async def _read_back(context: TopupContext, row: Topup, command: ReadBack) -> Fact:
