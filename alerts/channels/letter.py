@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from alerts.events.words.wording import Wording, word
+from alerts.events.words.wording import EventMessage, render_event
 from alerts.model.events import Event, Tone
 from alerts.templating import Templates
 
@@ -29,7 +29,7 @@ def write_letter(events: Sequence[Event], templates: Templates, zone: ZoneInfo) 
 
     Raises jinja2.TemplateError where a template is wrong.
     """
-    wordings = [word(event, zone) for event in events]
+    wordings = [render_event(event, zone) for event in events]
     if len(wordings) == 1:
         values = {"it": wordings[0], "zone": zone.key}
         return Letter(
@@ -43,7 +43,7 @@ def write_letter(events: Sequence[Event], templates: Templates, zone: ZoneInfo) 
 
 def write_note(events: Sequence[Event], zone: ZoneInfo) -> tuple[str, str]:
     """Return the title and the body of a chat message, plain text."""
-    wordings = [word(event, zone) for event in events]
+    wordings = [render_event(event, zone) for event in events]
     if len(wordings) == 1:
         one = wordings[0]
         return one.title, "\n".join(part for part in (one.sentence, one.next, one.command) if part)
@@ -53,12 +53,12 @@ def write_note(events: Sequence[Event], zone: ZoneInfo) -> tuple[str, str]:
     return _digest_subject(wordings), "\n".join(lines)
 
 
-def _digest_subject(wordings: Sequence[Wording]) -> str:
+def _digest_subject(wordings: Sequence[EventMessage]) -> str:
     gravest = min(wordings, key=lambda wording: _GRAVITY.index(wording.tone))
     several = f"{gravest.title}, and {len(wordings) - 1} more"
     return several if len(wordings) <= FEW else f"{len(wordings)} events: {several}"
 
 
-def _counts(wordings: Sequence[Wording]) -> str:
+def _counts(wordings: Sequence[EventMessage]) -> str:
     counted = Counter(wording.type for wording in wordings)
     return ", ".join(kind if count == 1 else f"{count} × {kind}" for kind, count in counted.most_common())

@@ -154,7 +154,7 @@ class _Walk:
         return at - fell_at <= RETURN_WITHIN and abs(rise - amount) <= ROUNDING_NOISE_MICROUSD
 
 
-def reckon(
+def compute_money(
     levels: Sequence[Known], charges: Sequence[CardCharge], start: datetime
 ) -> tuple[Money | None, tuple[str, ...]]:
     """Return the money of neighbouring readings, and what a reader must know of how it was reckoned.

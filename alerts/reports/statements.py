@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from alerts.model.accounts import AccountInfo
 from alerts.model.readings import Known, Metrics
 from alerts.model.spans import Span
-from alerts.reports.balances import Money, reckon
+from alerts.reports.balances import Money, compute_money
 from alerts.reports.credits import CardCharge
 
 BOUNDARY_REACH = timedelta(hours=24)
@@ -98,7 +98,7 @@ def build(
     if not cut.levels:
         return Statement(account, span, None, None, ("no reading",), (), 0, None, None, _charged_in(span, charges))
     first, last = cut.levels[0], cut.levels[-1]
-    money, notes = reckon(cut.levels, charges, span.start)
+    money, notes = compute_money(cut.levels, charges, span.start)
     matched = {c.charge.topup for c in money.credits if c.charge} if money else set()
     return Statement(
         account=account,

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.events.words.wording import word
+from alerts.events.words.wording import render_event
 from alerts.model.events import Event, EventType, Severity, Tone
 from daemon.demo.scenario import ZONE, ScriptedEvent
 from daemon.demo.standins.mailbox import Kept
@@ -52,7 +52,7 @@ class Story:
         event = _event(received)
         data = received.payload["data"]
         self.payloads.append((event.id, event.type, data))
-        words = word(event, ZONE)
+        words = render_event(event, ZONE)
         self.lines.append(
             Line(
                 event.at,

@@ -126,9 +126,9 @@ def _is_raised(said: GateCount, cap_microusd: int) -> bool:
     return then is not None and cap_microusd > int(then)
 
 
-def needs_person(config: Config, conn: sqlite3.Connection, troubles: Mapping[str, str]) -> list[str]:
+def needs_person(config: Config, conn: sqlite3.Connection, last_errors: Mapping[str, str]) -> list[str]:
     """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
-    sentences = list(troubles.values())
+    sentences = list(last_errors.values())
     for stop in ledger_notes.stops(conn):
         if stop.kind is not StopKind.PAUSE and (stop.scope in config.accounts or stop.scope == EVERYWHERE):
             named = stop.kind is StopKind.BREAKER or stop.reason == CUSTOMER_GONE  # its message names the command

@@ -97,7 +97,7 @@ def test_a_file_that_is_not_there_is_an_error_and_a_glob_that_fits_nothing_is_no
     assert "accounts.d" not in str(look(folder).problems)
 
 
-@pytest.mark.parametrize("pattern", ['""', '"**x"', "5", '"config.toml"', '"accounts.d"'])
+@pytest.mark.parametrize("pattern", ['""', '"/"', '"**x"', "5", '"config.toml"', '"accounts.d"'])
 def test_no_pattern_is_a_traceback_or_reads_the_configuration_twice(folder: Path, pattern: str) -> None:
     text = (folder / "config.toml").read_text().replace('"receivers.toml"', pattern)
     (folder / "config.toml").write_text(text)

@@ -10,7 +10,7 @@ import pytest
 
 from alerts.channels.letter import NOTE_LINES, write_letter, write_note
 from alerts.events.words.figures import DASH
-from alerts.events.words.wording import word
+from alerts.events.words.wording import render_event
 from alerts.model.events import EventType, JsonValue, Tone
 from alerts.templating import Templates
 from tests.helpers_events import example_event
@@ -20,7 +20,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 @pytest.mark.parametrize("type", list(EventType))
 def test_every_event_has_a_title_a_sentence_numbers_and_what_to_do(type: EventType) -> None:
-    wording = word(example_event(type), BERLIN)
+    wording = render_event(example_event(type), BERLIN)
     assert 5 < len(wording.title) <= 80
     for text in (wording.sentence, wording.next):
         assert text[0].isupper() or not text[0].isalpha()
@@ -50,29 +50,29 @@ def test_nulls_never_read_as_zero_and_break_nothing(type: EventType) -> None:
     data = json.loads(event.body)["data"]
     kept = ("account", "provider", "severity", "observed_at", "action", "command", "reason", "changes", "findings")
     empty = example_event(type, **{name: None for name in data if name not in kept})
-    wording = word(empty, BERLIN)
+    wording = render_event(empty, BERLIN)
     assert "$0.00" not in wording.sentence + wording.title
     write_letter([empty], Templates(), BERLIN)
 
 
 def test_money_is_exact_and_signed() -> None:
-    wording = word(example_event(EventType.BALANCE_DEPLETED), BERLIN)
+    wording = render_event(example_event(EventType.BALANCE_DEPLETED), BERLIN)
     assert "−$0.25 is available" in wording.sentence
     assert wording.tone is Tone.CRITICAL
 
 
 def test_a_code_of_the_bank_is_read_as_words() -> None:
     event = example_event(EventType.TOPUP_SUSPENDED, message="authentication_required: Your card was declined.")
-    assert "this account: authentication required: Your card was declined." in word(event, BERLIN).sentence
+    assert "this account: authentication required: Your card was declined." in render_event(event, BERLIN).sentence
 
 
 def test_a_reminder_says_so() -> None:
-    assert word(example_event(EventType.BALANCE_LOW, reminder=True), BERLIN).title.startswith("Still: clips")
+    assert render_event(example_event(EventType.BALANCE_LOW, reminder=True), BERLIN).title.startswith("Still: clips")
 
 
 def test_a_top_up_under_way_is_said_beside_the_low_balance() -> None:
     topup = {"state": "charging", "reason": "$50.00 is being charged", "id": "tu_1"}
-    wording = word(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN)
+    wording = render_event(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN)
     assert wording.next == "The top-up is charging: $50.00 is being charged."
 
 
@@ -95,7 +95,7 @@ def test_a_top_up_under_way_is_said_beside_the_low_balance() -> None:
 )
 def test_what_is_said_of_the_top_up_fits_its_state(state: str, reason: str, said: str) -> None:
     topup = {"state": state, "reason": reason, "id": None}
-    assert word(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN).next == said
+    assert render_event(example_event(EventType.BALANCE_LOW, topup=topup), BERLIN).next == said
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,15 @@ def test_what_is_said_of_the_top_up_fits_its_state(state: str, reason: str, said
 def test_no_amount_reads_as_a_line_that_it_has_not_reached_or_is_beyond(
     type: EventType, numbers: dict[str, JsonValue], said: str
 ) -> None:
-    wording = word(example_event(type, **numbers), BERLIN)
+    wording = render_event(example_event(type, **numbers), BERLIN)
     assert said in f"{wording.title} {wording.sentence}"
 
 
 def test_days_left_are_never_overstated() -> None:
-    assert "it lasts 10.8 days" in word(example_event(EventType.BALANCE_LOW, days_remaining=10.89), BERLIN).sentence
+    assert (
+        "it lasts 10.8 days"
+        in render_event(example_event(EventType.BALANCE_LOW, days_remaining=10.89), BERLIN).sentence
+    )
 
 
 def test_a_digest_of_few_begins_with_what_tells_most() -> None:
@@ -148,7 +151,7 @@ def test_a_digest_of_few_begins_with_what_tells_most() -> None:
 def test_times_are_in_the_configured_zone_and_name_it() -> None:
     span = {"earliest": "2026-11-04T11:00:00Z", "likely": "2026-11-05T05:00:00Z", "latest": "2026-11-06T02:00:00Z"}
     event = example_event(EventType.RUNWAY_SHORT, runs_out_at=span)
-    figures = {one.label: one.value for one in word(event, BERLIN).figures}
+    figures = {one.label: one.value for one in render_event(event, BERLIN).figures}
     assert figures["Runs out"].startswith("Thu 5 Nov 2026, 06:00 CET (between Wed 4 Nov 2026, 12:00 CET")
 
 
@@ -169,9 +172,9 @@ def test_a_chat_message_is_short_whatever_falls_together() -> None:
 
 def test_a_word_in_backticks_is_a_command_only_where_none_is_named_apart() -> None:
     action = "put `max_charge_usd` or the amount right"
-    wording = word(example_event(EventType.TOPUP_SUSPENDED, action=action, command="brimful check"), BERLIN)
+    wording = render_event(example_event(EventType.TOPUP_SUSPENDED, action=action, command="brimful check"), BERLIN)
     assert (wording.next, wording.command) == ("Put `max_charge_usd` or the amount right.", "brimful check")
-    wording = word(example_event(EventType.DELIVERY_FAILING, action="look: `brimful deliveries`"), BERLIN)
+    wording = render_event(example_event(EventType.DELIVERY_FAILING, action="look: `brimful deliveries`"), BERLIN)
     assert (wording.next, wording.command) == ("Look.", "brimful deliveries")
-    wording = word(example_event(EventType.DELIVERY_FAILING, action="look at its server"), BERLIN)
+    wording = render_event(example_event(EventType.DELIVERY_FAILING, action="look at its server"), BERLIN)
     assert wording.next == "Look at its server."

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
-from alerts.events.words.wording import Wording, word
+from alerts.events.words.wording import EventMessage, render_event
 from daemon.demo.standins.stripe import AUTHENTICATE, Outcome, declined
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 from daemon.topups import operator
@@ -19,10 +19,10 @@ from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_co
 KEY = "`accounts.clips.topup.payment_method`"
 
 
-def mail(daemon: Daemon, type_: str) -> Wording:
+def mail(daemon: Daemon, type_: str) -> EventMessage:
     """The last event of a type as a mail says it."""
     query = f"SELECT {EVENT_COLUMNS} FROM event e WHERE type = ? ORDER BY number DESC"
-    return word(to_event(daemon.store.reader.execute(query, (type_,)).fetchone()), ZoneInfo("UTC"))
+    return render_event(to_event(daemon.store.reader.execute(query, (type_,)).fetchone()), ZoneInfo("UTC"))
 
 
 def without_name(world: World, folder: Path) -> Daemon:

@@ -16,7 +16,7 @@ from alerts.model.events import Event, Severity, Tone
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class EventMessage:
     """One event in words. `next` says what follows by itself or what a person does; `command` is what they type."""
 
     title: str
@@ -31,7 +31,7 @@ class Wording:
     event_id: str
 
 
-def word(event: Event, zone: ZoneInfo) -> Wording:
+def render_event(event: Event, zone: ZoneInfo) -> EventMessage:
     """Return the words for an event, times in `zone` with its name."""
     data = json.loads(event.body)["data"]
     figures = Figures(data, zone)
@@ -44,7 +44,7 @@ def word(event: Event, zone: ZoneInfo) -> Wording:
         then, command = (sentence(action), command) if typed else _split_action(action, command)
     if isinstance(typed, str) and typed:
         command = typed
-    return Wording(
+    return EventMessage(
         title=title,
         sentence=said,
         next=then,
