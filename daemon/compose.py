@@ -114,7 +114,7 @@ async def open_service(
 def _open_topups(
     config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, rng: random.Random
 ) -> TopupService | None:
-    """Return the desk where an account is topped up; the Stripe SDK is loaded only then."""
+    """Return the service that tops accounts up, None where none is; the Stripe SDK is loaded only then."""
     if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
         return None
     from daemon.stripe.gateway import StripeGateway

@@ -1,4 +1,4 @@
-"""A world for the top-ups: an account that burns and is credited, a stand-in for Stripe, desks on their own disks."""
+"""A world for the top-ups: an account that burns and is credited, a stand-in for Stripe, daemons on their own disks."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Jittery(httpx.AsyncBaseTransport):
 
 
 class Daemon:
-    """A desk on a disk of its own; `restart` drops the process, `wipe` the disk too."""
+    """A daemon on a disk of its own; `restart` drops the process, `wipe` the disk too."""
 
     def __init__(
         self, world: World, folder: Path, topup: TopupConfig | None = None, seed: int = 7, account: str = "clips"
@@ -217,7 +217,7 @@ class Daemon:
         return self.world.read()
 
     async def run(self, duration: timedelta, every: timedelta | None = None) -> None:
-        """Live on: polls every five minutes (a long life: every fifteen), and between them what the desk wants."""
+        """Live on: polls every five minutes (a long life: every fifteen), and between them what time brings."""
         every = every or timedelta(minutes=5 if duration <= timedelta(hours=6) else 15)
         clock = self.world.clock
         end = clock.now() + duration

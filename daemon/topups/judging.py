@@ -97,7 +97,7 @@ def _twins(
     readings: Readings,
     listed: Listing | None,
 ) -> dict[str, str]:
-    """Return what is open of another account that has the same customer and totals: another key of the same purse.
+    """Return what is open of another account of this customer with equal totals: another key of the same account.
 
     The ledger knows what this database charges, the list what another one does.
     """

@@ -141,15 +141,15 @@ async def test_a_dispute_that_its_charge_told_first_is_not_told_again_by_its_eve
     daemon: Daemon, world: World
 ) -> None:
     charge = await charged(daemon, world)
-    bench = daemon.service.context
+    context = daemon.service.context
     world.stripe.books.dispute(charge)
-    assert await refunds.read_charges(bench) == 0
-    await refunds.read_events(bench)
-    await refunds.read_events(bench)
+    assert await refunds.read_charges(context) == 0
+    await refunds.read_events(context)
+    await refunds.read_events(context)
     assert returned(daemon) == [("disputed", None)]
     world.stripe.books.dispute(charge)
-    await refunds.read_charges(bench)
-    await refunds.read_events(bench)
+    await refunds.read_charges(context)
+    await refunds.read_events(context)
     assert returned(daemon) == [("disputed", None), ("disputed", 50)]
 
 
@@ -277,13 +277,13 @@ async def test_a_cursor_that_stripe_has_forgotten_begins_anew(daemon: Daemon, wo
 
 async def test_a_reading_of_the_events_is_written_down_only_where_it_moved(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
-    bench, reader = daemon.service.context, daemon.store.reader
+    context, reader = daemon.service.context, daemon.store.reader
     written, asked = reader.total_changes, len(world.stripe.exchanges)
-    await refunds.read_events(bench)
+    await refunds.read_events(context)
     assert (reader.total_changes, len(world.stripe.exchanges)) == (written, asked + 1)
-    assert refunds.due_at(bench) == world.clock.now() + refunds.EVERY
+    assert refunds.due_at(context) == world.clock.now() + refunds.EVERY
     world.stripe.books.refund(charge, 1000)
-    await refunds.read_events(bench)
+    await refunds.read_events(context)
     assert reader.total_changes > written
     assert ledger_notes.bookmark(reader, "events") is not None
 

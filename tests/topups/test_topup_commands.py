@@ -1,4 +1,4 @@
-"""The commands of `brimful topups`, over a ledger that a desk wrote and a stand-in that is served."""
+"""The commands of `brimful topups`, over a ledger that a daemon wrote and a stand-in that is served."""
 
 from __future__ import annotations
 

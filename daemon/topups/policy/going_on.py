@@ -63,7 +63,7 @@ def _proceed(b: Builder, fact: Intent) -> None:
     if readings is not None and fact.go_on and config is not None:
         available = readings.known.metrics.available_microusd
         wanted = available is not None and available < config.when_below_microusd
-        if not _set_off(b) and wanted:
+        if not _offset_foreign_credit(b) and wanted:
             return
     match topup.state:
         case State.CREATED:
@@ -74,7 +74,7 @@ def _proceed(b: Builder, fact: Intent) -> None:
             _proceed_unknown(b, fact, wanted)
 
 
-def _set_off(b: Builder) -> bool:
+def _offset_foreign_credit(b: Builder) -> bool:
     """Await the charge's credit on top of what shows before the charge is made: that is another's.
 
     A rise is believed where a second read shows it too, and the payment, read back after both, is not made yet. Without
