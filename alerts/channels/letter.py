@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from alerts.events.words.wording import EventMessage, render_event
+from alerts.events.messages.message import EventMessage, render_event
 from alerts.model.events import Event, Tone
 from alerts.templating import Templates
 

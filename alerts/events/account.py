@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alerts.events.fields import COUNT, FLAG, INSTANT, LOOSE, NUMBER, TEXT, WORDS, Field, list_of, one_of
+from alerts.events.messages import sentences
 from alerts.events.spec import ANY, BOTH, CRITICAL, INFO, OPERATOR, WARNING, EventSpec, of_alert
-from alerts.events.words import sentences
 from alerts.model.events import EventType, Tone
 from alerts.model.readings import Reason
 from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, SuspectReason, Trouble

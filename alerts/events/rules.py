@@ -18,8 +18,8 @@ from alerts.events.fields import (
     Field,
     one_of,
 )
+from alerts.events.messages import sentences
 from alerts.events.spec import ANY, BOTH, CRITICAL, MONEY, OPERATOR, EventSpec, of_alert
-from alerts.events.words import sentences
 from alerts.model.events import EventType, Tone
 from alerts.model.specs import Measure, Period
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from alerts.events.fields import ACCOUNT, EPISODE, NUMBER_AND_STORE, REMINDER, Field, severity
-from alerts.events.words.figures import Figures
-from alerts.events.words.sentences import Words
+from alerts.events.messages.event_fields import EventFields
+from alerts.events.messages.sentences import MessageParts
 from alerts.model.events import EventType, Severity, Tone
 from alerts.model.values import replace
 
@@ -45,7 +45,7 @@ class EventSpec:
     tone: Tone
     severities: tuple[Severity, ...]
     readers: tuple[Reader, ...]
-    words: Callable[[Figures, str], Words]
+    message: Callable[[EventFields, str], MessageParts]
     fields: tuple[Field, ...]
     ended_by: EventType | None = None
     in_steps: bool = False

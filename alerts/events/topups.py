@@ -16,8 +16,8 @@ from alerts.events.fields import (
     FieldKind,
     one_of,
 )
+from alerts.events.messages import sentences
 from alerts.events.spec import CRITICAL, INFO, MONEY, OPERATOR, WARNING, EventSpec, Reader, of_topup
-from alerts.events.words import sentences
 from alerts.model.events import EventType, Severity, Tone
 from alerts.model.reasons import CapReason, CreditedBy, ReviewReason, SuspendedReason
 from alerts.model.values import replace

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.events.words.figures import show_moment
+from alerts.events.messages.event_fields import show_moment
 from alerts.model.instants import rfc3339
 from alerts.model.outbox import Attempt, DeliveryState
 from daemon.clock import SystemClock

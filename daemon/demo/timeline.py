@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts.events.words.wording import render_event
+from alerts.events.messages.message import render_event
 from alerts.model.events import Event, EventType, Severity, Tone
 from daemon.demo.scenario import ZONE, ScriptedEvent
 from daemon.demo.standins.mailbox import Kept

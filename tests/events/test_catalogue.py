@@ -13,9 +13,9 @@ import pytest
 from alerts.delivery.policy import ReceiverNotice
 from alerts.events.catalogue import CATALOGUE, OPENED_BY
 from alerts.events.fields import Field
+from alerts.events.messages import sentences
+from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.events.schema import schema
-from alerts.events.words import sentences
-from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.model.events import EventType, Tone, encode_body
 from alerts.model.reasons import CapReason, CreditedBy, Limit, ReviewReason, SuspectReason, SuspendedReason, Trouble
 from daemon.topups.policy.messages import account_needs_review
@@ -83,7 +83,7 @@ def test_no_field_stands_twice_in_an_event() -> None:
 
 
 def test_every_type_has_words_of_its_own_and_all_words_are_used() -> None:
-    used = [spec.words.__name__ for spec in CATALOGUE.values()]
+    used = [spec.message.__name__ for spec in CATALOGUE.values()]
     assert used == [type.value.replace(".", "_") for type in EventType]
     assert set(used) <= set(vars(sentences))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.model.reasons import SuspendedReason
 from daemon.demo.standins.stripe import Strike
 from daemon.topups import operator

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.events.words.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
-from alerts.events.words.wording import EventMessage, render_event
+from alerts.events.messages.message import EventMessage, render_event
+from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from daemon.demo.standins.stripe import AUTHENTICATE, Outcome, declined
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 from daemon.topups import operator

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha256
 
-from alerts.events.words.remedies import (
+from alerts.events.messages.remedies import (
     ACK,
     ANOTHER_CARD,
     EXPLAIN,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from alerts.events.words.figures import DASH, Figures
+from alerts.events.messages.event_fields import DASH, EventFields
 
-Words = tuple[str, str, str, str]
+MessageParts = tuple[str, str, str, str]
 """Title, sentence, next, command."""
 
 
@@ -17,13 +17,13 @@ def sentence(text: str) -> str:
     return text if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
-def _burn(f: Figures) -> str:
+def _burn(f: EventFields) -> str:
     if f.days("days_remaining") == DASH:
         return ""
     return f" At {f.usd('burn_usd_per_day')} a day it lasts {f.days('days_remaining')} days."
 
 
-def _topup_next(f: Figures) -> str:
+def _topup_next(f: EventFields) -> str:
     topup = f.data.get("topup")
     state = topup.get("state") if isinstance(topup, Mapping) else None
     reason = f.prose(topup.get("reason")) if isinstance(topup, Mapping) else ""
@@ -34,14 +34,14 @@ def _topup_next(f: Figures) -> str:
     return sentence(reason)
 
 
-def _measured(f: Figures) -> tuple[str, str]:
+def _measured(f: EventFields) -> tuple[str, str]:
     """The amount that the rule compares, and what it is."""
     if f.data.get("measure") == "balance":
         return f.usd("balance_usd"), "the balance"
     return f.usd("available_usd"), "available"
 
 
-def balance_low(f: Figures, account: str) -> Words:
+def balance_low(f: EventFields, account: str) -> MessageParts:
     amount, what = _measured(f)
     return (
         f"{account}: balance low, {amount} left",
@@ -51,7 +51,7 @@ def balance_low(f: Figures, account: str) -> Words:
     )
 
 
-def balance_recovered(f: Figures, account: str) -> Words:
+def balance_recovered(f: EventFields, account: str) -> MessageParts:
     amount, what = _measured(f)
     return (
         f"{account}: balance is fine again",
@@ -61,7 +61,7 @@ def balance_recovered(f: Figures, account: str) -> Words:
     )
 
 
-def balance_depleted(f: Figures, account: str) -> Words:
+def balance_depleted(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: balance used up",
         f"{f.usd('available_usd')} is available: the service pauses until credit is added.",
@@ -70,7 +70,7 @@ def balance_depleted(f: Figures, account: str) -> Words:
     )
 
 
-def runway_short(f: Figures, account: str) -> Words:
+def runway_short(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: {f.days('days_remaining')} days left",
         f"At the present burn of {f.usd('burn_usd_per_day')} a day, {f.usd('available_usd')} runs out "
@@ -80,7 +80,7 @@ def runway_short(f: Figures, account: str) -> Words:
     )
 
 
-def runway_recovered(f: Figures, account: str) -> Words:
+def runway_recovered(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: runway is long enough again",
         f"The available {f.usd('available_usd')} lasts {f.days('days_remaining')} days.",
@@ -89,7 +89,7 @@ def runway_recovered(f: Figures, account: str) -> Words:
     )
 
 
-def quota_high(f: Figures, account: str) -> Words:
+def quota_high(f: EventFields, account: str) -> MessageParts:
     full = f.span("full_at")
     return (
         f"{account}: quota at {f.percent('percent')}",
@@ -100,7 +100,7 @@ def quota_high(f: Figures, account: str) -> Words:
     )
 
 
-def quota_exceeded(f: Figures, account: str) -> Words:
+def quota_exceeded(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: quota exceeded",
         f"{f.gb('effective_gb')} of {f.gb('limit_gb')} is used or reserved: new jobs are refused.",
@@ -109,7 +109,7 @@ def quota_exceeded(f: Figures, account: str) -> Words:
     )
 
 
-def quota_recovered(f: Figures, account: str) -> Words:
+def quota_recovered(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: quota is fine again",
         f"{f.gb('effective_gb')} of {f.gb('limit_gb')} is used or reserved.",
@@ -118,13 +118,13 @@ def quota_recovered(f: Figures, account: str) -> Words:
     )
 
 
-def _budget_amounts(f: Figures) -> tuple[str, str]:
+def _budget_amounts(f: EventFields) -> tuple[str, str]:
     in_usd = f.usd("limit_usd") != DASH
     spent = f.usd("spent_usd") if in_usd else f.gb("spent_gb") if f.gb("spent_gb") != DASH else f.gb("used_gb")
     return spent, f.usd("limit_usd") if in_usd else f.gb("limit_gb")
 
 
-def budget_reached(f: Figures, account: str) -> Words:
+def budget_reached(f: EventFields, account: str) -> MessageParts:
     spent, limit = _budget_amounts(f)
     return (
         f"{account}: {f.percent('percent')} of the budget is spent",
@@ -134,7 +134,7 @@ def budget_reached(f: Figures, account: str) -> Words:
     )
 
 
-def budget_projected(f: Figures, account: str) -> Words:
+def budget_projected(f: EventFields, account: str) -> MessageParts:
     spent, limit = _budget_amounts(f)
     projected = f.usd("projected_usd") if f.usd("projected_usd") != DASH else f.gb("projected_gb")
     return (
@@ -145,7 +145,7 @@ def budget_projected(f: Figures, account: str) -> Words:
     )
 
 
-def usage_spike(f: Figures, account: str) -> Words:
+def usage_spike(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: usage far above its usual",
         f"It burns {f.usd('burn_usd_per_day')} a day; {f.usd('usual_usd_per_day')} is usual.",
@@ -154,7 +154,7 @@ def usage_spike(f: Figures, account: str) -> Words:
     )
 
 
-def usage_spike_ended(f: Figures, account: str) -> Words:
+def usage_spike_ended(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: usage is back to its usual",
         f"It burns {f.usd('burn_usd_per_day')} a day.",
@@ -175,7 +175,7 @@ _READING_NEXT = {
 }
 
 
-def reading_unavailable(f: Figures, account: str) -> Words:
+def reading_unavailable(f: EventFields, account: str) -> MessageParts:
     reason = f.text("reason")
     return (
         f"{account}: no reading ({reason.replace('_', ' ')})",
@@ -186,11 +186,11 @@ def reading_unavailable(f: Figures, account: str) -> Words:
     )
 
 
-def reading_restored(f: Figures, account: str) -> Words:
+def reading_restored(f: EventFields, account: str) -> MessageParts:
     return (f"{account}: readings are back", "The usage API answers again.", "Nothing needs to be done.", "")
 
 
-def reading_suspect(f: Figures, account: str) -> Words:
+def reading_suspect(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: a reading that cannot be right",
         sentence(f"the usage API said something implausible: {f.text('detail')}"),
@@ -201,7 +201,7 @@ def reading_suspect(f: Figures, account: str) -> Words:
     )
 
 
-def billing_error(f: Figures, account: str) -> Words:
+def billing_error(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: the provider reports a billing error",
         sentence(f"it says: {f.text('billing_error')}"),
@@ -210,7 +210,7 @@ def billing_error(f: Figures, account: str) -> Words:
     )
 
 
-def billing_restored(f: Figures, account: str) -> Words:
+def billing_restored(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: billing is fine again",
         "The provider's billing error is gone.",
@@ -219,7 +219,7 @@ def billing_restored(f: Figures, account: str) -> Words:
     )
 
 
-def limits_changed(f: Figures, account: str) -> Words:
+def limits_changed(f: EventFields, account: str) -> MessageParts:
     change = f.change("changes")
     return (
         f"{account}: the provider changed its limits or price",
@@ -229,7 +229,7 @@ def limits_changed(f: Figures, account: str) -> Words:
     )
 
 
-def _why(f: Figures) -> str:
+def _why(f: EventFields) -> str:
     return f.text("message") if f.text("message") != DASH else f.text("reason").replace("_", " ")
 
 
@@ -241,7 +241,7 @@ def _spaced(code: re.Match[str]) -> str:
     return code[0].replace("_", " ")
 
 
-def topup_planned(f: Figures, account: str) -> Words:
+def topup_planned(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: a top-up of {f.usd('amount_usd')} is planned",
         f"{f.usd('available_usd')} is available, so {f.usd('amount_usd')} is being charged.",
@@ -250,7 +250,7 @@ def topup_planned(f: Figures, account: str) -> Words:
     )
 
 
-def topup_succeeded(f: Figures, account: str) -> Words:
+def topup_succeeded(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: {f.usd('amount_usd')} charged",
         f"The card was charged {f.usd('amount_usd')} (payment {f.text('payment_intent')}).",
@@ -259,7 +259,7 @@ def topup_succeeded(f: Figures, account: str) -> Words:
     )
 
 
-def topup_credited(f: Figures, account: str) -> Words:
+def topup_credited(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: the top-up is in the balance",
         f"The {f.usd('amount_usd')} that were charged are credited.",
@@ -268,7 +268,7 @@ def topup_credited(f: Figures, account: str) -> Words:
     )
 
 
-def topup_declined(f: Figures, account: str) -> Words:
+def topup_declined(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: the card was declined",
         sentence(f"the charge of {f.usd('amount_usd')} was declined: {f.text('message')}"),
@@ -277,7 +277,7 @@ def topup_declined(f: Figures, account: str) -> Words:
     )
 
 
-def topup_action_required(f: Figures, account: str) -> Words:
+def topup_action_required(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: the bank wants the card holder",
         f"The charge of {f.usd('amount_usd')} needs the card holder's confirmation, which nobody could give.",
@@ -286,7 +286,7 @@ def topup_action_required(f: Figures, account: str) -> Words:
     )
 
 
-def topup_suspended(f: Figures, account: str) -> Words:
+def topup_suspended(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: top-ups are suspended",
         sentence(f"nothing more is charged for this account: {_CODE.sub(_spaced, _why(f))}"),
@@ -295,7 +295,7 @@ def topup_suspended(f: Figures, account: str) -> Words:
     )
 
 
-def topup_not_credited(f: Figures, account: str) -> Words:
+def topup_not_credited(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: charged, but not credited",
         f"{f.usd('amount_usd')} was charged, and its credit is not confirmed in the balance yet.",
@@ -304,7 +304,7 @@ def topup_not_credited(f: Figures, account: str) -> Words:
     )
 
 
-def topup_needs_review(f: Figures, account: str) -> Words:
+def topup_needs_review(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: a top-up needs a person",
         sentence(f"the charge of {f.usd('amount_usd')} is stuck: {_why(f)}" if f.data.get("amount_usd") else _why(f)),
@@ -313,7 +313,7 @@ def topup_needs_review(f: Figures, account: str) -> Words:
     )
 
 
-def topup_capped(f: Figures, account: str) -> Words:
+def topup_capped(f: EventFields, account: str) -> MessageParts:
     return (
         f"{account}: a top-up is held back by its cap",
         sentence(f"the balance is below its threshold, but a cap allows no further charge: {_why(f)}"),
@@ -322,7 +322,7 @@ def topup_capped(f: Figures, account: str) -> Words:
     )
 
 
-def delivery_failing(f: Figures, account: str) -> Words:
+def delivery_failing(f: EventFields, account: str) -> MessageParts:
     return (
         f"{f.text('receiver')} is not being reached",
         sentence(f"the receiver {f.text('receiver')} fails: {f.text('last_error')}"),
@@ -331,7 +331,7 @@ def delivery_failing(f: Figures, account: str) -> Words:
     )
 
 
-def delivery_recovered(f: Figures, account: str) -> Words:
+def delivery_recovered(f: EventFields, account: str) -> MessageParts:
     return (
         f"{f.text('receiver')} is reached again",
         f"The receiver {f.text('receiver')} takes events again; what waited goes out now.",
@@ -340,5 +340,5 @@ def delivery_recovered(f: Figures, account: str) -> Words:
     )
 
 
-def test_ping(f: Figures, account: str) -> Words:
+def test_ping(f: EventFields, account: str) -> MessageParts:
     return ("Test message", "Somebody asked Brimful to send a test. It arrived.", "Nothing needs to be done.", "")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.events.words.figures import DASH, Figure, Figures, show_moment
+from alerts.events.messages.event_fields import DASH, EventFields, Figure, show_moment
 from alerts.model.instants import EPOCH
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -18,21 +18,29 @@ MORNING = "2026-11-01T08:00:00Z"
 SHOWN = "Sun 1 Nov 2026, 09:00 CET"
 
 
-def figures(**data: object) -> Figures:
-    return Figures(data, BERLIN)
+def figures(**data: object) -> EventFields:
+    return EventFields(data, BERLIN)
 
 
 @pytest.mark.parametrize(
     "show",
     [
-        *(Figures.usd, Figures.gb, Figures.number, Figures.percent, Figures.burn, Figures.text, Figures.at),
-        *(Figures.span, Figures.rule, Figures.topup, Figures.days, Figures.change),
+        *(
+            EventFields.usd,
+            EventFields.gb,
+            EventFields.number,
+            EventFields.percent,
+            EventFields.burn,
+            EventFields.text,
+            EventFields.at,
+        ),
+        *(EventFields.span, EventFields.rule, EventFields.topup, EventFields.days, EventFields.change),
     ],
 )
 @pytest.mark.parametrize("data", [{}, {"this": None}])
 def test_what_is_not_known_is_a_dash_whatever_it_is_shown_as(show: object, data: dict[str, None]) -> None:
     assert callable(show)
-    assert show(Figures(data, BERLIN), "this") == DASH
+    assert show(EventFields(data, BERLIN), "this") == DASH
 
 
 def test_a_zero_that_was_said_is_a_zero() -> None:

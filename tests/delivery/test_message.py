@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.channels.letter import NOTE_LINES, write_letter, write_note
-from alerts.events.words.figures import DASH
-from alerts.events.words.wording import render_event
+from alerts.events.messages.event_fields import DASH
+from alerts.events.messages.message import render_event
 from alerts.model.events import EventType, JsonValue, Tone
 from alerts.templating import Templates
 from tests.helpers_events import example_event

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from alerts.events.catalogue import CATALOGUE
-from alerts.events.words.figures import Figure, Figures, show_moment
-from alerts.events.words.sentences import sentence
+from alerts.events.messages.event_fields import EventFields, Figure, show_moment
+from alerts.events.messages.sentences import sentence
 from alerts.model.events import Event, Severity, Tone
 
 
@@ -34,9 +34,9 @@ class EventMessage:
 def render_event(event: Event, zone: ZoneInfo) -> EventMessage:
     """Return the words for an event, times in `zone` with its name."""
     data = json.loads(event.body)["data"]
-    figures = Figures(data, zone)
+    figures = EventFields(data, zone)
     account = event.account or ""
-    title, said, then, command = CATALOGUE[event.type].words(figures, account)
+    title, said, then, command = CATALOGUE[event.type].message(figures, account)
     if data.get("reminder") is True:
         title = f"Still: {title}"
     typed = data.get("command")

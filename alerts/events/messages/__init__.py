@@ -1,0 +1,1 @@
+"""What each event says to a person: titles, sentences and numbers. Pure."""

@@ -1,1 +1,0 @@
-"""Words: what each event says to a person, in titles, sentences and numbers. Pure."""
