@@ -1,7 +1,7 @@
-"""The deliverer: one lane a receiver, started when something is due for it.
+"""The deliverer: one worker per receiver, started when something is due for it.
 
-`deliver_due` sees all lanes through (for `once`, the demo, the simulator); `start_due` only starts them and says when
-to come back (for `run`, where a slow receiver must hold up nothing). Both are the same code.
+`deliver_due` waits for all workers (for `once`, the demo, the simulator); `start_due` only starts them and returns when
+to call again (for `run`, where a slow receiver must not delay the others). Both use the same code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from alerts.model.outbox import DeliveryQueue
 
 
 class Deliverer:
-    """Delivers what is due. `observe` hears of every attempt."""
+    """Delivers what is due. `observe` is called with every attempt."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Deliverer:
         self._queue = queue
         self._clock = clock
         self.idle: Callable[[], None] = lambda: None
-        """Called when a lane has nothing left to do: something else may be due for its receiver, some time."""
+        """Called when a worker has finished: its receiver may have a next delivery at a later time."""
         self._stopping = False
         self._workers = {
             channel.key: ReceiverWorker(channel, queue, clock, rng, observe, self._worker_finished)
@@ -40,7 +40,7 @@ class Deliverer:
         }
 
     async def deliver_due(self, now: datetime) -> datetime | None:
-        """Deliver all that is due, what this itself causes included; returns when the next delivery is due.
+        """Deliver all that is due, events caused by delivery included; return when the next delivery is due.
 
         A receiver that fails is not tried again in the same pass, however long the others take.
         """
@@ -58,22 +58,22 @@ class Deliverer:
             done |= {key for key in started if self._workers[key].failed or self._workers[key].sent == before[key]}
 
     def start_due(self, now: datetime) -> datetime | None:
-        """Start all that is due and wait for nothing; returns when to come back for a lane that is not under way.
+        """Start all that is due and return at once, with the time of the next delivery of an idle worker.
 
-        `idle` is called as each lane ends: come back then, too.
+        Call again then, and whenever `idle` is called.
         """
         self._raise_errors()
         _, next_at = self._start(now, set(), patient=True)
         return next_at
 
     async def settle(self) -> None:
-        """Return when no lane is under way."""
+        """Wait until no worker is running."""
         while running := [worker.task for worker in self._workers.values() if worker.task is not None and worker.busy]:
             await asyncio.wait(running)
         self._raise_errors()
 
     def stop(self) -> None:
-        """Start no further attempt; cut those that are still in flight after five seconds."""
+        """Start no further attempt; cancel those in flight after `DELIVERY_DRAIN_S`."""
         if self._stopping:
             return
         self._stopping = True
@@ -82,7 +82,7 @@ class Deliverer:
         asyncio.get_running_loop().call_later(DELIVERY_DRAIN_S, self._cut)
 
     async def drain(self, within_s: float = DELIVERY_DRAIN_S) -> None:
-        """Stop, give attempts in flight so long, cut the rest, and return when every outcome is written."""
+        """Stop, wait `within_s` for attempts in flight, cancel the rest, and return when every result is stored."""
         self.stop()
         running = [worker.task for worker in self._workers.values() if worker.task is not None and worker.busy]
         if running:
@@ -91,7 +91,7 @@ class Deliverer:
         await self.settle()
 
     def failed_in_last_pass(self) -> int:
-        """Return how many deliveries failed since the last `deliver_due` began, or wait for a receiver that fails."""
+        """Return how many deliveries failed since the last `deliver_due` began, or wait for a failing receiver."""
         return sum(worker.failed or worker.overdue() for worker in self._workers.values())
 
     def _begin_pass(self) -> None:
@@ -99,7 +99,7 @@ class Deliverer:
             worker.sent = worker.failed = 0
 
     def _start(self, now: datetime, leave_out: set[str], *, patient: bool = False) -> tuple[set[str], datetime | None]:
-        """Start all that is due. Returns which lanes that were, and when something is due for one not under way."""
+        """Start all that is due. Return the workers started, and when an idle one has something due."""
         started: set[str] = set()
         waits: list[datetime] = []
         for key, worker in self._workers.items() if not self._stopping else ():
@@ -123,7 +123,7 @@ class Deliverer:
         self.idle()
 
     def _raise_errors(self) -> None:
-        """Raise what ended a lane: the store's errors are not swallowed."""
+        """Raise the error that ended a worker: errors of the store are not swallowed."""
         for worker in self._workers.values():
             if (error := worker.take_error()) is not None:
                 raise error

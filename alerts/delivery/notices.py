@@ -1,4 +1,4 @@
-"""What others are told about a receiver that fails or is well again. Never told to itself."""
+"""The events about a receiver that fails or has recovered. They go to the other receivers only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ACTIONS = {
 
 
 def failing(notice: ReceiverNotice, state: ReceiverState, event: Event, pending: int, now: datetime) -> EventDraft:
-    """Return `delivery.failing`: which receiver, since when, why, how much waits, and what a person does."""
+    """Return `delivery.failing`: which receiver, since when, why, how much is pending, and what to do."""
     data: dict[str, JsonValue] = {
         "receiver": state.key,
         "state": notice.value,
@@ -44,7 +44,7 @@ def failing(notice: ReceiverNotice, state: ReceiverState, event: Event, pending:
 
 
 def recovered(before: ReceiverState, pending: int, now: datetime) -> EventDraft:
-    """Return `delivery.recovered`: it hears again, and what waited goes out now."""
+    """Return `delivery.recovered`: the receiver accepts events again, and those pending are sent now."""
     data: dict[str, JsonValue] = {
         "receiver": before.key,
         "failures": before.failures,

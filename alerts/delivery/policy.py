@@ -1,11 +1,11 @@
-"""What follows from an attempt: for the delivery, for its receiver, and for those who are told. Pure: a table of cases.
+"""What an attempt changes: the delivery, its receiver, and the notice to the other receivers. Pure: a table of cases.
 
-| outcome  | the delivery                           | its receiver                                                  |
-|----------|----------------------------------------|---------------------------------------------------------------|
-| ok       | delivered                              | well again; what waited is due now; told, if failing was      |
-| failed   | again by the schedule, dead at its end | one failure more; from the third only probed; paused at 5 days|
-| refused  | again by the schedule, dead at its end | well, but a person is told at once                            |
-| gone     | dead                                   | stopped: all that waits is dead; a person is told at once     |
+| outcome  | the delivery                       | its receiver                                                      |
+|----------|------------------------------------|-------------------------------------------------------------------|
+| ok       | delivered                          | recovered: all pending is due now; notice, if one said it failed  |
+| failed   | retried by the schedule, then dead | one more failure; probed from the third; paused after five days   |
+| refused  | retried by the schedule, then dead | healthy; one notice a run of failures                             |
+| gone     | dead                               | stopped: all pending is dead; notice at once                      |
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from alerts.model.values import replace
 
 
 class ReceiverNotice(StrEnum):
-    """What the other receivers are notified of about one."""
+    """What a notice to the other receivers says about one."""
 
     FAILING = "failing"
     PAUSED = "paused"
@@ -42,7 +42,7 @@ class ReceiverNotice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryVerdict:
-    """What becomes of the delivery; `next_attempt_at` is set where it stays pending."""
+    """The new state of the delivery; `next_attempt_at` is set while it stays pending."""
 
     state: DeliveryState
     failures: int
@@ -64,12 +64,12 @@ class Consequence:
 def evaluate_delivery(
     failures: int, receiver: ReceiverState, outcome: SendOutcome, now: datetime, roll: float
 ) -> DeliveryVerdict:
-    """Return what follows for a delivery that had failed so often before. `roll` is chance in [0, 1)."""
+    """Return the new state of a delivery with `failures` failed attempts before. `roll`: a random number in [0, 1)."""
     if outcome.result is Result.OK:
         return DeliveryVerdict(DeliveryState.DELIVERED, failures)
     if outcome.result is Result.GONE:
         return DeliveryVerdict(DeliveryState.DEAD, failures + 1)
-    if receiver.paused_since is not None:  # a daily probe uses up nothing: the queue waits for the receiver
+    if receiver.paused_since is not None:  # a daily probe does not count as an attempt
         return DeliveryVerdict(DeliveryState.PENDING, failures, now)
     delay = delay_after(failures + 1, roll)
     if delay is None:
@@ -86,7 +86,7 @@ def evaluate_receiver(
     if outcome.result is Result.GONE:
         return _gone(state, outcome, now)
     if outcome.result is Result.REFUSED:
-        # The server answered: its breaker closes. Who was refused is a person's matter, told once a run.
+        # The server answered, so the breaker closes. The refused addresses need a person: one notice a run of failures.
         refused = replace(ReceiverState(state.key), notified_at=state.notified_at or now, last_error=outcome.error)
         return Consequence(refused, ReceiverNotice.REFUSED if state.notified_at is None else None)
     return _failed(state, outcome, verdict, now, roll)

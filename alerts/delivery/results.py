@@ -13,7 +13,7 @@ from alerts.model.outbox import Attempt, AttemptResult, Delivery, DeliveryState
 
 
 def outcome_of(task: asyncio.Task[SendOutcome]) -> SendOutcome:
-    """Return what a channel's task came to; one that raised, which none should, is a failure like others."""
+    """Return the outcome of a channel's task; an exception, which no channel should raise, is a failure."""
     error = task.exception()
     if error is None:
         return task.result()

@@ -1,4 +1,4 @@
-"""When a delivery is tried again: ten attempts over three days, each delay spread by a fifth.
+"""When a delivery is tried again: ten attempts over three days, each delay with a jitter of a fifth.
 
 Source: Standard Webhooks 1.0.0, "Deliverability and reliability", its example schedule.
 """
@@ -21,20 +21,20 @@ DELAYS = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-"""The delay before each attempt, counted from the one before."""
+"""The delay before each attempt, counted from the previous one."""
 
 
 def delay_after(failures: int, roll: float) -> timedelta | None:
-    """Return how long to wait after so many failures; None when they are used up. `roll` is chance in [0, 1)."""
+    """Return the wait after `failures` failed attempts; None after the last. `roll`: a random number in [0, 1)."""
     return spread(DELAYS[failures], roll) if failures < len(DELAYS) else None
 
 
 def probe_after(failures_beyond: int, roll: float) -> timedelta:
-    """Return how long a failing receiver is left alone, so many failures beyond the one that opened its breaker."""
+    """Return the wait before the next probe, `failures_beyond` failures after the breaker opened."""
     seconds = min(DELIVERY_PROBE_FIRST_S * 2 ** min(failures_beyond, 16), DELIVERY_PROBE_MAX_S)
     return spread(timedelta(seconds=seconds), roll)
 
 
 def spread(delay: timedelta, roll: float) -> timedelta:
-    """Return the delay, up to a fifth shorter or longer."""
+    """Return the delay with jitter: up to a fifth shorter or longer."""
     return delay * (1 + DELIVERY_JITTER * (2 * roll - 1))

@@ -101,7 +101,7 @@ class ReceiverWorker:
         return self._task
 
     def ready_at(self, now: datetime) -> datetime | None:
-        """Return when the receiver can next be tried with something; None where nothing waits for it."""
+        """Return when the receiver's next delivery can be tried; None if none is pending."""
         due_at = self._queue.next_due(self.key)
         if due_at is None:
             return None
@@ -115,7 +115,7 @@ class ReceiverWorker:
         self._seen_at = now
         if ready_at > now and (went_back or ready_at - now > timedelta(seconds=DELIVERY_LONGEST_WAIT_S)):
             self._queue.settle([], replace(state, blocked_until=None), [], now, reschedule_now=True)
-            return now  # it was put off by a clock that was ahead
+            return now  # the wait was set by a clock that was ahead
         return ready_at
 
     def overdue(self) -> int:
@@ -124,9 +124,9 @@ class ReceiverWorker:
         return self._queue.pending(self.key) if state.notified_at is not None else 0
 
     def start(self, now: datetime, *, patient: bool = False) -> None:
-        """Send all that is due by `now` and what falls due meanwhile; a lane under way looks again.
+        """Send all that is due by `now` and what becomes due meanwhile; a running worker checks the outbox again.
 
-        A patient lane that gathers lets a moment pass first, so that what falls together goes out as one message.
+        With `patient`, a channel that gathers events waits a moment first, so that they become one message.
         """
         self._not_before = now
         self._patient = patient
@@ -137,7 +137,7 @@ class ReceiverWorker:
         self._task = asyncio.ensure_future(self._run())
 
     def take_error(self) -> BaseException | None:
-        """Return what ended the last run, once, where it did not end well."""
+        """Return the error that ended the last run, once; None if it ended well."""
         task = self._task
         if task is None or not task.done() or task.cancelled():
             return None
@@ -150,7 +150,7 @@ class ReceiverWorker:
         self._wake.set()
 
     def cut(self) -> None:
-        """Cancel the attempts in flight: they stay pending, and are sent again with the same id."""
+        """Cancel the attempts in flight: their deliveries stay pending, and are sent again with the same id."""
         self.stop()
         for task in self._flying:
             task.cancel()
@@ -182,7 +182,7 @@ class ReceiverWorker:
             self._finished_run()
 
     async def _linger(self) -> None:
-        """Let a moment pass before a message; a longer one where one went out a short while ago. A stop ends it."""
+        """Wait before a message, longer if one was sent recently. A stop ends the wait."""
         self._flush()
         due_at = self._queue.next_due(self.key)
         if due_at is None or due_at > self._now():
@@ -203,7 +203,7 @@ class ReceiverWorker:
         return now if self._not_before is None or now >= self._not_before else self._not_before
 
     async def _wait(self) -> None:
-        """Return when an attempt has ended, when marks have waited long enough, or when there may be more to do."""
+        """Wait until an attempt ends, the results are due to be stored, or there may be more to do."""
         if self._landed:
             return
         self._wake.clear()
@@ -352,7 +352,7 @@ class ReceiverWorker:
             self._drafts.append(notices.failing(consequence.notice, self._state, event, pending, now))
 
     def _hold_back(self, parcel: Batch) -> None:
-        """Leave what waits for the same account until the store says that it may go: the failed one goes first."""
+        """Put back what waits for the same account: the failed delivery is retried first."""
         account = parcel.deliveries[0].event.account
         if account is not None:
             kept = [other for other in self._waiting if other.deliveries[0].event.account != account]

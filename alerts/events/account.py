@@ -7,12 +7,12 @@ from alerts.events.messages import sentences
 from alerts.events.spec import ANY, BOTH, CRITICAL, INFO, OPERATOR, WARNING, EventSpec, of_alert
 from alerts.model.events import EventType, Tone
 from alerts.model.readings import Reason
-from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, SuspectReason, Trouble
+from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, ReceiverFailure, SuspectReason
 
 _REASON = Field(
     "reason",
     one_of([*(reason for reason in Reason if reason is not Reason.SUSPECT), STALE]),
-    "Why there is no reading; `stale` is told by the rule of that kind",
+    "Why there is no reading; `stale` is sent by the rule of that kind",
 )
 _POLLS = Field("polls", COUNT, "Polls in a row without an answer")
 _FINDINGS = list_of(
@@ -137,7 +137,7 @@ PROCESS = (
         sentences.delivery_failing,
         (
             _RECEIVER,
-            Field("state", one_of(Trouble), "What became of it"),
+            Field("state", one_of(ReceiverFailure), "What became of it"),
             Field("failures", COUNT, "Failures in a row"),
             _SINCE,
             Field("last_error", TEXT, "What it answered last"),

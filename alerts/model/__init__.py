@@ -1,1 +1,1 @@
-"""The model: the values that every room speaks in. Money, instants, readings, events, rule specifications, spend."""
+"""The model: values that all packages use. Money, instants, readings, events, rule specifications, spend."""

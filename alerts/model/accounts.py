@@ -1,4 +1,4 @@
-"""What the judgement knows of an account: its name and its provider. Keys, URLs and cards stay in the daemon."""
+"""An account as the rules see it: its name and its provider. Keys, URLs and cards stay in the daemon."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,7 @@ class AccountInfo:
     label: str = ""
     tags: tuple[str, ...] = ()
     believe_falls_after: timedelta | None = None
-    """How long an impossible fall of the balance must stand before it is charged on; None: a person decides."""
+    """How long `funded` must stay lower before the fall is accepted and charging goes on; None: a person decides."""
 
     @property
     def name(self) -> str:

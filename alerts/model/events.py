@@ -29,7 +29,7 @@ class Tone(StrEnum):
 
 
 class EventType(StrEnum):
-    """Every type that is ever sent. What each holds and means stands in `alerts.events.catalogue`."""
+    """Every type that is ever sent. `alerts.events.catalogue` describes them."""
 
     BALANCE_LOW = "balance.low"
     BALANCE_RECOVERED = "balance.recovered"
@@ -69,7 +69,7 @@ class EventDraft:
 
     `id` is given only where two daemons must derive the same one (top-ups); else the store draws it. `only_receiver`
     narrows the fan-out to one receiver (its own threshold, a test ping); such events carry no sequence. `not_receiver`
-    leaves one out (a failing receiver is not told of itself).
+    leaves one out (a failing receiver gets no event about itself).
     """
 
     type: EventType
@@ -91,7 +91,7 @@ class EventDraft:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A committed event: `body` is the very bytes that every receiver gets on every attempt."""
+    """A committed event. `body`: the bytes that every receiver gets on every attempt."""
 
     id: str
     type: EventType

@@ -1,41 +1,41 @@
-"""Every wait, retry, queue, body and page of the delivery and the rules has a maximum; they stand here."""
+"""Limits of delivery and rules: every wait, retry, queue, body and page has a maximum."""
 
 DELIVERY_DEADLINE_S = 15.0
-"""One attempt, from connecting to the last byte that is read of the answer."""
+"""One attempt, from connecting to the last byte read of the answer."""
 DELIVERY_ANSWER_BYTES = 4096
-"""As much of a receiver's answer is read, and no more."""
+"""Most bytes read of a receiver's answer."""
 DELIVERY_WIDTH = 4
-"""Attempts under way at once to one receiver; one while it is failing, and one at a time of each account."""
+"""Concurrent attempts to one receiver: one while it is failing, and never two for one account."""
 DELIVERY_BATCH = 200
-"""Deliveries that are read from the outbox at once, for one receiver."""
+"""Deliveries that one query of the outbox returns, per receiver."""
 DELIVERY_RESULTS_S = 0.05
-"""How long an outcome may wait for others before it is written."""
+"""How long a result waits for others, to be written with them in one transaction."""
 DELIVERY_ANSWER_KEPT = 512
-"""Characters of a receiver's answer that the log keeps."""
+"""Characters of a receiver's answer kept in the log."""
 DELIVERY_JITTER = 0.2
-"""Every delay is spread by so much in either direction, so that receivers are not met by waves."""
+"""Each delay varies by up to this fraction, so that retries do not arrive in waves."""
 DELIVERY_RETRY_AFTER_MAX_S = 3600.0
-"""A receiver may ask for as long a wait, and no longer: an alert is worth little a day late."""
+"""Longest Retry-After that is honoured: an alert is worth little a day late."""
 DELIVERY_SLOW_MAX_S = 300.0
-"""How long an overloaded receiver (429, 502, 504) that names no time is left alone at the most."""
+"""Longest wait for an overloaded receiver (429, 502, 504) that sends no Retry-After."""
 DELIVERY_BREAKER_AFTER = 3
-"""So many failures in a row, and a receiver is only probed."""
+"""Consecutive failures after which a receiver is only probed."""
 DELIVERY_PROBE_FIRST_S = 60.0
 DELIVERY_PROBE_MAX_S = 900.0
-"""Between probes of a failing receiver: doubling from the first to this."""
+"""Longest time between two probes of a failing receiver; it doubles from `DELIVERY_PROBE_FIRST_S`."""
 DELIVERY_NOTIFY_AFTER = 4
-"""Failures of one delivery before `delivery.failing` is told."""
+"""Failures of one delivery before `delivery.failing` is sent."""
 DELIVERY_PAUSE_AFTER_DAYS = 5
-"""A receiver that failed for so long is paused: it keeps queueing and is probed once a day."""
+"""A receiver that fails for so many days is paused: its deliveries queue, and it is probed once a day."""
 DELIVERY_PAUSED_PROBE_S = 86_400.0
 DELIVERY_LONGEST_WAIT_S = 129_600.0
-"""No delivery waits for as long: one that does was put off by a clock that was ahead."""
+"""Upper bound of a delivery's wait. A longer one was set by a clock that was ahead; the delivery is due now."""
 DELIVERY_DRAIN_S = 5.0
-"""On stop, attempts in flight may go on for so long before they are cut."""
+"""On stop, attempts in flight have so long before they are cancelled."""
 DIGEST_EVENTS = 100
-"""Events that one mail or chat message holds at the most."""
+"""Most events in one mail or chat message."""
 GATHER_S = 2.0
-"""How long the first mail or chat message waits for others that fall together with it, while the daemon runs."""
+"""How long a mail or chat message waits for further events before it is sent, while the daemon runs."""
 GATHER_BUSY_S = 30.0
-"""The same, where a message went out within the last `GATHER_RECENT_S`: a storm is a few digests, not a mail each."""
+"""The same, if a message was sent in the last `GATHER_RECENT_S`: many events become a few digests."""
 GATHER_RECENT_S = 300.0

@@ -9,7 +9,7 @@ from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, Invali
 MICRO = 1_000_000
 MICROUSD_PER_CENT = 10_000
 MAX_MICRO = 10**15
-"""Largest magnitude that is believed: a thousand million dollars (or gigabytes). Beyond it an input is refused."""
+"""Largest accepted magnitude: 10^9 dollars (or gigabytes). A larger input is refused."""
 
 
 def to_micro(value: int | float | str | Decimal) -> int:
@@ -64,17 +64,16 @@ def format_gb(microgb: int, places: int = 2) -> str:
 
 
 def show_usd(microusd: int, *beside: int) -> str:
-    """Return an amount that is measured against the others `beside` it: `$4.99` where 4.999999 is below 5.
+    """Return an amount shown next to the amounts `beside` it: `$4.99` where 4.999999 is below 5.
 
-    Rounded down, so that what is left, or spent, never reads as a line that it has not reached, and with as many digits
-    more as it takes not to read as one that it is beyond.
+    Rounded down, with as many digits as it takes to read differently from each of them.
     """
     sign, amount = _rounded_down(microusd, beside)
     return f"{sign}${amount:,}"
 
 
 def show_gb(microgb: int, *beside: int) -> str:
-    """Return a volume that is measured against the others `beside` it, rounded as `show_usd` does."""
+    """Return a volume shown next to the volumes `beside` it, rounded as `show_usd` does."""
     sign, amount = _rounded_down(microgb, beside)
     return f"{sign}{amount:,} GB"
 

@@ -18,7 +18,7 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
-    """Given up: its attempts are used up, or its receiver is gone. Listed, told by another way, and replayable."""
+    """Given up: its attempts are used up, or its receiver is gone. Listed, reported to others, and replayable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Delivery:
 class ReceiverState:
     """The health of a receiver. `failures` counts failed attempts since the last success.
 
-    Blocked until `blocked_until` (breaker, its own wish, daily probe). `stopped_at`: it said 410, and hears nothing
-    until something is replayed to it. `notified_at`: when `delivery.failing` was told in this run of failures.
+    Not tried before `blocked_until` (breaker, Retry-After, daily probe). `stopped_at`: it answered 410, and gets
+    nothing until something is replayed to it. `notified_at`: when `delivery.failing` was sent in this run of failures.
     """
 
     key: str
@@ -61,7 +61,7 @@ class ReceiverState:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try, as the log shows it. `status` is HTTP's or SMTP's; `answer` the first bytes of what came back."""
+    """One attempt, as the log shows it. `status`: of HTTP or SMTP; `answer`: the first characters of the answer."""
 
     at: datetime
     elapsed_ms: int
@@ -123,7 +123,7 @@ class DeliveryQueue(Protocol):
         ...
 
     def first_parcel(self, key: str, episode: str) -> str | None:
-        """Return the name of the message that first told the receiver of the episode, if one went out."""
+        """Return the name of the first message about the episode that was sent to the receiver, or None."""
         ...
 
     def pending(self, key: str) -> int:

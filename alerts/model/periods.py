@@ -1,6 +1,6 @@
 """Periods: the day, week, month or quarter that an instant falls in, in one zone; and the provider's own period.
 
-Right over clock changes: a day is as long as the zone makes it, and a month begins at local midnight.
+Correct across daylight saving: a day has 23 to 25 hours, and a month begins at local midnight.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from alerts.model.specs import Period
 
 CALENDAR = (Period.DAY, Period.WEEK, Period.MONTH, Period.QUARTER)
 LONGEST_BILLING = timedelta(days=400)
-"""A provider's period that claims to be longer is not believed."""
+"""A longer provider period is implausible and ignored."""
 JITTER = timedelta(minutes=10)
 JITTER_PARTS = 100
-"""A provider's period whose start is off by at most `JITTER`, and by at most this part of its length, is the same."""
+"""Two starts of a provider's period are the same if they differ by at most `JITTER` and 1/100 of its length."""
 STEP_PARTS = 20
-"""A window that overlaps the one before it and ends later by at most this part of its length is that one, moved on."""
+"""A period that overlaps the last and ends at most 1/20 of its length later is the same sliding window."""
 ENDS_NOW = timedelta(minutes=5)
-"""A provider's period that ends within so much of the answer (and within a part of its length) ends with it."""
+"""A period ends with each answer if its end is this close to the answer's time, and within 1/20 of its length."""
 
 
 class Spanned(Protocol):
@@ -51,7 +51,7 @@ def calendar(period: Period, instant: datetime, zone: ZoneInfo) -> PeriodBounds:
 
 @lru_cache(maxsize=256)
 def _holding(period: Period, day: date, zone: ZoneInfo) -> PeriodBounds:
-    """The period of a local day: worked out once for all accounts, which then share it."""
+    """The period of a local day, computed once and shared by all accounts."""
     instant = datetime.combine(day, time(12), zone)
     if period is not Period.QUARTER:
         span = span_at(SpanKind(period.value), instant, zone)
@@ -65,20 +65,19 @@ def _holding(period: Period, day: date, zone: ZoneInfo) -> PeriodBounds:
 
 
 def begins_with(one: Spanned, other: Spanned) -> bool:
-    """Whether both begin at the same time, but for jitter."""
+    """Whether both begin at the same time, within the jitter."""
     return abs(one.start - other.start) <= min(_jitter(one), _jitter(other))
 
 
 def is_same(one: Spanned, other: Spanned) -> bool:
-    """Whether both begin and end at the same time, but for jitter."""
+    """Whether both begin and end at the same time, within the jitter."""
     return begins_with(one, other) and abs(one.end - other.end) <= min(_jitter(one), _jitter(other))
 
 
 def goes_on(old: Spanned, own: Spanned, elapsed: timedelta) -> bool:
-    """Whether what the provider says now is the period `old` still, `elapsed` after it was last said.
+    """Whether the provider's period `own` continues `old`, which was last reported `elapsed` earlier.
 
-    It is where it begins as that did. A window that moves with the clock is the old one for as long as it overlaps what
-    that was at first.
+    It does if both begin together. A sliding window continues for as long as it overlaps its first position.
     """
     if begins_with(old, own):
         return True
@@ -90,7 +89,7 @@ def goes_on(old: Spanned, own: Spanned, elapsed: timedelta) -> bool:
 
 
 def ends_now(own: Spanned, at: datetime) -> bool:
-    """Whether a provider's period ends with the answer of `at`: it is the last so many hours or days, or to date."""
+    """Whether the provider's period ends at `at`, the time of the answer: a sliding window, or one to date."""
     return abs(own.end - at) <= min(ENDS_NOW, (own.end - own.start) / STEP_PARTS)
 
 
@@ -99,7 +98,7 @@ def _jitter(own: Spanned) -> timedelta:
 
 
 def billing(metrics: Metrics) -> PeriodBounds | None:
-    """Return the provider's own period; None where it says none, or one that cannot be."""
+    """Return the provider's own period; None if it reports none, or an impossible one."""
     start, end = metrics.period_start_at, metrics.period_end_at
     if start is None or end is None or not timedelta() < end - start <= LONGEST_BILLING:
         return None

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Reason(StrEnum):
-    """Why there is no reading. `passes_by_itself` tells the temporary from those that need a person."""
+    """Why there is no reading. `passes_by_itself`: whether it is temporary; the others need a person."""
 
     UNAUTHORIZED = "unauthorized"  # 401
     PAYMENT_REQUIRED = "payment_required"  # 402
@@ -23,7 +23,7 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"  # refused, reset, DNS, TLS
     TOO_LARGE = "too_large"  # body over the limit
     BAD_PAYLOAD = "bad_payload"  # HTML, bad JSON, NaN, wrong types, missing fields
-    SUSPECT = "suspect"  # an answer that cannot be believed: recorded as no reading, never judged
+    SUSPECT = "suspect"  # an implausible answer: recorded as no reading, never evaluated
 
     @property
     def passes_by_itself(self) -> bool:
@@ -34,7 +34,7 @@ _TEMPORARY = frozenset({Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT
 
 
 class Metrics(Struct, frozen=True, gc=False):
-    """What a provider said, in its own terms; None is "not said". Money in micro-dollars, volume in micro-gigabytes."""
+    """The numbers of one answer; None means not reported. Money in micro-dollars, volume in micro-gigabytes."""
 
     balance_microusd: int | None = None
     uncharged_microusd: int | None = None
@@ -60,40 +60,40 @@ class Metrics(Struct, frozen=True, gc=False):
     max_filesize_bytes: int | None = None
     max_filesize_microunits_mb: int | None = None
     extra: str = "{}"
-    """Fields that we do not know, as canonical JSON text of an object (sorted keys): kept, never judged."""
+    """Unknown fields, as canonical JSON text of an object (sorted keys): stored, never evaluated."""
     unusable: tuple[tuple[str, str], ...] = ()
-    """What was said and cannot be used: the metric that is None for it, and why in words for a person."""
+    """Fields that were reported but are unusable: the metric (which is None) and the reason, for a person."""
 
     def is_unusable(self, *metrics: str) -> bool:
-        """Whether one of these metrics was said and could not be used: unknown, which is more than not said."""
+        """Whether one of these metrics was reported but is unusable: its value is unknown, not absent."""
         return any(metric in metrics for metric, _ in self.unusable)
 
     @property
     def available_microusd(self) -> int | None:
-        """Balance less what is accrued and not yet deducted."""
+        """Balance minus the usage that is not charged yet."""
         if self.balance_microusd is None:
             return None
         return self.balance_microusd - (self.uncharged_microusd or 0)
 
     @property
     def accrued_microusd(self) -> int | None:
-        """Total charged plus uncharged: it only grows, no top-up touches it. None where there is no running total."""
+        """Total charged plus uncharged: it only grows, and top-ups do not change it. None without a running total."""
         if self.total_charged_microusd is None:
             return None
         return self.total_charged_microusd + (self.uncharged_microusd or 0)
 
     @property
     def funded_microusd(self) -> int | None:
-        """Balance plus total charged: every dollar ever credited. None where either is not said."""
+        """Balance plus total charged: every dollar ever credited. None if either is not reported."""
         if self.balance_microusd is None or self.total_charged_microusd is None:
             return None
         return self.balance_microusd + self.total_charged_microusd
 
     @property
     def effective_microgb(self) -> int | None:
-        """Used plus reserved: what a quota is enforced on. The provider's own number where it says one.
+        """Used plus reserved, which the quota applies to; the provider's own number if it reports one.
 
-        None where a part of it cannot be used: what remains would be too little.
+        None if a part is unusable: the sum would be too low.
         """
         if self.effective_said_microgb is not None:
             return self.effective_said_microgb
@@ -105,7 +105,7 @@ class Metrics(Struct, frozen=True, gc=False):
 
     @property
     def scheduled_burn_microusd_per_day(self) -> int | None:
-        """Active videos × 24 snapshots × cost; None where the provider does not schedule."""
+        """Active videos × 24 snapshots × cost; None if the provider schedules none."""
         if self.active_videos is None or self.cost_per_snapshot_microusd is None:
             return None
         return self.active_videos * 24 * self.cost_per_snapshot_microusd
@@ -121,7 +121,7 @@ class Known(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """No answer, and why. `detail` is one line for a person, without a secret; `retry_at` is the provider's wish."""
+    """No usable answer. `detail`: one line for a person, without secrets; `retry_at`: set by the provider."""
 
     account: str
     at: datetime

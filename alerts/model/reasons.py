@@ -1,6 +1,6 @@
-"""The words that events say in one word: why there is no reading, why nothing is charged, what became of a receiver.
+"""The enumerated reasons of events: why an account is suspended, why a reading is suspect, how a receiver fails.
 
-A word that is told and not listed here is found by the tests, which hold every event that they see to the catalogue.
+Tests compare every event that they see with the catalogue, so an unlisted reason is found.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 from enum import StrEnum
 
 STALE = "stale"
-"""What a rule of that kind says in place of a reading's own reason."""
+"""The `reason` of events of a `stale` rule."""
 FALL = "fall"
-"""The kind of a finding that shows less than was ever credited."""
+"""The `kind` of the finding that `funded` has fallen."""
 
 
 class AnomalyKind(StrEnum):
-    """In which way a field of a reading is implausible."""
+    """How a field of a reading is implausible."""
 
     BACKWARDS = "backwards"  # a counter that only grows has fallen
-    DROP = "drop"  # more gone than the burn explains
+    DROP = "drop"  # a larger fall than the burn explains
     JUMP = "jump"  # up by orders of magnitude
 
 
 class SuspectReason(StrEnum):
-    """Why a reading is not believed."""
+    """Why a reading is suspect (`reading.suspect`)."""
 
     COUNTER_BACKWARDS = "counter_backwards"
     IMPLAUSIBLE_DROP = "implausible_drop"
@@ -52,7 +52,7 @@ class SuspendedReason(StrEnum):
     REFUNDED = "refunded"
     DISPUTED = "disputed"
     CUSTOMER_GONE = "customer_gone"
-    # until it is put right
+    # until the cause is repaired
     STRIPE_CREDENTIALS = "stripe_credentials"
     STRIPE_UNREACHABLE = "stripe_unreachable"
     STRIPE_LIST = "stripe_list"
@@ -94,8 +94,8 @@ class CreditedBy(StrEnum):
     PERSON = "a person"
 
 
-class Trouble(StrEnum):
-    """What becomes of a receiver that fails (`delivery.failing`)."""
+class ReceiverFailure(StrEnum):
+    """The state of a receiver that fails (`delivery.failing`)."""
 
     FAILING = "failing"
     PAUSED = "paused"

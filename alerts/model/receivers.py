@@ -1,4 +1,4 @@
-"""Who is told: webhooks, mail recipients, chats; and which events each of them asked for."""
+"""Receivers: webhooks, mail recipients, chats, and the events that each subscribes to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Receiver:
     accounts: tuple[str, ...] = ("*",)
 
     def wants(self, draft: EventDraft) -> bool:
-        """Whether the receiver asked for this type and account; an event without an account concerns everyone."""
+        """Whether the receiver subscribes to this type and account; an event without an account passes."""
         if not any(fnmatchcase(draft.type.value, pattern) for pattern in self.events):
             return False
         return draft.account is None or any(fnmatchcase(draft.account, pattern) for pattern in self.accounts)
@@ -27,7 +27,8 @@ class _Receiver:
 class WebhookReceiver(_Receiver):
     """A URL that is posted to.
 
-    `secrets`: `whsec_…` or `whsk_…`, the current one first. `own_threshold_microusd`: hears that alone.
+    `secrets`: `whsec_…` or `whsk_…`, the current one first. With `own_threshold_microusd`, `balance.low` and
+    `balance.recovered` come from that threshold alone.
     """
 
     url: str
@@ -70,27 +71,28 @@ class Receivers:
     all: tuple[Receiver, ...] = field(default=())
 
     def route(self, draft: EventDraft) -> tuple[str, ...]:
-        """Return the keys of the receivers that are told of `draft`, in configured order.
+        """Return the keys of the receivers that get `draft`, in configured order.
 
-        A failing receiver is always told of by mail: where no mail receiver asked for that, every one of them hears it.
+        Failing receivers are always reported by mail: if no mail receiver subscribes to that, all of them get it.
         """
         if draft.only_receiver is not None:
-            return tuple(r.key for r in self.all if r.key == draft.only_receiver and _is_meant(r, draft))
+            return tuple(r.key for r in self.all if r.key == draft.only_receiver and _accepts(r, draft))
         others = [r for r in self.all if r.key != draft.not_receiver]
-        told = [r for r in others if not _hears_own_threshold_only(r, draft) and r.wants(draft)]
-        if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in told):
-            told = [r for r in others if r in told or isinstance(r, EmailReceiver)]
-        return tuple(r.key for r in told)
+        chosen = [r for r in others if not _has_own_threshold(r, draft) and r.wants(draft)]
+        if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in chosen):
+            chosen = [r for r in others if r in chosen or isinstance(r, EmailReceiver)]
+        return tuple(r.key for r in chosen)
 
 
 _ABOUT_DELIVERY = frozenset({EventType.DELIVERY_FAILING, EventType.DELIVERY_RECOVERED})
 
 
-def _is_meant(receiver: Receiver, draft: EventDraft) -> bool:
-    """Whether what is told to this receiver alone was asked for: a test always is, others by their type."""
+def _accepts(receiver: Receiver, draft: EventDraft) -> bool:
+    """Whether an event for this receiver alone is sent: a test always is, others if it subscribes to them."""
     return draft.type is EventType.TEST_PING or receiver.wants(draft)
 
 
-def _hears_own_threshold_only(receiver: Receiver, draft: EventDraft) -> bool:
+def _has_own_threshold(receiver: Receiver, draft: EventDraft) -> bool:
+    """Whether the receiver gets events of this type from its own threshold only."""
     own = isinstance(receiver, WebhookReceiver) and receiver.own_threshold_microusd is not None
     return own and draft.type.value.startswith("balance.") and draft.type.value != "balance.depleted"

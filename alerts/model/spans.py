@@ -1,6 +1,6 @@
-"""Spans: the days, weeks and months that reports are made for, named, in one zone. Right over clock changes.
+"""Spans: the named days, weeks and months of reports, in one time zone. Correct across daylight saving.
 
-A week is ISO's, from Monday. Days are as long as the zone makes them: 23, 24 or 25 hours.
+A week is an ISO 8601 week, from Monday. A day has 23, 24 or 25 hours.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def span_before(kind: SpanKind, instant: datetime, zone: ZoneInfo) -> Span:
 
 
 def span_named(text: str, zone: ZoneInfo) -> Span:
-    """Return the span that `text` names, its kind told by its shape; raises ValueError with what is expected."""
+    """Return the span that `text` names; its format gives the kind. Raises ValueError with the expected formats."""
     for kind, shape in _SHAPES.items():
         if shape.fullmatch(text):
             try:

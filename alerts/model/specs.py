@@ -38,7 +38,7 @@ class _Rule:
     for_readings: int = 1
     remind_every: timedelta | None = timedelta(hours=24)
     only_receiver: str | None = None
-    """Set for a receiver's own threshold: only that receiver hears of it, and its rule is `webhook:<id>`."""
+    """Set for a receiver's own threshold: only that receiver is notified, and the rule's id is `webhook:<id>`."""
 
     def covers(self, account_id: str) -> bool:
         """Whether one of the rule's ids or globs names the account (case matters)."""
@@ -64,9 +64,9 @@ class Runway(_Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota(_Rule):
-    """Steps in percent of effective against the limit, ascending, told at `>=`; clear below `clear_below_percent`.
+    """Steps in percent of effective against the limit, ascending, reached at `>=`; clear below `clear_below_percent`.
 
-    With `forecast_days`, also in breach when it will be full within so many days.
+    With `forecast_days`, also in breach if the limit will be reached within so many days.
     """
 
     at_percent: tuple[Decimal, ...]
@@ -105,7 +105,7 @@ RuleSpec = LowBalance | Runway | Quota | Budget | Spike | Stale
 
 
 class RuleIndex:
-    """Which rules cover an account: found without asking every rule, and one tuple for all that have the same."""
+    """Finds the rules of an account without asking every rule. Accounts with the same rules share one tuple."""
 
     def __init__(self, rules: Sequence[RuleSpec]) -> None:
         self._rules = rules

@@ -1,7 +1,7 @@
-"""Spend: counters that only grow, corrected for resets, and what they stood at when the running periods began.
+"""Spend: counters that only grow, corrected for resets, and their values when the current periods began.
 
-Folded reading by reading, so that spend over a period is one difference, whatever the length of the history. Money in
-micro-dollars, volume in micro-gigabytes; both start at nought with the first reading.
+Updated with each reading, so that spend over a period is one subtraction, whatever the length of the history. Money in
+micro-dollars, volume in micro-gigabytes; both start at 0 with the first reading.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from alerts.model.specs import Period
 from alerts.model.values import replace
 
 BOUNDARY_READING_IS_GOOD_FOR = timedelta(hours=24)
-"""The last reading before a period is the value at its start if it is no older; else the value is interpolated.
-
-For a provider's period that is shorter, no older than that is long.
+"""The last reading before a period gives the value at its start if it is at most this old, and no older than the
+period is long; else the value is interpolated.
 """
 _DAY_MS = 86_400_000
 _SHORTEST_GAP_MS = 60_000
@@ -35,10 +34,10 @@ _VERSION = 1
 
 
 class Counter(Struct, frozen=True, gc=False):
-    """A provider's counter made monotone: `value` is what it grew by since the first reading.
+    """A provider's counter made monotonic: `value` is its growth since the first reading.
 
-    `high` is the provider's own highest value since the last reset. A small fall (rounding between two fields) waits
-    until the counter has caught up; a confirmed reset goes on from the new base.
+    `high` is the provider's highest value since the last reset. After a small fall (rounding between two fields) the
+    counter waits until `high` is reached again; after a confirmed reset it counts from the new base.
     """
 
     value: int = 0
@@ -54,7 +53,7 @@ class Counter(Struct, frozen=True, gc=False):
 
 
 class Base(Struct, frozen=True, gc=False):
-    """What the counters stood at when a period began. `since` is from when spend is really counted."""
+    """The counters at the start of a period. `since`: the instant from which spend is counted."""
 
     start: datetime
     end: datetime
@@ -76,10 +75,10 @@ class Spent(Struct, frozen=True, gc=False):
 
 
 class SpendMemory(Struct, frozen=True, gc=False):
-    """The counters of one account and the bases of the periods under way.
+    """The counters of one account and the bases of the current periods.
 
-    `money` is what was spent: by the running total, or where the provider has none by the falls of the available
-    balance. `volume` is what budgets in GB count: the period's own usage where the provider says it, else what is used.
+    `money`: what was spent, from the running total, or without one from falls of the available balance. `volume`: what
+    budgets in GB count, the provider's usage of its period if it reports that, else the used volume.
     """
 
     first_at: datetime
@@ -89,7 +88,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
     volume: Counter
     bases: Mapping[Period, Base]
     turns_at: datetime
-    """When the next of the calendar periods ends."""
+    """When the first of the calendar periods ends."""
     metered: bool = False
     """Whether `volume` counts the provider's own period usage."""
     available_microusd: int | None = None
@@ -97,7 +96,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
 
     @classmethod
     def begin(cls, at: datetime, metrics: Metrics, zone: ZoneInfo) -> SpendMemory:
-        """Start counting with the first reading: the periods under way are partial, unless it stands on their start."""
+        """Start counting with the first reading. A current period is partial unless it starts exactly then."""
         bases = {period: _first_base(calendar(period, at, zone), at) for period in CALENDAR}
         if (own := billing(metrics)) is not None:
             bases[Period.BILLING] = _first_base(own, at)
@@ -122,9 +121,9 @@ class SpendMemory(Struct, frozen=True, gc=False):
         *,
         uncertain: bool = False,
     ) -> SpendMemory:
-        """Return the memory with one more believed reading. `resets`: the counters that are confirmed to restart.
+        """Return the memory after one more accepted reading. `resets`: the counters with a confirmed restart.
 
-        `uncertain`: what shows may be the provider's mistake: it is no burn to judge others by.
+        `uncertain`: the reading may be the provider's mistake, so the largest burn stays as it is.
         """
         money = self._fold_money(metrics, "total_charged_microusd" in resets)
         metered = metrics.period_used_microgb is not None
@@ -133,7 +132,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
         volume = self._fold_volume(at, metrics, metered, bool(resets) and not resets.isdisjoint(_VOLUMES))
         available = metrics.available_microusd
         unmoved = money is self.money and volume is self.volume and available == self.available_microusd
-        if at < self.turns_at and zone.key == self.zone and self._own_period_stands(metrics):
+        if at < self.turns_at and zone.key == self.zone and self._own_period_is_same(metrics):
             bases, turns_at = self.bases, self.turns_at
         else:
             bases = self._turn(at, metrics, zone, money.value, volume.value)
@@ -156,11 +155,11 @@ class SpendMemory(Struct, frozen=True, gc=False):
         )
 
     def burnt(self, microusd: int) -> SpendMemory:
-        """Return the memory with a drop that lasted as burnt within an hour: what came once may come again."""
+        """Return the memory with a lasting drop counted as burnt within an hour: another like it is plausible."""
         return replace(self, largest_burn_microusd_per_day=max(self.largest_burn_microusd_per_day, 24 * microusd))
 
     def over(self, period: Period) -> Spent | None:
-        """Return what was spent in the period of the last reading; None where the provider has no such period."""
+        """Return the spend in the period of the last reading; None if the provider has no such period."""
         base = self.bases.get(period)
         if base is None:
             return None
@@ -193,8 +192,8 @@ class SpendMemory(Struct, frozen=True, gc=False):
             return self.money
         return Counter(self.money.value + before - now)
 
-    def _own_period_stands(self, metrics: Metrics) -> bool:
-        """Whether the provider's own period is what it was, or is not known now."""
+    def _own_period_is_same(self, metrics: Metrics) -> bool:
+        """Whether the provider's own period is unchanged, or unknown in this reading."""
         own = self.bases.get(_BILLING)
         if own is not None and own.start == metrics.period_start_at and own.end == metrics.period_end_at:
             return True
@@ -210,14 +209,14 @@ class SpendMemory(Struct, frozen=True, gc=False):
         if metered and raw is not None and high is not None:
             own, said = self.bases.get(Period.BILLING), billing(metrics)
             new_period = raw < high if own is None or said is None else not goes_on(own, said, at - self.at)
-            # A period's own usage starts again from nought: all that it shows was used since then.
+            # The usage of a new period starts at 0: all of it was used since the start.
             return Counter(self.volume.value + raw, raw) if new_period else self.volume.fold(raw, reset)
         return self.volume.fold(raw, reset)
 
     def _turn(
         self, at: datetime, metrics: Metrics, zone: ZoneInfo, microusd: int, microgb: int
     ) -> Mapping[Period, Base]:
-        """Return the bases, replaced where a period has ended or the zone or the provider's dates have changed."""
+        """Return the bases, with new ones where a period ended or the zone or the provider's dates changed."""
         spans = {period: calendar(period, max(at, self.at), zone) for period in CALENDAR}
         if (own := billing(metrics)) is not None:
             spans[Period.BILLING] = own
@@ -232,7 +231,7 @@ class SpendMemory(Struct, frozen=True, gc=False):
         if old is not None and (goes_on(old, span, at - self.at) if own else old.start == span.start):
             return Base(old.start, span.end, old.microusd, old.microgb, old.partial, old.since)
         if old is not None and not own and span.start <= self.at:
-            # Another zone: what was counted before its midnight cannot be told apart any more.
+            # Another zone: spend before its midnight can no longer be separated.
             return Base(span.start, span.end, old.microusd, old.microgb, True, max(old.since, span.start))
         if span.start == at:
             return Base(span.start, span.end, microusd, microgb, False, span.start)

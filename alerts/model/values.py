@@ -1,7 +1,7 @@
-"""Values that are made by the million are msgspec's frozen Structs: a third of what a frozen dataclass costs to make.
+"""Values created by the million are msgspec's frozen Structs: creating one costs a third of a frozen dataclass.
 
-They stand outside the garbage collector (`gc=False`): none refers back to what refers to it, and with ten thousand
-accounts a full collection that walked them all would hold up the loop. What is made rarely stays a dataclass.
+The garbage collector skips them (`gc=False`): they form no cycles, and with ten thousand accounts a full collection
+over all of them would delay the event loop. Other values are dataclasses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 
 def replace(value: Value, **changes: Any) -> Value:
-    """Return a copy of a Struct or dataclass with some fields changed; raises TypeError for one that it has not."""
+    """Return a copy of a Struct or dataclass with some fields changed; raises TypeError for an unknown field."""
     if isinstance(value, Struct):
         return structs.replace(value, **changes)
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]  # a dataclass, then

@@ -1,1 +1,1 @@
-"""The rules: one module a kind, each a pure function from what is known to a verdict."""
+"""The rules: one module per kind, each a pure function from a view of the account to a verdict."""

@@ -1,4 +1,4 @@
-"""`budget`: spend (or volume) of a period against a limit, in steps told once a period; and its projected end."""
+"""`budget`: spend (or volume) of a period against a limit, one event per step and period, and one for a projection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Said = TypeVar("Said")
 
 
 def evaluate(rule: Budget, view: RuleView) -> RuleVerdict:
-    """In breach at or above a step, or when the period is projected to end above the limit; never clear inside it."""
+    """In breach at or above a step, or if the period is projected to exceed the limit; never clear before its end."""
     period = _period(rule, view)
     if period is None or _has_ended(rule, view, period):
         return UNKNOWN
@@ -35,7 +35,7 @@ def evaluate(rule: Budget, view: RuleView) -> RuleVerdict:
 
 
 def news(rule: Budget, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
-    """The deepest step that was not told in this period, and the projection where it was not."""
+    """The highest step not notified in this period, and the projection if it was not."""
     found = []
     if verdict.step is not None and (notified.step is None or verdict.step > notified.step):
         notified = Notified(True, verdict.step, notified.projected)
@@ -77,7 +77,7 @@ def why(rule: Budget, view: RuleView, verdict: RuleVerdict) -> str:
 
 
 def _period(rule: Budget, view: RuleView) -> Spent | None:
-    """Return the period and what was spent in it; None where the provider has no such period or no such number."""
+    """Return the period and its spend; None if the provider has no such period or reports no such number."""
     memory, metrics = view.state.spend, view.metrics
     counted = view.available_microusd if rule.limit_microusd is not None else metrics.used_microgb
     assert memory is not None
@@ -89,12 +89,12 @@ def _period(rule: Budget, view: RuleView) -> Spent | None:
     used = metrics.period_used_microgb
     if spent is None or rule.period is not Period.BILLING or rule.limit_microgb is None or used is None:
         return spent
-    # The provider counts its own period itself: whole, whenever our history began.
+    # The provider counts its own period, so that number is complete even if our history began later.
     return Spent(spent.microusd, used, spent.start, spent.end, spent.start, False)
 
 
 def _has_ended(rule: Budget, view: RuleView, period: Spent) -> bool:
-    """Whether the period is over; a provider's period that ends with each answer is the one that runs."""
+    """Whether the period is over. A provider's period that ends with each answer is still current."""
     if period.end > view.now:
         return False
     own = billing(view.metrics) if rule.period is Period.BILLING else None
@@ -121,7 +121,7 @@ def _is_projected_above(rule: Budget, view: RuleView, period: Spent, limit: int)
 
 
 def _forecast(ask: Callable[..., Said], rule: Budget, view: RuleView, period: Spent) -> Said:
-    # From where spend is really counted: a first reading in mid-period says nothing of the days before it.
+    # From `since`: a first reading in mid-period says nothing about the days before it.
     return ask(
         view.state.burn,
         _spent(rule, period),

@@ -119,7 +119,7 @@ class EvaluationBuilder:
             drop = _whole_episode(held) or held[:1]
             held = tuple(one for one in held if one not in drop)
             for one in drop:
-                self.decide(one.rule or "", "muted for too long: an episode that has ended is not told any more")
+                self.decide(one.rule or "", "muted for too long: a finished episode was dropped")
         self.state = replace(self.state, held=held)
 
     def release(self) -> None:

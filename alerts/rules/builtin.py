@@ -83,13 +83,13 @@ def unavailable(builder: EvaluationBuilder, reading: Unavailable) -> None:
                 READING, EventType.READING_UNAVAILABLE, why, numbers, at=reading.at, words=reason.value
             )
         else:
-            builder.decide(READING, f"still unavailable ({reason.value}): already told", memory.episode)
+            builder.decide(READING, f"still unavailable ({reason.value}): already notified", memory.episode)
         return
     if reason.passes_by_itself and outage.polls < POLLS_BEFORE_ALERT:
-        builder.decide(READING, f"{reason.value} passes by itself: told after {POLLS_BEFORE_ALERT} polls in a row")
+        builder.decide(READING, f"{reason.value} passes by itself: alerts after {POLLS_BEFORE_ALERT} polls in a row")
         return
     if reason.passes_by_itself and (silent := _open_stale(builder)):
-        builder.decide(READING, f"already told as stale by the rule {silent[0].rule}", silent[0])
+        builder.decide(READING, f"already notified as stale by the rule {silent[0].rule}", silent[0])
         return
     numbers = _outage_numbers(builder, outage, reason.value)
     severity = Severity.WARNING if reason.passes_by_itself else Severity.CRITICAL
@@ -105,7 +105,7 @@ def available(builder: EvaluationBuilder, known: Known) -> None:
         numbers = _restored_numbers(episode, known.at, builder.memory(READING).notified.words, outage)
         builder.close(READING, EventType.READING_RESTORED, "read again", numbers, at=known.at)
     elif outage is not None:
-        builder.decide(READING, f"{outage.reason.value} passed by itself before it was told")
+        builder.decide(READING, f"{outage.reason.value} passed by itself before an alert")
     for silent in _open_stale(builder):
         numbers = _restored_numbers(silent, known.at, STALE, outage)
         builder.close(silent.rule, EventType.READING_RESTORED, "read again", numbers, at=known.at)
@@ -121,7 +121,7 @@ def silence(builder: EvaluationBuilder, rule: Stale, *, read: bool) -> None:
     if (notified := builder.memory(READING).episode) is not None:
         if not read:
             return
-        builder.decide(rule.id, "already told as unavailable", notified)
+        builder.decide(rule.id, "already notified as unavailable", notified)
         return
     last = builder.state.last
     since = "ever" if last is None else f"since {rfc3339(last.at)}"
@@ -212,18 +212,18 @@ def suspect(builder: EvaluationBuilder, anomaly: Anomaly, known: Known, *, confi
         builder.close(SUSPECT, None, "confirmed: counted on from the new base", at=known.at)
         return
     if memory.episode is not None:
-        builder.decide(SUSPECT, "the source is still suspect: already told", memory.episode)
+        builder.decide(SUSPECT, "the source is still suspect: already notified", memory.episode)
     else:
         builder.open(SUSPECT, Severity.WARNING, EventType.READING_SUSPECT, why, numbers, at=known.at)
     builder.remember(SUSPECT, replace(builder.memory(SUSPECT), quiet_until=known.at + QUIET))
 
 
 def undecided(builder: EvaluationBuilder, anomaly: Anomaly, known: Known) -> None:
-    """Drop an implausible reading whose second read failed; notify from the third such poll in a row."""
+    """Drop an implausible reading whose second read failed; notify after three such polls in a row."""
     polls = builder.memory(SUSPECT).breaches + 1
     builder.remember(SUSPECT, replace(builder.memory(SUSPECT), breaches=polls))
     if polls < POLLS_BEFORE_ALERT:
-        builder.decide(SUSPECT, "implausible, and the second read failed: looked at again with the next poll")
+        builder.decide(SUSPECT, "implausible, and the second read failed: checked again at the next poll")
     else:
         suspect(builder, anomaly, known, confirmed=False)
 
@@ -238,7 +238,7 @@ def fallen(builder: EvaluationBuilder, before: Falls, known: Known, *, notified:
     funded = known.metrics.funded_microusd
     if falls.fallen_since is None:
         if memory.episode is not None:
-            builder.close(CREDITS, None, "all that was credited shows again, or the fall was accepted", at=known.at)
+            builder.close(CREDITS, None, "every credit shows again, or the fall was accepted", at=known.at)
         return
     if before.fallen_since is not None or not topped_up or funded is None:
         return
@@ -262,7 +262,7 @@ def fallen(builder: EvaluationBuilder, before: Falls, known: Known, *, notified:
         ],
     }
     if notified:
-        builder.decide(CREDITS, "told as a counter that ran backwards")
+        builder.decide(CREDITS, "notified as a counter that ran backwards")
     else:
         builder.open(CREDITS, Severity.WARNING, EventType.READING_SUSPECT, why, numbers, at=known.at)
 
@@ -273,17 +273,17 @@ def _described(finding: Finding) -> str:
     return f"{name or finding.field} {_MOVES[finding.kind]} from {before} to {after}"
 
 
-def plain(builder: EvaluationBuilder, known: Known) -> None:
+def plausible(builder: EvaluationBuilder, known: Known) -> None:
     """End the suspect episode once readings were plausible for `QUIET`."""
     memory = builder.memory(SUSPECT)
     if memory.breaches:
         memory = replace(memory, breaches=0)
         builder.remember(SUSPECT, memory)
     if memory.episode is not None and (memory.quiet_until is None or known.at >= memory.quiet_until):
-        builder.close(SUSPECT, None, "plain for an hour", at=known.at)
+        builder.close(SUSPECT, None, "plausible for an hour", at=known.at)
 
 
-# ── what the provider says of the account ───────────────────────────────────────────────────────────────────────────
+# ── what the provider reports of the account ────────────────────────────────────────────────────────────────────────
 
 
 def billing(builder: EvaluationBuilder, known: Known) -> None:
@@ -297,7 +297,7 @@ def billing(builder: EvaluationBuilder, known: Known) -> None:
         elif memory.notified.words != error:
             builder.notify_again(BILLING, EventType.BILLING_ERROR, why, numbers, at=known.at, words=error)
         else:
-            builder.decide(BILLING, "the same billing error: already told", memory.episode)
+            builder.decide(BILLING, "the same billing error: already notified", memory.episode)
     elif memory.episode is not None and not known.metrics.is_unusable("billing_error"):
         was: Payload = {"billing_error": memory.notified.words}
         builder.close(BILLING, EventType.BILLING_RESTORED, "no billing error any more", was, at=known.at)
@@ -340,7 +340,7 @@ def depleted(builder: EvaluationBuilder, view: RuleView) -> None:
         why = f"available is {show_usd(available, 0)}: the service pauses"
         builder.open(BALANCE, Severity.CRITICAL, EventType.BALANCE_DEPLETED, why, numbers, at=at)
     elif available <= 0:
-        builder.decide(BALANCE, "still nothing left: already told", episode)
+        builder.decide(BALANCE, "still nothing left: already notified", episode)
     elif episode is not None:
         builder.close(BALANCE, None, f"available is {show_usd(available, 0)}", at=at)
 

@@ -15,7 +15,7 @@ from alerts.model.values import replace
 from alerts.rules.state import NOTHING_NOTIFIED, Episode, Notified, RuleMemory
 from alerts.rules.view import Condition, News, RuleVerdict
 
-ALREADY_NOTIFIED = "already told in this episode"
+ALREADY_NOTIFIED = "already notified in this episode"
 MAX_HELD_EVENTS = 64
 """Most events queued per account while a mute is active. When full, the oldest finished episode is dropped."""
 
@@ -132,7 +132,7 @@ def _breach(
         return Advance(replace(memory, breaches=breaches), reasons=(waiting,))
     found = find_news(verdict, memory.notified)
     if not found:
-        return Advance(memory, reasons=(ALREADY_NOTIFIED if episode else "already told in this period",))
+        return Advance(memory, reasons=(ALREADY_NOTIFIED if episode else "already notified in this period",))
     sentence = why(verdict)
     if episode is None:
         episode = Episode(

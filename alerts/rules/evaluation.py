@@ -92,7 +92,7 @@ def _accept(
         if anomaly.resets or (drop is not None and _is_topped_up(builder)):
             builtin.suspect(builder, anomaly, second, confirmed=True)
         else:
-            builder.decide(builtin.SUSPECT, "implausible, but the second read agrees: believed")
+            builder.decide(builtin.SUSPECT, "implausible, but the second read agrees: accepted")
         return second, second, anomaly
     if isinstance(second, Known):
         builtin.suspect(builder, anomaly, reading, confirmed=False)
@@ -160,7 +160,7 @@ def _apply_reading(builder: EvaluationBuilder, known: Known, anomaly: Anomaly | 
         notified = anomaly is not None and bool(anomaly.resets)
         builtin.fallen(builder, state.falls, known, notified=notified, topped_up=_is_topped_up(builder))
     builtin.available(builder, known)
-    builtin.plain(builder, known)
+    builtin.plausible(builder, known)
     builtin.limits(builder, before, known)
     builtin.billing(builder, known)
     view = RuleView(builder.state, known, context)
@@ -216,7 +216,7 @@ def _evaluate_rule(builder: EvaluationBuilder, rule: RuleSpec, view: RuleView, *
     if edited:
         memory = _rebased(builder, rule, kind, memory, verdict)
     elif verdict.period_start == memory.period_start:
-        # Short cut for the most frequent cases: no breach, or a breach that was notified already.
+        # Fast path for the most frequent cases: no breach, or a breach that was notified already.
         if memory.episode is None:
             if verdict.condition is not _IN_BREACH and not memory.breaches:
                 return
@@ -303,7 +303,7 @@ def next_evaluation_at(state: AccountState, context: Context) -> datetime | None
         if earliest is None or at < earliest:
             earliest = at
     if builtin.READING in state.rules and state.rules[builtin.READING].episode is not None:
-        return earliest  # silence was told already
+        return earliest  # a failed poll was notified: no `stale` event follows
     for rule in context.rules:
         if isinstance(rule, Stale) and ((memory := state.rules.get(rule.id)) is None or memory.episode is None):
             at = stale_at(rule, state.last, context)
@@ -364,7 +364,7 @@ def _suspend_and_resume(builder: EvaluationBuilder) -> None:
     configured = {*builtin.BUILTIN, *(rule.id for rule in builder.context.rules)}
     for rule, memory in tuple(builder.rules.items()):
         if memory.episode is not None and rule not in configured:
-            builder.record(replace(memory.episode, closed_at=builder.now, closed_why="the rule was taken out"))
+            builder.record(replace(memory.episode, closed_at=builder.now, closed_why="the rule was removed"))
             builder.remember(rule, replace(memory, episode=None, suspended=memory.episode))
         elif memory.suspended is not None and rule in configured:
             builder.record(memory.suspended)

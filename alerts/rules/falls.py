@@ -1,8 +1,7 @@
-"""Falls: what money does not do by itself. Usage cannot lower what was ever credited, and little of it goes at once.
+"""Falls: a lower `funded`, or a drop of the available balance that the burn does not explain. Pure; micro-dollars.
 
-`funded` = balance + total charged = every dollar ever credited. A reading that shows less of it than was believed
-before, or a drop far beyond what the burn explains, may be the provider's mistake: it is told, and nothing is charged
-on it. Pure; money in micro-dollars.
+`funded` = balance + total charged = every dollar ever credited, which usage cannot lower. Both kinds of falls may be
+the provider's mistake: they are notified, and nothing is charged because of them.
 """
 
 from __future__ import annotations
@@ -18,31 +17,31 @@ if TYPE_CHECKING:
     from alerts.rules.plausibility import Finding
 
 CENT_MICROUSD = 10_000
-"""What rounding may take from one term and not yet have given to the other."""
+"""Tolerance for rounding: a cent may be missing in one term and not yet be in the other."""
 DROP_STANDS_AFTER = timedelta(minutes=15)
-"""A drop that the burn does not explain is charged on once it was read again so much later."""
+"""An unexplained drop is accepted, and charged on, if it still shows so much later."""
 LEARNED_AFTER = timedelta(days=1)
-"""What stood for so long and did not come back was burnt: as much may go at once again."""
+"""An accepted drop that still shows after this was burnt: another as large is plausible."""
 
 
 class Falls(Struct, frozen=True, gc=False):
-    """What is remembered of the highest `funded` that was believed, and of a drop that has to stand first."""
+    """The highest accepted `funded`, and a drop that must still show later to be accepted."""
 
     funded_microusd: int | None = None
-    """What was ever credited, as the first reading said it, and two in a row since then."""
+    """The highest `funded` of the first reading, or of two readings in a row."""
     risen_microusd: int | None = None
-    """What the last reading alone says beyond that: one that is too high by mistake holds up nothing for ever."""
+    """A higher `funded` in the last reading alone: not accepted yet, since one wrong answer must not block for ever."""
     fallen_since: datetime | None = None
-    """Since when readings have shown less than `funded_microusd`; None while they do not."""
+    """Since when readings show less than `funded_microusd`; None while they do not."""
     dropped_at: datetime | None = None
-    """When the drop was read that does not stand yet; None where there is none."""
+    """When the drop that is not accepted yet was read; None if there is none."""
     dropped_from_microusd: int = 0
     dropped_to_microusd: int = 0
     stood_at: datetime | None = None
-    """When a drop was last taken for what it was; None once it came back, or was learned."""
+    """When a drop was last accepted; None once it was undone, or counted as burnt."""
     stood_microusd: int = 0
     stood_used_microusd: int = 0
-    """How much that drop was, and what was used in all then."""
+    """The size of that drop, and all usage at that time."""
 
 
 NO_FALL = Falls()
@@ -56,13 +55,13 @@ def fold(
     accepted_at: datetime | None = None,
     accepted_after: timedelta | None = None,
 ) -> Falls:
-    """Return what is remembered after a believed reading; the same object where nothing changed.
+    """Return the falls after an accepted reading; the same object if nothing changed.
 
-    `drop`: what the burn does not explain, and a second read has confirmed. `accepted_at`: when a person last took a
-    fall for true. `accepted_after`: how long a fall must stand to be taken for true without one; None is for ever.
+    `drop`: the unexplained drop that a second read confirmed. `accepted_at`: when a person last accepted a fall.
+    `accepted_after`: how long a fall must show to be accepted without a person; None: never.
     """
     if drop is None and falls.funded_microusd == known.metrics.funded_microusd and _is_plain(falls):
-        return falls  # by far the most frequent
+        return falls  # by far the most frequent case
     funded = _fold_funded(falls, known, accepted_at, accepted_after)
     after = Falls(*funded, *_fold_drop(falls, known, drop), *_fold_stood(falls, known))
     return falls if after == falls else after
@@ -80,15 +79,15 @@ def _is_plain(falls: Falls) -> bool:
 def _fold_funded(
     falls: Falls, known: Known, accepted_at: datetime | None, accepted_after: timedelta | None
 ) -> tuple[int | None, int | None, datetime | None]:
-    """Return what was ever credited, what a single reading says beyond that, and since when less shows."""
+    """Return the new `funded_microusd`, `risen_microusd` and `fallen_since`."""
     highest, funded = falls.funded_microusd, known.metrics.funded_microusd
     if funded is None:
         return highest, falls.risen_microusd, falls.fallen_since
     if highest is None:
         return funded, None, None
     if funded >= highest - CENT_MICROUSD:
-        borne_out = highest if falls.risen_microusd is None else max(highest, min(funded, falls.risen_microusd))
-        return borne_out, funded if funded > borne_out else None, None
+        confirmed = highest if falls.risen_microusd is None else max(highest, min(funded, falls.risen_microusd))
+        return confirmed, funded if funded > confirmed else None, None
     since = falls.fallen_since or known.at
     accepted = accepted_at is not None and accepted_at >= since
     stood = accepted_after is not None and known.at - since >= accepted_after
@@ -98,15 +97,15 @@ def _fold_funded(
 def _fold_drop(falls: Falls, known: Known, drop: Finding | None) -> tuple[datetime | None, int, int]:
     if drop is not None:
         return known.at, drop.before, drop.after
-    if falls.dropped_at is None or _came_back(falls, known) or stands(falls, known):
+    if falls.dropped_at is None or _came_back(falls, known) or accepts_drop(falls, known):
         return None, 0, 0
     return falls.dropped_at, falls.dropped_from_microusd, falls.dropped_to_microusd
 
 
 def _fold_stood(falls: Falls, known: Known) -> tuple[datetime | None, int, int]:
-    """Return when a drop was taken for what it was, how much it was, and what was used in all then."""
+    """Return the new `stood_at`, `stood_microusd` and `stood_used_microusd`."""
     used = _used(known)
-    if stands(falls, known) and used is not None:
+    if accepts_drop(falls, known) and used is not None:
         return known.at, falls.dropped_from_microusd - falls.dropped_to_microusd, used
     undone = used is not None and 2 * (falls.stood_used_microusd - used) > falls.stood_microusd
     if falls.stood_at is None or undone or learned(falls, known) is not None:
@@ -115,13 +114,13 @@ def _fold_stood(falls: Falls, known: Known) -> tuple[datetime | None, int, int]:
 
 
 def _used(known: Known) -> int | None:
-    """Return what was used of all that was ever credited, up to a constant: no credit changes it."""
+    """Return all usage so far, up to a constant: credits do not change it."""
     available = known.metrics.available_microusd
     return None if available is None else (known.metrics.funded_microusd or 0) - available
 
 
 def learned(falls: Falls, known: Known) -> int | None:
-    """Return how much went at once in a drop that a reading shows a day later still; None where there is none."""
+    """Return the size of an accepted drop that still shows a day later, in micro-dollars; None if there is none."""
     used = _used(known)
     if falls.stood_at is None or used is None or known.at - falls.stood_at < LEARNED_AFTER:
         return None
@@ -133,8 +132,8 @@ def _came_back(falls: Falls, known: Known) -> bool:
     return available is not None and 2 * available > falls.dropped_from_microusd + falls.dropped_to_microusd
 
 
-def stands(falls: Falls, known: Known) -> bool:
-    """Whether a reading shows the drop long enough after it was read first: then it is taken for what it was."""
+def accepts_drop(falls: Falls, known: Known) -> bool:
+    """Whether a reading still shows the drop `DROP_STANDS_AFTER` after it was read first."""
     if falls.dropped_at is None or known.metrics.available_microusd is None or _came_back(falls, known):
         return False
     return known.at - falls.dropped_at >= DROP_STANDS_AFTER

@@ -1,4 +1,4 @@
-"""The kinds of rules: for each what it says of an account, what of that is news, and the numbers that it compared."""
+"""The kinds of rules: how each evaluates an account, what of that is news, and the numbers that it compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alerts.rules.view import News, Payload, RuleVerdict, RuleView
 
 @dataclass(frozen=True, slots=True)
 class RuleKind:
-    """`reminds`: whether an open episode is told again; `waits_for_topup`: a top-up under way holds that back."""
+    """`reminds`: whether an open episode sends reminders; `waits_for_topup`: not while a top-up is under way."""
 
     name: str
     evaluate: Callable[[Any, RuleView], RuleVerdict]
@@ -45,14 +45,14 @@ KINDS: Mapping[type[RuleSpec], RuleKind] = {
     Budget: RuleKind("budget", budget.evaluate, budget.news, budget.numbers, budget.why, None, reminds=False),
     Spike: RuleKind("spike", spike.evaluate, spike.news, spike.numbers, spike.why, spike.ENDED),
 }
-"""Every kind that is judged by a reading. `stale` is judged by the absence of one, in `alerts.rules.stale`."""
+"""Every kind that a reading evaluates. `stale` is evaluated by the absence of one, in `alerts.rules.stale`."""
 
-_WORDS = frozenset({"accounts", "severity", "remind_every", "for_readings"})
-"""What an edit may change without the account being judged anew."""
+_NOT_COMPARED = frozenset({"accounts", "severity", "remind_every", "for_readings"})
+"""Fields that an edit may change without a new evaluation."""
 
 
 @lru_cache(maxsize=4096)
 def fingerprint(rule: RuleSpec) -> str:
-    """Return the numbers that a rule judges by, as text: another text means that it has to be judged anew."""
-    numbers = [f"{f.name}={getattr(rule, f.name)}" for f in fields(rule) if f.name not in _WORDS]
+    """Return the numbers that a rule evaluates by, as text: another text means that the rule was edited."""
+    numbers = [f"{f.name}={getattr(rule, f.name)}" for f in fields(rule) if f.name not in _NOT_COMPARED]
     return f"{type(rule).__name__}({', '.join(numbers)})"

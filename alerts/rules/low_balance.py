@@ -23,7 +23,7 @@ def evaluate(rule: LowBalance, view: RuleView) -> RuleVerdict:
 
 
 def news(rule: LowBalance, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
-    """The entering, once."""
+    """One event, when the episode opens."""
     return () if notified.entered else (News(ENTERED, Notified(entered=True)),)
 
 
@@ -41,10 +41,7 @@ def numbers(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> Payload:
 def why(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> str:
     measured = _measured(rule, view)
     assert measured is not None
-    where = "below" if measured < rule.below_microusd else "not yet above the clear line of"
-    line = rule.below_microusd if measured < rule.below_microusd else rule.clear_above_microusd
-    if verdict is CLEAR:
-        where, line = "above", rule.clear_above_microusd
+    where, line = ("above", rule.clear_above_microusd) if verdict is CLEAR else ("below", rule.below_microusd)
     return f"{rule.measure.value} {show_usd(measured, line)} is {where} {show_usd(line, measured)}"
 
 

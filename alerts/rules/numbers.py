@@ -1,4 +1,4 @@
-"""The numbers that several events carry, in their wire names: dollars and gigabytes as JSON numbers without noise."""
+"""Numbers that several events carry, by their wire names: dollars and gigabytes as JSON numbers without float noise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def moment(instant: datetime | None) -> str | None:
 
 
 class Foreseen(Protocol):
-    """An instant that is foreseen with a range; None is one that is not within sight."""
+    """A forecast instant with its range; None lies beyond the forecast."""
 
     @property
     def earliest_at(self) -> datetime | None: ...
@@ -39,7 +39,7 @@ class Foreseen(Protocol):
 
 
 def span(ahead: Foreseen | None) -> dict[str, JsonValue] | None:
-    """Return a foreseen instant as its earliest, likely and latest; null where none of them is known."""
+    """Return a forecast instant as its earliest, likely and latest; null if none of them is known."""
     if ahead is None or not (ahead.earliest_at or ahead.likely_at or ahead.latest_at):
         return None
     return {
@@ -50,12 +50,12 @@ def span(ahead: Foreseen | None) -> dict[str, JsonValue] | None:
 
 
 def to_the_cent(microusd: int) -> int | float:
-    """Return an estimate as dollars of two places: more would claim what nobody knows."""
+    """Return an estimate as dollars with two places: more digits would claim a false precision."""
     return to_number((microusd + 5_000) // 10_000 * 10_000)
 
 
 def up_to_the_cent(micro: int) -> int | float:
-    """Return a projection as units of two places, rounded up: one that is above a limit never reads as the limit."""
+    """Return a projection as units with two places, rounded up: one above a limit never reads as the limit."""
     return to_number(-(-micro // 10_000) * 10_000)
 
 
@@ -69,7 +69,7 @@ def money_numbers(view: RuleView) -> Payload:
 
 
 def burn_numbers(view: RuleView) -> Payload:
-    """What burns, by which basis, and how long the available balance lasts by it."""
+    """The burn, its basis, and how long the available balance lasts at it."""
     found = view.burn()
     return {
         "burn_usd_per_day": None if found is None else to_the_cent(found.microusd_per_day),

@@ -87,7 +87,7 @@ def find_anomaly(state: AccountState, known: Known) -> Anomaly | None:
 
 
 def _is_one_period(before: Metrics, after: Metrics, elapsed: timedelta) -> bool:
-    """Whether the usage of the provider's period cannot fall between the two: a window that moves on forgets."""
+    """Whether the usage of the provider's period cannot fall between the two. In a sliding window it can."""
     one, two = billing(before), billing(after)
     if one is None or two is None:
         return before.period_start_at == after.period_start_at

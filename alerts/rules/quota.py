@@ -1,4 +1,4 @@
-"""`quota`: effective usage (used and reserved) against the limit, in steps; and when it will be full."""
+"""`quota`: effective usage (used and reserved) against the limit, in steps; and when the limit will be reached."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, Condition, News, Payload,
 HIGH, EXCEEDED, ENDED = EventType.QUOTA_HIGH, EventType.QUOTA_EXCEEDED, EventType.QUOTA_RECOVERED
 FULL_PERCENT = Decimal(100)
 FORECAST_FROM_DAYS = 1
-"""A forecast fires only when it rests on at least a whole day of history: one upload is no trend."""
+"""A forecast alerts only with at least a whole day of history: one upload is no trend."""
 FORECAST_CLEAR_FACTOR = Decimal("1.2")
-"""An episode that a forecast holds open ends when the limit is this much further away than `forecast_days`."""
+"""An episode that a forecast keeps open ends when the limit is this factor of `forecast_days` away."""
 
 
 def evaluate(rule: Quota, view: RuleView) -> RuleVerdict:
-    """In breach at or above a step, or when it will be full soon; clear below the clear line and not full soon.
+    """In breach at or above a step, or if it will be full soon; clear below the clear line and not full soon.
 
-    A limit that is gone cannot be neared: clear. One that is said and cannot be used is unknown.
+    Clear without a limit. Unknown if the limit is reported but unusable.
     """
     limit, effective = view.metrics.limit_microgb, view.metrics.effective_microgb
     if effective is None:
@@ -47,7 +47,7 @@ def evaluate(rule: Quota, view: RuleView) -> RuleVerdict:
 
 
 def news(rule: Quota, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
-    """A deeper step than was told; a forecast only where nothing was."""
+    """A higher step than was notified; a forecast only if nothing was."""
     step = verdict.step
     if step is None:
         return () if notified.entered else (News(HIGH, Notified(entered=True)),)

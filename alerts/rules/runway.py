@@ -1,4 +1,4 @@
-"""`runway`: the available balance lasts fewer days than it should."""
+"""`runway`: the available balance lasts fewer days than the threshold."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ENTERED, ENDED = EventType.RUNWAY_SHORT, EventType.RUNWAY_RECOVERED
 
 
 def evaluate(rule: Runway, view: RuleView) -> RuleVerdict:
-    """In breach with strictly fewer days than the threshold; clear above the clear line, or where nothing burns.
+    """In breach with strictly fewer days than the threshold; clear above the clear line, or if nothing burns.
 
-    Never clear while what is scheduled is said and cannot be used: more may burn than is seen.
+    Never clear while the schedule is reported but unusable: the real burn may be higher.
     """
     found, available = view.burn(), view.available_microusd
     if found is None or available is None:
@@ -28,7 +28,7 @@ def evaluate(rule: Runway, view: RuleView) -> RuleVerdict:
 
 
 def news(rule: Runway, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
-    """The entering, once."""
+    """One event, when the episode opens."""
     return () if notified.entered else (News(ENTERED, Notified(entered=True)),)
 
 

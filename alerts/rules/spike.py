@@ -1,4 +1,4 @@
-"""`spike`: the account burns far faster than it ever usually does: a leak, a loop, or somebody else's hands."""
+"""`spike`: the account burns far faster than usual: a leak, a loop, or a stolen key."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, Ru
 
 ENTERED, ENDED = EventType.USAGE_SPIKE, EventType.USAGE_SPIKE_ENDED
 USUAL_DAYS = 14
-"""Usual is the median day of the last so many whole days before the window."""
+"""The usual burn is the median of so many whole days before the window."""
 LEARNING_DAYS = 3
-"""Nothing is called a spike before so many days are known."""
+"""Days of history before the first spike can be found."""
 PEAK_DAYS = 7
 PEAK_FACTOR = Decimal("1.5")
-"""A burst that comes every night is no news: a spike is this far above the highest such stretch of the last week."""
+"""A burst that comes every night is no spike: a spike exceeds the highest window of the last week by this factor."""
 CLEAR_PART = Decimal("0.8")
 CLEAR_OF_PEAK = CLEAR_PART * PEAK_FACTOR
 _HOUR, _NO_TIME = timedelta(hours=1), timedelta()
 LONGEST = timedelta(days=3)
-"""The past of a spike under way is the time before it; after so long the new pace is the usual one."""
+"""A spike under way is left out of the usual burn; after so long it counts as usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What an account's past looks like, in micro-dollars a day."""
+    """The usual burn of an account, in micro-dollars a day."""
 
     median_microusd_per_day: int
     peak_microusd_per_day: int
 
 
 def evaluate(rule: Spike, view: RuleView) -> RuleVerdict:
-    """In breach at or above the line; clear below four fifths of it; unknown until three days are known."""
+    """In breach at or above the line; clear below four fifths of it; unknown in the first three days."""
     now = observed(view.state.burn, rule.window, view.now)
     if now is None:
         return UNKNOWN
@@ -53,7 +53,7 @@ def evaluate(rule: Spike, view: RuleView) -> RuleVerdict:
     if past is None or now.partial:
         return UNKNOWN
     if now.microusd_per_day < CLEAR_OF_PEAK * past.peak_microusd_per_day:
-        return CLEAR  # nearly always: the line is at least the peak's
+        return CLEAR  # nearly always: the line is at least `PEAK_FACTOR` times the peak
     line = _line(rule, past)
     if now.microusd_per_day >= line:
         return BREACH
@@ -61,7 +61,7 @@ def evaluate(rule: Spike, view: RuleView) -> RuleVerdict:
 
 
 def news(rule: Spike, verdict: RuleVerdict, notified: Notified) -> tuple[News, ...]:
-    """The entering, once."""
+    """One event, when the episode opens."""
     return () if notified.entered else (News(ENTERED, Notified(entered=True)),)
 
 
@@ -85,8 +85,8 @@ def why(rule: Spike, view: RuleView, verdict: RuleVerdict) -> str:
 
 
 def usual(counter: Hourly, window: timedelta, under_way: timedelta = _NO_TIME) -> Usual | None:
-    """Return the median day and the highest stretch of the window's length, both before the window and before what is
-    `under_way`; None while learning.
+    """Return the median day and the highest window, both before the current window and before the spike that is
+    `under_way`; None without enough history.
     """
     width = max(-(-window // _HOUR), 1)
     skipped = width + -(-under_way // _HOUR) if under_way else width
@@ -99,7 +99,7 @@ def usual(counter: Hourly, window: timedelta, under_way: timedelta = _NO_TIME) -
 
 
 def _usual_of(hours: Sequence[int], width: int, skipped: int) -> Usual | None:
-    """Worked out once an hour: it rests on whole hours alone."""
+    """Computed once an hour: it depends on whole hours only."""
     end = len(hours) - skipped
     if end < 24 * LEARNING_DAYS:
         return None
@@ -118,7 +118,7 @@ def _usual(rule: Spike, view: RuleView) -> Usual | None:
 
 
 def _peak(sums: list[int], width: int) -> int:
-    """Return the highest `width` hours as a pace a day, given the running sums; of fewer hours it is their sum."""
+    """Return the highest burn of `width` hours, per day, from the running sums; of fewer hours, their sum."""
     highest = max(map(sub, sums[width:], sums), default=sums[-1] - sums[0])
     return highest * 24 // width
 

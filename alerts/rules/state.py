@@ -55,7 +55,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """What receivers know of an episode or period: that it began, its deepest step, whether its projection was sent."""
+    """What was sent about an episode or period: its start, its highest step, its projection."""
 
     entered: bool = False
     step: Decimal | None = None
@@ -69,7 +69,7 @@ NOTHING_NOTIFIED = Notified()
 
 @dataclass(frozen=True, slots=True)
 class RuleMemory:
-    """What is remembered of one rule and one account.
+    """The memory of one rule for one account.
 
     `rule_fingerprint` identifies the numbers of the last evaluation, so that an edit is noticed. `breaches` counts
     consecutive readings in breach before an episode opens. `notified` is valid until `period_end` (budgets).

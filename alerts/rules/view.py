@@ -1,4 +1,4 @@
-"""What a rule sees of an account, and what it says of it."""
+"""What a rule sees of an account, and the verdict that it returns."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from alerts.rules.state import NO_TOPUP, AccountState, Notified, TopupStatus
 
 
 class Context(Struct, frozen=True, gc=False):
-    """What a judgement is made with: the account, the rules that cover it, the zone of its periods, and the time.
+    """The inputs of an evaluation besides the state and the reading.
 
-    `rules` should be the same tuple from judgement to judgement: another one is compared with what was judged before.
-    `mutes` names the rules that are muted and until when. `new_id` draws an id with a prefix. `watching_since`: when
-    the process began to watch the account without a gap of its own. `topup` tells how an account's top-ups stand.
-    `accepted`: when a person last took a fall of an account's balance for true.
+    `rules`: those that cover the account; pass the same tuple each time, since another one is compared with the last.
+    `zone`: of calendar periods. `mutes`: the muted rules and until when. `new_id` draws an id with a prefix.
+    `watching_since`: since when the process watches without a gap. `topup` returns the status of an account's top-ups.
+    `accepted`: when a person last accepted a fall, by account.
     """
 
     info: AccountInfo
@@ -60,11 +60,11 @@ class Condition(Enum):
     BREACH = "breach"
     BETWEEN = "between"  # neither in breach nor beyond the clear line: an open episode stays open
     CLEAR = "clear"
-    UNKNOWN = "unknown"  # the reading does not say: everything stays as it is
+    UNKNOWN = "unknown"  # the reading does not say: nothing changes
 
 
 class RuleVerdict(Struct, frozen=True, gc=False):
-    """What a rule says of an account: where it stands, the deepest step reached, and whether a projection is above."""
+    """What a rule finds: its condition, the highest step reached, and whether a projection exceeds the limit."""
 
     condition: Condition
     step: Decimal | None = None
@@ -81,14 +81,14 @@ UNKNOWN = RuleVerdict(Condition.UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something to tell: the event's type, and what is told once it is."""
+    """An event to send: its type, and what counts as notified once it is sent."""
 
     type: EventType
     notified: Notified
 
 
 class RuleView:
-    """One account at one time: the last believed reading, what is remembered, and what follows from both."""
+    """One account at one time: its last accepted reading, its state, and the numbers derived from both."""
 
     __slots__ = ("_burn", "_burn_known", "available_microusd", "context", "known", "metrics", "now", "state")
 
@@ -103,21 +103,21 @@ class RuleView:
         self._burn_known = False
 
     def burn(self) -> Burn | None:
-        """Return the burn that `days_remaining` rests on, worked out once."""
+        """Return the burn that `days_remaining` uses, computed once."""
         if not self._burn_known:
             self._burn = burn(self.state.burn, self.metrics, self.now)
             self._burn_known = True
         return self._burn
 
     def days_remaining(self) -> Decimal | None:
-        """Return available / burn with two decimals; None where either is unknown or nothing burns."""
+        """Return available / burn with two decimals; None if either is unknown or nothing burns."""
         found, available = self.burn(), self.available_microusd
         if found is None or available is None:
             return None
         return days_remaining(available, found.microusd_per_day)
 
     def topup(self) -> TopupStatus:
-        """Return what is under way with the account's top-ups."""
+        """Return the status of the account's top-ups."""
         return self.context.topup(self.context.info.id) or NO_TOPUP
 
 

@@ -21,7 +21,7 @@ from alerts.model.money import percent_of
 from alerts.model.readings import Known, Metrics
 from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
-from alerts.rules.stale import silence_is_news_after
+from alerts.rules.stale import default_after
 from alerts.rules.state import AccountState, Episode
 from alerts.rules.view import Context, RuleView
 from daemon.config.cron import gaps
@@ -131,7 +131,7 @@ def look(
         budgets=() if view is None else tuple(_budgets(config, account, view, now)),
         episodes=tuple(sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))),
         topup=_topup(config, account, connection, now),
-        is_old=known is not None and now - known.at > silence_is_news_after(gaps(account.poll, config.timezone)[1]),
+        is_old=known is not None and now - known.at > default_after(gaps(account.poll, config.timezone)[1]),
     )
 
 

@@ -93,7 +93,7 @@ def test_json_tells_what_is_open_why_since_when_and_to_whom(site: Site) -> None:
     (ended,) = document["recent"]
     assert ended["closed_why"] == "available $7.00 is above $6.00"
     assert [one["type"] for one in ended["told"]] == ["balance.low", "balance.recovered"]
-    assert ("low", "already told in this episode") in [(one["rule"], one["reason"]) for one in document["not_told"]]
+    assert ("low", "already notified in this episode") in [(one["rule"], one["reason"]) for one in document["not_told"]]
 
 
 def test_a_person_reads_the_same(site: Site) -> None:
@@ -105,7 +105,7 @@ def test_a_person_reads_the_same(site: Site) -> None:
     assert lines[2] == "    available $3.00 is below $5.00"
     assert lines[3].endswith(": balance.low to email:ops (pending)")
     assert "    available $4.00 is below $5.00; ended: available $7.00 is above $6.00" in lines
-    assert any(line.startswith("  clips · low: already told in this episode (once, last ") for line in lines)
+    assert any(line.startswith("  clips · low: already notified in this episode (once, last ") for line in lines)
 
 
 def test_one_account_can_be_asked_for_and_a_wrong_one_is_named(site: Site) -> None:

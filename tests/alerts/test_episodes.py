@@ -78,7 +78,7 @@ def test_a_reminder_that_was_held_back_comes_soon_after_however_often_the_accoun
     account.mutes["low"] = account.now + timedelta(hours=24, minutes=2)
     account.beat(timedelta(hours=24))
     assert account.reasons == ["muted: no reminder"]
-    # What every reading says in between ("already told") does not put the next look off.
+    # What every reading says in between ("already notified") does not put the next look off.
     told = [account.read(after=1, balance=4) for _ in range(6)]
     assert told == [[], [], [], [], ["balance.low"], []]
     assert account.last["reminder"] is True
@@ -243,7 +243,7 @@ def test_an_episode_of_a_rule_that_is_taken_out_waits_for_its_return() -> None:
     account.rules = ()
     assert account.beat(timedelta(hours=30)) == []
     assert account.judgement is not None
-    assert account.judgement.episodes[0].closed_why == "the rule was taken out"
+    assert account.judgement.episodes[0].closed_why == "the rule was removed"
     assert account.state.episodes == {}
     assert account.read(balance=5.5) == []
     account.rules = (LOW,)

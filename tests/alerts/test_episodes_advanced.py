@@ -80,7 +80,7 @@ def test_breaches_count_only_in_a_row(verdict: RuleVerdict) -> None:
 
 def test_what_was_told_already_says_whether_in_the_episode_or_in_the_period() -> None:
     assert step(opened(), BREACH).reasons == (ALREADY_NOTIFIED,)
-    assert step(NEW_RULE, BREACH).reasons == ("already told in this period",)
+    assert step(NEW_RULE, BREACH).reasons == ("already notified in this period",)
 
 
 @pytest.mark.parametrize("ended_type", [RECOVERED, None])

@@ -55,7 +55,7 @@ def test_a_counter_that_ran_backwards_is_told_once_and_not_as_a_fall_beside_it()
     assert account.read(balance=100, total=0) == ["reading.suspect"]
     assert account.last["reason"] == "counter_backwards"
     assert account.state.falls.fallen_since == account.now
-    assert "told as a counter that ran backwards" in account.reasons
+    assert "notified as a counter that ran backwards" in account.reasons
     assert account.read(balance=140, total=0) == []
 
 

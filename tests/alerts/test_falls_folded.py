@@ -9,7 +9,7 @@ import pytest
 from alerts.model.money import to_micro
 from alerts.model.readings import Known
 from alerts.model.reasons import AnomalyKind
-from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls, fold, stands
+from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls, accepts_drop, fold
 from alerts.rules.plausibility import Finding
 from tests.helpers_alerts import START, metrics
 
@@ -42,7 +42,7 @@ def test_a_fall_that_still_shows_changes_nothing() -> None:
     assert fold(fallen, read(100, START + MINUTE), None) == of(100)
 
 
-def test_a_credit_is_borne_out_by_the_lower_of_two_readings_in_a_row() -> None:
+def test_a_credit_is_confirmed_by_the_lower_of_two_readings_in_a_row() -> None:
     once = fold(of(100), read(500), None)
     assert (once.funded_microusd, once.risen_microusd) == (to_micro(100), to_micro(500))
     assert fold(once, read(200), None) == of(200)
@@ -83,7 +83,7 @@ def test_a_drop_stands_after_its_time_to_the_minute_and_leaves_no_trace() -> Non
         DROP.after,
     )
     early, due = (read(10, START + DROP_STANDS_AFTER - wait) for wait in (MINUTE, timedelta()))
-    assert (stands(dropped(), early), stands(dropped(), due)) == (False, True)
+    assert (accepts_drop(dropped(), early), accepts_drop(dropped(), due)) == (False, True)
     assert fold(dropped(), early, None).dropped_at == START
     after = fold(dropped(), due, None)
     assert (after.dropped_at, after.dropped_from_microusd, after.dropped_to_microusd) == (None, 0, 0)
@@ -92,9 +92,9 @@ def test_a_drop_stands_after_its_time_to_the_minute_and_leaves_no_trace() -> Non
 @pytest.mark.parametrize(("balance", "came_back"), [("30", False), ("30.000001", True)])
 def test_a_drop_came_back_where_more_than_half_of_it_did(balance: str, came_back: bool) -> None:
     late = read(balance, START + DROP_STANDS_AFTER)
-    assert stands(dropped(), late) is not came_back
-    assert stands(NO_FALL, late) is False
+    assert accepts_drop(dropped(), late) is not came_back
+    assert accepts_drop(NO_FALL, late) is False
 
 
 def test_a_drop_does_not_stand_on_a_reading_that_says_no_balance() -> None:
-    assert not stands(dropped(), Known("clips", START + DROP_STANDS_AFTER, metrics(total=5)))
+    assert not accepts_drop(dropped(), Known("clips", START + DROP_STANDS_AFTER, metrics(total=5)))

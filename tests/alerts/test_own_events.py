@@ -22,7 +22,7 @@ def test_five_passes_of_401_after_a_low_tell_one_unavailable_and_one_restored() 
     assert account.last["reason"] == "unauthorized"
     assert account.last["severity"] == "critical"
     assert account.last["last_good_at"] == "2026-11-03T12:05:00Z"
-    assert account.reasons == ["still unavailable (unauthorized): already told"]
+    assert account.reasons == ["still unavailable (unauthorized): already notified"]
     assert account.read(balance=4) == ["reading.restored"]
     assert (account.last["polls"], account.last["unavailable_s"]) == (5, 25 * 60)
     assert account.last["episode"] == account.data("reading.unavailable")[0]["episode"]
@@ -51,10 +51,10 @@ def test_two_failed_polls_are_never_told_but_recorded() -> None:
     account = Watched()
     account.read(balance=9)
     assert account.fail(Reason.TIMEOUT) == []
-    assert account.reasons == ["timeout passes by itself: told after 3 polls in a row"]
+    assert account.reasons == ["timeout passes by itself: alerts after 3 polls in a row"]
     assert account.fail(Reason.TIMEOUT) == []
     assert account.read(balance=9) == []
-    assert account.reasons == ["timeout passed by itself before it was told"]
+    assert account.reasons == ["timeout passed by itself before an alert"]
     assert account.fail(Reason.TIMEOUT) == []
     assert account.events == []
 
@@ -132,14 +132,14 @@ def test_an_outage_that_was_told_is_not_told_as_stale_as_well() -> None:
         account.fail(Reason.UNAUTHORIZED)
     assert [event["type"] for event in account.events] == ["reading.unavailable"]
     assert account.judgement is not None
-    assert ("stale", "already told as unavailable") in [(d.rule, d.reason) for d in account.judgement.decisions]
+    assert ("stale", "already notified as unavailable") in [(d.rule, d.reason) for d in account.judgement.decisions]
 
 
 def test_an_outage_that_was_told_as_stale_is_told_again_only_if_it_needs_a_person() -> None:
     account = Watched(STALE)
     account.beats(timedelta(hours=2))
     assert [account.fail(Reason.TIMEOUT) for _ in range(4)] == [[]] * 4
-    assert account.reasons == ["already told as stale by the rule stale"]
+    assert account.reasons == ["already notified as stale by the rule stale"]
     assert account.fail(Reason.UNAUTHORIZED) == ["reading.unavailable"]
     assert account.read(balance=1) == ["reading.restored", "reading.restored"]
 
@@ -158,7 +158,7 @@ def test_a_billing_error_is_told_once_again_when_its_words_change_and_when_it_en
     assert account.read(used=1, billing_error="card expired") == ["billing.error"]
     assert account.last["billing_error"] == "card expired"
     assert account.read(used=1, billing_error="card expired") == []
-    assert account.reasons == ["the same billing error: already told"]
+    assert account.reasons == ["the same billing error: already notified"]
     assert account.read(used=1, billing_error="invoice overdue") == ["billing.error"]
     assert account.read(used=1, billing_error="") == ["billing.restored"]
     assert account.last["billing_error"] == "invoice overdue"
@@ -230,7 +230,7 @@ def test_a_depleted_balance_is_told_once_until_it_is_positive_again() -> None:
     assert account.last["days_remaining"] == 0
     assert account.last["severity"] == "critical"
     assert account.read(balance=-1, total=12, active_videos=3, cost=0.015) == []
-    assert account.reasons[-1] == "still nothing left: already told"
+    assert account.reasons[-1] == "still nothing left: already notified"
     assert account.read(total=12, active_videos=3, cost=0.015) == []
     assert account.beat(timedelta(hours=30)) == []
     assert account.read(balance=0.01, total=12, active_videos=3, cost=0.015) == []

@@ -50,7 +50,7 @@ def test_20_then_4_9_confirmed_by_the_second_read_is_believed_and_nothing_else_i
     account = Watched(LOW)
     account.read(balance=20)
     assert account.read(balance=4.9) == ["balance.low"]
-    assert account.reasons == ["implausible, but the second read agrees: believed"]
+    assert account.reasons == ["implausible, but the second read agrees: accepted"]
 
 
 def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_believe() -> None:
@@ -82,12 +82,12 @@ def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(seco
     assert account.read(balance=0, second=second) == []
     assert account.judgement is not None
     assert account.judgement.accepted is None
-    assert account.reasons == ["implausible, and the second read failed: looked at again with the next poll"]
+    assert account.reasons == ["implausible, and the second read failed: checked again at the next poll"]
     assert account.read(balance=0, second=second) == []
     assert account.read(balance=0, second=second) == ["reading.suspect"]
     assert account.state.episodes.keys() == {"account:suspect"}
     assert account.read(balance=0, second=second) == []
-    assert account.reasons == ["the source is still suspect: already told"]
+    assert account.reasons == ["the source is still suspect: already notified"]
     assert account.read(balance=0) == ["balance.depleted", "balance.low"]
 
 
@@ -220,7 +220,7 @@ def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
     assert account.read(60, balance=944, total=56) == []
     assert account.reasons == []
     account.read(60, balance=443, total=557)
-    assert account.reasons == ["implausible, but the second read agrees: believed"]
+    assert account.reasons == ["implausible, but the second read agrees: accepted"]
 
 
 def test_a_jump_by_two_orders_of_magnitude_is_read_again() -> None:

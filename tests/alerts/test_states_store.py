@@ -189,7 +189,7 @@ def test_equal_decisions_are_one_row_with_a_count(account: Stored) -> None:
         account.read(balance=4)
         account.save()
     untold = [one for one in states.decisions(account.store.reader) if one.rule == "low"]
-    assert [(one.reason, one.times) for one in untold] == [("already told in this episode", 5)]
+    assert [(one.reason, one.times) for one in untold] == [("already notified in this episode", 5)]
     assert untold[0].episode == account.state.episodes["low"].id
     assert untold[0].last_at - untold[0].first_at == timedelta(minutes=20)
     assert states.decisions(account.store.reader, account="other") == []

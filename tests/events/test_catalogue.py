@@ -17,7 +17,15 @@ from alerts.events.messages import sentences
 from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.events.schema import schema
 from alerts.model.events import EventType, Tone, encode_body
-from alerts.model.reasons import CapReason, CreditedBy, Limit, ReviewReason, SuspectReason, SuspendedReason, Trouble
+from alerts.model.reasons import (
+    CapReason,
+    CreditedBy,
+    Limit,
+    ReceiverFailure,
+    ReviewReason,
+    SuspectReason,
+    SuspendedReason,
+)
 from daemon.topups.policy.messages import account_needs_review
 from tests.helpers_events import example_event, wrong
 
@@ -123,7 +131,7 @@ def test_advice_is_given_for_reasons_that_are_listed() -> None:
 
 
 def test_what_becomes_of_a_receiver_is_what_is_told_of_it() -> None:
-    assert {notice.value for notice in ReceiverNotice} - {ReceiverNotice.RECOVERED.value} == set(Trouble)
+    assert {notice.value for notice in ReceiverNotice} - {ReceiverNotice.RECOVERED.value} == set(ReceiverFailure)
 
 
 @pytest.mark.parametrize(
