@@ -1,4 +1,4 @@
-"""From tables without an error to the frozen `Config` that the process uses: defaults are filled in here, once."""
+"""Build the frozen `Config` from tables without errors, and fill in the defaults."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ V = TypeVar("V")
 
 
 def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) -> Config:
-    """Return the configuration of tables that hold no error."""
+    """Return the configuration; `facts` must hold no error."""
     tables = facts.tables
     host, port = listen_at(tables.http.table.listen) or (None, 0)
     heartbeat = facts.secret("heartbeat.url")
@@ -74,13 +74,13 @@ def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) 
 
 
 def store_at(written: str, environ: Mapping[str, str]) -> Path:
-    """Return the database's path: a relative one lies in systemd's state folder, else in the working folder."""
+    """Return the database's path: a relative one is in systemd's state folder, else in the working folder."""
     state = environ.get("STATE_DIRECTORY", "").split(os.pathsep)[0]
     return Path(state) / Path(written or "brimful.db").expanduser()
 
 
 def templates_at(written: str, path: Path) -> Path | None:
-    """Return the operator's templates: a relative folder lies beside the configuration."""
+    """Return the folder of the operator's templates: a relative one is beside the configuration."""
     return path.parent / Path(written).expanduser() if written else None
 
 
@@ -138,7 +138,7 @@ def _topup(table: TopupTable, least_microusd: int) -> TopupConfig:
 
 
 def _rules(facts: LintFacts) -> tuple[RuleSpec, ...]:
-    """Return the rules that are enabled, and the default ones that nothing replaces or turns off."""
+    """Return the enabled rules, and the default rules that are not replaced or disabled."""
     written = {_need(item.table.id) for item in facts.tables.rules}
     rules = [_rule(item) for item in facts.tables.rules if item.table.enabled]
     defaults: tuple[RuleSpec, ...] = (Spike(id="spike"), Stale(id="stale"))
@@ -192,7 +192,7 @@ def _rule(item: Item[RuleTable]) -> RuleSpec:
 
 
 def _own_thresholds(facts: LintFacts) -> tuple[LowBalance, ...]:
-    """Return the rule behind each receiver that has a threshold of its own: only that receiver hears of it."""
+    """Return the rule of each receiver's own threshold: only that receiver is notified."""
     return tuple(
         LowBalance(
             id=f"webhook:{item.table.id}",

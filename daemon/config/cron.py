@@ -1,4 +1,4 @@
-"""Cron expressions as they are accepted: five fields, read by cronsim, and one that fires at all."""
+"""Cron expressions: five fields, parsed by cronsim; one that never fires is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daemon.schedule import next_fire
 
 _FIRES_LOOKED_AT = 60
 _SAMPLE_AT = EPOCH + timedelta(days=20_454)
-"""A fixed instant to look at an expression from, so that what is said of it is the same on every day."""
+"""A fixed start for examining an expression, so that the result is the same on every day."""
 
 
 @lru_cache(maxsize=1024)
@@ -49,9 +49,9 @@ _PERIODS_LOOKED_AT = {SpanKind.DAY: 366, SpanKind.WEEK: 106, SpanKind.MONTH: 48}
 
 @lru_cache(maxsize=1024)
 def first_late(cron: str, kind: SpanKind, zone: ZoneInfo) -> tuple[Span, datetime] | None:
-    """Return the first period that has no fire before the next one has ended too, and its first fire; None if all have.
+    """Return the first period without a fire before the next one ends too, and its first fire; None if there is none.
 
-    A report that is sent so comes together with the next.
+    The report of such a period is sent together with the next.
     """
     span = span_at(kind, _SAMPLE_AT, zone)
     for _ in range(_PERIODS_LOOKED_AT[kind]):

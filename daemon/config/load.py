@@ -1,4 +1,4 @@
-"""From a TOML file to `Config`, or to every problem that it has, at once."""
+"""Load a TOML file: return `Config`, or all its problems at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Parse = Callable[..., dict[str, Any]]
 
 
 class ConfigError(Exception):
-    """Every problem of a configuration at once; `str()` is what a person reads. It holds no secret."""
+    """All problems of a configuration; `str()` is the text for a person, without secrets."""
 
     def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
         self.path = path
@@ -49,9 +49,9 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in a configuration: `config` is None where there is an error, `facts` where it is no TOML.
+    """The result of reading a configuration: `config` is None if it has an error, `facts` if it is not TOML.
 
-    `problems` grows when more is looked at (the database, the usage APIs' answers).
+    Further checks (of the database, of the usage APIs' answers) add to `problems`.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What is certain of a configuration however wrong the rest of it is: where the database lies, whom it names."""
+    """The part of a configuration that is valid whatever else is wrong: the database's path, and the accounts."""
 
     store: Path
     accounts: frozenset[str]
@@ -77,8 +77,8 @@ class Outline:
 def load(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Config:
     """Return the checked configuration at `path`; raises ConfigError with every problem.
 
-    With `secrets=False` a secret that is unset is empty and only warned of: for commands that use none (`check`, and
-    all that only read the database). Whatever polls, charges or delivers needs them.
+    With `secrets=False` an unset secret is empty and only a warning: for `check` and commands that only read the
+    database. Whatever polls, charges or delivers needs the secrets.
     """
     found = inspect(path, secrets=secrets, environ=environ)
     if found.config is None:
@@ -89,9 +89,9 @@ def load(path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None 
 def inspect(
     path: Path, *, secrets: bool = True, environ: Mapping[str, str] | None = None, parse: Parse = tomli.loads
 ) -> Inspection:
-    """Return what is at `path` and everything that is wrong with it. Raises nothing for a bad configuration.
+    """Return the configuration at `path` with all its problems. Does not raise for a bad one.
 
-    `parse` reads TOML: tomli in a quarter of the time; tomllib, which is plain Python, while other threads go on.
+    `parse` reads TOML: tomli takes a quarter of the time; tomllib, in pure Python, lets other threads run.
     """
     environ = os.environ if environ is None else environ
     problems = Problems()
@@ -115,9 +115,9 @@ def inspect(
 
 
 def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
-    """Return the outline of a configuration that may be half edited: for what has to work beside a running daemon.
+    """Return the outline of a configuration that may be half edited: for commands that must work all the same.
 
-    Raises ConfigError only where the database's path cannot be known: the text is no TOML, or the path is none.
+    Raises ConfigError only if the database's path is unknown: the text is not TOML, or the path is invalid.
     """
     problems = Problems()
     document = _document(path, problems, tomli.loads)
@@ -140,7 +140,7 @@ def summary(problems: tuple[Problem, ...]) -> str:
 
 
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:
-    """Return the first problems a line each, for a log, and how many there are where these are not all."""
+    """Return the first problems, one line each, for a log; a last line counts them if there are more."""
     said = [
         f"{problem.id.value} {problem.key_path}: {problem.message}" for problem in islice(problems, WARNINGS_LOGGED)
     ]
@@ -150,12 +150,12 @@ def lines(problems: Collection[Problem]) -> tuple[str, ...]:
 
 
 def _included(document: Mapping[str, Any], path: Path, problems: Problems, parse: Parse) -> dict[str, dict[str, Any]]:
-    """Return the files that `include` names, by their path from the configuration's folder, in the order of names."""
+    """Return the files that `include` names, by their path relative to the configuration's folder, in order."""
     patterns = document.get("include")
     found: dict[str, dict[str, Any]] = {}
     for number, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
         if not isinstance(pattern, str):
-            continue  # noted where the top level is read
+            continue  # `read` notes it
         where, folder = f"include[{number}]", path.parent
         try:
             whole = folder / Path(pattern).expanduser()
@@ -179,7 +179,7 @@ def _included(document: Mapping[str, Any], path: Path, problems: Problems, parse
 
 
 def _document(path: Path, problems: Problems, parse: Parse, where: str = "") -> dict[str, Any] | None:
-    """Return what stands in a file; `where` begins the places of what is wrong in one that is included."""
+    """Return the parsed file, or None with its problems noted; `where` is the prefix of their places."""
     try:
         with path.open("rb") as file:
             raw = file.read(CONFIG_BYTES + 1)
@@ -215,7 +215,7 @@ def _note_syntax(text: str, place: str, problems: Problems) -> None:
 
 
 def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
-    """Return the secrets by key path, each read once, none that nothing needs."""
+    """Return the secrets by key path, each read once; those that nothing uses are left out."""
     found: dict[str, SecretStr] = {}
 
     def take(reference: str | None, path: str, item: str = "", *, literal_is_fine: bool = False) -> None:

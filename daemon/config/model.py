@@ -1,4 +1,4 @@
-"""The configuration as the process uses it: checked, resolved and frozen. `daemon.config.load` makes it from TOML."""
+"""The configuration as the process uses it: checked, resolved and frozen. `daemon.config.load` reads it from TOML."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TopupConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConfig:
-    """One account. `url` is whole: base URL and path. `poll` is a five-field cron expression in the configured zone."""
+    """One account. `url`: base URL and path. `poll`: a five-field cron expression in the configured zone."""
 
     info: AccountInfo
     provider: Provider
@@ -113,7 +113,7 @@ class SmtpConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """Where the local page listens; `host` None turns it off."""
+    """The address of the local page; without a `host` it is off."""
 
     host: str | None
     port: int
@@ -146,4 +146,4 @@ class Config:
     web: WebConfig = field(default_factory=lambda: WebConfig(host=None, port=0))
     heartbeat_url: SecretStr | None = None
     warnings: tuple[str, ...] = ()
-    """What `check` would warn of, a line each: `run` logs them."""
+    """The warnings of `check`, one line each: `run` logs them."""

@@ -1,6 +1,6 @@
-"""What can be wrong with a configuration: every problem with a stable id, its key path, a sentence and a hint.
+"""Problems of a configuration: each has a stable id, a key path, a sentence and a hint.
 
-The ids are the contract of `brimful check --json`; each is explained in `docs/checks.md`, which a test holds complete.
+`brimful check --json` prints the ids, so they do not change. `docs/checks.md` explains each; a test checks that.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """An error starts nothing; a warning is told and the daemon runs."""
+    """With an error the daemon does not start; with a warning it runs, and logs it."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class ProblemId(StrEnum):
-    """Every problem that a configuration can have. Its level stands beside it."""
+    """Every problem that a configuration can have, with its level."""
 
     level: Level
 
@@ -119,7 +119,7 @@ class ProblemId(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what, and what to do. Holds no secret. `item` is the id of the array's item."""
+    """One problem: where, what, and what to do, without secrets. `item`: the id of the array's item."""
 
     id: ProblemId
     key_path: str
@@ -135,7 +135,7 @@ class Problem:
 
 
 class Problems:
-    """The problems found so far, in the order in which they were found, each once."""
+    """The problems found so far, in order, without duplicates."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[ProblemId, str, str], Problem] = {}
@@ -143,7 +143,7 @@ class Problems:
     def add(
         self, id: ProblemId, path: str, message: str, hint: str = "", *, item: str = "", level: Level | None = None
     ) -> None:
-        """Note a problem. `level` overrides the id's own (a secret that is unset is a warning where none is needed)."""
+        """Note a problem. `level` overrides the id's own (an unset secret is a warning if it is not needed)."""
         problem = Problem(id, path, message, hint, item, level or id.level)
         self._found.setdefault((id, path, message), problem)
 

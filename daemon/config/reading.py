@@ -1,4 +1,4 @@
-"""From parsed TOML to tables: every unknown key, missing key and unreadable value is noted, and the rest is kept."""
+"""Parsed TOML as tables: every unknown key, missing key and invalid value is noted, and the rest is kept."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from daemon.config.schema import (
 )
 
 DEFAULT_RULES = ("spike", "stale")
-"""The rules that are there without being asked for; their ids are their kinds."""
+"""Rules that apply without configuration; their ids are their kinds."""
 
 _ACCOUNT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -55,7 +55,7 @@ T = TypeVar("T", bound=Table)
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[T]):
-    """One table with its place (`rules[2]`) and, for a person, its name (`rule "low"`)."""
+    """One table with its key path (`rules[2]`) and its name for a person (`rule "low"`)."""
 
     table: T
     path: str
@@ -67,7 +67,7 @@ class Item(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything that was written, read as far as it can be."""
+    """All tables, with the values that are valid."""
 
     root: Root
     store: Item[StoreTable]
@@ -85,9 +85,9 @@ class Tables:
 
 
 def read(document: Mapping[str, Any], problems: Problems, included: Mapping[str, Mapping[str, Any]] = _NONE) -> Tables:
-    """Return the tables of the document and of the files that it includes, and note what is wrong with them.
+    """Return the tables of the document and of its included files, and note their problems.
 
-    `included` is by file, as a person finds it: that name stands before the key paths of what lies there.
+    `included`: by file name, which is the prefix of that file's key paths.
     """
     root = _table(Root, document, "", "", problems)
     many: list[tuple[str, IncludedRoot]] = [("", root)]
@@ -188,7 +188,7 @@ def _accounts(many: Sequence[tuple[str, IncludedRoot]], problems: Problems) -> d
                 hint = f"write [accounts.{_key(id)}]; a key of the top level stands above the first table"
                 problems.add(ProblemId.VALUE_TYPE, place, "a table is expected", hint)
             elif id in accounts:
-                said = f"this account stands already at {accounts[id].path}"
+                said = f"this account is at {accounts[id].path} already"
                 problems.add(ProblemId.ID_DUPLICATE, place, said, "give it an id of its own")
             else:
                 accounts[id] = Item(_table(AccountTable, entry, place, "", problems), place)
@@ -196,7 +196,7 @@ def _accounts(many: Sequence[tuple[str, IncludedRoot]], problems: Problems) -> d
 
 
 def _table(kind: type[T], data: Mapping[str, Any], path: str, name: str, problems: Problems) -> T:
-    """Return the table without what cannot be read. A misspelt key counts as the one that it resembles."""
+    """Return the table without invalid values. A misspelt key counts as the key that it resembles."""
     values, meant = _spelt(kind, dict(data), path, name, problems)
     broken: set[str] = set()
     try:
@@ -217,7 +217,7 @@ def _table(kind: type[T], data: Mapping[str, Any], path: str, name: str, problem
 def _spelt(
     kind: type[Table], data: dict[str, Any], path: str, name: str, problems: Problems
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the data under known keys, and for each key that was misspelt how it was written."""
+    """Return the data by known keys, and for each corrected key how it was written."""
     known = keys_of(kind)
     values = {key: value for key, value in data.items() if key in known}
     written: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""The keys of the TOML file, table by table. Everything is optional here; what a table needs stands in its `required`.
+"""The keys of the TOML file, table by table. Every key is optional here; `required` names those that a table needs.
 
-So one wrong value never hides another: a value that cannot be read is reported and left out, and the rest of its table
-is still looked at. `broken` names the keys that were given and left out.
+So one invalid value does not hide another: it is noted and left out, and the rest of its table is still checked.
+`broken` names the keys that were given and left out.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from daemon.sources.registry import PROVIDERS
 
 
 class Table(BaseModel):
-    """A TOML table. `given` holds every key that was written, readable or not."""
+    """A TOML table. `given`: every key that was written, valid or not."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
     required: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, str]] = {}
-    """How the keys are written that are no names of Python's or of pydantic's."""
+    """The written form of keys that cannot be field names in Python or pydantic."""
     _broken: frozenset[str] = PrivateAttr(default=frozenset())
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
@@ -146,7 +146,7 @@ class AccountTable(Table):
 
     @property
     def by_account(self) -> bool:
-        """Whether the account says itself where it is asked and how its answer is read."""
+        """Whether the account defines its own URL and mapping."""
         return self.provider is not None and self.provider.by_account
 
 
@@ -252,7 +252,7 @@ class ReportTable(Table):
 
 
 class IncludedRoot(Table):
-    """The top level of an included file: what there may be many of. Read one by one, so they are taken as they are."""
+    """The top level of an included file: the tables that may occur many times. Each is validated later."""
 
     accounts: Any = None
     rules: Any = None

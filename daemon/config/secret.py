@@ -1,4 +1,4 @@
-"""Secrets by reference: `env:NAME`, `file:PATH`, `credential:NAME` (systemd). No message ever repeats a value."""
+"""Secrets by reference: `env:NAME`, `file:PATH`, `credential:NAME` (systemd). No message contains a value."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from daemon.limits import SECRET_BYTES
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,255}", re.ASCII)
 IN_A_SHELL = "CREDENTIALS_DIRECTORY=/etc/brimful/secrets"
-"""What makes the packaged unit's credentials those of a command that is typed."""
+"""The setting that gives a command in a shell the credentials of the packaged unit."""
 _MISTAKEN = re.compile(r"\$\{?[A-Za-z_]|(?:ENV|Env|FILE|File|CREDENTIAL|Credential):|\{\{|<[a-z]")
 
 
 class Secrets:
-    """Reads references. `required` decides whether one that is unset starts nothing (run) or is only told (check)."""
+    """Reads references. `required`: whether an unset secret is an error (`run`) or a warning (`check`)."""
 
     def __init__(self, environ: Mapping[str, str], folder: Path, problems: Problems, *, required: bool) -> None:
         self._environ = environ
@@ -29,7 +29,7 @@ class Secrets:
         self._unset = Level.ERROR if required else Level.WARNING
 
     def resolve(self, reference: str, path: str, item: str = "", *, literal_is_fine: bool = False) -> SecretStr:
-        """Return the secret, or an empty one where there is none: that is noted, at `path`."""
+        """Return the secret; note a missing or invalid one at `path`, and return an empty one."""
         scheme, separator, name = reference.partition(":")
         value: str | None
         if separator and scheme == "env":

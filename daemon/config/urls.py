@@ -1,4 +1,4 @@
-"""URLs as they are accepted: https, or http to an address that is certainly one's own. No message repeats a URL."""
+"""Accepted URLs: https, or http to a loopback or private address. No message contains a URL."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fault(url: str, plain: Plain) -> Fault | None:
         return Fault(ProblemId.URL_INVALID, "a part after '#' is never sent", "leave it out")
     address = address_of(split.hostname)
     if address is not None and not address.is_loopback:
-        from daemon.net.addresses import refusal  # brings the HTTP library: only where there is an address to judge
+        from daemon.net.addresses import refusal  # imports the HTTP library: only if there is an address to check
 
         if reason := refusal(address):
             return Fault(ProblemId.URL_FORBIDDEN, reason)
@@ -63,14 +63,14 @@ def origin(url: str) -> str:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Return where a valid URL connects to."""
+    """Return the host and port that a valid URL connects to."""
     split = urlsplit(url)
     return split.hostname or "", split.port or _DEFAULT_PORTS[split.scheme]
 
 
 @lru_cache(maxsize=1024)
 def address_of(host: str) -> Address | None:
-    """Return the address that a host spells out, or None for a name."""
+    """Return the IP address that the host is, or None for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -78,7 +78,7 @@ def address_of(host: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine, without asking any resolver."""
+    """Whether the host is this machine, without a DNS lookup."""
     address = address_of(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
@@ -86,7 +86,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_own(host: str) -> bool:
-    """Whether the host is a loopback or private address; a name is not, but for localhost."""
+    """Whether the host is a loopback or private address; of names only localhost is."""
     address = address_of(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped

@@ -1,7 +1,7 @@
-"""The kinds of values that a configuration is made of, each read strictly: what was written is what is meant.
+"""The types of configured values, each validated strictly, without guessing.
 
-Money is read from the TOML text as `Decimal`, never through a float. A validator raises `PydanticCustomError` whose
-type is the problem's id and whose context may hold a hint; no message repeats a value that could be a secret.
+Money is read from the TOML text as `Decimal`, never as a float. A validator raises `PydanticCustomError` whose type is
+the problem's id and whose context may hold a hint; no message contains a value that could be a secret.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_ITEMS = 256
 
 
 def refuse(id: ProblemId, message: str, hint: str = "") -> PydanticCustomError:
-    """Return the error that a validator raises."""
+    """Return the error for a validator to raise."""
     return PydanticCustomError(id.value, "{said}", {"said": message, "hint": hint})
 
 
@@ -141,7 +141,7 @@ def _remind(value: Any) -> timedelta | None:
 
 
 def _mail(value: Any) -> str:
-    """An address as written, a name before it included."""
+    """Return the address as written, with its display name."""
     _address(value)
     return str(value)
 
@@ -162,7 +162,7 @@ def _plain_address(value: Any) -> MailAddress:
 
 
 def _mail_or_none(value: Any) -> str:
-    """Stripe takes the bare address."""
+    """Return the address without a display name, as Stripe takes it."""
     return "" if value == "" else _plain_address(value).spec
 
 
@@ -183,7 +183,7 @@ def _id(value: Any) -> str:
 
 
 def named(options: Mapping[str, Any]) -> BeforeValidator:
-    """Accept one of the names, as what it stands for."""
+    """Accept one of the names, and return its value."""
 
     def read(value: Any) -> Any:
         if isinstance(value, str) and value in options:
@@ -195,7 +195,7 @@ def named(options: Mapping[str, Any]) -> BeforeValidator:
 
 
 def words(kind: type[StrEnum]) -> BeforeValidator:
-    """Accept one of the enumeration's words, as its member."""
+    """Accept one of the enumeration's values, and return its member."""
     return named({member.value: member for member in kind})
 
 

@@ -1,4 +1,4 @@
-"""What a configuration means, judged after its words: each room looks at its own tables and notes problems."""
+"""Checks of a configuration's meaning, after its syntax: each module checks its tables and notes problems."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ __all__ = ["LintFacts", "lint"]
 
 
 def lint(facts: LintFacts) -> None:
-    """Note every problem of meaning."""
-    for room in (process, accounts, topups, rules, receivers):
-        room.lint(facts)
+    """Note every problem."""
+    for module in (process, accounts, topups, rules, receivers):
+        module.lint(facts)

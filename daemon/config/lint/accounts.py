@@ -1,4 +1,4 @@
-"""Accounts: where they are asked, how often, and with which key."""
+"""Accounts: their URLs, poll schedules and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from daemon.sources.provider import Has, Provider
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _BY_ACCOUNT = ("url", "headers", "fields")
-"""The keys of an account that says itself where it is asked and how its answer is read."""
+"""The keys of an account that defines its own URL and mapping."""
 _RARE = timedelta(hours=24)
 
 
@@ -38,7 +38,7 @@ def lint(facts: LintFacts) -> None:
 
 
 def base_url(account: AccountTable) -> str:
-    """Return the account's base URL, without a slash at its end; empty where it cannot be told."""
+    """Return the account's base URL without a trailing slash; empty if unknown."""
     if account.by_account:
         return origin(account.url) if account.url else ""
     if account.base_url is not None:
@@ -47,7 +47,7 @@ def base_url(account: AccountTable) -> str:
 
 
 def identity(facts: LintFacts, account: Item[AccountTable]) -> tuple[str, str] | None:
-    """Return where and by what secret the account is asked: two with the same are one. None where it cannot be told."""
+    """Return the account's URL and secret: two accounts with the same are one. None if unknown."""
     table = account.table
     if table.by_account:
         secrets = [f"{name.lower()}={facts.secret(account.at(f'headers.{name}'))}" for name in sorted(table.headers)]
@@ -124,12 +124,12 @@ def _lint_fields(facts: LintFacts, account: Item[AccountTable]) -> None:
             said = f"this is no JMESPath expression: {str(error).splitlines()[0]}"
             facts.note(ProblemId.FIELD_EXPRESSION, account, f"fields.{name}", said)
     if account.table.fields_ and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
-        said = "neither balance_usd nor used_gb is read: no rule could judge anything"
+        said = "neither balance_usd nor used_gb is read: no rule could evaluate anything"
         facts.note(ProblemId.KEY_MISSING, account, "fields", said)
 
 
 def _lint_twins(facts: LintFacts) -> None:
-    """Two accounts on one key are told twice of everything (with top-ups they are an error, noted there)."""
+    """Warn of two accounts with one key: every alert comes twice (with top-ups it is an error, noted there)."""
     seen: dict[tuple[str, str], str] = {}
     for id, account in facts.tables.accounts.items():
         same = identity(facts, account)

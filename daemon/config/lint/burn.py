@@ -1,4 +1,4 @@
-"""Thresholds and cooldowns against burn that was seen: by history, or by what a usage API says is scheduled."""
+"""Check thresholds and cooldowns against the observed burn: from history, or from the schedule of a usage API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daemon.config.schema import RuleTable
 
 
 def lint_burn(facts: LintFacts, burn_microusd_per_day: Mapping[str, int]) -> None:
-    """Note every threshold that the account's burn eats within one poll, and every cooldown that outlasts one."""
+    """Note every threshold that the account burns within one poll interval, and every cooldown that is too long."""
     by_account: dict[str, list[Item[RuleTable]]] = {}
     for rule in facts.tables.rules:
         if rule.table.enabled:

@@ -1,4 +1,4 @@
-"""What the lints look at: the tables, the secrets behind them, and what each account can be asked."""
+"""The input of the checks: the tables, their secrets, and what each account reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = 20
 
 
 def listed(accounts: Collection[str]) -> str:
-    """Return the first of the ids in a list, and how many more there are."""
+    """Return the first ids as text, and how many more there are."""
     more = f" and {len(accounts) - _NAMED} more" if len(accounts) > _NAMED else ""
     return (", ".join(islice(accounts, _NAMED)) or "none") + more
 
@@ -41,17 +41,17 @@ class LintFacts:
         self.problems.add(id, item.at(key) if key else item.path, message, hint, item=item.name)
 
     def secret(self, path: str) -> str:
-        """Return the secret that was read for a key path, empty where there is none."""
+        """Return the secret of a key path, empty if there is none."""
         found = self.secrets.get(path)
         return found.get_secret_value() if found is not None else ""
 
     def has(self, account: Item[AccountTable]) -> frozenset[Has]:
-        """Return what a reading of the account can hold; everything, where its provider could not be read."""
+        """Return what a reading of the account can hold; everything if its provider is unknown."""
         provider = account.table.provider
         return frozenset(Has) if provider is None else provider.told_to(account.table.fields_)
 
     def covered(self, patterns: Iterable[str]) -> tuple[str, ...]:
-        """Return the ids of the accounts that one of the patterns names."""
+        """Return the ids of the accounts that match one of the patterns."""
         wanted = dict.fromkeys(patterns)
         if "*" in wanted:
             return tuple(self.tables.accounts)
@@ -61,7 +61,7 @@ class LintFacts:
         return tuple(id for id in self.tables.accounts if id in wanted or any(fnmatchcase(id, glob) for glob in globs))
 
     def note_accounts(self, item: Item[Any], patterns: Iterable[str]) -> None:
-        """Note every pattern that names no account."""
+        """Note every pattern that matches no account."""
         for pattern in patterns:
             if pattern == "*" or self.covered([pattern]):
                 continue
@@ -72,7 +72,7 @@ class LintFacts:
             self.note(ProblemId.ACCOUNT_UNKNOWN, item, "accounts", said, hint)
 
     def note_twins(self, items: Iterable[Item[Any]]) -> None:
-        """Note every id that an earlier table of the same kind has."""
+        """Note every id that an earlier table of the same kind uses."""
         first: dict[str, str] = {}
         for item in items:
             id = item.table.id
@@ -81,7 +81,7 @@ class LintFacts:
                 self.note(ProblemId.ID_DUPLICATE, item, "id", said, "give it an id of its own")
 
     def note_url(self, item: Item[Any], key: str, url: str, plain: Plain) -> None:
-        """Note what is wrong with a URL, if anything."""
+        """Note what is wrong with a URL."""
         found = fault(url, plain)
         if found is not None:
             self.note(found.id, item, key, found.message, found.hint)

@@ -1,4 +1,4 @@
-"""The process itself: zone, folders, mail server, page and heartbeat."""
+"""The process: time zone, folders, mail server, page and heartbeat."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lint(facts: LintFacts) -> None:
 
 
 def zone(name: str, problems: Problems) -> ZoneInfo:
-    """Return the zone, or UTC where there is none of that name: that is noted."""
+    """Return the time zone; note an unknown one and return UTC."""
     known = available_timezones()
     if name in known:
         return ZoneInfo(name)
@@ -42,7 +42,7 @@ def zone(name: str, problems: Problems) -> ZoneInfo:
 
 
 def listen_at(text: str) -> tuple[str | None, int] | None:
-    """Return host and port of `127.0.0.1:9750` or `[::1]:9750`, (None, 0) for the empty text; None is no address."""
+    """Return host and port of `127.0.0.1:9750` or `[::1]:9750`, (None, 0) for the empty text; None if invalid."""
     if not text:
         return None, 0
     host, colon, port = text.rpartition(":")
@@ -55,7 +55,7 @@ def listen_at(text: str) -> tuple[str | None, int] | None:
 
 
 def store_folder(path: Path, problems: Problems) -> None:
-    """Note a folder that the database cannot be made in."""
+    """Note a folder in which the database cannot be created."""
     folder = path.parent
     if not folder.is_dir():
         problems.add(ProblemId.STORE_FOLDER, "store.path", f"the folder {folder} does not exist", f"mkdir -p {folder}")
@@ -65,14 +65,14 @@ def store_folder(path: Path, problems: Problems) -> None:
 
 
 def store_of_unit(written: str, path: Path, environ: Mapping[str, str], problems: Problems) -> None:
-    """Note a database whose folder only the unit knows: a command that is typed finds another one, or none."""
+    """Note a database whose folder only systemd's unit knows: a command in a shell finds another one, or none."""
     if "INVOCATION_ID" in environ and environ.get("STATE_DIRECTORY") and not Path(written).expanduser().is_absolute():
         said = "its folder is known to systemd's unit alone: `brimful topups pause` in a shell does not find it"
         problems.add(ProblemId.STORE_FOLDER, "store.path", said, f'write path = "{path}"')
 
 
 def templates_folder(path: Path, problems: Problems) -> None:
-    """Note a folder of templates that is not there, and files in it that replace nothing."""
+    """Note a missing folder of templates, and files in it that replace no built-in one."""
     if not path.is_dir():
         problems.add(ProblemId.TEMPLATES_MISSING, "templates", f"the folder {path} does not exist")
         return

@@ -1,4 +1,4 @@
-"""Receivers and reports: ids, event types, URLs and signing secrets that will work when the first event comes."""
+"""Receivers and reports: ids, event types, URLs and signing secrets."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def lint(facts: LintFacts) -> None:
     _lint_mail(facts)
     _lint_chat(facts)
     if not receivers:
-        said = "there is no receiver: alerts are recorded, and nobody is told"
+        said = "there is no receiver: alerts are recorded, and nobody is notified"
         facts.problems.add(ProblemId.RECEIVERS_NONE, "webhooks", said, "write [[webhooks]], [[emails]] or [[chat]]")
 
 
 def events_of(table: ReceiverTable) -> tuple[str, ...]:
-    """Return the patterns of the event types that a receiver asked for."""
+    """Return the patterns of the event types that a receiver subscribes to."""
     if isinstance(table, WebhookTable) and table.event is not None:
         return (table.event,)
     return tuple(table.events)
@@ -95,7 +95,7 @@ def secret_paths(item: Item[WebhookTable]) -> tuple[str, ...]:
 
 
 def secret_fault(secret: str) -> str | None:
-    """Return what is wrong with a signing secret (Standard Webhooks 1.0.0), or None. Says nothing of its letters."""
+    """Return what is wrong with a signing secret (Standard Webhooks 1.0.0), or None. The text reveals no part of it."""
     prefix, _, encoded = secret.partition("_")
     if prefix not in ("whsec", "whsk") or not encoded:
         return "a signing secret begins with whsec_ (or whsk_, for ed25519)"
@@ -113,7 +113,7 @@ def secret_fault(secret: str) -> str | None:
 def _lint_threshold(facts: LintFacts, item: Item[WebhookTable]) -> None:
     patterns = events_of(item.table)
     if not any(fnmatchcase(EventType.BALANCE_LOW.value, pattern) for pattern in patterns):
-        said = "a threshold of its own, but it does not hear balance.low"
+        said = "a threshold of its own, but it does not get balance.low"
         facts.note(ProblemId.WEBHOOK_THRESHOLD, item, "threshold", said, 'write event = "balance.low"')
     named = facts.covered(item.table.accounts)
     if named and not any(Has.BALANCE in facts.has(facts.tables.accounts[id]) for id in named):

@@ -1,4 +1,4 @@
-"""Rules: they watch something that is there, their clear lines lie on the right side, their steps climb."""
+"""Rules: their accounts report what they read, their clear lines are on the right side, their steps ascend."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from daemon.config.schema import (
 from daemon.sources.provider import Has
 
 CLEAR_ABOVE = Decimal("1.2")
-"""Balance and runway are clear again 20 % above the line, unless configured."""
+"""Default clear line of balance and runway: 20 % above the threshold."""
 CLEAR_BELOW_POINTS = Decimal(2)
-"""A quota is clear again two points under its lowest step, unless configured."""
+"""Default clear line of a quota: two points below its lowest step."""
 
 _QUOTA_MOST = Decimal(100)
 _BUDGET_MOST = Decimal(1000)
@@ -46,7 +46,7 @@ def lint(facts: LintFacts) -> None:
 
 
 def reads(table: RuleTable) -> tuple[frozenset[Has], str]:
-    """Return what a rule reads, any of which will do, and how a person calls it. Empty: every account has it."""
+    """Return what a rule reads (any one is enough), and its name for a person. Empty: every account has it."""
     if isinstance(table, LowBalanceTable | RunwayTable):
         return frozenset({Has.BALANCE}), Has.BALANCE.value
     if isinstance(table, QuotaTable):
@@ -89,7 +89,7 @@ def _lint_low_balance(facts: LintFacts, rule: Item[RuleTable]) -> None:
 
 
 def threshold_times(facts: LintFacts, rule: Item[RuleTable], id: str, burn_microusd_per_day: int, when: str) -> None:
-    """Note a low_balance threshold that one poll interval of the account burns through."""
+    """Note a low_balance threshold that the account burns within one poll interval."""
     table = rule.table
     if not isinstance(table, LowBalanceTable) or table.below_usd is None or burn_microusd_per_day <= 0:
         return

@@ -1,4 +1,4 @@
-"""Top-ups: sizes, minima, caps and times that fit each other, and a Stripe key that is what it is said to be."""
+"""Top-ups: consistent sizes, minimums, caps and times, and a Stripe key that matches the mode."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from daemon.config.urls import Plain, host_and_port, is_loopback
 from daemon.sources.provider import Has
 
 STRIPE_MINIMUM_MICROUSD = 500_000
-"""Stripe charges no less than 0.50 dollars."""
+"""Stripe's smallest charge: 0.50 dollars."""
 STRIPE_MAXIMUM_MICROUSD = 999_999_990_000
-"""Stripe takes eight digits of cents: 999,999.99 dollars. Source: docs.stripe.com/currencies, "Minimum and maximum"."""
+"""Stripe's largest charge: 999,999.99 dollars. Source: docs.stripe.com/currencies, "Minimum and maximum"."""
 DEFAULT_COOLDOWN = timedelta(minutes=60)
 
 _SIZES = ("amount_usd", "to_usd", "cover_days")
@@ -48,7 +48,7 @@ def lint(facts: LintFacts) -> None:
 
 
 def least_charge(facts: LintFacts, id: str) -> int:
-    """Return the smallest charge that the account's provider and Stripe take, in micro-dollars."""
+    """Return the smallest charge that the account's provider and Stripe accept, in micro-dollars."""
     provider = facts.tables.accounts[id].table.provider
     return max(STRIPE_MINIMUM_MICROUSD, provider.min_charge_microusd if provider is not None else 0)
 
@@ -105,7 +105,7 @@ def _lint_caps(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
 
 
 def _lint_times(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
-    """Compare times with the fastest burn that the caps foresee. Real burn is judged where there is history."""
+    """Compare times with the fastest burn that the caps allow. `lint_burn` compares them with the observed burn."""
     table = item.table
     below, day = table.when_below_usd, table.max_per_day_usd
     if below is None or day is None:
@@ -114,7 +114,7 @@ def _lint_times(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
 
 
 def burn_times(facts: LintFacts, id: str, item: Item[TopupTable], burn_microusd_per_day: int, when: str) -> None:
-    """Note a threshold that one poll interval burns through, and a cooldown longer than what the threshold lasts."""
+    """Note a threshold that is burnt within one poll interval, and a cooldown longer than the threshold lasts."""
     below = item.table.when_below_usd
     if below is None or burn_microusd_per_day <= 0:
         return
@@ -169,7 +169,7 @@ def _lint_words(facts: LintFacts, item: Item[TopupTable]) -> None:
 
 
 def _alerted(facts: LintFacts) -> set[str]:
-    """The accounts of which a rule, or a receiver's own threshold, tells that the balance sinks."""
+    """Return the accounts whose low balance is notified by a rule or a receiver's own threshold."""
     alerted: set[str] = set()
     for rule in facts.tables.rules:
         if isinstance(rule.table, LowBalanceTable) and rule.table.enabled:
@@ -181,14 +181,14 @@ def _alerted(facts: LintFacts) -> set[str]:
 
 
 def _lint_alerted(facts: LintFacts, item: Item[TopupTable], *, alerted: bool) -> None:
-    """A top-up that fails is told, but only a rule or a receiver's threshold tells that the balance sinks."""
+    """Warn of a top-up without an alert for a low balance: a failed charge is notified, a falling balance is not."""
     if item.table.mode is not TopupMode.OFF and not alerted:
-        said = "no low_balance rule covers this account: nobody is told when its balance sinks all the same"
+        said = "no low_balance rule covers this account: nobody is notified if its balance falls all the same"
         facts.note(ProblemId.TOPUP_UNALERTED, item, "", said, 'add a rule of the kind "low_balance"')
 
 
 def _lint_shared_keys(facts: LintFacts) -> None:
-    """Two top-ups of one balance would each charge for the same need."""
+    """Note two top-ups of one balance: each would charge for the same need."""
     seen: dict[tuple[str, str], str] = {}
     for id, item in facts.tables.topups.items():
         same = identity(facts, facts.tables.accounts[id])
