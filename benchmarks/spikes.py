@@ -67,9 +67,9 @@ def spikes(trace: Trace, *, leak: bool) -> Iterator[int]:
             cost_per_snapshot_microusd=COST if scheduled else None,
         )
         known = Known("trace", BEGIN + timedelta(hours=hour), metrics)
-        judgement = evaluate(state, known, known, context.at(known.at, {}, BEGIN))
-        state = judgement.state
-        if any(draft.type is EventType.USAGE_SPIKE and "reminder" not in draft.data for draft in judgement.drafts):
+        evaluation = evaluate(state, known, known, context.at(known.at, {}, BEGIN))
+        state = evaluation.state
+        if any(draft.type is EventType.USAGE_SPIKE and "reminder" not in draft.data for draft in evaluation.drafts):
             yield hour
 
 

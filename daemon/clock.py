@@ -1,4 +1,4 @@
-"""Time, ids and chance, each a constructor argument with a real default, so that any of them can be driven."""
+"""Clocks and ids. Both are constructor arguments with real defaults, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Three readings of time: the service's clock, the wall's (for signatures), and a wait."""
+    """The service's time, the wall-clock time (for signatures), and a wait."""
 
     def now(self) -> datetime:
         """The service's time: aware UTC, whole milliseconds. It may be virtual and may step."""
         ...
 
     def wall(self) -> datetime:
-        """The wall's time, aware UTC: what a receiver compares a signature's timestamp with."""
+        """The wall-clock time, aware UTC: what a receiver compares a signature's timestamp with."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return when the service's time has moved on by `seconds`."""
+        """Wait `seconds` of the service's time."""
         ...
 
 
@@ -40,7 +40,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told: the demo and the tests share one between the service and the stand-ins."""
+    """A clock that moves only when set: in the demo and the tests the service and the stand-ins share one."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -59,7 +59,7 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
 
     async def sleep(self, seconds: float) -> None:
-        """Move on by `seconds` at once, and let others run."""
+        """Advance by `seconds` at once, and let other tasks run."""
         self.advance(seconds)
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Composition: every part of the process made once, with real defaults, and closed again. Nothing else makes them."""
+"""Composition: creates every part of the process once, with real defaults, and closes it. Nothing else does."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ async def open_service(
     overlap: bool = False,
     wake: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Service]:
-    """Hold the database, compose the parts with real defaults, and yield the service; close everything after.
+    """Lock the database, compose the parts with real defaults, and yield the service; close everything after.
 
-    Raises DatabaseHeldError where another process has the database, StoreError where it cannot be used, ConfigError
-    where a top-up that is open in it would lose its account, its customer or Stripe.
+    Raises DatabaseHeldError if another process has the database, StoreError if it cannot be used, ConfigError if an
+    open top-up in it would lose its account, its customer or Stripe.
     """
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()
@@ -114,7 +114,7 @@ async def open_service(
 def _open_topups(
     config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, rng: random.Random
 ) -> TopupService | None:
-    """Return the service that tops accounts up, None where none is; the Stripe SDK is loaded only then."""
+    """Return the top-up service, None if no account is topped up; the Stripe SDK is imported only if needed."""
     if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
         return None
     from daemon.stripe.gateway import StripeGateway

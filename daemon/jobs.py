@@ -19,7 +19,7 @@ log = structlog.get_logger("brimful.lanes")
 
 @dataclass(slots=True)
 class Health:
-    """How a job fares: counted, shown by the health page, and what the heartbeat rests on."""
+    """The counters of a job, for the health page and the heartbeat."""
 
     passes: int = 0
     failures: int = 0
@@ -27,7 +27,7 @@ class Health:
     last_error: str = ""
 
     def fail(self, error: Exception) -> None:
-        """Count a failure; its words stand until a pass ends well."""
+        """Count a failure; its text is kept until a pass ends well."""
         self.failures += 1
         self.last_error = mask(f"{type(error).__name__}: {error}"[:300])
 
@@ -35,7 +35,7 @@ class Health:
 class Job:
     """Runs `work` when it is started; started again meanwhile, it runs once more after.
 
-    A pass that raises, or outlives its deadline, is logged and counted; the next one starts afresh.
+    A pass that raises, or exceeds its deadline, is logged and counted; the next one runs normally.
     """
 
     def __init__(
@@ -61,23 +61,23 @@ class Job:
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Run a pass now, or one more after the pass that is under way."""
+        """Run a pass now, or one more after the running one."""
         if self.busy:
             self._again = True
         else:
             self._task = asyncio.ensure_future(self._passes())
 
     async def run_to_end(self) -> None:
-        """Run a pass to its end in the caller's own task: for whoever would only wait for it."""
+        """Run a pass in the caller's own task, and return when it has ended."""
         await self._passes()
 
     async def idle(self) -> None:
-        """Return when no pass is under way."""
+        """Wait until no pass is running."""
         while self._task is not None and self.busy:
             await asyncio.shield(self._task)
 
     async def cut(self) -> None:
-        """Cancel the pass that is under way, and return when it has ended."""
+        """Cancel the running pass, and wait until it has ended."""
         self._again = False
         task = self._task
         if task is not None and not task.done():
@@ -96,7 +96,7 @@ class Job:
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._work()
-        except Exception as error:  # the job wrapper: whatever one pass meets, the next one is tried
+        except Exception as error:  # an error in one pass must not stop the next
             self.health.fail(error)
             log.error("pass failed", lane=self.name, exc_info=error)
         else:
@@ -106,10 +106,9 @@ class Job:
 
 
 async def together(works: Iterable[Awaitable[None]]) -> None:
-    """Await them all, a few at once: a Stripe that hangs holds up as little as possible.
+    """Await them all, `TOPUPS_AT_ONCE` at a time; each begins only when its turn has come.
 
-    One that fails holds up none of the others; what failed is raised when all have ended. Each is begun only when its
-    turn has come.
+    A failure does not stop the others; the errors are raised together when all have ended.
     """
     errors: list[Exception] = []
     waiting = iter(works)
@@ -124,4 +123,4 @@ async def together(works: Iterable[Awaitable[None]]) -> None:
 
     await asyncio.gather(*(go_through(first) for first in islice(waiting, TOPUPS_AT_ONCE)))
     if errors:
-        raise ExceptionGroup("some top-ups could not be taken care of", errors)
+        raise ExceptionGroup("some top-ups failed", errors)

@@ -1,7 +1,7 @@
-"""What is due, and when to come back: pure functions of cron expressions, a zone and `now`.
+"""What is due, and when the next is: pure functions of cron expressions, a time zone and `now`.
 
-Accounts that share an expression are one group and one scheduler job. Cron is cronsim's: five fields, day-of-month OR
-day-of-week where both are restricted, local times that a clock change skips or repeats run once.
+Accounts that share an expression are one group. cronsim's rules apply: five fields, day-of-month OR day-of-week if both
+are restricted, and a local time that daylight saving skips or repeats runs once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Group:
 
 
 def groups(cron_by_account: Mapping[str, str]) -> tuple[Group, ...]:
-    """Return one group an expression, in the order in which the expressions first occur."""
+    """Return one group per expression, in the order in which the expressions first occur."""
     members: dict[str, list[str]] = {}
     for account, cron in cron_by_account.items():
         members.setdefault(" ".join(cron.split()), []).append(account)
@@ -37,12 +37,12 @@ def groups(cron_by_account: Mapping[str, str]) -> tuple[Group, ...]:
 
 
 def next_fire(cron: str, zone: ZoneInfo, after: datetime) -> datetime:
-    """Return the first instant strictly after `after` (aware) that the expression names in `zone`, in UTC."""
+    """Return the first fire strictly after `after` (aware) of the expression in `zone`, in UTC."""
     return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
 
 
 def longest_gap(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
-    """Return the longest time between two of the next dozen fires: how long silence is no news."""
+    """Return the longest time between two of the next twelve fires."""
     simulated = CronSim(cron, now.astimezone(zone))
     fires = [next(simulated).astimezone(UTC) for _ in range(_FIRES_LOOKED_AT)]
     return max(later - earlier for earlier, later in pairwise(fires))
@@ -50,20 +50,20 @@ def longest_gap(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """When each expression falls due next. A new one is made at each change; nothing is mutated."""
+    """When each expression is due next. Immutable: each change returns a new one."""
 
     zone: ZoneInfo
     due_at: Mapping[str, datetime]
     as_of: datetime
-    """The clock when this was made."""
+    """The time at which this was created."""
 
     @classmethod
     def starting(cls, crons: Iterable[str], zone: ZoneInfo, now: datetime) -> Timetable:
-        """Everything is due at once: the first poll of every account is at the start."""
+        """Return a timetable with everything due at `now`: every account is polled at the start."""
         return cls(zone, dict.fromkeys(crons, now), now)
 
     def due(self, now: datetime) -> tuple[str, ...]:
-        """Return the expressions whose time has come. Fires that were missed are one."""
+        """Return the expressions that are due. Several missed fires count as one."""
         return tuple(cron for cron, at in self.due_at.items() if at <= now)
 
     def ran(self, crons: Iterable[str], now: datetime) -> Timetable:
@@ -72,7 +72,7 @@ class Timetable:
         return Timetable(self.zone, {**self.due_at, **moved}, now)
 
     def corrected(self, now: datetime) -> Timetable:
-        """Return the timetable with nothing later than a fire after `now`: mends it after the clock went backwards."""
+        """Return the timetable with nothing later than the next fire, for a clock that went back."""
         if now >= self.as_of:
             return self
         due_at = {cron: min(at, next_fire(cron, self.zone, now)) for cron, at in self.due_at.items()}
@@ -84,6 +84,6 @@ class Timetable:
 
 
 def spread_offset_s(account: str, interval: timedelta) -> float:
-    """Return the account's stable place in a spread round: under half the interval, and under a minute."""
+    """Return the account's stable offset in its schedule, in seconds: below half the interval and a minute."""
     fraction = int.from_bytes(blake2b(account.encode(), digest_size=8).digest()) / 2**64
     return fraction * min(interval.total_seconds() / 2, SPREAD_MAX_S)

@@ -64,8 +64,8 @@ class Watched:
         self.mutes: dict[str, datetime] = {}
         self.standing: TopupStatus | None = None
         self.events: list[dict[str, Any]] = []
-        self.judgement: Evaluation | None = None
-        self.judgements: list[Evaluation] = []
+        self.evaluation: Evaluation | None = None
+        self.evaluations: list[Evaluation] = []
         self.watch: Watch | None = None
         self._ids = count(1)
         self._sequence = 0
@@ -125,18 +125,18 @@ class Watched:
 
     @property
     def reasons(self) -> list[str]:
-        """The reasons of what the last judgement did not tell."""
-        assert self.judgement is not None
-        return [decision.reason for decision in self.judgement.decisions]
+        """The reasons of what the last evaluation did not tell."""
+        assert self.evaluation is not None
+        return [decision.reason for decision in self.evaluation.decisions]
 
     def data(self, type: str) -> list[dict[str, Any]]:
         return [event["data"] for event in self.events if event["type"] == type]
 
-    def _take(self, judgement: Evaluation) -> list[str]:
-        self.judgement = judgement
-        self.judgements.append(judgement)
-        self.state = judgement.state
-        return [self._commit(draft)["type"] for draft in judgement.drafts]
+    def _take(self, evaluation: Evaluation) -> list[str]:
+        self.evaluation = evaluation
+        self.evaluations.append(evaluation)
+        self.state = evaluation.state
+        return [self._commit(draft)["type"] for draft in evaluation.drafts]
 
     def _commit(self, draft: EventDraft) -> dict[str, Any]:
         if draft.numbered:

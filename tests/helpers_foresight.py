@@ -107,11 +107,11 @@ def live(folder: Path, config: Config, readings: Iterable[Reading]) -> None:
     with store.write(durable=False) as tx:
         outbox = Outbox(store_id(tx, ids), config.receivers, ids)
         for reading in readings:
-            judgement = evaluate(state, reading, reading, context.at(reading.at, {}, reading.at))
-            state = judgement.state
-            record(tx, [judgement.recorded])
-            save(tx, judgement, previous)
+            evaluation = evaluate(state, reading, reading, context.at(reading.at, {}, reading.at))
+            state = evaluation.state
+            record(tx, [evaluation.recorded])
+            save(tx, evaluation, previous)
             previous = state
-            for draft in judgement.drafts:
+            for draft in evaluation.drafts:
                 outbox.append(tx, draft, reading.at)
     store.close()

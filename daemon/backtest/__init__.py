@@ -1,1 +1,1 @@
-"""Stored history lived through again, under this or another configuration. It reads; it writes and sends nothing."""
+"""Backtest: replays stored history under this or another configuration. It only reads, and sends nothing."""

@@ -1,8 +1,7 @@
-"""The simulated balance of one account: recorded credits taken out, the charges of a configuration put in their place.
+"""The simulated balance of one account: the recorded credits are replaced by the charges of a configuration.
 
-The gates are those of the real top-ups; only what they are told of the world is simulated. A charge succeeds at once
-and is seen in the balance `delay` later. Spend is what was recorded: that the provider would have paused at nought, or
-would not have, is not played through. Money in micro-dollars.
+The gates are those of the real top-ups, with simulated inputs. A charge succeeds at once and shows in the balance
+`delay` later. Spend is as recorded: a pause of the provider's service at zero is not simulated. Money in micro-dollars.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from daemon.topups.policy.brake import RELEASED_FOR, pace
 from daemon.topups.policy.gates import GateInputs, judge
 
 CREDIT_DELAY = timedelta(minutes=15)
-"""How long a charge takes to be seen in the balance, unless told otherwise."""
+"""Default time from a charge until it shows in the balance."""
 PERSON_AFTER = timedelta(hours=12)
-"""A charge that the burn brake holds back waits for a person, who comes after so long."""
+"""How long a charge that the spend-rate guard holds back waits for a person."""
 _MONTHS_COUNTED = timedelta(days=32)
 _BUT_BALANCE = attrgetter(*(name for name in Metrics.__struct_fields__ if name != "balance_microusd"))
-"""All but the first field: a new `Metrics` from them costs a third of `dataclasses.replace`."""
+"""All fields but the first: creating `Metrics` from them costs a third of `dataclasses.replace`."""
 _LEAST_CREDIT_MICROUSD = 10_000
-"""A cent: less is a provider's rounding, not a credit."""
+"""A cent: a smaller rise is the provider's rounding, not a credit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class SimulatedCharge:
 
 
 class SimulatedBalance:
-    """What the account's balance would have been. Without a `config` the recorded balance is left as it is."""
+    """What the account's balance would have been. Without a `config` the recorded balance stays."""
 
     def __init__(self, config: TopupConfig | None, zone: ZoneInfo, delay: timedelta) -> None:
         self._config = None if config is None or config.mode is TopupMode.OFF else config
@@ -57,10 +56,10 @@ class SimulatedBalance:
         self.credits: list[SimulatedCharge] = []
         """The credits of the recorded history."""
         self.refusals: Counter[str] = Counter()
-        """How often a gate began to hold a wanted charge back, by its name."""
+        """How often each gate began to hold back a needed charge, by its name."""
 
     def simulate(self, at: datetime, metrics: Metrics, *, counting: bool) -> Metrics:
-        """Return the metrics as they would have been; before it is `counting` they are as they were."""
+        """Return the simulated metrics; without `counting` the recorded ones."""
         rise = self._credited(metrics)
         if rise and counting:
             self.credits.append(SimulatedCharge(at, rise))
@@ -78,19 +77,19 @@ class SimulatedBalance:
         self._shifted = (metrics, shift, shifted)
         return shifted
 
-    def wants_charge(self, metrics: Metrics) -> bool:
-        """Whether the balance asks for a charge, so that every poll counts."""
+    def needs_charge(self, metrics: Metrics) -> bool:
+        """Whether the balance is below the threshold, so that no poll may be skipped."""
         available = metrics.available_microusd
         return self._config is not None and available is not None and available < self._config.when_below_microusd
 
     def topup_status(self) -> TopupStatus:
-        """What a `balance.low` would say of the account's top-ups."""
+        """Return the status of the account's top-ups, for `balance.low`."""
         if self._config is None:
             return NO_TOPUP
         return TopupStatus("paid", True) if self._waiting else TopupStatus("idle", False)
 
     def charge_if_due(self, known: Known, memory: BurnMemory) -> None:
-        """Charge where the gates let it, as the real top-ups do after an accepted reading."""
+        """Charge if the gates allow it, as the real top-ups do after an accepted reading."""
         config, available = self._config, known.metrics.available_microusd
         if config is None or available is None or available >= config.when_below_microusd:
             self._refused = None
@@ -129,7 +128,7 @@ class SimulatedBalance:
                 self._held_since = now
 
     def _credited(self, metrics: Metrics) -> int:
-        """Return what was credited since the reading before: the growth of funded, else a rise of the balance."""
+        """Return the credit since the previous reading: the growth of funded, else a rise of the balance."""
         before = self._seen
         if before is None:
             return 0

@@ -1,4 +1,4 @@
-"""What really happened to an account beside what one or two configurations would have made of it."""
+"""Comparison of what really happened to an account with what one or two configurations would have done."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Repl
 from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode
 from daemon.schedule import longest_gap
 from daemon.store.ledger_reads import charged_between
-from daemon.store.past import episodes, told
+from daemon.store.past import episodes, notifications
 from daemon.store.readings import history
 
 PROVIDERS_LEAST_MICROUSD = 10_000_000
-"""The smallest credit that a provider sells, where the account has no top-up table that says another."""
+"""Smallest charge for an account without a top-up table."""
 _HOUR = timedelta(hours=1)
 Progress = Callable[[str, Decimal], None]
-"""Called with what is being done and the part of it that is done."""
+"""Called with a description of the work and the part that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """What the database says of the stretch. `charges` are the ledger's, `credits` all that was seen in the balance."""
+class RecordedOutcome:
+    """What really happened. `charges` are the ledger's, `credits` all that the balance showed."""
 
     events: Mapping[str, int]
-    """By type, reminders apart."""
+    """By type, without reminders."""
     reminders: int
     charges: Sequence[SimulatedCharge]
     credits: Sequence[SimulatedCharge]
@@ -43,7 +43,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Advised:
-    """The advice, and what the recorded stretch would have been with it."""
+    """The advice, and the outcome of a replay with it."""
 
     advice: Advice
     outcome: ReplayOutcome
@@ -51,21 +51,21 @@ class Advised:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One account. `partial`: readings are kept for less than what was asked for, from `since` on."""
+    """The comparison of one account. `partial`: the stored readings begin later than asked for, at `since`."""
 
     account: str
     since: datetime
     until: datetime
     partial: bool
-    happened: Happened
+    happened: RecordedOutcome
     outcomes: Mapping[str, ReplayOutcome]
-    """By the configuration's label, this one first."""
+    """By the configuration's label, the present one first."""
     advised: Advised | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be advised: the chance of running dry in a month, and the most charges in one."""
+class AdviceRequest:
+    """The terms of an advice: the accepted chance of an empty balance in a month, and the most charges in one."""
 
     risk: Decimal
     charges_per_month: int
@@ -78,7 +78,7 @@ def compare(
     configs: Mapping[str, Config],
     since: datetime,
     until: datetime,
-    asked: Asked | None,
+    asked: AdviceRequest | None,
     progress: Progress,
 ) -> Comparison | None:
     """Replay the account's readings of [since, until) through each configuration that has it; None without readings."""
@@ -128,7 +128,7 @@ def _replay(
     return Replay(config, account, since, until, keep_spend=keep_spend).run(past, report)
 
 
-def _happened(connection: sqlite3.Connection, account: str, own: ReplayOutcome, poll: timedelta) -> Happened:
+def _happened(connection: sqlite3.Connection, account: str, own: ReplayOutcome, poll: timedelta) -> RecordedOutcome:
     charges = [
         SimulatedCharge(topup.paid_at, from_cents(topup.amount_cents))
         for topup in charged_between(connection, account, own.since, own.until)
@@ -136,8 +136,8 @@ def _happened(connection: sqlite3.Connection, account: str, own: ReplayOutcome, 
     ]
     stretches = episodes(connection, account, own.since, own.until)
     helped = [*charges, *own.credits]
-    events = told(connection, account, own.since, own.until)
-    return Happened(
+    events = notifications(connection, account, own.since, own.until)
+    return RecordedOutcome(
         events=Counter(event.type for event in events if not event.is_reminder),
         reminders=sum(event.is_reminder for event in events),
         charges=charges,
@@ -158,7 +158,7 @@ def _advise(
     account: AccountConfig,
     own: ReplayOutcome,
     until: datetime,
-    asked: Asked,
+    asked: AdviceRequest,
     progress: Progress,
 ) -> Advised | None:
     topup = account.topup
@@ -178,7 +178,7 @@ def _advise(
 
 
 def advised_topup(topup: TopupConfig | None, advice: Advice) -> TopupConfig:
-    """Return a top-up table with the advised numbers; caps that are in their way are raised to what they need."""
+    """Return a top-up table with the advised numbers; caps that are too low for them are raised."""
     amount = advice.amount_microusd
     month = amount * max(advice.charges_most, 1)
     if topup is None:

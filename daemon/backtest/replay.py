@@ -1,4 +1,4 @@
-"""One account's history replayed through one configuration: what would have been told and charged."""
+"""Replays one account's history through one configuration: the events and charges that it would have caused."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from daemon.schedule import longest_gap
 from daemon.store.reading_rows import OutageRun, Run
 
 WARM_UP = timedelta(days=28)
-"""As much history before the stretch teaches the forecast what it would have known; nothing of it is counted."""
+"""History before the replayed time that the forecast learns from; it is not counted."""
 PROGRESS_EVERY = 500
 SHORT_POLLS = 2
-"""An episode that ended by itself within so many polls was a false alarm."""
+"""An episode that ends by itself within so many polls is a false alarm."""
 
 Past = Iterable[Run | OutageRun]
 
@@ -41,7 +41,7 @@ class FalseAlarm:
 
 @dataclass(slots=True)
 class Gauge:
-    """How low an available balance went, in micro-dollars, and how long it was at nought or below."""
+    """The lowest available balance, in micro-dollars, and how long it was at zero or below."""
 
     below_zero: timedelta = timedelta()
     lowest_microusd: int | None = None
@@ -59,17 +59,17 @@ class Gauge:
 
 @dataclass(slots=True)
 class ReplayOutcome:
-    """What a configuration would have made of one account between two instants.
+    """The outcome of a replay between two instants.
 
     `recorded` and `credits` are what really happened to the balance in that time; `spent` is the accrued spend by
-    instants in milliseconds, where it was asked for.
+    instant in milliseconds, with `keep_spend` only.
     """
 
     since: datetime
     until: datetime
     readings: int = 0
     events: Counter[str] = field(default_factory=Counter)
-    """By type, reminders apart."""
+    """By type, without reminders."""
     reminders: int = 0
     charges: list[SimulatedCharge] = field(default_factory=list)
     refusals: Mapping[str, int] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Replay:
         self.outcome = ReplayOutcome(since, until)
 
     def run(self, past: Past, progress: Callable[[datetime], None] = lambda at: None) -> ReplayOutcome:
-        """Live through the history, which should begin `WARM_UP` before the stretch; call `progress` now and then."""
+        """Replay the history, which should begin `WARM_UP` before `since`; call `progress` now and then."""
         with _without_collector():
             return self._run(past, progress)
 
@@ -131,11 +131,11 @@ class Replay:
             if known is None:
                 assert poll.outage is not None
                 why = poll.outage
-                self._judge(Unavailable(account, at, why.reason, why.detail, status=why.status), counting)
+                self._evaluate(Unavailable(account, at, why.reason, why.detail, status=why.status), counting)
                 continue
             metrics = self._balance.simulate(at, known, counting=counting)
             quiet = not poll.ends_run and self._is_quiet(at, metrics)
-            accepted = None if quiet else self._judge(Known(account, at, metrics), counting)
+            accepted = None if quiet else self._evaluate(Known(account, at, metrics), counting)
             if counting:
                 self.outcome.readings += 1
                 self._measure(at, known, metrics)
@@ -145,35 +145,35 @@ class Replay:
         return self._finish(last_at)
 
     def _is_quiet(self, at: datetime, metrics: Metrics) -> bool:
-        """Whether the reading says what the last one said, in the same hour, and no rule waits for a reading or a time.
+        """Whether the reading equals the last one, in the same hour, and no rule waits for a reading or a time.
 
-        Nothing can come of it, then: between two such readings every forecast is the same or further away.
+        Such a reading changes nothing and is skipped: every forecast is the same or further away.
         """
         state = self._state
         last, spend = state.last, state.spend
         if last is None or metrics is not last.metrics or spend is None or state.outage is not None or state.held:
             return False
-        if to_ms(at) // HOUR_MS != to_ms(last.at) // HOUR_MS or self._balance.wants_charge(metrics):
+        if to_ms(at) // HOUR_MS != to_ms(last.at) // HOUR_MS or self._balance.needs_charge(metrics):
             return False
         ends = (spend.turns_at, state.remind_at, metrics.period_end_at)
         if any(end is not None and end <= at for end in ends):
             return False
         return not any(memory.breaches or memory.quiet_until for memory in state.rules.values())
 
-    def _judge(self, reading: Known | Unavailable, counting: bool) -> Known | None:
-        # History holds what was believed: a second read would have said the same.
+    def _evaluate(self, reading: Known | Unavailable, counting: bool) -> Known | None:
+        # History holds accepted readings only: a second read would have agreed.
         second = reading if isinstance(reading, Known) else None
         self._watch = self._watch.beat(reading.at, self._poll)
-        judgement = evaluate(self._state, reading, second, self._context.at(reading.at, {}, self._watch.since))
-        self._state = judgement.state
-        if judgement.drafts or judgement.episodes:
-            self._count(judgement, counting)
-        return judgement.accepted
+        evaluation = evaluate(self._state, reading, second, self._context.at(reading.at, {}, self._watch.since))
+        self._state = evaluation.state
+        if evaluation.drafts or evaluation.episodes:
+            self._count(evaluation, counting)
+        return evaluation.accepted
 
-    def _count(self, judgement: Evaluation, counting: bool) -> None:
+    def _count(self, evaluation: Evaluation, counting: bool) -> None:
         if counting:
-            self._count_events(judgement.drafts)
-        for episode in judgement.episodes:
+            self._count_events(evaluation.drafts)
+        for episode in evaluation.episodes:
             if episode.closed_at is None:
                 if counting and episode.id not in self._open:
                     self.outcome.episodes += 1
@@ -217,7 +217,7 @@ class Replay:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """A replay makes millions of small values and no cycles: looking for some would cost a tenth of its time."""
+    """Disable the garbage collector: a replay creates millions of values without cycles, and it costs a tenth."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -230,14 +230,14 @@ def _without_collector() -> Iterator[None]:
 def is_false_alarm(
     opened_at: datetime, closed_at: datetime, poll: timedelta, credits: Iterable[SimulatedCharge]
 ) -> bool:
-    """Whether an episode ended by itself within a poll or two: not where a credit ended it."""
+    """Whether an episode ended within two polls, and not by a credit."""
     if closed_at - opened_at > SHORT_POLLS * poll:
         return False
     return not any(opened_at - SHORT_POLLS * poll <= credit.at <= closed_at for credit in credits)
 
 
 class Poll(Struct, frozen=True, gc=False):
-    """One poll of the history: its metrics, or the outage that it was part of."""
+    """One poll of the history: its metrics, or its outage. `ends_run`: the last poll of a run."""
 
     at: datetime
     metrics: Metrics | None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alerts.rules.state import Episode
     from daemon.config.model import Config
     from daemon.store.notifications import StoredNotification
-    from daemon.store.states import Untold
+    from daemon.store.states import CountedDecision
 
 RECENT = timedelta(days=7)
 RECENT_SHOWN = 20
@@ -118,7 +118,7 @@ def _document(
     config: Config,
     episodes: Sequence[Episode],
     told: Mapping[str, list[StoredNotification]],
-    untold: Sequence[Untold],
+    untold: Sequence[CountedDecision],
     mutes: Mapping[str, datetime],
 ) -> dict[str, Any]:
     from alerts.model.instants import rfc3339
@@ -184,7 +184,7 @@ def _print(
     now: datetime,
     episodes: Sequence[Episode],
     told: Mapping[str, list[StoredNotification]],
-    untold: Sequence[Untold],
+    untold: Sequence[CountedDecision],
     mutes: Mapping[str, datetime],
 ) -> None:
     names = _rule_names(config)

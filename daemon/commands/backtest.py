@@ -24,7 +24,7 @@ from daemon.config.model import Config
 
 if TYPE_CHECKING:
     from daemon.backtest.balance import SimulatedCharge
-    from daemon.backtest.comparison import Advised, Asked, Comparison
+    from daemon.backtest.comparison import AdviceRequest, Advised, Comparison
     from daemon.backtest.replay import FalseAlarm, Gauge, ReplayOutcome
 
 HAPPENED = "really"
@@ -62,9 +62,9 @@ def backtest(
     Nothing is written, sent or charged. Credits in the recorded history are taken out of an account that has a top-up
     table, and the charges that the configuration would have made are put in.
     """
-    from daemon.backtest.comparison import Asked, compare
+    from daemon.backtest.comparison import AdviceRequest, compare
 
-    asked = Asked(_percent(risk), charges_per_month, _duration(delay)) if advise else None
+    asked = AdviceRequest(_percent(risk), charges_per_month, _duration(delay)) if advise else None
     config = load_config(context, secrets=False)
     configs = {"this configuration": config}
     if against is not None:
@@ -141,7 +141,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, Decimal], None]]:
 # ── for a person ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print(one: Comparison, asked: Asked | None, zone: ZoneInfo) -> None:
+def _print(one: Comparison, asked: AdviceRequest | None, zone: ZoneInfo) -> None:
     labels = list(one.outcomes)
     if one.advised is not None:
         labels.append("as advised")
@@ -179,7 +179,7 @@ def _event_names(one: Comparison, outcomes: list[ReplayOutcome]) -> list[str]:
     return sorted(names)
 
 
-def _print_advice(one: Comparison, advised: Advised | None, asked: Asked) -> None:
+def _print_advice(one: Comparison, advised: Advised | None, asked: AdviceRequest) -> None:
     if advised is None:
         typer.echo(f"{one.account}: no advice: that takes at least a week of readings with some spend\n")
         return

@@ -54,7 +54,7 @@ def run_check(path: Path, *, online: bool, as_json: bool) -> int:
         _print(path, found.problems, outcomes, asked_for=online)
     if errors:
         return USAGE
-    return OK if all(outcome.fine for outcome in outcomes) else NO
+    return OK if all(outcome.ok for outcome in outcomes) else NO
 
 
 def _look_back(found: Inspection, config: Config) -> None:
@@ -90,7 +90,7 @@ def _as_json(
 ) -> Mapping[str, object]:
     document: dict[str, object] = {
         "config": str(path),
-        "ok": not any(p.severity is Level.ERROR for p in problems) and all(o.fine for o in outcomes),
+        "ok": not any(p.severity is Level.ERROR for p in problems) and all(o.ok for o in outcomes),
         "problems": [
             {
                 "id": problem.id.value,
@@ -104,7 +104,7 @@ def _as_json(
         ],
     }
     if online:
-        document["online"] = [{"target": o.target, "ok": o.fine, "detail": o.detail} for o in outcomes]
+        document["online"] = [{"target": o.target, "ok": o.ok, "detail": o.detail} for o in outcomes]
     return document
 
 
@@ -112,10 +112,10 @@ def _print(path: Path, problems: tuple[Problem, ...], outcomes: tuple[CheckOutco
     for problem in problems:
         typer.echo(str(problem))
     for outcome in outcomes:
-        typer.echo(f"{'ok' if outcome.fine else 'failed':<7}  {outcome.target}: {outcome.detail}")
+        typer.echo(f"{'ok' if outcome.ok else 'failed':<7}  {outcome.target}: {outcome.detail}")
     typer.echo(f"{path}: {summary(problems)}")
     if asked_for and outcomes:
-        failed = sum(not outcome.fine for outcome in outcomes)
+        failed = sum(not outcome.ok for outcome in outcomes)
         typer.echo(
             f"online: {len(outcomes) - failed} of {len(outcomes)} work" + (f", {failed} failed" if failed else "")
         )

@@ -70,7 +70,7 @@ def once(
         print_json(_as_json(outcome))
     else:
         _print(outcome)
-    if not outcome.fine:
+    if not outcome.ok:
         raise typer.Exit(NO)
 
 
@@ -99,7 +99,7 @@ def _as_json(outcome: PassOutcome) -> dict[str, object]:
         "needs_person": outcome.needs_person,
         "undelivered": outcome.undelivered,
         "failed": outcome.failed,
-        "fine": outcome.fine,
+        "fine": outcome.ok,
     }
 
 

@@ -180,4 +180,4 @@ def _print_findings(title: str, findings: list[Disagreement]) -> None:
 
 
 def _finding_document(finding: Disagreement) -> dict[str, str]:
-    return {name: getattr(finding, name) for name in finding.__slots__ if name != "told"}
+    return {name: getattr(finding, name) for name in finding.__slots__ if name != "notified"}

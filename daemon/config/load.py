@@ -218,22 +218,22 @@ def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
     """Return the secrets by key path, each read once; those that nothing uses are left out."""
     found: dict[str, SecretStr] = {}
 
-    def take(reference: str | None, path: str, item: str = "", *, literal_is_fine: bool = False) -> None:
+    def take(reference: str | None, path: str, item: str = "", *, literal_is_ok: bool = False) -> None:
         if reference is not None:
-            found[path] = secrets.resolve(reference, path, item, literal_is_fine=literal_is_fine)
+            found[path] = secrets.resolve(reference, path, item, literal_is_ok=literal_is_ok)
 
     for account in tables.accounts.values():
         take(account.table.api_key, account.at("api_key"))
         for name, value in account.table.headers.items():
-            take(value, account.at(f"headers.{name}"), literal_is_fine=not _SECRET_HEADER.search(name))
+            take(value, account.at(f"headers.{name}"), literal_is_ok=not _SECRET_HEADER.search(name))
     if tables.stripe is not None:
         take(tables.stripe.table.api_key, "stripe.api_key")
     if tables.smtp is not None and tables.smtp.table.username:
         take(tables.smtp.table.password or None, "smtp.password")
     take(tables.http.table.token or None, "http.token")
-    take(tables.heartbeat.table.url or None, "heartbeat.url", literal_is_fine=True)
+    take(tables.heartbeat.table.url or None, "heartbeat.url", literal_is_ok=True)
     for webhook in tables.webhooks:
-        take(webhook.table.url, webhook.at("url"), webhook.name, literal_is_fine=True)
+        take(webhook.table.url, webhook.at("url"), webhook.name, literal_is_ok=True)
         for reference, path in zip(webhook.table.secret or (), secret_paths(webhook), strict=True):
             take(reference, path, webhook.name)
     for chat in tables.chats:

@@ -28,7 +28,7 @@ class Secrets:
         self._problems = problems
         self._unset = Level.ERROR if required else Level.WARNING
 
-    def resolve(self, reference: str, path: str, item: str = "", *, literal_is_fine: bool = False) -> SecretStr:
+    def resolve(self, reference: str, path: str, item: str = "", *, literal_is_ok: bool = False) -> SecretStr:
         """Return the secret; note a missing or invalid one at `path`, and return an empty one."""
         scheme, separator, name = reference.partition(":")
         value: str | None
@@ -39,7 +39,7 @@ class Secrets:
         elif separator and scheme == "credential":
             value = self._from_credentials(name, path, item)
         else:
-            value = self._literal(reference, path, item, literal_is_fine)
+            value = self._literal(reference, path, item, literal_is_ok)
         if value is None:
             return SecretStr("")
         if _CONTROL.search(value):
@@ -105,7 +105,7 @@ class Secrets:
             return None
         return value
 
-    def _literal(self, text: str, path: str, item: str, is_fine: bool) -> str | None:
+    def _literal(self, text: str, path: str, item: str, is_ok: bool) -> str | None:
         hint = 'write "env:NAME", "file:PATH" or "credential:NAME"'
         if not text.strip():
             self._unavailable(path, item, "the secret is empty", hint)
@@ -113,7 +113,7 @@ class Secrets:
         if _MISTAKEN.match(text):
             self._problems.add(ProblemId.SECRET_INVALID, path, "this is no reference and no secret", hint, item=item)
             return None
-        if not is_fine:
+        if not is_ok:
             self._problems.add(
                 ProblemId.SECRET_LITERAL, path, "a secret stands in the configuration itself", hint, item=item
             )

@@ -1,6 +1,6 @@
-"""The audit: ledger, Stripe and balance history must agree, charge for charge. Reads only; `compare` is pure.
+"""The audit: ledger, Stripe and balance history must agree on every charge. It only reads; `compare` is pure.
 
-A charge whose credit may still come is no disagreement: it waits, and is shown apart.
+A charge whose credit may still come is no disagreement: it is listed as `waiting`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from daemon.topups.listing import COVERED, read_list
 from daemon.topups.policy.intents import Listing, Ours
 
 GRACE = timedelta(hours=2)
-"""A credit may come so long after the charge, or after a person's word, before the history is said to disagree."""
+"""How long after the charge, or after a person acknowledged it, a missing credit is no disagreement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One disagreement: what each of the three says."""
+    """One disagreement: what the ledger, Stripe and the history say."""
 
     account: str
     topup: str
@@ -32,13 +32,13 @@ class Disagreement:
     ledger: str
     stripe: str
     history: str
-    told: bool = False
-    """The credit watch, or the refund's suspension, tells it already."""
+    notified: bool = False
+    """The credit watch, or the suspension for a refund, notifies of it already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was compared. `waiting`: charges whose credit may still come; `refused`: why Stripe could not be asked."""
+    """The result of an audit. `waiting`: charges whose credit may still come; `refused`: Stripe's refusal, if any."""
 
     account: str
     charges: int
@@ -47,11 +47,11 @@ class Audit:
     refused: Refused | None = None
     waiting: tuple[Disagreement, ...] = ()
     uncompared: int = 0
-    """Charges that the history cannot show: their readings had no running total."""
+    """Charges without a comparison: their readings had no running total."""
 
     @property
     def agreement(self) -> str:
-        """What agrees where nothing disagrees, in words."""
+        """The sentence for an audit without findings."""
         if not self.uncompared:
             return "all three agree"
         some = "" if self.uncompared == self.charges else f" for {self.uncompared} of them"
@@ -59,12 +59,12 @@ class Audit:
 
     @property
     def failure(self) -> str | None:
-        """Why Stripe could not be asked, in words."""
+        """Why Stripe could not be read, for a person."""
         return None if self.refused is None else self.refused.message
 
 
 async def audit(context: TopupContext, account: str) -> Audit:
-    """Compare the three for an account. A key that may only read is enough, and so is a store opened for reading."""
+    """Audit an account. A read-only Stripe key and a read-only store are enough."""
     listed = await read_list(context, account)
     if isinstance(listed, Refused):
         return Audit(account, 0, 0, (), listed)
@@ -79,13 +79,13 @@ async def audit(context: TopupContext, account: str) -> Audit:
 
 
 TotalAt = Callable[[datetime], int | None]
-"""What the usage API had charged in all at an instant, by the history; None where that is not kept."""
+"""The usage API's total charged at an instant, from the history; None if it is not stored."""
 
 
 def compare(
     account: str, rows: Sequence[Topup], listing: Listing, last: Known | None, total_at: TotalAt, now: datetime
 ) -> Audit:
-    """Hold the ledger's rows, Stripe's PaymentIntents and what the balance shows against each other."""
+    """Compare the ledger's rows, Stripe's PaymentIntents and the balance history."""
     findings = [
         Disagreement(account, "?", text.partition(":")[0], "unknown", "metadata that cannot be read", "–")
         for text in listing.unreadable
@@ -108,8 +108,8 @@ def compare(
             row.payment_intent or "–",
             _ledger(row),
             "succeeded",
-            "credited late: after it was told as missing, and perhaps by a purchase by hand",
-            told=True,
+            "credited late: after it was reported missing, and perhaps by a manual purchase",
+            notified=True,
         )
         for row in rows
         if row.is_late
@@ -135,17 +135,17 @@ def _stripe_against_ledger(account: str, one: Ours, row: Topup | None) -> Disagr
         return Disagreement(account, row.id, intent.id, _ledger(row), stripe, _history(row))
     if charged and intent.charge is not None and (intent.charge.refunded_cents or intent.charge.disputed):
         said = "disputed" if intent.charge.disputed else f"refunded {format_usd(intent.charge.refunded_cents * 10_000)}"
-        return Disagreement(account, row.id, intent.id, _ledger(row), f"{stripe}, {said}", _history(row), told=True)
+        return Disagreement(account, row.id, intent.id, _ledger(row), f"{stripe}, {said}", _history(row), notified=True)
     return None
 
 
 def _against_history(
     account: str, rows: Sequence[Topup], last: Known | None, total_at: TotalAt, now: datetime
 ) -> tuple[list[Disagreement], list[Disagreement]]:
-    """Each charge must show in `funded`: before the next one, and in the last reading. By a running total only.
+    """Check that each charge shows in `funded` before the next one, or in the last reading.
 
-    One that began anew since a reading has shown the credit says nothing against it. Returns what disagrees, and what
-    waits for its credit.
+    It needs a running total. One that was reset after a reading showed the credit is no evidence against it. Return
+    the disagreements, and the charges that wait for their credit.
     """
     funded_now = last.metrics.funded_microusd if last else None
     missing: list[Disagreement] = []
@@ -157,7 +157,7 @@ def _against_history(
         expected = (row.funded_before_microusd or 0) + row.amount_microusd
         if is_acknowledged(row):
             expected += sum(one.amount_microusd for one in later if one.state is State.CREDITED)
-            after, may_come = funded_now, _may_follow_the_word(row, last)
+            after, may_come = funded_now, _may_still_come(row, last)
         else:
             after = later[0].funded_before_microusd if later else funded_now
             may_come = row.paid_at is not None and now - row.paid_at < GRACE
@@ -169,14 +169,21 @@ def _against_history(
         history = f"funded {format_usd(after)}, at least {format_usd(expected)} expected"
         if is_acknowledged(row):
             history = f"a person said that it was credited; {history}"
-        told = row.state is State.PAID
-        found = Disagreement(account, row.id, row.payment_intent or "–", _ledger(row), "succeeded", history, told=told)
+        found = Disagreement(
+            account,
+            row.id,
+            row.payment_intent or "–",
+            _ledger(row),
+            "succeeded",
+            history,
+            notified=row.state is State.PAID,
+        )
         (waiting if may_come else missing).append(found)
     return missing, waiting
 
 
 def is_acknowledged(row: Topup) -> bool:
-    """Whether a person said that the charge is credited, and no reading has shown it."""
+    """Whether a person acknowledged the credit, and no reading has shown it."""
     return row.state is State.CREDITED and row.credited_microusd is None
 
 
@@ -186,7 +193,7 @@ def _was_seen(row: Topup) -> bool:
 
 
 def _goes_on(total_at: TotalAt, before: datetime | None, after: datetime | None) -> bool:
-    """Whether the running total is known at both instants, and has not begun anew between them."""
+    """Whether the running total is known at both instants, and was not reset between them."""
     if before is None or after is None:
         return False
     first, second = total_at(before), total_at(after)
@@ -194,14 +201,14 @@ def _goes_on(total_at: TotalAt, before: datetime | None, after: datetime | None)
 
 
 def _is_comparable(row: Topup, last: Known | None) -> bool:
-    """Whether the history can show the credit: by a running total, which the last reading still has to say."""
+    """Whether the history can show the credit: the readings had a running total, and the last one still has it."""
     if row.funded_before_microusd is None:
         return False
     return _was_seen(row) or last is None or last.metrics.funded_microusd is not None
 
 
-def _may_follow_the_word(row: Topup, last: Known | None) -> bool:
-    """Whether no reading was made yet that would have to show what a person said."""
+def _may_still_come(row: Topup, last: Known | None) -> bool:
+    """Whether the last reading is too early to show the credit that a person acknowledged."""
     return last is None or row.credited_at is None or last.at - row.credited_at < GRACE
 
 

@@ -18,18 +18,18 @@ AUDITED_A_PASS = 150
 """Accounts audited in one pass of reconciliation, every 15 minutes: 14,400 a day."""
 AUDIT_EVERY = timedelta(days=1)
 AUDIT_AGAIN_AFTER = timedelta(hours=1)
-"""When an account is audited again that Stripe could not be asked about."""
+"""When an audit is tried again after Stripe could not be read."""
 
 
 class Reconciler:
-    """Holds ledger, Stripe and balance history against each other. It never charges."""
+    """Compares ledger, Stripe and balance history. It never charges."""
 
     def __init__(self, topups: TopupService) -> None:
         self._topups = topups
         self._context = topups.context
 
     async def run_due(self, now: datetime) -> datetime | None:
-        """Reconcile where it is due; returns when it is due next."""
+        """Reconcile if it is due; return when it is due next."""
         due = refunds.due_at(self._context)
         if due is None or due > now:
             return due
@@ -38,7 +38,7 @@ class Reconciler:
         return refunds.due_at(self._context)
 
     async def _audit(self, now: datetime) -> None:
-        """Once a day: refunds and disputes by our own charges, and ledger, Stripe and history charge for charge."""
+        """Once a day: read refunds and disputes from our own charges, and audit every account."""
         (done_at,) = ledger_notes.bookmark_times(self._context.store.reader, ("audit",))
         if self._is_due_again("audit", done_at, now):
             await refunds.read_charges(self._context)
@@ -48,7 +48,7 @@ class Reconciler:
             await self._audit_account(account, now)
 
     def _accounts_to_audit(self, now: datetime) -> list[str]:
-        """The accounts that were not audited for a day, those first that wait longest."""
+        """Return the accounts not audited for a day, the longest waiting first."""
         done = ledger_notes.bookmarks_under(self._context.store.reader, _AUDIT)
         waiting = [
             (done.get(f"{_AUDIT}{account}", EPOCH), account)
@@ -58,14 +58,14 @@ class Reconciler:
         return [account for _, account in sorted(waiting)]
 
     def _is_due_again(self, job: str, done_at: datetime | None, now: datetime) -> bool:
-        """Whether a job was not done for a day, and not tried by this process for an hour."""
+        """Whether a job was not done for a day, nor tried by this process for an hour."""
         tried_at = self._context.ran_at.get(job)
         if tried_at is not None and timedelta() <= now - tried_at < AUDIT_AGAIN_AFTER:
             return False
         return done_at is None or not timedelta() <= now - done_at < AUDIT_EVERY
 
     async def _audit_account(self, account: str, now: datetime) -> None:
-        """Tell each disagreement once. Where Stripe cannot be asked that is told once it lasts, and tried again."""
+        """Audit an account and notify of each disagreement once. If Stripe cannot be read, note that and try again."""
         job = f"{_AUDIT}{account}"
         self._context.ran_at[job] = now
         async with self._topups.locks[account]:
@@ -76,7 +76,7 @@ class Reconciler:
         self._context.reached(account, Doing.LISTING)
         with self._context.store.write(durable=True) as tx:
             view = self._context.account(account, tx)
-            for finding in (one for one in said.findings if not one.told):
+            for finding in (one for one in said.findings if not one.notified):
                 message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
                 reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
                 notice = stops.review_notice(view, now, reason, message + finding.history)

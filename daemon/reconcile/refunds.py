@@ -1,6 +1,6 @@
-"""Steady reconciliation: refunds and disputes, from a cursor of Stripe's events, and from our own charges once a day.
+"""Refunds and disputes: from Stripe's events by a cursor, and once a day from our own charges.
 
-A refund or a dispute suspends the account and is told; nothing is ever refunded automatically.
+A refund or a dispute suspends the account and notifies; nothing is ever refunded automatically.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from daemon.topups.returned import CHARGES_FOR, disputed, refunded, take_charge
 EVERY = timedelta(minutes=15)
 MOST_PAGES = 10
 CLOCKS_APART = timedelta(days=1)
-"""How much earlier Stripe's clock may say that a charge was made."""
-UNREAD_TOLD_AFTER = timedelta(hours=20)
+"""How much earlier a charge may be by Stripe's clock."""
+UNREAD_NOTIFIED_AFTER = timedelta(hours=20)
 _CURSOR = "events"
 _UNREAD = "charges_unread"
 _FORBIDDEN = "events_forbidden"
@@ -78,7 +78,7 @@ async def read_events(context: TopupContext) -> None:
 
 
 def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
-    """A cursor that Stripe has forgotten begins anew; a 403 here trips nothing, but is told."""
+    """Note a failed read. A cursor that Stripe no longer knows is dropped; a 403 opens no breaker, but notifies."""
     now = context.ran_at[_CURSOR] = context.clock.now()
     lost = refused.kind in NO_USE_WAITING
     with context.store.write(durable=True) as tx:
@@ -91,7 +91,7 @@ def _failed(context: TopupContext, refused: Refused, cursor: str) -> None:
 
 
 def _failing_since(tx: Transaction, name: str, now: datetime) -> datetime:
-    """Return since when something fails: remembered under its name until the first good read clears that."""
+    """Return since when something fails, from a bookmark that the first good read clears."""
     bookmark = ledger_notes.bookmark(tx, name)
     if bookmark is not None and bookmark[0] <= now:
         return bookmark[0]
@@ -111,10 +111,9 @@ def _take(context: TopupContext, event: StripeEvent) -> None:
 
 
 async def read_charges(context: TopupContext) -> int:
-    """Look at the charges of our own PaymentIntents of the last 120 days; returns how many could not be read.
+    """Read the charges of our own PaymentIntents of the last 120 days; return how many could not be read.
 
-    They are listed by customer; what a list does not show (it is too long, its customer was deleted) is asked for by
-    its PaymentIntent.
+    They are listed by customer. A charge missing in the list (too long, customer deleted) is read by its PaymentIntent.
     """
     since = context.clock.now() - CHARGES_FOR
     ours = [topup for topup in ledger_reads.charged_since(context.store.reader, since) if topup.payment_intent]
@@ -134,20 +133,20 @@ async def read_charges(context: TopupContext) -> int:
 
 
 def _note_unread(context: TopupContext, failed: int) -> None:
-    """Tell what could not be read a second day running, once until it can: a refund of it might be missed."""
+    """Notify of charges that could not be read on two days in a row, once: a refund might be missed."""
     now = context.clock.now()
     with context.store.write(durable=True) as tx:
         if not failed:
             ledger_notes.clear_bookmark(tx, _UNREAD)
             return
         since = _failing_since(tx, _UNREAD, now)
-        if now - since >= UNREAD_TOLD_AFTER:
+        if now - since >= UNREAD_NOTIFIED_AFTER:
             message = f"refunds and disputes of {failed} charges cannot be seen: Stripe does not list them"
             _ask_everyone(context, tx, ReviewReason.CHARGES_UNREAD, message, since)
 
 
 def _ask_everyone(context: TopupContext, tx: Transaction, reason: ReviewReason, message: str, since: datetime) -> None:
-    """Ask a person to look, an account that is charged each."""
+    """Ask for a review, once per account that is charged."""
     now = context.clock.now()
     accounts = [context.account(one, tx) for one in context.charging()]
     context.apply(tx, [stops.review_notice(one, now, reason, message, since) for one in accounts], now)
@@ -156,7 +155,7 @@ def _ask_everyone(context: TopupContext, tx: Transaction, reason: ReviewReason, 
 async def _list_charges(
     context: TopupContext, customer: str, since: datetime, ours: Mapping[str | None, Topup]
 ) -> set[str | None] | Refused:
-    """Take in a customer's charges, at most ten pages. Returns the PaymentIntents that were seen; of others, none."""
+    """Process a customer's charges, at most ten pages; return the PaymentIntents of ours that they show."""
     seen: set[str | None] = set()
     after: str | None = None
     for _ in range(MOST_PAGES):

@@ -1,6 +1,6 @@
 """What can be said of each account now: the one view that `status` prints and the local page shows.
 
-Read only: from the state that the judgement left, the store of readings and the ledger. Nothing is fetched or judged.
+Read only: from the state that the evaluation left, the store of readings and the ledger. Nothing is fetched or judged.
 """
 
 from __future__ import annotations

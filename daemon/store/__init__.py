@@ -1,6 +1,6 @@
-"""The store: one SQLite file, one writer, one module a concern. No SQL stands outside this package.
+"""The store: one SQLite file, one writer, one module per concern. There is no SQL outside this package.
 
-`Store.write()` is one state change with the events it causes; nothing waits on a network inside it.
+`Store.write()` is one state change with the events it causes; nothing inside it waits for the network.
 """
 
 from daemon.store.connection import Store, StoreError, Transaction

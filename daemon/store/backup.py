@@ -1,4 +1,4 @@
-"""Backup: a consistent copy of the database while a daemon writes to it, checked before it gets its name."""
+"""Backup: a consistent copy of the database while a daemon writes to it, checked before it gets its final name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from daemon.store.connection import Store, StoreError
 
 
 def back_up(store: Store, to: Path) -> int:
-    """Copy the database to `to`, readable by its owner alone; returns its size in bytes.
+    """Copy the database to `to`, readable by its owner alone; return its size in bytes.
 
-    The copy is one moment of the database (SQLite's backup interface, in one step: writers go on meanwhile). It is a
-    single file without a write-ahead log, and appears under its name only when whole, checked and on the disk. Raises
-    StoreError where `to` exists, cannot be written, or the copy does not pass SQLite's own checks.
+    The copy is a snapshot (SQLite's backup API, in one step; writers continue). It is a single file without a
+    write-ahead log, and gets its name only when it is complete, checked and synced. Raises StoreError if `to` exists
+    or cannot be written, or if the copy fails SQLite's checks.
     """
     if os.path.lexists(to):
         raise StoreError(f"{to} exists already: a backup never overwrites")
@@ -55,7 +55,7 @@ def _check(partial: Path) -> None:
 
 
 def _name(partial: Path, to: Path) -> None:
-    """Give the copy its name at once, and never in place of another file."""
+    """Give the copy its name atomically, and never replace a file."""
     try:
         os.link(partial, to)
     except FileExistsError as error:

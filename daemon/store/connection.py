@@ -1,4 +1,4 @@
-"""The connection: WAL, immediate transactions, and full synchronisation wherever money or an event is concerned."""
+"""The connection: WAL, immediate transactions, and `synchronous=FULL` wherever money or an event is concerned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NewType
 from daemon.limits import CHECKED_WHOLE_BYTES, STORE_BUSY_TIMEOUT_S
 
 Transaction = NewType("Transaction", sqlite3.Connection)
-"""A connection inside `BEGIN IMMEDIATE … COMMIT`: what every function that writes takes first."""
+"""A connection inside `BEGIN IMMEDIATE … COMMIT`: the first argument of every function that writes."""
 
 
 _HISTORY = frozenset(
@@ -21,7 +21,7 @@ _HISTORY = frozenset(
 
 
 class _Writing:
-    """One transaction on its way: committed where its block ends well, else rolled back."""
+    """An open transaction: committed if its block ends well, else rolled back."""
 
     __slots__ = ("_durable", "_store")
 
@@ -40,18 +40,18 @@ class _Writing:
 
 
 def pause_file(database: Path) -> Path:
-    """Return the file that pauses every charge while it exists: for when the database itself cannot be written."""
+    """Return the file that pauses every charge while it exists, for when the database cannot be written."""
     return database.with_name(f"{database.name}.paused")
 
 
 class StoreError(Exception):
-    """The database cannot be used; the message is a sentence with what to do."""
+    """The database cannot be used; the message says what to do."""
 
 
 class Store:
     """One open database.
 
-    `probe` is called with "begin", "commit" and "committed" around every transaction: the simulator kills there.
+    `probe` is called with "begin", "commit" and "committed" around every transaction: the simulator crashes there.
     """
 
     def __init__(self, path: Path, *, readonly: bool = False, probe: Callable[[str], None] | None = None) -> None:
@@ -75,7 +75,7 @@ class Store:
         return self._file is not None and self._at_path() == self._file
 
     def misplaced(self) -> str:
-        """Return a sentence with the fix where the file that is open is not the one at its path, else nothing."""
+        """Return a sentence with the fix if the open file is not the one at its path, else the empty text."""
         if self.is_in_place():
             return ""
         return (
@@ -105,7 +105,7 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read everything as it stood at one instant, whatever is committed meanwhile."""
+        """Read from one snapshot, whatever is committed meanwhile."""
         self._connection.execute("BEGIN")
         try:
             yield self._connection
@@ -113,10 +113,10 @@ class Store:
             self._connection.execute("ROLLBACK")
 
     def write(self, *, durable: bool) -> _Writing:
-        """Run one transaction (`with store.write(…) as tx:`): committed whole or not at all.
+        """Run one transaction (`with store.write(…) as tx:`).
 
-        `durable` waits until the commit is on the disk (`synchronous=FULL`): demanded for money, events and all that a
-        later effect rests on. Without it a power loss may take back the last commits, in order, never half of one.
+        `durable` waits until the commit is on the disk (`synchronous=FULL`): required for money, events and all that a
+        later effect depends on. Without it a power loss may undo the last commits, in order, never half of one.
         """
         return _Writing(self, durable)
 
@@ -143,16 +143,15 @@ class Store:
             self._connection.execute("ROLLBACK")
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process committed something since this was asked last: a command beside the daemon."""
+        """Whether another process has committed since the last call: a command beside the daemon."""
         before = self._others
         (self._others,) = self._connection.execute("PRAGMA data_version").fetchone()
         return before is not None and self._others != before
 
     def check(self) -> None:
-        """Raise StoreError where the file is damaged: no charge is planned on half a ledger.
+        """Raise StoreError if the file is damaged: no charge is planned on half a ledger.
 
-        A large file is looked at but for the tables of history, which grow with time and decide nothing: a page of
-        theirs that is damaged is met where it is read.
+        In a large file the history tables are not checked: they decide nothing, and damage shows when they are read.
         """
         try:
             verdict = self._verdict()

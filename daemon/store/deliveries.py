@@ -1,4 +1,4 @@
-"""Deliveries in the store: the `DeliveryQueue` on SQLite. Marks are written after the sending, in batches."""
+"""Deliveries in the store: the `DeliveryQueue` on SQLite. Results are written after sending, in batches."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WHERE d.receiver = ?1 AND d.state = 'pending' AND d.parcel IS NOT NULL AND d.res
 GROUP BY d.parcel HAVING MIN(a.at_ms) > ?2
 ORDER BY at_ms
 """
-"""What some addresses have, and others refused, went out too."""
+"""A message that some addresses accepted and others refused counts as sent, too."""
 
 _MARK = """
 UPDATE delivery SET state = ?, failures = ?, attempts = attempts + 1, next_attempt_ms = ?, settled_ms = ?,
@@ -128,7 +128,7 @@ class StoredQueue:
         reschedule_now: bool = False,
         abandon: str = "",
     ) -> None:
-        # A lost mark only repeats a delivery with the same id; events and a gone receiver must not be lost.
+        # A lost result only repeats a delivery with the same id; events and a gone receiver must not be lost.
         with self._store.write(durable=bool(drafts or abandon)) as tx:
             _write_results(tx, results)
             if receiver is not None:
@@ -141,7 +141,7 @@ class StoredQueue:
                 self._outbox.append(tx, draft, now)
 
     def abandon_unconfigured(self, keys: Sequence[str], now: datetime) -> int:
-        """Make dead what is pending for receivers that the configuration no longer names; returns how many."""
+        """Give up what is pending for receivers that are no longer configured; return the number of deliveries."""
         rows = self._store.reader.execute("SELECT DISTINCT receiver FROM delivery WHERE state = 'pending'").fetchall()
         gone = [receiver for (receiver,) in rows if receiver not in keys]
         if not gone:
@@ -151,13 +151,13 @@ class StoredQueue:
 
 
 def find_receiver(conn: sqlite3.Connection, key: str) -> ReceiverState | None:
-    """Return how a receiver fares, None where it was never tried."""
+    """Return the state of a receiver, None if it was never tried."""
     row = conn.execute(f"SELECT {_RECEIVER_COLUMNS} FROM receiver WHERE key = ?", (key,)).fetchone()
     return None if row is None else _to_receiver(row)
 
 
 def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
-    """Return the receivers that are failing, paused or stopped: the status page and the reports show them."""
+    """Return the receivers that are failing, paused or stopped, for the status page and the reports."""
     rows = conn.execute(
         f"SELECT {_RECEIVER_COLUMNS} FROM receiver WHERE failures > 0 OR stopped_ms IS NOT NULL ORDER BY key"
     )
@@ -165,14 +165,14 @@ def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
 
 
 def pending_by_receiver(conn: sqlite3.Connection) -> dict[str, int]:
-    """Return how many deliveries to each receiver are not done: counted in their index, whatever the log holds."""
+    """Return the number of pending deliveries by receiver; the query reads only their index."""
     return dict(
         conn.execute("SELECT receiver, count(*) FROM delivery WHERE state = 'pending' GROUP BY receiver").fetchall()
     )
 
 
 def save_receiver(tx: Transaction, state: ReceiverState) -> None:
-    """Write how a receiver fares."""
+    """Write the state of a receiver."""
     tx.execute(
         _SAVE_RECEIVER,
         (
@@ -189,7 +189,7 @@ def save_receiver(tx: Transaction, state: ReceiverState) -> None:
 
 
 def abandon_pending(tx: Transaction, key: str, reason: str, now: datetime) -> int:
-    """Make dead all that is pending for the receiver; returns how many deliveries that were."""
+    """Give up all that is pending for the receiver; return the number of deliveries."""
     return tx.execute(
         "UPDATE delivery SET state = 'dead', settled_ms = ?, next_attempt_ms = NULL, reason = ? "
         "WHERE receiver = ? AND state = 'pending'",
@@ -231,8 +231,8 @@ def _write_results(tx: Transaction, results: Sequence[AttemptResult]) -> None:
 
 
 def _reschedule_now(tx: Transaction, key: str, now_ms: int) -> None:
-    # Due since its commit, so that what waited longest goes first again. An attempt that is brought forward uses up
-    # nothing: a receiver that comes and goes must not run through three days' attempts in an hour.
+    # Due since its commit, so that the oldest goes first again. An early attempt does not count: a receiver that fails
+    # on and off must not use up three days' attempts in an hour.
     tx.execute(
         "UPDATE delivery SET next_attempt_ms = MIN(created_ms, ?), failures = MAX(failures - 1, 0)"
         " WHERE receiver = ? AND state = 'pending'",
@@ -253,7 +253,7 @@ def _to_delivery(row: Sequence[Any]) -> Delivery:
 
 
 def _to_receiver(row: Sequence[Any]) -> ReceiverState:
-    key, failures, failing_since, blocked_until, paused_since, stopped, told, last_error = row
+    key, failures, failing_since, blocked_until, paused_since, stopped, notified, last_error = row
     return ReceiverState(
         key=key,
         failures=failures,
@@ -261,7 +261,7 @@ def _to_receiver(row: Sequence[Any]) -> ReceiverState:
         blocked_until=_at(blocked_until),
         paused_since=_at(paused_since),
         stopped_at=_at(stopped),
-        notified_at=_at(told),
+        notified_at=_at(notified),
         last_error=last_error,
     )
 

@@ -1,7 +1,7 @@
-"""The ledger's writes: each takes a transaction, so that one state change and the events it causes are one commit.
+"""Writes to the ledger: each takes a transaction, so that one state change and the events it causes are one commit.
 
-Every step compares before it sets: a top-up that somebody moved meanwhile raises `Moved`, and nothing is written.
-Money in micro-dollars, Stripe's amounts in cents, instants aware outside and milliseconds in the tables.
+An update compares the old state first: if another process changed the top-up meanwhile it raises `Moved`, and nothing
+is written. Money in micro-dollars, Stripe's amounts in cents, instants aware outside and milliseconds in the tables.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from daemon.store.topup_rows import State, Topup
 
 
 class Moved(Exception):  # noqa: N818 – it is what happened to the row
-    """The top-up is no longer in the state that was read: somebody else moved it. Read again."""
+    """The top-up is no longer in the state that was read: another process changed it. Read it again."""
 
 
 COLUMNS = Topup.__struct_fields__
@@ -35,7 +35,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("state", "cancel_as"), State),
     **dict.fromkeys(_FLAGS, bool),
 }
-"""How the columns are read that hold more than text or a number."""
+"""Converters of the columns that are not plain text or numbers."""
 _READERS = tuple(_READ.get(column) for column in COLUMNS)
 
 
@@ -56,7 +56,7 @@ def decode(row: tuple[Any, ...]) -> Topup:
 
 
 def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
-    """Enter a top-up: a plan, or one adopted at its state. A second open plan of an account is refused by the index."""
+    """Insert a top-up: planned or adopted. An index refuses a second open plan of an account."""
     values = [encode(column, getattr(topup, column)) for column in COLUMNS]
     tx.execute(f"INSERT INTO topups ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", values)
     _record_step(tx, topup.id, now, None, topup.state, topup.reason)
@@ -65,9 +65,9 @@ def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
 
 
 def save(tx: Transaction, before: Topup, after: Topup, now: datetime) -> Topup:
-    """Write what changed of a top-up and return it; a new state is recorded as a step, with its reason.
+    """Write the changed fields of a top-up and return it; a new state is recorded as a step, with its reason.
 
-    Raises Moved where the row is no longer as `before` says. The database refuses a step that no top-up takes.
+    Raises Moved if the row no longer has the state of `before`. The database refuses an impossible step.
     """
     _update(tx, before, after)
     if after.state is not before.state:
@@ -113,9 +113,9 @@ def record_send(
     *,
     gates: str = "[]",
 ) -> int:
-    """Write down that a request is about to be sent, with its key and exact parameters; returns the row for its answer.
+    """Record a request before it is sent, with its idempotency key and parameters; return the row id for its answer.
 
-    The same `n` again is the same key sent again; that its parameters are the same too is asserted.
+    The same `n` again sends the same key again; its parameters must be the same (asserted).
     """
     text = json.dumps(params, sort_keys=True, separators=(",", ":"))
     earlier = tx.execute(
@@ -144,7 +144,7 @@ def record_answer(
     request_id: str | None,
     message: str,
 ) -> None:
-    """Write down what came back for a send, with Stripe's request id."""
+    """Record the answer to a request, with Stripe's request id."""
     tx.execute(
         "UPDATE topup_sends SET answered_at = ?, answer = ?, http_status = ?, request_id = ?, message = ? WHERE id = ?",
         (to_ms(now), answer, http_status, request_id, message[:500], send),
@@ -154,7 +154,7 @@ def record_answer(
 def record_past_send(
     tx: Transaction, topup: Topup, n: int, at: datetime, *, answer: str, message: str, fingerprint: str | None
 ) -> None:
-    """Write down an attempt that another database made, as Stripe's charges tell it. Known ones are left alone."""
+    """Record an attempt of another database, as Stripe's charges show it. Known ones stay as they are."""
     tx.execute(
         "INSERT OR IGNORE INTO topup_sends"
         " (topup, kind, n, send, key, params, fingerprint, sent_at, answered_at, answer, message)"
@@ -175,7 +175,7 @@ def record_past_send(
 def record_readback(
     tx: Transaction, topup: str, now: datetime, *, status: str, request_id: str | None, detail: str = ""
 ) -> None:
-    """Write down what reading back by id said; the same again is counted, not repeated."""
+    """Record the result of reading a PaymentIntent back; an equal one is counted in the same row."""
     last = tx.execute(
         "SELECT id, status, detail FROM topup_readbacks WHERE topup = ? ORDER BY id DESC LIMIT 1", (topup,)
     ).fetchone()
@@ -192,22 +192,22 @@ def record_readback(
 
 
 def remember_customer(tx: Transaction, account: str, customer: str, now: datetime) -> None:
-    """Remember that the account has had this customer: its PaymentIntents are looked at for ever."""
+    """Record a customer of the account: its PaymentIntents are listed for ever."""
     tx.execute("INSERT OR IGNORE INTO topup_customers VALUES (?, ?, ?)", (account, customer, to_ms(now)))
 
 
 def advance_latest(tx: Transaction, now: datetime) -> None:
-    """Remember the latest instant that the ledger has seen: a clock behind it charges nothing."""
+    """Record the latest instant of the ledger: with a clock behind it nothing is charged."""
     advance_bookmark(tx, "latest", now)
 
 
 def set_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
-    """Remember when a job last ran, and where it stands: by the clock as it is now, also after it was set back."""
+    """Set a bookmark: when a job last ran, and its cursor. It goes back if the clock was set back."""
     tx.execute("INSERT OR REPLACE INTO topup_marks (name, at, text) VALUES (?, ?, ?)", (name, to_ms(at), text))
 
 
 def advance_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
-    """Remember an instant, never moved back, and a text under a name."""
+    """Set a bookmark whose instant never goes back."""
     tx.execute(
         "INSERT INTO topup_marks (name, at, text) VALUES (?, ?, ?)"
         " ON CONFLICT (name) DO UPDATE SET at = max(at, excluded.at), text = excluded.text",

@@ -1,4 +1,4 @@
-"""What the ledger keeps beside the top-ups: stops, decisions, what was told, refused cards, what Stripe listed."""
+"""The ledger beside the top-ups: stops, decisions, sent notifications, refused cards, bookmarks, listed intents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 
 @dataclass(frozen=True, slots=True)
 class GateCount:
-    """How often a gate was the first to say no for an account, and its numbers the last time."""
+    """How often a gate was the first to fail for an account, with the numbers of the last time."""
 
     account: str
     gate: str
@@ -43,13 +43,13 @@ class SeenIntent:
 
 
 def has_stops(conn: sqlite3.Connection) -> bool:
-    """Whether the database has the table of stops, whatever else its schema lacks: the kill switch needs no more."""
+    """Whether the database has the table of stops: the kill switch needs no other."""
     found = conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'topup_stops'").fetchone()
     return found is not None
 
 
 def stop(tx: Transaction, stop: Stop) -> bool:
-    """Set a stop; one of the same scope, kind and reason stays as it is. Returns whether it is new."""
+    """Set a stop; one of the same scope, kind and reason stays as it is. Return whether it is new."""
     done = tx.execute(
         "INSERT OR IGNORE INTO topup_stops (scope, kind, reason, message, topup, fingerprint, since_at, probe_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -68,7 +68,7 @@ def stop(tx: Transaction, stop: Stop) -> bool:
 
 
 def lift_for_card(tx: Transaction, scope: str) -> None:
-    """End the suspensions that are for a card alone: another card paid."""
+    """End the suspensions for a card alone: another card paid."""
     tx.execute(
         "DELETE FROM topup_stops WHERE scope = ? AND kind = ? AND fingerprint IS NOT NULL",
         (scope, StopKind.SUSPENSION.value),
@@ -76,18 +76,18 @@ def lift_for_card(tx: Transaction, scope: str) -> None:
 
 
 def lift(tx: Transaction, scope: str, kind: StopKind, reason: str | None = None) -> bool:
-    """End the stops of a kind, or the one that stands for this reason; returns whether there was one."""
+    """End the stops of a kind, or only that with this reason; return whether there was one."""
     where = "scope = ?1 AND kind = ?2 AND (?3 IS NULL OR reason = ?3)"
     return tx.execute(f"DELETE FROM topup_stops WHERE {where}", (scope, kind.value, reason)).rowcount > 0
 
 
 def probe_later(tx: Transaction, scope: str, kind: StopKind, at: datetime) -> None:
-    """Say when a stop is probed next."""
+    """Set when a stop is probed next."""
     tx.execute("UPDATE topup_stops SET probe_at = ? WHERE scope = ? AND kind = ?", (to_ms(at), scope, kind.value))
 
 
 def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, ...]:
-    """Return the stops that concern an account, the global ones first; all of them without an account."""
+    """Return the stops of an account, the global ones first; without an account, all."""
     where = "WHERE scope IN ('*', ?)" if account is not None else ""
     rows = conn.execute(
         f"SELECT scope, kind, reason, message, since_at, topup, fingerprint, probe_at FROM topup_stops {where}"
@@ -110,7 +110,7 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
 
 
 def pause_file_of(conn: sqlite3.Connection) -> Path:
-    """Return the file whose existence pauses every charge, beside where the open database was found."""
+    """Return the file that pauses every charge while it exists, beside the open database."""
     return pause_file(Path(conn.execute("PRAGMA database_list").fetchone()[2]))
 
 
@@ -124,7 +124,7 @@ def _paused_by_file(conn: sqlite3.Connection) -> tuple[Stop, ...]:
 
 
 def next_probe_at(conn: sqlite3.Connection) -> datetime | None:
-    """Return when the next stop is probed; None where none is."""
+    """Return when the next stop is probed; None if none is."""
     (at,) = conn.execute("SELECT min(probe_at) FROM topup_stops").fetchone()
     return None if at is None else from_ms(at)
 
@@ -135,7 +135,7 @@ def next_probe_at(conn: sqlite3.Connection) -> datetime | None:
 def count_decision(
     tx: Transaction, account: str, gate: str, now: datetime, *, detail: str, gates: str, times: int = 1
 ) -> None:
-    """Count that `gate` was the first to say no. One row an account and gate: it does not grow with polls."""
+    """Count that `gate` was the first to fail. One row per account and gate: the table does not grow with polls."""
     tx.execute(
         "INSERT INTO topup_decisions (account, gate, count, first_at, last_at, detail, gates)"
         " VALUES (:account, :gate, :times, :now, :now, :detail, :gates) ON CONFLICT (account, gate) DO UPDATE SET"
@@ -154,17 +154,17 @@ def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[Gat
     return tuple(GateCount(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5], r[6]) for r in rows)
 
 
-# ── told once, remembered cards, bookmarks ─────────────────────────────────────────────────────────────────────────
+# ── sent notifications, refused cards, bookmarks ────────────────────────────────────────────────────────────────────
 
 
 def notify_once(tx: Transaction, account: str, what: str, window: str, now: datetime) -> bool:
-    """Return whether this was not told yet in this window, and remember that it now is."""
+    """Return whether `what` was not sent yet in this window, and record it as sent."""
     done = tx.execute("INSERT OR IGNORE INTO topup_told VALUES (?, ?, ?, ?)", (account, what, window, to_ms(now)))
     return done.rowcount == 1
 
 
 def remember_card(tx: Transaction, account: str, fingerprint: str, reason: str, now: datetime) -> None:
-    """Remember a card that the bank refused for good."""
+    """Record a card that the bank refused permanently."""
     tx.execute(
         "INSERT OR IGNORE INTO topup_cards (account, fingerprint, reason, at) VALUES (?, ?, ?, ?)",
         (account, fingerprint, reason, to_ms(now)),
@@ -172,17 +172,17 @@ def remember_card(tx: Transaction, account: str, fingerprint: str, reason: str, 
 
 
 def forget_cards(tx: Transaction, account: str) -> None:
-    """Forget the account's refused cards: a person resumed it."""
+    """Delete the account's refused cards: a person resumed it."""
     tx.execute("DELETE FROM topup_cards WHERE account = ?", (account,))
 
 
 def forget_card(tx: Transaction, fingerprint: str) -> None:
-    """Forget that a card was refused, whichever account showed it: a person resumed one that stood still for it."""
+    """Delete a refused card for all accounts: a person resumed one that was suspended for it."""
     tx.execute("DELETE FROM topup_cards WHERE fingerprint = ?", (fingerprint,))
 
 
 def refused_cards(conn: sqlite3.Connection, account: str, for_all: Iterable[str]) -> frozenset[str]:
-    """Return the fingerprints that were refused for good: for the account, or for a reason of `for_all` for any."""
+    """Return the permanently refused cards: those of the account, and of any account for a reason in `for_all`."""
     reasons = tuple(for_all)
     rows = conn.execute(
         f"SELECT fingerprint FROM topup_cards WHERE account = ? OR reason IN ({', '.join('?' * len(reasons))})",
@@ -192,13 +192,13 @@ def refused_cards(conn: sqlite3.Connection, account: str, for_all: Iterable[str]
 
 
 def bookmark(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
-    """Return what is remembered under a name."""
+    """Return a bookmark's instant and text, None if it is not set."""
     row = conn.execute("SELECT at, text FROM topup_marks WHERE name = ?", (name,)).fetchone()
     return None if row is None else (from_ms(row[0]), row[1])
 
 
 def bookmarks_under(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime]:
-    """Return the instant under every name that begins so."""
+    """Return the instant of every bookmark whose name begins with `prefix`."""
     rows = conn.execute(
         "SELECT name, at FROM topup_marks WHERE name >= ? AND name < ?", (prefix, f"{prefix}\U0010ffff")
     )
@@ -206,14 +206,14 @@ def bookmarks_under(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime
 
 
 def bookmark_times(conn: sqlite3.Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
-    """Return the instant under each name, in their order."""
+    """Return the bookmarks' instants, in the order of the names."""
     rows = conn.execute(f"SELECT name, at FROM topup_marks WHERE name IN ({', '.join('?' * len(names))})", names)
     found = {name: from_ms(at) for name, at in rows}
     return tuple(found.get(name) for name in names)
 
 
 def clear_bookmark(tx: Transaction, name: str) -> None:
-    """Forget what is remembered under a name."""
+    """Delete a bookmark."""
     tx.execute("DELETE FROM topup_marks WHERE name = ?", (name,))
 
 
@@ -221,7 +221,7 @@ def clear_bookmark(tx: Transaction, name: str) -> None:
 
 
 def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: datetime) -> None:
-    """Remember PaymentIntents of ours as they were listed; unchanged ones cost no write."""
+    """Record PaymentIntents of ours as they were listed; unchanged ones cost no write."""
     tx.executemany(
         "INSERT INTO stripe_intents VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payment_intent) DO UPDATE SET"
         " status = excluded.status, amount_cents = excluded.amount_cents, created_at = excluded.created_at,"
@@ -235,7 +235,7 @@ def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: dateti
 
 
 def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:
-    """Return what Stripe ever listed for the account, newest first."""
+    """Return every PaymentIntent that Stripe listed for the account, newest first."""
     rows = conn.execute(
         "SELECT payment_intent, account, customer, seq, status, amount_cents, created_at FROM stripe_intents"
         " WHERE account = ? ORDER BY created_at DESC",
@@ -248,7 +248,7 @@ def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:
 
 
 def record_shadow(tx: Transaction, account: str, now: datetime, *, amount_cents: int, gates: str) -> bool:
-    """Record that the account would now have been charged; one row a stretch of need. Returns whether it is new."""
+    """Record that the account would now be charged; one row per period of need. Return whether it is new."""
     done = tx.execute(
         "UPDATE topup_shadows SET last_at = ?, count = count + 1 WHERE account = ? AND ended_at IS NULL",
         (to_ms(now), account),
@@ -263,5 +263,5 @@ def record_shadow(tx: Transaction, account: str, now: datetime, *, amount_cents:
 
 
 def end_shadow(tx: Transaction, account: str, now: datetime) -> None:
-    """End the stretch: the account is above its threshold again."""
+    """End the period of need: the account is above its threshold again."""
     tx.execute("UPDATE topup_shadows SET ended_at = ? WHERE account = ? AND ended_at IS NULL", (to_ms(now), account))

@@ -1,4 +1,4 @@
-"""The ledger's reads, by a connection or inside a transaction."""
+"""Reads from the ledger, by a connection or inside a transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) 
 _LIVE = f"(state IN {_OPEN} OR watch_until IS NOT NULL)"  # as the index `topups_open` says it
 LATEST = 50
 LONGEST_WAIT = timedelta(hours=3)
-"""Nothing that time alone moves on is left alone for as long."""
+"""Upper bound for `next_at`, so that a future time written by a wrong clock cannot delay a top-up for longer."""
 _CHARGED = "(" + ", ".join(f"'{state.value}'" for state in State if state in CHARGED) + ")"
 _CHARGE = (
     f"SELECT id, amount_cents, paid_at AS at, charged_at, 0 FROM topups WHERE account = ?1 AND state IN {_CHARGED}"
@@ -45,7 +45,7 @@ class Readback:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A stretch in which an account in shadow mode would have been charged."""
+    """A period in which an account in shadow mode would have been charged."""
 
     account: str
     first_at: datetime
@@ -63,7 +63,7 @@ def get(conn: sqlite3.Connection, topup: str) -> Topup | None:
 
 
 def of_account(conn: sqlite3.Connection, account: str) -> tuple[Topup, ...]:
-    """Return every top-up of the account, oldest number first."""
+    """Return every top-up of the account, by ascending number."""
     return _all(conn, "WHERE account = ? ORDER BY seq, planned_at", (account,))
 
 
@@ -85,13 +85,13 @@ def open_states(conn: sqlite3.Connection, account: str) -> dict[str, str]:
 
 
 def open_accounts(conn: sqlite3.Connection) -> frozenset[str]:
-    """Return the accounts whose slot is held: asked at every step, so no row is decoded."""
+    """Return the accounts with an open top-up. Called at every step, so no row is decoded."""
     rows = conn.execute(f"SELECT account FROM topups WHERE {_LIVE} AND state IN {_OPEN}")
     return frozenset(row[0] for row in rows)
 
 
-# What time alone moves on: what is open, and what ended but whose PaymentIntent is still read back for a while. A retry
-# waits for a believed reading instead, but not for the instant of a clock that was ahead.
+# Top-ups that become due by time: open ones, and ended ones whose PaymentIntent is still read back for a while. A retry
+# waits for an accepted reading instead, unless its time was set by a clock that was ahead.
 _TIMED = (
     f"{_LIVE} AND (state IN {_OPEN} OR (watch_until > :now AND state <> 'credited'))"
     " AND (state <> 'retry_wait' OR cancel_as IS NOT NULL OR next_at > :retried)"
@@ -99,23 +99,20 @@ _TIMED = (
 
 
 def due(conn: sqlite3.Connection, now: datetime) -> tuple[Topup, ...]:
-    """Return the top-ups that time alone moves on, and whose time has come.
-
-    One that is to wait for longer than any does was put off by a clock that was ahead: its time has come, too.
-    """
+    """Return the top-ups that are due at `now`. A wait above `LONGEST_WAIT` is due, too: its clock was ahead."""
     values = {"now": to_ms(now), "far": to_ms(now + LONGEST_WAIT), "retried": to_ms(now + LONGEST_RETRY)}
     return _all(conn, f"WHERE {_TIMED} AND (next_at <= :now OR next_at > :far) ORDER BY planned_at", values)
 
 
 def next_due_at(conn: sqlite3.Connection, now: datetime) -> datetime | None:
-    """Return when the next top-up that time alone moves on falls due; None where there is none."""
+    """Return when the next top-up is due by time; None if there is none."""
     values = {"now": to_ms(now), "retried": to_ms(now + LONGEST_RETRY)}
     row = conn.execute(f"SELECT min(next_at) FROM topups WHERE {_TIMED}", values).fetchone()
     return _instant(row[0])
 
 
 def charged_between(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[Topup, ...]:
-    """Return the top-ups whose charge fell into [since, until), by the local clock."""
+    """Return the top-ups charged in [since, until), by the local clock."""
     return _all(
         conn,
         f"WHERE account = ? AND state IN {_CHARGED} AND paid_at >= ? AND paid_at < ? ORDER BY paid_at",
@@ -124,7 +121,7 @@ def charged_between(conn: sqlite3.Connection, account: str, since: datetime, unt
 
 
 def any_charged_since(conn: sqlite3.Connection, since: datetime) -> bool:
-    """Return whether there is a charge since then by either clock: asked at every pass, so no row is read."""
+    """Return whether there is a charge since then, by either clock. Called at every pass, so no row is read."""
     paid, charged = (
         f"EXISTS (SELECT 1 FROM topups WHERE state IN {_CHARGED} AND {clock} >= ?1)"
         for clock in ("paid_at", "charged_at")
@@ -133,7 +130,7 @@ def any_charged_since(conn: sqlite3.Connection, since: datetime) -> bool:
 
 
 def charged_since(conn: sqlite3.Connection, since: datetime) -> tuple[Topup, ...]:
-    """Return every charge since then by either clock, for refunds, disputes and the audit."""
+    """Return every charge since then, by either clock, for refunds, disputes and the audit."""
     where = f"WHERE state IN {_CHARGED} AND (paid_at >= ?1 OR charged_at >= ?1) ORDER BY paid_at"
     return _all(conn, where, (to_ms(since),))
 
@@ -143,13 +140,13 @@ def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...] | dict[st
 
 
 def max_seq(conn: sqlite3.Connection, account: str) -> int:
-    """Return the highest number the ledger has used, burnt ones included; 0 for none."""
+    """Return the highest number used in the ledger, also by top-ups without a charge; 0 for none."""
     row = conn.execute("SELECT max(seq) FROM topups WHERE account = ?", (account,)).fetchone()
     return int(row[0] or 0)
 
 
 def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
-    """Return every customer that the account has had."""
+    """Return every customer of the account, former ones included."""
     rows = conn.execute(
         "SELECT customer FROM topup_customers WHERE account = ? ORDER BY first_at, customer", (account,)
     )
@@ -157,7 +154,7 @@ def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
 
 
 def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spend, ...]:
-    """Return the charges since then by either clock, and all that are open or unknown."""
+    """Return the charges since then, by either clock, and all top-ups that are open or unknown."""
     rows = conn.execute(
         f"{_CHARGE} AND paid_at >= ?2 UNION {_CHARGE} AND charged_at >= ?2"
         " UNION ALL SELECT id, amount_cents, coalesce(paid_at, planned_at), charged_at, 1 FROM topups"
@@ -168,7 +165,7 @@ def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spe
 
 
 def spends_of_customer(conn: sqlite3.Connection, customer: str, since: datetime) -> list[tuple[str, Spend]]:
-    """Return what Stripe listed for a customer since then, with the account that each was made for."""
+    """Return the PaymentIntents that Stripe listed for a customer since then, each with its account."""
     rows = conn.execute(
         "SELECT account, payment_intent, amount_cents, created_at, status FROM stripe_intents"
         " WHERE customer = ? AND created_at >= ? AND status <> 'canceled'",
@@ -187,13 +184,13 @@ def open_of_customer(conn: sqlite3.Connection, customer: str, *, but_of: str) ->
 
 
 def late(conn: sqlite3.Connection) -> tuple[Topup, ...]:
-    """Return the top-ups whose credit came after it was told as missing, and that nobody has confirmed."""
+    """Return the top-ups whose credit came after `topup.not_credited`, and that nobody has confirmed."""
     where = "WHERE state = 'credited' AND told_at IS NOT NULL ORDER BY planned_at"
     return _all(conn, where, ())
 
 
 def highest_credited(conn: sqlite3.Connection, account: str, since: datetime) -> int | None:
-    """Return the highest total of everything ever credited with which a charge's credit was seen since then."""
+    """Return the highest `funded` with which a charge's credit was seen since then, in micro-dollars."""
     row = conn.execute(
         "SELECT max(funded_before_microusd + amount_cents * 10000) FROM topups"
         " WHERE account = ? AND state = 'credited' AND credited_microusd IS NOT NULL AND credited_at >= ?",
@@ -205,7 +202,7 @@ def highest_credited(conn: sqlite3.Connection, account: str, since: datetime) ->
 def last_attempt_at(conn: sqlite3.Connection, account: str) -> datetime | None:
     """Return when the account's card was last tried, successfully or not.
 
-    Only the latest top-ups are looked at: while the cooldown runs nothing further is planned after an attempt.
+    Reads only the `LATEST` top-ups: after an attempt nothing is planned until the cooldown has ended.
     """
     row = conn.execute(
         "SELECT max(sent_at) FROM topup_sends WHERE kind = 'confirm'"
@@ -222,7 +219,7 @@ def last_attempt_at(conn: sqlite3.Connection, account: str) -> datetime | None:
 
 
 def sends(conn: sqlite3.Connection, topup: str, kind: str | None = None) -> tuple[Send, ...]:
-    """Return what was sent for a top-up, in order."""
+    """Return the requests of a top-up, in order."""
     rows = conn.execute(
         "SELECT id, topup, kind, n, send, key, params, fingerprint, gates, sent_at, answered_at, answer, http_status,"
         " request_id, message FROM topup_sends WHERE topup = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY id",
@@ -254,9 +251,9 @@ def _send(row: tuple[Any, ...]) -> Send:
 
 
 def attempts_on_card(conn: sqlite3.Connection, fingerprint: str, since: datetime) -> int:
-    """Return how often a card was tried in vain since then, by any account; the same key again is one attempt.
+    """Return the number of failed attempts on a card since then, by any account; the same key again counts once.
 
-    The networks limit how often a refused charge is tried again, not how often a card pays.
+    Source: the card networks limit retries of a refused charge, not successful charges.
     """
     row = conn.execute(
         "SELECT count(DISTINCT s.topup || ' ' || s.n) FROM topup_sends s JOIN topups t ON t.id = s.topup"
@@ -269,7 +266,7 @@ def attempts_on_card(conn: sqlite3.Connection, fingerprint: str, since: datetime
 
 
 def abandoned_by_look(conn: sqlite3.Connection, account: str, since: datetime) -> int:
-    """Return how many top-ups since then ended because the second look differed."""
+    """Return how many top-ups since then ended because the second listing differed."""
     row = conn.execute(
         "SELECT count(DISTINCT s.topup) FROM topup_steps_taken s JOIN topups t ON t.id = s.topup"
         " WHERE +t.account = ? AND s.after = 'abandoned' AND s.reason LIKE ? AND s.at >= ?",
@@ -279,25 +276,25 @@ def abandoned_by_look(conn: sqlite3.Connection, account: str, since: datetime) -
 
 
 def steps(conn: sqlite3.Connection, topup: str) -> tuple[StateChange, ...]:
-    """Return the steps that a top-up has taken."""
+    """Return the state changes of a top-up, in order."""
     rows = conn.execute("SELECT at, before, after, reason FROM topup_steps_taken WHERE topup = ? ORDER BY id", (topup,))
     return tuple(StateChange(from_ms(r[0]), r[1], r[2], r[3]) for r in rows)
 
 
 def times_entered(conn: sqlite3.Connection, topup: str) -> dict[State, int]:
-    """Return how often a top-up has entered each state: 1 while it is there for the first time."""
+    """Return how often a top-up has entered each state."""
     rows = conn.execute("SELECT after, count(*) FROM topup_steps_taken WHERE topup = ? GROUP BY after", (topup,))
     return {State(row[0]): row[1] for row in rows}
 
 
 def intents_of(conn: sqlite3.Connection, account: str) -> dict[str, str]:
-    """Return the account's top-ups by their PaymentIntents."""
+    """Return the account's top-up ids by PaymentIntent."""
     where = "account = ? AND payment_intent IS NOT NULL"
     return dict(conn.execute(f"SELECT payment_intent, id FROM topups WHERE {where}", (account,)).fetchall())
 
 
 def readbacks(conn: sqlite3.Connection, topup: str) -> tuple[Readback, ...]:
-    """Return what reading back by id said, equal answers counted."""
+    """Return the read-backs of a top-up; equal ones in a row are one, with a count."""
     rows = conn.execute(
         "SELECT status, request_id, detail, first_at, last_at, count FROM topup_readbacks WHERE topup = ? ORDER BY id",
         (topup,),
@@ -306,7 +303,7 @@ def readbacks(conn: sqlite3.Connection, topup: str) -> tuple[Readback, ...]:
 
 
 def shadows(conn: sqlite3.Connection, account: str | None = None) -> tuple[Shadow, ...]:
-    """Return what would have been charged in shadow mode, newest first."""
+    """Return the charges that shadow mode did not make, newest first."""
     rows = conn.execute(
         "SELECT account, first_at, last_at, count, amount_cents, gates, ended_at FROM topup_shadows"
         " WHERE ?1 IS NULL OR account = ?1 ORDER BY id DESC LIMIT 200",
@@ -321,7 +318,7 @@ def shadowing(conn: sqlite3.Connection) -> frozenset[str]:
 
 
 def since_for_caps(now: datetime) -> datetime:
-    """Return from when spends matter to any cap: the longest month and a day of clock difference."""
+    """Return the start of the spends that any cap counts: the longest month and a day of clock difference."""
     return now - timedelta(days=33)
 
 

@@ -1,4 +1,4 @@
-"""One daemon a database: a lock file beside it, released by the kernel however the process ends."""
+"""One daemon per database: a lock file beside it, which the kernel releases however the process ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class DatabaseHeldError(Exception):
-    """Another process works on the database; the message says which and what to do."""
+    """Another process has locked the database; the message says which and what to do."""
 
 
 def lock_path(database: Path) -> Path:
@@ -20,7 +20,7 @@ def lock_path(database: Path) -> Path:
 
 @contextmanager
 def held(database: Path) -> Iterator[None]:
-    """Hold the database for this process alone; raises DatabaseHeldError at once where another has it."""
+    """Lock the database for this process; raises DatabaseHeldError at once if another holds it."""
     path = lock_path(database)
     try:
         database.parent.mkdir(parents=True, exist_ok=True)

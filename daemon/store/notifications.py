@@ -1,4 +1,4 @@
-"""Who was told what of an episode: its events, and what became of each of their deliveries."""
+"""The notifications of an episode: its events, and the state of each delivery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class StoredNotification:
-    """One event of an episode, and who hears of it (nobody asked for it where `recipients` is empty)."""
+    """One event of an episode, and who gets it (`recipients` is empty if no receiver subscribes to it)."""
 
     event: str
     type: EventType

@@ -1,6 +1,6 @@
-"""The outbox: an event is committed with the state change that caused it, numbered, encoded and addressed in one go.
+"""The outbox: an event is numbered, encoded and addressed in the transaction of the state change that caused it.
 
-Source: `contract.md`'s events; the bytes of the body and the id are the same on every later attempt.
+Its id and the bytes of its body are the same on every later attempt.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ EVENT_COLUMNS = "e.id, e.type, e.at_ms, e.account, e.severity, e.rule, e.episode
 
 
 def known_store_id(connection: sqlite3.Connection) -> str:
-    """Return the id of the database, empty where it has none yet. Only reads."""
+    """Return the id of the database, empty if it has none yet. Only reads."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
     return row[0] if row else ""
 
 
 def store_id(tx: Transaction, ids: Ids) -> str:
-    """Return the database's own id, drawn once: events are numbered within it."""
+    """Return the database's id, drawn once: events are numbered within it."""
     tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('store', ?)", (ids.new("store"),))
     (value,) = tx.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
     return str(value)
@@ -55,19 +55,19 @@ def find_event(conn: sqlite3.Connection, event_id: str) -> Event | None:
 
 
 class Outbox:
-    """Where events are committed. `receivers` decides the fan-out; what is committed is not addressed anew later."""
+    """Commits events. `receivers` decides the fan-out; later changes of it do not affect committed events."""
 
     def __init__(self, store_id: str, receivers: Receivers, ids: Ids) -> None:
         self.store_id = store_id
         self.receivers = receivers
         self._ids = ids
         self.appended: Callable[[], None] = lambda: None
-        """Called in the transaction of each event: whoever delivers has something to do once it is committed."""
+        """Called in the transaction of each event, so that delivery starts once it is committed."""
 
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
-        """Commit `draft` with the caller's transaction: its number, its bytes, one delivery for each receiver.
+        """Insert `draft` in the caller's transaction: its number, its bytes, and one delivery per receiver.
 
-        A draft whose id is known already is that event: nothing is written, and the committed event is returned.
+        If an event with the draft's id exists, nothing is written and that event is returned.
         """
         if draft.id is not None and (known := find_event(tx, draft.id)) is not None:
             return known

@@ -1,4 +1,4 @@
-"""What really happened: the events that were told and the charges that were made, as a replay is compared with."""
+"""The events and episodes that really happened: a replay is compared with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class PastNotification:
     is_reminder: bool
 
 
-def told(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[PastNotification]:
+def notifications(
+    connection: sqlite3.Connection, account: str, since: datetime, until: datetime
+) -> list[PastNotification]:
     """Return the account's events that happened in [since, until], oldest first."""
     rows = connection.execute(
         "SELECT type, at_ms, rule, episode, coalesce(json_extract(CAST(body AS TEXT), '$.data.reminder'), 0)"
@@ -34,15 +36,15 @@ def told(connection: sqlite3.Connection, account: str, since: datetime, until: d
 
 
 @dataclass(frozen=True, slots=True)
-class PastStretch:
-    """One episode as it was kept."""
+class PastEpisode:
+    """One episode, as it was stored."""
 
     rule: str
     opened_at: datetime
     closed_at: datetime | None
 
 
-def episodes(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[PastStretch]:
+def episodes(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[PastEpisode]:
     """Return the account's episodes that opened in [since, until], oldest first."""
     rows = connection.execute(
         "SELECT rule, opened_at, closed_at FROM episode WHERE account = ? AND opened_at BETWEEN ? AND ?"
@@ -50,5 +52,5 @@ def episodes(connection: sqlite3.Connection, account: str, since: datetime, unti
         (account, to_ms(since), to_ms(until)),
     )
     return [
-        PastStretch(rule, from_ms(opened), None if closed is None else from_ms(closed)) for rule, opened, closed in rows
+        PastEpisode(rule, from_ms(opened), None if closed is None else from_ms(closed)) for rule, opened, closed in rows
     ]

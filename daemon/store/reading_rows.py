@@ -1,4 +1,4 @@
-"""Readings as rows: the columns of the metrics, and the way there and back."""
+"""Readings as rows: the columns of the metrics, and conversion in both directions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alerts.model.readings import Metrics, Reason
 _INSTANTS = {"period_start_at": "period_start_ms", "period_end_at": "period_end_ms"}
 _FIELDS = tuple(name for name in Metrics.__struct_fields__ if name not in ("extra", "unusable"))
 COLUMNS = tuple(_INSTANTS.get(name, name) for name in _FIELDS)
-"""The metrics in their own order, each a column of its own; unknown fields are kept apart, unusable ones not at all."""
+"""One column per metric, in the order of `Metrics`; unknown fields are stored apart, unusable ones not at all."""
 _PERIOD = slice(_FIELDS.index("period_start_at"), _FIELDS.index("period_end_at") + 1)
 
 Values = tuple[Any, ...]
@@ -24,7 +24,7 @@ _values_of = attrgetter(*_FIELDS)
 
 
 class Run(Struct, frozen=True, gc=False):
-    """Equal consecutive readings. `metrics.extra` is empty here: unknown fields are kept apart."""
+    """Equal consecutive readings. `metrics.extra` is empty: unknown fields are stored apart."""
 
     first_at: datetime
     last_at: datetime
@@ -34,7 +34,7 @@ class Run(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class OutageRun:
-    """Consecutive polls without a reading, for one reason."""
+    """Consecutive failed polls with one reason."""
 
     first_at: datetime
     last_at: datetime

@@ -1,7 +1,7 @@
-"""Readings, kept: equal consecutive ones as one run, failures as outages, and summaries kept up to date on the way.
+"""Readings in the store: equal consecutive ones as one run, failed polls as outages, and hourly summaries.
 
-The run, the outage and the hour that go on stand in one row an account (`latest`), so that a poll costs the same
-whatever the history. What ended is appended to `runs`, `outages` and `summaries`.
+The current run, outage and hour of an account are one row (`latest`), so that a poll costs the same whatever the
+history. What ended is appended to `runs`, `outages` and `summaries`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _EXTRA_AT = 6 + len(COLUMNS)
 _OUTAGE_AT = _EXTRA_AT + 1
 _HOUR_AT = _OUTAGE_AT + len(_OUTAGE)
 
-# Names of our own stand in these statements, never a value.
+# Only names of our own are formatted into these statements, never a value.
 _LOAD = f"SELECT {', '.join(_LATEST)} FROM latest WHERE account IN (SELECT value FROM json_each(?))"
 _SAVE = f"INSERT OR REPLACE INTO latest ({', '.join(_LATEST)}) VALUES (?{', ?' * (len(_LATEST) - 1)})"
 _TOUCH = "UPDATE latest SET last_ms = ?, count = ?, samples = ?, seen_last_ms = ? WHERE account = ?"
@@ -60,7 +60,7 @@ _KEEP_EXTRA = "INSERT OR REPLACE INTO extras (account, at_ms, extra) VALUES (?, 
 
 @dataclass(slots=True)
 class _Current:
-    """One row of `latest`, being worked on."""
+    """One row of `latest`, while it is updated."""
 
     account: str
     since_ms: int | None
@@ -68,13 +68,13 @@ class _Current:
     first_ms: int
     last_ms: int
     count: int
-    """0 where there was no reading yet."""
+    """0 before the first reading."""
     values: Values
     extra: str
     outage: list[Any] | None
     hour: sums.Hour | None
     changed: bool = False
-    """Whether more than the counts of the run and the hour changed."""
+    """Whether more changed than the counts of the run and the hour."""
 
     def row(self) -> tuple[Any, ...]:
         run = (self.first_ms, self.last_ms, self.count) if self.count else (None, None, None)
@@ -84,7 +84,7 @@ class _Current:
 
 
 class _Ended:
-    """What ended in one batch, gathered for `executemany`."""
+    """What ended in one batch, collected for `executemany`."""
 
     def __init__(self) -> None:
         self.runs: list[tuple[Any, ...]] = []
@@ -94,10 +94,10 @@ class _Ended:
 
 
 def record(tx: Transaction, readings: Sequence[Reading]) -> None:
-    """Keep a batch of readings, in order. Give it what may be kept as history: an unconfirmed reading may not.
+    """Store a batch of readings, in order; pass only those that may become history (`Evaluation.recorded`).
 
-    A known reading equal to the account's run prolongs it, another ends it; so does an outage. The cost is fixed a
-    reading, whatever the history.
+    A reading equal to the account's run extends it; another one, or a failed poll, ends it. The cost per reading does
+    not depend on the history.
     """
     current = _load(tx, readings)
     ended = _Ended()
@@ -115,9 +115,9 @@ def record(tx: Transaction, readings: Sequence[Reading]) -> None:
 
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
-    """Prolong the run and the hour of accounts that said once more what they said last: milliseconds, account.
+    """Extend the run and the hour of accounts whose reading equals the last one: (milliseconds, account).
 
-    Only within the hour of the last reading, and where nothing was unavailable since: all that `record` would do then.
+    Same effect as `record`, only for readings within the hour of the last one and without an outage since.
     """
     tx.executemany(_SEEN_AGAIN, seen)
 
@@ -231,7 +231,7 @@ def _write(tx: Transaction, current: Mapping[str, _Current], ended: _Ended) -> N
 
 
 def last(connection: sqlite3.Connection, account: str) -> Known | None:
-    """Return the last good reading of the account, its unknown fields included."""
+    """Return the account's last good reading with its unknown fields."""
     row = connection.execute(
         f"SELECT last_ms, extra, {_METRICS} FROM latest WHERE account = ? AND count IS NOT NULL",
         (account,),
@@ -240,7 +240,7 @@ def last(connection: sqlite3.Connection, account: str) -> Known | None:
 
 
 def current_outage(connection: sqlite3.Connection, account: str) -> OutageRun | None:
-    """Return the outage that goes on, or None where the last poll brought a reading."""
+    """Return the current outage, or None if the last poll gave a reading."""
     row = connection.execute(
         f"SELECT {', '.join(_OUTAGE)} FROM latest WHERE account = ? AND outage_first_ms IS NOT NULL",
         (account,),
@@ -255,33 +255,33 @@ def accounts_seen(connection: sqlite3.Connection) -> dict[str, datetime | None]:
 
 
 def poll_states(connection: sqlite3.Connection) -> dict[str, tuple[bool, bool]]:
-    """Return of every account that was ever polled whether it was ever read, and whether an outage goes on."""
+    """Return for every account ever polled whether it ever had a reading, and whether it has an outage now."""
     rows = connection.execute("SELECT account, since_ms IS NOT NULL, outage_first_ms IS NOT NULL FROM latest")
     return {account: (bool(was_read), bool(is_out)) for account, was_read, is_out in rows}
 
 
 def latest_at(connection: sqlite3.Connection) -> datetime | None:
-    """Return the instant of the latest poll of any account that brought a reading."""
+    """Return the instant of the latest reading of any account."""
     row = connection.execute("SELECT max(last_ms) FROM latest").fetchone()
     return None if row[0] is None else from_ms(row[0])
 
 
 def first_at(connection: sqlite3.Connection, account: str) -> datetime | None:
-    """Return the instant of the account's first good reading, whatever was folded away since."""
+    """Return the instant of the account's first good reading, even if it was deleted since."""
     return accounts_seen(connection).get(account)
 
 
 def history(
     connection: sqlite3.Connection, account: str, since: datetime, until: datetime
 ) -> Iterator[Run | OutageRun]:
-    """Yield the runs and outages that touch [since, until), in the order in which they began, those that go on too."""
+    """Yield the runs and outages that overlap [since, until), current ones included, by their start."""
     runs: Iterator[Run | OutageRun] = _runs(connection, account, to_ms(since), to_ms(until))
     outages: Iterator[Run | OutageRun] = _outages(connection, account, to_ms(since), to_ms(until))
     yield from heapq.merge(runs, outages, key=lambda one: one.first_at)
 
 
 _REACHING_IN = "coalesce((SELECT max(first_ms) FROM {table} WHERE account = :account AND first_ms < :since), 0)"
-"""Only the last that began before a time can reach into it: no earlier one needs to be looked at."""
+"""Of those that began before `since`, only the last can overlap it: no earlier one is read."""
 
 
 def _runs(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[Run]:
@@ -340,7 +340,7 @@ def around(connection: sqlite3.Connection, account: str, instant: datetime) -> t
 def extras(
     connection: sqlite3.Connection, account: str, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, str]]:
-    """Yield when the unknown fields changed in [since, until), and what they became (canonical JSON)."""
+    """Yield each change of the unknown fields in [since, until): its time and the new canonical JSON."""
     for at_ms, extra in connection.execute(
         "SELECT at_ms, extra FROM extras WHERE account = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms",
         (account, to_ms(since), to_ms(until)),
@@ -349,7 +349,7 @@ def extras(
 
 
 def accounts_after(connection: sqlite3.Connection, account: str) -> Iterator[str]:
-    """Yield every account that was ever polled and follows `account` in the order of names."""
+    """Yield every account ever polled whose name follows `account`, in order."""
     for (name,) in connection.execute("SELECT account FROM latest WHERE account > ? ORDER BY account", (account,)):
         yield name
 
@@ -357,7 +357,7 @@ def accounts_after(connection: sqlite3.Connection, account: str) -> Iterator[str
 def fold_old(tx: Transaction, account: str, before: datetime, rows: int = FOLD_ROWS) -> bool:
     """Delete runs, outages and unknown fields of the account that ended before `before`; their summaries stay.
 
-    At most `rows` of each kind go at once; returns whether there may be more.
+    Deletes at most `rows` of each kind; return whether there may be more.
     """
     gone = [tx.execute(statement, (account, to_ms(before), rows)).rowcount for statement in _FOLD]
     return max(gone) >= rows

@@ -1,4 +1,4 @@
-"""The delivery log as the commands, the reports and the status page read it, and the sending of something again."""
+"""The delivery log, as commands, reports and the status page read it; and the replay of deliveries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daemon.store.outbox import EVENT_COLUMNS, to_event
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One delivery as the log shows it. `last_error` is that of its last attempt, empty where it went well."""
+    """One delivery in the log. `last_error`: of its last attempt, empty if that succeeded."""
 
     number: int
     event_id: str
@@ -35,7 +35,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What of the log is asked for; None is "all". `event` is an event's id, or a type with `*` for any part of it."""
+    """A filter of the log; None means all. `event`: an event's id, or a type in which `*` matches any part."""
 
     number: int | None = None
     receiver: str | None = None
@@ -55,13 +55,13 @@ WHERE {where} ORDER BY d.number DESC LIMIT ?
 
 
 def find(conn: sqlite3.Connection, wanted: Filter, limit: int) -> list[Logged]:
-    """Return the newest deliveries that the filter asks for, newest first."""
+    """Return the newest deliveries that match the filter, newest first."""
     where, values = _where(wanted)
     return [_to_logged(row) for row in conn.execute(_LOGGED.format(where=where), (*values, limit))]
 
 
 def attempts(conn: sqlite3.Connection, number: int) -> list[Attempt]:
-    """Return every attempt of a delivery, the first first."""
+    """Return every attempt of a delivery, oldest first."""
     rows = conn.execute(
         "SELECT at_ms, elapsed_ms, status, error, answer FROM attempt WHERE delivery = ? ORDER BY ordinal", (number,)
     )
@@ -79,15 +79,15 @@ def event_of(conn: sqlite3.Connection, number: int) -> Event | None:
 
 
 def counts(conn: sqlite3.Connection) -> dict[tuple[str, DeliveryState], int]:
-    """Return how many deliveries stand in each state, by receiver."""
+    """Return the number of deliveries by receiver and state."""
     rows = conn.execute("SELECT receiver, state, COUNT(*) FROM delivery GROUP BY receiver, state")
     return {(receiver, DeliveryState(state)): count for receiver, state, count in rows}
 
 
 def replay(tx: Transaction, wanted: Filter, now: datetime) -> int:
-    """Let the deliveries that the filter asks for be sent again, with the same id and bytes; returns how many.
+    """Make the deliveries that match the filter due again, with the same id and bytes; return their number.
 
-    Their receivers are tried at once, a stopped or paused one included: who replays has repaired it.
+    Their receivers are tried at once, also stopped or paused ones: whoever replays has repaired them.
     """
     where, values = _where(wanted)
     numbers = [

@@ -1,4 +1,4 @@
-"""Reports in the store: which period's report was sent, and the facts that a report is made of."""
+"""Reports in the store: which report was sent for which period, and the data of a report."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from daemon.store.topup_rows import CUSTOMER_GONE, EVERYWHERE, State, Stop, Stop
 
 _NOBODY: Mapping[str, str] = {}
 _LISTED = 100
-"""Rows of one kind that a report lists at the most."""
+"""Most rows of one kind in a report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What is recorded of one report of one period.
+    """The sending of one report for one period.
 
-    Of one that was sent, `last_error` names who was refused for good; `waiting` are the addresses that put it off, with
-    the server's words, and `failures` and `next_attempt_at` are theirs.
+    Once it is sent, `last_error` names the addresses refused permanently; `waiting` holds those that deferred it, with
+    the server's text, and `failures` and `next_attempt_at` are theirs.
     """
 
     report: str
@@ -40,7 +40,7 @@ class Sending:
 
 
 def sendings(conn: sqlite3.Connection, report: str) -> dict[str, Sending]:
-    """Return what is recorded of a report, by period."""
+    """Return the sendings of a report, by period."""
     rows = conn.execute(
         "SELECT report, period, message_id, sent_ms, failures, next_attempt_ms, last_error, waiting FROM report"
         " WHERE report = ?",
@@ -64,7 +64,7 @@ def mark_sent(
     failures: int = 0,
     next_at: datetime | None = None,
 ) -> None:
-    """Record that the mail server took the report of this period at `at`, and for whom it did not."""
+    """Record that the mail server accepted the report of this period at `at`, and for whom it did not."""
     next_ms = None if next_at is None else to_ms(next_at)
     sent_ms, error = to_ms(at), refused[:500]
     _save(tx, report, span, message_id, sent_ms, failures=failures, next_ms=next_ms, error=error, waiting=waiting)
@@ -73,7 +73,7 @@ def mark_sent(
 def mark_failed(
     tx: Transaction, report: str, span: Span, message_id: str, *, failures: int, next_at: datetime, error: str
 ) -> None:
-    """Record a try that failed, and when the next one is due."""
+    """Record a failed attempt, and when the next one is due."""
     _save(tx, report, span, message_id, None, failures=failures, next_ms=to_ms(next_at), error=error[:500])
 
 
@@ -104,7 +104,7 @@ def _save(
 
 
 def charges(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[CardCharge, ...]:
-    """Return the account's paid top-ups, by the time of the card's charge where Stripe told it."""
+    """Return the account's paid top-ups, with Stripe's time of the charge if known."""
     return tuple(
         CardCharge(t.id, t.payment_intent or "", t.amount_microusd, t.charged_at or t.paid_at, t.credited_at)
         for t in ledger_reads.charged_between(conn, account, since, until)
@@ -113,7 +113,7 @@ def charges(conn: sqlite3.Connection, account: str, since: datetime, until: date
 
 
 def dead_deliveries(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[DeadDelivery, ...]:
-    """Return the deliveries that were given up between the two instants and not replayed since, newest first."""
+    """Return the deliveries given up in [since, until) and not replayed, newest first."""
     rows = conn.execute(
         "SELECT d.receiver, e.type, e.id, d.settled_ms FROM delivery d JOIN event e ON e.number = d.event"
         " WHERE d.state = 'dead' AND d.settled_ms >= ? AND d.settled_ms < ? ORDER BY d.settled_ms DESC LIMIT ?",
@@ -123,7 +123,7 @@ def dead_deliveries(conn: sqlite3.Connection, since: datetime, until: datetime) 
 
 
 def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[Blocked, ...]:
-    """Return the top-ups that a cap refused between the two instants, newest first."""
+    """Return the top-ups that a cap refused in [since, until), newest first."""
     rows = conn.execute(
         "SELECT account, at_ms, body FROM event WHERE type = 'topup.capped' AND committed_ms >= ? AND committed_ms < ?"
         " ORDER BY number DESC LIMIT ?",
@@ -136,10 +136,7 @@ def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[
 
 
 def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
-    """Return the top-ups that stand still until a person acts: pauses, suspensions, breakers, open questions.
-
-    Also each credit that came late, until a person confirms it.
-    """
+    """Return what waits for a person: pauses, suspensions, breakers, reviews, and late credits to confirm."""
     stops = [
         Blocked(
             "every account" if stop.scope == EVERYWHERE else stop.scope,
@@ -158,7 +155,7 @@ def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
         Blocked(
             t.account,
             t.credited_at or t.state_at,
-            f"{t.id} was credited after it was told as missing: it may be a purchase by hand",
+            f"{t.id} was credited after its credit was reported missing: it may be a manual purchase",
             f"brimful topups ack {t.id}",
         )
         for t in ledger_reads.late(conn)
@@ -171,7 +168,7 @@ _QUESTIONS = {State.NEEDS_REVIEW: "needs a review", State.ACTION_REQUIRED: "need
 
 
 def _resume(stop: Stop) -> str:
-    """Return the command that lets charging go on. The stop for a customer that is gone names its own at its end."""
+    """Return the command that resumes charging. The stop for a gone customer ends with its own command."""
     if stop.kind is StopKind.BREAKER:
         return "brimful check --online"
     _, acknowledge, customer = stop.message.rpartition("brimful topups ack ")
@@ -181,7 +178,7 @@ def _resume(stop: Stop) -> str:
 
 
 def _capped_words(data: dict[str, object]) -> tuple[str, str]:
-    """What the event says for a person, and the command that it names."""
+    """Return the event's sentence for a person, and the command that it names."""
     return f"a cap allowed no further charge: {data['message']}. {data['action']}", str(data["command"])
 
 

@@ -1,4 +1,4 @@
-"""How the judgement's memory is written: one JSON text a concern, absent fields left out."""
+"""Encoding of an account's state: one JSON text per column, absent fields left out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INSTANTS = frozenset({"period_start_at", "period_end_at"})
 
 @dataclass(frozen=True, slots=True)
 class StateBlob:
-    """What `account_state.memory` holds: everything of a state that has no column of its own."""
+    """The content of `account_state.memory`: the parts of a state without their own column."""
 
     outage: Outage | None
     rules: dict[str, RuleMemory]
@@ -34,7 +34,7 @@ class StateBlob:
 
 
 def encode_metrics(metrics: Metrics) -> str:
-    """Return the fields that are said as a JSON object; instants in milliseconds."""
+    """Return the reported fields as a JSON object; instants in milliseconds."""
     said = {
         name: to_ms(value) if name in _INSTANTS else value
         for name, value in zip(_METRICS, _values(metrics), strict=True)
@@ -44,7 +44,7 @@ def encode_metrics(metrics: Metrics) -> str:
 
 
 def decode_metrics(text: str) -> Metrics:
-    """Return the metrics that were encoded; fields of a newer program are left aside."""
+    """Return the encoded metrics; fields of a newer program are ignored."""
     said = json.loads(text)
     known: dict[str, Any] = {
         name: from_ms(said[name]) if name in _INSTANTS else said[name] for name in _METRICS if name in said
@@ -55,7 +55,7 @@ def decode_metrics(text: str) -> Metrics:
 
 
 def encode_state_blob(state: AccountState) -> str:
-    """Return outage, rules, held events and the next reminder as a JSON object."""
+    """Return outage, rules, held events, the next reminder and falls as a JSON object."""
     rest: dict[str, Any] = {"rules": {rule: _rule(memory) for rule, memory in state.rules.items()}}
     if state.outage is not None:
         outage = state.outage
@@ -80,7 +80,7 @@ def encode_state_blob(state: AccountState) -> str:
 
 
 def decode_state_blob(text: str, account: str) -> StateBlob:
-    """Return what was encoded."""
+    """Return the decoded state; raises ValueError or KeyError for other text."""
     rest = json.loads(text)
     outage = rest.get("outage")
     return StateBlob(
@@ -93,14 +93,14 @@ def decode_state_blob(text: str, account: str) -> StateBlob:
 
 
 def _rule(memory: RuleMemory) -> dict[str, Any]:
-    told, episode = memory.notified, memory.episode
+    notified, episode = memory.notified, memory.episode
     written = {
         "judged": memory.rule_fingerprint,
         "breaches": memory.breaches,
-        "entered": told.entered,
-        "step": None if told.step is None else str(told.step),
-        "projected": told.projected,
-        "words": told.words,
+        "entered": notified.entered,
+        "step": None if notified.step is None else str(notified.step),
+        "projected": notified.projected,
+        "words": notified.words,
         "from": _ms(memory.period_start),
         "to": _ms(memory.period_end),
         "quiet": _ms(memory.quiet_until),
@@ -130,21 +130,21 @@ def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
 
 
 def _episode(episode: Episode) -> list[Any]:
-    """An episode that is open or may go on: where it ended is never written here."""
-    told_type = None if episode.notified_type is None else episode.notified_type.value
+    """Return an open or suspended episode as a list; its end is not part of the state."""
+    notified_type = None if episode.notified_type is None else episode.notified_type.value
     return [
         episode.id,
         episode.kind,
         episode.severity.value,
         _ms(episode.opened_at),
         _ms(episode.notified_at),
-        told_type,
+        notified_type,
         episode.why,
     ]
 
 
 def _read_episode(value: list[Any], account: str, rule: str) -> Episode:
-    identity, kind, severity, opened, told, told_type, why = value
+    identity, kind, severity, opened, notified, notified_type, why = value
     return Episode(
         id=identity,
         account=account,
@@ -153,8 +153,8 @@ def _read_episode(value: list[Any], account: str, rule: str) -> Episode:
         severity=Severity(severity),
         opened_at=from_ms(opened),
         why=why,
-        notified_at=_instant(told),
-        notified_type=None if told_type is None else EventType(told_type),
+        notified_at=_instant(notified),
+        notified_type=None if notified_type is None else EventType(notified_type),
     )
 
 

@@ -1,4 +1,4 @@
-"""The readings that a statement rests on: runs where they are kept, hourly summaries where they were folded away."""
+"""The readings of a statement: from runs, or from hourly summaries where the runs were deleted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from daemon.store.readings import around, history
 from daemon.store.summaries import Summary, SummarySpan, summaries
 
 _LOOK_BACK = timedelta(days=62)
-"""How far outside a period a folded reading is looked for."""
+"""How far outside a period summaries are searched."""
 
 
 def readings_over(
     connection: sqlite3.Connection, account: str, start: datetime, end: datetime
 ) -> tuple[list[Known], int]:
-    """Return what was known at the edges of the period and in between, in order, and how many polls that was.
+    """Return the readings of the period in order, with those at its edges, and the number of polls.
 
-    The list begins with the last reading at or before `start` and ends with the first after `end`, if there are such.
-    A run stands for all of its polls: it is cut at the period's edges, since it said the same on both sides.
+    The list begins with the last reading at or before `start` and ends with the first after `end`, if they exist. A run
+    that crosses an edge is cut there, since its values are the same on both sides.
     """
     before, _ = around(connection, account, start)
     _, after = around(connection, account, end)
@@ -49,7 +49,7 @@ def _points(account: str, run: Run, start: datetime, end: datetime) -> Iterator[
 
 
 def _polls_within(run: Run, start: datetime, end: datetime) -> int:
-    """The run's polls inside the period; of a run that reaches over an edge, as if they were evenly spread."""
+    """Return the number of the run's polls inside the period, as if they were evenly spread."""
     inside = min(run.last_at, end) - max(run.first_at, start)
     whole = run.last_at - run.first_at
     if inside == whole:
@@ -60,7 +60,7 @@ def _polls_within(run: Run, start: datetime, end: datetime) -> int:
 def _folded(
     connection: sqlite3.Connection, account: str, start: datetime, end: datetime, kept_from: datetime
 ) -> tuple[list[Known], int]:
-    """The first and last values of each hour before the runs that are still kept."""
+    """Return the first and last values of each hour before the first stored run, and the number of polls."""
     until = min(kept_from, end + _LOOK_BACK)
     points: list[Known] = []
     polls = 0

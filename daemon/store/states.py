@@ -1,6 +1,6 @@
-"""The judgement's memory of each account, its episodes, its decisions not to tell, and the mutes.
+"""Account states, episodes, decisions not to notify, and mutes.
 
-A save that finds nothing changed but the reading writes one column of one row.
+A save writes only the changed columns: one column of one row if nothing but the reading's time changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from daemon.store.connection import Transaction
 from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob
 
 DECISIONS_KEPT = 500
-"""Rows of decisions kept for each account; equal ones of an episode are one row."""
+"""Most rows of decisions per account; equal ones of an episode are one row."""
 EPISODES_LISTED = 200
 _HOUR = timedelta(hours=1)
 
@@ -30,29 +30,29 @@ _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_st
 
 
 def load(conn: sqlite3.Connection, account: str) -> AccountState:
-    """Return what is remembered of the account; nothing of one that was never judged."""
+    """Return the account's state; the empty one if it was never evaluated."""
     row = conn.execute(f"{_SELECT} WHERE account = ?", (account,)).fetchone()
     return AccountState.new(account) if row is None else _read(row)
 
 
 def load_all(conn: sqlite3.Connection) -> dict[str, AccountState]:
-    """Return what is remembered of every account that was ever judged."""
+    """Return the state of every account that was ever evaluated."""
     return {row[0]: _read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
 
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
-    """Write when accounts said once more what they said last, and nothing else changed: milliseconds, account."""
+    """Write the new time of readings that changed nothing else: (milliseconds, account)."""
     tx.executemany("UPDATE account_state SET last_at = ? WHERE account = ?", seen)
 
 
-def is_seen_again(judgement: Evaluation, previous: AccountState) -> bool:
-    """Whether the judgement's reading says what the last one said, within its hour, and changed nothing else."""
-    state = judgement.state
+def is_seen_again(evaluation: Evaluation, previous: AccountState) -> bool:
+    """Whether the evaluation's reading equals the last one, lies within its hour, and changed nothing else."""
+    state = evaluation.state
     last, before = state.last, previous.last
     return (
         last is not None
         and before is not None
-        and last is judgement.evaluated
+        and last is evaluation.evaluated
         and last.metrics is before.metrics
         and state.rules is previous.rules
         and state.burn is previous.burn
@@ -67,20 +67,20 @@ def is_seen_again(judgement: Evaluation, previous: AccountState) -> bool:
         and state.spend is not None
         and previous.spend is not None
         and state.spend.same_counts(previous.spend)
-        and not judgement.episodes
+        and not evaluation.episodes
     )
 
 
-def save(tx: Transaction, judgement: Evaluation, previous: AccountState | None) -> None:
-    """Write what the judgement changed. `previous` is the state that the store holds; None writes everything."""
-    state = judgement.state
+def save(tx: Transaction, evaluation: Evaluation, previous: AccountState | None) -> None:
+    """Write what the evaluation changed. `previous`: the stored state; None writes everything."""
+    state = evaluation.state
     if previous is None:
         _insert(tx, state)
     else:
         _update(tx, state, previous)
-    for episode in judgement.episodes:
+    for episode in evaluation.episodes:
         _save_episode(tx, episode)
-    save_decisions(tx, judgement)
+    save_decisions(tx, evaluation)
 
 
 def _insert(tx: Transaction, state: AccountState) -> None:
@@ -133,7 +133,7 @@ def _update(tx: Transaction, state: AccountState, previous: AccountState) -> Non
 
 
 def _same_hours(burn: BurnMemory, before: BurnMemory) -> bool:
-    """Whether only the point within the current hour moved: `load` folds the last reading in again."""
+    """Whether only the position within the current hour changed: `load` computes it again from the last reading."""
     if (burn.spend is None) is not (before.spend is None) or (burn.used is None) is not (before.used is None):
         return False
     spend = burn.spend is None or before.spend is None or burn.spend.packed is before.spend.packed
@@ -210,10 +210,10 @@ def _save_episode(tx: Transaction, episode: Episode) -> None:
     )
 
 
-def save_decisions(tx: Transaction, judgement: Evaluation) -> None:
-    """Write the judgement's decisions not to tell; equal ones of an episode are counted in one row."""
-    account, added = judgement.state.account, False
-    for decision in judgement.decisions:
+def save_decisions(tx: Transaction, evaluation: Evaluation) -> None:
+    """Write the evaluation's decisions not to notify; equal ones of an episode are one row with a count."""
+    account, added = evaluation.state.account, False
+    for decision in evaluation.decisions:
         at = to_ms(decision.at)
         key = (account, decision.rule, decision.episode or "", decision.reason)
         known = tx.execute(
@@ -236,8 +236,8 @@ def save_decisions(tx: Transaction, judgement: Evaluation) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
-    """A decision not to tell, and how often it was taken."""
+class CountedDecision:
+    """A decision not to notify, and how often it was taken."""
 
     account: str
     rule: str
@@ -273,18 +273,21 @@ def open_severities(conn: sqlite3.Connection) -> dict[str, set[Severity]]:
 
 def decisions(
     conn: sqlite3.Connection, *, account: str | None = None, since: datetime | None = None, limit: int = 50
-) -> list[Untold]:
-    """Return the decisions not to tell, the latest first."""
+) -> list[CountedDecision]:
+    """Return the decisions not to notify, latest first."""
     rows = conn.execute(
         "SELECT account, rule, episode, reason, first_at, last_at, times FROM decision"
         " WHERE (?1 IS NULL OR account = ?1) AND last_at >= ?2 ORDER BY last_at DESC, id DESC LIMIT ?3",
         (account, 0 if since is None else to_ms(since), limit),
     )
-    return [Untold(row[0], row[1], row[2] or None, row[3], from_ms(row[4]), from_ms(row[5]), row[6]) for row in rows]
+    return [
+        CountedDecision(row[0], row[1], row[2] or None, row[3], from_ms(row[4]), from_ms(row[5]), row[6])
+        for row in rows
+    ]
 
 
 def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
-    identity, account, rule, kind, severity, opened, why, told, told_type, closed, closed_why = row
+    identity, account, rule, kind, severity, opened, why, notified, notified_type, closed, closed_why = row
     return Episode(
         id=identity,
         account=account,
@@ -293,23 +296,23 @@ def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | Non
         severity=Severity(severity),
         opened_at=from_ms(opened),
         why=why,
-        notified_at=None if told is None else from_ms(told),
-        notified_type=None if told_type is None else EventType(told_type),
+        notified_at=None if notified is None else from_ms(notified),
+        notified_type=None if notified_type is None else EventType(notified_type),
         closed_at=None if closed is None else from_ms(closed),
         closed_why=closed_why,
     )
 
 
-# ── falls that a person took for true ──────────────────────────────────────────────────────────────────────────────
+# ── accepted falls ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def accepted(conn: sqlite3.Connection) -> Mapping[str, datetime]:
-    """Return when a person last took a fall of an account's balance for true, by account."""
+    """Return when a person last accepted a fall of `funded`, by account."""
     return {account: from_ms(at) for account, at in conn.execute("SELECT account, at FROM accepted_fall")}
 
 
 def accept(tx: Transaction, account: str, now: datetime) -> None:
-    """Take the fall that the account's readings show for true: the next one begins anew from what it says."""
+    """Accept the account's fall: later readings are compared with the lower `funded`."""
     tx.execute("INSERT OR REPLACE INTO accepted_fall (account, at) VALUES (?, ?)", (account, to_ms(now)))
 
 
@@ -323,7 +326,7 @@ def mutes(conn: sqlite3.Connection, now: datetime) -> Mapping[str, datetime]:
 
 
 def set_mute(tx: Transaction, rule: str, now: datetime, until: datetime) -> None:
-    """Mute a rule for every account; another mute of it is replaced. Mutes that have ended are cleared away."""
+    """Mute a rule for every account, replacing its last mute. Delete the mutes that have ended."""
     tx.execute("DELETE FROM mute WHERE until_at <= ?", (to_ms(now),))
     tx.execute(
         "INSERT OR REPLACE INTO mute (rule, muted_at, until_at) VALUES (?, ?, ?)", (rule, to_ms(now), to_ms(until))
@@ -331,5 +334,5 @@ def set_mute(tx: Transaction, rule: str, now: datetime, until: datetime) -> None
 
 
 def clear_mute(tx: Transaction, rule: str) -> bool:
-    """End a mute; False where there is none."""
+    """End a mute; return False if there is none."""
     return bool(tx.execute("DELETE FROM mute WHERE rule = ?", (rule,)).rowcount)

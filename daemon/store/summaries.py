@@ -1,6 +1,6 @@
-"""Summaries by hour and by day: kept up to date reading by reading, and kept when the readings are folded away.
+"""Summaries by hour and by day: updated with each reading, and kept when the readings are deleted.
 
-The hours of a day that has been over for a while stand in one packed row.
+The hours of a past day are packed into one row.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class SummarySpan(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the readings of one hour or day (UTC) said. Money in micro-dollars, volume in micro-gigabytes.
+    """The readings of one hour or day (UTC). Money in micro-dollars, volume in micro-gigabytes; None: not reported.
 
-    `spent` and `credited` are the growth of accrued and of funded since the reading before, `used_grown` that of the
-    volume; a counter that ran backwards adds nothing. None is "not said".
+    `spent` and `credited` are the growth of accrued and of funded since the previous reading, `used_grown` that of the
+    volume; a counter that ran backwards adds nothing.
     """
 
     start_at: datetime
@@ -82,7 +82,7 @@ _SUM = frozenset({"samples", "spent", "credited", "used_grown"})
 
 
 def _merged(name: str) -> str:
-    """How a column of an hour joins the same column of its day, in SQL; what was not said changes nothing."""
+    """Return the SQL that merges a column of an hour into its day; NULL changes nothing."""
     both = {
         name in _LEAST: f"min({name}, excluded.{name})",
         name in _MOST: f"max({name}, excluded.{name})",
@@ -99,7 +99,7 @@ _FLUSH = (
 )
 
 Hour = list[Any]
-"""The hour that goes on: its start in milliseconds, then the values of `COLUMNS`."""
+"""The current hour: its start in milliseconds, then the values of `COLUMNS`."""
 
 
 def hour_of(at_ms: int) -> int:
@@ -108,7 +108,7 @@ def hour_of(at_ms: int) -> int:
 
 
 def begin(at_ms: int, metrics: Metrics, before: Metrics | None) -> Hour:
-    """Return a new hour that holds one reading."""
+    """Return a new hour with one reading."""
     balance, uncharged, charged = metrics.balance_microusd, metrics.uncharged_microusd, metrics.total_charged_microusd
     available, used = metrics.available_microusd, metrics.used_microgb
     hour = [hour_of(at_ms), 1, at_ms, at_ms, balance, balance, uncharged, uncharged, charged, charged]
@@ -118,7 +118,7 @@ def begin(at_ms: int, metrics: Metrics, before: Metrics | None) -> Hour:
 
 
 def carry(hour: Hour, at_ms: int, metrics: Metrics, before: Metrics | None) -> None:
-    """Add a reading that differs from the one before to the hour that goes on."""
+    """Add a reading that differs from the previous one to the current hour."""
     hour[1] += 1
     hour[3] = max(hour[3], at_ms)
     hour[5], hour[7], hour[9] = metrics.balance_microusd, metrics.uncharged_microusd, metrics.total_charged_microusd
@@ -147,7 +147,7 @@ def _growth(now: int, before: int | None) -> int:
 
 
 def flush(tx: Transaction, ended: Sequence[tuple[str, Hour]]) -> None:
-    """Write hours that ended, and add them to their days."""
+    """Write the hours that ended, and add them to their days."""
     rows = []
     for account, hour in ended:
         start = hour[0]
@@ -159,7 +159,7 @@ def flush(tx: Transaction, ended: Sequence[tuple[str, Hour]]) -> None:
 def summaries(
     connection: sqlite3.Connection, account: str, span: SummarySpan, since: datetime, until: datetime
 ) -> Iterator[Summary]:
-    """Yield the hours or days that start in [since, until), in order, the one that goes on included."""
+    """Yield the hours or days that start in [since, until), in order, the current one included."""
     width = HOUR_MS if span is SummarySpan.HOUR else DAY_MS
     first, last = to_ms(since), to_ms(until)
     going_on = connection.execute(
@@ -173,7 +173,7 @@ def summaries(
                 yield _summary(_joined(row, going_on))
                 open_start = None
                 continue
-            if first <= open_start < last:  # the clock was stepped back: later hours exist already
+            if first <= open_start < last:  # the clock was set back: later hours exist already
                 yield _summary((open_start, *going_on[1:]))
             open_start = None
         yield _summary(row)
@@ -184,7 +184,7 @@ def summaries(
 def _stored(
     connection: sqlite3.Connection, account: str, span: SummarySpan, first: int, last: int
 ) -> list[Sequence[Any]]:
-    """Return the rows that start in [first, last), in order, those of packed days among them."""
+    """Return the rows that start in [first, last), in order, packed ones included."""
     rows: list[Sequence[Any]] = connection.execute(
         f"SELECT start_ms, {', '.join(COLUMNS)} FROM summaries"
         " WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ? ORDER BY start_ms",
@@ -201,7 +201,7 @@ def _stored(
 
 
 def _merged_rows(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-    """Return the rows in order, two of one start as one: a clock that was stepped back wrote the later one."""
+    """Return the rows in order, merging two with the same start, as a clock that was set back writes them."""
     found: dict[int, Sequence[Any]] = {}
     for row in rows:
         found[row[0]] = _joined(found[row[0]], row) if row[0] in found else row
@@ -209,7 +209,7 @@ def _merged_rows(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
 
 
 def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
-    """Pack the hours of the account's oldest day that ended before `before`; returns whether there was one."""
+    """Pack the hours of the account's oldest day that ended before `before`; return whether there was one."""
     limit_ms = to_ms(before) - to_ms(before) % DAY_MS
     (start_ms,) = tx.execute(
         "SELECT min(start_ms) FROM summaries WHERE account = ? AND span = ? AND start_ms < ?",
@@ -230,13 +230,13 @@ def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
 
 
 def pack(rows: Sequence[Sequence[Any]]) -> bytes:
-    """Return rows (a start, then `COLUMNS`) as compressed JSON: a column at a time, each value a step from the last."""
+    """Return rows (a start, then `COLUMNS`) as compressed JSON, by column, each value as a difference to the last."""
     columns = [_steps(column) for column in zip(*rows, strict=True)]
     return zlib.compress(json.dumps(columns, separators=(",", ":")).encode(), 9)
 
 
 def unpack(packed: bytes) -> list[tuple[Any, ...]]:
-    """Return the rows that were packed."""
+    """Return the packed rows."""
     return list(zip(*map(_values, json.loads(zlib.decompress(packed))), strict=True))
 
 
@@ -259,7 +259,7 @@ def _values(steps: Sequence[int | None]) -> list[int | None]:
 
 
 def _joined(stored: Sequence[Any], hour: Sequence[Any]) -> tuple[Any, ...]:
-    """A stored day and the hour that goes on as one row: what `_MERGE` says in SQL."""
+    """Return a stored row merged with the current hour: what `_MERGE` does in SQL."""
     joined: list[Any] = [stored[0]]
     for name, old, new in zip(COLUMNS, stored[1:], hour[1:], strict=True):
         if old is None or new is None:

@@ -18,21 +18,21 @@ from alerts.model.money import from_cents
 EVERYWHERE = "*"
 """The scope of a stop that concerns every account."""
 CUSTOMER_GONE = "customer_gone"
-"""Why an account is suspended that `topups ack CUSTOMER` lets go on, not `resume`."""
+"""The reason of a suspension that `topups ack CUSTOMER` ends, not `resume`."""
 SECOND_LOOK = "second look: "
-"""How the reason of a top-up begins that was canceled because another charge appeared."""
+"""Prefix of the reason of a top-up that was canceled because another charge appeared."""
 
 
 class State(StrEnum):
-    """Where a top-up stands. All but the last three hold the account's slot; `paid` until the credit is seen."""
+    """The state of a top-up. All but the last three hold the account's slot; `paid` until the credit is seen."""
 
     PLANNED = "planned"  # decided and written down; nothing was sent
     CREATING = "creating"  # the create was written down and may have been sent
     CREATED = "created"  # Stripe has the PaymentIntent; no confirm was ever sent
     CONFIRMING = "confirming"  # a confirm was written down; its outcome is not known until it is read back
-    PROCESSING = "processing"  # the bank takes its time
+    PROCESSING = "processing"  # the bank has not decided yet
     RETRY_WAIT = "retry_wait"  # softly declined: the same PaymentIntent again, later
-    ACTION_REQUIRED = "action_required"  # the bank wants the cardholder: the PaymentIntent is being canceled
+    ACTION_REQUIRED = "action_required"  # the bank requires the cardholder: the PaymentIntent is being canceled
     NEEDS_REVIEW = "needs_review"  # a person decides (`topups ack`)
     PAID = "paid"  # read back as succeeded, as planned; the credit is not seen yet
     CREDITED = "credited"  # seen in the balance, or a person said so
@@ -56,10 +56,10 @@ OPEN = frozenset(
 """States that hold the account's slot: no other top-up is planned meanwhile."""
 
 LONGEST_RETRY = timedelta(hours=25)
-"""No retry waits for as long: one that does was put off by a clock that was ahead."""
+"""Upper bound of a retry's wait; a longer one was set by a clock that was ahead."""
 
 ENDS_UNSENT = frozenset({State.PLANNED, State.PAID})
-"""Open states that come to their end though nothing is sent to Stripe: all others may have to be canceled."""
+"""Open states that end without a request to Stripe; all others may need a cancel."""
 
 CHARGED = frozenset({State.PAID, State.CREDITED})
 """States in which the money has moved."""
@@ -102,11 +102,11 @@ class Topup(Struct, frozen=True, gc=False):
     """Read-backs since the last send, for their schedule."""
     declines: int = 0
     declined_charge: str | None = None
-    """The charge of the last decline that was acted on: seen again, it is not a further one."""
+    """The charge of the last decline that was handled: seen again, it is not another decline."""
     untold: bool = False
-    """Adopted as charged before any reading came: told only if the credit is then not seen yet."""
+    """Adopted as charged before any reading: `topup.succeeded` is sent only if the credit is not seen then."""
     cancel_as: State | None = None
-    """Set while the PaymentIntent is being canceled: the end it then comes to."""
+    """Set while the PaymentIntent is being canceled: the final state."""
     watch_until: datetime | None = None
     stripe_created_at: datetime | None = None
     charged_at: datetime | None = None
@@ -117,11 +117,11 @@ class Topup(Struct, frozen=True, gc=False):
     """`funded` of the reading that showed the credit."""
     warned_at: datetime | None = None
     told_at: datetime | None = None
-    """When it was told as missing, or as taking too long; of a credit that came late, until a person confirms it."""
+    """When the missing credit, or the slow bank, was notified; for a late credit kept until a person confirms it."""
 
     @property
     def is_late(self) -> bool:
-        """Whether the credit came after it was told as missing: it may be another's, until a person confirms it."""
+        """Whether the credit came after `topup.not_credited`: until a person confirms it, it may be another's."""
         return self.state is State.CREDITED and self.told_at is not None
 
     @property
@@ -145,7 +145,7 @@ class StopKind(StrEnum):
 
 
 class Stop(Struct, frozen=True, gc=False):
-    """Why an account, or every account, is not charged."""
+    """A reason why an account, or every account, is not charged."""
 
     scope: str
     kind: StopKind
@@ -158,13 +158,13 @@ class Stop(Struct, frozen=True, gc=False):
 
     @property
     def is_for_card(self) -> bool:
-        """Whether the account is suspended for its card alone: another card may be tried once."""
+        """Whether the account is suspended only for its card: another card may be tried once."""
         return self.kind is StopKind.SUSPENSION and self.fingerprint is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One request that was written down before it was sent, and its answer."""
+    """One request, recorded before it was sent, and its answer."""
 
     id: int
     topup: str

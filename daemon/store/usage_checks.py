@@ -1,6 +1,6 @@
-"""What a database says of those who used it: whether a daemon ever did, and whether an account was ever in it.
+"""Whether a daemon ever used the database, and whether an account was ever in it.
 
-For the kill switch, which works whatever else the schema lacks: a table that is not there says nothing.
+For the kill switch, which must work with any schema: a missing table counts as empty.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ _ACCOUNTS = (("topups", "account"), ("topup_stops", "scope"), ("topup_decisions"
 
 
 def was_used(conn: sqlite3.Connection) -> bool:
-    """Whether a daemon (or `once`) ever opened the database: it gives it an id before all else."""
+    """Whether a daemon (or `once`) ever opened the database: it writes the store id first."""
     if not _has(conn, "meta"):
-        return True  # older than the id: made by no program that only pauses
+        return True  # older than the store id, so not created by a command that only pauses
     return conn.execute("SELECT 1 FROM meta WHERE key = 'store'").fetchone() is not None
 
 
 def knows_account(conn: sqlite3.Connection, account: str) -> bool:
-    """Whether the account was ever polled, charged or stopped here, whatever the configuration says of it now."""
+    """Whether the account was ever polled, charged or stopped here, whether it is still configured or not."""
     return any(
         conn.execute(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", (account,)).fetchone() is not None
         for table, column in _ACCOUNTS

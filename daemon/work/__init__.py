@@ -1,1 +1,1 @@
-"""The work: the service with its jobs, polling, evaluation, retention, and what is checked before."""
+"""The service with its jobs: polling, evaluation, retention; and the checks before the start."""

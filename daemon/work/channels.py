@@ -1,4 +1,4 @@
-"""The channels of a configuration: each receiver with the client, mailer and clock that it is told through."""
+"""The channels of a configuration: each receiver with its HTTP client, mailer and clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger("brimful.delivery")
 
 
 class HttpPoster:
-    """The process's HTTP client as webhooks use it: an answer or a reason, never an exception."""
+    """The HTTP client for webhooks: returns an answer or a reason, never raises."""
 
     def __init__(self, http: HttpClient) -> None:
         self._http = http
@@ -44,7 +44,7 @@ class HttpPoster:
 
 
 def log_attempt(attempted: Attempted) -> None:
-    """Write the one line of an attempt."""
+    """Log an attempt, one line."""
     outcome, verdict = attempted.outcome, attempted.verdict
     said = {"error": outcome.error} if outcome.error else {}
     log.info(
@@ -63,7 +63,7 @@ def log_attempt(attempted: Attempted) -> None:
 def build_channels(
     config: Config, *, http: HttpClient, mailer: Mailer | None, clock: Clock, templates: Templates | None = None
 ) -> list[Channel]:
-    """Return one channel a receiver; e-mail receivers need a mailer, which the configuration's check demands."""
+    """Return one channel per receiver; e-mail receivers need a mailer, which the configuration's check requires."""
     poster = HttpPoster(http)
     templates = templates or Templates(config.templates)
     return [build_channel(receiver, config, poster, mailer, clock, templates) for receiver in config.receivers.all]

@@ -1,7 +1,7 @@
-"""The evaluator: judges what was fetched, or what time alone changes, and commits it in batches.
+"""The evaluator: evaluates what was fetched, or what time alone changes, and commits it in batches.
 
-The reading, the episodes it changed and the events they caused are one transaction. What the judgement remembers of
-each account is kept here between readings, so that a poll costs the same whatever the history.
+The reading, the episodes it changed and the events they caused are one transaction. The state of each account is kept
+here between readings, so that a poll costs the same whatever the history.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _AGAIN = timedelta(seconds=BEAT_S)
 
 
 class Fetched(Struct, frozen=True, gc=False):
-    """What came back for one account: a first reading, and a second where the first was doubted."""
+    """The readings of one poll: the first, and a second if the first was implausible."""
 
     account: AccountConfig
     first: Reading
@@ -40,7 +40,7 @@ class Fetched(Struct, frozen=True, gc=False):
 
 
 class PollResult(Struct, frozen=True, gc=False):
-    """What became of one poll. `accepted` is None where there is no reading that may be acted on."""
+    """The result of one poll. `accepted` is None if no reading may be acted on."""
 
     account: str
     reading: Reading
@@ -49,9 +49,9 @@ class PollResult(Struct, frozen=True, gc=False):
 
 
 class Evaluator:
-    """The memory of all accounts, and the one place where readings are judged and committed.
+    """The states of all accounts, and the one place where readings are evaluated and committed.
 
-    `topup_status` returns the state of an account's top-ups, or None where it has none. `first_look_after`: how long to
+    `topup_status` returns the status of an account's top-ups, or None without any. `first_look_after`: how long to
     wait for first readings before rules that depend on time alone are evaluated.
     """
 
@@ -82,23 +82,23 @@ class Evaluator:
         self._due_at: dict[str, datetime] = {}
         self._looked_at: datetime | None = None
         self._holding: set[str] = set()
-        """The accounts of which a mute holds events back."""
+        """The accounts with events held back by a mute."""
         self._mutes: Mapping[str, datetime] = {}
         self._accepted: Mapping[str, datetime] = {}
 
     def state(self, account_id: str) -> AccountState:
-        """Return what is remembered of the account, from the store where this process has not seen it yet."""
+        """Return the account's state, from the store if this process has not loaded it yet."""
         state = self._states.get(account_id)
         if state is None:
             state = self._states[account_id] = states.load(self._store.reader, account_id)
         return state
 
     def states(self) -> dict[str, AccountState]:
-        """Return what is remembered of every account that this process has seen, as it stands now."""
+        """Return the current state of every account that this process has loaded."""
         return dict(self._states)
 
-    def doubts(self, account_id: str, known: Known) -> bool:
-        """Whether the reading has to be made once more before it is judged."""
+    def is_implausible(self, account_id: str, known: Known) -> bool:
+        """Whether the account must be read a second time before this reading is evaluated."""
         return find_anomaly(self.state(account_id), known) is not None
 
     def poll_interval(self, account_id: str) -> timedelta:
@@ -106,44 +106,44 @@ class Evaluator:
         return self._poll_interval(self._config.accounts[account_id].poll)
 
     def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
-        """Judge a batch and commit it as one transaction; results stand in the order of `fetched`."""
+        """Evaluate a batch and commit it as one transaction; the results are in the order of `fetched`."""
         now = self._clock.now()
         mutes = states.mutes(self._store.reader, now)
         self._accepted = states.accepted(self._store.reader)
-        judgements = [
+        evaluations = [
             evaluate(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
             for one in fetched
         ]
-        self._commit(judgements, now, mutes)
+        self._commit(evaluations, now, mutes)
         return [
-            PollResult(one.account.id, judgement.recorded, judgement.accepted, judgement.state)
-            for one, judgement in zip(fetched, judgements, strict=True)
+            PollResult(one.account.id, evaluation.recorded, evaluation.accepted, evaluation.state)
+            for one, evaluation in zip(fetched, evaluations, strict=True)
         ]
 
     # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────
 
     def evaluate_time(self, now: datetime) -> datetime | None:
-        """Judge what time alone changes for the accounts for which that is due, a bounded batch of them.
+        """Evaluate what time alone changes, for a bounded batch of the accounts that are due.
 
-        Returns when to come back: at once where more is due, None where nothing will be. An account is looked at when
-        its silence, a reminder or a mute may have come to its end, never because time has passed.
+        Return when to call again: now if more is due, None if nothing will be. An account is due when it may have
+        become stale, or when a reminder is due or a mute ends; there is no periodic scan of all accounts.
         """
         for interval, watch in self._watches.items():
             self._watches[interval] = watch.beat(now, interval)
-        self._look_for_all(now)
+        self._make_all_due(now)
         due = self._take_due(now)
         if due:
             mutes = states.mutes(self._store.reader, now)
-            judgements = [evaluate_time(self.state(account), self._context(account, now, mutes)) for account in due]
-            changed = [judgement for judgement in judgements if judgement.changes]
+            evaluations = [evaluate_time(self.state(account), self._context(account, now, mutes)) for account in due]
+            changed = [evaluation for evaluation in evaluations if evaluation.changes]
             if changed:
                 self._commit(changed, now, mutes)
             for account in due:
                 self._schedule(account, now, mutes)
         return self._due[0][0] if self._due else None
 
-    def _look_for_all(self, now: datetime) -> None:
-        """Look at every account at the beginning and where the clock was stepped back; at muted ones after an edit."""
+    def _make_all_due(self, now: datetime) -> None:
+        """Make every account due at the start and if the clock was set back; muted ones if a mute was edited."""
         if self._looked_at is None or now < self._looked_at:
             at = now + self._first_look_after if self._looked_at is None else now
             self._due_at = dict.fromkeys(self._config.accounts, at)
@@ -158,13 +158,13 @@ class Evaluator:
         due: list[str] = []
         while self._due and self._due[0][0] <= now and len(due) < TIME_BATCH_ACCOUNTS:
             at, account = heapq.heappop(self._due)
-            if self._due_at.get(account) == at:  # else it was put off, or brought forward: another entry says so
+            if self._due_at.get(account) == at:  # else it was rescheduled: another entry has its new time
                 del self._due_at[account]
                 due.append(account)
         return due
 
     def _schedule(self, account: str, now: datetime, mutes: Mapping[str, datetime]) -> None:
-        """Note when time alone may change something for the account; an entry that comes too early costs one look."""
+        """Note when time alone may change something for the account; an early entry costs one evaluation."""
         state = self.state(account)
         if state.held:
             self._holding.add(account)
@@ -182,34 +182,34 @@ class Evaluator:
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _commit(self, judgements: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
-        durable = any(judgement.drafts or judgement.episodes for judgement in judgements)
+    def _commit(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
+        durable = any(evaluation.drafts or evaluation.episodes for evaluation in evaluations)
         with self._store.write(durable=durable) as tx:
-            self._record(tx, judgements)
-            for judgement in judgements:
-                for draft in judgement.drafts:
+            self._record(tx, evaluations)
+            for evaluation in evaluations:
+                for draft in evaluation.drafts:
                     self._outbox.append(tx, draft, now)
-        for judgement in judgements:
-            account, before = judgement.state.account, self._states.get(judgement.state.account)
-            self._states[account] = judgement.state
-            after = judgement.state
+        for evaluation in evaluations:
+            account, before = evaluation.state.account, self._states.get(evaluation.state.account)
+            self._states[account] = evaluation.state
+            after = evaluation.state
             moved = before is None or after.remind_at != before.remind_at or after.held is not before.held
             if moved or account not in self._due_at:
                 self._schedule(account, now, mutes)
 
-    def _record(self, tx: Transaction, judgements: Sequence[Evaluation]) -> None:
-        """Write readings and states. By far the most say again what they said last: one statement for all of them."""
+    def _record(self, tx: Transaction, evaluations: Sequence[Evaluation]) -> None:
+        """Write readings and states. Most readings equal the last one: one statement writes all of those."""
         seen: list[tuple[int, str]] = []
         recorded: list[Reading] = []
-        for judgement in judgements:
-            account, previous = judgement.state.account, self._states.get(judgement.state.account)
-            if previous is not None and judgement.evaluated is not None and states.is_seen_again(judgement, previous):
-                seen.append((to_ms(judgement.evaluated.at), account))
-                states.save_decisions(tx, judgement)
+        for evaluation in evaluations:
+            account, previous = evaluation.state.account, self._states.get(evaluation.state.account)
+            if previous is not None and evaluation.evaluated is not None and states.is_seen_again(evaluation, previous):
+                seen.append((to_ms(evaluation.evaluated.at), account))
+                states.save_decisions(tx, evaluation)
                 continue
-            if judgement.evaluated is not None:
-                recorded.append(judgement.recorded)
-            states.save(tx, judgement, previous)
+            if evaluation.evaluated is not None:
+                recorded.append(evaluation.recorded)
+            states.save(tx, evaluation, previous)
         if seen:
             readings.seen_again(tx, seen)
             states.seen_again(tx, seen)

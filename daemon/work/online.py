@@ -1,6 +1,6 @@
-"""`check --online`: ask everything that the configuration names whether it would work, and move nothing.
+"""`check --online`: try everything that the configuration names, without sending or charging.
 
-Usage APIs and Stripe are only read. The mail server sees a login and no message; webhook and heartbeat hosts see a
+Usage APIs and Stripe are only read. The mail server gets a login and no message; webhook and heartbeat hosts get a
 connection (with TLS) and no request.
 """
 
@@ -26,10 +26,10 @@ from daemon.work.smtp import SmtpMailer
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What one question came to. `burn_microusd_per_day` is what a usage API says is scheduled."""
+    """The outcome of one check. `burn_microusd_per_day`: the scheduled burn that a usage API reports."""
 
     target: str
-    fine: bool
+    ok: bool
     detail: str
     account: str | None = None
     burn_microusd_per_day: int | None = None
@@ -37,7 +37,7 @@ class CheckOutcome:
 
 
 async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[CheckOutcome, ...]:
-    """Ask everything at once; return the outcomes in the order of the configuration."""
+    """Run all checks concurrently; return the outcomes in the order of the configuration."""
     fetcher = Fetcher(http, clock)
     questions: list[Awaitable[Iterable[CheckOutcome]]] = [
         _usage(fetcher, account) for account in config.accounts.values()
@@ -53,7 +53,7 @@ async def ask_all(config: Config, clock: Clock, http: HttpClient) -> tuple[Check
 
 
 def _shared_balances(config: Config, outcomes: Iterable[CheckOutcome]) -> Iterable[CheckOutcome]:
-    """Name top-ups of one customer whose accounts show the same totals: two keys of one provider account, it seems."""
+    """Yield top-ups of one customer whose accounts show the same totals: probably two keys of one provider account."""
     seen: dict[tuple[str, str, int, int], str] = {}
     for outcome in outcomes:
         account, metrics = config.accounts.get(outcome.account or ""), outcome.metrics
@@ -96,7 +96,7 @@ def _read_out(metrics: Metrics) -> str:
 
 
 async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: HttpClient) -> list[CheckOutcome]:
-    """Read each customer and payment method that would be charged, and judge them as a plan would."""
+    """Read each customer and payment method that would be charged, and check them as a plan would."""
     from daemon.stripe.answers import Refused
     from daemon.stripe.gateway import StripeGateway
     from daemon.topups.planning import unusable
@@ -148,7 +148,7 @@ def _hosts(config: Config) -> list[tuple[str, str]]:
 
 
 async def ask_host(name: str, url: str) -> tuple[CheckOutcome, ...]:
-    """Connect as a delivery would, and hang up."""
+    """Connect as a delivery would, and close the connection."""
     host, port = host_and_port(url)
     target = f"{name} at {host}:{port}"
     try:
@@ -178,7 +178,7 @@ async def _connect(host: str, port: int, *, secure: bool) -> str:
 
 
 async def _closed(wait: Callable[[], Awaitable[None]]) -> None:
-    """A peer that ends TLS rudely was reached all the same."""
+    """Wait for the close; a peer that ends TLS without a close notify was reached all the same."""
     try:
         await wait()
     except OSError:

@@ -1,4 +1,4 @@
-"""What one pass met: the exit code of `once`, in words."""
+"""The outcome of one pass, and the exit code of `once`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from daemon.work.evaluator import PollResult
 
 @dataclass(slots=True)
 class PassOutcome:
-    """What one pass met, for the exit code of `once`."""
+    """The outcome of one pass: `ok` gives the exit code of `once`."""
 
     read: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -19,13 +19,13 @@ class PassOutcome:
     failed: list[str] = field(default_factory=list)
 
     @property
-    def fine(self) -> bool:
+    def ok(self) -> bool:
         """Whether every account was read, and no delivery, charge or job needs a person."""
         return not (self.unreadable or self.needs_person or self.undelivered or self.failed)
 
 
 def why_unreadable(polled: PollResult) -> str:
-    """Return in a few words why the account has no reading that may be acted on."""
+    """Return in a few words why the account has no accepted reading."""
     if isinstance(polled.reading, Unavailable):
         return f"{polled.reading.reason.value}: {polled.reading.detail}".rstrip(": ")
     return "suspect: a second read did not agree"

@@ -1,7 +1,7 @@
-"""The poller: asks every account that is due, a bounded number at once, and hands what came back to the evaluator.
+"""The poller: fetches every account that is due, a bounded number at once, and hands the readings to the evaluator.
 
-Accounts wait in a queue for their host. A fixed crew of workers takes them from there and leaves what came back in one
-list, which is judged and committed in batches: a poll costs the same however many accounts are waiting.
+Accounts wait in a queue per host. A bounded number of workers takes them from there and appends the readings to one
+list, which is evaluated and committed in batches: a poll costs the same however many accounts are waiting.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ log = structlog.get_logger("brimful.poller")
 
 @dataclass(slots=True)
 class _Host:
-    """The accounts that wait for one host and port, and how many requests to it are under way."""
+    """The queue of one host and port, and the number of requests to it in flight."""
 
     name: str
     waiting: deque[str] = field(default_factory=deque)
     under_way: int = 0
     listed: bool = False
-    """Whether it stands in the list of hosts that may be asked now."""
+    """Whether it is in the list of hosts with a free slot."""
 
 
 @dataclass(slots=True)
 class _Sweep:
-    """Accounts that are asked one after the other, each at its own offset from the start."""
+    """The accounts of one schedule, each polled at its own offset from the start, in seconds."""
 
     started_s: float
     accounts: Sequence[tuple[float, str]]
@@ -53,9 +53,9 @@ class _Sweep:
 
 
 class Poller:
-    """Polls accounts. `done` hears of each result once it is committed; `finished` when nothing is left to do.
+    """Polls accounts. Calls `done` with each committed result, and `finished` when nothing is left to do.
 
-    `batch_wait_s`: how long a commit waits for further answers while requests are under way.
+    `batch_wait_s`: how long a commit waits for further readings while requests are in flight.
     """
 
     name = "poll"
@@ -88,11 +88,11 @@ class Poller:
         self._free_hosts: deque[_Host] = deque()
         self._sweeps: list[_Sweep] = []
         self._since_s: dict[str, float] = {}
-        """Since when each account waits for its answer by the loop's time, the oldest first."""
+        """Since when each account waits for its answer, by the event loop's time, oldest first."""
         self._fetched: deque[Fetched] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._patient: set[asyncio.Task[None]] = set()
-        """Fetches that wait until their API key may be used again: they keep nobody else from being asked."""
+        """Fetches that wait for the rate limit of their API key: they take no worker."""
         self._broken: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
@@ -106,10 +106,9 @@ class Poller:
         return bool(self._workers or self._patient)
 
     def poll(self, account_ids: Sequence[str], *, spread: bool = False) -> None:
-        """Ask these accounts; one that still waits for its answer is not asked twice.
+        """Poll these accounts; one that still waits for its answer is not asked twice.
 
-        `spread` lets the accounts of a crowded host start at offsets of their own, stable and below a minute: for
-        accounts of one schedule.
+        `spread`, for accounts of one schedule: those of a crowded host start at stable offsets below a minute.
         """
         if spread and self._crowded:
             spread_over = self._offsets_of(tuple(account_ids))
@@ -123,16 +122,16 @@ class Poller:
             self._task = asyncio.ensure_future(self._run())
 
     async def reread(self, account_id: str) -> Reading:
-        """Fetch the account once more, now. Nothing is recorded or judged: a charge asks before it is planned."""
+        """Fetch the account once more, now, for a charge that is planned. Nothing is recorded or evaluated."""
         return await self._fetcher.fetch(self._accounts[account_id])
 
     async def idle(self) -> None:
-        """Return when nothing waits and nothing is under way."""
+        """Wait until nothing is queued or in flight."""
         while self._task is not None and self.busy:
             await asyncio.shield(self._task)
 
     async def cut(self) -> None:
-        """Ask nothing more, cancel what is under way, and return when that has ended. Nothing half read is kept."""
+        """Empty the queue, cancel the requests in flight, and wait until they have ended. Partial reads are dropped."""
         self._sweeps.clear()
         self._since_s.clear()
         for host in self._hosts:
@@ -142,7 +141,7 @@ class Poller:
             await asyncio.wait([self._task])
 
     def drain(self) -> None:
-        """Begin no further request; what is under way is still judged and committed."""
+        """Begin no further request; readings in flight are still evaluated and committed."""
         self._sweeps.clear()
         for host in self._hosts:
             for account_id in host.waiting:
@@ -151,7 +150,7 @@ class Poller:
         self._woken.set()
 
     def late(self) -> str:
-        """Return a sentence where an account has waited for its answer far too long, else nothing."""
+        """Return a sentence if an account has waited for its answer far too long, else the empty text."""
         if not self._since_s:
             return ""
         account_id, since_s = next(iter(self._since_s.items()))
@@ -173,7 +172,7 @@ class Poller:
         return offsets
 
     def _release(self) -> float | None:
-        """Queue what has come to its offset; returns how many seconds there are to the next one."""
+        """Queue the accounts whose offset has come; return the seconds to the next one, or None."""
         now_s = asyncio.get_running_loop().time()
         for sweep in self._sweeps:
             until_s = now_s + SPREAD_TICK_S - sweep.started_s
@@ -251,7 +250,7 @@ class Poller:
             return
 
     def _hire(self) -> None:
-        """Set as many workers to work as there is work for."""
+        """Start as many workers as there is work for."""
         while self._free_hosts and len(self._workers) < POLLS_IN_FLIGHT:
             taken = self._take()
             if taken is None:
@@ -272,7 +271,7 @@ class Poller:
         self._woken.set()
 
     async def _work(self, host: _Host, account_id: str) -> None:
-        """Ask one account after the other until nothing waits."""
+        """Fetch one account after the other until the queue is empty."""
         taken: tuple[_Host, str] | None = (host, account_id)
         while taken is not None:
             host, account_id = taken
@@ -290,17 +289,17 @@ class Poller:
             taken = self._take()
 
     async def _fetch(self, account: AccountConfig) -> None:
-        """Ask one account, once more where its answer is doubted, and leave what came back for the next commit."""
+        """Fetch one account, a second time if the reading is implausible, and leave both for the next commit."""
         try:
-            self._fetched.append(await self._fetched_of(account))
+            self._fetched.append(await self._fetch_readings(account))
         finally:
             self._since_s.pop(account.id, None)
             self._woken.set()
 
-    async def _fetched_of(self, account: AccountConfig) -> Fetched:
+    async def _fetch_readings(self, account: AccountConfig) -> Fetched:
         first = await self._fetcher.fetch(account)
         second = None
-        if isinstance(first, Known) and self._evaluator.doubts(account.id, first):
+        if isinstance(first, Known) and self._evaluator.is_implausible(account.id, first):
             second = await self._fetcher.fetch(account)
         return Fetched(account, first, second)
 
@@ -308,7 +307,7 @@ class Poller:
         batch = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
         try:
             results = self._evaluator.evaluate(batch)
-        except Exception as error:  # the job wrapper: whatever one batch meets, the next one is tried
+        except Exception as error:  # like a job: an error in one batch must not stop the next
             self.health.fail(error)
             log.error("batch failed", lane=self.name, exc_info=error)
             return

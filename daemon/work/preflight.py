@@ -1,4 +1,4 @@
-"""A configuration against its own database: burn that was seen, and top-ups that are open. It only reads."""
+"""Check a configuration against its database: the observed burn, and open top-ups. It only reads."""
 
 from __future__ import annotations
 
@@ -31,19 +31,18 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What a configuration says of an account that is topped up, as far as an open top-up needs it."""
+class KeptTopup:
+    """The part of an account's top-up configuration that an open top-up needs."""
 
     customer: str | None
     mode: TopupMode
 
 
 def load_to_run(path: Path, *, beside_others: bool = False) -> Config:
-    """Return the configuration that may run on its database; raises ConfigError with every problem.
+    """Return the configuration if it may run on its database; raises ConfigError with every problem.
 
-    `beside_others`: in a thread beside the running daemon, which is kept from nothing for long.
-    Secrets are needed, and a top-up that is open keeps its account and customer: another configuration starts nothing.
-    A database that cannot be read is left to whoever opens it.
+    `beside_others`: called in a thread beside the running daemon, which must not be blocked. The secrets are needed.
+    An open top-up must keep its account and customer. An unreadable database is left to the code that opens it.
     """
     found = inspect(path, parse=tomllib.loads if beside_others else tomli.loads)
     if found.config is not None and found.facts is not None:
@@ -56,9 +55,9 @@ def load_to_run(path: Path, *, beside_others: bool = False) -> Config:
 
 
 def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
-    """Note what the database says against the configuration; nothing where there is none yet.
+    """Note the conflicts of the configuration with the database; none if there is no database yet.
 
-    `burn`: whether thresholds are held against what each account burns: that reads a little of every account.
+    `burn`: whether to compare thresholds with each account's burn, which needs a read per account.
     """
     if not database.is_file():
         return
@@ -68,10 +67,10 @@ def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
         facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", str(error))
         return
     try:
-        kept = {id: Kept(topup.table.customer, topup.table.mode) for id, topup in facts.tables.topups.items()}
+        kept = {id: KeptTopup(topup.table.customer, topup.table.mode) for id, topup in facts.tables.topups.items()}
         has_stripe = facts.tables.stripe is not None
         if pending(store.reader):
-            # What only a migration makes readable is held against the configuration after it (`refuse_lost`).
+            # A table that needs a migration is checked after it, by `refuse_lost`.
             with suppress(sqlite3.OperationalError):
                 _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
         else:
@@ -86,13 +85,13 @@ def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
 
 
 def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
-    """Raise ConfigError where a top-up that is open would lose its account, its customer, or what can end it.
+    """Raise ConfigError if an open top-up would lose its account, its customer, or the means to end it.
 
     Call with the lock held and migrations applied: a top-up may have opened since the file was validated.
     """
     problems = Problems()
     kept = {
-        id: Kept(account.topup.customer, account.topup.mode)
+        id: KeptTopup(account.topup.customer, account.topup.mode)
         for id, account in config.accounts.items()
         if account.topup is not None
     }
@@ -102,7 +101,7 @@ def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
 
 
 def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, int]:
-    """Return what each account burns in micro-dollars a day: the larger of what is scheduled and the last week's."""
+    """Return each account's burn in micro-dollars a day: the larger of the scheduled burn and that of last week."""
     found = {}
     for id in accounts:
         known = last(connection, id)
@@ -122,9 +121,9 @@ def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, 
 
 
 def _note_lost(
-    problems: Problems, connection: sqlite3.Connection, kept: Mapping[str, Kept], *, has_stripe: bool
+    problems: Problems, connection: sqlite3.Connection, kept: Mapping[str, KeptTopup], *, has_stripe: bool
 ) -> None:
-    """A top-up that is open belongs to its account and customer until it ends, and needs Stripe. `kept` by account."""
+    """Note what an open top-up would lose: until it ends it needs its account, its customer and Stripe."""
     opened = open_topups(connection)
     if opened and not has_stripe:
         said = f"the top-up {opened[0].id} is open, and there is no [stripe] to read back what became of it"

@@ -1,4 +1,4 @@
-"""Retention: readings older than they are kept for go, a bounded piece at a time; their summaries stay, packed."""
+"""Retention: delete readings older than `keep_readings`, in small transactions; their summaries stay, packed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from daemon.store import Store, readings, summaries
 from daemon.store.connection import Transaction
 
 PACKED_AFTER = timedelta(days=3)
-"""So long after an hour its summary is packed with those of its day."""
+"""Age at which the hourly summaries of a day are packed."""
 
 
 class Retention:
-    """Deletes old readings and packs old hours, account by account, and looks again every six hours.
+    """Deletes old readings and packs old hours, account by account, every six hours.
 
-    A piece is one short transaction: nobody who wants to write waits for long.
+    Each piece is one short transaction, so that other writers do not wait for long.
     """
 
     def __init__(self, config: Config, store: Store) -> None:
@@ -25,10 +25,10 @@ class Retention:
         self._store = store
         self._next_at: datetime | None = None
         self._after = ""
-        """The account with which the last piece ended, empty between two rounds."""
+        """The account at which the last piece ended, empty between two runs."""
 
     def fold(self, now: datetime) -> datetime:
-        """Delete one piece where it is time; returns when the next one is."""
+        """Delete one piece if it is due; return when the next one is."""
         every = timedelta(seconds=FOLD_EVERY_S)
         if self._next_at is not None and now < self._next_at <= now + every:
             return self._next_at
@@ -37,7 +37,7 @@ class Retention:
         return self._next_at
 
     def _fold_piece(self, now: datetime) -> bool:
-        """Go on where the last piece ended; returns whether all accounts have been seen to."""
+        """Go on where the last piece ended; return whether all accounts are done."""
         until = time.perf_counter() + FOLD_FOR_S
         with self._store.write(durable=False) as tx:
             for account in readings.accounts_after(tx, self._after):
@@ -51,5 +51,5 @@ class Retention:
         return True
 
     def _fold_some(self, tx: Transaction, account: str, now: datetime) -> bool:
-        """Whether there was something of the account to delete or to pack, and may be more."""
+        """Delete or pack a little of the account; return whether there may be more."""
         return readings.fold_old(tx, account, now - self._keep) or summaries.pack_old(tx, account, now - PACKED_AFTER)

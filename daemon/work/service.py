@@ -1,9 +1,9 @@
-"""The service: everything that Brimful does, as a table of contents.
+"""The service: all that Brimful does, as a table of contents.
 
-`step(now)` starts all that is due, in jobs of their own (polls, time, money, reports, delivery, retention), and says
-when to come back. In `run` the jobs overlap, so that a dead receiver or a slow poll holds up nothing else; everywhere
-else a step sees them through, in that order: read, judge, charge, report, deliver, including what the step itself
-caused. Every wake has a cause: a schedule, a committed event, a low reading, a job that ended, a command of a person.
+`step(now)` starts all that is due, in separate jobs (polls, time, money, reports, delivery, retention), and returns
+when to call it again. In `run` the jobs overlap, so that a dead receiver or a slow poll delays nothing else. Elsewhere
+a step waits for them, in that order: read, evaluate, charge, report, deliver, including what the step itself caused.
+Every wake has a cause: a schedule, a committed event, a low reading, a job that ended, an operator's command.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ log = structlog.get_logger("brimful.service")
 
 
 class Service:
-    """The heart of the process. `overlap` is for `run`; `wake` is called when there may be something to do."""
+    """Runs the jobs. `overlap` is for `run`; `wake` is called when there may be something to do."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Service:
         self._timetable: Timetable | None = None
         self._polled: dict[str, PollResult] = {}
         self._asked_at: dict[str, datetime] = {}
-        """When each schedule, and each account whose top-up waits for a reading, was polled last."""
+        """When each schedule, and each account that awaits a credit, was polled last."""
         self._open_polls: dict[str, datetime] = {}
         self._topup_readings: dict[str, PollResult] = {}
         self._recovery: asyncio.Task[None] | None = None
@@ -117,7 +117,7 @@ class Service:
         self._retention = job("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
         self._in_turn = (self._time, self._money, self._reports, self._delivery, self._retention)
         self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
-        """When each job has something to do; None while nothing is in sight."""
+        """When each job is due; None if nothing is scheduled."""
         outbox.appended = self._deliver_now
         deliverer.idle = self._deliver_now
 
@@ -128,16 +128,16 @@ class Service:
 
     @property
     def polled(self) -> tuple[PollResult, ...]:
-        """What the last poll of each account came to."""
+        """The result of each account's last poll."""
         return tuple(self._polled.values())
 
     def readable(self) -> dict[str, bool]:
-        """Return of each account that was polled whether its last poll brought a reading that is believed."""
+        """Return by account whether its last poll gave an accepted reading."""
         return {account: result.accepted is not None for account, result in self._polled.items()}
 
     @property
     def jobs(self) -> tuple[Poller | Job, ...]:
-        """All that the process does, for its health."""
+        """All jobs, for the health page."""
         return (self.poller, *self._in_turn)
 
     @property
@@ -148,7 +148,7 @@ class Service:
     # ── the step ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def step(self, now: datetime) -> datetime:
-        """Start all that is due at `now`, and return when to come back. A job with nothing due does not run."""
+        """Start all that is due at `now`, and return when to call again. A job with nothing due does not run."""
         if self._timetable is None:
             await self._begin(now)
         self._start_polls(now)
@@ -169,7 +169,7 @@ class Service:
         return self.next_wake(self._clock.now())
 
     async def once(self) -> PassOutcome:
-        """One pass over everything, every account polled whatever its schedule; waits a little for an open charge."""
+        """Run one pass: poll every account whatever its schedule, and wait a little for an open charge."""
         started = self._clock.now()
         await self.step(started)
         until = started + timedelta(seconds=ONCE_WAITS_FOR_MONEY_S)
@@ -179,7 +179,7 @@ class Service:
         return self._outcome()
 
     async def drain(self, within_s: float) -> None:
-        """Let work in flight finish; cut the rest after `within_s`. A charge that is cut stays recorded as unknown."""
+        """Let work in flight finish; cancel the rest after `within_s`. A cancelled charge stays recorded as unknown."""
         self.poller.drain()
         self.deliverer.stop()
         try:
@@ -207,13 +207,13 @@ class Service:
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
     def changed_elsewhere(self) -> None:
-        """Look again at what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
+        """Make due what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
         for job in (self._time, self._money, self._delivery):
             self._due_at[job] = EPOCH
         self._wake()
 
     def stale_jobs(self, now: datetime) -> list[str]:
-        """Return a sentence for each job that is not fresh: failing, or silent for far longer than its schedule."""
+        """Return a sentence for each job that fails, or is far later than its schedule."""
         late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
         if misplaced := self.store.misplaced():
             late.append(f"database: {misplaced}")
@@ -227,7 +227,7 @@ class Service:
     # ── the jobs' work ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _begin(self, now: datetime) -> None:
-        """Take up open top-ups before the first poll; where Stripe is slow and jobs overlap, it is not waited for."""
+        """Resume open top-ups before the first poll; in `run` the polls do not wait for a slow Stripe."""
         if self.topups is not None:
             if self._overlap:
                 self._recovery = asyncio.ensure_future(self.topups.recover(now))
@@ -237,7 +237,7 @@ class Service:
         self._timetable = Timetable.starting(self._groups, self.config.timezone, now)
 
     def _take(self, result: PollResult) -> None:
-        """Hand a committed reading to whoever acts on it."""
+        """Pass a committed reading on to the top-ups."""
         self._polled[result.account] = result
         if self.topups is None:
             return
@@ -251,7 +251,7 @@ class Service:
             self._due_at[self._money] = self.topups.counts_due_at(self._clock.now())
 
     async def _evaluate_time(self) -> None:
-        """Judge what time alone changes: a batch where jobs overlap, else all of it."""
+        """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""
         while True:
             now = self._clock.now()
             due_at = self.evaluator.evaluate_time(now)
@@ -279,10 +279,10 @@ class Service:
         due_at = min((at for at in (due_at, reconciled_at) if at is not None), default=None)
         self._due_at[self._money] = EPOCH if self._topup_readings else due_at
         if errors:
-            raise ExceptionGroup("some accounts could not be attended", errors)
+            raise ExceptionGroup("some accounts could not be topped up", errors)
 
     async def _recovered(self, topups: TopupService) -> None:
-        """Return when the open top-ups were taken up: nothing is charged before."""
+        """Wait until the open top-ups are resumed: nothing is charged before."""
         recovery = self._recovery
         if recovery is None:
             return
@@ -309,7 +309,7 @@ class Service:
             self._due_at[self._delivery] = await self.deliverer.deliver_due(now)
 
     def _deliver_now(self) -> None:
-        """An event was committed, or a receiver has nothing under way any more: see what is due for whom."""
+        """Make delivery due: an event was committed, or a receiver's worker has finished."""
         self._due_at[self._delivery] = EPOCH
         self._wake()
 
@@ -317,7 +317,7 @@ class Service:
         self._due_at[self._retention] = self.retention.fold(self._clock.now())
 
     def _retry_later(self, job: Job) -> None:
-        """Until the pass says otherwise: one that fails is tried again after a beat, and none is due while it runs."""
+        """Make the job due in `BEAT_S`, for the case that it fails; a pass that ends well sets its own time."""
         self._due_at[job] = self._clock.now() + timedelta(seconds=BEAT_S)
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -337,7 +337,7 @@ class Service:
             self.poller.poll(waiting)
 
     def _awaiting_credit(self) -> dict[str, datetime]:
-        """The accounts whose open top-up waits for a reading, and when each is to be polled for it."""
+        """Return the accounts that await a credit, and when each is polled next for it."""
         if self.topups is None:
             return {}
         every = timedelta(seconds=POLL_OPEN_TOPUP_EVERY_S)

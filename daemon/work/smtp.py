@@ -1,4 +1,4 @@
-"""The mail server: STARTTLS or TLS with verified certificates, a deadline, failures that say what a person must do."""
+"""SMTP: STARTTLS or TLS with verified certificates, a deadline, and failures that say what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from daemon.config.model import SmtpConfig, SmtpSecurity
 
 
 class SmtpMailer:
-    """Hands each message over on a connection of its own. `tls` replaces the system's trust (tests)."""
+    """Sends each message on its own connection. `tls` replaces the system's trusted certificates (tests)."""
 
     def __init__(self, config: SmtpConfig, *, tls: ssl.SSLContext | None = None) -> None:
         self._config = config
@@ -30,7 +30,7 @@ class SmtpMailer:
         return self._config.sender
 
     async def send(self, message: EmailMessage, to: Sequence[str]) -> Mailed | MailFailed:
-        """Hand `message` over for the addresses `to`. Every failure is a value; none holds the password."""
+        """Send `message` to the addresses `to`. A failure is returned, not raised; none contains the password."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         session = _Session(self._client(), self._address, message.as_bytes(), to)
@@ -97,7 +97,7 @@ class SmtpMailer:
 
 
 class _Session:
-    """One hand-over, step by step, so that a failure knows how far it came."""
+    """One SMTP session. `doing` is its present step, for the text of a failure."""
 
     def __init__(self, client: aiosmtplib.SMTP, sender: str, content: bytes, to: Sequence[str]) -> None:
         self.client = client
@@ -132,13 +132,13 @@ class _Session:
         try:
             response = await self.client.data(self._content)
         except aiosmtplib.SMTPResponseException:
-            self.handed_over = False  # it said no
+            self.handed_over = False  # the server refused it
             raise
         await self._say_goodbye()
         return _line(response.message)
 
     async def _name(self, address: str) -> None:
-        """Name one recipient; that it is refused concerns it alone."""
+        """Name one recipient; a refusal concerns this one only."""
         try:
             await self.client.rcpt(address, encoding="utf-8")
         except aiosmtplib.SMTPRecipientRefused as error:
@@ -151,7 +151,7 @@ class _Session:
             async with asyncio.timeout(1):
                 await self.client.quit()
         except (aiosmtplib.SMTPException, OSError):
-            return  # the message was taken: how the server says goodbye changes nothing
+            return  # the message was accepted: an error while closing changes nothing
 
 
 _CAUGHT = (aiosmtplib.SMTPException, OSError, ValueError)

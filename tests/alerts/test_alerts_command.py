@@ -55,9 +55,9 @@ class Site:
             outbox = Outbox(store_id(tx, ids), Receivers((EmailReceiver(id="ops", to=("ops@example.com",)),)), ids)
             for balance in (4, 4, 7, 3):
                 self.account.read(balance=balance)
-                assert self.account.judgement is not None
-                states.save(tx, self.account.judgement, None)
-                for draft in self.account.judgement.drafts:
+                assert self.account.evaluation is not None
+                states.save(tx, self.account.evaluation, None)
+                for draft in self.account.evaluation.drafts:
                     outbox.append(tx, draft, self.account.now)
         store.close()
 

@@ -81,12 +81,12 @@ def test_a_confirmed_reset_is_one_episode_that_ends_by_itself() -> None:
     account = Watched()
     account.read(balance=50, total=1000)
     assert account.read(balance=50, total=900) == ["reading.suspect"]
-    assert account.judgement is not None
-    (episode,) = account.judgement.episodes
+    assert account.evaluation is not None
+    (episode,) = account.evaluation.episodes
     assert (episode.closed_at, episode.closed_why) == (account.now, "confirmed: counted on from the new base")
 
 
-def test_the_next_judgement_is_when_the_first_mute_ends_that_holds_something_back() -> None:
+def test_the_next_evaluation_is_when_the_first_mute_ends_that_holds_something_back() -> None:
     account = Watched(LOW)
     account.read(balance=50)
     account.mutes = {"low": account.now + 4 * HOUR, "other": account.now + HOUR}
@@ -108,18 +108,18 @@ def test_silence_is_waited_for_until_an_outage_was_told() -> None:
 
 
 def test_a_beat_changes_something_only_where_something_is_told_or_remembered() -> None:
-    """What changes nothing need not be kept: a judgement of time alone says which it was."""
+    """What changes nothing need not be stored: an evaluation of time alone says which it was."""
     account = Watched(LOW)
     account.read(balance=50)
     account.beat(HOUR)
-    assert account.judgement is not None
-    assert not account.judgement.changes
+    assert account.evaluation is not None
+    assert not account.evaluation.changes
     account.mutes = {"low": account.now + HOUR}
     account.read(balance=4)
     account.beat(MINUTE)
-    assert not account.judgement.changes
+    assert not account.evaluation.changes
     assert account.beat(HOUR) == ["balance.low"]
-    assert account.judgement.changes
+    assert account.evaluation.changes
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def test_a_month_tells_its_steps_and_one_projection_and_the_next_month_starts_at
     assert account.last["episode"] == reached["episode"]
     assert read_at(account, at("2026-12-02"), total=1101) == []
     assert account.state.episodes == {}
-    assert account.judgement is not None
-    (closed,) = account.judgement.episodes
+    assert account.evaluation is not None
+    (closed,) = account.evaluation.episodes
     assert (closed.closed_at, closed.closed_why) == (at("2026-12-01"), "the period ended")
     assert read_at(account, at("2026-12-03"), total=1151.1)[0] == "budget.reached"
     assert account.data("budget.reached")[-1]["episode"] != reached["episode"]

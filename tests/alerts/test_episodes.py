@@ -233,7 +233,7 @@ def test_a_rule_of_another_kind_under_the_same_id_begins_anew() -> None:
     account.rules = (Runway(id="low", below_days=Decimal(90), clear_above_days=Decimal(100)),)
     assert account.beat() == ["runway.short"]
     assert account.state.episodes["low"].kind == "runway"
-    closed = {episode.closed_why for episode in account.judgements[-1].episodes}
+    closed = {episode.closed_why for episode in account.evaluations[-1].episodes}
     assert "the rule is of another kind now" in closed
 
 
@@ -242,14 +242,14 @@ def test_an_episode_of_a_rule_that_is_taken_out_waits_for_its_return() -> None:
     account.read(balance=4)
     account.rules = ()
     assert account.beat(timedelta(hours=30)) == []
-    assert account.judgement is not None
-    assert account.judgement.episodes[0].closed_why == "the rule was removed"
+    assert account.evaluation is not None
+    assert account.evaluation.episodes[0].closed_why == "the rule was removed"
     assert account.state.episodes == {}
     assert account.read(balance=5.5) == []
     account.rules = (LOW,)
     assert account.beat() == []
     assert account.state.episodes["low"].id == "ep_1"
-    assert account.judgement.episodes[0].closed_at is None
+    assert account.evaluation.episodes[0].closed_at is None
     assert account.beat(5) == ["balance.low"]
     assert account.last["reminder"] is True
     account.rules = ()
@@ -291,5 +291,5 @@ def test_time_alone_changes_nothing_where_nothing_is_due() -> None:
     account.read(balance=7)
     account.beat(1)
     account.beat(1)
-    assert account.judgement is not None
-    assert account.judgement.changes is False
+    assert account.evaluation is not None
+    assert account.evaluation.changes is False

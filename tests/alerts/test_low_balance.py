@@ -38,8 +38,8 @@ def test_the_reason_that_is_kept_reads_on_the_side_that_is_true() -> None:
     account.read(balance="4.999999")
     assert account.state.episodes["low"].why == "available $4.99 is below $5.00"
     account.read(balance="6.000001")
-    assert account.judgement is not None
-    assert account.judgement.episodes[0].closed_why == "available $6.000001 is above $6.00"
+    assert account.evaluation is not None
+    assert account.evaluation.episodes[0].closed_why == "available $6.000001 is above $6.00"
 
 
 def test_the_clear_line_itself_does_not_end_it() -> None:
@@ -159,8 +159,8 @@ def test_a_receivers_own_threshold_is_its_own_rule_and_takes_no_number() -> None
     )
     account = Watched(low(), own)
     assert account.read(balance=8) == ["balance.low"]
-    assert account.judgement is not None
-    (draft,) = account.judgement.drafts
+    assert account.evaluation is not None
+    (draft,) = account.evaluation.drafts
     assert (draft.rule, draft.only_receiver, draft.numbered) == ("webhook:ops", "webhook:ops", False)
     assert "sequence" not in account.last
     assert account.last["threshold_usd"] == 9

@@ -131,8 +131,8 @@ def test_an_outage_that_was_told_is_not_told_as_stale_as_well() -> None:
     for _ in range(30):
         account.fail(Reason.UNAUTHORIZED)
     assert [event["type"] for event in account.events] == ["reading.unavailable"]
-    assert account.judgement is not None
-    assert ("stale", "already notified as unavailable") in [(d.rule, d.reason) for d in account.judgement.decisions]
+    assert account.evaluation is not None
+    assert ("stale", "already notified as unavailable") in [(d.rule, d.reason) for d in account.evaluation.decisions]
 
 
 def test_an_outage_that_was_told_as_stale_is_told_again_only_if_it_needs_a_person() -> None:
@@ -243,8 +243,8 @@ def test_an_outage_that_was_told_writes_nothing_at_every_beat() -> None:
     account.read(balance=9)
     account.fail(Reason.UNAUTHORIZED)
     assert account.beats(timedelta(hours=3)) == []
-    assert account.judgement is not None
-    assert account.judgement.changes is False
+    assert account.evaluation is not None
+    assert account.evaluation.changes is False
 
 
 def test_an_outage_that_is_reminded_of_is_not_told_as_stale_beside_it() -> None:

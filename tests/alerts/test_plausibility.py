@@ -26,8 +26,8 @@ def test_a_total_that_runs_backwards_is_told_once_and_confirmed_it_is_a_reset() 
     assert data["reason"] == "counter_backwards"
     assert data["findings"] == [{"field": "total_charged_usd", "kind": "backwards", "before": 1000, "after": 900}]
     assert data["detail"] == "total_charged_usd ran backwards from 1000 to 900, confirmed by a second read"
-    assert account.judgement is not None
-    assert account.judgement.accepted is not None
+    assert account.evaluation is not None
+    assert account.evaluation.accepted is not None
     assert account.read(balance=49, total=901) == []
     assert account.state.spend is not None
     assert account.state.spend.money.value == to_micro(1)
@@ -39,10 +39,10 @@ def test_5000_that_reads_0_once_is_suspect_and_no_rule_fires() -> None:
     assert account.read(balance=0, second=metrics(balance=5000)) == ["reading.suspect"]
     assert account.last["confirmed"] is False
     assert account.last["reason"] == "implausible_drop"
-    assert account.judgement is not None
-    assert account.judgement.accepted is not None
-    assert account.judgement.accepted.metrics.balance_microusd == to_micro(5000)
-    assert account.judgement.recorded is account.judgement.accepted
+    assert account.evaluation is not None
+    assert account.evaluation.accepted is not None
+    assert account.evaluation.accepted.metrics.balance_microusd == to_micro(5000)
+    assert account.evaluation.recorded is account.evaluation.accepted
     assert account.read(balance=5000) == []
 
 
@@ -57,10 +57,10 @@ def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_
     account = Watched(LOW)
     account.read(balance=5000)
     assert account.read(balance=0, second=metrics(balance=700)) == ["reading.suspect"]
-    judgement = account.judgement
-    assert judgement is not None
-    assert judgement.accepted is None
-    assert judgement.recorded == Unavailable(
+    evaluation = account.evaluation
+    assert evaluation is not None
+    assert evaluation.accepted is None
+    assert evaluation.recorded == Unavailable(
         "clips", account.now, Reason.SUSPECT, "available_microusd drop: 5000000000 then 0"
     )
     assert account.state.last is not None
@@ -71,8 +71,8 @@ def test_a_lie_after_an_honest_reading_that_was_doubted_is_not_taken_for_its_con
     account = Watched(LOW)
     account.read(balance=183)
     assert account.read(balance=16.3, second=metrics(balance=0)) == ["reading.suspect"]
-    assert account.judgement is not None
-    assert account.judgement.accepted is None
+    assert account.evaluation is not None
+    assert account.evaluation.accepted is None
 
 
 @pytest.mark.parametrize("second", [None, Reason.TIMEOUT])
@@ -80,8 +80,8 @@ def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(seco
     account = Watched(LOW)
     account.read(balance=5000)
     assert account.read(balance=0, second=second) == []
-    assert account.judgement is not None
-    assert account.judgement.accepted is None
+    assert account.evaluation is not None
+    assert account.evaluation.accepted is None
     assert account.reasons == ["implausible, and the second read failed: checked again at the next poll"]
     assert account.read(balance=0, second=second) == []
     assert account.read(balance=0, second=second) == ["reading.suspect"]
@@ -255,8 +255,8 @@ def test_a_second_read_agrees_within_a_tenth_of_what_is_doubted(second: str, agr
     account.read(balance=200)
     told = account.read(balance=100, second=metrics(balance=second))
     assert told == ([] if agrees else ["reading.suspect"])
-    assert account.judgement is not None
-    assert (account.judgement.accepted is not None) is agrees
+    assert account.evaluation is not None
+    assert (account.evaluation.accepted is not None) is agrees
 
 
 @pytest.mark.parametrize(("second", "agrees"), [(10, True), (10.000001, False), (-10, True), (-10.000001, False)])

@@ -140,9 +140,9 @@ def test_the_numbers_of_an_account_have_no_gap_and_no_repeat(moves: list[tuple[s
 def test_nothing_but_reminders_and_outages_comes_from_what_is_not_known(moves: list[tuple[str, int, Any, Any]]) -> None:
     account = Watched(*RULES)
     live(account, [move for move in moves if move[0] not in ("mute", "edit")])
-    for judgement in account.judgements:
-        if judgement.accepted is None:
-            for draft in judgement.drafts:
+    for evaluation in account.evaluations:
+        if evaluation.accepted is None:
+            for draft in evaluation.drafts:
                 own = draft.type.value in ("reading.unavailable", "reading.suspect")
                 assert own or draft.data.get("reminder") is True
 
@@ -163,16 +163,16 @@ def test_steps_of_a_period_are_told_once_and_only_deeper(moves: list[tuple[str, 
 
 @settings(max_examples=60, deadline=None)
 @given(steps)
-def test_every_judgement_is_the_same_for_the_same_past(moves: list[tuple[str, int, Any, Any]]) -> None:
+def test_every_evaluation_is_the_same_for_the_same_past(moves: list[tuple[str, int, Any, Any]]) -> None:
     one, two = Watched(*RULES), Watched(*RULES)
     live(one, moves)
     live(two, moves)
     assert one.events == two.events
-    assert [outcome(judgement) for judgement in one.judgements] == [outcome(judgement) for judgement in two.judgements]
+    assert list(map(outcome, one.evaluations)) == list(map(outcome, two.evaluations))
 
 
-def outcome(judgement: Evaluation) -> tuple[object, ...]:
-    return judgement.state, judgement.episodes, judgement.decisions
+def outcome(evaluation: Evaluation) -> tuple[object, ...]:
+    return evaluation.state, evaluation.episodes, evaluation.decisions
 
 
 def test_the_moves_of_these_tests_reach_every_kind_of_rule() -> None:

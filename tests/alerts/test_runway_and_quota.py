@@ -21,8 +21,8 @@ def test_fourteen_videos_and_ten_dollars_last_1_98_days() -> None:
     assert data["basis"] == "scheduled"
     assert data["threshold_days"] == 3
     assert data["runs_out_at"]["earliest"] <= data["runs_out_at"]["likely"] <= data["runs_out_at"]["latest"]
-    assert account.judgement is not None
-    assert account.judgement.episodes[0].why == "1.98 days remain, the threshold is 3"
+    assert account.evaluation is not None
+    assert account.evaluation.episodes[0].why == "1.98 days remain, the threshold is 3"
 
 
 def test_the_runway_recovers_beyond_its_clear_line_only() -> None:
@@ -57,16 +57,16 @@ def test_the_runway_of_an_account_that_burns_nothing_is_clear() -> None:
     assert account.read(balance=10, active_videos=0, cost=0.015) == ["runway.recovered"]
     assert account.last["days_remaining"] is None
     assert account.last["runs_out_at"] is None
-    assert account.judgement is not None
-    assert account.judgement.episodes[0].closed_why == "nothing burns"
+    assert account.evaluation is not None
+    assert account.evaluation.episodes[0].closed_why == "nothing burns"
 
 
 def test_the_end_of_a_short_runway_says_why() -> None:
     account = Watched(RUNWAY)
     account.read(balance=10, active_videos=14, cost=0.015)
     account.read(balance=50, active_videos=14, cost=0.015)
-    assert account.judgement is not None
-    assert account.judgement.episodes[0].closed_why == "9.92 days remain, more than 3.6"
+    assert account.evaluation is not None
+    assert account.evaluation.episodes[0].closed_why == "9.92 days remain, more than 3.6"
 
 
 def test_without_burn_or_balance_nothing_is_known_of_the_runway() -> None:

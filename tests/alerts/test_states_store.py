@@ -31,14 +31,14 @@ RULES: tuple[RuleSpec, ...] = (
 
 
 class Stored(Watched):
-    """An account whose judgements are saved as they come; `restart` reads them back."""
+    """An account whose evaluations are saved as they come; `restart` reads them back."""
 
     store: Store
 
     def save(self) -> None:
-        assert self.judgement is not None
+        assert self.evaluation is not None
         with self.store.write(durable=True) as tx:
-            states.save(tx, self.judgement, self._stored)
+            states.save(tx, self.evaluation, self._stored)
         self._stored = self.state
 
     _stored = None

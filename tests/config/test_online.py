@@ -242,5 +242,5 @@ async def test_host_that_is_never_connected_to_is_refused_by_its_address(monkeyp
     answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answer)
     (outcome,) = await ask_host("webhook app", "https://inner.example.com/hook")
-    assert not outcome.fine
+    assert not outcome.ok
     assert "metadata" in outcome.detail

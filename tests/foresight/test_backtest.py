@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.model.readings import Metrics, Reading, Reason, Unavailable
-from daemon.backtest.comparison import Asked, Comparison, compare
+from daemon.backtest.comparison import AdviceRequest, Comparison, compare
 from daemon.backtest.replay import Replay, expand, is_false_alarm
 from daemon.cli import app
 from daemon.clock import SystemClock
@@ -24,7 +24,7 @@ DOLLAR = 1_000_000
 
 
 def _compared(
-    folder: Path, configs: dict[str, Config], since: datetime, until: datetime, asked: Asked | None = None
+    folder: Path, configs: dict[str, Config], since: datetime, until: datetime, asked: AdviceRequest | None = None
 ) -> Comparison:
     store = Store(folder / "brimful.db", readonly=True)
     parts: list[Decimal] = []
@@ -237,7 +237,7 @@ limit_usd = 90.00
 def test_advice_is_tried_on_the_recorded_stretch(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     live(tmp_path, config, spending(BEGIN, 20, 24 * DOLLAR, lambda at, spent: 100 + 100 * ((at - BEGIN).days // 4)))
-    asked = Asked(Decimal("0.01"), 4, timedelta(hours=2))
+    asked = AdviceRequest(Decimal("0.01"), 4, timedelta(hours=2))
     found = _compared(tmp_path, {"this": config}, BEGIN, BEGIN + timedelta(days=21), asked)
     assert found.advised is not None
     advice, outcome = found.advised.advice, found.advised.outcome

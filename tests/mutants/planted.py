@@ -195,9 +195,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events-after-the-commit",
         "daemon/work/evaluator.py",
-        "            for judgement in judgements:\n                for draft in judgement.drafts:\n"
+        "            for evaluation in evaluations:\n                for draft in evaluation.drafts:\n"
         "                    self._outbox.append(tx, draft, now)\n",
-        "        for judgement in judgements:\n            for draft in judgement.drafts:\n"
+        "        for evaluation in evaluations:\n            for draft in evaluation.drafts:\n"
         "                with self._store.write(durable=True) as tx:\n"
         "                    self._outbox.append(tx, draft, now)\n",
         "a kill between state and event loses the event",
@@ -384,7 +384,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "remembered-before-it-is-committed",
         "daemon/work/evaluator.py",
         "        with self._store.write(durable=durable) as tx:\n            self._record",
-        "        self._states |= {one.state.account: one.state for one in judgements}\n"
+        "        self._states |= {one.state.account: one.state for one in evaluations}\n"
         "        with self._store.write(durable=durable) as tx:\n            self._record",
         "what a full disk did not take is believed to be told",
         "disk_full",

@@ -65,7 +65,7 @@ async def test_5000_that_reads_0_once_is_suspect_and_20_then_4_9_is_believed(tow
     await town.once()
     town.usage.fail(KEY, Lie({"balance_usd": 0}), times=1)
     assert await town.once() == ["reading.suspect"]
-    assert town.passes[-1].fine
+    assert town.passes[-1].ok
     balance(town, "20")
     assert await town.once() == []
     balance(town, "4.9")

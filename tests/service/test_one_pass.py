@@ -16,7 +16,7 @@ async def test_the_pages_own_example_is_reckoned_as_the_page_means_it(town: Town
     async with town.service() as service:
         outcome = await service.once()
         state = service.evaluator.state("clips")
-    assert outcome.fine
+    assert outcome.ok
     assert state.last is not None
     metrics = state.last.metrics
     assert metrics.available_microusd == 11_700_000
@@ -40,7 +40,7 @@ async def test_a_low_balance_is_told_charged_once_and_seen_through_to_its_end(to
     assert later.count("topup.credited") == 1
     assert later.count("balance.recovered") == 1
     assert all(one.verified for one in town.receiver.accepted)
-    assert all(outcome.fine for outcome in town.passes)
+    assert all(outcome.ok for outcome in town.passes)
 
 
 BAD: list[tuple[Fault, str]] = [
@@ -70,7 +70,7 @@ async def test_a_bad_answer_changes_nothing_that_is_known(town: Town, fault: Fau
     told = await town.once()
     async with town.service() as service:
         after = service.evaluator.state("clips")
-    assert not town.passes[-1].fine
+    assert not town.passes[-1].ok
     assert town.passes[-1].unreadable["clips"].startswith(reason)
     assert after.last == before.last
     assert after.episodes["low"] == before.episodes["low"]

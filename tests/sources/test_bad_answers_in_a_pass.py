@@ -74,7 +74,7 @@ async def after_one_pass(tmp_path: Path) -> AsyncIterator[Pass]:
     standin.prepaid("cs_test_clips", balance_usd="4.96", uncharged_usd="0.75", total_charged_usd="6.75")
     transport = standin.transport()
     async with open_service(load(path), clock=clock, ids=SeededIds(1), transport=transport) as service:
-        assert (await service.once()).fine
+        assert (await service.once()).ok
         yield Pass(clock, standin, service, tmp_path / "brimful.db")
 
 
@@ -139,9 +139,9 @@ async def test_a_bad_answer_changes_nothing_that_is_known_and_fails_the_pass(
     for _ in range(2):
         after_one_pass.clock.advance(4000)
         outcome = await after_one_pass.service.once()
-        assert not outcome.fine
+        assert not outcome.ok
         assert list(outcome.unreadable) == ["clips"]
     assert kept(after_one_pass.path) == before
     after_one_pass.standin.heal("cs_test_clips")
     after_one_pass.clock.advance(4000)
-    assert (await after_one_pass.service.once()).fine
+    assert (await after_one_pass.service.once()).ok

@@ -1,4 +1,4 @@
-"""The migrations, in order. A migration that was released is never edited; a change is a further one."""
+"""The migrations, in order. A released migration is never edited; a change needs a new one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STEPS = {
         m0010_believed,
     )
 }
-_TABLE = "_sqlite_migrations"  # as sqlite-utils named it, with which the first databases were made
+_TABLE = "_sqlite_migrations"  # named by sqlite-utils, which created the first databases
 _SET = "brimful"
 _MAKE_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {_TABLE} (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)",
@@ -43,7 +43,7 @@ _MAKE_TABLE = (
 
 
 def migrate(store: Store) -> None:
-    """Bring the schema up to date, each step in a transaction of its own. Never called by a command that only reads."""
+    """Bring the schema up to date, one transaction per migration. Commands that only read never call this."""
     for name in pending(store.reader):
         with store.write(durable=True) as tx:
             for statement in (*_MAKE_TABLE, *_STEPS[name]):
@@ -55,7 +55,7 @@ def migrate(store: Store) -> None:
 
 
 def pending(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Return the names of the steps that the database has not seen yet, in their order."""
+    """Return the names of the migrations to apply, in order."""
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (_TABLE,)).fetchone()
     applied = (
         connection.execute(f"SELECT name FROM {_TABLE} WHERE migration_set = ?", (_SET,)).fetchall() if known else ()
@@ -65,7 +65,7 @@ def pending(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def require_current(store: Store) -> None:
-    """Raise StoreError where the schema is older than this program: a command that only reads does not migrate."""
+    """Raise StoreError if the schema is older than this program: a command that only reads does not migrate."""
     if pending(store.reader):
         raise StoreError(
             f"the database {store.path} has no tables yet or is older than this program: "
