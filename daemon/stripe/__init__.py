@@ -1,1 +1,1 @@
-"""Stripe: one gateway that raises nothing, what it answers as values, and what its answers and declines mean."""
+"""Stripe: the gateway, its answers as values, and what answers and declines mean."""

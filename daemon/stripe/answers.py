@@ -1,6 +1,6 @@
-"""What comes back from Stripe: an answer, or a refusal of a kind, and what a request that meets it calls for.
+"""Stripe's answers: an object, or a refusal of a kind, and the action that follows from each.
 
-A PaymentIntent read back by its id is the only authority on what happened; an answer only says what to do next.
+Only a PaymentIntent that is read back by its id says what happened; an answer only says what to do next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class AnswerKind(StrEnum):
-    """Every answer that is not the object that was asked for."""
+    """The kind of an answer."""
 
     ANSWERED = "answered"  # 200 and readable
     UNKNOWN = "unknown"  # time-out, reset, TLS or proxy error, a body that does not parse
@@ -37,7 +37,7 @@ class AnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[T]):
-    """Stripe's answer. `replayed`: given again for the same key, so its body may be old."""
+    """Stripe's answer. `replayed`: repeated for the same idempotency key, so its body may be old."""
 
     value: T
     request_id: str | None
@@ -51,7 +51,7 @@ class Answered(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No answer, or one that is not the object asked for; `kind` says what to do. `message` is Stripe's, or ours."""
+    """No answer, or not the requested object; `kind` decides what to do. `message`: Stripe's, or ours."""
 
     kind: AnswerKind
     message: str
@@ -61,7 +61,7 @@ class Refused:
     should_retry: bool | None = None
     """Stripe's own advice (`Stripe-Should-Retry`)."""
     gone: str | None = None
-    """The earlier customer of the account that Stripe does not list any more, where that is why."""
+    """The account's former customer that Stripe no longer knows, if that is the reason."""
 
 
 Outcome = Answered[PaymentIntent] | Refused
@@ -73,8 +73,8 @@ class Action(StrEnum):
     SAME_KEY_SOON = "same_key_soon"  # 2 to 5 s, the same key, at most 5 times; then as unknown
     BACK_OFF = "back_off"  # read back, the same key, 1 to 15 s within a pass, then 3 min; after 5 min wait 10 min
     PIN = "pin"  # read back, wait 15 min, read back, then cancel; watched for 7 days
-    REVIEW = "review"  # read back; where it still waits a person decides, and nothing is canceled
-    CANCEL_AND_SUSPEND = "cancel_and_suspend"  # told with Stripe's message
+    REVIEW = "review"  # read back; if it is still open a person decides, and nothing is canceled
+    CANCEL_AND_SUSPEND = "cancel_and_suspend"  # notified with Stripe's message
     BREAK = "break"  # no account is charged until a good read; the PaymentIntent stays open
     LIST_THEN_SAME_KEY = "list_then_same_key"  # create only: for 15 min, then the number is given up
     ADOPT_OTHER = "adopt_other"  # create only: another daemon owns the number
@@ -115,37 +115,37 @@ CREATE: Mapping[AnswerKind, Action] = {
 }
 
 REFUSED_KEY = frozenset({AnswerKind.UNAUTHORIZED, AnswerKind.FORBIDDEN})
-"""Answers to an API key that is no good, or that may not do what was asked: no account is charged until a good read."""
+"""Answers to an invalid API key, or one without the permission: no account is charged until a good read."""
 GONE = frozenset({AnswerKind.MISSING, AnswerKind.INTENT_MISSING})
-"""How Stripe answers for a customer that was deleted, or that it does not know."""
+"""Stripe's answers for a deleted or unknown customer."""
 NO_USE_WAITING = frozenset({*GONE, AnswerKind.BAD_REQUEST, AnswerKind.WRONG_MODE})
-"""Refusals of a read that time does not heal."""
+"""Refusals of a read that waiting does not change."""
 NO_ANSWER = frozenset({AnswerKind.UNKNOWN, AnswerKind.SERVER_ERROR, AnswerKind.RATE_LIMITED, AnswerKind.KEY_IN_USE})
-"""What says nothing of what was asked."""
+"""Answers that say nothing about the request."""
 
 READ_BACK_AFTER = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600))
 """How long after a send an unknown outcome is read back; then every `READ_BACK_EVERY`."""
 READ_BACK_EVERY = timedelta(minutes=30)
 SAME_KEY_AFTER = timedelta(minutes=3)
-"""A confirm that left no trace is sent again with its key after so long."""
+"""Wait before a confirm without any trace at Stripe is sent again with its key."""
 KEY_LIVES = timedelta(hours=23)
-"""Stripe prunes keys at 24 h: an older one protects nothing and is never sent again."""
+"""Stripe drops idempotency keys after 24 h: an older key no longer protects and is never sent again."""
 KEY_IN_USE_TIMES = 5
 KEY_IN_USE_WAIT_S = (2.0, 5.0)
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Waits within one pass after a 429: half a minute together, for so long may `once` wait for an outcome."""
+"""Waits within one pass after a 429: 30 s in total, the time that `once` may wait for an outcome."""
 BACK_OFF_LATER = timedelta(minutes=10)
 BACK_OFF_LONGEST = timedelta(minutes=5)
 PIN_AFTER = timedelta(minutes=15)
 WATCH_FOR = timedelta(days=7)
 CREATE_FOR = timedelta(minutes=15)
-"""So long is a create of unknown outcome sent again; then its number is given up."""
+"""How long a create with an unknown outcome is sent again; then its number is given up."""
 CANCEL_AGAIN_AFTER = tuple(timedelta(seconds=s) for s in (20, 120, 600, 1800))
-"""How long after a cancel that did not take it is sent again: ever longer, then always the last."""
+"""Waits before a failed cancel is sent again; the last one repeats."""
 
 
 def read_back_after(sent_for: timedelta) -> timedelta:
-    """Return how long after the send an outcome that has been unknown for `sent_for` is read back next."""
+    """Return the time from the send to the next read-back, for an outcome that is unknown since `sent_for`."""
     for after in READ_BACK_AFTER:
         if after > sent_for:
             return after

@@ -1,4 +1,4 @@
-"""Declines: which of them a card may be tried again after, as data. Stripe's advice outranks the bank's code."""
+"""Declines: after which of them a card may be tried again, as data. Stripe's advice outranks the bank's code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RETRY_AFTER = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=24))
 """After the first, second and third soft decline; then the PaymentIntent is canceled and the account suspended."""
 ATTEMPTS_ON_A_CARD = 15
 ATTEMPTS_WITHIN = timedelta(days=30)
-"""The card networks' limit; fines begin beyond it."""
+"""The card networks' limit of attempts; above it they charge fees."""
 
 ADVICE: Mapping[str, DeclineKind] = {
     "try_again_later": DeclineKind.SOFT,
@@ -75,7 +75,7 @@ CODES: Mapping[str, DeclineKind] = {
     "security_violation": DeclineKind.SOFT,
     "duplicate_transaction": DeclineKind.SOFT,
 }
-"""Codes that are not here are soft: a card is then tried at most four times over more than a day."""
+"""Other codes are soft: a card is then tried at most four times over more than a day."""
 
 BAD_CARDS = frozenset(
     {
@@ -91,12 +91,12 @@ BAD_CARDS = frozenset(
         "stop_payment_order",
     }
 )
-"""Codes that say something of the card, whoever shows it: no other account of the Stripe account tries it either."""
+"""Codes about the card itself: no other account of the Stripe account tries it either."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """What a refusal means. `code` is the most telling code that Stripe gave."""
+    """What a refusal means. `code`: the most specific code from Stripe."""
 
     kind: DeclineKind
     code: str
@@ -104,7 +104,7 @@ class Decline:
     fingerprint: str | None
 
 
-def judge(error: CardError) -> Decline:
+def classify_decline(error: CardError) -> Decline:
     """Return what the refusal means: advice first, then the decline's code, then the error's own."""
     code = error.decline_code or error.code or "unknown"
     for authentication in (error.decline_code, error.code):
@@ -115,5 +115,5 @@ def judge(error: CardError) -> Decline:
 
 
 def retry_after(declines: int) -> timedelta | None:
-    """Return how long after the `declines`-th soft decline the same PaymentIntent is tried again; None is never."""
+    """Return the wait before the retry after the `declines`-th soft decline; None: no retry."""
     return RETRY_AFTER[declines - 1] if 1 <= declines <= len(RETRY_AFTER) else None

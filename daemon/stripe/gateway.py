@@ -1,10 +1,10 @@
 """The gateway: the one place that talks to Stripe, by its SDK on our own HTTP client.
 
-Every call returns an `Answered` or a `Refused`, and raises nothing: the SDK's errors, odd bodies and network failures
-are mapped totally to `AnswerKind`. Retries are ours, not the SDK's; telemetry is off; the idempotency key goes into the
-options. Every object's `livemode` is held against the configured mode.
+Every call returns an `Answered` or a `Refused` and never raises: each error of the SDK, odd body and network failure is
+mapped to an `AnswerKind`. Retries are ours, not the SDK's; telemetry is off; the idempotency key goes into the options.
+Every object's `livemode` is compared with the configured mode.
 
-    StripeError …… by HTTP status, then type and code; any other exception, and any body we cannot read ▸ UNKNOWN
+    StripeError …… by HTTP status, then type and code; any other exception, and any unreadable body ▸ UNKNOWN
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ from daemon.stripe.objects import (
 
 stripe.enable_telemetry = False  # it would write a file into the home directory
 
-TIME_TOLD_FOR = timedelta(minutes=5)
-"""How long Stripe's word for its time stands: our clock may be stepped meanwhile."""
+TIME_VALID_FOR = timedelta(minutes=5)
+"""How long Stripe's time from its last answer is used: our clock may be set meanwhile."""
 DEADLINE_S = 30.0
 """One exchange with Stripe, from connecting to the last byte: a confirm waits for the bank."""
 BODY_BYTES = 4_000_000
 PAGE_SIZE = 100
 REFUND_EVENTS = ["charge.refunded", "charge.dispute.created"]
 _ODD = (AttributeError, TypeError, LookupError, ValueError, RecursionError)
-"""What the SDK raises over bodies that it did not expect (`"error": "text"`, `[]`, `null`): a test walks them."""
+"""What the SDK raises for unexpected bodies (`"error": "text"`, `[]`, `null`)."""
 
 T = TypeVar("T")
 _Object = TypeVar("_Object", PaymentIntent, Charge, PaymentMethod, Customer, StripeEvent)
 
 
 class Gateway(Protocol):
-    """What the top-ups need of Stripe. `params` are the exact parameters that the ledger holds."""
+    """The Stripe calls of the top-ups. `params`: the exact parameters recorded in the ledger."""
 
     def stripe_now(self, now: datetime) -> datetime | None: ...
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome: ...
@@ -79,7 +79,7 @@ class Gateway(Protocol):
 
 
 class StripeGateway:
-    """`Gateway` by the SDK. The HTTP client is shared and closed by whoever made it."""
+    """`Gateway` with the SDK. The HTTP client is shared; its creator closes it."""
 
     def __init__(self, config: StripeConfig, http: HttpClient, clock: Clock) -> None:
         self._livemode = config.mode is StripeMode.LIVE
@@ -96,9 +96,9 @@ class StripeGateway:
         )
 
     def stripe_now(self, now: datetime) -> datetime | None:
-        """Return what Stripe's clock says at `now`, by the `Date` of its last answer; None without a recent one."""
-        told_at, ahead = self._transport.told_at, self._transport.ahead
-        if told_at is None or not timedelta() <= now - told_at <= TIME_TOLD_FOR:
+        """Return the time of Stripe's clock at `now`, from the `Date` of its last answer; None without a recent one."""
+        answered_at, ahead = self._transport.answered_at, self._transport.ahead
+        if answered_at is None or not timedelta() <= now - answered_at <= TIME_VALID_FOR:
             return None
         return now + ahead
 
@@ -131,7 +131,7 @@ class StripeGateway:
     async def intents(
         self, customer: str, after: str | None = None, limit: int = PAGE_SIZE
     ) -> Answered[Page[PaymentIntent]] | Refused:
-        """List a customer's PaymentIntents, newest first: a list reads its own writes, a search does not."""
+        """List a customer's PaymentIntents, newest first: a list shows the latest writes, a search may not."""
         params: Any = {"customer": customer, "limit": limit, "expand": ["data.latest_charge"]}
         if after is not None:
             params["starting_after"] = after
@@ -151,9 +151,9 @@ class StripeGateway:
     async def charges_of(
         self, customer: str, since: datetime, after: str | None = None
     ) -> Answered[Page[Charge]] | Refused:
-        """List a customer's charges since then by Stripe's clock, newest first; what cannot be read is left out.
+        """List a customer's charges since then by Stripe's clock, newest first; unreadable ones are left out.
 
-        They may be anybody's: one that is odd says nothing of ours.
+        Other systems may have made them, so an unreadable one is no error.
         """
         params: Any = {"customer": customer, "created": {"gte": to_ms(since) // 1000}, "limit": PAGE_SIZE}
         if after is not None:
@@ -189,7 +189,7 @@ class StripeGateway:
         )
 
     def _get(self, path: str, params: Mapping[str, Any]) -> Callable[[], Awaitable[Any]]:
-        """A read, answered as it came: the SDK's objects would be built only to be read out again."""
+        """Return a raw GET request: building the SDK's objects would cost time for nothing."""
         return lambda: self._client.raw_request_async("get", f"/v1/{path}", **params)
 
     def _intent(self, data: Any) -> PaymentIntent:
@@ -201,7 +201,7 @@ class StripeGateway:
         return value
 
     async def _ask(self, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> Answered[T] | Refused:
-        """Make one call and map whatever comes of it. Cancellation alone passes through."""
+        """Make one call and map its result. Only cancellation is raised."""
         try:
             answer = await call()
             response = answer if isinstance(answer, stripe.StripeResponse) else answer.last_response
@@ -221,16 +221,16 @@ class StripeGateway:
 
 
 def _in_order(value: Any) -> Any:
-    """Return the parameters by name: the same ones are the same bytes under their key, whoever sends them."""
+    """Return the parameters sorted by name, so that equal parameters are equal bytes for the idempotency key."""
     return {name: _in_order(value[name]) for name in sorted(value)} if isinstance(value, Mapping) else value
 
 
-class _OtherMode(Exception):  # noqa: N818 – it is said of an object
+class _OtherMode(Exception):  # noqa: N818 – a state of the object
     """An object's livemode is not the configured mode."""
 
 
 def key_problem(key: str, mode: StripeMode) -> str | None:
-    """Return why a key cannot be used in this mode, or None. Only secret and restricted keys charge unattended."""
+    """Return why a key cannot be used in this mode, or None. Only secret and restricted keys can charge."""
     prefix, _, rest = key.partition("_")
     if prefix not in ("sk", "rk"):
         return "only a secret (sk_) or restricted (rk_) key can charge unattended"
@@ -240,7 +240,7 @@ def key_problem(key: str, mode: StripeMode) -> str | None:
 
 
 def refusal(error: stripe.StripeError) -> Refused:
-    """Map an error of the SDK. The HTTP status decides, then the error's type and code: the SDK's classes do not."""
+    """Map an error of the SDK by the HTTP status, then by the error's type and code, not by the SDK's classes."""
     status = error.http_status
     body = error.json_body if isinstance(error.json_body, Mapping) else {}
     inner = body.get("error")
@@ -266,7 +266,7 @@ def _kind(status: int | None, type_: str, code: str, readable: bool) -> AnswerKi
     if status == 429:
         return AnswerKind.RATE_LIMITED
     if not readable:
-        return AnswerKind.UNKNOWN  # a proxy's page: nothing says that Stripe was reached
+        return AnswerKind.UNKNOWN  # a proxy's page: Stripe may not have been reached
     if status == 409:
         return AnswerKind.KEY_IN_USE
     if status == 401:
@@ -285,7 +285,7 @@ def _kind(status: int | None, type_: str, code: str, readable: bool) -> AnswerKi
 
 
 class _SharedClient(stripe.HTTPClient):
-    """The SDK's transport on our client. A failure is an `APIConnectionError`; "not sent" is never inferred."""
+    """The SDK's transport with our HTTP client. A failure is an `APIConnectionError`; it never means "not sent"."""
 
     name = "brimful"
 
@@ -294,8 +294,8 @@ class _SharedClient(stripe.HTTPClient):
         self._http = http
         self._clock = clock
         self.ahead = timedelta(0)
-        """How far Stripe's clock was ahead of ours, at `told_at` by ours."""
-        self.told_at: datetime | None = None
+        """How far Stripe's clock was ahead of ours, at `answered_at` by ours."""
+        self.answered_at: datetime | None = None
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
@@ -323,7 +323,7 @@ class _SharedClient(stripe.HTTPClient):
             self.ahead = parsedate_to_datetime(said or "") - now
         except (ValueError, TypeError, OverflowError):
             return
-        self.told_at = now
+        self.answered_at = now
 
     def request(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise AssertionError("Stripe is asked asynchronously only")
@@ -332,7 +332,7 @@ class _SharedClient(stripe.HTTPClient):
         return self._clock.sleep(secs)
 
     async def close_async(self) -> None:
-        """The client is shared: it is not ours to close."""
+        """Do nothing: the client is shared."""
 
     def close(self) -> None:
-        """The client is shared: it is not ours to close."""
+        """Do nothing: the client is shared."""

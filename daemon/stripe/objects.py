@@ -1,7 +1,7 @@
-"""What Stripe says, as frozen values: each is read from an answer's JSON with every field checked.
+"""Stripe's objects as frozen values, read from an answer's JSON with every field checked.
 
-Amounts in integer cents, instants aware UTC. A field that is missing or of another type raises `Unreadable`: an answer
-that we do not understand is no answer.
+Amounts in integer cents, instants aware UTC. A field that is missing or has another type raises `Unreadable`: such an
+answer counts as none.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from alerts.model.instants import from_ms
 T = TypeVar("T")
 
 
-class Unreadable(Exception):  # noqa: N818 – it is said of an answer
+class Unreadable(Exception):  # noqa: N818 – a state of the answer
     """The answer is not what Stripe documents."""
 
 
-class Deleted(Exception):  # noqa: N818 – it is said of an object
-    """The object was deleted: what is left of it says no more than that."""
+class Deleted(Exception):  # noqa: N818 – a state of the object
+    """The object was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Charge:
 
     @property
     def failed(self) -> bool:
-        """Whether the bank refused it; while it is pending nobody knows."""
+        """Whether the bank refused it. A pending charge has not failed."""
         return self.status == "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentIntent:
-    """One PaymentIntent as Stripe has it now (or, replayed, as it once was)."""
+    """One PaymentIntent as Stripe has it now (in a replayed answer: as it was)."""
 
     id: str
     status: str
@@ -73,11 +73,11 @@ class PaymentIntent:
     error: CardError | None
     latest_charge: str | None
     charge: Charge | None = None
-    """The latest charge itself, where it was asked for."""
+    """The latest charge, if the request expanded it."""
 
     @property
     def why_declined(self) -> CardError | None:
-        """The last payment error, else that of the latest charge: a canceled one keeps only the latter."""
+        """The last payment error, else that of the latest charge: a canceled PaymentIntent has only the latter."""
         return self.error or (self.charge.error if self.charge else None)
 
 
@@ -109,9 +109,9 @@ class StripeEvent:
     payment_intent: str | None
     charge: str | None
     subject: str
-    """What it is about: the charge of a refund, the dispute."""
+    """The id of the refunded charge, or of the dispute."""
     amount_cents: int | None
-    """What has been refunded of the charge so far, or what is disputed."""
+    """The total refunded of the charge so far, or the disputed amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def read_intent(data: Any) -> PaymentIntent:
 
 
 def read_error(data: Any) -> CardError | None:
-    """Return the codes of a `last_payment_error` or of an error's body; None where there is none."""
+    """Return the codes of a `last_payment_error` or of an error's body; None if there is none."""
     if not isinstance(data, Mapping):
         return None
     return CardError(
@@ -197,7 +197,7 @@ def read_method(data: Any) -> PaymentMethod:
 
 
 def read_customer(data: Any) -> Customer:
-    """Return a customer with the id of its default payment method; raises Deleted for one that was."""
+    """Return a customer with the id of its default payment method; raises Deleted."""
     customer = _object(data, "customer")
     if customer.get("deleted"):
         raise Deleted("the customer was deleted")
@@ -227,7 +227,7 @@ def read_event(data: Any) -> StripeEvent:
 
 
 def read_page(data: Any, read: Callable[[Any], T], *, lenient: bool = False) -> Page[T]:
-    """Return one page of a list, each item read by `read`; a lenient one leaves out what cannot be read."""
+    """Return one page of a list, each item read by `read`; `lenient` leaves out unreadable items."""
     page = _object(data, "list")
     items = page.get("data")
     if not isinstance(items, list):

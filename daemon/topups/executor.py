@@ -14,7 +14,7 @@ from daemon.store.connection import Transaction
 from daemon.store.ledger import Moved
 from daemon.store.topup_rows import SECOND_LOOK, State, Topup
 from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
-from daemon.stripe.declines import DeclineKind, judge
+from daemon.stripe.declines import DeclineKind, classify_decline
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext, log
 from daemon.topups.judging import verdict
@@ -210,7 +210,7 @@ async def _read_back(context: TopupContext, row: Topup, command: ReadBack) -> Fa
         context.note(row.account, Doing.LISTING_CHARGES, listed)
         if isinstance(listed, Answered):
             charges = listed.value.items
-        elif intent.status == "canceled" and judge(intent.why_declined).kind is DeclineKind.SOFT:
+        elif intent.status == "canceled" and classify_decline(intent.why_declined).kind is DeclineKind.SOFT:
             return NotRead(replace(listed, kind=AnswerKind.UNKNOWN))  # how often it was tried, nobody can say
         elif intent.charge is not None:
             charges = (intent.charge,)

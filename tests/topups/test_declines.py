@@ -11,7 +11,7 @@ import pytest
 from daemon.demo.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import StopKind
-from daemon.stripe.declines import DeclineKind, judge
+from daemon.stripe.declines import DeclineKind, classify_decline
 from daemon.stripe.objects import CardError
 from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
@@ -157,14 +157,17 @@ async def test_processing_for_over_an_hour_is_told_once(daemon: Daemon, world: W
 @pytest.mark.parametrize("name", sorted(DECLINES))
 def test_every_decline_of_the_stand_in_has_a_meaning(name: str) -> None:
     one = DECLINES[name]
-    said = judge(CardError(one.code, one.decline_code or "", one.advice_code or "", one.message))
+    said = classify_decline(CardError(one.code, one.decline_code or "", one.advice_code or "", one.message))
     assert said.kind in DeclineKind
 
 
 def test_advice_outranks_the_decline_code() -> None:
-    assert judge(CardError("card_declined", "insufficient_funds", "do_not_try_again", "")).kind is DeclineKind.HARD
-    assert judge(CardError("card_declined", "stolen_card", "try_again_later", "")).kind is DeclineKind.SOFT
-    assert judge(CardError("card_declined", "never_heard_of", "", "")).kind is DeclineKind.SOFT
+    assert (
+        classify_decline(CardError("card_declined", "insufficient_funds", "do_not_try_again", "")).kind
+        is DeclineKind.HARD
+    )
+    assert classify_decline(CardError("card_declined", "stolen_card", "try_again_later", "")).kind is DeclineKind.SOFT
+    assert classify_decline(CardError("card_declined", "never_heard_of", "", "")).kind is DeclineKind.SOFT
 
 
 async def test_a_stolen_card_is_not_tried_again_after_another_has_paid_and_that_is_told(

@@ -12,7 +12,7 @@ from typing import Any
 from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store.topup_rows import SECOND_LOOK, State
 from daemon.stripe.answers import AnswerKind
-from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, judge, retry_after
+from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, classify_decline, retry_after
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.intents import mismatch
@@ -97,7 +97,7 @@ def _requires_method(b: Builder, fact: Intent) -> None:
         return
     if topup.state in (State.NEEDS_REVIEW, State.ACTION_REQUIRED) or _is_known(b, fact):
         return
-    decline = judge(error)
+    decline = classify_decline(error)
     if topup.cancel_as is not None and (decline.kind is DeclineKind.SOFT or topup.state is not State.CONFIRMING):
         return  # it is being canceled: only a card that must not be tried again is news
     attempt = _attempt(b, fact) if fact.adopted else max(_attempt(b, fact), topup.declines + 1)
@@ -153,7 +153,7 @@ def _canceled(b: Builder, fact: Intent) -> None:
     """The end. A card that was refused meanwhile, on this PaymentIntent, is left alone from now on."""
     topup, error = b.topup, fact.intent.why_declined
     if error is not None and topup.cancel_as is not State.DECLINED and (topup.is_open or fact.adopted):
-        decline = judge(error)
+        decline = classify_decline(error)
         gave_up = len(fact.charges) > len(RETRY_AFTER)
         if decline.kind is not DeclineKind.SOFT or gave_up:
             declines = max(topup.declines, len(fact.charges))
