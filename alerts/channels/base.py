@@ -1,4 +1,4 @@
-"""What every way of telling has in common: a parcel goes in, an outcome comes out, and nothing is ever raised."""
+"""What every way of telling has in common: a batch goes in, an outcome comes out, and nothing is ever raised."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ class Channel(Protocol):
         """Messages in any 60 minutes; what is above waits and goes out as one."""
         ...
 
-    async def send(self, parcel: Batch) -> SendOutcome:
-        """Send the parcel within the deadline; every failure is an outcome."""
+    async def send(self, batch: Batch) -> SendOutcome:
+        """Send the batch within the deadline; every failure is an outcome."""
         ...

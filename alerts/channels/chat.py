@@ -40,12 +40,12 @@ class ChatChannel:
         self._load = load
         self._thread: Thread | None = None
 
-    async def send(self, parcel: Batch) -> SendOutcome:
+    async def send(self, batch: Batch) -> SendOutcome:
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._thread is not None and self._thread.is_alive():
             return SendOutcome(Result.FAILED, 0, error="the chat service still hangs from the attempt before")
-        title, body = write_note([delivery.event for delivery in parcel.deliveries], self._zone)
+        title, body = write_note([delivery.event for delivery in batch.deliveries], self._zone)
         try:
             async with asyncio.timeout(DELIVERY_DEADLINE_S):
                 error = await self._in_thread(title, body)

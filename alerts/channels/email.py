@@ -35,9 +35,9 @@ class EmailChannel:
         self._zone = zone
         self._now = now
 
-    async def send(self, parcel: Batch) -> SendOutcome:
-        message, note = self.compose(parcel)
-        result = await self._mailer.send(message, parcel.remaining_recipients or self._to)
+    async def send(self, batch: Batch) -> SendOutcome:
+        message, note = self.compose(batch)
+        result = await self._mailer.send(message, batch.remaining_recipients or self._to)
         if not isinstance(result, Mailed):
             return SendOutcome(
                 Result.FAILED,
@@ -45,7 +45,7 @@ class EmailChannel:
                 result.status,
                 error=result.reason,
                 maybe_arrived=result.maybe_arrived,
-                remaining_recipients=parcel.remaining_recipients,
+                remaining_recipients=batch.remaining_recipients,
             )
         if result.refused:
             refused = "; ".join(f"{address}: {words}" for address, words in result.refused.items())
@@ -57,23 +57,23 @@ class EmailChannel:
             )
         return SendOutcome(Result.OK, result.elapsed_ms, 250, answer=f"{note}{result.answer}")
 
-    def compose(self, parcel: Batch) -> tuple[EmailMessage, str]:
-        """Return the message of a parcel, and a note for the log where an operator's own template could not be used."""
-        letter, note = self._write(parcel)
+    def compose(self, batch: Batch) -> tuple[EmailMessage, str]:
+        """Return the message of a batch, and a note for the log where an operator's own template could not be used."""
+        letter, note = self._write(batch)
         message = new_message(
             sender=self._mailer.sender,
             to=self._to,
             subject=letter.subject,
             at=self._now().astimezone(self._zone),
-            name=parcel.name,
+            name=batch.name,
             text=letter.text,
             html=letter.html,
-            answers=parcel.answers,
+            answers=batch.answers,
         )
         return message, note
 
-    def _write(self, parcel: Batch) -> tuple[Letter, str]:
-        events = [delivery.event for delivery in parcel.deliveries]
+    def _write(self, batch: Batch) -> tuple[Letter, str]:
+        events = [delivery.event for delivery in batch.deliveries]
         try:
             return write_letter(events, self._templates, self._zone), ""
         except WRONG_TEMPLATE as error:  # the alert goes out all the same

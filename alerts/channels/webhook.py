@@ -61,10 +61,10 @@ class WebhookChannel:
         self._poster = poster
         self._wall = wall
 
-    async def send(self, parcel: Batch) -> SendOutcome:
+    async def send(self, batch: Batch) -> SendOutcome:
         if not self._allowed:
             return SendOutcome(Result.FAILED, 0, error="refused: the URL is not https, and allow_http is not set")
-        event = parcel.deliveries[0].event
+        event = batch.deliveries[0].event
         wall = self._wall()
         headers = {
             "content-type": "application/json",

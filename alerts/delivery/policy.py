@@ -80,7 +80,7 @@ def evaluate_delivery(
 def evaluate_receiver(
     state: ReceiverState, outcome: SendOutcome, verdict: DeliveryVerdict, now: datetime, roll: float
 ) -> Consequence:
-    """Return what follows for the receiver; `verdict` is that of the parcel's oldest delivery."""
+    """Return what follows for the receiver; `verdict` is that of the batch's oldest delivery."""
     if outcome.result is Result.OK:
         return _well_again(state)
     if outcome.result is Result.GONE:

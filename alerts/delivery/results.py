@@ -20,9 +20,9 @@ def outcome_of(task: asyncio.Task[SendOutcome]) -> SendOutcome:
     return SendOutcome(Result.FAILED, 0, error=f"internal error: {type(error).__name__}", maybe_arrived=True)
 
 
-def failures_before(parcel: Batch, outcome: SendOutcome) -> list[int]:
+def failures_before(batch: Batch, outcome: SendOutcome) -> list[int]:
     """Return what each delivery counts from: what is sent again as the same message keeps one count and one time."""
-    failures = [delivery.failures for delivery in parcel.deliveries]
+    failures = [delivery.failures for delivery in batch.deliveries]
     return [min(failures)] * len(failures) if _must_stay_together(outcome) else failures
 
 
@@ -31,10 +31,10 @@ def _must_stay_together(outcome: SendOutcome) -> bool:
 
 
 def attempt_result(
-    delivery: Delivery, parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, at: datetime
+    delivery: Delivery, batch: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, at: datetime
 ) -> AttemptResult:
     """Return the result to store for a delivery after an attempt that began at `at`."""
-    named = delivery.event.id != parcel.name
+    named = delivery.event.id != batch.name
     keep = verdict.state is DeliveryState.DELIVERED or _must_stay_together(outcome)
     return AttemptResult(
         number=delivery.number,
@@ -43,11 +43,11 @@ def attempt_result(
         failures=verdict.failures,
         next_attempt_at=verdict.next_attempt_at,
         remaining_recipients=outcome.remaining_recipients if verdict.state is not DeliveryState.DELIVERED else None,
-        parcel=parcel.name if keep and named else None,
+        batch=batch.name if keep and named else None,
     )
 
 
-def cut_result(delivery: Delivery, parcel: Batch, now: datetime) -> AttemptResult:
+def cut_result(delivery: Delivery, batch: Batch, now: datetime) -> AttemptResult:
     """Return the result of an attempt that was cancelled: the delivery stays due, and no failure is counted."""
     return AttemptResult(
         number=delivery.number,
@@ -56,7 +56,7 @@ def cut_result(delivery: Delivery, parcel: Batch, now: datetime) -> AttemptResul
         failures=delivery.failures,
         next_attempt_at=now,
         remaining_recipients=delivery.remaining_recipients,
-        parcel=parcel.name if delivery.event.id != parcel.name else None,
+        batch=batch.name if delivery.event.id != batch.name else None,
     )
 
 

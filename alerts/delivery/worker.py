@@ -233,7 +233,7 @@ class ReceiverWorker:
         if len(self._flying) >= self._width():
             return
         self._flush()
-        flying = {delivery.number for parcel, _ in self._flying.values() for delivery in parcel.deliveries}
+        flying = {delivery.number for batch, _ in self._flying.values() for delivery in batch.deliveries}
         limit = DELIVERY_BATCH + len(flying)
         due = self._queue.due(self.key, now, limit)
         self._more = len(due) == limit
@@ -248,22 +248,22 @@ class ReceiverWorker:
         if not due:
             return
         self._more = True
-        named = next((delivery for delivery in due if delivery.parcel is not None), None)
-        if named is not None and named.parcel is not None:
-            parcel = Batch(named.parcel, tuple(self._queue.parcel(self.key, named.parcel)), named.remaining_recipients)
+        named = next((delivery for delivery in due if delivery.batch is not None), None)
+        if named is not None and named.batch is not None:
+            batch = Batch(named.batch, tuple(self._queue.batch(self.key, named.batch)), named.remaining_recipients)
         else:
             together = tuple(due)
-            parcel = Batch(batch_name(together), together)
-            self._queue.name_parcel([delivery.number for delivery in together], parcel.name)
-        self._waiting.append(self._threaded(parcel))
+            batch = Batch(batch_name(together), together)
+            self._queue.name_batch([delivery.number for delivery in together], batch.name)
+        self._waiting.append(self._threaded(batch))
 
-    def _threaded(self, parcel: Batch) -> Batch:
-        episodes = {delivery.event.episode for delivery in parcel.deliveries} - {None}
+    def _threaded(self, batch: Batch) -> Batch:
+        episodes = {delivery.event.episode for delivery in batch.deliveries} - {None}
         if len(episodes) != 1:
-            return parcel
-        first = self._queue.first_parcel(self.key, str(episodes.pop()))
-        answers = first if first != parcel.name else None
-        return Batch(parcel.name, parcel.deliveries, parcel.remaining_recipients, answers)
+            return batch
+        first = self._queue.first_batch(self.key, str(episodes.pop()))
+        answers = first if first != batch.name else None
+        return Batch(batch.name, batch.deliveries, batch.remaining_recipients, answers)
 
     def _allowed_at(self, now: datetime) -> datetime | None:
         most = self._channel.max_per_hour
@@ -279,22 +279,22 @@ class ReceiverWorker:
         if self._stopping or not self._state.is_open(self._now()):
             self._waiting.clear()
             return
-        busy = {parcel.deliveries[0].event.account for parcel, _ in self._flying.values()} - {None}
+        busy = {batch.deliveries[0].event.account for batch, _ in self._flying.values()} - {None}
         while self._waiting and len(self._flying) < self._width():
-            parcel = self._take_startable(busy)
-            if parcel is None:
+            batch = self._take_startable(busy)
+            if batch is None:
                 return
-            busy.add(parcel.deliveries[0].event.account)
+            busy.add(batch.deliveries[0].event.account)
             busy.discard(None)
-            task = asyncio.ensure_future(self._channel.send(parcel))
-            self._flying[task] = (parcel, self._now())
+            task = asyncio.ensure_future(self._channel.send(batch))
+            self._flying[task] = (batch, self._now())
             task.add_done_callback(self._land)
 
     def _take_startable(self, busy: set[str | None]) -> Batch | None:
-        for index, parcel in enumerate(self._waiting):
-            if parcel.deliveries[0].event.account not in busy:
+        for index, batch in enumerate(self._waiting):
+            if batch.deliveries[0].event.account not in busy:
                 del self._waiting[index]
-                return parcel
+                return batch
         return None
 
     def _land(self, task: asyncio.Task[SendOutcome]) -> None:
@@ -311,38 +311,37 @@ class ReceiverWorker:
         if self._results and asyncio.get_running_loop().time() - self._results_since >= DELIVERY_RESULTS_S:
             self._flush()
 
-    def _conclude(self, parcel: Batch, started_at: datetime, task: asyncio.Task[SendOutcome]) -> None:
+    def _conclude(self, batch: Batch, started_at: datetime, task: asyncio.Task[SendOutcome]) -> None:
         now = self._now()
         if not self._results:
             self._results_since = asyncio.get_running_loop().time()
         if task.cancelled():
-            self._results.extend(cut_result(delivery, parcel, now) for delivery in parcel.deliveries)
+            self._results.extend(cut_result(delivery, batch, now) for delivery in batch.deliveries)
             return
         outcome = outcome_of(task)
         roll = self._rng.random()
         verdicts = [
-            evaluate_delivery(failures, self._state, outcome, now, roll)
-            for failures in failures_before(parcel, outcome)
+            evaluate_delivery(failures, self._state, outcome, now, roll) for failures in failures_before(batch, outcome)
         ]
-        for delivery, verdict in zip(parcel.deliveries, verdicts, strict=True):
-            self._results.append(attempt_result(delivery, parcel, outcome, verdict, started_at))
+        for delivery, verdict in zip(batch.deliveries, verdicts, strict=True):
+            self._results.append(attempt_result(delivery, batch, outcome, verdict, started_at))
             self._observe(Attempted(self.key, delivery.event.id, delivery.event.type.value, outcome, verdict))
         worst = max(range(len(verdicts)), key=lambda index: verdicts[index].failures)
-        self._follow(parcel, outcome, parcel.deliveries[worst].event, verdicts[worst], now, roll)
+        self._follow(batch, outcome, batch.deliveries[worst].event, verdicts[worst], now, roll)
 
     def _follow(
-        self, parcel: Batch, outcome: SendOutcome, event: Event, verdict: DeliveryVerdict, now: datetime, roll: float
+        self, batch: Batch, outcome: SendOutcome, event: Event, verdict: DeliveryVerdict, now: datetime, roll: float
     ) -> None:
         before = self._state
         consequence = evaluate_receiver(before, outcome, verdict, now, roll)
         self._state = consequence.receiver
         if outcome.result is Result.OK:
-            self.sent += len(parcel.deliveries)
+            self.sent += len(batch.deliveries)
             if before.failures:
                 self._more = True
         else:
-            self.failed += len(parcel.deliveries)
-            self._hold_back(parcel)
+            self.failed += len(batch.deliveries)
+            self._hold_back(batch)
         self._reschedule_now |= consequence.reschedule_now
         self._abandon = self._abandon or consequence.abandon
         pending = self._queue.pending(self.key) if consequence.notice is not None else 0
@@ -351,9 +350,9 @@ class ReceiverWorker:
         elif consequence.notice is not None:
             self._drafts.append(notices.failing(consequence.notice, self._state, event, pending, now))
 
-    def _hold_back(self, parcel: Batch) -> None:
+    def _hold_back(self, batch: Batch) -> None:
         """Put back what waits for the same account: the failed delivery is retried first."""
-        account = parcel.deliveries[0].event.account
+        account = batch.deliveries[0].event.account
         if account is not None:
             kept = [other for other in self._waiting if other.deliveries[0].event.account != account]
             if len(kept) < len(self._waiting):

@@ -25,7 +25,7 @@ class DeliveryState(StrEnum):
 class Delivery:
     """One event for one receiver, not yet done.
 
-    `failures` counts the attempts that used up the schedule. `parcel` names the message it was last sent in, if that
+    `failures` counts the attempts that used up the schedule. `batch` names the message it was last sent in, if that
     may have arrived: a retry is then the same message. `remaining_recipients`: who lacks it; None means all.
     """
 
@@ -33,7 +33,7 @@ class Delivery:
     receiver: str
     event: Event
     failures: int = 0
-    parcel: str | None = None
+    batch: str | None = None
     remaining_recipients: tuple[str, ...] | None = None
 
 
@@ -80,7 +80,7 @@ class AttemptResult:
     failures: int
     next_attempt_at: datetime | None = None
     remaining_recipients: tuple[str, ...] | None = None
-    parcel: str | None = None
+    batch: str | None = None
     """Kept where the message may have arrived; None lets it go into another message."""
 
 
@@ -89,7 +89,7 @@ class SentBatch:
     """A message that went out: when, and by which name."""
 
     at: datetime
-    parcel: str
+    name: str
 
 
 class DeliveryQueue(Protocol):
@@ -110,19 +110,19 @@ class DeliveryQueue(Protocol):
         """Return when the receiver's next delivery is due, whatever blocks the receiver; None where none is pending."""
         ...
 
-    def name_parcel(self, numbers: Sequence[int], parcel: str) -> None:
-        """Note that these deliveries go out together in the message `parcel`, before it is sent."""
+    def name_batch(self, numbers: Sequence[int], name: str) -> None:
+        """Note that these deliveries go out together in the message `name`, before it is sent."""
         ...
 
-    def parcel(self, key: str, parcel: str) -> Sequence[Delivery]:
-        """Return the pending deliveries that go out together in the message `parcel`, due or not, in order."""
+    def batch(self, key: str, name: str) -> Sequence[Delivery]:
+        """Return the pending deliveries that go out together in the message `name`, due or not, in order."""
         ...
 
     def sent_since(self, key: str, since: datetime) -> Sequence[SentBatch]:
         """Return the messages that went out to the receiver since then, oldest first."""
         ...
 
-    def first_parcel(self, key: str, episode: str) -> str | None:
+    def first_batch(self, key: str, episode: str) -> str | None:
         """Return the name of the first message about the episode that was sent to the receiver, or None."""
         ...
 

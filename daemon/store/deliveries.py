@@ -27,7 +27,7 @@ WHERE d.receiver = ? AND d.state = 'pending' AND d.next_attempt_ms <= ? AND NOT 
 ORDER BY d.next_attempt_ms, d.number LIMIT ?
 """
 
-_PARCEL = f"""
+_BATCH = f"""
 SELECT d.number, d.receiver, d.failures, d.parcel, d.rest, {EVENT_COLUMNS}
 FROM delivery d INDEXED BY delivery_parcel JOIN event e ON e.number = d.event
 WHERE d.receiver = ? AND d.parcel = ? AND d.parcel IS NOT NULL AND d.state = 'pending' ORDER BY d.number
@@ -92,18 +92,18 @@ class StoredQueue:
         row = self._store.reader.execute(_NEXT_DUE, (key,)).fetchone()
         return None if row is None else from_ms(row[0])
 
-    def name_parcel(self, numbers: Sequence[int], parcel: str) -> None:
+    def name_batch(self, numbers: Sequence[int], name: str) -> None:
         with self._store.write(durable=True) as tx:
-            tx.executemany("UPDATE delivery SET parcel = ? WHERE number = ?", [(parcel, number) for number in numbers])
+            tx.executemany("UPDATE delivery SET parcel = ? WHERE number = ?", [(name, number) for number in numbers])
 
-    def parcel(self, key: str, parcel: str) -> Sequence[Delivery]:
-        return [_to_delivery(row) for row in self._store.reader.execute(_PARCEL, (key, parcel))]
+    def batch(self, key: str, name: str) -> Sequence[Delivery]:
+        return [_to_delivery(row) for row in self._store.reader.execute(_BATCH, (key, name))]
 
     def sent_since(self, key: str, since: datetime) -> Sequence[SentBatch]:
         rows = self._store.reader.execute(_SENT, (key, to_ms(since)))
-        return [SentBatch(from_ms(at_ms), parcel) for at_ms, parcel in rows]
+        return [SentBatch(from_ms(at_ms), name) for at_ms, name in rows]
 
-    def first_parcel(self, key: str, episode: str) -> str | None:
+    def first_batch(self, key: str, episode: str) -> str | None:
         row = self._store.reader.execute(
             "SELECT d.parcel FROM event e JOIN delivery d ON d.event = e.number "
             "WHERE e.episode = ? AND d.receiver = ? AND d.parcel IS NOT NULL "
@@ -206,7 +206,7 @@ def _write_results(tx: Transaction, results: Sequence[AttemptResult]) -> None:
                 result.failures,
                 _ms(result.next_attempt_at),
                 None if result.state is DeliveryState.PENDING else to_ms(result.attempt.at),
-                result.parcel,
+                result.batch,
                 None if result.remaining_recipients is None else json.dumps(result.remaining_recipients),
                 result.attempt.error if result.state is DeliveryState.DEAD else "",
                 result.number,
@@ -241,13 +241,13 @@ def _reschedule_now(tx: Transaction, key: str, now_ms: int) -> None:
 
 
 def _to_delivery(row: Sequence[Any]) -> Delivery:
-    number, receiver, failures, parcel, rest, *event = row
+    number, receiver, failures, batch, rest, *event = row
     return Delivery(
         number=number,
         receiver=receiver,
         event=to_event(event),
         failures=failures,
-        parcel=parcel,
+        batch=batch,
         remaining_recipients=None if rest is None else tuple(json.loads(rest)),
     )
 

@@ -31,14 +31,14 @@ def chat(url: str) -> ChatReceiver:
     return ChatReceiver(id="team", url=SecretStr(url))
 
 
-def parcel(*types: EventType) -> Batch:
+def batch(*types: EventType) -> Batch:
     deliveries = tuple(Delivery(number, "chat:team", example_event(type)) for number, type in enumerate(types))
     return Batch("name", deliveries)
 
 
 async def test_apprise_really_posts_to_the_service(receiver: ReceiverStandin) -> None:
     channel = ChatChannel(chat(f"json://127.0.0.1:{receiver.port}/hook"), BERLIN)
-    outcome = await channel.send(parcel(EventType.BALANCE_LOW))
+    outcome = await channel.send(batch(EventType.BALANCE_LOW))
     assert outcome.result is Result.OK
     payload = receiver.received[0].payload
     assert payload["title"] == "clips: balance low, $4.21 left"
@@ -47,7 +47,7 @@ async def test_apprise_really_posts_to_the_service(receiver: ReceiverStandin) ->
 
 async def test_several_events_are_one_message(receiver: ReceiverStandin) -> None:
     channel = ChatChannel(chat(f"json://127.0.0.1:{receiver.port}/hook"), BERLIN)
-    await channel.send(parcel(*[EventType.BALANCE_LOW] * 30))
+    await channel.send(batch(*[EventType.BALANCE_LOW] * 30))
     assert len(receiver.received) == 1
     assert receiver.received[0].payload["title"].startswith("30 events")
 
@@ -55,18 +55,18 @@ async def test_several_events_are_one_message(receiver: ReceiverStandin) -> None
 async def test_a_service_that_refuses_is_a_failure_and_its_url_is_not_told(receiver: ReceiverStandin) -> None:
     receiver.fault = Fault(status=500)
     channel = ChatChannel(chat(f"json://user:s3cret@127.0.0.1:{receiver.port}/t0ken"), BERLIN)
-    outcome = await channel.send(parcel(EventType.TEST_PING))
+    outcome = await channel.send(batch(EventType.TEST_PING))
     assert outcome.result is Result.FAILED
     assert outcome.error == "the chat service refused the message or could not be reached"
     assert "s3cret" not in repr(outcome)
-    assert (await ChatChannel(chat("nonsense"), BERLIN).send(parcel(EventType.TEST_PING))).error
+    assert (await ChatChannel(chat("nonsense"), BERLIN).send(batch(EventType.TEST_PING))).error
 
 
 async def test_a_missing_extra_is_said_with_the_command_to_install_it() -> None:
     def load() -> Any:
         raise ImportError("apprise")
 
-    outcome = await ChatChannel(chat("json://127.0.0.1/x"), BERLIN, load).send(parcel(EventType.TEST_PING))
+    outcome = await ChatChannel(chat("json://127.0.0.1/x"), BERLIN, load).send(batch(EventType.TEST_PING))
     assert outcome.error == MISSING
     assert "brimful[chat]" in outcome.error
 
@@ -81,11 +81,11 @@ async def test_a_service_that_hangs_ends_at_the_deadline(monkeypatch: pytest.Mon
 
     channel = ChatChannel(chat("json://127.0.0.1/x"), BERLIN, lambda: SimpleNamespace(Apprise=Hanging))
     started = time.monotonic()
-    outcome = await channel.send(parcel(EventType.TEST_PING))
+    outcome = await channel.send(batch(EventType.TEST_PING))
     assert time.monotonic() - started < 0.8
     assert outcome.result is Result.FAILED
     assert outcome.maybe_arrived
-    assert "still hangs" in (await channel.send(parcel(EventType.TEST_PING))).error
+    assert "still hangs" in (await channel.send(batch(EventType.TEST_PING))).error
 
 
 async def test_the_watcher_is_pinged_once_a_minute_while_every_job_is_fresh(receiver: ReceiverStandin) -> None:

@@ -54,7 +54,7 @@ def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: SendOutcome
 
 
 @pytest.mark.parametrize(
-    ("parcel", "outcome", "verdict", "kept"),
+    ("batch", "outcome", "verdict", "kept"),
     [
         (TOGETHER, LOST, AGAIN, "evt_digest"),
         (TOGETHER, REFUSED, AGAIN, "evt_digest"),
@@ -65,9 +65,9 @@ def test_what_must_go_out_as_the_same_message_counts_as_one(outcome: SendOutcome
     ],
 )
 def test_a_message_keeps_its_name_where_it_arrived_or_may_have(
-    parcel: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, kept: str | None
+    batch: Batch, outcome: SendOutcome, verdict: DeliveryVerdict, kept: str | None
 ) -> None:
-    assert attempt_result(ONE, parcel, outcome, verdict, NOW).parcel == kept
+    assert attempt_result(ONE, batch, outcome, verdict, NOW).batch == kept
 
 
 def test_a_mark_holds_the_attempt_and_what_follows() -> None:
@@ -102,8 +102,8 @@ def test_an_attempt_that_was_cut_counts_nothing_and_is_due_at_once() -> None:
         ("a@b.cd",),
     )
     assert cut.attempt.error == "cut: the service stopped"
-    assert cut.parcel == "evt_digest", "it may have arrived: the next try is the same message"
-    assert cut_result(ONE, ALONE, NOW).parcel is None
+    assert cut.batch == "evt_digest", "it may have arrived: the next try is the same message"
+    assert cut_result(ONE, ALONE, NOW).batch is None
 
 
 def test_the_same_deliveries_have_the_same_name_and_others_another() -> None:

@@ -214,7 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "bytes-differ-by-attempt",
         "alerts/channels/webhook.py",
         "            content=event.body,\n",
-        '            content=event.body + b" " * parcel.deliveries[0].failures,\n',
+        '            content=event.body + b" " * batch.deliveries[0].failures,\n',
         "the second attempt is another message under the same id",
         "receivers",
     ),
