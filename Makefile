@@ -18,13 +18,14 @@ DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: help demo test lint bench run install lock clean sim mutants mutate crash generate
+.PHONY: help demo test lint bench look run install lock clean sim mutants mutate crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
 	@echo "make test    everything that CI runs: lint, types, tests with coverage"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   what the process costs, beside Prometheus where it is installed; forecasts; deliveries (short forms)"
+	@echo "make look    the page in Chromium (Debian's chromium, npm): axe, widths, pictures in LOOKED"
 	@echo "make run     the daemon, with ./config.toml"
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
@@ -63,6 +64,14 @@ bench: $(READY)
 			"day --accounts 500 --hours 4" foresight spikes backtest delivery; do \
 		$(PYTHON) -m benchmarks.$$one || missed="$$missed $${one%% *}"; \
 	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
+
+# The page of thirty accounts with DAYS of history, at 360 and 1200 px, light and dark. Needs chromium, node and npm.
+LOOKED ?= /tmp/brimful-look
+look: $(READY)
+	@mkdir -p $(LOOKED)/modules
+	@cd $(LOOKED)/modules && npm install --silent --no-audit --no-fund axe-core@4 playwright-core@1
+	@$(PYTHON) -m benchmarks.page --days $(DAYS) --folder $(LOOKED)/history --run \
+		"node tests/web/look.mjs $(LOOKED)/modules {page} $(LOOKED) / /accounts/p01 /accounts/p01?days=365 /accounts/s02 /accounts/gone"
 
 sim: $(READY)
 	@$(PYTHON) -m tests.sim --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)

@@ -3,33 +3,73 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from daemon.commands import (
-    accounts,
-    afford,
-    alerts,
-    backtest,
-    backup,
-    check,
-    deliveries,
-    demo,
-    init,
-    report,
-    run,
-    test,
-    topups,
-)
 from daemon.commands.common import Options, guarded
+
+COMMANDS = {
+    "demo": ("demo", "Live through a month in half a minute, with nothing to set up."),
+    "init": ("init", "Write a first configuration, and check it."),
+    "check": ("check", "Print every problem of the configuration, each with its fix."),
+    "test": ("test", "Send a test.ping to one receiver and show what came back."),
+    "run": ("run", "Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."),
+    "once": ("run", "Do one pass over everything that is due, and end."),
+    "backup": ("backup", "Copy the database while the daemon runs."),
+    "status": ("accounts", "Balance, burn, days left, quota, alerts, top-ups."),
+    "history": ("accounts", "One account's readings and outages."),
+    "afford": ("afford", "Can the balance pay for more videos?"),
+    "backtest": ("backtest", "Replay stored readings through the configuration."),
+    "alerts": ("alerts", "Open and recent episodes; mute a rule for a while."),
+    "deliveries": ("deliveries", "The delivery log; show one, send again."),
+    "topups": ("topups", "The ledger; explain, acknowledge, pause, resume, audit."),
+    "report": ("report", "Build a report for any period."),
+}
+"""Each command's module in `daemon.commands`, and what it does in one line. The module is imported when it is named."""
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name; asking for one imports its module."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _ = COMMANDS[name]
+        found = typer.Typer(rich_markup_mode=None)
+        found.callback()(lambda: None)  # a group, however few commands the module has
+        import_module(f"daemon.commands.{module}").register(found)
+        return typer.main.get_command(found).commands[name]  # type: ignore[attr-defined]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(TyperGroup):
+    """The commands of `COMMANDS`: `--help` imports none of them."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**{**named, "commands": None})
+        self.commands = _Commands()  # type: ignore[assignment]  # nobody adds to it
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in COMMANDS.items()])
+
 
 app = typer.Typer(
     name="brimful",
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -37,12 +77,11 @@ app = typer.Typer(
     help="Watches prepaid and metered API accounts: alerts before they run dry, tops them up once, tells finance.",
 )
 
-for module in (demo, run, check, accounts, afford, alerts, topups, deliveries, report, backtest, init, test, backup):
-    module.register(app)
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         try:
             version = metadata.version("brimful")
         except metadata.PackageNotFoundError:  # a checkout that is on the path without being installed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -36,6 +35,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio
+
         await asyncio.sleep(seconds)
 
 
@@ -61,6 +62,8 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         """Advance by `seconds` at once, and let other tasks run."""
         self.advance(seconds)
+        import asyncio
+
         await asyncio.sleep(0)
 
 

@@ -101,7 +101,13 @@ WARNINGS_LOGGED = 20
 """Most warnings of a configuration that are logged one by one."""
 
 PAGE_CONNECTIONS = 64
-"""Concurrent connections to the local page; further ones get 503."""
+"""Connections to the local page at once; for a further one the longest idle one is closed."""
+PAGE_REQUESTS = 32
+"""Requests being answered at once, `/healthz` apart; further ones are told to come back (503)."""
+PAGE_HEAD_S = 10.0
+"""How long a connection may take to send the head of its next request."""
+PAGE_ANSWER_S = 60.0
+"""From a request's head to the last byte of its answer that its reader has taken."""
 PAGE_HEAD_BYTES = 16 * 1024
 """Largest request line and headers of a request to the page."""
 PAGE_ACCOUNTS = 50

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from daemon.config.load import ConfigError, load
-from daemon.config.model import Config
+from daemon.config.problems import ConfigError
 from daemon.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from daemon.config.model import Config
 
 PIPED_WIDTH = 200
 """Columns of a table that goes to a file or another program: nothing is folded for a screen that is not there."""
@@ -79,6 +79,8 @@ def load_config(context: typer.Context, *, secrets: bool = True) -> Config:
 
     `secrets=False` for a command that only works on the database: it runs where the secrets are not at hand.
     """
+    from daemon.config.load import load
+
     options: Options = context.obj
     return load(options.config_path(), secrets=secrets)
 
@@ -138,6 +140,10 @@ def print_table(
     empty: str = "nothing yet",
 ) -> None:
     """Print a table for a person; `right` names the columns that are aligned right. Cells are text, never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if not rows:
         console.print(f"{title}: {empty}", markup=False, highlight=False)
@@ -146,14 +152,8 @@ def print_table(
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table, highlight=False)
-
-
-def _plain(cell: str) -> Any:
-    from rich.text import Text
-
-    return Text(cell)
 
 
 def fields(pairs: Mapping[str, str]) -> None:

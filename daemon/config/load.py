@@ -21,7 +21,9 @@ from daemon.config.lint import LintFacts, lint
 from daemon.config.lint.process import store_folder, store_of_unit, templates_folder, zone
 from daemon.config.lint.receivers import secret_paths
 from daemon.config.model import Config
-from daemon.config.problems import Level, Problem, ProblemId, Problems
+from daemon.config.problems import ConfigError as ConfigError
+from daemon.config.problems import Problem, ProblemId, Problems
+from daemon.config.problems import summary as summary
 from daemon.config.reading import Tables, read
 from daemon.config.secret import Secrets
 from daemon.limits import CONFIG_BYTES, INCLUDED_FILES, WARNINGS_LOGGED
@@ -31,20 +33,6 @@ _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNOREC
 
 
 Parse = Callable[..., dict[str, Any]]
-
-
-class ConfigError(Exception):
-    """All problems of a configuration; `str()` is the text for a person, without secrets."""
-
-    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
-        self.path = path
-        self.problems = problems
-        errors = [problem for problem in problems if problem.severity is Level.ERROR]
-        warnings = [problem for problem in problems if problem.severity is not Level.ERROR]
-        said = [f"{path}: {summary(problems)}", *map(str, errors), *map(str, warnings[:WARNINGS_LOGGED])]
-        if len(warnings) > WARNINGS_LOGGED:
-            said.append(f"{len(warnings)} warnings in all: ask `brimful check`")
-        super().__init__("\n".join(said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +117,6 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
         raise ConfigError(path, wrong)
     store = build.store_at(tables.store.table.path, os.environ if environ is None else environ)
     return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
-
-
-def summary(problems: tuple[Problem, ...]) -> str:
-    """Return `2 errors, 1 warning`."""
-    errors = sum(problem.severity is Level.ERROR for problem in problems)
-    counts = ((errors, "error"), (len(problems) - errors, "warning"))
-    said = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
-    return ", ".join(said) or "no problem"
 
 
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
+
+from daemon.limits import WARNINGS_LOGGED
 
 
 class Level(StrEnum):
@@ -177,3 +180,25 @@ def listing(words: Iterable[str]) -> str:
     """Return `"a", "b" or "c"`."""
     quoted = [f'"{word}"' for word in words]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}" if quoted else "nothing"
+
+
+class ConfigError(Exception):
+    """Every problem of a configuration at once; `str()` is what a person reads. It holds no secret."""
+
+    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
+        self.path = path
+        self.problems = problems
+        errors = [problem for problem in problems if problem.severity is Level.ERROR]
+        warnings = [problem for problem in problems if problem.severity is not Level.ERROR]
+        said = [f"{path}: {summary(problems)}", *map(str, errors), *map(str, warnings[:WARNINGS_LOGGED])]
+        if len(warnings) > WARNINGS_LOGGED:
+            said.append(f"{len(warnings)} warnings in all: ask `brimful check`")
+        super().__init__("\n".join(said))
+
+
+def summary(problems: tuple[Problem, ...]) -> str:
+    """Return `2 errors, 1 warning`."""
+    errors = sum(problem.severity is Level.ERROR for problem in problems)
+    counts = ((errors, "error"), (len(problems) - errors, "warning"))
+    said = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+    return ", ".join(said) or "no problem"

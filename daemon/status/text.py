@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from alerts.model.money import format_gb, format_usd, show_gb, show_usd
 from alerts.model.readings import Metrics
 from daemon.status.overview import Overview
+from daemon.store.reading_rows import OutageRun
 
 _TENTH = Decimal("0.1")
 
@@ -22,10 +23,7 @@ def has_money(one: Overview) -> bool:
 def lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     """Yield a label and its words; a line that goes on has no label of its own."""
     if one.outage is not None:
-        outage = one.outage
-        detail = f" ({outage.detail})" if outage.detail else ""
-        polls = f"{outage.count} polls" if outage.count > 1 else "1 poll"
-        yield "unreadable", f"{outage.reason.value}{detail}, {polls} since {local(outage.first_at, zone)}"
+        yield "unreadable", outage_words(one.outage, zone)
     if one.known is not None and one.is_old:
         yield "old", f"all that follows is of the last reading, {local(one.known.at, zone)}"
     if one.known is not None:
@@ -47,6 +45,13 @@ def lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
         since = local(episode.opened_at, zone)
         yield "" if number_ else "alerts", f"{episode.rule} ({episode.severity.value}) since {since}: {episode.why}"
     yield "top-up", topup_words(one)
+
+
+def outage_words(outage: OutageRun, zone: ZoneInfo) -> str:
+    """Return why an account cannot be read, how often it was tried, and since when."""
+    detail = f" ({outage.detail})" if outage.detail else ""
+    polls = f"{outage.count} polls" if outage.count > 1 else "1 poll"
+    return f"{outage.reason.value}{detail}, {polls} since {local(outage.first_at, zone)}"
 
 
 def not_used(metrics: Metrics) -> str:
@@ -135,10 +140,11 @@ def topup_words(one: Overview) -> str:
 def read_words(one: Overview) -> str:
     """Return how long ago the account was read."""
     age = one.age
-    return "never read" if age is None else f"read {_age(age)} ago{' (old)' if one.is_old else ''}"
+    return "never read" if age is None else f"read {age_words(age)} ago{' (old)' if one.is_old else ''}"
 
 
-def _age(age: timedelta) -> str:
+def age_words(age: timedelta) -> str:
+    """Return a time in its largest unit that says enough."""
     seconds = age // timedelta(seconds=1)
     if seconds < 120:
         return f"{seconds} s"

@@ -181,6 +181,25 @@ def summaries(
         yield _summary((open_start, *going_on[1:]))
 
 
+DayPoint = tuple[datetime, int | None, int | None]
+"""A start, the lowest available balance in micro-dollars, and the highest effective volume in micro-gigabytes."""
+
+
+def day_points(connection: sqlite3.Connection, accounts: Sequence[str], since: datetime) -> dict[str, list[DayPoint]]:
+    """Return the days (UTC) of many accounts that start at or after `since`, in order; last the hour that goes on."""
+    found: dict[str, list[DayPoint]] = {}
+    rows = connection.execute(
+        "SELECT account, start_ms, available_min, effective_max FROM summaries"
+        " WHERE account IN (SELECT value FROM json_each(?1)) AND span = 'day' AND start_ms >= ?2"
+        " UNION ALL SELECT account, hour_ms, available_min, effective_max FROM latest"
+        " WHERE account IN (SELECT value FROM json_each(?1)) AND hour_ms >= ?2",
+        (json.dumps(list(accounts)), to_ms(since)),
+    )
+    for account, start_ms, available, effective in sorted(rows, key=lambda row: row[:2]):
+        found.setdefault(account, []).append((from_ms(start_ms), available, effective))
+    return found
+
+
 def _stored(
     connection: sqlite3.Connection, account: str, span: SummarySpan, first: int, last: int
 ) -> list[Sequence[Any]]:

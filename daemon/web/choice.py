@@ -26,7 +26,7 @@ class RowTone(StrEnum):
 
 _WORDS = {
     RowTone.CRITICAL: "critical",
-    RowTone.WARNING: "with a warning",
+    RowTone.WARNING: "warning",
     RowTone.QUIET: "never read",
     RowTone.GOOD: "without trouble",
 }
@@ -42,6 +42,11 @@ class Wanted:
     tone: str = ""
     page: int = 1
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(self.text or self.tag or self.tone)
+
     def link(self, **changes: str | int) -> str:
         """Return the query of the same choice with something changed; what is not asked for is left out."""
         said: dict[str, str | int] = {"q": self.text, "tag": self.tag, "state": self.tone, "page": 1, **changes}
@@ -56,6 +61,7 @@ class ChoiceCount:
     count: int
     words: str
     link: str
+    is_wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
         all=len(config.accounts),
         matching=len(found),
         counts=tuple(
-            ChoiceCount(tone, counted[tone], _WORDS[tone], wanted.link(state=tone.value))
+            ChoiceCount(tone, counted[tone], _WORDS[tone], wanted.link(state=tone.value), tone == wanted.tone)
             for tone in RowTone
             if counted[tone]
         ),

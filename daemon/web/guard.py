@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.config.urls import is_loopback
+from daemon.limits import PAGE_REQUESTS
 
 log = structlog.get_logger("brimful.web")
 _SAFE = {
@@ -36,6 +37,7 @@ class Guard:
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token
+        self._answering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,11 +50,19 @@ class Guard:
             await send(message)
 
         refused = self._refusal(scope["method"], Headers(scope=scope))
+        if refused is None and self._answering >= PAGE_REQUESTS and scope["path"] != "/healthz":
+            refused = _says(503, "too much is asked at once: ask again", **{"retry-after": "1"})
+        if refused is not None:
+            await refused(scope, receive, send_safely)
+            return
+        self._answering += 1
         try:
-            await (refused or self._app)(scope, receive, send_safely)
+            await self._app(scope, receive, send_safely)
         except Exception as error:  # whatever a page meets, its reader gets a sentence and the log the rest
             log.error("page failed", path=scope["path"], exc_info=error)
             await _says(500, "this page failed: the daemon's log says why")(scope, receive, send_safely)
+        finally:
+            self._answering -= 1
 
     def _refusal(self, method: str, headers: Headers) -> Response | None:
         if method not in ("GET", "HEAD"):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.model.money import format_gb, format_usd, show_gb, show_usd
-from alerts.rules.state import Episode
+from alerts.model.money import format_gb, format_usd, show_usd
+from alerts.rules.state import AccountState, Episode
 from daemon.config.model import Config
-from daemon.status.overview import BudgetLine, Overview, look
+from daemon.status.overview import Overview, look
 from daemon.status.text import lines, local, read_words
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.deliveries import failing_receivers
@@ -21,31 +20,17 @@ from daemon.store.summaries import Summary, SummarySpan, summaries
 from daemon.store.topup_rows import EVERYWHERE, Stop, Topup
 from daemon.web import charts
 from daemon.web.choice import Wanted, choose, tone_of
+from daemon.web.rows import Meter, Rows, budget_meter, quota_meter
 
-EPISODES_SHOWN = 50
-TOPUPS_SHOWN = 50
+LISTED = 50
+"""Episodes, top-ups or stops in one list."""
 HOURLY_UP_TO = timedelta(days=45)
 """Over a longer time the charts have a point a day."""
-_FULL = Decimal(100)
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """A bar from nothing to its limit. `percent` may be above a hundred; `width` never is."""
-
-    name: str
-    words: str
-    percent: Decimal
-    tone: str
-
-    @property
-    def width(self) -> Decimal:
-        return min(max(self.percent, Decimal(0)), _FULL)
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One account as the page shows it. `tone`: good, warning, critical, or quiet where nothing is known."""
+    """One account as its page shows it. `tone`: good, warning, critical, or quiet where nothing is known."""
 
     id: str
     label: str
@@ -54,26 +39,32 @@ class Card:
     tone: str
     headline: str
     about: str
-    lines: tuple[tuple[str, str], ...]
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
     meters: tuple[Meter, ...]
 
 
 def front(
-    config: Config, connection: sqlite3.Connection, now: datetime, stale_jobs: Sequence[str], wanted: Wanted
+    config: Config,
+    connection: sqlite3.Connection,
+    now: datetime,
+    stale_jobs: Sequence[str],
+    wanted: Wanted,
+    rows: Rows,
+    known: Mapping[str, AccountState],
 ) -> dict[str, Any]:
-    """Return the values of the front page."""
+    """Return the values of the front page. `known` is what the process remembers of accounts."""
     zone = config.timezone
     chosen = choose(config, connection, wanted)
+    topups, stops = ledger_reads.open_topups(connection), ledger_notes.stops(connection)
     return {
         **_common(config, now),
         "chosen": chosen,
-        "cards": [
-            _card(look(config, account, states.load(connection, account.id), connection, now), zone)
-            for account in chosen.accounts
-        ],
+        "rows": rows.build(connection, chosen.accounts, known, now),
         "unfresh": list(stale_jobs),
-        "topups": [_topup(topup, zone) for topup in ledger_reads.open_topups(connection)],
-        "stops": [_stop(stop, zone) for stop in ledger_notes.stops(connection)],
+        "topups": [_topup(topup, zone) for topup in topups[:LISTED]],
+        "topups_open": len(topups),
+        "stops": [_stop(stop, zone) for stop in stops[:LISTED]],
+        "stops_all": len(stops),
         "receivers": [
             {
                 "key": one.key,
@@ -92,19 +83,16 @@ def account(config: Config, connection: sqlite3.Connection, now: datetime, name:
     zone = config.timezone
     configured = config.accounts[name]
     one = look(config, configured, states.load(connection, name), connection, now)
-    since = now - timedelta(days=days)
+    span = charts.ChartSpan(now - timedelta(days=days), now, zone)
+    episodes = states.episodes(connection, account=name, since=span.since)
     return {
         **_common(config, now),
         "card": _card(one, zone),
         "days": days,
-        "charts": _charts(connection, one, charts.ChartSpan(since, now, zone)),
-        "episodes": [
-            _episode(episode, zone)
-            for episode in states.episodes(connection, account=name, since=since)[:EPISODES_SHOWN]
-        ],
-        "topups": [
-            _topup(topup, zone) for topup in reversed(ledger_reads.of_account(connection, name)[-TOPUPS_SHOWN:])
-        ],
+        "charts": _charts(connection, one, span, episodes),
+        "chart_height": charts.HEIGHT,
+        "episodes": [_episode(episode, zone) for episode in episodes[:LISTED]],
+        "topups": [_topup(topup, zone) for topup in reversed(ledger_reads.of_account(connection, name)[-LISTED:])],
     }
 
 
@@ -125,9 +113,17 @@ def _card(one: Overview, zone: ZoneInfo) -> Card:
         tone_of(one.known is not None, one.outage is not None, {episode.severity for episode in one.episodes}),
         headline,
         about,
-        tuple(lines(one, zone)),
+        _grouped(lines(one, zone)),
         tuple(_meters(one)),
     )
+
+
+def _grouped(said: Iterable[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return each label with its lines: one without a label goes on where the one before ended."""
+    found: dict[str, list[str]] = {}
+    for name, words in said:
+        found.setdefault(name or next(reversed(found)), []).append(words)
+    return tuple((name, tuple(words)) for name, words in found.items())
 
 
 def _headline(one: Overview) -> tuple[str, str]:
@@ -141,38 +137,35 @@ def _headline(one: Overview) -> tuple[str, str]:
 
 def _meters(one: Overview) -> list[Meter]:
     found = []
-    quota = one.quota
-    if quota is not None and quota.limit_microgb is not None and quota.percent is not None:
-        effective, limit = quota.effective_microgb, quota.limit_microgb
-        words = f"{show_gb(effective, limit)} of {show_gb(limit, effective)}"
-        found.append(Meter("quota", words, quota.percent, _full(quota.percent)))
-    return found + [_budget(line) for line in one.budgets]
+    if one.known is not None and one.quota is not None and one.quota.limit_microgb:
+        found.append(quota_meter(one.known.metrics))
+    budgets = [budget_meter(line.rule, line.period, line.spent, line.limit, volume=line.volume) for line in one.budgets]
+    return found + budgets
 
 
-def _budget(line: BudgetLine) -> Meter:
-    form = show_gb if line.volume else show_usd
-    words = f"{form(line.spent, line.limit)} of {form(line.limit, line.spent)} this {line.period.value}"
-    return Meter(line.rule, words, line.percent, _full(line.percent))
-
-
-def _full(percent: Decimal) -> str:
-    if percent >= _FULL:
-        return "critical"
-    return "warning" if percent >= 80 else "good"
-
-
-def _charts(connection: sqlite3.Connection, one: Overview, span: charts.ChartSpan) -> list[charts.Chart]:
+def _charts(
+    connection: sqlite3.Connection, one: Overview, span: charts.ChartSpan, episodes: Sequence[Episode]
+) -> list[charts.Chart]:
     name = one.account.id
     daily = span.until - span.since > HOURLY_UP_TO
     width = SummarySpan.DAY if daily else SummarySpan.HOUR
     read: list[Summary] = list(summaries(connection, name, width, span.since, span.until))
     per_day = list(summaries(connection, name, SummarySpan.DAY, span.since - timedelta(days=1), span.until))
     gap = timedelta(days=2) if daily else timedelta(hours=3)
-    below = None if one.topup is None else one.topup.when_below_microusd
-    limit = None if one.quota is None else one.quota.limit_microgb
+    below = None if one.topup is None else ("top-up below", one.topup.when_below_microusd)
+    limit = None if one.quota is None or not one.quota.limit_microgb else ("quota", one.quota.limit_microgb)
+    charged = [
+        (topup.paid_at, f"{topup.id}: {format_usd(topup.amount_microusd)}")
+        for topup in ledger_reads.charged_between(connection, name, span.since, span.until)
+        if topup.paid_at is not None
+    ]
+    available, effective = charts.available(read), charts.effective(read)
+    on_money, on_volume = (episodes, ()) if available else ((), episodes)
     drawn = [
-        charts.line("Available", charts.available(read), span, gap=gap, volume=False, mark=below),
-        charts.line("Used and reserved", charts.effective(read), span, gap=gap, volume=True, mark=limit),
+        charts.line(
+            "Available", available, span, gap=gap, volume=False, mark=below, credits=charged, episodes=on_money
+        ),
+        charts.line("Used and reserved", effective, span, gap=gap, volume=True, mark=limit, episodes=on_volume),
         charts.bars("Spent a day (UTC)", charts.spent(per_day), span, volume=False),
         charts.bars("Grown a day (UTC)", charts.grown(per_day), span, volume=True),
     ]

@@ -1,7 +1,6 @@
 """The figures of every account as `/metrics` tells them: written from what is remembered, thousands at once.
 
-A family is a name, a sentence and a line an account. Forecasts are kept until the next reading. The rest of the
-exposition is `daemon.web.metrics`.
+A family is a name, a sentence and a line an account. The rest of the exposition is `daemon.web.metrics`.
 Source: Prometheus' text format 0.0.4.
 """
 
@@ -11,17 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import Struct
-
-from alerts.foresight.burn import burn
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.runway import days_remaining
 from alerts.model.money import MICRO
-from alerts.model.readings import Known, Metrics
+from alerts.model.readings import Known
 from alerts.model.specs import Budget, RuleIndex
 from alerts.rules.state import AccountState
 from daemon.config.model import Config
 from daemon.status.overview import spent_of
+from daemon.web.forecasts import Forecasts
 
 _BY_READING = (
     ("balance_usd", "Balance by the last believed reading.", "balance_microusd"),
@@ -54,22 +49,13 @@ class Taken:
     readable: Mapping[str, bool]
 
 
-class _Forecast(Struct, gc=False):
-    """What follows from one reading and the memory of its burn."""
-
-    metrics: Metrics
-    memory: BurnMemory
-    burn_usd_per_day: str | None
-    days_remaining: str | None
-
-
 class Samples:
-    """One for the process: what it keeps saves a scrape the forecasts of accounts that were not read since."""
+    """One for the process."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, forecasts: Forecasts) -> None:
         self._accounts = config.accounts
+        self._forecasts = forecasts
         self._budgets = RuleIndex([rule for rule in config.rules if isinstance(rule, Budget)])
-        self._forecasts: dict[str, _Forecast] = {}
 
     def text(self, taken: Taken) -> str:
         """Return the samples of all accounts; what is not known has none. For one thread at a time."""
@@ -98,13 +84,12 @@ class Samples:
             value = getattr(metrics, attribute)
             if value is not None:
                 families[name].append(f"brimful_{name}{labels} {value / MICRO!r}")
-        kept = self._forecasts.get(account)
-        if kept is None or kept.metrics is not metrics or kept.memory is not state.burn:
-            kept = self._forecasts[account] = _forecast(state, known)
-        for name in ("burn_usd_per_day", "days_remaining"):
-            said = getattr(kept, name)
-            if said is not None:
-                families[name].append(f"brimful_{name}{labels} {said}")
+        forecast = self._forecasts.of(state, known)
+        if forecast.burn is not None:
+            value = forecast.burn.microusd_per_day / MICRO
+            families["burn_usd_per_day"].append(f"brimful_burn_usd_per_day{labels} {value!r}")
+        if forecast.days_remaining is not None:
+            families["days_remaining"].append(f"brimful_days_remaining{labels} {forecast.days_remaining}")
 
     def _add_budgets(
         self, families: Mapping[str, list[str]], account: str, state: AccountState, known: Known, now: datetime
@@ -118,16 +103,6 @@ class Samples:
             labels = _labels(account=account, rule=rule.id, period=rule.period.value)
             for name, value in (("spent", found.amount), ("limit", found.limit)):
                 families[f"budget_{name}_{unit}"].append(f"brimful_budget_{name}_{unit}{labels} {value / MICRO!r}")
-
-
-def _forecast(state: AccountState, known: Known) -> _Forecast:
-    metrics = known.metrics
-    found, available = burn(state.burn, metrics, known.at), metrics.available_microusd
-    if found is None:
-        return _Forecast(metrics, state.burn, None, None)
-    days = None if available is None else days_remaining(available, found.microusd_per_day)
-    said = None if days is None else str(days)
-    return _Forecast(metrics, state.burn, repr(found.microusd_per_day / MICRO), said)
 
 
 def _labels(**labels: str) -> str:

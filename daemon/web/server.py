@@ -11,7 +11,8 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from daemon.limits import PAGE_CLOSES_WITHIN_S, PAGE_CONNECTIONS, PAGE_HEAD_BYTES, PAGE_RETRIED_EVERY_S
+from daemon.limits import PAGE_CLOSES_WITHIN_S, PAGE_HEAD_BYTES, PAGE_RETRIED_EVERY_S
+from daemon.web.connection import PageConnection
 
 log = structlog.get_logger("brimful.web")
 _HINT = "it is tried again every 30 seconds; end what has the port, or change [http] listen"
@@ -78,6 +79,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=PageConnection,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -86,7 +88,6 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=PAGE_CONNECTIONS,
                 h11_max_incomplete_event_size=PAGE_HEAD_BYTES,
                 timeout_graceful_shutdown=PAGE_CLOSES_WITHIN_S,
             )

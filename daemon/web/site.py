@@ -24,7 +24,9 @@ from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
 from daemon.store import Store, StoreError, states
 from daemon.web import metrics, pages
 from daemon.web.choice import RowTone, Wanted
+from daemon.web.forecasts import Forecasts
 from daemon.web.guard import Guard
+from daemon.web.rows import Rows
 from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
 from daemon.work.service import Service
@@ -58,13 +60,20 @@ class _Site:
         self._clock = clock
         self._templates = Templates(config.templates)
         self._reads = asyncio.Semaphore(PAGE_READS)
-        self._samples = Samples(config)
+        forecasts = Forecasts()
+        self._samples = Samples(config, forecasts)
+        self._rows = Rows(config, forecasts)
         self._scraping = asyncio.Lock()
 
     async def front(self, request: Request) -> Response:
         now = self._clock.now()
         stale_jobs, wanted = self._service.stale_jobs(now), _wanted(request.query_params)
-        return await self._page("page.html.j2", lambda conn: pages.front(self._config, conn, now, stale_jobs, wanted))
+        known = self._service.evaluator.states()
+
+        def values(connection: sqlite3.Connection) -> dict[str, Any]:
+            return pages.front(self._config, connection, now, stale_jobs, wanted, self._rows, known)
+
+        return await self._page("page.html.j2", values)
 
     async def account(self, request: Request) -> Response:
         name, days = self._account(request), _days(request.query_params.get("days"))

@@ -63,7 +63,8 @@ async def test_trouble_stands_first_and_is_counted(town: Town, browse: Browse) -
     assert ids(first)[:3] == ["n040", "n100", "n070"]
     assert len(ids(first)) == PAGE_ACCOUNTS
     text = html.unescape(first.text)
-    for words in ("121 accounts", "2 critical", "1 with a warning", "118 without trouble", "page 1 of 3"):
+    assert "<title>2 critical, 1 warning, Brimful</title>" in text
+    for words in ("121 accounts", "2 critical", "1 warning", "118 without trouble", "page 1 of 3"):
         assert words in text, words
 
 

@@ -1,0 +1,43 @@
+"""What a day costs and how long the balance lasts: kept for each account until its next reading, since it is dear."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from alerts.foresight.burn import Burn, burn
+from alerts.foresight.memory import BurnMemory
+from alerts.foresight.runway import days_remaining
+from alerts.model.readings import Known, Metrics
+from alerts.rules.state import AccountState
+
+
+class Forecast(Struct, gc=False):
+    """What follows from one reading and the memory of its burn."""
+
+    metrics: Metrics
+    memory: BurnMemory
+    burn: Burn | None
+    days_remaining: Decimal | None
+
+
+class Forecasts:
+    """One for the process. Threads may ask at once: at worst both reckon the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Forecast] = {}
+
+    def of(self, state: AccountState, known: Known) -> Forecast:
+        """Return the forecast from the state's last reading."""
+        kept = self._kept.get(state.account)
+        if kept is None or kept.metrics is not known.metrics or kept.memory is not state.burn:
+            kept = self._kept[state.account] = _forecast(state, known)
+        return kept
+
+
+def _forecast(state: AccountState, known: Known) -> Forecast:
+    metrics = known.metrics
+    found, available = burn(state.burn, metrics, known.at), metrics.available_microusd
+    days = None if found is None or available is None else days_remaining(available, found.microusd_per_day)
+    return Forecast(metrics, state.burn, found, days)
