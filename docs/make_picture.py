@@ -1,4 +1,4 @@
-"""Draws `docs/demo.svg` from a real run of the demonstration: `python docs/make_picture.py`."""
+"""Draws `docs/demo.svg` from a real run of the demo: `python docs/make_picture.py`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from daemon.demo import show, summary
 from daemon.demo.checks import Evidence, check_all
-from daemon.demo.drive import Watcher, live_through
+from daemon.demo.drive import DemoObserver, run_month
 from daemon.demo.scenario import END, ZONE
-from daemon.demo.timeline import Story
+from daemon.demo.timeline import Timeline
 from daemon.demo.view import DemoView
 from daemon.demo.world import World
 from daemon.store import Store
@@ -28,10 +28,10 @@ WIDTH = 108
 
 
 def main(path: Path) -> None:
-    """Live through the month, keep the view of one moment and the end of the summary."""
+    """Run the month, and draw the view at one moment and the end of the summary."""
     console = Console(record=True, width=WIDTH, force_terminal=True, highlight=False)
-    story = Story()
-    view = DemoView(console, story, END, live=False)
+    timeline = Timeline()
+    view = DemoView(console, timeline, END, live=False)
     drawn: list[bool] = []
 
     def look(now: datetime, service: Service, world: World) -> None:
@@ -40,17 +40,17 @@ def main(path: Path) -> None:
             console.print(view.picture(now, service, world))
 
     with tempfile.TemporaryDirectory() as folder, show.logging_to(Path(folder) / "daemon.log"):
-        watcher = Watcher(story.told, story.mailed, story.happened, look)
-        month = asyncio.run(live_through(Path(folder), watcher=watcher))
+        observer = DemoObserver(timeline.add_event, timeline.add_mail, timeline.add_scripted, look)
+        month = asyncio.run(run_month(Path(folder), observer=observer))
         store = Store(Path(folder) / "brimful.db", readonly=True)
-        evidence = Evidence(month, story, store.reader, show.facts_of(month, store))
+        evidence = Evidence(month, timeline, store.reader, show.facts_of(month, store))
         summary.show_end(console, evidence, check_all(evidence))
         store.close()
     path.write_text(_alone(console.export_svg(title="brimful demo", unique_id="demo")), encoding="utf-8")
 
 
 def _alone(svg: str) -> str:
-    """The picture without fonts from elsewhere: it looks at nothing but itself."""
+    """Return the picture without web fonts, so that it loads nothing."""
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     return re.sub(r"\s*<!-- .*? -->", "", svg).replace(
         "Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace"

@@ -1,1 +1,1 @@
-"""The demonstration: a month of life against local stand-ins, driven through the real daemon over real sockets."""
+"""The demo: the real daemon runs through a month against local stand-ins, over real sockets."""

@@ -1,4 +1,4 @@
-"""What the demonstration promises, checked against the stand-ins' own memory: they know what really happened."""
+"""The checks of the demo: they compare its results with the stand-ins' records of what really happened."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from alerts.model.money import from_cents
 from alerts.reports.report import ReportFacts
 from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
-from daemon.demo.timeline import Story
+from daemon.demo.timeline import Timeline
 from daemon.store import ledger_reads, reports
 from daemon.store.topup_rows import State
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """One promise, whether it was kept, and with which numbers."""
+class DemoCheck:
+    """One check: what it claims, whether it passed, and its numbers."""
 
     says: str
-    kept: bool
+    passed: bool
     numbers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a promise is judged by."""
+    """The input of the checks."""
 
     month: Month
-    story: Story
+    timeline: Timeline
     conn: sqlite3.Connection
     facts: ReportFacts | None
     """The facts of the finance report; None before its month is over."""
 
 
-def check_all(evidence: Evidence) -> list[Promise]:
-    """Return every promise, in the order in which a reader asks for them."""
-    checks: tuple[Callable[[Evidence], Iterator[Promise]], ...] = (
+def check_all(evidence: Evidence) -> list[DemoCheck]:
+    """Return the result of every check."""
+    checks: tuple[Callable[[Evidence], Iterator[DemoCheck]], ...] = (
         _charged_once_for_each_need,
         _credited_in_full,
         _declined_then_replaced,
@@ -53,11 +53,11 @@ def check_all(evidence: Evidence) -> list[Promise]:
         _budget_of_the_month,
         _finance,
     )
-    return [promise for check in checks for promise in check(evidence)]
+    return [result for check in checks for result in check(evidence)]
 
 
-def _charged_once_for_each_need(evidence: Evidence) -> Iterator[Promise]:
-    """Every charge had a need of its own: a reading below the threshold, and the charge before it credited."""
+def _charged_once_for_each_need(evidence: Evidence) -> Iterator[DemoCheck]:
+    """Every charge had its own need: a reading below the threshold, after the previous charge was credited."""
     stripe = evidence.month.world.stripe
     for account in PREPAID:
         charges = stripe.successes(account)
@@ -68,7 +68,7 @@ def _charged_once_for_each_need(evidence: Evidence) -> Iterator[Promise]:
             before.credited_at is not None and before.credited_at <= after.planned_at
             for before, after in pairwise(topups)
         )
-        yield Promise(
+        yield DemoCheck(
             f"{account}: one card charge for each need, never a second",
             bool(charges)
             and in_turn
@@ -78,68 +78,68 @@ def _charged_once_for_each_need(evidence: Evidence) -> Iterator[Promise]:
         )
 
 
-def _credited_in_full(evidence: Evidence) -> Iterator[Promise]:
+def _credited_in_full(evidence: Evidence) -> Iterator[DemoCheck]:
     topups = [t for account in PREPAID for t in ledger_reads.of_account(evidence.conn, account) if t.paid_at]
     credited = [t for t in topups if t.state is State.CREDITED]
-    told = _count(evidence, EventType.TOPUP_CREDITED)
-    yield Promise(
-        "every charge was seen in the balance, and told",
-        0 < len(credited) == len(topups) == told == _count(evidence, EventType.TOPUP_SUCCEEDED),
+    events = _count(evidence, EventType.TOPUP_CREDITED)
+    yield DemoCheck(
+        "every charge was seen in the balance, and notified",
+        0 < len(credited) == len(topups) == events == _count(evidence, EventType.TOPUP_SUCCEEDED),
         f"{len(credited)} of {len(topups)}",
     )
 
 
-def _declined_then_replaced(evidence: Evidence) -> Iterator[Promise]:
+def _declined_then_replaced(evidence: Evidence) -> Iterator[DemoCheck]:
     stripe = evidence.month.world.stripe
     tried = [c for c in stripe.books.charges if c.metadata.get("account") == "search"]
     refused = [c for c in tried if not c.succeeded]
     after = [c for c in tried if c.succeeded and c.at >= CARD_REPLACED_AT]
     early = [c for c in tried if c.succeeded and c.at < CARD_REPLACED_AT]
-    yield Promise(
-        "a declined card is tried once, a person is told, its replacement is charged",
+    yield DemoCheck(
+        "a declined card is tried once, a person is notified, its replacement is charged",
         len(refused) == 1 and bool(after) and not early and _count(evidence, EventType.TOPUP_DECLINED) == 1,
         f"{len(refused)} refused, {len(after)} paid after",
     )
 
 
-def _nothing_during_the_outage(evidence: Evidence) -> Iterator[Promise]:
+def _nothing_during_the_outage(evidence: Evidence) -> Iterator[DemoCheck]:
     charges = [c for c in evidence.month.world.stripe.successes() if OUTAGE_FROM <= c.at < OUTAGE_TO]
     gone, back = _count(evidence, EventType.READING_UNAVAILABLE), _count(evidence, EventType.READING_RESTORED)
     lost = [
         line
-        for line in evidence.story.lines
+        for line in evidence.timeline.lines
         if OUTAGE_FROM < line.at < OUTAGE_TO
         and line.account in PREPAID
         and line.type.startswith("balance.")
         and not line.reminder
     ]
-    yield Promise(
-        "an outage is told once an account, changes no alert, charges nothing",
+    yield DemoCheck(
+        "an outage is notified once per account, changes no alert, charges nothing",
         not charges and not lost and gone == back == len(PREPAID),
-        f"{(OUTAGE_TO - OUTAGE_FROM) // timedelta(hours=1)} hours, {gone} told, {back} restored",
+        f"{(OUTAGE_TO - OUTAGE_FROM) // timedelta(hours=1)} hours, {gone} notified, {back} restored",
     )
 
 
-def _webhooks(evidence: Evidence) -> Iterator[Promise]:
-    story = evidence.story
-    yield Promise(
+def _webhooks(evidence: Evidence) -> Iterator[DemoCheck]:
+    timeline = evidence.timeline
+    yield DemoCheck(
         "every webhook verifies with the standardwebhooks library",
-        story.requests > 0 and story.verified == story.requests,
-        f"{story.verified} of {story.requests}",
+        timeline.requests > 0 and timeline.verified == timeline.requests,
+        f"{timeline.verified} of {timeline.requests}",
     )
     committed = reports.event_ids(evidence.conn)
     states = reports.deliveries_by_state(evidence.conn)
-    arrived = {identity for identity, _, _ in story.payloads}
-    yield Promise(
+    arrived = {identity for identity, _, _ in timeline.payloads}
+    yield DemoCheck(
         "every event arrived, at the receiver and by mail",
         arrived == committed and set(states) == {"delivered"},
         f"{len(arrived)} of {len(committed)} events, {sum(states.values())} deliveries",
     )
     numbers: dict[str, list[int]] = {}
-    for _, _, data in story.payloads:
+    for _, _, data in timeline.payloads:
         if isinstance(sequence := data.get("sequence"), int):
             numbers.setdefault(str(data["account"]), []).append(sequence)
-    yield Promise(
+    yield DemoCheck(
         "each account's events are numbered without gap or repeat",
         bool(numbers) and all(sorted(taken) == list(range(1, len(taken) + 1)) for taken in numbers.values()),
         ", ".join(f"{account} 1–{len(taken)}" for account, taken in sorted(numbers.items())),
@@ -149,49 +149,49 @@ def _webhooks(evidence: Evidence) -> Iterator[Promise]:
 _OPENS = {type: CATALOGUE[type].ended_by for type in (EventType.BALANCE_LOW, EventType.USAGE_SPIKE)}
 
 
-def _alternation(evidence: Evidence) -> Iterator[Promise]:
-    """Entering and leaving take turns for each rule and account; reminders stand outside."""
+def _alternation(evidence: Evidence) -> Iterator[DemoCheck]:
+    """Opening and closing events alternate for each rule and account; reminders do not count."""
     turns: dict[tuple[object, object], list[bool]] = {}
-    for _, kind, data in evidence.story.payloads:
+    for _, kind, data in evidence.timeline.payloads:
         if data.get("reminder") is True:
             continue
         if kind in _OPENS or kind in _OPENS.values():
             turns.setdefault((data["account"], data["rule"]), []).append(kind in _OPENS)
-    fine = all(turn is (n % 2 == 0) for taken in turns.values() for n, turn in enumerate(taken))
+    alternate = all(turn is (n % 2 == 0) for taken in turns.values() for n, turn in enumerate(taken))
     lows = _count(evidence, EventType.BALANCE_LOW)
-    yield Promise(
-        "each low balance and each spike is told once, and its end once",
-        bool(turns) and fine,
+    yield DemoCheck(
+        "each low balance and each spike is notified once, and its end once",
+        bool(turns) and alternate,
         f"{lows} low, {_count(evidence, EventType.BALANCE_RECOVERED)} recovered",
     )
 
 
-def _quota_steps(evidence: Evidence) -> Iterator[Promise]:
+def _quota_steps(evidence: Evidence) -> Iterator[DemoCheck]:
     steps = [
         data.get("step_percent")
-        for _, kind, data in evidence.story.payloads
+        for _, kind, data in evidence.timeline.payloads
         if kind in (EventType.QUOTA_HIGH, EventType.QUOTA_EXCEEDED) and data.get("reminder") is not True
     ]
-    yield Promise(
-        "the filling storage is told at 80, 90 and 100 %, each once",
+    yield DemoCheck(
+        "the filling storage is notified at 80, 90 and 100 %, each once",
         steps == [80, 90, 100],
         ", ".join(f"{step} %" for step in steps),
     )
 
 
-def _budget_of_the_month(evidence: Evidence) -> Iterator[Promise]:
-    """All three steps in October, none of them again when November has begun."""
-    told = [data for _, kind, data in evidence.story.payloads if kind is EventType.BUDGET_REACHED]
-    steps = [data.get("step_percent") for data in told]
-    periods = {data.get("period_start") for data in told}
-    yield Promise(
-        "the month's budget is told at 50, 80 and 100 %, and the next month begins at zero",
+def _budget_of_the_month(evidence: Evidence) -> Iterator[DemoCheck]:
+    """All three steps in October, none of them in November."""
+    reached = [data for _, kind, data in evidence.timeline.payloads if kind is EventType.BUDGET_REACHED]
+    steps = [data.get("step_percent") for data in reached]
+    periods = {data.get("period_start") for data in reached}
+    yield DemoCheck(
+        "the month's budget is notified at 50, 80 and 100 %, and the next month begins at zero",
         steps == [50, 80, 100] and len(periods) == 1,
         ", ".join(f"{step} %" for step in steps),
     )
 
 
-def _finance(evidence: Evidence) -> Iterator[Promise]:
+def _finance(evidence: Evidence) -> Iterator[DemoCheck]:
     mails = [k for k in evidence.month.world.mailbox.kept if "finance@example.com" in k.to]
     if evidence.facts is None:
         return
@@ -203,7 +203,7 @@ def _finance(evidence: Evidence) -> Iterator[Promise]:
     transit = sum(c.amount_microusd for s in evidence.facts.statements for c in s.in_transit)
     balanced = all(not m.cents.off and all(c.charge for c in m.credits) for m in money)
     partial = any(s.partial for s in evidence.facts.statements)
-    yield Promise(
+    yield DemoCheck(
         "finance has one report of the month, balanced to the cent against the card",
         len(mails) == 1 and bool(money) and balanced and not partial and charged == credited + transit,
         f"{len(mails)} mail, {len(money)} statements",
@@ -211,4 +211,4 @@ def _finance(evidence: Evidence) -> Iterator[Promise]:
 
 
 def _count(evidence: Evidence, kind: EventType) -> int:
-    return Counter(told for _, told, data in evidence.story.payloads if data.get("reminder") is not True)[kind]
+    return Counter(sent for _, sent, data in evidence.timeline.payloads if data.get("reminder") is not True)[kind]

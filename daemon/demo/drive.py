@@ -1,4 +1,4 @@
-"""Driving: the real daemon, step by step, through the scenario's calendar."""
+"""Runs the real daemon, step by step, through the scenario's month."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from daemon.clock import SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.config.model import Config
-from daemon.demo.scenario import CONFIG, END, HAPPENINGS, START, ScriptedEvent, furnish
-from daemon.demo.standins.mailbox import Kept
+from daemon.demo.scenario import CONFIG, END, SCRIPT, START, ScriptedEvent, set_up_world
+from daemon.demo.standins.mailbox import StoredMail
 from daemon.demo.standins.receiver import Received
 from daemon.demo.world import World, open_world
 from daemon.work.service import Service
@@ -25,44 +25,44 @@ SEED = 2026
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who looks on while the month passes."""
+class DemoObserver:
+    """Callbacks during the month."""
 
     on_event: Callable[[Received], None] = lambda received: None
-    on_mail: Callable[[Kept], None] = lambda kept: None
-    on_happening: Callable[[ScriptedEvent], None] = lambda happening: None
+    on_mail: Callable[[StoredMail], None] = lambda kept: None
+    on_scripted: Callable[[ScriptedEvent], None] = lambda scripted: None
     on_step: Callable[[datetime, Service, World], None] = lambda now, service, world: None
     on_end: Callable[[datetime, Service, World], None] = lambda now, service, world: None
 
 
 @dataclass(slots=True)
 class Month:
-    """What is left of a month when it is over. The stand-ins are stopped; their memory is the truth."""
+    """The result of a month. The stand-ins are stopped; their records say what really happened."""
 
     config: Config
     world: World
     end: datetime
     steps: int = 0
     elapsed_s: float = 0.0
-    happened: list[ScriptedEvent] = field(default_factory=list)
+    scripted: list[ScriptedEvent] = field(default_factory=list)
 
 
-async def live_through(folder: Path, *, watcher: Watcher, end: datetime = END, seed: int = SEED) -> Month:
-    """Let the daemon live from the scenario's start to `end`, its files in `folder`. Leaves nothing running."""
+async def run_month(folder: Path, *, observer: DemoObserver, end: datetime = END, seed: int = SEED) -> Month:
+    """Run the daemon from the scenario's start to `end`, with its files in `folder`. Leaves nothing running."""
     began = time.monotonic()
-    async with open_world(START, seed=seed, on_event=watcher.on_event, on_mail=watcher.on_mail) as world:
-        furnish(world)
+    async with open_world(START, seed=seed, on_event=observer.on_event, on_mail=observer.on_mail) as world:
+        set_up_world(world)
         config = _configure(folder, world)
         month = Month(config, world, end)
         async with open_service(config, clock=world.clock, ids=SeededIds(seed), rng=random.Random(seed)) as service:
-            await _drive(service, month, watcher)
+            await _drive(service, month, observer)
             await service.drain(5.0)
     month.elapsed_s = time.monotonic() - began
     return month
 
 
 def _configure(folder: Path, world: World) -> Config:
-    """Write the configuration as an operator would, and load it as the daemon does: private, since it holds keys."""
+    """Write the configuration as an operator would, and load it as the daemon does; mode 0600, since it holds keys."""
     path = folder / "config.toml"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -70,18 +70,18 @@ def _configure(folder: Path, world: World) -> Config:
     return load(path, environ={})
 
 
-async def _drive(service: Service, month: Month, watcher: Watcher) -> None:
+async def _drive(service: Service, month: Month, observer: DemoObserver) -> None:
     world, now = month.world, month.world.clock.now()
-    waiting = list(HAPPENINGS)
+    waiting = list(SCRIPT)
     while now < month.end:
         world.clock.set(now)
         while waiting and waiting[0].at <= now:
-            happening = waiting.pop(0)
-            happening.do(world)
-            month.happened.append(happening)
-            watcher.on_happening(happening)
+            event = waiting.pop(0)
+            event.do(world)
+            month.scripted.append(event)
+            observer.on_scripted(event)
         world.settle()
         now = await service.step(now)
         month.steps += 1
-        watcher.on_step(world.clock.now(), service, world)
-    watcher.on_end(world.clock.now(), service, world)
+        observer.on_step(world.clock.now(), service, world)
+    observer.on_end(world.clock.now(), service, world)

@@ -1,4 +1,4 @@
-"""The papers of the demonstration: every mail as an HTML file that a browser shows whole, and the report's CSV."""
+"""Writes the demo's mails: each as one HTML file with its pictures, and the report's CSV."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.demo.standins.mailbox import Kept
+from daemon.demo.standins.mailbox import StoredMail
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
-    """One mail that was kept: who had it, what it is about, and where its file lies."""
+class WrittenMail:
+    """One mail as a file: its recipients, its subject and its path."""
 
     to: str
     subject: str
@@ -22,20 +22,20 @@ class Paper:
     attachments: tuple[Path, ...]
 
 
-def write_mails(kept: list[Kept], folder: Path) -> list[Paper]:
+def write_mails(kept: list[StoredMail], folder: Path) -> list[WrittenMail]:
     """Write each mail as `mails/03-subject.html` with its pictures inside, attachments beside the folder."""
-    mails = folder / "mails"
-    mails.mkdir(exist_ok=True)
-    papers = []
+    into = folder / "mails"
+    into.mkdir(exist_ok=True)
+    written = []
     for number, mail in enumerate(kept, 1):
         subject = str(mail.message["Subject"])
-        path = mails / f"{number:02}-{_NOT_IN_A_NAME.sub('-', subject.lower()).strip('-')[:60]}.html"
+        path = into / f"{number:02}-{_NOT_IN_A_NAME.sub('-', subject.lower()).strip('-')[:60]}.html"
         path.write_text(_with_pictures(mail), encoding="utf-8")
-        papers.append(Paper(", ".join(mail.to), subject, path, _write_attachments(mail, folder)))
-    return papers
+        written.append(WrittenMail(", ".join(mail.to), subject, path, _write_attachments(mail, folder)))
+    return written
 
 
-def _with_pictures(mail: Kept) -> str:
+def _with_pictures(mail: StoredMail) -> str:
     html = mail.part("html")
     for part in mail.message.walk():
         cid = part["Content-ID"]
@@ -45,7 +45,7 @@ def _with_pictures(mail: Kept) -> str:
     return html
 
 
-def _write_attachments(mail: Kept, folder: Path) -> tuple[Path, ...]:
+def _write_attachments(mail: StoredMail, folder: Path) -> tuple[Path, ...]:
     paths = []
     for part in mail.message.iter_attachments():
         name = part.get_filename()

@@ -1,4 +1,4 @@
-"""The scenario: three accounts, one October in Berlin, and what happens to them. Data, in the order of the calendar."""
+"""The scenario: three accounts, one October in Berlin, and the scripted events, by date."""
 
 from __future__ import annotations
 
@@ -116,15 +116,15 @@ to = ["finance@example.com"]
 
 @dataclass(frozen=True, slots=True)
 class ScriptedEvent:
-    """Something that happens in the world, whether the daemon looks or not."""
+    """Something that happens in the stand-ins at a given time."""
 
     at: datetime
     says: str
     do: Callable[[World], None]
 
 
-def furnish(world: World) -> None:
-    """Set the scene at the start: balances, cards, storage."""
+def set_up_world(world: World) -> None:
+    """Create the balances, cards and storage at the start."""
     world.prepaid("clips", balance_usd="38.50", total_charged_usd="1482.30", active_videos=CLIPS_VIDEOS)
     world.prepaid("search", balance_usd="21.00", total_charged_usd="310.05", active_videos=SEARCH_VIDEOS)
     world.storage("media", used_gb="655.20", limit_gb=STORAGE_LIMIT_GB, grows_gb_per_hour="0.522")
@@ -169,7 +169,7 @@ def _jobs_end(world: World) -> None:
 CARD_REPLACED_AT = _on(7, 10)
 OUTAGE_FROM, OUTAGE_TO = _on(20, 2), _on(20, 8)
 
-HAPPENINGS: tuple[ScriptedEvent, ...] = (
+SCRIPT: tuple[ScriptedEvent, ...] = (
     ScriptedEvent(CARD_REPLACED_AT, "a person saves a new card for Search index", _new_card),
     ScriptedEvent(_on(12, 9), "84 videos go viral: six times the usual burn", _burst),
     ScriptedEvent(_on(13, 9), "the burst is over", _calm),

@@ -1,4 +1,4 @@
-"""The show: a folder for what it makes, the month with its view, the promises, the summary."""
+"""`brimful demo`: a folder for the output, the month with its view, the checks, the summary."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rich.console import Console
 
 from alerts.model.spans import SpanKind, span_before
 from alerts.reports.report import ReportFacts
-from daemon.demo.checks import Evidence, Promise, check_all
-from daemon.demo.drive import Month, Watcher, live_through
+from daemon.demo.checks import DemoCheck, Evidence, check_all
+from daemon.demo.drive import DemoObserver, Month, run_month
 from daemon.demo.mails import write_mails
 from daemon.demo.scenario import END, START, ZONE
 from daemon.demo.summary import Outputs, show
-from daemon.demo.timeline import Story
+from daemon.demo.timeline import Timeline
 from daemon.demo.view import DemoView
 from daemon.logs import mask
 from daemon.reports.facts import gather
@@ -29,28 +29,28 @@ from daemon.store import Store
 
 
 class NotEmptyError(Exception):
-    """The folder holds something already; the message says so."""
+    """The folder is not empty; the message says so."""
 
 
 def run_demo(
     out: Path | None, *, console: Console | None = None, end: datetime = END, live: bool | None = None
 ) -> bool:
-    """Run the demonstration; returns whether every promise was kept. Raises NotEmptyError or OSError for the folder."""
+    """Run the demo; return whether every check passed. Raises NotEmptyError or OSError for the folder."""
     console = console or Console(highlight=False)
     folder = _folder(out)
-    story = Story()
-    with logging_to(folder / "daemon.log"), DemoView(console, story, end, live=live) as view:
-        watcher = Watcher(view.told, view.mailed, view.happened, view.stepped, view.ended)
-        month = asyncio.run(live_through(folder, watcher=watcher, end=end))
-    papers = write_mails(month.world.mailbox.kept, folder)
+    timeline = Timeline()
+    with logging_to(folder / "daemon.log"), DemoView(console, timeline, end, live=live) as view:
+        observer = DemoObserver(view.add_event, view.add_mail, view.add_scripted, view.stepped, view.ended)
+        month = asyncio.run(run_month(folder, observer=observer, end=end))
+    mails = write_mails(month.world.mailbox.kept, folder)
     store = Store(folder / "brimful.db", readonly=True)
     try:
-        evidence = Evidence(month, story, store.reader, facts_of(month, store))
-        promises: list[Promise] = check_all(evidence)
-        show(console, evidence, promises, Outputs(folder, tuple(papers)))
+        evidence = Evidence(month, timeline, store.reader, facts_of(month, store))
+        checks: list[DemoCheck] = check_all(evidence)
+        show(console, evidence, checks, Outputs(folder, tuple(mails)))
     finally:
         store.close()
-    return all(promise.kept for promise in promises)
+    return all(check.passed for check in checks)
 
 
 def _folder(out: Path | None) -> Path:
@@ -63,7 +63,7 @@ def _folder(out: Path | None) -> Path:
 
 
 def facts_of(month: Month, store: Store) -> ReportFacts | None:
-    """The facts of the last month's report, where a month has ended."""
+    """Return the facts of the last month's report; None if no month has ended."""
     span = span_before(SpanKind.MONTH, month.end, ZONE)
     if span.start < START:
         return None
@@ -72,7 +72,7 @@ def facts_of(month: Month, store: Store) -> ReportFacts | None:
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Send the daemon's log to a file as JSON, keys masked; restore what was before."""
+    """Send the daemon's log to a file as JSON, keys masked; restore the logging after."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     with path.open("w", encoding="utf-8") as file:
@@ -97,7 +97,7 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 class _Masked:
-    """A text file that never learns a key."""
+    """A text file that masks keys."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

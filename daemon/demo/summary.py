@@ -1,4 +1,4 @@
-"""The summary at the end: what was told, charged, verified and mailed, which promises held, and what to open."""
+"""The summary at the end: events, charges, webhooks and mails, which checks passed, and the files to open."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.text import Text
 
 from alerts.model.money import format_usd
 from alerts.reports.views import summary_view
-from daemon.demo.checks import Evidence, Promise
-from daemon.demo.mails import Paper
+from daemon.demo.checks import DemoCheck, Evidence
+from daemon.demo.mails import WrittenMail
 from daemon.demo.scenario import PREPAID, START, ZONE
 from daemon.demo.timeline import STYLES
 from daemon.store import ledger_reads
@@ -24,28 +24,28 @@ from daemon.store.topup_rows import Topup
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where everything lies."""
+    """The files of the demo."""
 
     folder: Path
-    papers: tuple[Paper, ...]
+    mails: tuple[WrittenMail, ...]
 
     @property
-    def finance(self) -> Paper | None:
-        return next((paper for paper in self.papers if "finance@" in paper.to), None)
+    def finance(self) -> WrittenMail | None:
+        return next((mail for mail in self.mails if "finance@" in mail.to), None)
 
 
-def show(console: Console, evidence: Evidence, promises: Sequence[Promise], outputs: Outputs) -> None:
-    """Print the summary; narrow terminals wrap, nothing is cut."""
+def show(console: Console, evidence: Evidence, checks: Sequence[DemoCheck], outputs: Outputs) -> None:
+    """Print the summary; narrow terminals wrap long lines."""
     _alerts(console, evidence)
-    show_end(console, evidence, promises)
+    show_end(console, evidence, checks)
     _files(console, outputs)
 
 
-def show_end(console: Console, evidence: Evidence, promises: Sequence[Promise]) -> None:
-    """Print what money did, what finance was told, and which promises held."""
+def show_end(console: Console, evidence: Evidence, checks: Sequence[DemoCheck]) -> None:
+    """Print the top-ups, the finance report, the checks and the numbers."""
     _topups(console, evidence)
     _finance(console, evidence)
-    _promises(console, promises)
+    _checks(console, checks)
     _numbers(console, evidence)
 
 
@@ -57,7 +57,7 @@ def _heading(console: Console, text: str) -> None:
 def _alerts(console: Console, evidence: Evidence) -> None:
     _heading(console, "Alerts")
     reminders = 0
-    for line in sorted(evidence.story.lines, key=lambda line: (line.at, line.account)):
+    for line in sorted(evidence.timeline.lines, key=lambda line: (line.at, line.account)):
         if not line.tone or line.type.startswith("topup."):
             continue
         if line.reminder:
@@ -114,23 +114,23 @@ def _finance(console: Console, evidence: Evidence) -> None:
     console.print(table)
 
 
-def _promises(console: Console, promises: Sequence[Promise]) -> None:
-    _heading(console, "Promises")
-    for promise in promises:
-        mark = ("  ✓ ", "green") if promise.kept else ("  ✗ ", "bold red")
-        numbers = (f"  {promise.numbers}", "dim")
-        console.print(Text.assemble(mark, promise.says, numbers), soft_wrap=True)
+def _checks(console: Console, checks: Sequence[DemoCheck]) -> None:
+    _heading(console, "Checks")
+    for check in checks:
+        mark = ("  ✓ ", "green") if check.passed else ("  ✗ ", "bold red")
+        numbers = (f"  {check.numbers}", "dim")
+        console.print(Text.assemble(mark, check.says, numbers), soft_wrap=True)
 
 
 def _numbers(console: Console, evidence: Evidence) -> None:
-    month, story = evidence.month, evidence.story
+    month, timeline = evidence.month, evidence.timeline
     days = (month.end - START).days
     console.print()
     parts = (
         f"{days} days in {month.elapsed_s:.0f} s: {month.world.asked():,} polls",
         f"{len(month.world.stripe.successes())} card charges",
-        f"{story.verified} webhooks verified",
-        f"{story.mails} mails",
+        f"{timeline.verified} webhooks verified",
+        f"{timeline.mails} mails",
     )
     console.print(Text(", ".join(parts), style="dim"), soft_wrap=True)
 
@@ -142,7 +142,7 @@ def _files(console: Console, outputs: Outputs) -> None:
     if finance is not None:
         found.append(("finance mail", finance.path))
         found += [("its CSV", path) for path in finance.attachments]
-    found.append((f"all {len(outputs.papers)} mails", outputs.folder / "mails"))
+    found.append((f"all {len(outputs.mails)} mails", outputs.folder / "mails"))
     found += [("database", outputs.folder / "brimful.db"), ("daemon's log", outputs.folder / "daemon.log")]
     for name, path in found:
         console.print(Text.assemble((f"  {name:<13} ", "dim"), str(path)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The story: what was told while the month passed, in words, in the order in which it arrived."""
+"""The timeline: events and scripted events of the month, in words, by arrival."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from alerts.events.messages.message import render_event
 from alerts.model.events import Event, EventType, Severity, Tone
 from daemon.demo.scenario import ZONE, ScriptedEvent
-from daemon.demo.standins.mailbox import Kept
+from daemon.demo.standins.mailbox import StoredMail
 from daemon.demo.standins.receiver import Received
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that happened or was told. `tone` is "" for what the world did."""
+    """One entry. `tone` is empty for a scripted event."""
 
     at: datetime
     says: str
@@ -30,20 +30,20 @@ class Line:
         return f"{local:%a} {local.day:>2} {local:%b %H:%M}"
 
 
-class Story:
-    """Gathers what the receiver verified, what the mail server took, and what the world did."""
+class Timeline:
+    """Collects the webhooks and mails that arrived, and the scripted events."""
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.payloads: list[tuple[str, EventType, dict[str, object]]] = []
-        """Each webhook once: its id, type and data."""
+        """Each event once: its id, type and data."""
         self.requests = 0
         self.verified = 0
         self.mails = 0
         self._ids: set[str] = set()
 
-    def told(self, received: Received) -> None:
-        """A webhook arrived; the same event again is counted, not told twice."""
+    def add_event(self, received: Received) -> None:
+        """Add a webhook; the same event again is only counted."""
         self.requests += 1
         self.verified += received.verified
         if received.id in self._ids or not 200 <= received.status < 300:
@@ -64,18 +64,18 @@ class Story:
             )
         )
 
-    def mailed(self, kept: Kept) -> None:
+    def add_mail(self, kept: StoredMail) -> None:
         self.mails += 1
 
-    def happened(self, happening: ScriptedEvent) -> None:
-        self.lines.append(Line(happening.at, happening.says))
+    def add_scripted(self, scripted: ScriptedEvent) -> None:
+        self.lines.append(Line(scripted.at, scripted.says))
 
 
 STYLES = {Tone.GOOD.value: "green", Tone.INFO.value: "cyan", Tone.WARNING.value: "yellow", Tone.CRITICAL.value: "red"}
 
 
 def _event(received: Received) -> Event:
-    """The event as its receiver knows it, from the bytes of the body alone."""
+    """Return the event as its receiver reads it, from the body alone."""
     document = json.loads(received.body)
     data = document["data"]
     return Event(

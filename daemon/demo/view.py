@@ -1,4 +1,4 @@
-"""The live view: the calendar, the accounts and what is told, as the month passes. Plain lines without a terminal."""
+"""The live view: the calendar, the accounts and the events, as the month passes. Without a terminal, plain lines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rich.text import Text
 from alerts.model.money import format_gb, format_usd, percent_of, show_usd
 from alerts.model.readings import Known, Metrics
 from daemon.demo.scenario import START, ZONE, ScriptedEvent
-from daemon.demo.standins.mailbox import Kept
+from daemon.demo.standins.mailbox import StoredMail
 from daemon.demo.standins.receiver import Received
-from daemon.demo.timeline import STYLES, Line, Story
+from daemon.demo.timeline import STYLES, Line, Timeline
 from daemon.demo.world import World
 from daemon.work.service import Service
 
@@ -25,11 +25,11 @@ _FEED_LINES = 10
 
 
 class DemoView:
-    """Shows a story while it is told. Use as a context manager around the month."""
+    """Shows a timeline while it grows. Use as a context manager around the month."""
 
-    def __init__(self, console: Console, story: Story, end: datetime, *, live: bool | None = None) -> None:
+    def __init__(self, console: Console, timeline: Timeline, end: datetime, *, live: bool | None = None) -> None:
         self._console = console
-        self._story = story
+        self._timeline = timeline
         self._end = end
         self._live: Live | None = None
         self._wants_live = console.is_terminal if live is None else live
@@ -47,21 +47,21 @@ class DemoView:
         if self._live is not None:
             self._live.__exit__(None, None, None)
 
-    def told(self, received: Received) -> None:
-        before = len(self._story.lines)
-        self._story.told(received)
+    def add_event(self, received: Received) -> None:
+        before = len(self._timeline.lines)
+        self._timeline.add_event(received)
         self._print_new(before)
 
-    def mailed(self, kept: Kept) -> None:
-        self._story.mailed(kept)
+    def add_mail(self, kept: StoredMail) -> None:
+        self._timeline.add_mail(kept)
 
-    def happened(self, happening: ScriptedEvent) -> None:
-        before = len(self._story.lines)
-        self._story.happened(happening)
+    def add_scripted(self, scripted: ScriptedEvent) -> None:
+        before = len(self._timeline.lines)
+        self._timeline.add_scripted(scripted)
         self._print_new(before)
 
     def stepped(self, now: datetime, service: Service, world: World) -> None:
-        """Draw anew, at most four times a second."""
+        """Draw again, at most four times a second."""
         if self._live is None:
             return
         moment = time.monotonic()
@@ -70,13 +70,13 @@ class DemoView:
             self._drawn_at = moment
 
     def ended(self, now: datetime, service: Service, world: World) -> None:
-        """Draw how it stands, however fast it went."""
+        """Draw the present state."""
         if self._live is not None:
             self._live.update(self.picture(now, service, world), refresh=True)
 
     def picture(self, now: datetime, service: Service, world: World) -> RenderableType:
-        """Return the whole view at one moment."""
-        feed = [feed_line(line) for line in self._story.lines[-_FEED_LINES:]]
+        """Return the whole view at `now`."""
+        feed = [feed_line(line) for line in self._timeline.lines[-_FEED_LINES:]]
         feed += [Text("")] * (_FEED_LINES - len(feed))
         return Group(
             self._calendar(now), Text(""), _accounts(service), Text(""), *feed, Text(""), self._counts(world), Text("")
@@ -96,19 +96,19 @@ class DemoView:
     def _counts(self, world: World) -> Text:
         charges = len(world.stripe.successes())
         return Text(
-            f"{world.asked():,} polls · {charges} card charges · {self._story.verified} of {self._story.requests} "
-            f"webhooks verified · {self._story.mails} mails",
+            f"{world.asked():,} polls · {charges} card charges · {self._timeline.verified} of "
+            f"{self._timeline.requests} webhooks verified · {self._timeline.mails} mails",
             style="dim",
         )
 
     def _print_new(self, before: int) -> None:
         if self._live is None:
-            for line in self._story.lines[before:]:
+            for line in self._timeline.lines[before:]:
                 self._console.print(feed_line(line), soft_wrap=True)
 
 
 def feed_line(line: Line) -> Text:
-    """Return one line of the story: what the world did is dim, what was told has the tone of its mail."""
+    """Return one entry as a line: scripted events are dim, notifications have the colour of their tone."""
     when = (f"{line.when}  ", "dim")
     if not line.tone:
         return Text.assemble(when, (f"~ {line.says}", "dim italic"))

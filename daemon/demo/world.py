@@ -1,4 +1,4 @@
-"""The world of the demonstration: both usage APIs, Stripe, a mail server and a webhook receiver, on loopback."""
+"""The stand-ins of the demo: both usage APIs, Stripe, a mail server and a webhook receiver, on loopback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from alerts.model.money import from_cents, to_decimal
 from daemon.clock import ManualClock
-from daemon.demo.standins.mailbox import Kept, MailboxStandin
+from daemon.demo.standins.mailbox import MailboxStandin, StoredMail
 from daemon.demo.standins.receiver import TEST_SECRET, Received, ReceiverStandin
 from daemon.demo.standins.stripe import SUCCEED, Charge, Outcome, StripeStandin
 from daemon.demo.standins.usage import PrepaidAccount, StorageAccount, UsageStandin
@@ -21,7 +21,7 @@ CREDIT_LAG = timedelta(minutes=20)
 
 @dataclass(slots=True)
 class World:
-    """The stand-ins, sharing one clock with the daemon."""
+    """The stand-ins, which share one clock with the daemon."""
 
     clock: ManualClock
     usage: UsageStandin
@@ -38,17 +38,17 @@ class World:
         return self.storages["media"]
 
     def prepaid(self, account: str, **scene: Any) -> None:
-        """Open a prepaid account at the first usage API."""
+        """Create a prepaid account at the first usage API."""
         self.keys[account] = f"cs_test_{account}"
         self.accounts[account] = self.usage.prepaid(self.keys[account], **scene)
 
     def storage(self, account: str, **scene: Any) -> None:
-        """Open a storage account at the second usage API."""
+        """Create a storage account at the second usage API."""
         self.keys[account] = f"trn_test_{account}"
         self.storages[account] = self.usage.storage(self.keys[account], **scene)
 
     def card(self, customer: str, card: str, outcome: Outcome = SUCCEED) -> None:
-        """Save a card and make it the customer's default; a customer that is not there yet is made."""
+        """Save a card and make it the customer's default; create the customer if needed."""
         books = self.stripe.books
         if customer not in books.objects:
             self.stripe.add_customer(customer)
@@ -56,17 +56,17 @@ class World:
         books.customer(customer).default_method = card
 
     def settle(self) -> datetime | None:
-        """Let happen what is due at Stripe; returns when the next is."""
+        """Execute what is due at Stripe; return when the next is due."""
         return self.stripe.settle()
 
     def asked(self) -> int:
-        """How often the usage APIs were asked."""
+        """Return the number of requests to the usage APIs."""
         return sum(self.usage.asked.values())
 
 
 @asynccontextmanager
 async def open_world(
-    start: datetime, *, seed: int, on_event: Callable[[Received], None], on_mail: Callable[[Kept], None]
+    start: datetime, *, seed: int, on_event: Callable[[Received], None], on_mail: Callable[[StoredMail], None]
 ) -> AsyncIterator[World]:
     """Start every stand-in on a free port of 127.0.0.1, and stop them all at the end."""
     clock = ManualClock(start)

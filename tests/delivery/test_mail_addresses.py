@@ -12,7 +12,7 @@ from alerts.mail import Mailed, new_message
 from alerts.mail_address import AddressError, MailAddress, parse_address
 from alerts.model.receivers import EmailReceiver
 from daemon.config.model import SmtpConfig, SmtpSecurity
-from daemon.demo.standins.mailbox import Kept, MailboxStandin
+from daemon.demo.standins.mailbox import MailboxStandin, StoredMail
 from daemon.work.smtp import SmtpMailer
 from tests.delivery.conftest import SENDER, START, WorldOf
 
@@ -35,14 +35,16 @@ WRITTEN = [
 ]
 
 
-async def _sent(mailbox: MailboxStandin, *, sender: str = SENDER, to: tuple[str, ...] = ("ops@example.com",)) -> Kept:
+async def _sent(
+    mailbox: MailboxStandin, *, sender: str = SENDER, to: tuple[str, ...] = ("ops@example.com",)
+) -> StoredMail:
     config = SmtpConfig(host="127.0.0.1", port=mailbox.port, security=SmtpSecurity.NONE, sender=sender)
     message = new_message(sender=sender, to=to, subject="Test", at=START, name="n", text="text\n", html="<p>text</p>")
     assert isinstance(await SmtpMailer(config).send(message, to), Mailed)
     return mailbox.kept[-1]
 
 
-def _named(kept: Kept, header: str) -> list[tuple[str, str]]:
+def _named(kept: StoredMail, header: str) -> list[tuple[str, str]]:
     """The addresses of a header as a program that shares no code with ours' policy reads them."""
     (value,) = email.message_from_bytes(kept.raw).get_all(header, [])
     return [(str(make_header(decode_header(name))), spec) for name, spec in getaddresses([value])]

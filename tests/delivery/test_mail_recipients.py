@@ -8,13 +8,13 @@ import pytest
 
 from alerts.model.outbox import DeliveryState
 from alerts.model.receivers import EmailReceiver
-from daemon.demo.standins.mailbox import Kept, MailboxStandin
+from daemon.demo.standins.mailbox import MailboxStandin, StoredMail
 from tests.delivery.conftest import World, WorldOf, mailer_of
 
 GOOD, BAD, CFO = "ops@example.com", "jürgen@example.com", "cfo@example.com"
 
 
-def _alerts(mailbox: MailboxStandin, to: str) -> list[Kept]:
+def _alerts(mailbox: MailboxStandin, to: str) -> list[StoredMail]:
     return [kept for kept in mailbox.kept if to in kept.to and "balance low" in kept.message["subject"]]
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from daemon.demo.standins.loopback import Asked, Manner, Reply, serve
+from daemon.demo.standins.loopback import Manner, Reply, StandinRequest, serve
 from daemon.net.http import FailureKind, HttpAnswer, HttpClient, HttpFailure
 from tests.helpers_tls import make_tls
 
-Serve = Callable[[Callable[[Asked], Reply]], Any]
+Serve = Callable[[Callable[[StandinRequest], Reply]], Any]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def client() -> AsyncIterator[HttpClient]:
 async def served() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
-        async def start(handler: Callable[[Asked], Reply]) -> str:
+        async def start(handler: Callable[[StandinRequest], Reply]) -> str:
             return await stack.enter_async_context(serve(handler))
 
         yield start
@@ -55,9 +55,9 @@ async def test_an_answer_is_returned_whole_whatever_its_status(client: HttpClien
 
 
 async def test_a_post_carries_exactly_the_bytes_and_headers_given(client: HttpClient, served: Serve) -> None:
-    seen: list[Asked] = []
+    seen: list[StandinRequest] = []
 
-    def handler(asked: Asked) -> Reply:
+    def handler(asked: StandinRequest) -> Reply:
         seen.append(asked)
         return Reply()
 
@@ -78,9 +78,9 @@ async def test_a_post_carries_exactly_the_bytes_and_headers_given(client: HttpCl
 
 
 async def test_no_cookie_of_one_answer_reaches_the_next_request(client: HttpClient, served: Serve) -> None:
-    seen: list[Asked] = []
+    seen: list[StandinRequest] = []
 
-    def handler(asked: Asked) -> Reply:
+    def handler(asked: StandinRequest) -> Reply:
         seen.append(asked)
         return Reply(headers={"Set-Cookie": "session=one; Path=/"})
 
@@ -102,7 +102,7 @@ async def test_no_proxy_of_the_environment_is_used(
 async def test_a_redirect_is_an_answer_and_is_not_followed(client: HttpClient, served: Serve) -> None:
     asked: list[str] = []
 
-    def handler(request: Asked) -> Reply:
+    def handler(request: StandinRequest) -> Reply:
         asked.append(request.path)
         return Reply(302, b"", {"Location": "/elsewhere"})
 
@@ -114,7 +114,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(client: HttpClient, s
 async def test_a_request_whose_connection_breaks_is_not_sent_again(client: HttpClient, served: Serve) -> None:
     asked: list[str] = []
 
-    def handler(request: Asked) -> Reply:
+    def handler(request: StandinRequest) -> Reply:
         asked.append(request.path)
         return Reply() if len(asked) == 1 else Reply(manner=Manner.CLOSED)
 

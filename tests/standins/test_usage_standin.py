@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from daemon.clock import ManualClock
-from daemon.demo.standins.loopback import Asked, Reply
+from daemon.demo.standins.loopback import Reply, StandinRequest
 from daemon.demo.standins.usage import UsageStandin
 
 START = datetime(2026, 10, 31, 20, 30, tzinfo=UTC)
@@ -26,7 +26,7 @@ def standin(clock: ManualClock) -> UsageStandin:
 
 
 def ask(standin: UsageStandin, key: str, path: str = "/api/v1/usage") -> Reply:
-    return standin.handle(Asked("GET", path, {"x-api-key": key}))
+    return standin.handle(StandinRequest("GET", path, {"x-api-key": key}))
 
 
 def said(standin: UsageStandin, key: str, path: str = "/api/v1/usage") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on the loopback for the stand-ins: quick, and able to answer as badly as real ones do."""
+"""A small, fast HTTP/1.1 server on loopback for the stand-ins, with the bad answers of real servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BODY_BYTES = 4 * 1024 * 1024
 
 
 class Manner(StrEnum):
-    """How an answer goes out."""
+    """How an answer is sent."""
 
     WHOLE = "whole"
     SILENT = "silent"  # nothing is sent and the connection stays open
@@ -25,7 +25,7 @@ class Manner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StandinRequest:
     """One request. Header names are in lower case."""
 
     method: str
@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `Content-Length` is added; header names are as they should go out."""
+    """One answer. `Content-Length` is added; header names are sent as given."""
 
     status: int = 200
     body: bytes = b""
@@ -46,7 +46,7 @@ class Reply:
     beat_s: float = 0.25
 
 
-Handler = Callable[[Asked], Reply]
+Handler = Callable[[StandinRequest], Reply]
 
 
 class _Connection(asyncio.Protocol):
@@ -77,8 +77,8 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _take(self) -> Asked | None:
-        """Return the next whole request of the buffer."""
+    def _take(self) -> StandinRequest | None:
+        """Return the next complete request of the buffer."""
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
         if not found:
             if len(self._buffer) > _HEAD_BYTES:
@@ -94,7 +94,7 @@ class _Connection(asyncio.Protocol):
             return None
         self._buffer = rest[length:]
         method, path, *_ = [*lines[0].split(" "), "", ""]
-        return Asked(method, path, headers, rest[:length])
+        return StandinRequest(method, path, headers, rest[:length])
 
     def _answer(self, reply: Reply) -> None:
         if reply.wait_s or reply.manner in (Manner.DRIPPING, Manner.SILENT):

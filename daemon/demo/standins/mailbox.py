@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it is given, with the faults that real ones have, on command."""
+"""A mail server on loopback that stores all mail, with the faults of real servers, on command."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One message, for the addresses that it was taken for."""
+class StoredMail:
+    """One message with the recipients that were accepted."""
 
     sender: str
     to: tuple[str, ...]
@@ -36,9 +36,9 @@ class Kept:
 class MailboxStandin:
     """Listens from `start` to `stop`; the faults are attributes that may be set at any time.
 
-    `refuse` and `greylist` hold addresses (550 and 450). `lose_answer`: takes that many messages and breaks off without
-    a word. `delay_s` is waited before each message is taken. With `login`, that user and password are demanded.
-    Addresses beyond ASCII are taken with `smtputf8` only, as by most servers that are not new.
+    `refuse` and `greylist` hold addresses (550 and 450). `lose_answer`: accepts that many messages and closes the
+    connection without an answer. `delay_s`: the wait before each message is accepted. With `login`, that user and
+    password are required. Addresses beyond ASCII are accepted with `smtputf8` only, as by older servers.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class MailboxStandin:
         implicit_tls: bool = False,
         login: tuple[str, str] | None = None,
         smtputf8: bool = False,
-        on_mail: Callable[[Kept], None] = lambda kept: None,
+        on_mail: Callable[[StoredMail], None] = lambda kept: None,
     ) -> None:
-        self.kept: list[Kept] = []
+        self.kept: list[StoredMail] = []
         self.refuse: set[str] = set()
         self.greylist: set[str] = set()
         self.reject_content = False
@@ -74,14 +74,14 @@ class MailboxStandin:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen on a free port, or on the one of before."""
+        """Listen on a free port, or again on the last one."""
         self._server = await asyncio.get_running_loop().create_server(
             self._session, "127.0.0.1", self.port, ssl=self._tls if self._implicit_tls else None
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Be down: nothing listens, and open sessions are broken off."""
+        """Stop listening, and close open sessions."""
         if self._server is None:
             return
         self._server.close()
@@ -135,7 +135,7 @@ class MailboxStandin:
         if self.reject_content:
             return "554 5.6.0 content refused"
         raw = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
-        kept = Kept(str(envelope.mail_from), tuple(envelope.rcpt_tos), raw)
+        kept = StoredMail(str(envelope.mail_from), tuple(envelope.rcpt_tos), raw)
         self.kept.append(kept)
         self._on_mail(kept)
         if self.lose_answer:

@@ -1,6 +1,6 @@
-"""A webhook receiver on loopback that verifies what it is sent, with the faults that real ones have, on command.
+"""A webhook receiver on loopback that verifies signatures, with the faults of real receivers, on command.
 
-It verifies with the `standardwebhooks` library, as a receiver would, not with the code that signed.
+It verifies with the `standardwebhooks` library, as a receiver would, not with our own code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TEST_SECRET = "whsec_" + "dGVzdC1zZWNyZXQtb2YtdGhpcnR5LXR3by1ieXRlcyE="
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, whether it was answered well or not."""
+    """One request, with the status of its answer."""
 
     id: str
     headers: Mapping[str, str]
@@ -35,21 +35,21 @@ class Received:
 
 @dataclass(slots=True)
 class Fault:
-    """How the next requests are met: `times` of them, or all while it is None."""
+    """How the next `times` requests are answered; None: all."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     drip_s: float = 0.0
-    """A byte of the body each so many seconds."""
+    """Seconds between two bytes of the body."""
     delay_s: float = 0.0
     hang_up: bool = False
-    """Take the request, and break off without an answer: the acknowledgement is lost."""
+    """Accept the request and close the connection without an answer: the acknowledgement is lost."""
     times: int | None = None
 
 
 class ReceiverStandin:
-    """Listens from `start` to `stop` and keeps every request. `fault` says how they are met; None is 200."""
+    """Listens from `start` to `stop` and stores every request. `fault`: how they are answered; None: with 200."""
 
     def __init__(self, *, secret: str = TEST_SECRET, on_event: Callable[[Received], None] = lambda one: None) -> None:
         self.received: list[Received] = []
@@ -79,12 +79,12 @@ class ReceiverStandin:
         return [one for one in self.received if 200 <= one.status < 300]
 
     async def start(self) -> None:
-        """Listen on a free port, or on the one of before."""
+        """Listen on a free port, or again on the last one."""
         self._server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, backlog=256)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Be down: nothing listens, and open connections are broken off."""
+        """Stop listening, and close open connections."""
         if self._server is None:
             return
         self._server.close()

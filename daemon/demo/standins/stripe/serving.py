@@ -59,7 +59,7 @@ def _request(method: str, path: str, query: str, body: str, headers: Mapping[str
 async def serve(standin: Handler, port: int) -> AsyncIterator[str]:
     """Serve the stand-in on 127.0.0.1; yields the base URL. What falls due by the clock happens meanwhile."""
 
-    def answer(asked: loopback.Asked) -> loopback.Reply:
+    def answer(asked: loopback.StandinRequest) -> loopback.Reply:
         path, _, query = asked.path.partition("?")
         return _on_socket(standin.handle(_request(asked.method, path, query, asked.body.decode(), asked.headers)))
 

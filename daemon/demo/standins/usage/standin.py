@@ -16,7 +16,7 @@ import httpx
 from alerts.model.instants import to_ms
 from alerts.model.money import to_micro
 from daemon.clock import Clock
-from daemon.demo.standins.loopback import Asked, Manner, Reply, serve
+from daemon.demo.standins.loopback import Manner, Reply, StandinRequest, serve
 from daemon.demo.standins.usage.faults import Fault
 from daemon.demo.standins.usage.prepaid import PrepaidAccount
 from daemon.demo.standins.usage.storage import KeyType, StorageAccount
@@ -117,7 +117,7 @@ class UsageStandin:
         """Forget the key's faults."""
         self._troubles.pop(key, None)
 
-    def handle(self, asked: Asked) -> Reply:
+    def handle(self, asked: StandinRequest) -> Reply:
         """Answer one request."""
         key = asked.headers.get("x-api-key", "")
         self.asked[key] += 1
@@ -186,7 +186,7 @@ class UsageTransport(httpx.AsyncBaseTransport):
         await request.aread()
         path = request.url.raw_path.decode("ascii")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        reply = self._standin.handle(Asked(request.method, path, headers, request.content))
+        reply = self._standin.handle(StandinRequest(request.method, path, headers, request.content))
         if reply.wait_s and self._wait is not None:
             await self._wait(reply.wait_s)
         if reply.manner in (Manner.SILENT, Manner.DRIPPING) or (reply.wait_s and self._wait is None):
