@@ -13,7 +13,7 @@ from alerts.rules.state import TopupStatus
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger_notes import GateCount
-from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, State, Stop, StopKind, Topup
+from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, Bookmark, State, Stop, StopKind, Topup
 from daemon.topups.policy.caps import ROLLING_DAY, start_of_month
 from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gates import CLOCK_TOLERANCE
@@ -181,7 +181,7 @@ def _left(stop: Stop) -> str:
 
 def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
     """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
-    latest = ledger_notes.bookmark(conn, "latest")
+    latest = ledger_notes.bookmark(conn, Bookmark.LATEST)
     if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
         return None
     said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"

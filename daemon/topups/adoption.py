@@ -15,12 +15,12 @@ from daemon.store import ledger, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.answers import Refused
+from daemon.stripe.intents import Listing, Ours
 from daemon.stripe.objects import Charge, PaymentIntent
+from daemon.stripe.requests import create_key
 from daemon.topups.context import TopupContext, log
 from daemon.topups.executor import run_in
 from daemon.topups.listing import note_taken_in
-from daemon.topups.policy.intents import Listing, Ours
-from daemon.topups.policy.plan import create_key
 from daemon.topups.policy.step import Doing, Intent
 
 _ENDED = (State.ABANDONED, State.DECLINED)

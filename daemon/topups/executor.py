@@ -12,15 +12,14 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Moved
-from daemon.store.topup_rows import SECOND_LOOK, State, Topup
+from daemon.store.topup_rows import SECOND_LOOK, Bookmark, State, Topup
 from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
 from daemon.stripe.declines import DeclineKind, classify_decline
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext, log
 from daemon.topups.judging import verdict
 from daemon.topups.listing import list_intents
-from daemon.topups.policy.credit_watch import unread_mark
-from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.machine import decide
 from daemon.topups.policy.settle import LOOKS_DIFFERED_WITHIN
 from daemon.topups.policy.step import (
@@ -90,7 +89,7 @@ def _decide(
     before = row
     for after in step.rows:
         row = ledger.save(tx, row, after, now)
-    context.apply(tx, step.changes, now)
+    context.apply(tx, step.changes)
     if row.warned_at is not None and before.warned_at is None and row.told_at is None and row.paid_at is not None:
         log.warning("credit_late", topup=row.id, minutes=(now - row.paid_at) // timedelta(minutes=1))
     if row.reason.startswith(SECOND_LOOK) and row.reason != before.reason:
@@ -143,10 +142,13 @@ def _words(outcome: Outcome) -> str:
 def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: Pass | None) -> Snapshot:
     """Read all that the decision rests on."""
     now = context.clock.now()
-    account = context.account(row.account, tx)
+    account = context.account(row.account)
     unread = outage = None
     if row.state is State.PAID:
-        unread, outage = ledger_notes.bookmark(tx, unread_mark(row)), stored_readings.current_outage(tx, row.account)
+        unread, outage = (
+            ledger_notes.bookmark(tx, Bookmark.CREDIT_UNREAD.of(row.id)),
+            stored_readings.current_outage(tx, row.account),
+        )
     stops = ledger_notes.stops(tx, row.account)
     judged = None
     if seen is not None and isinstance(fact, Listing | Need):
@@ -164,6 +166,7 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
         looks_differed=ledger_reads.abandoned_by_look(tx, row.account, now - LOOKS_DIFFERED_WITHIN),
         unread_since=unread[0] if unread is not None else None,
         outage_at=outage.last_at if outage is not None else None,
+        hold_s=context.rng.uniform(*HOLD_S),
     )
 
 
@@ -179,7 +182,7 @@ async def _perform(context: TopupContext, row: Topup, command: Command, seen: Pa
             if isinstance(listed, Refused):
                 return NotListed(listed)
             take_listed(context, listed)
-            return replace(listed, hold_s=context.rng.uniform(*HOLD_S))
+            return listed
         case Reread():
             assert seen is not None, "only a reading asks for another"
             return Reading(await read_again(context, row.account, seen))

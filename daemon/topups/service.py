@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.foresight.memory import BurnMemory
+from alerts.foresight.pace import BurnNow
 from alerts.model.readings import Known
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock
@@ -128,7 +128,7 @@ class TopupService:
         return False
 
     async def on_reading(
-        self, account_id: str, known: Known, read_again: ReadAgain, burn: BurnMemory, falls: Falls = NO_FALL
+        self, account_id: str, known: Known, read_again: ReadAgain, burn: BurnNow, falls: Falls = NO_FALL
     ) -> None:
         """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
 

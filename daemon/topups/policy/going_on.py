@@ -192,7 +192,7 @@ def acknowledge_review(b: Builder, fact: Acknowledged) -> None:
         charged_at = intent.charge.created_at if intent.charge else intent.created_at
         reason = "charged; acknowledged by a person"  # what was really charged counts, whatever was planned
         b.to(State.PAID, reason, amount_cents=intent.amount_cents, paid_at=b.now, charged_at=charged_at)
-        b.emit(messages.succeeded(b.topup, b.account.provider, b.now))
+        b.emit(messages.succeeded)
         acknowledge_paid(b, fact)
     elif intent.status in ALIVE:
         b.give_up(State.ABANDONED, "acknowledged by a person")

@@ -13,10 +13,10 @@ from itertools import pairwise
 from typing import Any
 
 from daemon.store.topup_rows import State
+from daemon.stripe.intents import Listing
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.credit_watch import acknowledge_late, acknowledge_paid, credit_by_reading, watch_credit
 from daemon.topups.policy.going_on import acknowledge_review, by_intent, not_read, read_again_or_back, read_back
-from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.requests import answered, create, find_created, not_listed, second_look
 from daemon.topups.policy.step import (
     Acknowledged,

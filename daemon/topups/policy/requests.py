@@ -7,16 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 from alerts.model.reasons import SuspendedReason
-from daemon.store.topup_rows import SECOND_LOOK, State, Topup
+from daemon.store.topup_rows import SECOND_LOOK, Bookmark, State, Topup
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, Answered, Refused
 from daemon.stripe.declines import Decline, DeclineKind
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
+from daemon.stripe.requests import confirm_key, confirm_params
 from daemon.topups.policy import stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.gate import GateName
-from daemon.topups.policy.intents import Listing, difference, mismatch
-from daemon.topups.policy.plan import confirm_key, confirm_params
+from daemon.topups.policy.intents import difference, mismatch
 from daemon.topups.policy.step import (
     Answer,
     Count,
@@ -24,7 +25,6 @@ from daemon.topups.policy.step import (
     ListIntents,
     Need,
     NotListed,
-    Reached,
     ReadBack,
     Request,
     SetBookmark,
@@ -90,7 +90,7 @@ def _created(b: Builder, intent: PaymentIntent) -> None:
     if owner not in (None, topup.id):
         b.to(State.ABANDONED, f"{intent.id} is {owner}'s")
         return
-    b.changes.append(Reached(b.account.id, Doing.CREATING))
+    b.reached(Doing.CREATING)
     has: dict[str, Any] = {"payment_intent": intent.id, "stripe_created_at": intent.created_at}
     wrong = mismatch(topup, intent)
     if wrong:
@@ -105,8 +105,8 @@ def second_look(b: Builder, fact: Listing) -> None:
     topup = b.topup
     differs = difference(topup, fact)
     if differs is not None:
-        until = b.now + timedelta(seconds=fact.hold_s)
-        b.changes.append(SetBookmark(hold_mark(b.account.id), until))
+        until = b.now + timedelta(seconds=b.snapshot.hold_s)
+        b.changes.append(SetBookmark(Bookmark.HOLD.of(b.account.id), until))
         b.give_up(State.ABANDONED, f"{SECOND_LOOK}{differs}")
         return
     listed = fact.find(topup.payment_intent)
@@ -115,11 +115,6 @@ def second_look(b: Builder, fact: Listing) -> None:
         b.command = ReadBack()
         return
     _attempt(b)
-
-
-def hold_mark(account: str) -> str:
-    """Return the name under which it is remembered until when nothing is planned: somebody else is charging."""
-    return f"hold:{account}"
 
 
 def _shows_known_decline(topup: Topup, listed: PaymentIntent) -> bool:
