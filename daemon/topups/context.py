@@ -17,7 +17,7 @@ from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Store, Transaction
-from daemon.store.topup_rows import EVERYWHERE, Bookmark, StopKind
+from daemon.store.topup_rows import EVERYWHERE, Bookmark, Stop, StopKind
 from daemon.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
 from daemon.stripe.gateway import Gateway
 from daemon.topups.policy import stops
@@ -38,6 +38,8 @@ from daemon.topups.policy.step import (
 
 log = structlog.get_logger("brimful.topups")
 
+PROBE_EVERY = timedelta(minutes=10)
+"""How often Stripe is asked anew while the breaker is open."""
 FAILING_TOLD_AFTER = timedelta(minutes=30)
 FAILED_ANEW_AFTER = timedelta(days=1)
 REQUESTS = frozenset({Doing.CREATING, Doing.CONFIRMING, Doing.CANCELING})
@@ -138,14 +140,15 @@ class TopupContext:
         elif is_request or outcome.kind not in NO_USE_WAITING:
             self.failing(account, doing, outcome.message)
         elif doing is not Doing.READING_METHOD:  # whoever asked says what is wrong with the method
-            self.commit(self._notice(account, SuspendedReason.STRIPE_LIST, outcome.message))
+            self.commit(self.notice(account, SuspendedReason.STRIPE_LIST, outcome.message))
 
     def _read_failed(self, account: str, doing: Doing, refused: Refused) -> None:
         if doing is not Doing.READING_BACK:
             self.last_errors[account] = f"{account}: Stripe could not be asked ({doing}): {refused.message}"
         log.warning("stripe", account=account, doing=doing, kind=refused.kind.value, request_id=refused.request_id)
 
-    def _notice(self, account: str, reason: SuspendedReason, message: str) -> Change:
+    def notice(self, account: str, reason: SuspendedReason, message: str) -> Change:
+        """Return that an account is not charged, told once a day."""
         return stops.daily_notice(self.account(account), self.clock.now(), reason, message)
 
     def failing(
@@ -162,7 +165,7 @@ class TopupContext:
             since = now if mark is None or _is_over(tx, account, doing, from_ms(int(mark[1])), now) else mark[0]
             ledger.set_bookmark(tx, name, since, str(to_ms(now)))
             if now - since >= FAILING_TOLD_AFTER:
-                self.apply(tx, [self._notice(account, reason, f"{doing}: {message} (since {rfc3339(since)})")])
+                self.apply(tx, [self.notice(account, reason, f"{doing}: {message} (since {rfc3339(since)})")])
 
     def reached(self, account: str, doing: Doing) -> None:
         """Note that an answer came: the next failure begins to count anew."""
@@ -172,12 +175,11 @@ class TopupContext:
 
     def _trip(self, refused: Refused) -> None:
         """Open the breaker over all accounts; each of them is told, once a day."""
-        now = self.clock.now()
+        now, reason = self.clock.now(), SuspendedReason.STRIPE_CREDENTIALS
         with self.store.write(durable=True) as tx:
-            if not ledger_notes.stop(tx, stops.breaker(now, refused.message)):
-                ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + stops.PROBE_EVERY)
-            reason = SuspendedReason.STRIPE_CREDENTIALS
-            self.apply(tx, [self._notice(one, reason, refused.message) for one in self.charging()])
+            ledger_notes.stop(tx, Stop(EVERYWHERE, StopKind.BREAKER, reason, refused.message, now))
+            ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+            self.apply(tx, [self.notice(one, reason, refused.message) for one in self.charging()])
         log.error("breaker_open", message=refused.message, request_id=refused.request_id)
 
 

@@ -114,8 +114,5 @@ def _twins(
 
 def _may_come(context: TopupContext, intent: PaymentIntent) -> bool:
     """Whether the credit of a charge that this ledger does not know may still come: made, or to be made, just now."""
-    if intent.status == "canceled":
-        return False
-    made_at = intent.charge.created_at if intent.charge is not None else intent.created_at
     within = OWNER_HAS if intent.status == "requires_confirmation" else MISSING_AFTER
-    return context.clock.now() - made_at < within
+    return intent.status != "canceled" and context.clock.now() - intent.charged_at < within

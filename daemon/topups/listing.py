@@ -102,22 +102,11 @@ async def _read(context: TopupContext, account: str, customer: str) -> list[Paym
 
 
 def _remember(tx: Transaction, listed: list[Ours], now: datetime) -> None:
-    seen = [
-        SeenIntent(
-            one.intent.id,
-            one.said.account,
-            one.intent.customer or "",
-            one.said.seq,
-            one.intent.status,
-            one.intent.amount_cents,
-            _moved_at(one.intent),
-        )
-        for one in listed
-    ]
-    ledger_notes.remember_intents(tx, seen, now)
-
-
-def _moved_at(intent: PaymentIntent) -> datetime:
-    """Return when the money moved, by Stripe's clock: a charge that was declined at first may be days younger."""
-    charge = intent.charge
-    return charge.created_at if intent.status == "succeeded" and charge is not None else intent.created_at
+    """Remember what is listed, by Stripe's time of the charge: one that was declined at first may be days younger."""
+    rows = []
+    for one in listed:
+        intent, said = one.intent, one.said
+        at = intent.charged_at if intent.status == "succeeded" else intent.created_at
+        amount = intent.amount_cents
+        rows.append(SeenIntent(intent.id, said.account, intent.customer or "", said.seq, intent.status, amount, at))
+    ledger_notes.remember_intents(tx, rows, now)

@@ -11,9 +11,10 @@ from daemon.config.model import TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import State, Topup
-from daemon.stripe.answers import NO_USE_WAITING, AnswerKind, Refused
+from daemon.stripe.answers import NO_USE_WAITING, Refused
 from daemon.stripe.declines import BAD_CARDS
 from daemon.stripe.intents import Listing, Metadata
+from daemon.stripe.methods import find_method
 from daemon.stripe.objects import PaymentMethod
 from daemon.stripe.requests import create_key, create_params
 from daemon.topups.adoption import adopt
@@ -26,8 +27,6 @@ from daemon.topups.policy.gate import GateName, Verdict
 from daemon.topups.policy.step import Count, Doing, Emit, Need, Readings
 from daemon.topups.returned import take_listed
 from daemon.topups.second_read import Pass, read_again
-
-METHOD_TYPES = ("card", "link")
 
 
 async def charge(context: TopupContext, config: TopupConfig, account: str, seen: Pass) -> None:
@@ -112,42 +111,15 @@ async def _known(context: TopupContext, account: str) -> Listing | None:
 
 async def _method(context: TopupContext, config: TopupConfig, account: str) -> PaymentMethod | None:
     """Return what is charged; None where there is nothing, which is told."""
-    found = await _find_method(context, config)
+    found = await find_method(context.gateway, config.customer, config.payment_method)
     if isinstance(found, Refused) and found.kind not in NO_USE_WAITING:
         context.note(account, Doing.READING_METHOD, found)
         return None
     context.reached(account, Doing.READING_METHOD)
     if isinstance(found, PaymentMethod):
         return found
-    view, now = context.account(account), context.clock.now()
-    notice = stops.daily_notice(view, now, SuspendedReason.PAYMENT_METHOD, found.message)
+    notice = context.notice(account, SuspendedReason.PAYMENT_METHOD, found.message)
     context.commit(Count(account, "payment_method", found.message, is_error=True), notice)
-    return None
-
-
-async def _find_method(context: TopupContext, config: TopupConfig) -> PaymentMethod | Refused:
-    """Resolve the configured method, else the customer's default."""
-    wanted = config.payment_method
-    if wanted is None:
-        default = await context.gateway.default_method(config.customer)
-        if isinstance(default, Refused):
-            return default
-        wanted = default.value
-    if wanted is None:
-        return Refused(AnswerKind.MISSING, f"{config.customer} has no default payment method")
-    found = await context.gateway.method(wanted)
-    if isinstance(found, Refused):
-        return found
-    problem = unusable(found.value, config)
-    return found.value if problem is None else Refused(AnswerKind.BAD_REQUEST, problem)
-
-
-def unusable(method: PaymentMethod, config: TopupConfig) -> str | None:
-    """Return why the method is not charged, None where it may be: for the daemon and for `check --online` alike."""
-    if method.type not in METHOD_TYPES:
-        return f"{method.id} is a {method.type}: only cards and Link are charged"
-    if method.customer != config.customer:
-        return f"{method.id} is not saved for {config.customer}"
     return None
 
 

@@ -249,7 +249,7 @@ class Service:
             self._due_at[self._money] = EPOCH
             self._wake()
         elif self._due_at[self._money] is None:
-            self._due_at[self._money] = self.topups.counts_due_at(self._clock.now())
+            self._due_at[self._money] = self.topups.counts.due_at(self._clock.now())
 
     async def _evaluate_time(self) -> None:
         """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""

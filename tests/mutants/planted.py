@@ -47,7 +47,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "second-look-ignores-newcomers",
-        "daemon/topups/policy/intents.py",
+        "daemon/topups/policy/requests.py",
         "        if intent.id not in seen:\n            return",
         "        if False:\n            return",
         "a PaymentIntent that the plan did not see is overlooked",

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.foresight.pace import BurnNow, BurnPace
+from alerts.model.periods import calendar
 from alerts.model.readings import Metrics
+from alerts.model.specs import Period
 from alerts.model.values import replace
 from alerts.rules.falls import Falls
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.intents import Metadata, UnreadableMetadata, read_metadata
 from daemon.stripe.requests import confirm_params, create_key, create_params
-from daemon.topups.policy.caps import counted, start_of_month
+from daemon.topups.policy.caps import counted
 from daemon.topups.policy.gates import GateInputs, judge
 from daemon.topups.policy.size import size
 from tests.helpers_topups import DOLLAR, topup_config
@@ -147,12 +149,12 @@ def test_the_first_gate_that_says_no_decides() -> None:
 def test_a_charge_in_the_last_hour_of_the_month_elsewhere_counts_by_the_configured_zone() -> None:
     zone = ZoneInfo("Europe/Berlin")
     now = datetime(2026, 11, 1, 0, 30, tzinfo=UTC)
-    assert start_of_month(now, zone) == datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
+    assert calendar(Period.MONTH, now, zone).start == datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
     before, after = (
         spend(50, datetime(2026, 10, 31, 22, 59, tzinfo=UTC)),
         spend(50, datetime(2026, 10, 31, 23, 0, tzinfo=UTC)),
     )
-    start = start_of_month(now, zone)
+    start = calendar(Period.MONTH, now, zone).start
     assert counted((before, after), start, start, None) == (after,)
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from alerts.model.reasons import ReviewReason
 from daemon.clock import ManualClock
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import Stop, StopKind
 from daemon.stripe.intents import Listing
-from daemon.topups import operator
 from daemon.topups.executor import run
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 

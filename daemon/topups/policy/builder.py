@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Concatenate, ParamSpec
@@ -114,6 +115,10 @@ class Builder:
             return
         self.set(cancel_as=end, reason=reason, **({"watch_until": self.now + WATCH_FOR} if watch else {}))
         self.cancel()
+
+    def create(self, gates: str = "[]") -> None:
+        """Send the create, with the key and the parameters of the plan."""
+        self.command = Request("create", 1, self.topup.create_key, json.loads(self.topup.create_params), gates)
 
     def cancel(self, status: str = "") -> None:
         """Send the cancel of what was given up, again where the last one was long ago; not while the bank works."""

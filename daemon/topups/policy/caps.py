@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from alerts.model.instants import rfc3339
+from alerts.model.periods import calendar
 from alerts.model.reasons import CapReason
+from alerts.model.specs import Period
 from daemon.config.model import TopupConfig
 from daemon.store.topup_rows import Spend
 
@@ -39,7 +41,7 @@ def caps(
 ) -> tuple[Cap, Cap]:
     """Count what either clock puts in a window that either clock says is now: ours may be ahead at a month's end."""
     day = counted(spends, now - ROLLING_DAY, stripe_now - ROLLING_DAY, itself)
-    month_start = start_of_month(min(now, stripe_now), zone)
+    month_start = calendar(Period.MONTH, min(now, stripe_now), zone).start
     month = counted(spends, month_start, month_start, itself)
     oldest = min((spend.local_at for spend in day), default=None)
     return (
@@ -78,10 +80,3 @@ def counted(spends: Sequence[Spend], since: datetime, stripe_since: datetime, it
             or (spend.stripe_at is not None and spend.stripe_at + timedelta(seconds=1) > stripe_since)
         )
     )
-
-
-def start_of_month(now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when the calendar month began in the zone."""
-    local = now.astimezone(zone)
-    first = datetime(local.year, local.month, 1, tzinfo=zone)
-    return first.astimezone(now.tzinfo)

@@ -17,7 +17,7 @@ from daemon.topups.policy.step import (
 
 
 def credit_by_reading(b: Builder, fact: Reading) -> None:
-    """Judge the credit by a believed reading; seen in two reads, the slot is free again and that is told."""
+    """Judge the credit by an accepted reading; seen in two reads, the slot is free again and that is told."""
     assert b.snapshot.readings is not None, "a reading came"
     topup, known = b.topup, b.snapshot.readings.known
     b.next_at = topup.next_at  # a reading that says nothing new moves no date

@@ -169,7 +169,7 @@ def _reading(facts: GateInputs) -> Gate:
 
 
 def _possible(facts: GateInputs) -> Gate:
-    """Usage leaves `funded` alone: a reading that shows less of it than was believed before may be false."""
+    """Usage leaves `funded` alone: a reading that shows less of it than was accepted before may be false."""
     highest = max(facts.falls.funded_microusd or 0, facts.credited_microusd or 0)
     funded = facts.metrics.funded_microusd
     if funded is None or funded >= highest - CENT_MICROUSD:

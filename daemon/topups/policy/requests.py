@@ -17,14 +17,13 @@ from daemon.stripe.requests import confirm_key, confirm_params
 from daemon.topups.policy import stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.gate import GateName
-from daemon.topups.policy.intents import difference, mismatch
+from daemon.topups.policy.settle import mismatch
 from daemon.topups.policy.step import (
     Answer,
     Count,
     Doing,
     ListIntents,
     Need,
-    NotListed,
     ReadBack,
     Request,
     SetBookmark,
@@ -33,14 +32,14 @@ from daemon.topups.policy.step import (
 
 def create(b: Builder, fact: Need) -> None:
     """Ask Stripe for the PaymentIntent, which moves no money, if every gate still agrees."""
-    topup, verdict = b.topup, b.snapshot.verdict
+    verdict = b.snapshot.verdict
     assert verdict is not None, "a plan is judged by readings"
     if verdict.refused is not None:
         b.changes += stops.refusal(b.account, b.now, verdict)
         b.to(State.ABANDONED, f"not created: {verdict.refused.detail}")
         return
     b.to(State.CREATING, "asking Stripe to create it")
-    b.command = Request("create", 1, topup.create_key, json.loads(topup.create_params), verdict.encode())
+    b.create(verdict.encode())
 
 
 def find_created(b: Builder, fact: Listing) -> None:
@@ -60,7 +59,7 @@ def find_created(b: Builder, fact: Listing) -> None:
     if b.now - first_sent_at >= (answers.KEY_LIVES if key_refused else answers.CREATE_FOR):
         b.to(State.ABANDONED, "the outcome of the create stayed unknown: its number is given up")
     elif b.account.may_post and not b.snapshot.stopped:
-        b.command = Request("create", 1, topup.create_key, json.loads(topup.create_params))
+        b.create()
 
 
 def _create_answered(b: Builder, outcome: answers.Outcome) -> None:
@@ -117,6 +116,23 @@ def second_look(b: Builder, fact: Listing) -> None:
     _attempt(b)
 
 
+def difference(topup: Topup, second: Listing) -> str | None:
+    """Return what the second listing shows that the plan did not see, or None: then nobody else is charging."""
+    if second.unreadable:
+        return "metadata that cannot be read"
+    seen = topup.seen_statuses
+    for one in second.ours:
+        intent = one.intent
+        if intent.id == topup.payment_intent:
+            continue
+        if intent.id not in seen:
+            return f"{intent.id} ({intent.status}) appeared"
+        if intent.status != seen[intent.id]:
+            return f"{intent.id} went from {seen[intent.id]} to {intent.status}"
+    own = second.find(topup.payment_intent)
+    return f"{topup.payment_intent} is not listed" if own is None else mismatch(topup, own)
+
+
 def _shows_known_decline(topup: Topup, listed: PaymentIntent) -> bool:
     """Whether it shows the decline that the ledger knows. One that was never confirmed here, or another charge than the
     last one known, is another daemon's attempt with the same number."""
@@ -143,7 +159,7 @@ def _attempt(b: Builder) -> None:
     if is_again:
         last = sends[-1]
         if b.now - min(send.sent_at for send in sends if send.n == last.n) >= answers.KEY_LIVES:
-            return  # an old key protects nothing; the next look cancels
+            return  # an old key protects nothing; the next read-back cancels
         b.command = Request("confirm", last.n, last.key, json.loads(last.params), verdict.encode())
         return
     n = 1 + max([topup.declines, *(send.n for send in sends)])
@@ -158,11 +174,6 @@ def _wear_out(b: Builder, detail: str, gates: str) -> None:
     decline = Decline(DeclineKind.SOFT, "attempts", detail, b.topup.fingerprint)
     b.changes += stops.card_suspension(b.account, b.now, b.topup, decline)
     b.give_up(State.DECLINED, detail)
-
-
-def not_listed(b: Builder, fact: NotListed) -> None:
-    if b.topup.state is not State.CREATING:
-        b.count("second_look", fact.refused.message)
 
 
 def answered(b: Builder, fact: Answer) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from alerts.model.money import format_usd, from_cents
 from alerts.model.reasons import ReviewReason, SuspendedReason
-from daemon.store.topup_rows import SECOND_LOOK, State
+from daemon.store.topup_rows import SECOND_LOOK, State, Topup
 from daemon.stripe.answers import AnswerKind
 from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, classify_decline, retry_after
+from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
-from daemon.topups.policy.intents import mismatch
 from daemon.topups.policy.step import Doing, Intent, LiftCardStops
 
 PROCESSING_TOLD_AFTER = timedelta(hours=1)
@@ -42,7 +43,7 @@ def _succeeded(b: Builder, fact: Intent) -> None:
     if wrong:
         b.review(f"charged, but {wrong}")
         return
-    charged_at = intent.charge.created_at if intent.charge else intent.created_at
+    charged_at = intent.charged_at
     paid_at = min(charged_at, b.now) if fact.adopted else b.now
     ended = {"cancel_as": None, "watch_until": None, "told_at": None, "untold": fact.adopted}
     reason = "adopted: charged" if fact.adopted else "read back as succeeded"
@@ -52,6 +53,18 @@ def _succeeded(b: Builder, fact: Intent) -> None:
     if topup.probe:
         b.changes.append(LiftCardStops(b.account.id))
     b.emit(messages.succeeded)
+
+
+def mismatch(topup: Topup, intent: PaymentIntent) -> str | None:
+    """Return where the PaymentIntent is not what was planned, or None."""
+    for name, planned, found in (
+        ("amount", format_usd(topup.amount_microusd), format_usd(from_cents(intent.amount_cents))),
+        ("currency", "usd", intent.currency),
+        ("customer", topup.customer, intent.customer),
+    ):
+        if planned != found:
+            return f"its {name} is {found}, planned was {planned}"
+    return None
 
 
 def _processing(b: Builder, fact: Intent) -> None:

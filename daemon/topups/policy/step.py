@@ -119,10 +119,11 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to the last request, which moves or may move money."""
+    """The answer to the last request, which moves or may move money. `send`: where the request is written down."""
 
     kind: str
     outcome: Outcome
+    send: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +146,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """The PaymentIntent, or its attempts, could not be read."""
+    """The PaymentIntent or its attempts could not be read, or not listed (`by_list`): nothing is tried on a guess."""
 
     refused: Refused
-
-
-@dataclass(frozen=True, slots=True)
-class NotListed:
-    """What is charged already could not be listed: nothing is tried on a guess."""
-
-    refused: Refused
+    by_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +160,7 @@ class Acknowledged:
     intent: PaymentIntent | None = None
 
 
-Fact = Reading | Need | Time | Answer | Intent | NotRead | Listing | NotListed | Acknowledged
+Fact = Reading | Need | Time | Answer | Intent | NotRead | Listing | Acknowledged
 
 # ── commands: what may be sent ──────────────────────────────────────────────────────────────────────────────────────
 

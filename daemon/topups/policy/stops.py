@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from alerts.model.instants import to_ms
 from alerts.model.reasons import ReviewReason, SuspendedReason
-from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind, Topup
+from daemon.store.topup_rows import Stop, StopKind, Topup
 from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages
 from daemon.topups.policy.gate import ENDS_BY_ITSELF, GateName, Verdict
 from daemon.topups.policy.step import Account, Change, Count, NotifyOnce, RememberCard, SetStop
 
-PROBE_EVERY = timedelta(minutes=10)
-"""How often Stripe is asked anew while the breaker is open."""
 NOTICES = {
     GateName.CLOCK: SuspendedReason.CLOCK_BEHIND_LEDGER,
     GateName.CARD: SuspendedReason.CARD,
@@ -63,12 +61,6 @@ def account_stop(
         window = f"{window}:{to_ms(account.resumed_at)}"
     draft = messages.account_stopped(account, now, reason, message, window, subject=subject)
     return SetStop(Stop(account.id, StopKind.SUSPENSION, reason, message, now), draft)
-
-
-def breaker(now: datetime, message: str) -> Stop:
-    """The stop over all accounts while Stripe refuses the key."""
-    reason, probe_at = SuspendedReason.STRIPE_CREDENTIALS, now + PROBE_EVERY
-    return Stop(EVERYWHERE, StopKind.BREAKER, reason, message, now, probe_at=probe_at)
 
 
 def daily_notice(account: Account, now: datetime, reason: SuspendedReason, message: str) -> Change:
