@@ -16,7 +16,7 @@ from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger_notes import GateCount
 from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, Bookmark, State, Stop, StopKind, Topup
-from daemon.topups.policy.caps import ROLLING_DAY
+from daemon.topups.policy.amounts import ROLLING_DAY
 from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gates import CLOCK_TOLERANCE
 

@@ -31,7 +31,6 @@ from daemon.topups.policy.step import (
     Emit,
     LiftCardStops,
     NotifyOnce,
-    RememberCard,
     SetBookmark,
     SetStop,
 )
@@ -97,7 +96,9 @@ class TopupContext:
             match change:
                 case Emit(draft):
                     self.outbox.append(tx, draft, now)
-                case SetStop(stop, draft, always):
+                case SetStop(stop, draft, always, code):
+                    if stop.fingerprint is not None:
+                        ledger_notes.remember_card(tx, stop.scope, stop.fingerprint, code or stop.reason, now)
                     if ledger_notes.stop(tx, stop) or always:
                         self.outbox.append(tx, draft, now)
                 case NotifyOnce(what, window, draft):
@@ -107,8 +108,6 @@ class TopupContext:
                     ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates=gates)
                     if is_error:
                         self.last_errors[account] = f"{account}: not charged: {detail}"
-                case RememberCard(account, fingerprint, code):
-                    ledger_notes.remember_card(tx, account, fingerprint, code, now)
                 case LiftCardStops(account):
                     ledger_notes.lift_for_card(tx, account)
                 case SetBookmark(name, at, text):

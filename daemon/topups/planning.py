@@ -139,8 +139,8 @@ def _is_bad_card(context: TopupContext, account: str, method: PaymentMethod) -> 
     message = f"the card of {method.id} was refused for good before"
     window = f"{method.id}:{ledger_reads.max_seq(conn, account)}"
     view, now = context.account(account), context.clock.now()
-    suspended = stops.suspension(view, now, SuspendedReason.DECLINED, message, window, fingerprint=card)
-    context.commit(Count(account, GateName.CARD, message), *suspended)
+    suspended = stops.suspension(view, now, SuspendedReason.DECLINED, message, window, card=card)
+    context.commit(Count(account, GateName.CARD, message), suspended)
     return True
 
 

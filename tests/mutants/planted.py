@@ -99,7 +99,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "day-cap-unbounded",
-        "daemon/topups/policy/caps.py",
+        "daemon/topups/policy/amounts.py",
         "return max(self.cap_microusd - self.counted_microusd, 0)",
         "return self.cap_microusd",
         "the caps count nothing that was spent",
@@ -133,7 +133,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "card-not-suspended",
         "daemon/topups/policy/stops.py",
         "    card = decline.fingerprint or topup.fingerprint\n",
-        "    return []\n    card = decline.fingerprint or topup.fingerprint\n",
+        "    return Count(account.id, GateName.CARD, decline.code)\n",
         "a refused card is charged for the next need",
         "card",
     ),

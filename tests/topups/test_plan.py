@@ -20,9 +20,8 @@ from alerts.rules.falls import Falls
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.intents import Metadata, UnreadableMetadata, read_metadata
 from daemon.stripe.requests import confirm_params, create_key, create_params
-from daemon.topups.policy.caps import counted
+from daemon.topups.policy.amounts import counted, size
 from daemon.topups.policy.gates import GateInputs, judge
-from daemon.topups.policy.size import size
 from tests.helpers_topups import DOLLAR, topup_config
 
 NOW = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)

@@ -37,7 +37,8 @@ from daemon.topups.policy.step import (
 
 OWNER_HAS = timedelta(minutes=10)
 """A PaymentIntent that was never confirmed is left alone for so long; then it is canceled."""
-PROCESSING_EVERY = timedelta(minutes=5)
+PROCESSING_EVERY = timedelta(minutes=6)
+"""Longer than the polls of an account with an open top-up are apart: their readings read it back, and time seldom."""
 WATCH_EVERY = timedelta(hours=1)
 CREATE_EVERY = timedelta(minutes=2)
 LONGEST = timedelta(hours=2)
@@ -104,7 +105,8 @@ class Builder:
 
     def suspend(self, reason: SuspendedReason, message: str, card: str | None = None) -> None:
         """Stop charging the account because of this top-up, until a person resumes it."""
-        self.changes += stops.suspension(self.account, self.now, reason, message, self.topup.id, self.topup, card)
+        change = stops.suspension(self.account, self.now, reason, message, self.topup.id, self.topup, card=card)
+        self.changes.append(change)
 
     def give_up(self, end: State, reason: str, *, watch: bool = False) -> None:
         """Cancel the PaymentIntent so that it can never be charged; `end` is what the top-up then comes to.

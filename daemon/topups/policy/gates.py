@@ -17,9 +17,8 @@ from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.declines import ATTEMPTS_ON_A_CARD
-from daemon.topups.policy.caps import Cap, caps
+from daemon.topups.policy.amounts import Cap, Size, caps, size
 from daemon.topups.policy.gate import MICRO_PLACES, Gate, GateName, GateNumber, Usd, Verdict
-from daemon.topups.policy.size import Size, size
 
 FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""

@@ -10,8 +10,8 @@ from daemon.store.topup_rows import LONGEST_RETRY, State
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, AnswerKind
 from daemon.topups.policy import credit, messages, settle, stops
+from daemon.topups.policy.amounts import most_at_once
 from daemon.topups.policy.builder import OWNER_HAS, Builder, is_pinned_later
-from daemon.topups.policy.caps import most_at_once
 from daemon.topups.policy.credit_watch import acknowledge_paid
 from daemon.topups.policy.step import (
     Acknowledged,

@@ -172,7 +172,7 @@ def _wear_out(b: Builder, detail: str, gates: str) -> None:
     """The card has had all its attempts: as after the last retry, it is given up, and a person is asked for another."""
     b.changes.append(Count(b.account.id, GateName.CARD, detail, gates))
     decline = Decline(DeclineKind.SOFT, "attempts", detail, b.topup.fingerprint)
-    b.changes += stops.card_suspension(b.account, b.now, b.topup, decline)
+    b.changes.append(stops.card_suspension(b.account, b.now, b.topup, decline))
     b.give_up(State.DECLINED, detail)
 
 

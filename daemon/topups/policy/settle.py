@@ -152,7 +152,7 @@ def _attempt(b: Builder, fact: Intent) -> int:
 def _leave_card(b: Builder, fact: Intent, decline: Decline) -> None:
     """Stop the account for its card, unless a later PaymentIntent was tried since."""
     if not fact.superseded:
-        b.changes += stops.card_suspension(b.account, b.now, b.topup, decline)
+        b.changes.append(stops.card_suspension(b.account, b.now, b.topup, decline))
 
 
 def _canceled(b: Builder, fact: Intent) -> None:

@@ -220,11 +220,15 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class SetStop:
-    """Stop charging; the event goes out where the stop is new, or `always`."""
+    """Stop charging; the event goes out where the stop is new, or `always`.
+
+    The card of the stop, if it has one, is remembered as refused for good, with the bank's `code`.
+    """
 
     stop: Stop
     draft: EventDraft
     always: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,15 +252,6 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class RememberCard:
-    """The bank refused this card for good."""
-
-    account: str
-    fingerprint: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
 class LiftCardStops:
     """Another card paid: suspensions for a card alone end."""
 
@@ -275,7 +270,7 @@ class ClearBookmark:
     name: str
 
 
-Change = Emit | SetStop | NotifyOnce | Count | RememberCard | LiftCardStops | SetBookmark | ClearBookmark
+Change = Emit | SetStop | NotifyOnce | Count | LiftCardStops | SetBookmark | ClearBookmark
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from daemon.store.topup_rows import Stop, StopKind, Topup
 from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages
 from daemon.topups.policy.gate import ENDS_BY_ITSELF, GateName, Verdict
-from daemon.topups.policy.step import Account, Change, Count, NotifyOnce, RememberCard, SetStop
+from daemon.topups.policy.step import Account, Change, Count, NotifyOnce, SetStop
 
 NOTICES = {
     GateName.CLOCK: SuspendedReason.CLOCK_BEHIND_LEDGER,
@@ -26,26 +26,28 @@ NOTICES = {
 def suspension(
     account: Account,
     now: datetime,
-    reason: SuspendedReason,
+    reason: ReviewReason | SuspendedReason,
     message: str,
     window: str,
     topup: Topup | None = None,
-    fingerprint: str | None = None,
-) -> list[Change]:
-    """Stop charging the account until a person resumes it. The card of that fingerprint is not tried again."""
-    stop = Stop(account.id, StopKind.SUSPENSION, reason, message, now, topup.id if topup else None, fingerprint)
-    remembered: list[Change] = [RememberCard(account.id, fingerprint, reason)] if fingerprint else []
-    return [*remembered, SetStop(stop, messages.account_stopped(account, now, reason, message, window, topup))]
+    *,
+    card: str | None = None,
+    code: str = "",
+    subject: str | None = None,
+) -> Change:
+    """Stop charging the account until a person resumes it. The `card` of that fingerprint is not tried again."""
+    stop = Stop(account.id, StopKind.SUSPENSION, reason, message, now, topup.id if topup else None, card)
+    draft = messages.account_stopped(account, now, reason, message, window, topup, subject=subject)
+    return SetStop(stop, draft, code=code)
 
 
-def card_suspension(account: Account, now: datetime, topup: Topup, decline: Decline) -> list[Change]:
+def card_suspension(account: Account, now: datetime, topup: Topup, decline: Decline) -> Change:
     """Stop charging the account because of its card, and remember the card by the bank's code."""
     card = decline.fingerprint or topup.fingerprint
     is_authentication = decline.kind is DeclineKind.AUTHENTICATION
     reason = SuspendedReason.AUTHENTICATION_REQUIRED if is_authentication else SuspendedReason.DECLINED
-    remembered: list[Change] = [RememberCard(account.id, card, decline.code)] if card else []
     message = f"{decline.code}: {decline.message}"
-    return [*remembered, *suspension(account, now, reason, message, topup.id, topup, card)]
+    return suspension(account, now, reason, message, topup.id, topup, card=card, code=decline.code)
 
 
 def account_stop(
@@ -59,8 +61,7 @@ def account_stop(
     """Stop charging the account until a person has looked. After a resume it is told anew."""
     if account.resumed_at is not None:
         window = f"{window}:{to_ms(account.resumed_at)}"
-    draft = messages.account_stopped(account, now, reason, message, window, subject=subject)
-    return SetStop(Stop(account.id, StopKind.SUSPENSION, reason, message, now), draft)
+    return suspension(account, now, reason, message, window, subject=subject)
 
 
 def daily_notice(account: Account, now: datetime, reason: SuspendedReason, message: str) -> Change:
