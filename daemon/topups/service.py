@@ -82,10 +82,9 @@ class TopupService:
         if not view.may_post:
             return
         listed = await (list_intents if view.charges else read_list)(self.context, account)
-        if not isinstance(listed, Refused):
-            await adopt(self.context, account, listed)
-        elif not view.charges:
-            log.warning("left_unread", account=account, message=listed.message)
+        refused = listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
+        if refused is not None and not view.charges:
+            log.warning("left_unread", account=account, message=refused.message)
 
     async def _probe(self, now: datetime) -> None:
         """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""
