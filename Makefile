@@ -7,7 +7,8 @@ SOURCES := alerts daemon tests benchmarks docs
 
 # The pure core: what decides and reckons, without a clock, a disk or a network. Its tests cover every line and branch.
 PURE := alerts/*,daemon/schedule.py,daemon/config/cron.py,daemon/config/durations.py,daemon/store/topup_rows.py
-PURE := $(PURE),daemon/stripe/answers.py,daemon/stripe/declines.py,daemon/stripe/objects.py,daemon/topups/policy/*
+PURE := $(PURE),daemon/stripe/answers.py,daemon/stripe/declines.py,daemon/stripe/objects.py
+PURE := $(PURE),daemon/stripe/intents.py,daemon/stripe/requests.py,daemon/topups/policy/*
 IMPURE := alerts/channels/*,alerts/delivery/deliverer.py,alerts/delivery/worker.py
 COVERED := 91
 

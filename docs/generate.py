@@ -1,12 +1,14 @@
 """Write what is made from the catalogue of events (`alerts.events.catalogue`): `make generate`.
 
-The JSON Schemas in `alerts/schemas`, `docs/asyncapi.yaml` and the events in `docs/webhooks.md`. The examples are events
+The JSON Schemas in `alerts/schemas`, `docs/asyncapi.yaml` and the events in `docs/webhooks.md`; and the states of a
+top-up in `docs/topups.md`, from the table that decides (`daemon.topups.policy.machine`). The examples are events
 that were really sent: `docs/events.json`, which `python -m tests.events.record` records.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +21,12 @@ from alerts.events.fields import EVERYWHERE, Field
 from alerts.events.schema import schema, schemas
 from alerts.events.spec import ANY, EventSpec
 from alerts.model.events import EventType
+from daemon.store.topup_rows import State
+from daemon.topups.policy.machine import steps
 
 DOCS = Path(__file__).parent
 SCHEMAS = DOCS.parent / "alerts" / "schemas"
+STATES = DOCS / "topups.md"
 EXAMPLES = DOCS / "events.json"
 WIDTH = 118
 BEGIN, END = "<!-- events: written by `make generate`, do not edit -->\n", "<!-- end of events -->\n"
@@ -37,7 +42,20 @@ def documents() -> dict[Path, str]:
         **{SCHEMAS / f"{type.value}.json": f"{dump(made)}\n" for type, made in schemas().items()},
         DOCS / "asyncapi.yaml": asyncapi(examples),
         page: f"{before}{BEGIN}\n{events(examples)}\n{END}{after}",
+        STATES: re.sub(
+            r"(?<=```mermaid\n).*?(?=\n```)", diagram(), STATES.read_text(encoding="utf-8"), flags=re.DOTALL
+        ),
     }
+
+
+def diagram() -> str:
+    """Return the states of a top-up, and what leads from one to another, as a mermaid diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.PLANNED}: need", f"    [*] --> {State.CONFIRMING}: adopted"]
+    for before, following in steps().items():
+        for after, facts in following.items():
+            words = (re.sub(r"(?<!^)(?=[A-Z])", " ", fact).lower() for fact in facts)
+            lines.append(f"    {before} --> {after}: {', '.join(words)}")
+    return "\n".join([*lines, f"    {State.CREDITED} --> [*]"])
 
 
 def dump(value: Any, indent: str = "", before: str = "") -> str:

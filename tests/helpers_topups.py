@@ -16,6 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from alerts.foresight.memory import BurnMemory
+from alerts.foresight.pace import burn_now
 from alerts.model.accounts import AccountInfo
 from alerts.model.readings import Known, Metrics, Reason, Unavailable
 from alerts.model.receivers import Receivers
@@ -209,7 +210,8 @@ class Daemon:
     async def attend(self, known: Known, reread: Reread | None = None, memory: BurnMemory | None = None) -> None:
         """Attend a believed reading, as the service does: what it shows less of than before is remembered."""
         self.falls = fold(self.falls, known, None, accepted_at=states.accepted(self.store.reader).get(known.account))
-        await self.service.on_reading(known.account, known, reread or self.reread, memory or self.memory, self.falls)
+        burn = burn_now(memory or self.memory, known.metrics, self.world.clock.now())
+        await self.service.on_reading(known.account, known, reread or self.reread, burn, self.falls)
 
     async def reread(self) -> Known | Unavailable:
         if self.failing_reread:
@@ -243,7 +245,7 @@ class Daemon:
         with self.store.write(durable=True) as tx:
             for after in step.rows:
                 topup = ledger.save(tx, topup, after, now)
-            context.apply(tx, step.changes, now)
+            context.apply(tx, step.changes)
 
     def topup_status(self, account: str) -> TopupStatus | None:
         return topup_status(self.config, self.store.reader, account, self.world.clock.now())

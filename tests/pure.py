@@ -35,7 +35,9 @@ PURE_OF_DAEMON = (
     "daemon/store/topup_rows.py",
     "daemon/stripe/answers.py",
     "daemon/stripe/declines.py",
+    "daemon/stripe/intents.py",
     "daemon/stripe/objects.py",
+    "daemon/stripe/requests.py",
 )
 """The pure modules of `daemon`, beside all that stand in a folder `policy`: those are pure without being listed."""
 

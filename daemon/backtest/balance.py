@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
-from alerts.foresight.burn import burn
 from alerts.foresight.memory import BurnMemory
+from alerts.foresight.pace import burn_now
 from alerts.model.readings import Known, Metrics
 from alerts.rules.state import NO_TOPUP, TopupStatus
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend
-from daemon.topups.policy.brake import RELEASED_FOR, pace
-from daemon.topups.policy.gates import GateInputs, judge
+from daemon.topups.policy.gates import RELEASED_FOR, GateInputs, judge
 
 CREDIT_DELAY = timedelta(minutes=15)
 """Default time from a charge until it shows in the balance."""
@@ -97,7 +96,6 @@ class SimulatedBalance:
         if self._waiting:
             return
         now = known.at
-        found = burn(memory, known.metrics, now)
         verdict = judge(
             GateInputs(
                 now=now,
@@ -111,8 +109,7 @@ class SimulatedBalance:
                 open_topups={},
                 last_attempt_at=self.charges[-1].at if self.charges else None,
                 spends=self._spends(now),
-                burn_microusd_per_day=found.microusd_per_day if found else None,
-                pace=pace(memory, now),
+                burn=burn_now(memory, known.metrics, now),
                 released=self._released(now),
             )
         )

@@ -42,9 +42,9 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     no daemon has used the database yet, that is said; exit 1 where it may be another file than the daemon's.
     """
     from daemon.clock import SystemClock
+    from daemon.commands import operator
     from daemon.store import StoreError
     from daemon.store.usage_checks import was_used
-    from daemon.topups import operator
 
     outline = _outline(context, database)
     if not outline.store.exists():
@@ -81,9 +81,9 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
     where nothing could be ended. Like `pause` it needs no faultless configuration.
     """
     from daemon.clock import SystemClock
+    from daemon.commands import operator
     from daemon.status import topups as status
     from daemon.store import ledger_notes
-    from daemon.topups import operator
 
     outline = _outline(context, database)
     if not outline.store.exists():

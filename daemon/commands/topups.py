@@ -116,8 +116,8 @@ def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID"
     Also for an earlier customer that was deleted in Stripe: it is looked at no more. Stripe's key is needed only where
     Stripe has to be asked: not for a charge that is credited.
     """
+    from daemon.commands.operator import NothingToSay, acknowledge
     from daemon.store.ledger import Moved
-    from daemon.topups.operator import NothingToSay, acknowledge
 
     async def say(context: TopupContext) -> str:
         return await acknowledge(context, name)
@@ -141,7 +141,7 @@ def accept(context: typer.Context, account: Annotated[str, typer.Argument(help="
     Only where the provider is right: credits that expired, or were taken back after a refund. Usage cannot do that.
     """
     from daemon.clock import SystemClock
-    from daemon.topups import operator
+    from daemon.commands import operator
 
     config = load_config(context, secrets=False)
     _check_account(config, account)

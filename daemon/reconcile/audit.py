@@ -14,9 +14,9 @@ from alerts.model.readings import Known
 from daemon.store import ledger_reads, readings
 from daemon.store.topup_rows import CHARGED, State, Topup
 from daemon.stripe.answers import Refused
+from daemon.stripe.intents import Listing, Ours
 from daemon.topups.context import TopupContext
 from daemon.topups.listing import COVERED, read_list
-from daemon.topups.policy.intents import Listing, Ours
 
 GRACE = timedelta(hours=2)
 """How long after the charge, or after a person acknowledged it, a missing credit is no disagreement."""

@@ -75,10 +75,10 @@ class Reconciler:
             return
         self._context.reached(account, Doing.LISTING)
         with self._context.store.write(durable=True) as tx:
-            view = self._context.account(account, tx)
+            view = self._context.account(account)
             for finding in (one for one in said.findings if not one.notified):
                 message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
                 reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
                 notice = stops.review_notice(view, now, reason, message + finding.history)
-                self._context.apply(tx, [notice], now)
+                self._context.apply(tx, [notice])
             ledger.set_bookmark(tx, job, now)

@@ -148,8 +148,8 @@ def _note_unread(context: TopupContext, failed: int) -> None:
 def _ask_everyone(context: TopupContext, tx: Transaction, reason: ReviewReason, message: str, since: datetime) -> None:
     """Ask for a review, once per account that is charged."""
     now = context.clock.now()
-    accounts = [context.account(one, tx) for one in context.charging()]
-    context.apply(tx, [stops.review_notice(one, now, reason, message, since) for one in accounts], now)
+    accounts = [context.account(one) for one in context.charging()]
+    context.apply(tx, [stops.review_notice(one, now, reason, message, since) for one in accounts])
 
 
 async def _list_charges(

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.model.instants import rfc3339
+from alerts.model.periods import calendar
+from alerts.model.specs import Period
 from alerts.rules.state import TopupStatus
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger_notes import GateCount
-from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, State, Stop, StopKind, Topup
-from daemon.topups.policy.caps import ROLLING_DAY, start_of_month
+from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, Bookmark, State, Stop, StopKind, Topup
+from daemon.topups.policy.amounts import ROLLING_DAY
 from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gates import CLOCK_TOLERANCE
 
@@ -112,7 +114,8 @@ def _is_capped(config: Config, topup: TopupConfig, said: GateCount, now: datetim
     if said.gate == "cap_day":
         lasts, cap = now - said.last_at < ROLLING_DAY, topup.max_per_day_microusd
     elif said.gate == "cap_month":
-        lasts, cap = said.last_at >= start_of_month(now, config.timezone), topup.max_per_month_microusd
+        month = calendar(Period.MONTH, now, config.timezone)
+        lasts, cap = said.last_at >= month.start, topup.max_per_month_microusd
     else:
         return False
     return lasts and not _is_raised(said, cap)
@@ -181,7 +184,7 @@ def _left(stop: Stop) -> str:
 
 def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
     """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
-    latest = ledger_notes.bookmark(conn, "latest")
+    latest = ledger_notes.bookmark(conn, Bookmark.LATEST)
     if latest is None or latest[0] - now <= CLOCK_TOLERANCE:
         return None
     said = f"all accounts: the ledger is ahead of the clock: nothing is charged until {rfc3339(latest[0])}"

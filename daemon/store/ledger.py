@@ -14,7 +14,7 @@ from typing import Any
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.values import replace
 from daemon.store.connection import Transaction
-from daemon.store.topup_rows import State, Topup
+from daemon.store.topup_rows import Bookmark, State, Topup
 
 
 class Moved(Exception):  # noqa: N818 – it is what happened to the row
@@ -198,7 +198,7 @@ def remember_customer(tx: Transaction, account: str, customer: str, now: datetim
 
 def advance_latest(tx: Transaction, now: datetime) -> None:
     """Record the latest instant of the ledger: with a clock behind it nothing is charged."""
-    advance_bookmark(tx, "latest", now)
+    advance_bookmark(tx, Bookmark.LATEST, now)
 
 
 def set_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:

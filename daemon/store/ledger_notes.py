@@ -234,16 +234,6 @@ def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: dateti
     )
 
 
-def intents(conn: sqlite3.Connection, account: str) -> tuple[SeenIntent, ...]:
-    """Return every PaymentIntent that Stripe listed for the account, newest first."""
-    rows = conn.execute(
-        "SELECT payment_intent, account, customer, seq, status, amount_cents, created_at FROM stripe_intents"
-        " WHERE account = ? ORDER BY created_at DESC",
-        (account,),
-    )
-    return tuple(SeenIntent(r[0], r[1], r[2], r[3], r[4], r[5], from_ms(r[6])) for r in rows)
-
-
 # ── shadow ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

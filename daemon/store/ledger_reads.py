@@ -140,8 +140,9 @@ def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...] | dict[st
 
 
 def max_seq(conn: sqlite3.Connection, account: str) -> int:
-    """Return the highest number used in the ledger, also by top-ups without a charge; 0 for none."""
-    row = conn.execute("SELECT max(seq) FROM topups WHERE account = ?", (account,)).fetchone()
+    """Return the highest number used, in the ledger (without a charge, too) or in a list of Stripe; 0 for none."""
+    numbers = "SELECT seq FROM topups WHERE account = ?1 UNION ALL SELECT seq FROM stripe_intents WHERE account = ?1"
+    row = conn.execute(f"SELECT max(seq) FROM ({numbers})", (account,)).fetchone()
     return int(row[0] or 0)
 
 

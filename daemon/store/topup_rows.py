@@ -138,6 +138,25 @@ class Topup(Struct, frozen=True, gc=False):
         return statuses
 
 
+class Bookmark(StrEnum):
+    """What is remembered beside the top-ups, each under a name: an instant, and sometimes a text."""
+
+    LATEST = "latest"  # the latest instant that the ledger has seen
+    RESUMED = "released"  # an account: when a person last let it be charged again
+    BRAKE_RELEASED = "brake_released"  # an account: when a person released its burn brake
+    HOLD = "hold"  # an account: until when nothing is planned, because somebody else is charging
+    LISTED = "looked"  # an account, a customer: when all that a list showed stood in the ledger
+    CUSTOMER_GONE = "left"  # an account, an earlier customer: when a person said that it is gone from Stripe
+    CREDIT_UNREAD = "credit_unread"  # a top-up: since when a reading is awaited that says whether the credit came
+    FAILING = "unreachable"  # an account, what is asked: since when it fails; text: when it last did, in ms
+    REFUNDED = "refunded"  # a PaymentIntent: when a refund was told last; text: cents refunded by then
+    DISPUTED = "disputed"  # a PaymentIntent: when a dispute was told last; text: the disputes
+
+    def of(self, *subjects: str) -> str:
+        """Return the name for these subjects."""
+        return ":".join((self, *subjects))
+
+
 class StopKind(StrEnum):
     PAUSE = "pause"  # a person pressed the switch
     SUSPENSION = "suspension"  # an account's charging stopped itself; `topups resume` ends it

@@ -48,6 +48,12 @@ class Answered(Generic[T]):
     def kind(self) -> AnswerKind:
         return AnswerKind.ANSWERED
 
+    @property
+    def words(self) -> str:
+        """What is written down of it."""
+        said = self.value.status if isinstance(self.value, PaymentIntent) else ""
+        return said + (" (replayed)" if self.replayed else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -62,6 +68,14 @@ class Refused:
     """Stripe's own advice (`Stripe-Should-Retry`)."""
     gone: str | None = None
     """The account's former customer that Stripe no longer knows, if that is the reason."""
+
+    @property
+    def words(self) -> str:
+        """What is written down of it: the codes, and the message."""
+        error = self.error
+        codes = (error.decline_code or error.code, error.advice_code) if error else ()
+        said = " ".join(code for code in codes if code)
+        return f"{said}: {self.message}" if said else self.message
 
 
 Outcome = Answered[PaymentIntent] | Refused

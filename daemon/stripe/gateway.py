@@ -60,6 +60,7 @@ class Gateway(Protocol):
     """The Stripe calls of the top-ups. `params`: the exact parameters recorded in the ledger."""
 
     def stripe_now(self, now: datetime) -> datetime | None: ...
+    async def send(self, kind: str, intent: str | None, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
     async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome: ...
@@ -101,6 +102,13 @@ class StripeGateway:
         if answered_at is None or not timedelta() <= now - answered_at <= TIME_VALID_FOR:
             return None
         return now + ahead
+
+    async def send(self, kind: str, intent: str | None, params: Mapping[str, Any], key: str) -> Outcome:
+        """Send a request that the ledger holds: a create, or the confirm or cancel of a PaymentIntent."""
+        if kind == "create":
+            return await self.create(params, key)
+        assert intent is not None, "what is confirmed or canceled was created"
+        return await (self.confirm if kind == "confirm" else self.cancel)(intent, params, key)
 
     async def create(self, params: Mapping[str, Any], key: str) -> Outcome:
         """Create a PaymentIntent; moves no money."""

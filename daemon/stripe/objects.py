@@ -80,6 +80,11 @@ class PaymentIntent:
         """The last payment error, else that of the latest charge: a canceled PaymentIntent has only the latter."""
         return self.error or (self.charge.error if self.charge else None)
 
+    @property
+    def charged_at(self) -> datetime:
+        """When it was last charged, by Stripe's clock; before that, when it was made."""
+        return self.charge.created_at if self.charge is not None else self.created_at
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentMethod:

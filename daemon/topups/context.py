@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,16 +11,17 @@ from typing import Any, Protocol, assert_never
 import structlog
 
 from alerts.model.events import Event, EventDraft
-from alerts.model.instants import from_ms, to_ms
+from alerts.model.instants import from_ms, rfc3339, to_ms
 from alerts.model.reasons import SuspendedReason
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.store import ledger, ledger_notes
 from daemon.store.connection import Store, Transaction
-from daemon.store.topup_rows import EVERYWHERE, StopKind
+from daemon.store.topup_rows import EVERYWHERE, Bookmark, Stop, StopKind
 from daemon.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
 from daemon.stripe.gateway import Gateway
 from daemon.topups.policy import stops
+from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.step import (
     Account,
     Change,
@@ -31,17 +31,17 @@ from daemon.topups.policy.step import (
     Emit,
     LiftCardStops,
     NotifyOnce,
-    Reached,
-    RememberCard,
     SetBookmark,
     SetStop,
 )
 
 log = structlog.get_logger("brimful.topups")
 
-UNREACHABLE_TOLD_AFTER = timedelta(minutes=30)
-SAME_FAILURE_WITHIN = timedelta(days=1)
-_REQUESTS = frozenset({Doing.CREATING, Doing.CONFIRMING, Doing.CANCELING})
+PROBE_EVERY = timedelta(minutes=10)
+"""How often Stripe is asked anew while the breaker is open."""
+FAILING_TOLD_AFTER = timedelta(minutes=30)
+FAILED_ANEW_AFTER = timedelta(days=1)
+REQUESTS = frozenset({Doing.CREATING, Doing.CONFIRMING, Doing.CANCELING})
 
 
 class EventSink(Protocol):
@@ -69,16 +69,12 @@ class TopupContext:
         found = self.config.accounts.get(account)
         return found.topup if found is not None else None
 
-    def account(self, id: str, conn: sqlite3.Connection | None = None) -> Account:
-        """Return the account as it is configured, and when a person last let it go on."""
+    def account(self, id: str) -> Account:
+        """Return the account as it is configured, and when a person last let it be charged again."""
         found = self.config.accounts.get(id)
-        resumed = ledger_notes.bookmark(conn or self.store.reader, resumed_mark(id))
-        return Account(
-            id,
-            found.info.provider if found is not None else "unknown",
-            self.topup(id),
-            resumed[0] if resumed is not None else None,
-        )
+        provider = found.info.provider if found is not None else "unknown"
+        resumed = ledger_notes.bookmark(self.store.reader, Bookmark.RESUMED.of(id))
+        return Account(id, provider, self.topup(id), resumed[0] if resumed is not None else None)
 
     def charging(self) -> tuple[str, ...]:
         """Return the accounts that are charged."""
@@ -91,30 +87,29 @@ class TopupContext:
         """Commit changes in a transaction of their own."""
         if changes:
             with self.store.write(durable=True) as tx:
-                self.apply(tx, changes, self.clock.now())
+                self.apply(tx, changes)
 
-    def apply(self, tx: Transaction, changes: Iterable[Change], now: datetime) -> None:
+    def apply(self, tx: Transaction, changes: Iterable[Change]) -> None:
         """Write changes down in the caller's transaction, with the events that go out for them."""
+        now = self.clock.now()
         for change in changes:
             match change:
                 case Emit(draft):
                     self.outbox.append(tx, draft, now)
-                case SetStop(stop, draft, always):
+                case SetStop(stop, draft, always, code):
+                    if stop.fingerprint is not None:
+                        ledger_notes.remember_card(tx, stop.scope, stop.fingerprint, code or stop.reason, now)
                     if ledger_notes.stop(tx, stop) or always:
                         self.outbox.append(tx, draft, now)
-                case NotifyOnce(account, what, window, draft):
-                    if ledger_notes.notify_once(tx, account, what, window, now):
+                case NotifyOnce(what, window, draft):
+                    if ledger_notes.notify_once(tx, draft.account or "", what, window, now):
                         self.outbox.append(tx, draft, now)
                 case Count(account, gate, detail, gates, is_error):
                     ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates=gates)
                     if is_error:
                         self.last_errors[account] = f"{account}: not charged: {detail}"
-                case RememberCard(account, fingerprint, code):
-                    ledger_notes.remember_card(tx, account, fingerprint, code, now)
                 case LiftCardStops(account):
                     ledger_notes.lift_for_card(tx, account)
-                case Reached(account, doing):
-                    ledger_notes.clear_bookmark(tx, _failing_mark(account, doing))
                 case SetBookmark(name, at, text):
                     ledger.set_bookmark(tx, name, at, text)
                 case ClearBookmark(name):
@@ -122,14 +117,14 @@ class TopupContext:
                 case _:
                     assert_never(change)
 
-    # ── how Stripe answers ──────────────────────────────────────────────────────────────────────────────────────
+    # ── failures ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def note(self, account: str, doing: Doing, outcome: Answered[Any] | Refused) -> None:
         """Note how Stripe answered: a dead key opens the breaker, and what it does not answer for long is told."""
         if isinstance(outcome, Answered):
             self.reached(account, doing)
             return
-        is_request = doing in _REQUESTS
+        is_request = doing in REQUESTS
         if not is_request:
             self._read_failed(account, doing, outcome)
         if outcome.kind in REFUSED_KEY:
@@ -139,67 +134,64 @@ class TopupContext:
         elif doing is Doing.READING_BACK:
             return
         elif outcome.gone is not None:
-            gone = stops.customer_gone(self.account(account), self.clock.now(), outcome.gone, outcome.message)
-            self.commit(gone)
-        elif not is_request and outcome.kind in NO_USE_WAITING:
-            if doing is not Doing.READING_METHOD:  # whoever asked says what is wrong with the method
-                self.commit(
-                    stops.daily_notice(
-                        self.account(account), self.clock.now(), SuspendedReason.STRIPE_LIST, outcome.message
-                    )
-                )
-        else:
-            self._failing(account, doing, outcome)
+            view, reason, gone = self.account(account), SuspendedReason.CUSTOMER_GONE, outcome.gone
+            self.commit(stops.account_stop(view, self.clock.now(), reason, outcome.message, gone, gone))
+        elif is_request or outcome.kind not in NO_USE_WAITING:
+            self.failing(account, doing, outcome.message)
+        elif doing is not Doing.READING_METHOD:  # whoever asked says what is wrong with the method
+            self.commit(self.notice(account, SuspendedReason.STRIPE_LIST, outcome.message))
 
     def _read_failed(self, account: str, doing: Doing, refused: Refused) -> None:
         if doing is not Doing.READING_BACK:
             self.last_errors[account] = f"{account}: Stripe could not be asked ({doing}): {refused.message}"
         log.warning("stripe", account=account, doing=doing, kind=refused.kind.value, request_id=refused.request_id)
 
-    def _failing(self, account: str, doing: Doing, refused: Refused) -> None:
-        """Tell what fails once it lasts. Each thing asked counts for itself, until it is answered.
+    def notice(self, account: str, reason: SuspendedReason, message: str) -> Change:
+        """Return that an account is not charged, told once a day."""
+        return stops.daily_notice(self.account(account), self.clock.now(), reason, message)
 
-        A failure of another day was another one: what was given up then was never reached, nor asked again.
-        """
-        now, name = self.clock.now(), _failing_mark(account, doing)
+    def failing(
+        self,
+        account: str,
+        doing: Doing,
+        message: str,
+        reason: SuspendedReason = SuspendedReason.STRIPE_UNREACHABLE,
+    ) -> None:
+        """Tell what fails once it lasts. Each thing asked counts for itself, until it is answered."""
+        now, name = self.clock.now(), Bookmark.FAILING.of(account, doing)
         with self.store.write(durable=True) as tx:
             mark = ledger_notes.bookmark(tx, name)
-            since = mark[0] if mark is not None and _is_recent(mark[1], now) else now
+            last = from_ms(int(mark[1])) if mark is not None and mark[1].isdigit() else None
+            since = now if mark is None or last is None or _is_over(tx, account, doing, last, now) else mark[0]
             ledger.set_bookmark(tx, name, since, str(to_ms(now)))
-            if now - since >= UNREACHABLE_TOLD_AFTER:
-                message = f"{doing}: {refused.message}"
-                notice = stops.daily_notice(self.account(account, tx), now, SuspendedReason.STRIPE_UNREACHABLE, message)
-                self.apply(tx, [notice], now)
+            if now - since >= FAILING_TOLD_AFTER:
+                self.apply(tx, [self.notice(account, reason, f"{doing}: {message} (since {rfc3339(since)})")])
 
     def reached(self, account: str, doing: Doing) -> None:
-        """Note that Stripe answered: the next failure begins to count anew."""
-        if ledger_notes.bookmark(self.store.reader, _failing_mark(account, doing)) is not None:
-            self.commit(Reached(account, doing))
+        """Note that an answer came: the next failure begins to count anew."""
+        name = Bookmark.FAILING.of(account, doing)
+        if ledger_notes.bookmark(self.store.reader, name) is not None:
+            self.commit(ClearBookmark(name))
 
     def _trip(self, refused: Refused) -> None:
         """Open the breaker over all accounts; each of them is told, once a day."""
-        now = self.clock.now()
-        stop = stops.breaker(now, refused.message)
+        now, reason = self.clock.now(), SuspendedReason.STRIPE_CREDENTIALS
         with self.store.write(durable=True) as tx:
-            if not ledger_notes.stop(tx, stop):
-                ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + stops.PROBE_EVERY)
-            accounts = [self.account(one, tx) for one in self.charging()]
-            notices = [
-                stops.daily_notice(one, now, SuspendedReason.STRIPE_CREDENTIALS, refused.message) for one in accounts
-            ]
-            self.apply(tx, notices, now)
+            ledger_notes.stop(tx, Stop(EVERYWHERE, StopKind.BREAKER, reason, refused.message, now))
+            ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+            self.apply(tx, [self.notice(one, reason, refused.message) for one in self.charging()])
         log.error("breaker_open", message=refused.message, request_id=refused.request_id)
 
 
-def resumed_mark(account: str) -> str:
-    """Return the name under which it is remembered when a person last let the account go on."""
-    return f"released:{account}"
+def _is_over(tx: Transaction, account: str, doing: Doing, last: datetime, now: datetime) -> bool:
+    """Whether what failed at `last` is over, so that a failure of now is another one.
 
-
-def _failing_mark(account: str, doing: Doing) -> str:
-    return f"unreachable:{account}:{doing}"
-
-
-def _is_recent(last_ms: str, now: datetime) -> bool:
-    """Whether the failure before was less than a day ago; one that lies ahead was seen by a clock that was."""
-    return last_ms.isdigit() and timedelta() <= now - from_ms(int(last_ms)) < SAME_FAILURE_WITHIN
+    After a day a request was given up. A read is over only where it was not wanted in between: an account may be polled
+    once a day. An instant that lies ahead was written by a clock that was.
+    """
+    if timedelta() <= now - last < FAILED_ANEW_AFTER:
+        return False
+    if last > now or doing in REQUESTS:
+        return True
+    counts = ledger_notes.decisions(tx, account)
+    return any(one.gate == GateName.THRESHOLD and one.last_at > last for one in counts)

@@ -12,15 +12,14 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Moved
-from daemon.store.topup_rows import SECOND_LOOK, State, Topup
-from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.store.topup_rows import SECOND_LOOK, Bookmark, State, Topup
+from daemon.stripe.answers import Answered, AnswerKind, Refused
 from daemon.stripe.declines import DeclineKind, classify_decline
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext, log
 from daemon.topups.judging import verdict
 from daemon.topups.listing import list_intents
-from daemon.topups.policy.credit_watch import unread_mark
-from daemon.topups.policy.intents import Listing
 from daemon.topups.policy.machine import decide
 from daemon.topups.policy.settle import LOOKS_DIFFERED_WITHIN
 from daemon.topups.policy.step import (
@@ -32,7 +31,6 @@ from daemon.topups.policy.step import (
     Intent,
     ListIntents,
     Need,
-    NotListed,
     NotRead,
     ReadBack,
     Reading,
@@ -52,34 +50,32 @@ _DECLINED = frozenset({"requires_payment_method", "canceled"})
 
 async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None = None) -> Topup:
     """Take a top-up as far as it goes now, and return it as it then is."""
-    send: int | None = None
     for _ in range(MOST_STEPS):
-        row, command, sent = _commit(context, topup, fact, seen, send)
+        row, command, send = _commit(context, topup, fact, seen)
         if isinstance(fact, Answer):
             context.note(row.account, _DOING[fact.kind], fact.outcome)
         if command is None:
             break
-        fact, send = await _perform(context, row, command, seen), sent
+        fact = await _perform(context, row, command, send, seen)
     return row
 
 
 def _commit(
-    context: TopupContext, topup: str, fact: Fact, seen: Pass | None, send: int | None
+    context: TopupContext, topup: str, fact: Fact, seen: Pass | None
 ) -> tuple[Topup, Command | None, int | None]:
     """Record the fact, decide, and write down what follows, in one transaction."""
     now = context.clock.now()
     with context.store.write(durable=True) as tx:
-        _record(tx, topup, fact, send, now)
-        row = _get(tx, topup)
+        _record(tx, topup, fact, now)
+        row = ledger_reads.get(tx, topup)
+        assert row is not None, "the ledger forgets nothing"
         if isinstance(fact, Acknowledged) and row.state is not fact.state:
             raise Moved(topup)  # what a person saw is no more
         row, command = _decide(context, tx, row, fact, seen)
         if not isinstance(command, Request):
             return row, command, None
-        sent = ledger.record_send(
-            tx, row, command.kind, command.n, command.key, command.params, now, gates=command.gates
-        )
-    return row, command, sent
+        n, key, params, gates = command.n, command.key, command.params, command.gates
+        return row, command, ledger.record_send(tx, row, command.kind, n, key, params, now, gates=gates)
 
 
 def _decide(
@@ -90,7 +86,7 @@ def _decide(
     before = row
     for after in step.rows:
         row = ledger.save(tx, row, after, now)
-    context.apply(tx, step.changes, now)
+    context.apply(tx, step.changes)
     if row.warned_at is not None and before.warned_at is None and row.told_at is None and row.paid_at is not None:
         log.warning("credit_late", topup=row.id, minutes=(now - row.paid_at) // timedelta(minutes=1))
     if row.reason.startswith(SECOND_LOOK) and row.reason != before.reason:
@@ -103,50 +99,39 @@ def run_in(context: TopupContext, tx: Transaction, row: Topup, fact: Intent) -> 
     return _decide(context, tx, row, fact, None)[0]
 
 
-def _get(tx: Transaction, topup: str) -> Topup:
-    row = ledger_reads.get(tx, topup)
-    assert row is not None, "the ledger forgets nothing"
-    return row
-
-
-def _record(tx: Transaction, topup: str, fact: Fact, send: int | None, now: datetime) -> None:
+def _record(tx: Transaction, topup: str, fact: Fact, now: datetime) -> None:
     """Write down what was learned."""
-    if isinstance(fact, Answer) and send is not None:
+    if isinstance(fact, Answer) and fact.send is not None:
         outcome = fact.outcome
         ledger.record_answer(
             tx,
-            send,
+            fact.send,
             now,
             answer=outcome.kind.value,
             http_status=outcome.http_status,
             request_id=outcome.request_id,
-            message=_words(outcome),
+            message=outcome.words,
         )
-        log.info("stripe_answer", send=send, answer=outcome.kind.value, request_id=outcome.request_id)
+        log.info("stripe_answer", send=fact.send, answer=outcome.kind.value, request_id=outcome.request_id)
     elif isinstance(fact, Intent):
         ledger.record_readback(tx, topup, now, status=fact.intent.status, request_id=fact.request_id)
-    elif isinstance(fact, NotRead):
+    elif isinstance(fact, NotRead) and not fact.by_list:
         refused = fact.refused
         ledger.record_readback(
             tx, topup, now, status=refused.kind.value, request_id=refused.request_id, detail=refused.message
         )
 
 
-def _words(outcome: Outcome) -> str:
-    if isinstance(outcome, Answered):
-        return outcome.value.status + (" (replayed)" if outcome.replayed else "")
-    error = outcome.error
-    codes = " ".join(code for code in (error.decline_code or error.code, error.advice_code) if code) if error else ""
-    return f"{codes}: {outcome.message}" if codes else outcome.message
-
-
 def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: Pass | None) -> Snapshot:
     """Read all that the decision rests on."""
     now = context.clock.now()
-    account = context.account(row.account, tx)
+    account = context.account(row.account)
     unread = outage = None
     if row.state is State.PAID:
-        unread, outage = ledger_notes.bookmark(tx, unread_mark(row)), stored_readings.current_outage(tx, row.account)
+        unread, outage = (
+            ledger_notes.bookmark(tx, Bookmark.CREDIT_UNREAD.of(row.id)),
+            stored_readings.current_outage(tx, row.account),
+        )
     stops = ledger_notes.stops(tx, row.account)
     judged = None
     if seen is not None and isinstance(fact, Listing | Need):
@@ -164,34 +149,27 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
         looks_differed=ledger_reads.abandoned_by_look(tx, row.account, now - LOOKS_DIFFERED_WITHIN),
         unread_since=unread[0] if unread is not None else None,
         outage_at=outage.last_at if outage is not None else None,
+        hold_s=context.rng.uniform(*HOLD_S),
     )
 
 
-async def _perform(context: TopupContext, row: Topup, command: Command, seen: Pass | None) -> Fact:
+async def _perform(context: TopupContext, row: Topup, command: Command, send: int | None, seen: Pass | None) -> Fact:
     """Do what was committed, and return what came of it."""
     match command:
         case Request():
-            return Answer(command.kind, await _send(context, row, command))
+            outcome = await context.gateway.send(command.kind, row.payment_intent, command.params, command.key)
+            return Answer(command.kind, outcome, send)
         case ReadBack():
             return await _read_back(context, row, command)
         case ListIntents():
             listed = await list_intents(context, row.account)
             if isinstance(listed, Refused):
-                return NotListed(listed)
+                return NotRead(listed, by_list=True)
             take_listed(context, listed)
-            return replace(listed, hold_s=context.rng.uniform(*HOLD_S))
+            return listed
         case Reread():
             assert seen is not None, "only a reading asks for another"
             return Reading(await read_again(context, row.account, seen))
-
-
-async def _send(context: TopupContext, row: Topup, request: Request) -> Outcome:
-    gateway, intent = context.gateway, row.payment_intent
-    if request.kind == "create":
-        return await gateway.create(request.params, request.key)
-    assert intent is not None, "what is confirmed or canceled was created"
-    call = gateway.confirm if request.kind == "confirm" else gateway.cancel
-    return await call(intent, request.params, request.key)
 
 
 async def _read_back(context: TopupContext, row: Topup, command: ReadBack) -> Fact:

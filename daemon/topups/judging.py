@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 
-from alerts.foresight.burn import burn
 from alerts.model.instants import EPOCH
 from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig
 from daemon.store import ledger_notes, ledger_reads, states
-from daemon.store.topup_rows import Spend, Topup
+from daemon.store.topup_rows import Bookmark, Spend, Topup
 from daemon.stripe.declines import ATTEMPTS_WITHIN
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
-from daemon.topups.policy.brake import RELEASED_FOR, pace
 from daemon.topups.policy.builder import OWNER_HAS
 from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gate import Verdict
-from daemon.topups.policy.gates import GateInputs, judge
-from daemon.topups.policy.intents import Listing
-from daemon.topups.policy.requests import hold_mark
+from daemon.topups.policy.gates import RELEASED_FOR, GateInputs, judge
 from daemon.topups.policy.step import Readings
-
-
-def brake_mark(account: str) -> str:
-    """Return the name under which it is remembered when a person released the account's brake."""
-    return f"brake_released:{account}"
 
 
 def verdict(
@@ -47,8 +39,8 @@ def verdict(
     if config is None:
         return None
     now = context.clock.now()
-    latest, hold, released = ledger_notes.bookmark_times(conn, ("latest", hold_mark(account), brake_mark(account)))
-    scheduled = burn(readings.burn, readings.known.metrics, now)
+    names = (Bookmark.LATEST, Bookmark.HOLD.of(account), Bookmark.BRAKE_RELEASED.of(account))
+    latest, hold, released = ledger_notes.bookmark_times(conn, names)
     card = fingerprint or (topup.fingerprint if topup else None)
     accepted_at = states.accepted(conn).get(account)
     return judge(
@@ -68,8 +60,7 @@ def verdict(
             twins=_twins(context, conn, config, account, readings, listed),
             in_place=context.store.is_in_place(),
             spends=_spends(context, conn, config, account),
-            burn_microusd_per_day=scheduled.microusd_per_day if scheduled else None,
-            pace=pace(readings.burn, now),
+            burn=readings.burn,
             stripe_now=context.gateway.stripe_now(now),
             released=released is not None and abs(now - released) < RELEASED_FOR,
             hold_until=hold,
@@ -123,8 +114,5 @@ def _twins(
 
 def _may_come(context: TopupContext, intent: PaymentIntent) -> bool:
     """Whether the credit of a charge that this ledger does not know may still come: made, or to be made, just now."""
-    if intent.status == "canceled":
-        return False
-    made_at = intent.charge.created_at if intent.charge is not None else intent.created_at
     within = OWNER_HAS if intent.status == "requires_confirmation" else MISSING_AFTER
-    return context.clock.now() - made_at < within
+    return intent.status != "canceled" and context.clock.now() - intent.charged_at < within

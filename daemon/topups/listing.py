@@ -10,15 +10,15 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from alerts.model.values import replace
-from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.ledger_notes import SeenIntent
+from daemon.store.topup_rows import Bookmark
 from daemon.stripe.answers import GONE, AnswerKind, Refused
+from daemon.stripe.intents import APP, Listing, Ours, sort_intents
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
-from daemon.topups.policy.intents import Listing, Ours, sort_out
-from daemon.topups.policy.plan import APP
-from daemon.topups.policy.step import Doing
+from daemon.topups.policy.step import Doing, SetBookmark
 
 COVERED = timedelta(days=35)
 """How far back a list is read: the longest month (31 d), a cap's day, and what clocks may differ by."""
@@ -47,49 +47,31 @@ async def read_list(context: TopupContext, account: str) -> Listing | Refused:
     conn, topup = context.store.reader, context.topup(account)
     customers = dict.fromkeys([topup.customer] if topup is not None else [])
     customers |= dict.fromkeys(earlier_customers(conn, account))
-    known = ledger_notes.intents(conn, account)
     intents: list[PaymentIntent] = []
     for customer in customers:
         listed = await _read(context, account, customer)
         if isinstance(listed, Refused):
             return listed if topup is None or customer == topup.customer else _gone(customer, listed)
         intents += listed
-    found = sort_out(account, context.config.accounts, intents)
-    seqs = [one.said.seq for one in found.ours] + [seen.seq for seen in known if seen.seq is not None]
-    return replace(found, max_seq=max(seqs, default=0), customers=tuple(customers))
+    return sort_intents(account, context.config.accounts, intents, customers)
 
 
 def note_taken_in(context: TopupContext, account: str, listed: Listing) -> None:
     """Remember that everything a list showed stands in the ledger: the next ones need not go back further than it."""
-    now = context.clock.now()
-    behind = [one for one in listed.customers if not _listed_lately(context, account, one, NOTED_EVERY)]
-    if behind:
-        with context.store.write(durable=True) as tx:
-            for customer in behind:
-                ledger.set_bookmark(tx, _listed_mark(account, customer), now)
+    behind = [one for one in listed.customers if not _listed_within(context, account, one, NOTED_EVERY)]
+    context.commit(*(SetBookmark(Bookmark.LISTED.of(account, one), context.clock.now()) for one in behind))
 
 
-def _listed_lately(
-    context: TopupContext, account: str, customer: str, within: timedelta = COVERED - NOTED_EVERY
-) -> bool:
-    """Whether a list of this customer was taken in so lately that all which came since is covered by the next one."""
-    listed = ledger_notes.bookmark(context.store.reader, _listed_mark(account, customer))
+def _listed_within(context: TopupContext, account: str, customer: str, within: timedelta) -> bool:
+    """Whether a list of this customer was taken in so lately: all that came since is covered by the next one."""
+    listed = ledger_notes.bookmark(context.store.reader, Bookmark.LISTED.of(account, customer))
     return listed is not None and timedelta() <= context.clock.now() - listed[0] < within
-
-
-def _listed_mark(account: str, customer: str) -> str:
-    return f"looked:{account}:{customer}"
 
 
 def earlier_customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
     """Return the customers that the account has had, but for those that a person said are gone."""
     had = ledger_reads.customers(conn, account)
-    return tuple(one for one in had if ledger_notes.bookmark(conn, gone_mark(account, one)) is None)
-
-
-def gone_mark(account: str, customer: str) -> str:
-    """Return the name under which a person's word is kept that an earlier customer is gone."""
-    return f"left:{account}:{customer}"
+    return tuple(one for one in had if ledger_notes.bookmark(conn, Bookmark.CUSTOMER_GONE.of(account, one)) is None)
 
 
 def _gone(customer: str, refused: Refused) -> Refused:
@@ -103,7 +85,7 @@ def _gone(customer: str, refused: Refused) -> Refused:
 async def _read(context: TopupContext, account: str, customer: str) -> list[PaymentIntent] | Refused:
     """Read a customer's list as far as it matters: until one of this account was found, too, where none was lately."""
     read: list[PaymentIntent] = []
-    found = _listed_lately(context, account, customer)
+    found = _listed_within(context, account, customer, COVERED - NOTED_EVERY)
     after: str | None = None
     since = context.clock.now() - COVERED
     for _ in range(MOST_PAGES):
@@ -112,34 +94,19 @@ async def _read(context: TopupContext, account: str, customer: str) -> list[Paym
             return page
         items = page.value.items
         read += items
-        found = found or any(_is_of(account, intent) for intent in items)
+        found = found or any((one.metadata.get("app"), one.metadata.get("account")) == (APP, account) for one in items)
         if not page.value.has_more or not items or (found and items[-1].created_at < since):
             return read
         after = items[-1].id
     return Refused(AnswerKind.BAD_REQUEST, f"over {MOST_PAGES} pages of PaymentIntents of {customer}")
 
 
-def _is_of(account: str, intent: PaymentIntent) -> bool:
-    return intent.metadata.get("app") == APP and intent.metadata.get("account") == account
-
-
 def _remember(tx: Transaction, listed: list[Ours], now: datetime) -> None:
-    seen = [
-        SeenIntent(
-            one.intent.id,
-            one.said.account,
-            one.intent.customer or "",
-            one.said.seq,
-            one.intent.status,
-            one.intent.amount_cents,
-            _moved_at(one.intent),
-        )
-        for one in listed
-    ]
-    ledger_notes.remember_intents(tx, seen, now)
-
-
-def _moved_at(intent: PaymentIntent) -> datetime:
-    """Return when the money moved, by Stripe's clock: a charge that was declined at first may be days younger."""
-    charge = intent.charge
-    return charge.created_at if intent.status == "succeeded" and charge is not None else intent.created_at
+    """Remember what is listed, by Stripe's time of the charge: one that was declined at first may be days younger."""
+    rows = []
+    for one in listed:
+        intent, said = one.intent, one.said
+        at = intent.charged_at if intent.status == "succeeded" else intent.created_at
+        amount = intent.amount_cents
+        rows.append(SeenIntent(intent.id, said.account, intent.customer or "", said.seq, intent.status, amount, at))
+    ledger_notes.remember_intents(tx, rows, now)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.model.money import format_usd, from_cents
+from alerts.model.money import format_usd, from_cents, to_number
 from alerts.model.reasons import SuspendedReason
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
-from daemon.store.topup_rows import Topup
+from daemon.store.topup_rows import Bookmark, Stop, StopKind, Topup
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext
-from daemon.topups.policy import stops
-from daemon.topups.policy.intents import Listing
+from daemon.topups.policy import messages
+from daemon.topups.policy.step import SetStop
 
 CHARGES_FOR = timedelta(days=120)
 """How long a charge is watched for what is given back of it."""
@@ -28,17 +29,13 @@ def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) 
 
     `total_cents` is what has been refunded of the charge so far: what is more than the last time is another refund.
     """
-    now = context.clock.now()
-    name = f"refunded:{topup.payment_intent}"
+    name = Bookmark.REFUNDED.of(topup.payment_intent or "")
     with context.store.write(durable=True) as tx:
         told = ledger_notes.bookmark(tx, name)
         cents = total_cents - (int(told[1]) if told else 0)
-        if cents <= 0:
-            return
-        ledger.advance_bookmark(tx, name, now, str(total_cents))
-        message = f"{format_usd(from_cents(cents))} of {format_usd(topup.amount_microusd)} refunded: {about}"
-        window = f"{topup.id}:{total_cents}"
-        _suspend(context, tx, topup, SuspendedReason.REFUNDED, message, window, cents)
+        if cents > 0:
+            ledger.advance_bookmark(tx, name, context.clock.now(), str(total_cents))
+            _suspend(context, tx, topup, SuspendedReason.REFUNDED, str(total_cents), cents, about)
 
 
 def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
@@ -46,8 +43,7 @@ def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: in
 
     A charge says only that it is disputed: the first dispute that is named afterwards was told already.
     """
-    now = context.clock.now()
-    name = f"disputed:{topup.payment_intent}"
+    now, name = context.clock.now(), Bookmark.DISPUTED.of(topup.payment_intent or "")
     with context.store.write(durable=True) as tx:
         mark = ledger_notes.bookmark(tx, name)
         told = mark[1].split() if mark else []
@@ -57,10 +53,7 @@ def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: in
             ledger.advance_bookmark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
             return
         ledger.advance_bookmark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
-        amount = format_usd(topup.amount_microusd if cents is None else from_cents(cents))
-        message = f"{amount} of {format_usd(topup.amount_microusd)} disputed: {about}"
-        window = f"{topup.id}:{len(told) + 1}"
-        _suspend(context, tx, topup, SuspendedReason.DISPUTED, message, window, cents)
+        _suspend(context, tx, topup, SuspendedReason.DISPUTED, str(len(told) + 1), cents, about)
 
 
 def _suspend(
@@ -68,12 +61,18 @@ def _suspend(
     tx: Transaction,
     topup: Topup,
     reason: SuspendedReason,
-    message: str,
     window: str,
     cents: int | None,
+    about: str,
 ) -> None:
-    now, account = context.clock.now(), context.account(topup.account, tx)
-    context.apply(tx, [stops.returned(account, now, topup, reason, message, window, cents)], now)
+    """Suspend the account, and tell it though it is suspended already. `cents`: what is given back, where known."""
+    now, account = context.clock.now(), context.account(topup.account)
+    returned = topup.amount_microusd if cents is None else from_cents(cents)
+    message = f"{format_usd(returned)} of {format_usd(topup.amount_microusd)} {reason}: {about}"
+    more = {} if cents is None else {"returned_usd": to_number(returned)}
+    draft = messages.account_stopped(account, now, reason, message, f"{topup.id}:{window}", topup, more=more)
+    stop = Stop(account.id, StopKind.SUSPENSION, reason, message, now, topup.id)
+    context.apply(tx, [SetStop(stop, draft, always=True)])
 
 
 def take_listed(context: TopupContext, listed: Listing) -> None:
@@ -90,7 +89,8 @@ def take_listed(context: TopupContext, listed: Listing) -> None:
 
 def take_charge(context: TopupContext, topup: Topup, charge: Charge) -> None:
     """Take in what a charge shows of refunds and disputes."""
+    about = f"{charge.id} of {topup.payment_intent}"
     if charge.refunded_cents:
-        refunded(context, topup, charge.refunded_cents, f"{charge.id} of {topup.payment_intent}")
+        refunded(context, topup, charge.refunded_cents, about)
     if charge.disputed:
-        disputed(context, topup, None, None, f"{charge.id} of {topup.payment_intent}")
+        disputed(context, topup, None, None, about)

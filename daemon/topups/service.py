@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import datetime, timedelta
-from itertools import islice
 
-from alerts.foresight.memory import BurnMemory
+from alerts.foresight.pace import BurnNow
 from alerts.model.readings import Known
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock
@@ -19,23 +18,20 @@ from daemon.config.model import Config, TopupMode
 from daemon.jobs import together
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
+from daemon.store.decision_counts import DecisionCounts
 from daemon.store.ledger import Moved
 from daemon.store.topup_rows import EVERYWHERE, State, StopKind, Topup
 from daemon.stripe.answers import GONE, AnswerKind, Refused
 from daemon.stripe.gateway import Gateway
 from daemon.topups.adoption import adopt
-from daemon.topups.context import EventSink, TopupContext, log
+from daemon.topups.context import PROBE_EVERY, EventSink, TopupContext, log
 from daemon.topups.executor import run
 from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
 from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.step import Reading, Readings, Time
-from daemon.topups.policy.stops import PROBE_EVERY
 from daemon.topups.second_read import Pass, ReadAgain
 
-SKIPPED_FLUSHED_EVERY = timedelta(hours=1)
-SKIPPED_FLUSHED_AT_ONCE = 200
-SKIPPED_FLUSHED_PAUSE = timedelta(seconds=1)
 _KEY_IS_GOOD = frozenset({*GONE, AnswerKind.BAD_REQUEST})
 """Refusals of a read that only a key that is good can meet: the customer is gone, say."""
 
@@ -57,8 +53,7 @@ class TopupService:
         self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Held while something happens to an account."""
         self._busy: frozenset[str] | None = None
-        self._skipped: Counter[tuple[str, str, str]] = Counter()
-        self._flushed_at: datetime | None = None
+        self.counts = DecisionCounts(store)
         self._shadows = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
         self._shadowing = self._shadows | ledger_reads.shadowing(store.reader)
         """The accounts for which a stretch may be open in which shadow mode would be charging."""
@@ -87,10 +82,9 @@ class TopupService:
         if not view.may_post:
             return
         listed = await (list_intents if view.charges else read_list)(self.context, account)
-        if not isinstance(listed, Refused):
-            await adopt(self.context, account, listed)
-        elif not view.charges:
-            log.warning("left_unread", account=account, message=listed.message)
+        refused = listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
+        if refused is not None and not view.charges:
+            log.warning("left_unread", account=account, message=refused.message)
 
     async def _probe(self, now: datetime) -> None:
         """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""
@@ -111,7 +105,7 @@ class TopupService:
     # ── a reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def is_concerned(self, account_id: str, known: Known) -> bool:
-        """Whether a believed reading has to be acted on: the account is low, or a top-up of it is open.
+        """Whether an accepted reading has to be acted on: the account is low, or a top-up of it is open.
 
         One that needs nothing is counted, without a query.
         """
@@ -128,9 +122,9 @@ class TopupService:
         return False
 
     async def on_reading(
-        self, account_id: str, known: Known, read_again: ReadAgain, burn: BurnMemory, falls: Falls = NO_FALL
+        self, account_id: str, known: Known, read_again: ReadAgain, burn: BurnNow, falls: Falls = NO_FALL
     ) -> None:
-        """Judge credits, go on with what is open, and charge what is low, by a believed reading of this pass.
+        """Judge credits, go on with what is open, and charge what is low, by an accepted reading of this pass.
 
         `read_again` fetches the account again: the second read right before planning.
         """
@@ -151,8 +145,7 @@ class TopupService:
                 self._count_enough(account_id, known)
 
     def _count_enough(self, account: str, known: Known) -> None:
-        """Nothing is wanted: counted, and written down once an hour."""
-        self._skipped[account, GateName.THRESHOLD, "available is not below the threshold"] += 1
+        self.counts.add(account, GateName.THRESHOLD, "available is not below the threshold")
         if account in self._shadowing:
             self._shadowing.discard(account)
             with self.context.store.write(durable=True) as tx:
@@ -161,7 +154,7 @@ class TopupService:
     def count_unread(self, account_id: str, why: str) -> None:
         """No reading, no charge: counted like any gate that says no. `why` is a sentence."""
         if self.context.topup(account_id) is not None:
-            self._skipped[account_id, GateName.READING, why] += 1
+            self.counts.add(account_id, GateName.READING, why)
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,11 +164,11 @@ class TopupService:
         try:
             await together(self._take_up(topup) for topup in ledger_reads.due(self.context.store.reader, now))
         finally:
-            self._flush_skipped(now)
+            self.counts.flush(now)
             self._note_busy()
         conn = self.context.store.reader
         due_at = ledger_reads.next_due_at(conn, self.context.clock.now())
-        times = (due_at, ledger_notes.next_probe_at(conn), self.counts_due_at(now))
+        times = (due_at, ledger_notes.next_probe_at(conn), self.counts.due_at(now))
         return min((at for at in times if at is not None), default=None)
 
     async def _take_up(self, topup: Topup) -> None:
@@ -195,23 +188,3 @@ class TopupService:
 
     def _note_busy(self) -> None:
         self._busy = ledger_reads.open_accounts(self.context.store.reader)
-
-    def counts_due_at(self, now: datetime) -> datetime | None:
-        """Return when what was counted has to be written down; None where nothing was."""
-        if not self._skipped:
-            return None
-        due_at = now if self._flushed_at is None else self._flushed_at + SKIPPED_FLUSHED_EVERY
-        return min(due_at, now + SKIPPED_FLUSHED_EVERY)
-
-    def _flush_skipped(self, now: datetime) -> None:
-        """Write down what was counted, once an hour, a bounded piece at a time."""
-        due_at = self.counts_due_at(now)
-        if due_at is None or due_at > now:
-            return
-        piece = list(islice(self._skipped, SKIPPED_FLUSHED_AT_ONCE))
-        with self.context.store.write(durable=False) as tx:
-            for account, gate, detail in piece:
-                times = self._skipped.pop((account, gate, detail))
-                ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates="[]", times=times)
-        wait = SKIPPED_FLUSHED_PAUSE - SKIPPED_FLUSHED_EVERY if self._skipped else timedelta()
-        self._flushed_at = now + wait

@@ -99,7 +99,7 @@ async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: Http
     """Read each customer and payment method that would be charged, and check them as a plan would."""
     from daemon.stripe.answers import Refused
     from daemon.stripe.gateway import StripeGateway
-    from daemon.topups.planning import unusable
+    from daemon.stripe.methods import unusable
 
     gateway = StripeGateway(stripe, http, clock)
     outcomes = []
@@ -120,7 +120,7 @@ async def _stripe(config: Config, stripe: StripeConfig, clock: Clock, http: Http
         method = await gateway.method(wanted)
         if isinstance(method, Refused):
             outcomes.append(CheckOutcome(target, False, f"payment method {wanted}: {method.message}", id))
-        elif problem := unusable(method.value, topup):
+        elif problem := unusable(method.value, topup.customer):
             owner = method.value.customer
             whose = f": it belongs to another customer, {owner}" if owner not in (None, topup.customer) else ""
             outcomes.append(CheckOutcome(target, False, f"payment method {problem}{whose}", id))

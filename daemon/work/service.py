@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from alerts.delivery import Deliverer
+from alerts.foresight.pace import burn_now
 from alerts.model.instants import EPOCH
 from alerts.model.readings import Known, Unavailable
 from daemon.clock import Clock
@@ -262,7 +263,7 @@ class Service:
             self._due_at[self._money] = EPOCH
             self._wake()
         elif self._due_at[self._money] is None:
-            self._due_at[self._money] = self.topups.counts_due_at(self._clock.now())
+            self._due_at[self._money] = self.topups.counts.due_at(self._clock.now())
 
     async def _evaluate_time(self) -> None:
         """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""
@@ -309,8 +310,10 @@ class Service:
         async def reread() -> Known | Unavailable:
             return await self.poller.reread(result.account)
 
-        if result.accepted is not None:
-            await topups.on_reading(result.account, result.accepted, reread, result.state.burn, result.state.falls)
+        known, state = result.accepted, result.state
+        if known is not None:
+            burn = burn_now(state.burn, known.metrics, self._clock.now())
+            await topups.on_reading(result.account, known, reread, burn, state.falls)
 
     async def _send_reports(self) -> None:
         self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())

@@ -15,6 +15,7 @@ from daemon.store.topup_rows import State, Topup
 from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages as events
 from daemon.topups.policy.gate import Gate, GateName, Usd
+from daemon.topups.policy.step import Account
 from tests.helpers_alerts import START, validator
 
 TOPUP = Topup(
@@ -37,6 +38,7 @@ TOPUP = Topup(
 BARE = replace(
     TOPUP, payment_intent=None, available_microusd=None, funded_before_microusd=None, reading_at=None, own=False
 )
+ACCOUNT = Account("clips", "contentstats", None)
 DECLINE = Decline(DeclineKind.SOFT, "insufficient_funds", "Your card has insufficient funds.", "fp_1")
 CAP = Gate(
     GateName.CAP_DAY,
@@ -45,20 +47,20 @@ CAP = Gate(
     {"window": "2026-11-03", "cap": Usd(100_000_000), "spent_and_open": Usd(100_000_000), "left": Usd(0)},
 )
 DRAFTS: list[Callable[[Topup], EventDraft]] = [
-    lambda t: events.planned(t, "contentstats", START),
-    lambda t: events.succeeded(t, "contentstats", START),
-    lambda t: events.credited(t, "contentstats", START),
-    lambda t: events.credited(replace(t, credited_microusd=50_000_000), "contentstats", START),
-    lambda t: events.declined(t, "contentstats", START, DECLINE, 1, START + timedelta(hours=1)),
-    lambda t: events.declined(t, "contentstats", START, DECLINE, 4, None),
-    lambda t: events.action_required(t, "contentstats", START, "authentication required", 1),
-    lambda t: events.not_credited(t, "contentstats", START),
-    lambda t: events.not_credited(replace(t, paid_at=START), "contentstats", START),
-    lambda t: events.needs_review(t, "contentstats", START, "the list fails"),
-    lambda t: events.account_needs_review("clips", "contentstats", START, "burn_brake", "a leak", "2026-11-03"),
-    lambda t: events.suspended("clips", "contentstats", START, "declined", "twice", "1", t),
-    lambda t: events.suspended("clips", "contentstats", START, "stripe_credentials", "401", "1"),
-    lambda t: events.capped("clips", "contentstats", START, CAP, "cus_123", 50_000_000),
+    lambda t: events.planned(t, ACCOUNT, START),
+    lambda t: events.succeeded(t, ACCOUNT, START),
+    lambda t: events.credited(t, ACCOUNT, START),
+    lambda t: events.credited(replace(t, credited_microusd=50_000_000), ACCOUNT, START),
+    lambda t: events.declined(t, ACCOUNT, START, DECLINE, 1, START + timedelta(hours=1)),
+    lambda t: events.declined(t, ACCOUNT, START, DECLINE, 4, None),
+    lambda t: events.action_required(t, ACCOUNT, START, "authentication required", 1),
+    lambda t: events.not_credited(t, ACCOUNT, START),
+    lambda t: events.not_credited(replace(t, paid_at=START), ACCOUNT, START),
+    lambda t: events.needs_review(t, ACCOUNT, START, "the list fails"),
+    lambda t: events.account_stopped(ACCOUNT, START, "burn_brake", "a leak", "2026-11-03"),
+    lambda t: events.account_stopped(ACCOUNT, START, "declined", "twice", "1", t),
+    lambda t: events.account_stopped(ACCOUNT, START, "stripe_credentials", "401", "1"),
+    lambda t: events.capped(ACCOUNT, START, CAP, "cus_123", 50_000_000),
 ]
 
 

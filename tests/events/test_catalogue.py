@@ -26,7 +26,8 @@ from alerts.model.reasons import (
     SuspectReason,
     SuspendedReason,
 )
-from daemon.topups.policy.messages import account_needs_review
+from daemon.topups.policy.messages import account_stopped
+from daemon.topups.policy.step import Account
 from tests.helpers_events import example_event, wrong
 
 ROOT = Path(__file__).parents[2]
@@ -157,7 +158,8 @@ def test_a_word_that_is_not_listed_is_found(type: EventType, name: str, said: st
     [("burn_brake", True), ("missing:pi_1", True), ("audit:pi_1", True), ("missing", False), ("a sentence", False)],
 )
 def test_an_account_under_review_has_one_of_the_listed_reasons(reason: str, fine: bool) -> None:
-    event = account_needs_review("clips", "contentstats", datetime(2026, 11, 3, tzinfo=UTC), reason, "words", "1")
+    account, at = Account("clips", "contentstats", None), datetime(2026, 11, 3, tzinfo=UTC)
+    event = account_stopped(account, at, reason, "words", "1")
     assert (wrong(encode_body(event, 1, "store_1")) == []) is fine
 
 

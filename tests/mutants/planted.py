@@ -47,7 +47,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "second-look-ignores-newcomers",
-        "daemon/topups/policy/intents.py",
+        "daemon/topups/policy/requests.py",
         "        if intent.id not in seen:\n            return",
         "        if False:\n            return",
         "a PaymentIntent that the plan did not see is overlooked",
@@ -99,7 +99,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "day-cap-unbounded",
-        "daemon/topups/policy/caps.py",
+        "daemon/topups/policy/amounts.py",
         "return max(self.cap_microusd - self.counted_microusd, 0)",
         "return self.cap_microusd",
         "the caps count nothing that was spent",
@@ -133,7 +133,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "card-not-suspended",
         "daemon/topups/policy/stops.py",
         "    card = decline.fingerprint or topup.fingerprint\n",
-        "    return []\n    card = decline.fingerprint or topup.fingerprint\n",
+        "    return Count(account.id, GateName.CARD, decline.code)\n",
         "a refused card is charged for the next need",
         "card",
     ),
@@ -158,15 +158,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "charge-not-told",
         "daemon/topups/policy/settle.py",
-        "    b.emit(messages.succeeded(",
-        "    str(messages.succeeded(",
+        "    b.emit(messages.succeeded)",
+        "    str(messages.succeeded)",
         "money moves and nobody hears of it",
     ),
     Mutant(
         "credit-not-told",
         "daemon/topups/policy/credit_watch.py",
-        "    if not quiet:\n        b.emit(messages.credited(",
-        "    if not quiet:\n        str(messages.credited(",
+        "    if not quiet:\n        b.emit(messages.credited, known.at)\n",
+        "    if not quiet:\n        str(messages.credited)\n",
         "a paid credit is not followed up",
     ),
     Mutant(
@@ -179,7 +179,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "method-not-named-again",
-        "daemon/topups/policy/plan.py",
+        "daemon/stripe/requests.py",
         'return {"payment_method": payment_method, "off_session": True, "error_on_requires_action": True}',
         'return {"off_session": True, "error_on_requires_action": True}',
         "a declined PaymentIntent can never be confirmed again",
@@ -187,7 +187,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "redirects-allowed",
-        "daemon/topups/policy/plan.py",
+        "daemon/stripe/requests.py",
         '"allow_redirects": "never"',
         '"allow_redirects": "always"',
         "Stripe asks for a return_url and nothing is ever charged",
@@ -246,8 +246,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "planned-twice-from-scratch",
         "daemon/topups/planning.py",
-        "seq=1 + max(listed.max_seq, ledger_reads.max_seq(tx, account))",
-        "seq=1",
+        "seq, cents = 1 + ledger_reads.max_seq(tx, account),",
+        "seq, cents = 1,",
         "the number is used again: the next need is never charged",
     ),
     Mutant(
@@ -299,9 +299,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "sequence-from-the-ledger-alone",
-        "daemon/topups/planning.py",
-        "seq=1 + max(listed.max_seq, ledger_reads.max_seq(tx, account))",
-        "seq=1 + ledger_reads.max_seq(tx, account)",
+        "daemon/store/ledger_reads.py",
+        "account = ?1 UNION ALL SELECT seq FROM stripe_intents WHERE account = ?1",
+        "account = ?1",
         "a fresh disk counts from one again, and meets keys that were used",
         "wipe",
         (("daemon/topups/adoption.py", "    for one in sorted(listed.ours, key", "    for one in sorted((), key"),),

@@ -19,6 +19,7 @@ from daemon.store.outbox import Outbox
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 from daemon.topups.policy import messages as events
 from daemon.topups.policy.gate import Gate, GateName, GateNumber, Usd
+from daemon.topups.policy.step import Account
 from tests.helpers_statements import LATER, OCTOBER, at, level, usd
 
 NUMBERS: dict[str, GateNumber] = {
@@ -40,7 +41,8 @@ def capped(store: Store) -> None:
     outbox = Outbox("store_1", Receivers((EmailReceiver(id="ops", to=("ops@example.com",)),)), SeededIds(1))
     gate = Gate(GateName.CAP_DAY, False, "100.00 of 100.00 are spent", NUMBERS)
     with store.write(durable=True) as tx:
-        outbox.append(tx, events.capped("clips", "contentstats", at(12), gate, "cus_1", usd("50")), at(12))
+        account = Account("clips", "contentstats", None)
+        outbox.append(tx, events.capped(account, at(12), gate, "cus_1", usd("50")), at(12))
 
 
 def test_a_capped_topup_is_in_the_report_with_its_command(facts_of: Callable[[], ReportFacts], october: Store) -> None:

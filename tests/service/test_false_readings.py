@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from daemon.commands import operator
 from daemon.demo.standins.usage.faults import BadJson, Lie
 from daemon.demo.standins.usage.standin import ALWAYS
 from daemon.reconcile.audit import audit
 from daemon.store import Store, reports
-from daemon.topups import operator
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 NOTHING = {"balance_usd": 0, "uncharged_usage_usd": 0, "total_charged_usd": 0}

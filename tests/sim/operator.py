@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from alerts.model.values import replace
 from alerts.rules.falls import CENT_MICROUSD
+from daemon.commands import operator
 from daemon.status import topups as status
 from daemon.store import Store, ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import EVERYWHERE, State, StopKind, Topup
-from daemon.topups import operator
 from daemon.topups.context import TopupContext
 from daemon.topups.service import TopupService
 from tests.sim.box import Box, KilledError

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from daemon.commands import operator
+from daemon.commands.operator import NothingToSay
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike
 from daemon.demo.standins.stripe.objects import Intent
@@ -14,8 +16,6 @@ from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.reconcile.audit import audit
 from daemon.store import ledger, ledger_reads
 from daemon.store.topup_rows import State
-from daemon.topups import operator
-from daemon.topups.operator import NothingToSay
 from daemon.topups.policy.going_on import ALIVE
 from tests.helpers_topups import Daemon, World, topup_config
 

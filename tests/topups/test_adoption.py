@@ -9,6 +9,7 @@ import pytest
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import AUTHENTICATE, Strike, declined, processing
 from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
+from daemon.store import ledger_notes
 from tests.helpers_topups import CARD, Daemon, World, topup_config
 
 
@@ -34,6 +35,18 @@ async def test_a_stolen_card_waits_until_its_attempts_can_be_listed(daemon: Daem
     await daemon.run(timedelta(hours=3))
     assert len(world.stripe.books.charges) == 1
     assert daemon.states() == ["declined"]
+
+
+async def test_where_nothing_is_charged_attempts_that_cannot_be_listed_open_no_breaker(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.method(CARD).outcome = declined("stolen_card")
+    await daemon.poll()
+    world.stripe.fail(Strike.UNAUTHORIZED, "charges.list", times=10)
+    await daemon.restart(wipe=True, topup=topup_config(mode=TopupMode.OFF))
+    assert world.stripe.exchanges[-1].endpoint == "charges.list"
+    assert ledger_notes.stops(daemon.store.reader) == ()
+    assert daemon.events() == []
 
 
 @pytest.mark.parametrize("later", ["abandoned", "alive"])

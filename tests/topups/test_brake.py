@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.foresight.memory import BurnMemory
-from daemon.topups.policy.brake import BurnPace, pace
+from alerts.foresight.pace import BurnPace, pace
+from daemon.topups.policy.gates import far_beyond
 from tests.helpers_topups import DOLLAR
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -78,15 +79,16 @@ def test_the_most_is_never_below_the_mean_nor_above_all_that_was_spent(hourly: l
 
 def test_far_beyond_is_five_times_the_most_and_ten_times_the_mean_and_half_the_charge() -> None:
     base = {"largest_microusd": 20 * DOLLAR, "mean_microusd": 10 * DOLLAR}
-    assert BurnPace(100 * DOLLAR + 1, **base).far_beyond(200 * DOLLAR)
-    assert not BurnPace(100 * DOLLAR, **base).far_beyond(200 * DOLLAR), "not more than five times the most"
+    assert far_beyond(BurnPace(100 * DOLLAR + 1, **base), 200 * DOLLAR)
+    assert not far_beyond(BurnPace(100 * DOLLAR, **base), 200 * DOLLAR), "not more than five times the most"
     steady = BurnPace(100 * DOLLAR + 1, largest_microusd=11 * DOLLAR, mean_microusd=10 * DOLLAR + 1)
-    assert not steady.far_beyond(200 * DOLLAR), "not more than ten times the mean"
-    assert not BurnPace(100 * DOLLAR + 1, **base).far_beyond(200 * DOLLAR + 3), "too little to matter beside the charge"
+    assert not far_beyond(steady, 200 * DOLLAR), "not more than ten times the mean"
+    little = BurnPace(100 * DOLLAR + 1, **base)
+    assert not far_beyond(little, 200 * DOLLAR + 3), "too little to matter beside the charge"
 
 
 def test_the_first_burn_of_an_account_that_never_spent_is_held() -> None:
     memory, now = lived([0] * ENOUGH + [30 * DOLLAR])
     said = pace(memory, now)
     assert said is not None
-    assert said.far_beyond(50 * DOLLAR)
+    assert far_beyond(said, 50 * DOLLAR)

@@ -12,6 +12,8 @@ from alerts.model.values import replace
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes
+from daemon.store.topup_rows import Bookmark
+from daemon.topups.policy.step import Doing
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
 
@@ -73,7 +75,7 @@ async def test_a_second_read_that_goes_wrong_for_long_is_told_once_a_day_and_cha
         assert len(daemon.told("topup.suspended")) == 2
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 1
-    assert ledger_notes.bookmark(daemon.store.reader, "second_read:clips") is None
+    assert ledger_notes.bookmark(daemon.store.reader, Bookmark.FAILING.of("clips", Doing.READING_AGAIN)) is None
 
 
 async def test_a_second_read_that_failed_long_ago_is_not_taken_for_one_that_lasts(daemon: Daemon, world: World) -> None:

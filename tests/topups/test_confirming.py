@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined
 from daemon.demo.standins.stripe.errors import ApiError
 from daemon.demo.standins.stripe.objects import Intent
@@ -15,7 +16,6 @@ from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.answers import CONFIRM, AnswerKind
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World
 
 

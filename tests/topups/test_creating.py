@@ -11,12 +11,12 @@ import pytest
 from alerts.model.readings import Known
 from alerts.model.values import replace
 from daemon.clock import ManualClock
+from daemon.commands import operator
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.stripe.answers import CREATE, AnswerKind
-from daemon.topups import operator
 from daemon.topups.executor import run
 from daemon.topups.policy.step import Answer
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config

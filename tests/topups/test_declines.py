@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from daemon.commands import operator
 from daemon.demo.standins.stripe import AUTHENTICATE, DECLINES, SUCCEED, StripeStandin, declined, processing
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import StopKind
 from daemon.stripe.declines import DeclineKind, classify_decline
 from daemon.stripe.objects import CardError
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 

@@ -17,7 +17,7 @@ from daemon.demo.standins.stripe import Strike, StripeStandin, declined
 from daemon.net.http import HttpClient
 from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
 from daemon.stripe.gateway import StripeGateway, key_problem
-from daemon.topups.policy.plan import confirm_params
+from daemon.stripe.requests import confirm_params
 from tests.helpers_topups import CARD, CUSTOMER, START
 from tests.topups.test_plan import example
 
@@ -118,15 +118,14 @@ async def test_the_key_goes_into_the_header_and_a_replay_is_told() -> None:
     standin = StripeStandin(ManualClock(START))
     standin.add_customer(CUSTOMER, card=CARD)
     stripe = gateway(standin.transport())
-    plan = example()
-    first = await stripe.create(plan.create_params(), plan.create_key)
-    again = await stripe.create(plan.create_params(), plan.create_key)
+    first = await stripe.create(example(), "key")
+    again = await stripe.create(example(), "key")
     assert isinstance(first, Answered)
     assert isinstance(again, Answered)
     assert (first.replayed, again.replayed) == (False, True)
     assert first.value.id == again.value.id
     assert first.request_id != again.request_id
-    assert [e.key for e in standin.exchanges] == [plan.create_key] * 2
+    assert [e.key for e in standin.exchanges] == ["key"] * 2
 
 
 async def test_the_same_parameters_are_the_same_bytes_in_whatever_order_they_come() -> None:
@@ -137,7 +136,7 @@ async def test_the_same_parameters_are_the_same_bytes_in_whatever_order_they_com
         return httpx.Response(200, json=INTENT)
 
     stripe = gateway(httpx.MockTransport(answer))
-    params = example().create_params()
+    params = example()
     for one in (params, dict(reversed(params.items())), json.loads(json.dumps(params, sort_keys=True))):
         await stripe.create(one, "k1")
     confirm = confirm_params(CARD)
@@ -151,7 +150,7 @@ async def test_a_decline_brings_the_codes_and_the_card() -> None:
     standin = StripeStandin(ManualClock(START))
     standin.add_customer(CUSTOMER, card=CARD, outcome=declined("insufficient_funds"))
     stripe = gateway(standin.transport())
-    created = await stripe.create(example().create_params(), "k")
+    created = await stripe.create(example(), "k")
     assert isinstance(created, Answered)
     said = await stripe.confirm(created.value.id, confirm_params(CARD), "k2")
     assert isinstance(said, Refused)

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.commands import operator
+from daemon.commands.operator import NothingToSay
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike
 from daemon.reconcile.audit import audit
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import State, Stop, StopKind
-from daemon.topups import operator
-from daemon.topups.operator import NothingToSay
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
 

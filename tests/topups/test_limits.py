@@ -12,11 +12,11 @@ from alerts.events.schema import schema
 from alerts.model.events import EventType
 from alerts.model.readings import Known, Metrics
 from alerts.model.values import replace
+from daemon.commands import operator
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import declined
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Store
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, START, Daemon, World, topup_config
 
 

@@ -14,12 +14,12 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.values import replace
 from alerts.rules.falls import NO_FALL
 from daemon.demo.standins.stripe import Strike
-from daemon.store import ledger_notes
+from daemon.store import ledger_notes, ledger_reads
 from daemon.store.topup_rows import Stop
 from daemon.stripe.answers import Refused
+from daemon.stripe.intents import Listing
 from daemon.topups.adoption import adopt
 from daemon.topups.listing import list_intents
-from daemon.topups.policy.intents import Listing
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -58,7 +58,7 @@ async def test_the_first_look_reads_on_until_a_payment_of_ours_was_found(daemon:
     strangers(world, 350, 100)
     found = await seen(daemon)
     assert lists(world) == 4
-    assert found.max_seq == 7
+    assert ledger_reads.max_seq(daemon.store.reader, "clips") == 7
     assert [one.said.seq for one in found.ours] == [7]
 
 
@@ -72,7 +72,7 @@ async def test_a_later_look_reads_thirty_five_days_and_keeps_the_highest_number(
     found = await seen(daemon)
     assert lists(world) - before == 2
     assert found.ours == ()
-    assert found.max_seq == 7
+    assert ledger_reads.max_seq(daemon.store.reader, "clips") == 7
 
 
 async def test_a_list_without_any_payment_of_ours_is_read_to_its_end_once(daemon: Daemon, world: World) -> None:

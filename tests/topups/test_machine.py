@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerts.foresight.memory import BurnMemory
+from alerts.foresight.pace import BurnNow
 from alerts.model.readings import Known, Metrics
 from alerts.model.values import replace
 from daemon.store.topup_rows import Send, State, Topup
@@ -90,7 +90,7 @@ def snapshot(topup: Topup = ROW, **changes: Any) -> Snapshot:
 def readings(funded: float, available: float) -> Readings:
     total = round((funded - available) * DOLLAR)
     metrics = Metrics(balance_microusd=round(available * DOLLAR), uncharged_microusd=0, total_charged_microusd=total)
-    return Readings(Known("clips", START, metrics), BurnMemory())
+    return Readings(Known("clips", START, metrics), BurnNow())
 
 
 def declined(error: CardError, charge: str = "ch_1") -> Intent:

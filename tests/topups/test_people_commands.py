@@ -11,9 +11,9 @@ import pytest
 from typer.testing import Result
 
 from daemon.clock import SystemClock
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined
 from daemon.reconcile.audit import audit as audit_account
-from daemon.topups import operator
 from tests.helpers_topup_shell import Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.foresight.pace import BurnNow, BurnPace
+from alerts.model.periods import calendar
 from alerts.model.readings import Metrics
+from alerts.model.specs import Period
 from alerts.model.values import replace
 from alerts.rules.falls import Falls
 from daemon.store.topup_rows import Spend, Stop, StopKind
-from daemon.topups.policy.brake import BurnPace
-from daemon.topups.policy.caps import counted, start_of_month
+from daemon.stripe.intents import Metadata, UnreadableMetadata, read_metadata
+from daemon.stripe.requests import confirm_params, create_key, create_params
+from daemon.topups.policy.amounts import counted, size
 from daemon.topups.policy.gates import GateInputs, judge
-from daemon.topups.policy.plan import Plan, UnreadableMetadata, confirm_params, read_metadata
-from daemon.topups.policy.size import size
 from tests.helpers_topups import DOLLAR, topup_config
 
 NOW = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)
@@ -41,8 +43,7 @@ def facts(**changes: Any) -> GateInputs:
         open_topups={},
         last_attempt_at=None,
         spends=(),
-        burn_microusd_per_day=None,
-        pace=None,
+        burn=BurnNow(),
     )
     return replace(plain, **changes)
 
@@ -108,7 +109,7 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
                 "spends": (spend(51, DAY_AGO, stripe_at=DAY_AGO),),
             },
         ),
-        ("brake", {"pace": BurnPace(400 * DOLLAR, DOLLAR, DOLLAR)}),
+        ("brake", {"burn": BurnNow(pace=BurnPace(400 * DOLLAR, DOLLAR, DOLLAR))}),
     ],
 )
 def test_each_gate_says_no(name: str, changes: dict[str, Any]) -> None:
@@ -127,8 +128,8 @@ def test_each_gate_says_no(name: str, changes: dict[str, Any]) -> None:
         {"spends": (spend(50, NOW - timedelta(hours=23)),)},
         {"spends": (spend(100, NOW - timedelta(hours=25)),)},
         {"spends": (spend(500, NOW - timedelta(days=16)),)},
-        {"pace": BurnPace(400 * DOLLAR, DOLLAR, DOLLAR), "released": True},
-        {"pace": BurnPace(4 * DOLLAR, 0, 0)},
+        {"burn": BurnNow(pace=BurnPace(400 * DOLLAR, DOLLAR, DOLLAR)), "released": True},
+        {"burn": BurnNow(pace=BurnPace(4 * DOLLAR, 0, 0))},
         {"itself": "clips-1", "amount_microusd": 50 * DOLLAR, "second": None, "open_topups": {"clips-1": "created"}},
         {"itself": "clips-1", "amount_microusd": 50 * DOLLAR, "last_attempt_at": NOW},
     ],
@@ -147,12 +148,12 @@ def test_the_first_gate_that_says_no_decides() -> None:
 def test_a_charge_in_the_last_hour_of_the_month_elsewhere_counts_by_the_configured_zone() -> None:
     zone = ZoneInfo("Europe/Berlin")
     now = datetime(2026, 11, 1, 0, 30, tzinfo=UTC)
-    assert start_of_month(now, zone) == datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
+    assert calendar(Period.MONTH, now, zone).start == datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
     before, after = (
         spend(50, datetime(2026, 10, 31, 22, 59, tzinfo=UTC)),
         spend(50, datetime(2026, 10, 31, 23, 0, tzinfo=UTC)),
     )
-    start = start_of_month(now, zone)
+    start = calendar(Period.MONTH, now, zone).start
     assert counted((before, after), start, start, None) == (after,)
 
 
@@ -173,7 +174,7 @@ def test_no_amount_ever_exceeds_a_cap(
     config = topup_config(**sizes[kind])
     spends = [spend(dollars, NOW - timedelta(hours=hours), is_open=is_open) for dollars, hours, is_open in spent]
     metrics = Metrics(balance_microusd=available)
-    said = judge(facts(config=config, metrics=metrics, second=metrics, spends=spends, burn_microusd_per_day=5 * DOLLAR))
+    said = judge(facts(config=config, metrics=metrics, second=metrics, spends=spends, burn=BurnNow(5 * DOLLAR)))
     if said.refused is None:
         day = sum(s.amount_microusd for s in spends if s.is_open or s.local_at >= NOW - timedelta(hours=24))
         assert said.amount_microusd % 10_000 == 0
@@ -213,28 +214,20 @@ def test_an_amount_is_reduced_in_whole_increments_to_what_a_cap_still_allows() -
     assert said.amount_microusd == 50 * DOLLAR
 
 
-def example() -> Plan:
-    return Plan(
-        account="clips",
-        customer="cus_1",
-        statement_descriptor_suffix="CLIPS",
-        receipt_email="a@example.com",
-        seq=4,
-        amount_cents=5000,
-        payment_method="pm_1",
-        method_type="card",
-        funded_microusd=104_960_000,
-        balance_microusd=4_960_000,
-    )
+SAID = Metadata("clips", 4, 104_960_000, 4_960_000)
+
+
+def example() -> dict[str, Any]:
+    return create_params(SAID, "cus_1", 5000, "pm_1", suffix="CLIPS", receipt_email="a@example.com")
 
 
 def test_the_parameters_are_a_pure_function_of_the_plan_and_confirm_nothing() -> None:
-    one, two = example(), example()
-    assert one.create_params() == two.create_params()
-    assert one.create_key == "brimful:cus_1:clips:4:create"
-    assert "confirm" not in one.create_params()
-    assert one.create_params()["automatic_payment_methods"] == {"enabled": True, "allow_redirects": "never"}
-    assert one.metadata() == {
+    assert example() == example()
+    assert create_key("cus_1", "clips", 4) == "brimful:cus_1:clips:4:create"
+    assert "confirm" not in example()
+    assert example()["automatic_payment_methods"] == {"enabled": True, "allow_redirects": "never"}
+    assert (example()["statement_descriptor_suffix"], example()["receipt_email"]) == ("CLIPS", "a@example.com")
+    assert example()["metadata"] == {
         "app": "brimful",
         "account": "clips",
         "seq": "4",
@@ -243,12 +236,16 @@ def test_the_parameters_are_a_pure_function_of_the_plan_and_confirm_nothing() ->
     }
 
 
+def test_what_is_not_configured_is_no_parameter() -> None:
+    assert {"statement_descriptor_suffix", "receipt_email"}.isdisjoint(create_params(SAID, "cus_1", 5000, "pm_1"))
+
+
 def test_a_confirm_names_its_method_and_never_waits_for_a_person() -> None:
     assert confirm_params("pm_1") == {"payment_method": "pm_1", "off_session": True, "error_on_requires_action": True}
 
 
 def test_metadata_is_read_as_it_was_written() -> None:
-    said = read_metadata(example().metadata())
+    said = read_metadata(SAID.encode())
     assert said is not None
     assert (said.account, said.seq, said.funded_microusd) == ("clips", 4, 104_960_000)
     assert read_metadata({"app": "another"}) is None
@@ -257,4 +254,4 @@ def test_metadata_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize("broken", [{"seq": "many"}, {"seq": "0"}, {"account": ""}, {"funded": "1.5"}, {"seq": "٤"}])
 def test_metadata_that_cannot_be_read_is_never_taken_for_somebody_elses(broken: dict[str, str]) -> None:
     with pytest.raises(UnreadableMetadata):
-        read_metadata({**example().metadata(), **broken})
+        read_metadata({**SAID.encode(), **broken})

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Charge, Strike, declined
 from daemon.reconcile import refunds
 from daemon.store import ledger_notes
 from daemon.store.topup_rows import StopKind
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from daemon.commands import operator
 from daemon.store import ledger_notes
-from daemon.topups import operator
 from tests.helpers_topups import DOLLAR, Daemon, World
 
 

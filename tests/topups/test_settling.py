@@ -288,6 +288,19 @@ async def test_a_bank_that_takes_its_time_keeps_the_slot_and_then_pays(daemon: D
     assert world.successes == 1
 
 
+async def test_what_the_bank_works_on_is_read_back_once_a_poll(daemon: Daemon, world: World) -> None:
+    world.stripe.next_outcome(CARD, processing(after=timedelta(hours=2)))
+    await daemon.poll()
+    world.stripe.exchanges.clear()
+    for _ in range(6):
+        world.clock.advance(300)
+        await daemon.run_due()
+        world.clock.advance(10)  # the usage API takes its time
+        await daemon.attend(world.read())
+    assert daemon.states() == ["processing"]
+    assert [one.endpoint for one in world.stripe.exchanges].count("payment_intents.retrieve") == 6
+
+
 @pytest.mark.parametrize("card", ["stolen_card", "insufficient_funds"])
 async def test_a_card_that_is_refused_while_its_payment_is_given_up_is_not_forgotten(
     daemon: Daemon, world: World, card: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from alerts.foresight.memory import BurnMemory
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.store import ledger_notes
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 from tests.topups.test_brake import ENOUGH
 from tests.topups.test_gone_customer import change_customer

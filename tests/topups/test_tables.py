@@ -17,8 +17,9 @@ from daemon.store.migrations import m0003_ledger
 from daemon.store.topup_rows import OPEN, State, Topup
 from daemon.stripe.answers import CONFIRM, CREATE, READ_BACK_AFTER, Action, AnswerKind, read_back_after
 from daemon.stripe.declines import CODES, retry_after
-from daemon.topups.policy.machine import TABLE, diagram, steps
+from daemon.topups.policy.machine import TABLE, steps
 from daemon.topups.policy.settle import STATUSES
+from docs.generate import diagram
 from tests.helpers_topups import START, Daemon
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "topups.md"

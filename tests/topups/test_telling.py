@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.model.reasons import SuspendedReason
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike
-from daemon.topups import operator
 from daemon.topups.policy import stops
 from tests.helpers_topups import CUSTOMER, Daemon, World
 

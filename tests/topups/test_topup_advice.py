@@ -11,9 +11,9 @@ import pytest
 
 from alerts.events.messages.message import EventMessage, render_event
 from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
+from daemon.commands import operator
 from daemon.demo.standins.stripe import AUTHENTICATE, Outcome, declined
 from daemon.store.outbox import EVENT_COLUMNS, to_event
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 KEY = "`accounts.clips.topup.payment_method`"

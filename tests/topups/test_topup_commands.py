@@ -8,9 +8,9 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined
 from daemon.reconcile.audit import audit
-from daemon.topups import operator
 from tests.helpers_topup_shell import CONFIG, Shell, keep
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 

@@ -10,12 +10,12 @@ import pytest
 
 from alerts.model.values import replace
 from alerts.rules.state import TopupStatus
+from daemon.commands import operator
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.status.topups import is_under_way, topup_status
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import State, Topup
-from daemon.topups import operator
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 

@@ -14,7 +14,7 @@ from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import declined
 from daemon.store import ledger
 from daemon.store.topup_rows import State, Topup
-from daemon.topups.policy.plan import create_key
+from daemon.stripe.requests import create_key
 from tests.helpers_topups import DOLLAR, START, Daemon, World, topup_config
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from alerts.model.reasons import ReviewReason
 from daemon.clock import ManualClock
+from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, processing
 from daemon.store import ledger, ledger_notes
 from daemon.store.topup_rows import Stop, StopKind
-from daemon.topups import operator
+from daemon.stripe.intents import Listing
 from daemon.topups.executor import run
-from daemon.topups.policy.intents import Listing
 from tests.helpers_topups import CARD, DOLLAR, START, Daemon, World, topup_config
 
 
@@ -228,7 +228,7 @@ async def test_a_hold_is_kept_though_a_clock_far_ahead_has_written_one_before(da
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
     [unknown] = daemon.topups()
-    await run(daemon.service.context, unknown.id, Listing((), hold_s=200.0))
+    await run(daemon.service.context, unknown.id, Listing(()))
     held = ledger_notes.bookmark(daemon.store.reader, "hold:clips")
     assert held is not None
     assert timedelta() < held[0] - world.clock.now() <= timedelta(seconds=300)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.commands import operator
 from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.demo.standins.receiver import Fault
 from daemon.demo.standins.usage import Status
 from daemon.store import Store
-from daemon.topups import operator
 from daemon.web import server
 from daemon.web.server import bind, serving
 from daemon.web.site import site

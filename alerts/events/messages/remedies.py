@@ -37,6 +37,28 @@ SAVE_AGAIN = Remedy(
     f"method which that makes in {_KEY} and reload, then resume.",
 )
 
+TRIED_AGAIN = Remedy("Nothing yet: the card is tried again. See that it has funds.", EXPLAIN)
+CREDITED_LATE = Remedy(
+    "The credit came after it was told as missing: see that it is this charge's, and not a purchase by hand; then "
+    "acknowledge it.",
+    ACK,
+)
+_UNTIL_THEN = "ask the provider to credit the payment, or say that it did. No second charge is made until then."
+NOT_CREDITED = Remedy(f"The card was charged and the balance does not show it: {_UNTIL_THEN}", ACK)
+CREDIT_UNREAD = Remedy(
+    "The card was charged and since the credit was due no two reads in a row could say whether it came: see that its "
+    f"usage API answers, and twice in a row (it may allow too few requests); {_UNTIL_THEN}",
+    ACK,
+)
+LONG_PROCESSING = Remedy(
+    "The bank has not decided for over an hour: look at the PaymentIntent in Stripe. It is read back until it "
+    "ends, and nothing else is charged until then.",
+    EXPLAIN,
+)
+REVIEW = Remedy("Look at the PaymentIntent in Stripe; acknowledging cancels it if it is alive, else closes it.", ACK)
+RAISE_CAP = Remedy("Raise the cap, or buy credit by hand.", EXPLAIN_ACCOUNT)
+PUT_RIGHT = Remedy("Put right what Stripe refused, then resume.", RESUME)
+"""What a person must do about what suspended an account, where its reason has no words of its own."""
 
 REVIEW_REMEDIES = {
     "metadata": Remedy(
@@ -117,6 +139,11 @@ SUSPENDED_REMEDIES = {
     "size": Remedy("No amount lies within the bounds: put `max_charge_usd` or the amount right.", "brimful check"),
     "declined": ANOTHER_CARD,
     "authentication_required": SAVE_AGAIN,
+    "customer_gone": Remedy(
+        "See in Stripe that no payment of this earlier customer is still open; then acknowledge that it is gone. It is "
+        "looked at no more, and charging goes on.",
+        ACK,
+    ),
     "refunded": Remedy("A charge was refunded: see why, then resume.", RESUME),
     "disputed": Remedy("A charge is disputed: answer it in Stripe, then resume.", RESUME),
 }

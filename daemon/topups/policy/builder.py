@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from alerts.model.events import EventDraft
 from alerts.model.reasons import SuspendedReason
 from alerts.model.values import replace
-from daemon.store.topup_rows import CHARGED, Send, State, Topup
+from daemon.store.topup_rows import CHARGED, Bookmark, Send, State, Topup
 from daemon.stripe.answers import (
     CANCEL_AGAIN_AFTER,
     PIN_AFTER,
@@ -19,17 +20,32 @@ from daemon.stripe.answers import (
     AnswerKind,
     read_back_after,
 )
+from daemon.stripe.requests import CANCEL_PARAMS, cancel_key
 from daemon.topups.policy import credit, messages, stops
-from daemon.topups.policy.plan import CANCEL_PARAMS, cancel_key
-from daemon.topups.policy.step import Change, Command, Count, Emit, Request, Snapshot, Step
+from daemon.topups.policy.step import (
+    Account,
+    Change,
+    ClearBookmark,
+    Command,
+    Count,
+    Doing,
+    Emit,
+    Request,
+    Snapshot,
+    Step,
+)
 
 OWNER_HAS = timedelta(minutes=10)
 """A PaymentIntent that was never confirmed is left alone for so long; then it is canceled."""
-PROCESSING_EVERY = timedelta(minutes=5)
+PROCESSING_EVERY = timedelta(minutes=6)
+"""Longer than the polls of an account with an open top-up are apart: their readings read it back, and time seldom."""
 WATCH_EVERY = timedelta(hours=1)
 CREATE_EVERY = timedelta(minutes=2)
 LONGEST = timedelta(hours=2)
 """Upper bound for `next_at`, so that a future instant written by a wrong clock cannot delay for longer."""
+
+
+P = ParamSpec("P")
 
 
 class Builder:
@@ -66,8 +82,15 @@ class Builder:
         else:
             self.rows[-1] = after
 
-    def emit(self, draft: EventDraft) -> None:
-        self.changes.append(Emit(draft))
+    def emit(
+        self, make: Callable[Concatenate[Topup, Account, datetime, P], EventDraft], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Send an event of the top-up as it now is."""
+        self.changes.append(Emit(make(self.topup, self.account, self.now, *args, **kwargs)))
+
+    def reached(self, *doings: Doing) -> None:
+        """Stripe's state shows that these calls took effect, whatever was answered: their failures count anew."""
+        self.changes += [ClearBookmark(Bookmark.FAILING.of(self.account.id, doing)) for doing in doings]
 
     def count(self, gate: str, detail: str) -> None:
         self.changes.append(Count(self.account.id, gate, detail))
@@ -78,11 +101,12 @@ class Builder:
             return
         self.to(State.NEEDS_REVIEW, reason, cancel_as=None)
         times = self.snapshot.entered.get(State.NEEDS_REVIEW, 0) + 1
-        self.emit(messages.needs_review(self.topup, self.account.provider, self.now, reason, times))
+        self.emit(messages.needs_review, reason, times)
 
     def suspend(self, reason: SuspendedReason, message: str, card: str | None = None) -> None:
         """Stop charging the account because of this top-up, until a person resumes it."""
-        self.changes += stops.suspension(self.account, self.now, reason, message, self.topup.id, self.topup, card)
+        change = stops.suspension(self.account, self.now, reason, message, self.topup.id, self.topup, card=card)
+        self.changes.append(change)
 
     def give_up(self, end: State, reason: str, *, watch: bool = False) -> None:
         """Cancel the PaymentIntent so that it can never be charged; `end` is what the top-up then comes to.
@@ -93,6 +117,10 @@ class Builder:
             return
         self.set(cancel_as=end, reason=reason, **({"watch_until": self.now + WATCH_FOR} if watch else {}))
         self.cancel()
+
+    def create(self, gates: str = "[]") -> None:
+        """Send the create, with the key and the parameters of the plan."""
+        self.command = Request("create", 1, self.topup.create_key, json.loads(self.topup.create_params), gates)
 
     def cancel(self, status: str = "") -> None:
         """Send the cancel of what was given up, again where the last one was long ago; not while the bank works."""

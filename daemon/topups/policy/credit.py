@@ -23,7 +23,7 @@ _RISE_PERCENT = 90
 
 
 def is_seen(topup: Topup, metrics: Metrics) -> bool:
-    """Whether a believed reading shows the credit of the top-up."""
+    """Whether an accepted reading shows the credit of the top-up."""
     if topup.funded_before_microusd is not None:
         funded = metrics.funded_microusd
         return funded is not None and funded >= topup.funded_before_microusd + topup.amount_microusd

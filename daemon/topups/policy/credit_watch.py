@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.model.readings import Known
-from daemon.store.topup_rows import State, Topup
+from daemon.store.topup_rows import Bookmark, State
 from daemon.topups.policy import credit, messages
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.step import (
@@ -17,7 +17,7 @@ from daemon.topups.policy.step import (
 
 
 def credit_by_reading(b: Builder, fact: Reading) -> None:
-    """Judge the credit by a believed reading; seen in two reads, the slot is free again and that is told."""
+    """Judge the credit by an accepted reading; seen in two reads, the slot is free again and that is told."""
     assert b.snapshot.readings is not None, "a reading came"
     topup, known = b.topup, b.snapshot.readings.known
     b.next_at = topup.next_at  # a reading that says nothing new moves no date
@@ -30,7 +30,7 @@ def credit_by_reading(b: Builder, fact: Reading) -> None:
     if topup.untold:
         b.next_at = None
         b.set(untold=False, reading_at=known.at)
-        b.emit(messages.succeeded(topup, b.account.provider, b.now))
+        b.emit(messages.succeeded)
         return
     balance, low = known.metrics.balance_microusd, topup.low_balance_microusd
     if topup.funded_before_microusd is None and balance is not None and (low is None or balance < low):
@@ -46,8 +46,8 @@ def _credited(b: Builder, known: Known) -> None:
     reason = "the credit was seen already" if quiet else "the credit is seen"
     b.to(State.CREDITED, reason, credited_at=known.at, credited_microusd=seen, untold=False)
     if not quiet:
-        b.emit(messages.credited(b.topup, b.account.provider, b.now, observed_at=known.at))
-        b.changes.append(ClearBookmark(unread_mark(b.topup)))
+        b.emit(messages.credited, known.at)
+        b.changes.append(ClearBookmark(Bookmark.CREDIT_UNREAD.of(b.topup.id)))
 
 
 def watch_credit(b: Builder, fact: Time) -> None:
@@ -63,7 +63,7 @@ def watch_credit(b: Builder, fact: Time) -> None:
             b.set(warned_at=now)
         return
     if since is None:
-        b.changes.append(SetBookmark(unread_mark(topup), now))
+        b.changes.append(SetBookmark(Bookmark.CREDIT_UNREAD.of(topup.id), now))
         b.next_at = now + credit.AWAIT_READING
     elif now - since < credit.AWAIT_READING:
         b.next_at = since + credit.AWAIT_READING
@@ -84,19 +84,14 @@ def _was_away(b: Builder) -> bool:
 def _not_credited(b: Builder, *, unread: bool = False) -> None:
     b.next_at = None
     b.set(told_at=b.now, warned_at=b.topup.warned_at or b.now)
-    b.emit(messages.not_credited(b.topup, b.account.provider, b.now, unread=unread))
-    b.changes.append(ClearBookmark(unread_mark(b.topup)))
-
-
-def unread_mark(topup: Topup) -> str:
-    """Return the name under which it is remembered since when a reading is waited for."""
-    return f"credit_unread:{topup.id}"
+    b.emit(messages.not_credited, unread=unread)
+    b.changes.append(ClearBookmark(Bookmark.CREDIT_UNREAD.of(b.topup.id)))
 
 
 def acknowledge_paid(b: Builder, fact: Acknowledged) -> None:
     """A person says that it is credited."""
     b.to(State.CREDITED, "acknowledged by a person", credited_at=b.now, told_at=None)
-    b.emit(messages.credited(b.topup, b.account.provider, b.now))
+    b.emit(messages.credited)
 
 
 def acknowledge_late(b: Builder, fact: Acknowledged) -> None:

@@ -113,7 +113,7 @@ class Verdict(Struct, frozen=True, gc=False):
     gates: tuple[Gate, ...]
     amount_microusd: int
     available_microusd: int | None
-    """What the amount was reckoned from."""
+    """What the amount was computed from."""
 
     @property
     def refused(self) -> Gate | None:

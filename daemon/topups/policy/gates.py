@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from alerts.foresight.pace import BurnNow, BurnPace
 from alerts.model.readings import Metrics
 from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.declines import ATTEMPTS_ON_A_CARD
-from daemon.topups.policy.brake import BurnPace
-from daemon.topups.policy.caps import Cap, caps
+from daemon.topups.policy.amounts import Cap, Size, caps, size
 from daemon.topups.policy.gate import MICRO_PLACES, Gate, GateName, GateNumber, Usd, Verdict
-from daemon.topups.policy.size import Size, size
 
 FRESH_FOR = timedelta(minutes=5)
 """A reading is of this pass for so long."""
@@ -28,6 +27,10 @@ CLOCKS_AGREE_WITHIN = timedelta(minutes=5)
 """What Stripe's clock and ours may differ by: no window of money is judged by two clocks."""
 COOLDOWN_AHEAD = timedelta(hours=12)
 """No clock is believed to be that far behind: the gate `clock` has refused before."""
+TIMES_LARGEST = 5
+TIMES_MEAN = 10
+RELEASED_FOR = timedelta(hours=24)
+"""After a person resumed, the brake does not hold again for so long."""
 
 
 _N = GateName
@@ -52,8 +55,7 @@ class GateInputs:
     """State by id, of every top-up that holds the slot."""
     last_attempt_at: datetime | None
     spends: Sequence[Spend]
-    burn_microusd_per_day: int | None
-    pace: BurnPace | None
+    burn: BurnNow
     stripe_now: datetime | None = None
     """What Stripe's clock says now; None where it has not told."""
     released: bool = False
@@ -79,7 +81,7 @@ class GateInputs:
 def judge(facts: GateInputs) -> Verdict:
     """Judge every gate in order."""
     available = _available(facts)
-    wanted = size(facts.config, available or 0, facts.burn_microusd_per_day)
+    wanted = size(facts.config, available or 0, facts.burn.microusd_per_day)
     both = caps(facts.config, facts.spends, facts.now, facts.stripe_now or facts.now, facts.zone, facts.itself)
     allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in both))
     amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(allowed)
@@ -166,7 +168,7 @@ def _reading(facts: GateInputs) -> Gate:
 
 
 def _possible(facts: GateInputs) -> Gate:
-    """Usage leaves `funded` alone: a reading that shows less of it than was believed before may be false."""
+    """Usage leaves `funded` alone: a reading that shows less of it than was accepted before may be false."""
     highest = max(facts.falls.funded_microusd or 0, facts.credited_microusd or 0)
     funded = facts.metrics.funded_microusd
     if funded is None or funded >= highest - CENT_MICROUSD:
@@ -292,12 +294,20 @@ def _cap_gate(facts: GateInputs, wanted: Size, cap: Cap) -> Gate:
 
 
 def _brake(facts: GateInputs, amount: int) -> Gate:
-    if facts.pace is None:
+    pace = facts.burn.pace
+    if pace is None:
         return Gate(_N.BRAKE, True, "not seven days of past yet")
     numbers: dict[str, GateNumber] = {
-        "last_6_h": Usd(facts.pace.recent_microusd),
-        "largest_6_h": Usd(facts.pace.largest_microusd),
-        "mean_6_h": Usd(facts.pace.mean_microusd),
+        "last_6_h": Usd(pace.recent_microusd),
+        "largest_6_h": Usd(pace.largest_microusd),
+        "mean_6_h": Usd(pace.mean_microusd),
     }
-    held = facts.pace.far_beyond(amount) and not facts.released
+    held = far_beyond(pace, amount) and not facts.released
     return Gate(_N.BRAKE, not held, "{last_6_h} burnt in 6 h; the past's most {largest_6_h}", numbers)
+
+
+def far_beyond(pace: BurnPace, amount_microusd: int) -> bool:
+    """Whether the recent burn is far beyond the past, and large enough to matter beside the charge."""
+    recent = pace.recent_microusd
+    is_far = recent > TIMES_LARGEST * pace.largest_microusd and recent > TIMES_MEAN * pace.mean_microusd
+    return is_far and recent * 2 >= amount_microusd

@@ -10,8 +10,8 @@ from daemon.store.topup_rows import LONGEST_RETRY, State
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, AnswerKind
 from daemon.topups.policy import credit, messages, settle, stops
+from daemon.topups.policy.amounts import most_at_once
 from daemon.topups.policy.builder import OWNER_HAS, Builder, is_pinned_later
-from daemon.topups.policy.caps import most_at_once
 from daemon.topups.policy.credit_watch import acknowledge_paid
 from daemon.topups.policy.step import (
     Acknowledged,
@@ -77,7 +77,7 @@ def _proceed(b: Builder, fact: Intent) -> None:
 def _offset_foreign_credit(b: Builder) -> bool:
     """Await the charge's credit on top of what shows before the charge is made: that is another's.
 
-    A rise is believed where a second read shows it too, and the payment, read back after both, is not made yet. Without
+    A rise is accepted where a second read shows it too, and the payment, read back after both, is not made yet. Without
     a running total a fall counts as well: it is usage, and the credit is awaited from there. Returns whether it can be
     told whose a credit is: else nothing is tried by this reading.
     """
@@ -93,7 +93,8 @@ def _offset_foreign_credit(b: Builder) -> bool:
     if shows > before:
         again = credit.shown(topup, readings.second.metrics) if readings.second is not None else None
         if again is None or again <= before:
-            return _undecided(b, "a second read does not show the credit that the first one shows")
+            b.count("second_read", f"{topup.id}: whose a credit is cannot be told: a second read does not show it")
+            return False
         shows = min(shows, again)
     if b.moved:
         return True  # else Stripe has just said that it is not made
@@ -102,11 +103,6 @@ def _offset_foreign_credit(b: Builder) -> bool:
     else:
         b.set(low_balance_microusd=shows)
     return True
-
-
-def _undecided(b: Builder, why: str) -> bool:
-    b.count("second_read", f"{b.topup.id}: nobody can tell whose a credit is: {why}")
-    return False
 
 
 def _proceed_created(b: Builder, wanted: bool | None) -> None:
@@ -170,9 +166,11 @@ def _same_key_after(answer: str | None, backed_off_for: timedelta) -> timedelta:
 
 
 def not_read(b: Builder, fact: NotRead) -> None:
-    """Stripe does not know it: a person decides. Else it is read back again later."""
+    """Where Stripe does not know the PaymentIntent a person decides. Else it is read again later."""
     refused, topup = fact.refused, b.topup
-    if refused.kind not in (AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE):
+    if fact.by_list and topup.state is not State.CREATING:
+        b.count("second_look", refused.message)
+    if fact.by_list or refused.kind not in (AnswerKind.INTENT_MISSING, AnswerKind.WRONG_MODE):
         return
     message = f"Stripe does not know it here: {refused.message}"
     if topup.is_open:
@@ -189,10 +187,9 @@ def acknowledge_review(b: Builder, fact: Acknowledged) -> None:
     if intent is None:
         b.to(State.ABANDONED, "acknowledged by a person: Stripe does not know its PaymentIntent")
     elif intent.status == "succeeded":
-        charged_at = intent.charge.created_at if intent.charge else intent.created_at
         reason = "charged; acknowledged by a person"  # what was really charged counts, whatever was planned
-        b.to(State.PAID, reason, amount_cents=intent.amount_cents, paid_at=b.now, charged_at=charged_at)
-        b.emit(messages.succeeded(b.topup, b.account.provider, b.now))
+        b.to(State.PAID, reason, amount_cents=intent.amount_cents, paid_at=b.now, charged_at=intent.charged_at)
+        b.emit(messages.succeeded)
         acknowledge_paid(b, fact)
     elif intent.status in ALIVE:
         b.give_up(State.ABANDONED, "acknowledged by a person")

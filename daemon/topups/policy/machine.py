@@ -1,11 +1,10 @@
 """The machine: `decide` is the only place where a top-up's state changes. Pure: a table of states and facts.
 
-Nothing is sent that was not committed before, and nothing is believed but the PaymentIntent as it is read back.
+Nothing is sent that was not committed before, and nothing is trusted but the PaymentIntent as it is read back.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +12,11 @@ from itertools import pairwise
 from typing import Any
 
 from daemon.store.topup_rows import State
+from daemon.stripe.intents import Listing
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.credit_watch import acknowledge_late, acknowledge_paid, credit_by_reading, watch_credit
 from daemon.topups.policy.going_on import acknowledge_review, by_intent, not_read, read_again_or_back, read_back
-from daemon.topups.policy.intents import Listing
-from daemon.topups.policy.requests import answered, create, find_created, not_listed, second_look
+from daemon.topups.policy.requests import answered, create, find_created, second_look
 from daemon.topups.policy.step import (
     Acknowledged,
     Answer,
@@ -25,7 +24,6 @@ from daemon.topups.policy.step import (
     Intent,
     ListIntents,
     Need,
-    NotListed,
     NotRead,
     Reading,
     Snapshot,
@@ -66,7 +64,6 @@ _OPEN: Mapping[type[Any], Rule] = {
     Time: _rule(read_back),
     Intent: _rule(by_intent, *_LIVE, *_ENDS),
     NotRead: _UNKNOWN,
-    NotListed: _rule(not_listed),
     Answer: _rule(answered),
 }
 _ASIDE = {fact: rule for fact, rule in _OPEN.items() if fact is not Reading}
@@ -83,7 +80,7 @@ TABLE: Mapping[State, Mapping[type[Any], Rule]] = {
     _S.CREATING: {
         Time: _rule(_list),
         Listing: _rule(find_created, _S.CREATED, _S.NEEDS_REVIEW, _S.ABANDONED),
-        NotListed: _rule(not_listed),
+        NotRead: _rule(not_read),
         Answer: _rule(answered, _S.CREATED, _S.NEEDS_REVIEW, *_ENDS),
         Intent: _rule(by_intent, _S.CREATED, *_LIVE, *_ENDS),
     },
@@ -132,21 +129,8 @@ def steps() -> dict[State, dict[State, list[str]]]:
         for fact, rule in rules.items():
             for after in State:
                 if after in rule.leads_to - {before}:
-                    found[before].setdefault(after, []).append(_words(fact.__name__))
+                    found[before].setdefault(after, []).append(fact.__name__)
     return found
 
 
-def _words(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
-
-
 _STEPS = steps()
-
-
-def diagram() -> str:
-    """Return the table as a mermaid state diagram."""
-    lines = ["stateDiagram-v2", f"    [*] --> {State.PLANNED}: need", f"    [*] --> {State.CONFIRMING}: adopted"]
-    for before, following in steps().items():
-        lines += [f"    {before} --> {after}: {', '.join(facts)}" for after, facts in following.items()]
-    lines.append(f"    {State.CREDITED} --> [*]")
-    return "\n".join(lines)

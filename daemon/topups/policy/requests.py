@@ -7,24 +7,23 @@ from datetime import timedelta
 from typing import Any
 
 from alerts.model.reasons import SuspendedReason
-from daemon.store.topup_rows import SECOND_LOOK, State, Topup
+from daemon.store.topup_rows import SECOND_LOOK, Bookmark, State, Topup
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, Answered, Refused
 from daemon.stripe.declines import Decline, DeclineKind
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
+from daemon.stripe.requests import confirm_key, confirm_params
 from daemon.topups.policy import stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.gate import GateName
-from daemon.topups.policy.intents import Listing, difference, mismatch
-from daemon.topups.policy.plan import confirm_key, confirm_params
+from daemon.topups.policy.settle import mismatch
 from daemon.topups.policy.step import (
     Answer,
     Count,
     Doing,
     ListIntents,
     Need,
-    NotListed,
-    Reached,
     ReadBack,
     Request,
     SetBookmark,
@@ -33,14 +32,14 @@ from daemon.topups.policy.step import (
 
 def create(b: Builder, fact: Need) -> None:
     """Ask Stripe for the PaymentIntent, which moves no money, if every gate still agrees."""
-    topup, verdict = b.topup, b.snapshot.verdict
+    verdict = b.snapshot.verdict
     assert verdict is not None, "a plan is judged by readings"
     if verdict.refused is not None:
         b.changes += stops.refusal(b.account, b.now, verdict)
         b.to(State.ABANDONED, f"not created: {verdict.refused.detail}")
         return
     b.to(State.CREATING, "asking Stripe to create it")
-    b.command = Request("create", 1, topup.create_key, json.loads(topup.create_params), verdict.encode())
+    b.create(verdict.encode())
 
 
 def find_created(b: Builder, fact: Listing) -> None:
@@ -60,7 +59,7 @@ def find_created(b: Builder, fact: Listing) -> None:
     if b.now - first_sent_at >= (answers.KEY_LIVES if key_refused else answers.CREATE_FOR):
         b.to(State.ABANDONED, "the outcome of the create stayed unknown: its number is given up")
     elif b.account.may_post and not b.snapshot.stopped:
-        b.command = Request("create", 1, topup.create_key, json.loads(topup.create_params))
+        b.create()
 
 
 def _create_answered(b: Builder, outcome: answers.Outcome) -> None:
@@ -90,7 +89,7 @@ def _created(b: Builder, intent: PaymentIntent) -> None:
     if owner not in (None, topup.id):
         b.to(State.ABANDONED, f"{intent.id} is {owner}'s")
         return
-    b.changes.append(Reached(b.account.id, Doing.CREATING))
+    b.reached(Doing.CREATING)
     has: dict[str, Any] = {"payment_intent": intent.id, "stripe_created_at": intent.created_at}
     wrong = mismatch(topup, intent)
     if wrong:
@@ -105,8 +104,8 @@ def second_look(b: Builder, fact: Listing) -> None:
     topup = b.topup
     differs = difference(topup, fact)
     if differs is not None:
-        until = b.now + timedelta(seconds=fact.hold_s)
-        b.changes.append(SetBookmark(hold_mark(b.account.id), until))
+        until = b.now + timedelta(seconds=b.snapshot.hold_s)
+        b.changes.append(SetBookmark(Bookmark.HOLD.of(b.account.id), until))
         b.give_up(State.ABANDONED, f"{SECOND_LOOK}{differs}")
         return
     listed = fact.find(topup.payment_intent)
@@ -117,9 +116,21 @@ def second_look(b: Builder, fact: Listing) -> None:
     _attempt(b)
 
 
-def hold_mark(account: str) -> str:
-    """Return the name under which it is remembered until when nothing is planned: somebody else is charging."""
-    return f"hold:{account}"
+def difference(topup: Topup, second: Listing) -> str | None:
+    """Return what the second listing shows that the plan did not see, or None: then nobody else is charging."""
+    if second.unreadable:
+        return "metadata that cannot be read"
+    seen = topup.seen_statuses
+    for one in second.ours:
+        intent = one.intent
+        if intent.id == topup.payment_intent:
+            continue
+        if intent.id not in seen:
+            return f"{intent.id} ({intent.status}) appeared"
+        if intent.status != seen[intent.id]:
+            return f"{intent.id} went from {seen[intent.id]} to {intent.status}"
+    own = second.find(topup.payment_intent)
+    return f"{topup.payment_intent} is not listed" if own is None else mismatch(topup, own)
 
 
 def _shows_known_decline(topup: Topup, listed: PaymentIntent) -> bool:
@@ -148,7 +159,7 @@ def _attempt(b: Builder) -> None:
     if is_again:
         last = sends[-1]
         if b.now - min(send.sent_at for send in sends if send.n == last.n) >= answers.KEY_LIVES:
-            return  # an old key protects nothing; the next look cancels
+            return  # an old key protects nothing; the next read-back cancels
         b.command = Request("confirm", last.n, last.key, json.loads(last.params), verdict.encode())
         return
     n = 1 + max([topup.declines, *(send.n for send in sends)])
@@ -161,13 +172,8 @@ def _wear_out(b: Builder, detail: str, gates: str) -> None:
     """The card has had all its attempts: as after the last retry, it is given up, and a person is asked for another."""
     b.changes.append(Count(b.account.id, GateName.CARD, detail, gates))
     decline = Decline(DeclineKind.SOFT, "attempts", detail, b.topup.fingerprint)
-    b.changes += stops.card_suspension(b.account, b.now, b.topup, decline)
+    b.changes.append(stops.card_suspension(b.account, b.now, b.topup, decline))
     b.give_up(State.DECLINED, detail)
-
-
-def not_listed(b: Builder, fact: NotListed) -> None:
-    if b.topup.state is not State.CREATING:
-        b.count("second_look", fact.refused.message)
 
 
 def answered(b: Builder, fact: Answer) -> None:

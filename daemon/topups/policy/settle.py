@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from alerts.model.money import format_usd, from_cents
 from alerts.model.reasons import ReviewReason, SuspendedReason
-from daemon.store.topup_rows import SECOND_LOOK, State
+from daemon.store.topup_rows import SECOND_LOOK, State, Topup
 from daemon.stripe.answers import AnswerKind
 from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, classify_decline, retry_after
+from daemon.stripe.objects import PaymentIntent
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
-from daemon.topups.policy.intents import mismatch
-from daemon.topups.policy.step import Doing, Intent, LiftCardStops, Reached
+from daemon.topups.policy.step import Doing, Intent, LiftCardStops
 
 PROCESSING_TOLD_AFTER = timedelta(hours=1)
 LOOKS_DIFFERED_WITHIN = timedelta(hours=24)
@@ -32,7 +33,7 @@ def settle(b: Builder, fact: Intent) -> None:
         b.review(f"its status is {status}")
     else:
         act(b, fact)
-    b.changes += [Reached(b.account.id, doing) for doing in _PROVED.get(status, ())]
+    b.reached(*_PROVED.get(status, ()))
 
 
 def _succeeded(b: Builder, fact: Intent) -> None:
@@ -42,7 +43,7 @@ def _succeeded(b: Builder, fact: Intent) -> None:
     if wrong:
         b.review(f"charged, but {wrong}")
         return
-    charged_at = intent.charge.created_at if intent.charge else intent.created_at
+    charged_at = intent.charged_at
     paid_at = min(charged_at, b.now) if fact.adopted else b.now
     ended = {"cancel_as": None, "watch_until": None, "told_at": None, "untold": fact.adopted}
     reason = "adopted: charged" if fact.adopted else "read back as succeeded"
@@ -51,7 +52,19 @@ def _succeeded(b: Builder, fact: Intent) -> None:
         return
     if topup.probe:
         b.changes.append(LiftCardStops(b.account.id))
-    b.emit(messages.succeeded(b.topup, b.account.provider, b.now))
+    b.emit(messages.succeeded)
+
+
+def mismatch(topup: Topup, intent: PaymentIntent) -> str | None:
+    """Return where the PaymentIntent is not what was planned, or None."""
+    for name, planned, found in (
+        ("amount", format_usd(topup.amount_microusd), format_usd(from_cents(intent.amount_cents))),
+        ("currency", "usd", intent.currency),
+        ("customer", topup.customer, intent.customer),
+    ):
+        if planned != found:
+            return f"its {name} is {found}, planned was {planned}"
+    return None
 
 
 def _processing(b: Builder, fact: Intent) -> None:
@@ -62,7 +75,7 @@ def _processing(b: Builder, fact: Intent) -> None:
         # a disk that did not see the earlier attempts knows them by their declines, which may include this one's charge
         attempt = topup.declines + (fact.intent.latest_charge != topup.declined_charge)
         times = max(attempt, b.snapshot.entered.get(State.PROCESSING, 0))
-        b.emit(messages.processing(topup, b.account.provider, b.now, times))
+        b.emit(messages.processing, times)
         b.set(told_at=b.now)
 
 
@@ -79,14 +92,8 @@ def _requires_action(b: Builder, fact: Intent) -> None:
         return
     message = fact.intent.error.message if fact.intent.error else "The bank asks the cardholder to authenticate."
     b.to(State.ACTION_REQUIRED, "the bank wants the cardholder", cancel_as=State.DECLINED)
-    _ask_cardholder(b, message, _attempt(b, fact))
-    card = b.topup.fingerprint
-    b.suspend(SuspendedReason.AUTHENTICATION_REQUIRED, message, card)
-
-
-def _ask_cardholder(b: Builder, message: str, attempt: int) -> None:
-    named = b.account.names_method
-    b.emit(messages.action_required(b.topup, b.account.provider, b.now, message, attempt, named=named))
+    b.emit(messages.action_required, message, _attempt(b, fact))
+    b.suspend(SuspendedReason.AUTHENTICATION_REQUIRED, message, b.topup.fingerprint)
 
 
 def _requires_method(b: Builder, fact: Intent) -> None:
@@ -106,7 +113,7 @@ def _requires_method(b: Builder, fact: Intent) -> None:
     if decline.kind is DeclineKind.AUTHENTICATION:
         b.to(State.ACTION_REQUIRED, reason, cancel_as=State.DECLINED, **known)
         if not fact.adopted:
-            _ask_cardholder(b, reason, attempt)
+            b.emit(messages.action_required, reason, attempt)
         _leave_card(b, fact, decline)
         return
     wait = retry_after(attempt) if decline.kind is DeclineKind.SOFT else None
@@ -118,8 +125,7 @@ def _requires_method(b: Builder, fact: Intent) -> None:
     else:
         b.to(State.RETRY_WAIT, reason, **known)
     if not fact.adopted:
-        named = b.account.names_method
-        b.emit(messages.declined(b.topup, b.account.provider, b.now, decline, attempt, again_at, named=named))
+        b.emit(messages.declined, decline, attempt, again_at)
     if again_at is None:
         _leave_card(b, fact, decline)
 
@@ -146,7 +152,7 @@ def _attempt(b: Builder, fact: Intent) -> int:
 def _leave_card(b: Builder, fact: Intent, decline: Decline) -> None:
     """Stop the account for its card, unless a later PaymentIntent was tried since."""
     if not fact.superseded:
-        b.changes += stops.card_suspension(b.account, b.now, b.topup, decline)
+        b.changes.append(stops.card_suspension(b.account, b.now, b.topup, decline))
 
 
 def _canceled(b: Builder, fact: Intent) -> None:
@@ -167,7 +173,7 @@ def _canceled(b: Builder, fact: Intent) -> None:
     differed = b.snapshot.looks_differed + 1
     if reason.startswith(SECOND_LOOK) and differed >= LOOKS_DIFFERED_MOST:
         said = f"{differed} times in a day another charge appeared; the last time {reason.removeprefix(SECOND_LOOK)}"
-        b.changes.append(stops.account_review(b.account, b.now, ReviewReason.SECOND_LOOK, said, topup.id))
+        b.changes.append(stops.account_stop(b.account, b.now, ReviewReason.SECOND_LOOK, said, topup.id))
 
 
 def _requires_capture(b: Builder, fact: Intent) -> None:

@@ -11,26 +11,26 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from alerts.foresight.memory import BurnMemory
+from alerts.foresight.pace import BurnNow
 from alerts.model.events import EventDraft
 from alerts.model.readings import Known, Unavailable
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Send, State, Stop, Topup
 from daemon.stripe.answers import Outcome, Refused
+from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge, PaymentIntent
 from daemon.topups.policy.gate import Verdict
-from daemon.topups.policy.intents import Listing
 
 # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """A believed reading of this pass, the second read where it bears the first out, and the account's past."""
+    """An accepted reading of this pass, the second read where it bears the first out, and the account's past."""
 
     known: Known
-    burn: BurnMemory
+    burn: BurnNow
     falls: Falls = NO_FALL
     second: Known | None = None
 
@@ -89,6 +89,8 @@ class Snapshot:
     """Since when a reading is awaited that says whether the credit came."""
     outage_at: datetime | None = None
     """When the account was last polled in vain, while it cannot be read."""
+    hold_s: float = 0.0
+    """How long to wait, drawn at random, where somebody else is seen to charge."""
 
     def sent(self, kind: str) -> list[Send]:
         """Return the requests of a kind, in order."""
@@ -100,7 +102,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A believed reading came (`Snapshot.readings`). `again` is the second read, once one was asked for."""
+    """An accepted reading came (`Snapshot.readings`). `again` is the second read, once one was asked for."""
 
     again: Known | Unavailable | None = None
 
@@ -117,10 +119,11 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to the last request, which moves or may move money."""
+    """The answer to the last request, which moves or may move money. `send`: where the request is written down."""
 
     kind: str
     outcome: Outcome
+    send: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +146,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """The PaymentIntent, or its attempts, could not be read."""
+    """The PaymentIntent or its attempts could not be read, or not listed (`by_list`): nothing is tried on a guess."""
 
     refused: Refused
-
-
-@dataclass(frozen=True, slots=True)
-class NotListed:
-    """What is charged already could not be listed: nothing is tried on a guess."""
-
-    refused: Refused
+    by_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +160,7 @@ class Acknowledged:
     intent: PaymentIntent | None = None
 
 
-Fact = Reading | Need | Time | Answer | Intent | NotRead | Listing | NotListed | Acknowledged
+Fact = Reading | Need | Time | Answer | Intent | NotRead | Listing | Acknowledged
 
 # ── commands: what may be sent ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,7 +201,7 @@ Command = Reread | ReadBack | ListIntents | Request
 
 
 class Doing(StrEnum):
-    """What is asked of Stripe. Failures count for each of them by itself."""
+    """What is asked before money moves. Failures count for each of them by itself, and are told once they last."""
 
     LISTING = "listing PaymentIntents"
     LISTING_CHARGES = "listing charges"
@@ -213,6 +210,7 @@ class Doing(StrEnum):
     CREATING = "creating a PaymentIntent"
     CONFIRMING = "confirming a PaymentIntent"
     CANCELING = "canceling a PaymentIntent"
+    READING_AGAIN = "the second read before a charge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +220,21 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class SetStop:
-    """Stop charging; the event goes out where the stop is new, or `always`."""
+    """Stop charging; the event goes out where the stop is new, or `always`.
+
+    The card of the stop, if it has one, is remembered as refused for good, with the bank's `code`.
+    """
 
     stop: Stop
     draft: EventDraft
     always: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyOnce:
-    """An event that goes out once in its window."""
+    """An event of an account that goes out once in its window."""
 
-    account: str
     what: str
     window: str
     draft: EventDraft
@@ -251,27 +252,10 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class RememberCard:
-    """The bank refused this card for good."""
-
-    account: str
-    fingerprint: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
 class LiftCardStops:
     """Another card paid: suspensions for a card alone end."""
 
     account: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """Stripe's state shows that the call took effect: its failure counter is reset."""
-
-    account: str
-    doing: Doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +270,7 @@ class ClearBookmark:
     name: str
 
 
-Change = Emit | SetStop | NotifyOnce | Count | RememberCard | LiftCardStops | Reached | SetBookmark | ClearBookmark
+Change = Emit | SetStop | NotifyOnce | Count | LiftCardStops | SetBookmark | ClearBookmark
 
 
 @dataclass(frozen=True, slots=True)

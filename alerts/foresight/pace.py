@@ -1,20 +1,17 @@
-"""The burn brake: burn far beyond the account's own past is a leak or an attack, not a need."""
+"""What an account burns now, beside what it burnt before: what a charge is sized by and judged against. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.foresight.burn import observed
+from alerts.foresight.burn import burn, observed
 from alerts.foresight.memory import BurnMemory
+from alerts.model.readings import Metrics
 
 PAST_DAYS = 7
-"""Without so many days of past there is nothing to compare with, and no brake."""
+"""Without so many days of past there is nothing to compare with."""
 WINDOW = timedelta(hours=6)
-TIMES_LARGEST = 5
-TIMES_MEAN = 10
-RELEASED_FOR = timedelta(hours=24)
-"""After a person resumed, the brake does not hold again for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +22,19 @@ class BurnPace:
     largest_microusd: int
     mean_microusd: int
 
-    def far_beyond(self, amount_microusd: int) -> bool:
-        """Whether the recent burn is far beyond the past, and large enough to matter beside the charge."""
-        return (
-            self.recent_microusd > TIMES_LARGEST * self.largest_microusd
-            and self.recent_microusd > TIMES_MEAN * self.mean_microusd
-            and self.recent_microusd * 2 >= amount_microusd
-        )
+
+@dataclass(frozen=True, slots=True)
+class BurnNow:
+    """What is known of an account's burn; None where it is not."""
+
+    microusd_per_day: int | None = None
+    pace: BurnPace | None = None
+
+
+def burn_now(memory: BurnMemory, metrics: Metrics, now: datetime) -> BurnNow:
+    """Return what the account burns by a reading and its past."""
+    found = burn(memory, metrics, now)
+    return BurnNow(found.microusd_per_day if found is not None else None, pace(memory, now))
 
 
 def pace(memory: BurnMemory, now: datetime) -> BurnPace | None:

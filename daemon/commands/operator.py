@@ -14,13 +14,12 @@ from alerts.model.reasons import ReviewReason, SuspendedReason
 from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store, Transaction
 from daemon.store.ledger import Moved
-from daemon.store.topup_rows import EVERYWHERE, State, Stop, StopKind, Topup
+from daemon.store.topup_rows import EVERYWHERE, Bookmark, State, Stop, StopKind, Topup
 from daemon.stripe.answers import GONE, Answered, AnswerKind, Refused
 from daemon.stripe.objects import PaymentIntent
-from daemon.topups.context import TopupContext, resumed_mark
+from daemon.topups.context import TopupContext
 from daemon.topups.executor import run
-from daemon.topups.judging import brake_mark
-from daemon.topups.listing import earlier_customers, gone_mark
+from daemon.topups.listing import earlier_customers
 from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.going_on import ALIVE
 from daemon.topups.policy.step import Acknowledged
@@ -68,9 +67,9 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
                     ledger_notes.forget_card(tx, stop.fingerprint)
                 if stop.reason in RETURNED:  # the provider may take the credit back, too
                     states.accept(tx, account, now)
-            ledger.set_bookmark(tx, resumed_mark(account), now)
+            ledger.set_bookmark(tx, Bookmark.RESUMED.of(account), now)
             if any(stop.reason == ReviewReason.BURN_BRAKE for stop in stops):
-                ledger.set_bookmark(tx, brake_mark(account), now)
+                ledger.set_bookmark(tx, Bookmark.BRAKE_RELEASED.of(account), now)
         ended += _take_back_clock(tx, now)
     return tuple(ended)
 
@@ -97,10 +96,10 @@ def accept(store: Store, account: str, now: datetime) -> str:
 
 def _take_back_clock(tx: Transaction, now: datetime) -> list[str]:
     """Believe the clock as it is now. Not while a top-up is open: how old its keys are, nobody could say."""
-    latest = ledger_notes.bookmark(tx, "latest")
+    latest = ledger_notes.bookmark(tx, Bookmark.LATEST)
     if latest is None or latest[0] - now < DAYS_AHEAD or ledger_reads.open_accounts(tx):
         return []
-    ledger.set_bookmark(tx, "latest", now)
+    ledger.set_bookmark(tx, Bookmark.LATEST, now)
     return [f"wait for {rfc3339(latest[0])}, which a clock that was ahead has written into the ledger"]
 
 
@@ -182,7 +181,7 @@ async def _let_go(context: TopupContext, customer: str) -> str:
     now = context.clock.now()
     with context.store.write(durable=True) as tx:
         for account in accounts:
-            ledger.advance_bookmark(tx, gone_mark(account, customer), now, "acknowledged by a person")
+            ledger.advance_bookmark(tx, Bookmark.CUSTOMER_GONE.of(account, customer), now, "acknowledged by a person")
             ledger_notes.lift(tx, account, StopKind.SUSPENSION, SuspendedReason.CUSTOMER_GONE)
     return f"{customer}: gone from Stripe, looked at no more for {', '.join(accounts)}"
 
