@@ -94,6 +94,10 @@ class Deliverer:
         """Return how many deliveries failed since the last `deliver_due` began, or wait for a failing receiver."""
         return sum(worker.failed or worker.overdue() for worker in self._workers.values())
 
+    def stuck(self) -> list[str]:
+        """Return a sentence for each receiver whose attempt outlives every deadline: its lane hangs."""
+        return [said for worker in self._workers.values() if (said := worker.stuck())]
+
     def _begin_pass(self) -> None:
         for worker in self._workers.values():
             worker.sent = worker.failed = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from alerts.model.values import replace
+from daemon.journal import about
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
@@ -59,7 +60,7 @@ async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None =
             context.note(row.account, _DOING[fact.kind], fact.outcome)
         if command is None:
             break
-        fact, send = await _perform(context, row, command, seen), sent
+        fact, send = await about(_perform(context, row, command, seen), topup=topup), sent
     return row
 
 
@@ -122,7 +123,6 @@ def _record(tx: Transaction, topup: str, fact: Fact, send: int | None, now: date
             request_id=outcome.request_id,
             message=_words(outcome),
         )
-        log.info("stripe_answer", send=send, answer=outcome.kind.value, request_id=outcome.request_id)
     elif isinstance(fact, Intent):
         ledger.record_readback(tx, topup, now, status=fact.intent.status, request_id=fact.request_id)
     elif isinstance(fact, NotRead):
