@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from alerts.delivery import Deliverer
 from alerts.mail import Mailer
 from alerts.rules.state import TopupStatus
+from daemon import journal
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import Config
 from daemon.limits import BEAT_S
@@ -24,7 +25,7 @@ from daemon.store.deliveries import StoredQueue
 from daemon.store.lock import held
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
-from daemon.work.channels import build_channels, log_attempt
+from daemon.work.channels import build_channels
 from daemon.work.evaluator import Evaluator
 from daemon.work.preflight import refuse_lost
 from daemon.work.retention import Retention
@@ -100,7 +101,7 @@ async def open_service(
                 build_channels(config, http=http, mailer=mailer, clock=clock),
                 clock,
                 rng,
-                observe=log_attempt,
+                observe=journal.delivery,
             ),
             reporter=Reporter(config, store=store, mailer=mailer, name=name),
             retention=Retention(config, store),

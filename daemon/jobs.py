@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -11,7 +12,7 @@ from itertools import chain, islice
 import structlog
 
 from daemon.clock import Clock
-from daemon.limits import TOPUPS_AT_ONCE
+from daemon.limits import JOB_STUCK_AFTER_S, TOPUPS_AT_ONCE
 from daemon.logs import mask
 
 log = structlog.get_logger("brimful.lanes")
@@ -46,6 +47,7 @@ class Job:
         clock: Clock,
         deadline_s: float,
         finished: Callable[[], None],
+        stuck_after_s: float = JOB_STUCK_AFTER_S,
     ) -> None:
         self.name = name
         self.health = Health()
@@ -53,12 +55,26 @@ class Job:
         self._clock = clock
         self._deadline_s = deadline_s
         self._finished = finished
+        self._stuck_after_s = stuck_after_s
+        self._moved_s: float | None = None
+        """When the pass that is under way last came on, by the loop's time."""
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
     @property
     def busy(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    def move(self) -> None:
+        """Note that the pass under way came on."""
+        self._moved_s = asyncio.get_running_loop().time()
+
+    def stuck(self) -> str:
+        """Return a sentence where the pass under way has not come on for too long, else nothing."""
+        if self._moved_s is None:
+            return ""
+        still_s = asyncio.get_running_loop().time() - self._moved_s
+        return f"{self.name}: nothing has moved for {still_s:.0f} s" if still_s > self._stuck_after_s else ""
 
     def start(self) -> None:
         """Run a pass now, or one more after the running one."""
@@ -93,6 +109,8 @@ class Job:
                 return
 
     async def _one_pass(self) -> None:
+        self.move()
+        token = _CURRENT.set(self)
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._work()
@@ -101,8 +119,22 @@ class Job:
             log.error("pass failed", lane=self.name, exc_info=error)
         else:
             self.health.last_error = ""
+        finally:
+            _CURRENT.reset(token)
+            self._moved_s = None
         self.health.passes += 1
         self.health.finished_at = self._clock.now()
+
+
+_CURRENT: ContextVar[Job | None] = ContextVar("job", default=None)
+"""The job whose pass the code that asks is part of."""
+
+
+def moved() -> None:
+    """Note that the pass that the caller is part of came on: an answer came, one of several things is done."""
+    job = _CURRENT.get()
+    if job is not None:
+        job.move()
 
 
 async def together(works: Iterable[Awaitable[None]]) -> None:
@@ -120,6 +152,7 @@ async def together(works: Iterable[Awaitable[None]]) -> None:
             except Exception as error:
                 log.error("work failed", exc_info=error)
                 errors.append(error)
+            moved()
 
     await asyncio.gather(*(go_through(first) for first in islice(waiting, TOPUPS_AT_ONCE)))
     if errors:

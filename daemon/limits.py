@@ -26,24 +26,37 @@ BATCH_WAIT_OF_A_PASS_S = 0.005
 """The same for `once`, where somebody waits for the pass."""
 POLL_STUCK_AFTER_S = 120.0
 """The health page reports an account that waits longer for its answer; two requests and a rate limit fit in."""
+FIRST_READING_WITHIN_S = 30.0
+"""Some usage API answers within so long after the start, or the polls are not fresh: one deadline, and some more."""
 SCHEDULE_LATE_AFTER_S = 60.0
 """A schedule that has not started so long after its time is late."""
 TIME_BATCH_ACCOUNTS = 50
 """Accounts evaluated by time alone in one batch."""
 TIME_PASS_DEADLINE_S = 60.0
 """Deadline of one pass of the time and retention jobs."""
+JOB_STUCK_AFTER_S = 45.0
+"""A pass of which nothing has come on for so long hangs: an answer, one account, one report."""
+SLOW_JOB_STUCK_AFTER_S = 120.0
+"""The same for top-ups, where a reading may wait for its API key's next minute, and for a report with its charts."""
 MONEY_PASS_DEADLINE_S = 600.0
 DELIVERY_PASS_DEADLINE_S = 600.0
 REPORT_PASS_DEADLINE_S = 300.0
 
 TOPUPS_AT_ONCE = 8
 """Accounts that are charged, or resumed at the start, concurrently."""
+START_AGAIN_S = 5.0
+START_AGAIN_MAX_S = 300.0
+"""Under a service manager, a start that failed is tried again after so long, doubling from the first to this."""
+START_TAKES_S = 90.0
+"""How long one try may take: the service manager is asked for so long."""
 DRAIN_S = 8.0
 """After SIGTERM, how long work in flight may go on before it is cancelled."""
 BEAT_S = 30.0
 """The longest sleep of the service: a changed system clock is noticed within it."""
 SWITCH_THREADS_S = 0.0005
 """How long another thread (a page, a reload) may block the event loop."""
+HEALTH_EVERY_S = 5.0
+"""How often the running daemon judges whether every job is fresh."""
 LOOK_FOR_COMMANDS_S = 1.0
 """How often a running daemon checks whether another process wrote to the database."""
 RECOVERY_HEAD_START_S = 0.3

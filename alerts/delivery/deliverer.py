@@ -99,6 +99,10 @@ class Deliverer:
         """Return by receiver what attempts came to since the start: delivered, pending (to be tried again), dead."""
         return {key: Counter(worker.outcomes) for key, worker in self._workers.items()}
 
+    def stuck(self) -> list[str]:
+        """Return a sentence for each receiver whose attempt outlives every deadline: its lane hangs."""
+        return [said for worker in self._workers.values() if (said := worker.stuck())]
+
     def _begin_pass(self) -> None:
         for worker in self._workers.values():
             worker.sent = worker.failed = 0

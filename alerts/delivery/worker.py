@@ -24,6 +24,7 @@ from alerts.model.limits import (
     DELIVERY_BATCH,
     DELIVERY_LONGEST_WAIT_S,
     DELIVERY_RESULTS_S,
+    DELIVERY_STUCK_AFTER_S,
     DELIVERY_WIDTH,
     DIGEST_EVENTS,
     GATHER_BUSY_S,
@@ -49,6 +50,7 @@ class Attempted:
     receiver: str
     event: str
     type: str
+    account: str | None
     outcome: SendOutcome
     verdict: DeliveryVerdict
 
@@ -87,6 +89,8 @@ class ReceiverWorker:
         self._landed: deque[asyncio.Task[SendOutcome]] = deque()
         self._results: list[AttemptResult] = []
         self._results_since = 0.0
+        self._moved_s = 0.0
+        """When an attempt last began or ended, by the loop's time."""
         self._drafts: list[EventDraft] = []
         self._reschedule_now = False
         self._abandon = ""
@@ -101,6 +105,13 @@ class ReceiverWorker:
     @property
     def task(self) -> asyncio.Task[None] | None:
         return self._task
+
+    def stuck(self) -> str:
+        """Return a sentence where the oldest attempt in flight outlives every deadline, else nothing."""
+        if not self.busy or not self._flying:
+            return ""
+        still_s = asyncio.get_running_loop().time() - self._moved_s
+        return f"delivery: {self.key} has hung for {still_s:.0f} s" if still_s > DELIVERY_STUCK_AFTER_S else ""
 
     def ready_at(self, now: datetime) -> datetime | None:
         """Return when the receiver's next delivery can be tried; None if none is pending."""
@@ -290,6 +301,7 @@ class ReceiverWorker:
             busy.discard(None)
             task = asyncio.ensure_future(self._channel.send(batch))
             self._flying[task] = (batch, self._now())
+            self._moved_s = asyncio.get_running_loop().time()
             task.add_done_callback(self._land)
 
     def _take_startable(self, busy: set[str | None]) -> Batch | None:
@@ -301,6 +313,7 @@ class ReceiverWorker:
 
     def _land(self, task: asyncio.Task[SendOutcome]) -> None:
         self._landed.append(task)
+        self._moved_s = asyncio.get_running_loop().time()
         self._wake.set()
 
     # ── marking ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -328,7 +341,8 @@ class ReceiverWorker:
         for delivery, verdict in zip(batch.deliveries, verdicts, strict=True):
             self.outcomes[verdict.state.value] += 1
             self._results.append(attempt_result(delivery, batch, outcome, verdict, started_at))
-            self._observe(Attempted(self.key, delivery.event.id, delivery.event.type.value, outcome, verdict))
+            event = delivery.event
+            self._observe(Attempted(self.key, event.id, event.type.value, event.account, outcome, verdict))
         worst = max(range(len(verdicts)), key=lambda index: verdicts[index].failures)
         self._follow(batch, outcome, batch.deliveries[worst].event, verdicts[worst], now, roll)
 

@@ -2,6 +2,8 @@
 
 DELIVERY_DEADLINE_S = 15.0
 """One attempt, from connecting to the last byte read of the answer."""
+DELIVERY_STUCK_AFTER_S = 60.0
+"""A receiver's lane of which no attempt has ended for so long hangs: the deadline of each is long over."""
 DELIVERY_ANSWER_BYTES = 4096
 """Most bytes read of a receiver's answer."""
 DELIVERY_WIDTH = 4

@@ -30,8 +30,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Balance, burn, days left, quota, month spend, open alerts and top-ups of every account, and how old that is."""
-    from daemon.commands.status_view import document, show
+    from daemon.commands.status_view import document, show, show_health
     from daemon.status.overview import overview
+    from daemon.store.health import load as load_health
+    from daemon.store.lock import holder
 
     config = load_config(context, secrets=False)
     if account is not None and account not in config.accounts:
@@ -39,10 +41,12 @@ def status(
     with reading(config) as store:
         now = _now(store.reader)
         found = [one for one in overview(config, store.reader, now) if account in (None, one.account.id)]
+        health, pid = load_health(store.reader), holder(config.store.path)
     if as_json:
-        print_json(document(found, now))
+        print_json(document(found, now, health, pid))
     else:
         show(found, config.timezone)
+        show_health(health, pid, config.timezone)
 
 
 def history(

@@ -143,7 +143,7 @@ async def _send_now(context: typer.Context) -> tuple[int, str]:
     """Deliver what is due, and return how many were not taken, and who sends where this process cannot."""
     from daemon.compose import open_service
     from daemon.config.load import ConfigError
-    from daemon.logs import set_up
+    from daemon.process.logs import set_up
     from daemon.store.lock import DatabaseHeldError
 
     set_up("error")

@@ -85,7 +85,7 @@ async def _one_pass(config: Config) -> PassOutcome:
 
 
 def _set_up_logs(level: str) -> None:
-    from daemon.logs import set_up
+    from daemon.process.logs import set_up
 
     if level not in ("debug", "info", "warning", "error"):
         fail(f"--log-level {level!r} is not one of debug, info, warning, error", 2)

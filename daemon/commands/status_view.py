@@ -14,14 +14,26 @@ from alerts.rules.numbers import moment, money, number, span, to_the_cent, up_to
 from daemon.commands.common import print_table
 from daemon.status.overview import BudgetLine, Overview
 from daemon.status.text import days_words, has_money, left, lines, month_words, quota_words, read_words, usd
+from daemon.store.health import StoredHealth
 
 TABLE_FROM_ACCOUNTS = 4
 TABLE_FROM_COLUMNS = 140
 
 
-def document(found: Sequence[Overview], now: datetime) -> dict[str, Any]:
+def document(found: Sequence[Overview], now: datetime, health: StoredHealth | None, pid: int | None) -> dict[str, Any]:
     """Return what `status --json` prints; the names are those of the events."""
-    return {"now": moment(now), "accounts": [_entry(one) for one in found]}
+    return {"now": moment(now), "daemon": _daemon(health, pid), "accounts": [_entry(one) for one in found]}
+
+
+def _daemon(health: StoredHealth | None, pid: int | None) -> dict[str, Any]:
+    """Return whether a daemon runs, and its own last judgement of its health."""
+    known = health if pid is not None else None
+    return {
+        "pid": pid,
+        "fresh": None if known is None else known.fresh,
+        "reasons": [] if known is None else list(known.reasons),
+        "since": None if known is None else moment(known.since),
+    }
 
 
 def _entry(one: Overview) -> dict[str, Any]:
@@ -141,6 +153,15 @@ def show(found: Sequence[Overview], zone: ZoneInfo) -> None:
             if number_:
                 typer.echo()
             _show_block(one, zone)
+
+
+def show_health(health: StoredHealth | None, pid: int | None, zone: ZoneInfo) -> None:
+    """Say where the daemon that runs is not fresh, as `/healthz` does; nothing where all is well."""
+    if health is None or health.fresh or pid is None:
+        return
+    typer.echo(f"\nthe daemon (pid {pid}) is not fresh since {health.since.astimezone(zone):%Y-%m-%d %H:%M}:")
+    for reason in health.reasons:
+        typer.echo(f"  {reason}")
 
 
 def _show_table(found: Sequence[Overview]) -> None:

@@ -7,9 +7,10 @@ clock, so a beat of at most half a minute notices a stepped wall clock.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -23,13 +24,29 @@ from daemon.clock import Clock, SystemClock
 from daemon.compose import open_service
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
-from daemon.limits import BEAT_S, DRAIN_S, LOOK_FOR_COMMANDS_S, SWITCH_THREADS_S
-from daemon.process.notify import notify, watchdog_s
+from daemon.limits import (
+    BEAT_S,
+    DRAIN_S,
+    LOOK_FOR_COMMANDS_S,
+    START_AGAIN_MAX_S,
+    START_AGAIN_S,
+    START_TAKES_S,
+    SWITCH_THREADS_S,
+)
+from daemon.process.beat import Beat
+from daemon.process.notify import notify
 from daemon.schedule import next_fire
+from daemon.store import StoreError
+from daemon.store.lock import DatabaseHeldError
 from daemon.work.preflight import load_to_run
 from daemon.work.service import Service
 
 log = structlog.get_logger("brimful.run")
+
+CREDENTIALS_OF_THE_START = (
+    "secrets named credential:NAME are still those of the last start, for systemd hands them over then: "
+    "systemctl restart brimful takes new ones"
+)
 
 
 class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
@@ -57,6 +74,8 @@ class Runner:
         self._stopping = False
         self._reload_asked = False
         self._loading: asyncio.Task[Config] | None = None
+        self._started = False
+        self._tries = 0
         self.missed = 0
 
     async def run(self) -> None:
@@ -70,16 +89,16 @@ class Runner:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
-        beat = asyncio.ensure_future(_tell_watchdog())
         try:
             while not self._stopping:
                 try:
                     await self._run_configuration()
                 except ConfigError as error:
                     self._go_back(error)
+                except (StoreError, DatabaseHeldError, OSError, sqlite3.Error) as error:
+                    await self._wait_to_start(error)
             log.info("stopped")
         finally:
-            beat.cancel()
             notify("STOPPING=1")
 
     async def _run_configuration(self) -> None:
@@ -89,15 +108,17 @@ class Runner:
                 open_service(config, clock=self._clock, overlap=True, wake=self._woken.set)
             )
             if self._before is not None:
-                log.info("reloaded")
-                self._before = None
+                self._say_reloaded()
             await stack.enter_async_context(self._page(service))
             scheduler = self._schedule(service)
             stack.callback(scheduler.shutdown, wait=False)
             look = asyncio.ensure_future(self._look_for_commands(service))
             stack.callback(look.cancel)
             log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.path))
+            self._started = True
             notify("READY=1")
+            beat = asyncio.ensure_future(Beat(service, self._clock).run())
+            stack.callback(beat.cancel)
             try:
                 while not self._stopping and not self._reloaded():
                     await self._one_step(service)
@@ -116,11 +137,33 @@ class Runner:
 
         return serving(site(service.config, service, self._clock, lambda: self.missed), web.host, web.port)
 
+    def _say_reloaded(self) -> None:
+        """Say that the new configuration runs, and what it could not bring: systemd hands credentials over once."""
+        self._before = None
+        hint = {"hint": CREDENTIALS_OF_THE_START} if os.environ.get("CREDENTIALS_DIRECTORY") else {}
+        log.info("reload", outcome="taken", accounts=len(self._config.accounts), **hint)
+
+    async def _wait_to_start(self, error: Exception) -> None:
+        """Under a service manager try again for ever, ever more slowly: a full disk is free again some day."""
+        if self._stopping or self._started or not notify(f"STATUS=cannot start yet: {error}"):
+            raise error
+        self._tries += 1
+        delay_s = min(START_AGAIN_S * 2 ** (self._tries - 1), START_AGAIN_MAX_S)
+        log.error("start", outcome="failed", problem=str(error), tries=self._tries, again_in_s=delay_s)
+        extend = int((delay_s + START_TAKES_S) * 1_000_000)
+        notify(f"EXTEND_TIMEOUT_USEC={extend}")
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
     def _go_back(self, error: ConfigError) -> None:
         """The drain of a reload can leave a top-up open which the new configuration would lose: the old one runs on."""
         if self._before is None:
             raise error
-        _log_kept(error)
+        _log_kept(str(error))
         self._config, self._before = self._before, None
 
     async def _one_step(self, service: Service) -> None:
@@ -191,10 +234,10 @@ class Runner:
         try:
             config = loading.result()
         except ConfigError as error:
-            _log_kept(error)
+            _log_kept(str(error))
             return False
         if config.store.path != self._config.store.path:
-            log.error("configuration not reloaded: [store] path cannot change while running; restart instead")
+            _log_kept("[store] path cannot change while running: restart instead")
             return False
         self._config, self._before = config, self._config
         _log_warnings(config)
@@ -206,12 +249,5 @@ def _log_warnings(config: Config) -> None:
         log.warning("configuration", problem=problem)
 
 
-def _log_kept(error: ConfigError) -> None:
-    log.error("configuration not reloaded: the one in use stays", problems=str(error))
-
-
-async def _tell_watchdog(tell: Callable[[str], bool] = notify) -> None:
-    interval_s = watchdog_s()
-    while interval_s is not None:
-        tell("WATCHDOG=1")
-        await asyncio.sleep(interval_s)
+def _log_kept(problems: str) -> None:
+    log.error("reload", outcome="refused", problems=problems, hint="the configuration in use stays")

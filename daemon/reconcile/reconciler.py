@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from alerts.model.instants import EPOCH
 from alerts.model.reasons import ReviewReason
+from daemon.journal import holding
 from daemon.reconcile import refunds
 from daemon.reconcile.audit import audit
 from daemon.store import ledger, ledger_notes
@@ -68,7 +69,7 @@ class Reconciler:
         """Audit an account and notify of each disagreement once. If Stripe cannot be read, note that and try again."""
         job = f"{_AUDIT}{account}"
         self._context.ran_at[job] = now
-        async with self._topups.locks[account]:
+        async with holding(self._topups.locks[account], account=account):
             said = await audit(self._context, account)
         if said.refused is not None:
             self._context.note(account, Doing.LISTING, said.refused)

@@ -15,7 +15,9 @@ from alerts.model.spans import Span, SpanKind, span_at, span_before
 from alerts.reports.letter import compose
 from alerts.reports.report import Report
 from alerts.templating import Templates
+from daemon import journal
 from daemon.config.model import Config, ReportConfig
+from daemon.jobs import moved
 from daemon.limits import REPORT_RETRIES_S, REPORT_WAITING_TRIES, REPORTS_CAUGHT_UP
 from daemon.reports.facts import accounts_of, make_report
 from daemon.schedule import next_fire
@@ -65,6 +67,7 @@ class Reporter:
             return None
         for one in self.due(now):
             await self.send(one.report, one.span, now, one.waiting)
+            moved()
         instants = [at for report in self._config.reports for _, at in self._pending(report, now)]
         return min((at for at in [*instants, *self._fires(now)] if at > now), default=None)
 
@@ -78,7 +81,7 @@ class Reporter:
             self._make_and_mail(report, span, message_id, to or report.to, now), return_exceptions=True
         )
         if isinstance(met, Exception):
-            log.warning("report_broken", report=report.id, period=span.key, exc_info=met)
+            log.warning("report", report=report.id, period=span.key, outcome="broken", exc_info=met)
             met = (_nothing(report, span), f"it could not be made: {type(met).__name__}: {met}", Mailed(0))
         if isinstance(met, BaseException):
             raise met
@@ -118,7 +121,7 @@ class Reporter:
             with self._store.write(durable=True) as tx:
                 reports.mark_failed(tx, report, span, message_id, failures=failures, next_at=next_at, error=error)
             self._failing.add(f"{report} {span.key}")
-            log.warning("report_failed", report=report, period=span.key, error=error, failures=failures)
+            journal.report(report, span.key, error=error, failures=failures)
             return
         refused, waiting = mailed.for_good, mailed.waiting
         if earlier is not None and one.waiting and error and not mailed.refused:
@@ -145,9 +148,7 @@ class Reporter:
         self._failing.discard(word)
         if refused:
             self._failing.add(word)
-            log.warning("report_refused", report=report, period=span.key, refused="; ".join(refused), error=error)
-        if not error:
-            log.info("report_sent", report=report, period=span.key)
+        journal.report(report, span.key, error=error, refused=refused)
 
     def _pending(self, report: ReportConfig, now: datetime) -> list[tuple[Due, datetime]]:
         """The ended periods that were not sent, or not to all, each with the instant at which it is due."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import NewType
+from typing import Any, NewType
 
 from daemon.limits import CHECKED_WHOLE_BYTES, STORE_BUSY_TIMEOUT_S
 
@@ -43,6 +43,20 @@ class _Writing:
 def pause_file(database: Path) -> Path:
     """Return the file that pauses every charge while it exists, for when the database cannot be written."""
     return database.with_name(f"{database.name}.paused")
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that knows what is to be done once its transaction is committed."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.committed: list[Callable[[], None]] = []
+
+
+def once_committed(tx: Transaction, do: Callable[[], None]) -> None:
+    """Call `do` after this transaction was committed, and never where it is rolled back: a log line tells no lie."""
+    assert isinstance(tx, _Connection)
+    tx.committed.append(do)
 
 
 class StoreError(Exception):
@@ -87,11 +101,16 @@ class Store:
             "back, or restart the daemon, which starts with what then lies there"
         )
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Connection:
         uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
         try:
             connection = sqlite3.connect(
-                uri, uri=True, isolation_level=None, timeout=STORE_BUSY_TIMEOUT_S, cached_statements=256
+                uri,
+                uri=True,
+                isolation_level=None,
+                timeout=STORE_BUSY_TIMEOUT_S,
+                cached_statements=256,
+                factory=_Connection,
             )
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA trusted_schema=OFF")
@@ -144,8 +163,13 @@ class Store:
             self._roll_back()
             raise
         self._call_probe("committed")
+        if done := self._connection.committed:
+            self._connection.committed = []
+            for do in done:
+                do()
 
     def _roll_back(self) -> None:
+        self._connection.committed.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.values import replace
-from daemon.store.connection import Transaction
+from daemon import journal
+from daemon.store.connection import Transaction, once_committed
 from daemon.store.topup_rows import Bookmark, State, Topup
 
 
@@ -59,7 +61,7 @@ def insert(tx: Transaction, topup: Topup, now: datetime) -> None:
     """Insert a top-up: planned or adopted. An index refuses a second open plan of an account."""
     values = [encode(column, getattr(topup, column)) for column in COLUMNS]
     tx.execute(f"INSERT INTO topups ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", values)
-    _record_step(tx, topup.id, now, None, topup.state, topup.reason)
+    _record_step(tx, None, topup, now)
     remember_customer(tx, topup.account, topup.customer, now)
     advance_latest(tx, now)
 
@@ -71,7 +73,7 @@ def save(tx: Transaction, before: Topup, after: Topup, now: datetime) -> Topup:
     """
     _update(tx, before, after)
     if after.state is not before.state:
-        _record_step(tx, after.id, now, before.state, after.state, after.reason)
+        _record_step(tx, before.state, after, now)
     advance_latest(tx, now)
     return after
 
@@ -95,11 +97,12 @@ def _update(tx: Transaction, before: Topup, after: Topup) -> None:
         raise Moved(before.id)
 
 
-def _record_step(tx: Transaction, topup: str, now: datetime, before: State | None, after: State, reason: str) -> None:
+def _record_step(tx: Transaction, before: State | None, after: Topup, now: datetime) -> None:
     tx.execute(
         "INSERT INTO topup_steps_taken (topup, at, before, after, reason) VALUES (?, ?, ?, ?, ?)",
-        (topup, to_ms(now), before.value if before else None, after.value, reason),
+        (after.id, to_ms(now), before.value if before else None, after.state.value, after.reason),
     )
+    once_committed(tx, partial(journal.charge, after))
 
 
 def record_send(

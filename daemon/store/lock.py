@@ -44,6 +44,18 @@ def held(database: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(database: Path) -> int | None:
+    """Return the pid of the daemon that holds the database, None where none runs. Takes no lock: it disturbs nobody."""
+    try:
+        pid = int(lock_path(database).read_text(encoding="ascii"))
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid  # it runs as another user
+    except (OSError, ValueError, OverflowError):
+        return None
+    return pid
+
+
 def _holder(descriptor: int) -> str:
     pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
     return f" (pid {pid})" if pid.isdecimal() else ""

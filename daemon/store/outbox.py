@@ -8,13 +8,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.receivers import Receivers
+from daemon import journal
 from daemon.clock import Ids
-from daemon.store.connection import Transaction
+from daemon.store.connection import Transaction, once_committed
 
 EVENT_COLUMNS = "e.id, e.type, e.at_ms, e.account, e.severity, e.rule, e.episode, e.sequence, e.body"
 
@@ -84,6 +86,7 @@ class Outbox:
             body=encode_body(draft, sequence, self.store_id),
         )
         _insert(tx, event, self.receivers.route(draft), to_ms(now))
+        once_committed(tx, partial(journal.alert, event))
         self.appended()
         return event
 

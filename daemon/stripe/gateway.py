@@ -9,6 +9,7 @@ Every object's `livemode` is compared with the configured mode.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,10 +19,12 @@ from urllib.parse import quote_plus
 import stripe
 
 from alerts.model.instants import to_ms
+from daemon import journal
 from daemon.clock import Clock
 from daemon.config.model import StripeConfig, StripeMode
+from daemon.jobs import moved
 from daemon.net.http import HttpClient, HttpFailure
-from daemon.stripe.answers import Answered, AnswerKind, Outcome, Refused
+from daemon.stripe.answers import REFUSED_KEY, Answered, AnswerKind, Outcome, Refused
 from daemon.stripe.objects import (
     Charge,
     Customer,
@@ -114,27 +117,35 @@ class StripeGateway:
         """Create a PaymentIntent; moves no money."""
         asked: Any = _in_order(params)
         return await self._ask(
-            lambda: self._client.v1.payment_intents.create_async(asked, {"idempotency_key": key}), self._intent
+            "payment_intents.create",
+            lambda: self._client.v1.payment_intents.create_async(asked, {"idempotency_key": key}),
+            self._intent,
         )
 
     async def confirm(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome:
         """Confirm a PaymentIntent: the only call that moves money."""
         asked: Any = _in_order(params)
         return await self._ask(
-            lambda: self._client.v1.payment_intents.confirm_async(intent, asked, {"idempotency_key": key}), self._intent
+            "payment_intents.confirm",
+            lambda: self._client.v1.payment_intents.confirm_async(intent, asked, {"idempotency_key": key}),
+            self._intent,
         )
 
     async def cancel(self, intent: str, params: Mapping[str, Any], key: str) -> Outcome:
         """Cancel a PaymentIntent, so that it can never be charged."""
         asked: Any = _in_order(params)
         return await self._ask(
-            lambda: self._client.v1.payment_intents.cancel_async(intent, asked, {"idempotency_key": key}), self._intent
+            "payment_intents.cancel",
+            lambda: self._client.v1.payment_intents.cancel_async(intent, asked, {"idempotency_key": key}),
+            self._intent,
         )
 
     async def retrieve(self, intent: str) -> Outcome:
         """Read a PaymentIntent back by its id, with its latest charge."""
         params: Any = {"expand": ["latest_charge"]}
-        return await self._ask(self._get(f"payment_intents/{quote_plus(intent)}", params), self._intent)
+        return await self._ask(
+            "payment_intents.retrieve", self._get(f"payment_intents/{quote_plus(intent)}", params), self._intent
+        )
 
     async def intents(
         self, customer: str, after: str | None = None, limit: int = PAGE_SIZE
@@ -144,6 +155,7 @@ class StripeGateway:
         if after is not None:
             params["starting_after"] = after
         return await self._ask(
+            "payment_intents.list",
             self._get("payment_intents", params),
             lambda data: read_page(data, self._intent),
         )
@@ -152,6 +164,7 @@ class StripeGateway:
         """List the charges of a PaymentIntent: every attempt on the card."""
         params: Any = {"payment_intent": intent, "limit": PAGE_SIZE}
         return await self._ask(
+            "charges.list",
             self._get("charges", params),
             lambda data: read_page(data, lambda item: self._in_mode(read_charge(item))),
         )
@@ -166,7 +179,11 @@ class StripeGateway:
         params: Any = {"customer": customer, "created": {"gte": to_ms(since) // 1000}, "limit": PAGE_SIZE}
         if after is not None:
             params["starting_after"] = after
-        return await self._ask(self._get("charges", params), lambda data: read_page(data, read_charge, lenient=True))
+        return await self._ask(
+            "charges.list",
+            self._get("charges", params),
+            lambda data: read_page(data, read_charge, lenient=True),
+        )
 
     async def events(
         self, *, newer_than: str | None = None, older_than: str | None = None
@@ -178,6 +195,7 @@ class StripeGateway:
         if older_than is not None:
             params["starting_after"] = older_than
         return await self._ask(
+            "events.list",
             self._get("events", params),
             lambda data: read_page(data, lambda item: self._in_mode(read_event(item))),
         )
@@ -185,6 +203,7 @@ class StripeGateway:
     async def default_method(self, customer: str) -> Answered[str | None] | Refused:
         """Return the customer's default payment method."""
         return await self._ask(
+            "customers.retrieve",
             self._get(f"customers/{quote_plus(customer)}", {}),
             lambda data: self._in_mode(read_customer(data)).default_method,
         )
@@ -192,6 +211,7 @@ class StripeGateway:
     async def method(self, method: str) -> Answered[PaymentMethod] | Refused:
         """Return a payment method with its card's fingerprint."""
         return await self._ask(
+            "payment_methods.retrieve",
             self._get(f"payment_methods/{quote_plus(method)}", {}),
             lambda data: self._in_mode(read_method(data)),
         )
@@ -208,8 +228,27 @@ class StripeGateway:
             raise _OtherMode(value.id)
         return value
 
-    async def _ask(self, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> Answered[T] | Refused:
-        """Make one call and map its result. Only cancellation is raised."""
+    async def _ask(
+        self, name: str, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]
+    ) -> Answered[T] | Refused:
+        """Make one call, write its line, and map whatever comes of it. Cancellation alone passes through."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        came = await self._call(call, read)
+        refused = came if isinstance(came, Refused) else None
+        journal.stripe(
+            name,
+            ms=int((loop.time() - started_s) * 1000),
+            status=came.http_status,
+            request_id=came.request_id,
+            refused=refused.kind.value if refused is not None else "",
+            detail=refused.message if refused is not None else "",
+            dead=came.kind in REFUSED_KEY,
+        )
+        moved()
+        return came
+
+    async def _call(self, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> Answered[T] | Refused:
         try:
             answer = await call()
             response = answer if isinstance(answer, stripe.StripeResponse) else answer.last_response

@@ -144,7 +144,6 @@ class TopupContext:
     def _read_failed(self, account: str, doing: Doing, refused: Refused) -> None:
         if doing is not Doing.READING_BACK:
             self.last_errors[account] = f"{account}: Stripe could not be asked ({doing}): {refused.message}"
-        log.warning("stripe", account=account, doing=doing, kind=refused.kind.value, request_id=refused.request_id)
 
     def notice(self, account: str, reason: SuspendedReason, message: str) -> Change:
         """Return that an account is not charged, told once a day."""

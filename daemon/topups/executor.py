@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from alerts.model.values import replace
+from daemon.journal import about
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
@@ -56,7 +57,7 @@ async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None =
             context.note(row.account, _DOING[fact.kind], fact.outcome)
         if command is None:
             break
-        fact = await _perform(context, row, command, send, seen)
+        fact = await about(_perform(context, row, command, send, seen), topup=topup)
     return row
 
 
@@ -112,7 +113,6 @@ def _record(tx: Transaction, topup: str, fact: Fact, now: datetime) -> None:
             request_id=outcome.request_id,
             message=outcome.words,
         )
-        log.info("stripe_answer", send=fact.send, answer=outcome.kind.value, request_id=outcome.request_id)
     elif isinstance(fact, Intent):
         ledger.record_readback(tx, topup, now, status=fact.intent.status, request_id=fact.request_id)
     elif isinstance(fact, NotRead) and not fact.by_list:

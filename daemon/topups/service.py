@@ -16,6 +16,7 @@ from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupMode
 from daemon.jobs import together
+from daemon.journal import about, holding
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.store.decision_counts import DecisionCounts
@@ -81,7 +82,7 @@ class TopupService:
         view = self.context.account(account)
         if not view.may_post:
             return
-        listed = await (list_intents if view.charges else read_list)(self.context, account)
+        listed = await about((list_intents if view.charges else read_list)(self.context, account), account=account)
         refused = listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
         if refused is not None and not view.charges:
             log.warning("left_unread", account=account, message=refused.message)
@@ -135,7 +136,7 @@ class TopupService:
         is_low = available < config.when_below_microusd
         if is_low and account_id in self._shadows:
             self._shadowing.add(account_id)
-        async with self.locks[account_id]:
+        async with holding(self.locks[account_id], account=account_id):
             self.context.last_errors.pop(account_id, None)
             for topup in ledger_reads.open_topups(self.context.store.reader, account_id):
                 await run(self.context, topup.id, Reading(), Pass(Readings(known, burn, falls), read_again))
@@ -173,7 +174,7 @@ class TopupService:
 
     async def _take_up(self, topup: Topup) -> None:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
-        async with self.locks[topup.account]:
+        async with holding(self.locks[topup.account], account=topup.account):
             current = ledger_reads.get(self.context.store.reader, topup.id)
             if current is None or (current.state, current.next_at) != (topup.state, topup.next_at):
                 return  # a reading has moved it on meanwhile

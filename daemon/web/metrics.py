@@ -25,7 +25,7 @@ from daemon.jobs import Health
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
 from daemon.store.topup_rows import EVERYWHERE
-from daemon.topups.policy.caps import caps
+from daemon.topups.policy.amounts import caps
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import structlog
-
 from alerts.channels.base import Channel
 from alerts.channels.chat import ChatChannel
 from alerts.channels.email import EmailChannel
 from alerts.channels.webhook import Posted, PostFailed, WebhookChannel
-from alerts.delivery import Attempted
 from alerts.mail import Mailer
-from alerts.model.instants import rfc3339
 from alerts.model.receivers import ChatReceiver, EmailReceiver, Receiver, WebhookReceiver
 from alerts.templating import Templates
 from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.net.http import HttpClient, HttpFailure
-
-log = structlog.get_logger("brimful.delivery")
 
 
 class HttpPoster:
@@ -41,23 +35,6 @@ class HttpPoster:
         except HttpFailure as failure:
             return PostFailed(f"{failure.kind.value}: {failure.detail}", int((loop.time() - started) * 1000))
         return Posted(answer.status, answer.headers, answer.body, answer.elapsed_ms)
-
-
-def log_attempt(attempted: Attempted) -> None:
-    """Log an attempt, one line."""
-    outcome, verdict = attempted.outcome, attempted.verdict
-    said = {"error": outcome.error} if outcome.error else {}
-    log.info(
-        "delivery",
-        receiver=attempted.receiver,
-        id=attempted.event,
-        type=attempted.type,
-        state=verdict.state.value,
-        status=outcome.status,
-        ms=outcome.elapsed_ms,
-        next=None if verdict.next_attempt_at is None else rfc3339(verdict.next_attempt_at),
-        **said,
-    )
 
 
 def build_channels(

@@ -37,6 +37,8 @@ class Fetched(Struct, frozen=True, gc=False):
     account: AccountConfig
     first: Reading
     second: Reading | None = None
+    ms: int = 0
+    """How long it took, waiting for the API key's turn included."""
 
 
 class PollResult(Struct, frozen=True, gc=False):

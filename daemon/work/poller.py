@@ -17,6 +17,7 @@ from alerts.model.readings import Known, Reading
 from daemon.clock import Clock
 from daemon.config.model import AccountConfig, Config
 from daemon.jobs import Health
+from daemon.journal import PollLines
 from daemon.limits import (
     BATCH_READINGS,
     POLL_STUCK_AFTER_S,
@@ -96,6 +97,9 @@ class Poller:
         self._broken: BaseException | None = None
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
+        self._moved_s = 0.0
+        """When something last came on, by the loop's time: a poll began or ended, readings were committed."""
+        self._lines = PollLines()
 
     @property
     def busy(self) -> bool:
@@ -158,6 +162,13 @@ class Poller:
         if waits_s <= POLL_STUCK_AFTER_S:
             return ""
         return f"{self.name}: {len(self._since_s)} accounts wait for an answer, {account_id} for {waits_s} s"
+
+    def stuck(self) -> str:
+        """Return a sentence where requests are under way and nothing has come of any for far too long, else nothing."""
+        still_s = asyncio.get_running_loop().time() - self._moved_s
+        if not self.busy or not self._under_way or still_s <= POLL_STUCK_AFTER_S:
+            return ""
+        return f"{self.name}: nothing has moved for {still_s:.0f} s"
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -290,18 +301,25 @@ class Poller:
 
     async def _fetch(self, account: AccountConfig) -> None:
         """Fetch one account, a second time if the reading is implausible, and leave both for the next commit."""
+        self._move()
         try:
             self._fetched.append(await self._fetch_readings(account))
         finally:
+            self._move()
             self._since_s.pop(account.id, None)
             self._woken.set()
 
+    def _move(self) -> None:
+        self._moved_s = asyncio.get_running_loop().time()
+
     async def _fetch_readings(self, account: AccountConfig) -> Fetched:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
         first = await self._fetcher.fetch(account)
         second = None
         if isinstance(first, Known) and self._evaluator.is_implausible(account.id, first):
             second = await self._fetcher.fetch(account)
-        return Fetched(account, first, second)
+        return Fetched(account, first, second, int((loop.time() - started_s) * 1000))
 
     def _commit(self) -> None:
         batch = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
@@ -312,5 +330,6 @@ class Poller:
             log.error("batch failed", lane=self.name, exc_info=error)
             return
         self.health.last_error = ""
-        for result in results:
+        for one, result in zip(batch, results, strict=True):
+            self._lines.polled(result.account, result.reading, result.accepted, one.ms)
             self._done(result)

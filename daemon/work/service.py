@@ -20,7 +20,7 @@ import structlog
 from alerts.delivery import Deliverer
 from alerts.foresight.pace import burn_now
 from alerts.model.instants import EPOCH
-from alerts.model.readings import Known, Unavailable
+from alerts.model.readings import Known, Reason, Unavailable
 from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.jobs import Job, together
@@ -29,12 +29,14 @@ from daemon.limits import (
     BATCH_WAIT_S,
     BEAT_S,
     DELIVERY_PASS_DEADLINE_S,
+    FIRST_READING_WITHIN_S,
     MONEY_PASS_DEADLINE_S,
     ONCE_WAITS_FOR_MONEY_S,
     POLL_OPEN_TOPUP_EVERY_S,
     RECOVERY_HEAD_START_S,
     REPORT_PASS_DEADLINE_S,
     SCHEDULE_LATE_AFTER_S,
+    SLOW_JOB_STUCK_AFTER_S,
     TIME_PASS_DEADLINE_S,
 )
 from daemon.net.heartbeat import Heartbeat
@@ -45,6 +47,7 @@ from daemon.status.topups import needs_person
 from daemon.store import Store
 from daemon.store.outbox import Outbox
 from daemon.work.evaluator import Evaluator, PollResult
+from daemon.work.health import Freshness, StaleJob
 from daemon.work.outcome import PassOutcome, why_unreadable
 from daemon.work.poller import Poller
 from daemon.work.retention import Retention
@@ -95,9 +98,14 @@ class Service:
         }
         self._cron_of = {account: cron for cron, accounts in self._groups.items() for account in accounts}
         self._timetable: Timetable | None = None
+        self._started_at: datetime | None = None
         self._polled: dict[str, PollResult] = {}
         self.readings: Counter[tuple[str, str]] = Counter()
         """Polls by provider and outcome since the start: ok, suspect, or why there was no reading."""
+        self._read = 0
+        """How many of those brought an accepted reading."""
+        self._silent: dict[str, datetime] = {}
+        """The accounts whose API gave no answer at all, each since when."""
         self._asked_at: dict[str, datetime] = {}
         """When each schedule, and each account that awaits a credit, was polled last."""
         self._open_polls: dict[str, datetime] = {}
@@ -115,8 +123,9 @@ class Service:
         )
         job = partial(Job, clock=clock, finished=wake)
         self._time = job("time", self._evaluate_time, deadline_s=TIME_PASS_DEADLINE_S)
-        self._money = job("money", self._run_topups, deadline_s=MONEY_PASS_DEADLINE_S)
-        self._reports = job("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
+        slow = partial(job, stuck_after_s=SLOW_JOB_STUCK_AFTER_S)
+        self._money = slow("money", self._run_topups, deadline_s=MONEY_PASS_DEADLINE_S)
+        self._reports = slow("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
         self._delivery = job("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
         self._retention = job("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
         self._in_turn = (self._time, self._money, self._reports, self._delivery, self._retention)
@@ -216,17 +225,39 @@ class Service:
             self._due_at[job] = EPOCH
         self._wake()
 
-    def stale_jobs(self, now: datetime) -> list[str]:
-        """Return a sentence for each job that fails, or is far later than its schedule."""
-        late = [f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error]
+    def freshness(self, now: datetime) -> Freshness:
+        """Judge whether every job is fresh: not failing, not hanging, not silent for far longer than its schedule."""
+        late = [StaleJob(f"{job.name}: {job.health.last_error}") for job in self.jobs if job.health.last_error]
+        late += [StaleJob(stuck, hangs=True) for job in self.jobs if (stuck := job.stuck())]
+        late += [StaleJob(stuck, hangs=True) for stuck in self.deliverer.stuck()]
         if misplaced := self.store.misplaced():
-            late.append(f"database: {misplaced}")
-        if stuck := self.poller.late():
-            late.append(stuck)
+            late.append(StaleJob(f"database: {misplaced}"))
+        if waiting := self.poller.late() or self._unanswered(now):
+            late.append(StaleJob(waiting))
         for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
             if now - due_at > timedelta(seconds=SCHEDULE_LATE_AFTER_S):
-                late.append(f"poll {cron}: due since {due_at.isoformat()}")
-        return late
+                late.append(StaleJob(f"poll {cron}: due since {due_at.isoformat()}", hangs=True))
+        return Freshness(tuple(late), self._doing())
+
+    def stale_jobs(self, now: datetime) -> list[str]:
+        """Return a sentence for each job that is not fresh."""
+        return self.freshness(now).words
+
+    def _unanswered(self, now: datetime) -> str:
+        """Return a sentence where no usage API at all answers: the polls bring nothing, whoever's fault it is."""
+        if self._polled and len(self._silent) == len(self._polled):
+            account, since = next(iter(self._silent.items()))
+            if len(self._polled) == len(self.config.accounts):
+                return f"poll: no usage API answers, {account} since {since:%Y-%m-%dT%H:%M:%SZ}"
+        late = self._started_at is not None and now - self._started_at > timedelta(seconds=FIRST_READING_WITHIN_S)
+        return "poll: no account was read since the start" if late and not self._polled and self.poller.busy else ""
+
+    def _doing(self) -> str:
+        unread = len(self._polled) - self._read
+        said = f"{len(self.config.accounts)} accounts, {self._read} read" + (f", {unread} not" if unread else "")
+        if self._polled and (at := self._timetable.next_at() if self._timetable else None) is not None:
+            said += f", next poll {at.astimezone(self.config.timezone):%H:%M:%S}"
+        return f"{said}, {len(self._open_polls)} top-ups open" if self._open_polls else said
 
     def delays_s(self, now: datetime) -> dict[str, float]:
         """Return by job how many seconds ago it should have started what has not begun; 0 where nothing is late."""
@@ -245,15 +276,12 @@ class Service:
                 await asyncio.wait([self._recovery], timeout=RECOVERY_HEAD_START_S)
             else:
                 await self.topups.recover(now)
+        self._started_at = now
         self._timetable = Timetable.starting(self._groups, self.config.timezone, now)
 
     def _take(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
-        self._polled[result.account] = result
-        outcome = "ok" if result.accepted is not None else "suspect"
-        if isinstance(result.reading, Unavailable):
-            outcome = result.reading.reason.value
-        self.readings[self.config.accounts[result.account].info.provider, outcome] += 1
+        self._count(result)
         if self.topups is None:
             return
         if result.accepted is None:
@@ -264,6 +292,20 @@ class Service:
             self._wake()
         elif self._due_at[self._money] is None:
             self._due_at[self._money] = self.topups.counts.due_at(self._clock.now())
+
+    def _count(self, result: PollResult) -> None:
+        before = self._polled.get(result.account)
+        self._read += (result.accepted is not None) - (before is not None and before.accepted is not None)
+        self._polled[result.account] = result
+        reading = result.reading
+        outcome = "ok" if result.accepted is not None else "suspect"
+        if isinstance(reading, Unavailable):
+            outcome = reading.reason.value
+        self.readings[self.config.accounts[result.account].info.provider, outcome] += 1
+        if isinstance(reading, Unavailable) and reading.reason in (Reason.TIMEOUT, Reason.UNREACHABLE):
+            self._silent.setdefault(result.account, reading.at)
+        else:
+            self._silent.pop(result.account, None)
 
     async def _evaluate_time(self) -> None:
         """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""

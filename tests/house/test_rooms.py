@@ -110,7 +110,7 @@ def test_only_the_service_is_composed_of_the_parts() -> None:
     runners = (
         "daemon/commands/",
         "daemon/compose.py",
-        "daemon/process/runner.py",
+        "daemon/process/",
         "daemon/demo/",
         "daemon/web/",
         "daemon/service",

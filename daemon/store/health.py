@@ -1,0 +1,36 @@
+"""The daemon's last judgement of its own health, for a command beside it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.model.instants import from_ms, to_ms
+from daemon.store.connection import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHealth:
+    """Whether every job was fresh, the reasons where not, and since when that is so."""
+
+    fresh: bool
+    reasons: Sequence[str]
+    since: datetime
+
+
+def save(tx: Transaction, health: StoredHealth) -> None:
+    """Write the judgement; the caller does so when it changes."""
+    text = json.dumps({"fresh": health.fresh, "reasons": list(health.reasons), "since_ms": to_ms(health.since)})
+    tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('health', ?)", (text,))
+
+
+def load(connection: sqlite3.Connection) -> StoredHealth | None:
+    """Return the last judgement; None where no daemon has written one."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'health'").fetchone()
+    if row is None:
+        return None
+    said = json.loads(row[0])
+    return StoredHealth(said["fresh"], said["reasons"], from_ms(said["since_ms"]))
