@@ -31,6 +31,7 @@ COMMANDS = {
     "deliveries": ("deliveries", "The delivery log; show one, send again."),
     "topups": ("topups", "The ledger; explain, acknowledge, pause, resume, audit."),
     "report": ("report", "Build a report for any period."),
+    "providers": ("providers", "What an account's provider can be: the presets."),
 }
 """Each command's module in `daemon.commands`, and what it does in one line. The module is imported when it is named."""
 

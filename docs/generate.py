@@ -1,4 +1,4 @@
-"""Write what is made from the catalogue of events (`alerts.events.catalogue`): `make generate`.
+"""Write what is made from the catalogue of events (`alerts.events.catalogue`) and the presets: `make generate`.
 
 The JSON Schemas in `alerts/schemas`, `docs/asyncapi.yaml` and the events in `docs/webhooks.md`; and the states of a
 top-up in `docs/topups.md`, from the table that decides (`daemon.topups.policy.machine`). The examples are events
@@ -21,6 +21,7 @@ from alerts.events.fields import EVERYWHERE, Field
 from alerts.events.schema import schema, schemas
 from alerts.events.spec import ANY, EventSpec
 from alerts.model.events import EventType
+from daemon.sources.preset import preset, preset_names
 from daemon.store.topup_rows import State
 from daemon.topups.policy.machine import steps
 
@@ -30,18 +31,18 @@ STATES = DOCS / "topups.md"
 EXAMPLES = DOCS / "events.json"
 WIDTH = 118
 BEGIN, END = "<!-- events: written by `make generate`, do not edit -->\n", "<!-- end of events -->\n"
+PRESETS_BEGIN, PRESETS_END = BEGIN.replace("events", "presets"), END.replace("events", "presets")
 
 
 def documents() -> dict[Path, str]:
     """Return the text of every generated file."""
     examples: dict[str, dict[str, Any]] = json.loads(EXAMPLES.read_text(encoding="utf-8"))
-    page = DOCS / "webhooks.md"
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
+    page, providers = DOCS / "webhooks.md", DOCS / "providers.md"
     return {
         **{SCHEMAS / f"{type.value}.json": f"{dump(made)}\n" for type, made in schemas().items()},
         DOCS / "asyncapi.yaml": asyncapi(examples),
-        page: f"{before}{BEGIN}\n{events(examples)}\n{END}{after}",
+        page: _between(page, BEGIN, END, events(examples)),
+        providers: _between(providers, PRESETS_BEGIN, PRESETS_END, presets()),
         STATES: re.sub(
             r"(?<=```mermaid\n).*?(?=\n```)", diagram(), STATES.read_text(encoding="utf-8"), flags=re.DOTALL
         ),
@@ -56,6 +57,12 @@ def diagram() -> str:
             words = (re.sub(r"(?<!^)(?=[A-Z])", " ", fact).lower() for fact in facts)
             lines.append(f"    {before} --> {after}: {', '.join(words)}")
     return "\n".join([*lines, f"    {State.CREDITED} --> [*]"])
+
+
+def _between(page: Path, begin: str, end: str, made: str) -> str:
+    """Return the text of a page with what is made in its place."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    return f"{before}{begin}\n{made}\n{end}{rest.split(end)[1]}"
 
 
 def dump(value: Any, indent: str = "", before: str = "") -> str:
@@ -73,6 +80,21 @@ def dump(value: Any, indent: str = "", before: str = "") -> str:
         items = [dump(item, inner) for item in value]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     return f"{before}{opening}\n{inner}{f',{chr(10)}{inner}'.join(items)}\n{indent}{closing}"
+
+
+# ── docs/providers.md ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def presets() -> str:
+    """Return the table of presets, in Markdown."""
+    head = ("preset", "reads", "unit", "top-up", "poll", "key", "good to know", "documented")
+    rows = []
+    for one in map(preset, preset_names()):
+        params = f"; `params`: {', '.join(f'`{name}`' for name in one.params)}" if one.params else ""
+        cells = (f"`{one.name}`", ", ".join(f"`{name}`" for name in one.fields), one.unit)
+        charged, notes = "yes" if one.topup_safe else "no", " ".join(one.quirks).replace("|", "\\|")
+        rows.append((*cells, charged, f"`{one.poll}`", one.key + params, notes, f"{one.title}: {one.documented}"))
+    return _table(head, iter(rows))
 
 
 # ── docs/webhooks.md ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from alerts.model.accounts import AccountInfo
 from daemon.config.model import AccountConfig
-from daemon.sources.provider import JsonMapping
+from daemon.sources.provider import AnswerSpec, JsonMapping, Parser
 from daemon.sources.registry import PROVIDERS
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -36,7 +36,11 @@ TORNADO_PAGE: Mapping[str, Any] = {
 
 read_prepaid = PROVIDERS["contentstats"].parser()
 read_storage = PROVIDERS["tornado"].parser()
-read_mapped = PROVIDERS["json"].parser
+
+
+def read_mapped(fields: Mapping[str, str], **checks: str) -> Parser:
+    """Return what reads an answer by the expressions of an account."""
+    return PROVIDERS["json"].parser(AnswerSpec(fields=fields, **checks))
 
 
 def account(
@@ -60,4 +64,5 @@ def account(
 
 def json_mapping(fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> JsonMapping:
     """Return a JSON provider's table."""
-    return JsonMapping(fields=fields, headers={name: SecretStr(value) for name, value in (headers or {}).items()})
+    said = {name: SecretStr(value) for name, value in (headers or {}).items()}
+    return JsonMapping(answer=AnswerSpec(fields=fields), headers=said)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from alerts.model.units import GB, USD
+
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
@@ -12,6 +14,10 @@ class AccountInfo:
     provider: str
     label: str = ""
     tags: tuple[str, ...] = ()
+    unit: str = USD
+    """What its balance and its spend are in."""
+    quota_unit: str = GB
+    """What its used volume and its quota are in."""
     believe_falls_after: timedelta | None = None
     """How long `funded` must stay lower before the fall is accepted and charging goes on; None: a person decides."""
 

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"  # refused, reset, DNS, TLS
     TOO_LARGE = "too_large"  # body over the limit
     BAD_PAYLOAD = "bad_payload"  # HTML, bad JSON, NaN, wrong types, missing fields
+    REFUSED = "refused"  # a good status, and a body that says no: the account's `ok` is not true
+    WRONG_CURRENCY = "wrong_currency"  # the answer is about another currency than the account's unit
     SUSPECT = "suspect"  # an implausible answer: recorded as no reading, never evaluated
 
     @property
@@ -59,6 +61,8 @@ class Metrics(Struct, frozen=True, gc=False):
     max_duration_s: int | None = None
     max_filesize_bytes: int | None = None
     max_filesize_microunits_mb: int | None = None
+    burn_said_microusd_per_day: int | None = None
+    """What the provider itself says is spent in a day, where it says so in one number."""
     extra: str = "{}"
     """Unknown fields, as canonical JSON text of an object (sorted keys): stored, never evaluated."""
     unusable: tuple[tuple[str, str], ...] = ()
@@ -105,7 +109,9 @@ class Metrics(Struct, frozen=True, gc=False):
 
     @property
     def scheduled_burn_microusd_per_day(self) -> int | None:
-        """Active videos × 24 snapshots × cost; None if the provider schedules none."""
+        """The provider's own number, else active videos × 24 snapshots × cost; None if it schedules none."""
+        if self.burn_said_microusd_per_day is not None:
+            return self.burn_said_microusd_per_day
         if self.active_videos is None or self.cost_per_snapshot_microusd is None:
             return None
         return self.active_videos * 24 * self.cost_per_snapshot_microusd

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,17 +14,21 @@ from typing import Annotated
 
 import typer
 
+from alerts.model.units import USD
 from daemon.commands.check import run_check
 from daemon.commands.common import USAGE, Options, fail
 from daemon.config.load import ConfigError, inspect
-from daemon.config.problems import Level, listing
+from daemon.config.problems import Level, listing, suggestion
+from daemon.config.starter import account_text, below_key, needed_params
+from daemon.config.starter import quoted as _quoted
 from daemon.sources.provider import Has, Provider
-from daemon.sources.registry import PROVIDERS
+from daemon.sources.registry import find, names
 
 
-def _providers(*, by_account: bool = False) -> dict[str, Provider]:
-    """Return the providers that `init` can write; `by_account`, those whose accounts are written by hand."""
-    return {name: one for name, one in PROVIDERS.items() if one.by_account is by_account}
+def _providers(*, by_hand: bool = False) -> dict[str, Provider]:
+    """Return the providers that `init` can write, presets included; `by_hand`, those whose accounts are not."""
+    every = {name: one for name in names() if (one := find(name)) is not None}
+    return {name: one for name, one in every.items() if (one.by_account and one.preset is None) is by_hand}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Answers:
     smtp_host: str
     sender: str
     timezone: str
+    params: tuple[str, ...] = ()
+    """`NAME=VALUE`, as many as the provider's URL has places."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,10 +58,11 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    provider: Annotated[str, typer.Option(help=f"{' or '.join(_providers())}.")] = "",
+    provider: Annotated[str, typer.Option(help="One of those that `brimful providers` lists.")] = "",
     account: Annotated[str, typer.Option(help="The account's id: small letters, digits, '-' and '_'.")] = "",
     key_env: Annotated[str, typer.Option(help="The environment variable that holds the API key.")] = "",
     base_url: Annotated[str, typer.Option(help="Default: the provider's own.")] = "",
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE: what the provider's URL needs.")] = None,
     below: Annotated[str, typer.Option(help="Alert when fewer dollars are available.")] = "",
     percent: Annotated[str, typer.Option(help="Alert at these percents of a quota, as 80,90,100.")] = "",
     webhook: Annotated[str, typer.Option(help="Where to send signed webhooks.")] = "",
@@ -74,7 +81,7 @@ def init(
         fail(f"{path} exists already, and is left as it is: name another file by --config", USAGE)
     given = Answers(
         provider, account, key_env, base_url, below, percent, webhook, webhook_secret_env, email, smtp_host, sender,
-        timezone,
+        timezone, tuple(param or ()),
     )  # fmt: skip
     answers = _completed(given, ask=ask and _on_terminal())
     _write(path, text_of(answers))
@@ -99,16 +106,19 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
         return said.strip()
 
     known = _providers()
-    provider = answer(given.provider, f"Provider ({' or '.join(known)})", next(iter(known)) if ask else "")
+    provider = answer(given.provider, "Provider (`brimful providers` lists them)", next(iter(known)) if ask else "")
     if provider not in known:
-        hint = f"an account of {listing(_providers(by_account=True))} is written by hand: see config.example.toml"
-        fail(f"--provider is {listing(known)}; {hint}", USAGE)
+        hint = f"an account of {listing(_providers(by_hand=True))} is written by hand: see config.example.toml"
+        near = suggestion(provider, known) or "`brimful providers` lists them"
+        fail(f"--provider: there is no provider {provider!r}: {near}; {hint}", USAGE)
     chosen = known[provider]
     account = answer(given.account, "A short name for the account", provider)
     key_env = answer(given.key_env, "Environment variable with the API key", chosen.key_env)
+    params = _params(given, chosen, answer)
     below = percent = ""
     if Has.BALANCE in chosen.tells:
-        below = answer(given.below, "Alert when fewer dollars are available than", "5.00")
+        unit = "dollars" if chosen.unit == USD else chosen.unit
+        below = answer(given.below, f"Alert when fewer {unit} are available than", "5.00")
     if Has.LIMIT in chosen.tells:
         percent = answer(given.percent, "Alert at these percents of the quota", "80,90,100")
     webhook = answer(given.webhook, "Send webhooks to (empty: none)")
@@ -127,20 +137,31 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
         smtp_host=answer(given.smtp_host, "Mail server", "127.0.0.1") if email else "",
         sender=answer(given.sender, "Sender of the mails", "Brimful <brimful@localhost>") if email else "",
         timezone=answer(given.timezone, "Time zone", "UTC"),
+        params=params,
     )
+
+
+def _params(given: Answers, provider: Provider, answer: Callable[[str, str], str]) -> tuple[str, ...]:
+    """Return what the provider's URL needs, asked for where no flag says it. Exits where it is not all there."""
+    places = needed_params(provider)
+    said = {name: value for name, _, value in (pair.partition("=") for pair in given.params)}
+    if wrong := [name for name in said if name not in places]:
+        fail(f"--param {wrong[0]}: {provider.name} needs {listing(places)}", USAGE)
+    filled = {name: answer(said.get(name, ""), f"{name}, which stands in the URL") for name in places}
+    if missing := [name for name, value in filled.items() if not value]:
+        fail(f"--param {missing[0]}=VALUE is needed: it stands in the URL of {provider.name}", USAGE)
+    return tuple(f"{name}={value}" for name, value in filled.items())
 
 
 def text_of(answers: Answers) -> str:
     """Return the TOML text."""
     bare = re.fullmatch(r"[A-Za-z0-9_-]+", answers.account, re.ASCII)
-    account = f"accounts.{answers.account if bare else _quoted(answers.account)}"
+    account = answers.account if bare else _quoted(answers.account)
+    params = {name: value for name, _, value in (pair.partition("=") for pair in answers.params)}
     parts = [[f"timezone = {_quoted(answers.timezone)}"]]
-    parts.append([f"[{account}]", f"provider = {_quoted(answers.provider)}"])
-    if answers.base_url:
-        parts[-1].append(f"base_url = {_quoted(answers.base_url)}")
-    parts[-1].append(f"api_key = {_quoted('env:' + answers.key_env)}")
+    parts.append([account_text(_providers()[answers.provider], account, answers.key_env, params, answers.base_url)])
     if answers.below:
-        below = f"below_usd = {_number(answers.below, '--below')}"
+        below = f"{below_key(answers.provider)} = {_number(answers.below, '--below')}"
         parts.append(["[[rules]]", 'id = "low"', 'kind = "low_balance"', below])
     if answers.percent:
         steps = ", ".join(_number(step, "--percent") for step in answers.percent.split(","))
@@ -158,10 +179,6 @@ def text_of(answers: Answers) -> str:
 
 def _variables(answers: Answers) -> tuple[str, ...]:
     return tuple(name for name in (answers.key_env, answers.webhook_secret_env) if name)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _number(text: str, flag: str) -> str:

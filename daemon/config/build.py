@@ -32,6 +32,7 @@ from daemon.config.model import (
 )
 from daemon.config.reading import DEFAULT_RULES, Item
 from daemon.config.schema import (
+    AccountTable,
     BudgetTable,
     LowBalanceTable,
     QuotaTable,
@@ -42,7 +43,8 @@ from daemon.config.schema import (
     StaleTable,
     TopupTable,
 )
-from daemon.sources.provider import JsonMapping
+from daemon.config.urls import origin
+from daemon.sources.provider import AnswerSpec, JsonMapping
 
 DEFAULT_KEEP = timedelta(days=90)
 DEFAULT_REMINDER = timedelta(hours=24)
@@ -97,24 +99,50 @@ def _secret(facts: LintFacts, path: str) -> SecretStr:
 def _account(facts: LintFacts, id: str) -> AccountConfig:
     item = facts.tables.accounts[id]
     table, provider = item.table, _need(item.table.provider)
-    base = base_url(table)
-    headers = {name: _secret(facts, item.at(f"headers.{name}")) for name in table.headers}
+    base, url = (base_url(table), "") if not provider.by_account else _shown_url(facts, item)
     topup = facts.tables.topups.get(id)
+    unit, quota_unit = table.units
     return AccountConfig(
         info=AccountInfo(
             id=id,
             provider=provider.name,
             label=table.label,
             tags=tuple(table.tags),
+            unit=unit,
+            quota_unit=quota_unit,
             believe_falls_after=topup.table.believe_falls_after if topup is not None else None,
         ),
         provider=provider,
         base_url=base,
-        url=_need(table.url) if provider.by_account else base + provider.path,
+        url=url or base + provider.path,
         api_key=_secret(facts, item.at("api_key")),
-        poll=table.poll,
-        json=JsonMapping(fields=dict(table.fields_), headers=headers) if provider.by_account else None,
+        poll=table.told("poll"),
+        json=_mapping(facts, item) if provider.by_account else None,
         topup=_topup(topup.table, least_charge(facts, id)) if topup is not None else None,
+    )
+
+
+def _shown_url(facts: LintFacts, item: Item[AccountTable]) -> tuple[str, str]:
+    """Return host and URL of an account that says the whole one, without a secret in it; the host for both if it is."""
+    text = facts.texts[item.at("url")]
+    base = origin(text.text.get_secret_value())
+    return base, text.shown or base
+
+
+def _mapping(facts: LintFacts, item: Item[AccountTable]) -> JsonMapping:
+    table = item.table
+    checks = {key: table.told(key) for key in ("ok", "error", "currency", "unlimited", "unit")}
+    url, body = facts.texts[item.at("url")], facts.texts.get(item.at("body"))
+    headers = {name: facts.texts[item.at(f"headers.{name}")] for name in table.told_headers}
+    texts = [url, *headers.values(), *([body] if body is not None else ())]
+    return JsonMapping(
+        answer=AnswerSpec(fields=table.told_fields, **checks),
+        headers={name: text.text for name, text in headers.items()},
+        url=url.text,
+        method=table.told("method"),
+        body=body.text if body is not None else None,
+        auth=table.told_auth,
+        secrets=tuple(secret for text in texts for secret in text.secrets),
     )
 
 

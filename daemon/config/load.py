@@ -25,8 +25,9 @@ from daemon.config.problems import ConfigError as ConfigError
 from daemon.config.problems import Problem, ProblemId, Problems
 from daemon.config.problems import summary as summary
 from daemon.config.reading import Tables, read
-from daemon.config.secret import Secrets
+from daemon.config.secret import Composed, Secrets, in_json, percent_encoded
 from daemon.limits import CONFIG_BYTES, INCLUDED_FILES, WARNINGS_LOGGED
+from daemon.sources.preset import is_param, with_params
 
 _WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
@@ -87,8 +88,9 @@ def inspect(
     if document is None:
         return Inspection(path, None, problems)
     tables = read(document, problems, _included(document, path, problems, parse))
-    resolved = _resolved(tables, Secrets(environ, path.parent, problems, required=secrets))
-    facts = LintFacts(tables, resolved, zone(tables.root.timezone, problems), problems)
+    references = Secrets(environ, path.parent, problems, required=secrets)
+    resolved, texts = _resolved(tables, references), _composed(tables, references)
+    facts = LintFacts(tables, resolved, zone(tables.root.timezone, problems), problems, texts)
     lint(facts)
     store = build.store_at(tables.store.table.path, environ)
     store_folder(store, problems)
@@ -194,6 +196,30 @@ def _note_syntax(text: str, place: str, problems: Problems) -> None:
     problems.add(ProblemId.TOML_SYNTAX, place + where, f"{said[:1].lower()}{said[1:]}", hint)
 
 
+def _composed(tables: Tables, secrets: Secrets) -> dict[str, Composed]:
+    """Return by key path what accounts say with secrets in it: URL, params, headers and body."""
+    found: dict[str, Composed] = {}
+    for account in tables.accounts.values():
+        table = account.table
+        if not table.by_account:
+            continue
+        params: dict[str, str] = {}
+        for name, value in table.params.items():
+            path = account.at(f"params.{name}")
+            found[path] = secrets.compose(value, path)
+            params[name] = found[path].text.get_secret_value()
+        if url := table.told("url"):
+            filled = with_params(url, {name: value for name, value in params.items() if is_param(value)})
+            found[account.at("url")] = secrets.compose(filled, account.at("url"), encode=percent_encoded)
+        if body := table.told("body"):
+            encode = in_json if body.lstrip()[:1] in ("{", "[") else str
+            found[account.at("body")] = secrets.compose(body, account.at("body"), encode=encode)
+        for name, value in table.told_headers.items():
+            path, is_plain = account.at(f"headers.{name}"), not _SECRET_HEADER.search(name)
+            found[path] = secrets.compose(value, path, literal_is_ok=is_plain)
+    return found
+
+
 def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
     """Return the secrets by key path, each read once; those that nothing uses are left out."""
     found: dict[str, SecretStr] = {}
@@ -204,8 +230,6 @@ def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
 
     for account in tables.accounts.values():
         take(account.table.api_key, account.at("api_key"))
-        for name, value in account.table.headers.items():
-            take(value, account.at(f"headers.{name}"), literal_is_ok=not _SECRET_HEADER.search(name))
     if tables.stripe is not None:
         take(tables.stripe.table.api_key, "stripe.api_key")
     if tables.smtp is not None and tables.smtp.table.username:

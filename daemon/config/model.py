@@ -72,7 +72,7 @@ class AccountConfig:
     info: AccountInfo
     provider: Provider
     base_url: str
-    url: str
+    url: str = field(repr=False)
     api_key: SecretStr
     poll: str
     json: JsonMapping | None = None

@@ -65,6 +65,7 @@ class ProblemId(StrEnum):
     ACCOUNT_UNKNOWN = "account-unknown"
     ACCOUNT_KEYS = "account-keys"
     ACCOUNT_TWICE = ("account-twice", Level.WARNING)
+    ACCOUNT_UNIT = "account-unit"
     FIELD_UNKNOWN = "field-unknown"
     FIELD_EXPRESSION = "field-expression"
     POLL_RARE = ("poll-rare", Level.WARNING)
@@ -80,6 +81,8 @@ class ProblemId(StrEnum):
     TOPUP_COOLDOWN = ("topup-cooldown-over-runway", Level.WARNING)
     TOPUP_THRESHOLD = ("topup-threshold-below-poll", Level.WARNING)
     TOPUP_SMALL = ("topup-lands-below-threshold", Level.WARNING)
+    TOPUP_UNIT = "topup-unit"
+    TOPUP_UNSAFE = "topup-unsafe"
     TOPUP_NO_BALANCE = "topup-no-balance"
     TOPUP_WEAK_CREDIT = ("topup-weak-credit", Level.WARNING)
     TOPUP_NO_STRIPE = "topup-no-stripe"

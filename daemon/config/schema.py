@@ -10,12 +10,15 @@ from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from alerts.model.events import Severity
 from alerts.model.specs import Measure, Period
+from alerts.model.units import CURRENCIES, GB, UNIT, USD
 from daemon.config.model import ReportPeriod, SmtpSecurity, StripeMode, TopupMode
+from daemon.config.problems import ProblemId, suggestion
 from daemon.config.values import (
+    Body,
     Charge,
     Count,
     Cron,
@@ -37,10 +40,41 @@ from daemon.config.values import (
     Texts,
     Volume,
     named,
+    refuse,
+    text_of,
     words,
 )
+from daemon.sources.auth import BEARER, NO_AUTH, Auth, parse_auth
+from daemon.sources.payload import Table as Names
+from daemon.sources.preset import DEFAULT_POLL, Preset
 from daemon.sources.provider import Provider
-from daemon.sources.registry import PROVIDERS
+from daemon.sources.registry import find, names
+
+
+def _provider(value: Any) -> Provider:
+    found = find(value) if isinstance(value, str) else None
+    if found is None:
+        near = suggestion(value, names()) if isinstance(value, str) else ""
+        hint = near or '`brimful providers` lists them; "json" reads any other API'
+        raise refuse(ProblemId.VALUE_INVALID, "there is no such provider", hint)
+    return found
+
+
+def _auth(value: Any) -> Auth:
+    try:
+        return parse_auth(text_of(value))
+    except ValueError as error:
+        raise refuse(ProblemId.VALUE_INVALID, str(error)) from error
+
+
+def _unit(value: Any) -> str:
+    unit = text_of(value)
+    if not UNIT.fullmatch(unit):
+        said = "a unit is a currency or one word: a letter, then letters, digits, '-' and '_', at most 32 in all"
+        raise refuse(ProblemId.VALUE_INVALID, said, 'such as "EUR", "credits" or "characters"')
+    if unit != unit.upper() and unit.upper() in {*CURRENCIES, GB}:
+        raise refuse(ProblemId.VALUE_INVALID, "this unit is written in capitals", f'write "{unit.upper()}"')
+    return unit
 
 
 class Table(BaseModel):
@@ -133,21 +167,77 @@ class TopupTable(Table):
 
 class AccountTable(Table):
     required: ClassVar[tuple[str, ...]] = ("provider",)
-    provider: Annotated[Provider, named(PROVIDERS)] | None = None
+    provider: Annotated[Provider, BeforeValidator(_provider)] | None = None
     base_url: Text | None = None
-    url: Text | None = None
+    url: Secret | None = None
+    params: dict[str, Secret] = Field(default_factory=dict)
+    method: Annotated[str, named({"GET": "GET", "POST": "POST"})] = "GET"
+    body: Body = ""
+    auth: Annotated[Auth, BeforeValidator(_auth)] | None = None
     api_key: Secret | None = None
     headers: dict[str, Secret] = Field(default_factory=dict)
+    ok: Text = ""
+    error: Text = ""
+    unit: Annotated[str, BeforeValidator(_unit)] = USD
+    currency: Text = ""
+    unlimited: Text = ""
+    topup_safe: Flag = True
     fields_: dict[str, Text] = Field(default_factory=dict, alias="fields")
-    poll: Cron = "*/5 * * * *"
+    poll: Cron = DEFAULT_POLL
     label: Text = ""
     tags: list[Text] = Field(default_factory=list)
     topup: Any = None
 
     @property
     def by_account(self) -> bool:
-        """Whether the account defines its own URL and mapping."""
+        """Whether the account, or its preset, defines its URL and mapping."""
         return self.provider is not None and self.provider.by_account
+
+    @property
+    def preset(self) -> Preset | None:
+        return self.provider.preset if self.provider is not None else None
+
+    def told(self, key: str) -> Any:
+        """Return what the account says, else its preset, else the default."""
+        preset = self.preset
+        own = getattr(self, key)
+        return own if preset is None or key in self.model_fields_set else getattr(preset, key)
+
+    @property
+    def told_headers(self) -> Mapping[str, str]:
+        return self.headers if self.preset is None else {**self.preset.headers, **self.headers}
+
+    @property
+    def told_fields(self) -> Mapping[str, str]:
+        """The account's own expressions, and those of its preset for what it says nothing of."""
+        if self.preset is None or not self.fields_:
+            return self.fields_ if self.preset is None else self.preset.fields
+        table = self.preset_table
+        own = {table[name][0] for name in self.fields_ if name in table}
+        left = {name: text for name, text in self.preset.fields.items() if table[name][0] not in own}
+        return {**left, **self.fields_}
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """Return what its balance and what its quota are in."""
+        if not self.by_account:
+            return USD, GB
+        unit = self.told("unit")
+        in_gb = any(name.endswith("_gb") for name in self.told_fields)
+        return unit, GB if in_gb else unit
+
+    @property
+    def preset_table(self) -> Names:
+        return self.provider.table if self.provider is not None else {}
+
+    @property
+    def told_auth(self) -> Auth:
+        """By a bearer's token where there is a key and nobody says how it is sent."""
+        if self.auth is not None:
+            return self.auth
+        if self.preset is not None:
+            return parse_auth(self.preset.auth)
+        return BEARER if "api_key" in self.given else NO_AUTH
 
 
 class RuleTable(Table):

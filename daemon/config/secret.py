@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from daemon.config.problems import Level, ProblemId, Problems, suggestion
 from daemon.limits import SECRET_BYTES
 
+_SCHEMES = ("env", "file", "credential")
+_INSIDE = re.compile(r"\$\{([^{}]*)\}")
+_BARE = re.compile(r"(?<![A-Za-z0-9_.-])(?:env|credential):(?=[A-Za-z_])", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CREDENTIAL_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,255}", re.ASCII)
 IN_A_SHELL = "CREDENTIALS_DIRECTORY=/etc/brimful/secrets"
 """The setting that gives a command in a shell the credentials of the packaged unit."""
 _MISTAKEN = re.compile(r"\$\{?[A-Za-z_]|(?:ENV|Env|FILE|File|CREDENTIAL|Credential):|\{\{|<[a-z]")
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A text with its secrets put in, the same as it may be shown, and the secrets as they stand in it."""
+
+    text: SecretStr
+    shown: str = field(repr=False)
+    secrets: tuple[SecretStr, ...] = ()
+
+
+def percent_encoded(value: str) -> str:
+    """Return a secret as it stands in a URL."""
+    return quote(value, safe="")
+
+
+def in_json(value: str) -> str:
+    """Return a secret as it stands within the quotes of a JSON text."""
+    return json.dumps(value)[1:-1]
 
 
 class Secrets:
@@ -48,6 +73,41 @@ class Secrets:
             )
             return SecretStr("")
         return SecretStr(value)
+
+    def compose(
+        self,
+        text: str,
+        path: str,
+        item: str = "",
+        *,
+        encode: Callable[[str], str] = str,
+        literal_is_ok: bool = True,
+    ) -> Composed:
+        """Return a text with the secrets in it: one that is a reference is whole, `${env:NAME}` stands inside others.
+
+        `encode` fits a value into the text around it; a secret that is whole is taken as it is.
+        """
+        if text.partition(":")[0] in _SCHEMES and ":" in text:
+            whole = self.resolve(text, path, item)
+            return Composed(whole, "", (whole,) if whole.get_secret_value() else ())
+        found: list[SecretStr] = []
+
+        def put(place: re.Match[str]) -> str:
+            if place[1].partition(":")[0] not in _SCHEMES:
+                said = f"${{{place[1][:64]}}} names no secret"
+                self._problems.add(ProblemId.SECRET_INVALID, path, said, 'such as "${env:NAME}"', item=item)
+                return ""
+            value = self.resolve(place[1], path, item).get_secret_value()
+            found.extend(SecretStr(form) for form in {value, encode(value)} - {""})
+            return encode(value)
+
+        if bare := _BARE.search(_INSIDE.sub("", text)):
+            said = f'"{bare[0]}" inside a longer text would be sent as it stands'
+            self._problems.add(ProblemId.SECRET_INVALID, path, said, f'write "${{{bare[0]}NAME}}"', item=item)
+            return Composed(SecretStr(""), "")
+        if _INSIDE.search(text) is None and not literal_is_ok:
+            return Composed(self.resolve(text, path, item), text)
+        return Composed(SecretStr(_INSIDE.sub(put, text)), _INSIDE.sub("…", text), tuple(found))
 
     def _from_environment(self, name: str, path: str, item: str) -> str | None:
         if not _ENV_NAME.fullmatch(name):

@@ -93,7 +93,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """Characters that no name, URL or secret holds."""
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a text of one line."""
     if not isinstance(value, str):
         raise refuse(ProblemId.VALUE_TYPE, "text in quotes is expected")
     if len(value) > MAX_TEXT:
@@ -101,6 +102,11 @@ def _text(value: Any) -> str:
     if CONTROL.search(value):
         raise refuse(ProblemId.VALUE_INVALID, "it holds a line break or another control character")
     return value
+
+
+def _body(value: Any) -> str:
+    """A text of several lines, too: what is posted."""
+    return text_of(re.sub(r"[\t\r\n]", " ", value)) if isinstance(value, str) else text_of(value)
 
 
 def _flag(value: Any) -> bool:
@@ -148,7 +154,7 @@ def _mail(value: Any) -> str:
 
 def _address(value: Any) -> MailAddress:
     try:
-        return parse_address(_text(value))
+        return parse_address(text_of(value))
     except AddressError as error:
         raise refuse(ProblemId.MAIL_ADDRESS, str(error), error.hint) from error
 
@@ -167,7 +173,7 @@ def _mail_or_none(value: Any) -> str:
 
 
 def _secrets(value: Any) -> list[str]:
-    return [_text(item) for item in (_list(value) if isinstance(value, list) else [value])]
+    return [text_of(item) for item in (_list(value) if isinstance(value, list) else [value])]
 
 
 def _sender(value: Any) -> str:
@@ -176,7 +182,7 @@ def _sender(value: Any) -> str:
 
 
 def _id(value: Any) -> str:
-    text = _text(value)
+    text = text_of(value)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text, re.ASCII):
         raise refuse(ProblemId.ID_INVALID, "an id is letters, digits, '-', '_' and '.', at most 64 of them")
     return text
@@ -215,9 +221,10 @@ OptionalDuration = Annotated[timedelta | None, BeforeValidator(_duration_or_none
 Reminder = Annotated[timedelta | None, BeforeValidator(_remind)]
 """A duration, or "never"."""
 Cron = Annotated[str, BeforeValidator(_cron)]
-Text = Annotated[str, BeforeValidator(_text)]
-Secret = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(text_of)]
+Secret = Annotated[str, BeforeValidator(text_of)]
 """A reference to a secret, or a literal: never repeated in a message."""
+Body = Annotated[str, BeforeValidator(_body)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Mail = Annotated[str, BeforeValidator(_mail)]
 OptionalMail = Annotated[str, BeforeValidator(_mail_or_none)]

@@ -7,22 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Protocol
 
 import structlog
-from pydantic import SecretStr
 
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from alerts.model.values import replace
 from daemon.clock import Clock
 from daemon.limits import POLL_BODY_BYTES, POLL_DEADLINE_S, POLLS_IN_FLIGHT, POLLS_PER_HOST, RATE_LIMIT_WAIT_S
 from daemon.net.http import FailureKind, HttpClient, HttpFailure
-from daemon.sources.provider import JsonMapping, Parser, Provider
+from daemon.sources.provider import Parser
 from daemon.sources.rate_limit import RateLimit
-from daemon.sources.refusals import one_line
-
-TOKEN_CHARACTERS = 8
-"""What follows a space in a header's value and is shorter is a word, no secret."""
+from daemon.sources.refusals import DETAIL_CHARACTERS, one_line
+from daemon.sources.request import Source, request_of, secrets_of
 
 log = structlog.get_logger("brimful.sources")
 
@@ -32,46 +28,9 @@ _FAILURE = {
 }
 
 
-class Source(Protocol):
-    """What is known of an account that is asked: `url` is whole, accounts of one `host` share a queue."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def provider(self) -> Provider: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def api_key(self) -> SecretStr: ...
-    @property
-    def json(self) -> JsonMapping | None: ...
-
-
 def failed(account: str, at: datetime, failure: HttpFailure) -> Unavailable:
     """Return what an exchange without an answer means."""
     return Unavailable(account, at, _FAILURE.get(failure.kind, Reason.UNREACHABLE), one_line(failure.detail))
-
-
-def headers_of(account: Source) -> Mapping[str, str]:
-    """Return the request headers: the provider's key header, and those that the account was configured with."""
-    header = account.provider.key_header
-    own = {header: account.api_key.get_secret_value()} if header else {}
-    said = {} if account.json is None else account.json.headers
-    return {"accept": "application/json", **own, **{name: value.get_secret_value() for name, value in said.items()}}
-
-
-def secrets_of(account: Source) -> set[str]:
-    """Return what no word of a reading may hold: the API key, and the values of configured headers.
-
-    What follows a scheme (`Bearer …`) is one by itself.
-    """
-    said = {} if account.json is None else account.json.headers
-    secrets = {account.api_key, *(value for name, value in said.items() if name.lower() != "accept")}
-    whole = {secret.get_secret_value() for secret in secrets}
-    tokens = {token for value in whole if len(token := value.rpartition(" ")[2]) >= TOKEN_CHARACTERS}
-    return (whole | tokens) - {""}
 
 
 @dataclass(slots=True)
@@ -140,13 +99,14 @@ class Fetcher:
                 return await self._ask(client)
 
     async def _ask(self, client: _AccountClient) -> Reading:
-        account = client.account
+        account, request = client.account, request_of(client.account)
         headers: Mapping[str, str] | None = None
         try:
             answer = await self._http.exchange(
-                "GET",
-                account.url,
-                headers=headers_of(account),
+                request.method,
+                request.url,
+                headers=request.headers,
+                content=request.content,
                 deadline_s=self._deadline_s,
                 max_bytes=self._max_bytes,
             )
@@ -161,6 +121,8 @@ class Fetcher:
             return Known(account.id, at, client.last_metrics)
         reading = client.parse(account.id, at, answer)
         if isinstance(reading, Known):
+            if account.json is not None:
+                reading = _without_secrets(client, reading)
             client.last_body, client.last_metrics = body, reading.metrics
             if reading.metrics.unusable != client.unusable:
                 client.unusable = reading.metrics.unusable
@@ -178,19 +140,32 @@ class Fetcher:
 
     def _masked(self, client: _AccountClient, reading: Unavailable) -> Unavailable:
         """The same without a secret of the account in its words."""
-        detail = reading.detail
-        for secret in secrets_of(client.account):
-            detail = one_line(detail, secret=secret)
-        return replace(reading, detail=detail)
+        return replace(reading, detail=_mask(client, reading.detail))
 
     def _new_client(self, account: Source) -> _AccountClient:
         host = account.host
         return _AccountClient(
             account=account,
-            parse=account.provider.parser(account.json.fields if account.json is not None else {}),
+            parse=account.provider.parser(account.json.answer if account.json is not None else None),
             host=self._hosts.setdefault(host, asyncio.Semaphore(POLLS_PER_HOST)),
             rate_limit=self._rate_limits.setdefault(f"{host} {' '.join(sorted(secrets_of(account)))}", RateLimit()),
         )
+
+
+def _mask(client: _AccountClient, words: str) -> str:
+    for secret in sorted(secrets_of(client.account), key=len, reverse=True):
+        words = one_line(words, max(len(words), DETAIL_CHARACTERS), secret=secret)
+    return words
+
+
+def _without_secrets(client: _AccountClient, reading: Known) -> Known:
+    """The same where an answer repeats the key that it was asked with in one of its texts."""
+    metrics, found = reading.metrics, {}
+    for name in ("client_name", "billing_error", "max_resolution"):
+        words = getattr(metrics, name)
+        if words and (masked := _mask(client, words)) != words:
+            found[name] = masked
+    return replace(reading, metrics=replace(metrics, **found)) if found else reading
 
 
 def _not_asked(client: _AccountClient, now: datetime, free_at: datetime) -> Unavailable:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import isinf
 from typing import TYPE_CHECKING, Any
 
 from alerts.model.instants import EPOCH, from_ms
@@ -28,9 +27,23 @@ TEXT_CHARACTERS = 500
 class BadPayload(Exception):  # noqa: N818 – what the contract calls it
     """The answer is not what the provider promises; the message names the field and the fault, in one line."""
 
+    reason = Reason.BAD_PAYLOAD
+
 
 class NotThere(BadPayload):
     """A field that is needed is not where it should be: the answer may be about something else, an error."""
+
+
+class RefusedAnswer(BadPayload):
+    """The answer says itself that it is none."""
+
+    reason = Reason.REFUSED
+
+
+class WrongCurrency(BadPayload):
+    """The answer is in another currency than the account."""
+
+    reason = Reason.WRONG_CURRENCY
 
 
 Reader = Callable[[object, str], Any]
@@ -53,7 +66,7 @@ def read(build: Callable[[bytes], Metrics], account: str, at: datetime, answer: 
         return Known(account, at, metrics)
     except BadPayload as fault:
         why = unfound(str(fault), answer.body) if isinstance(fault, NotThere) else one_line(str(fault))
-        return Unavailable(account, at, Reason.BAD_PAYLOAD, why, status=answer.status)
+        return Unavailable(account, at, fault.reason, why, status=answer.status)
 
 
 def fill(table: Table, say: Callable[[str], object], needed: Collection[str], extra: str = "{}") -> Metrics:
@@ -104,26 +117,18 @@ def _exact(text: str) -> Decimal | str:
         return text
 
 
-def _binary(text: str) -> float | str:
-    number = float(text)
-    return text if isinf(number) else number
-
-
 # What is no number (NaN, Infinity, one beyond all bounds) is left as a text: a fault of its field, not of the answer.
-_EXACT, _BINARY = (
-    json.JSONDecoder(object_pairs_hook=_each_once, parse_int=_whole, parse_float=fraction, parse_constant=str)
-    for fraction in (_exact, _binary)
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_each_once, parse_int=_whole, parse_float=_exact, parse_constant=str)
 
 
-def decode(body: bytes, *, exact: bool = True) -> dict[str, Any]:
-    """Return the JSON object in `body`, its fractions as exact decimals (or floats, where not `exact`).
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in `body`, its fractions as exact decimals.
 
     Raises BadPayload for HTML, broken or too deeply nested JSON, a key that stands twice in one object, and anything
     but an object. NaN, Infinity and numbers that cannot be held are texts.
     """
     try:
-        document = (_EXACT if exact else _BINARY).decode(body.decode("utf-8-sig"))
+        document = _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, ArithmeticError) as error:
         raise BadPayload(_why_not_json(body)) from error
     except RecursionError as error:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from alerts.model.readings import Metrics, Reading
+from alerts.model.units import GB, USD
+from daemon.sources.auth import NO_AUTH, Auth
 from daemon.sources.payload import NotThere, Table, decode, extra, fill, read
+from daemon.sources.preset import Preset
 
 if TYPE_CHECKING:
     from daemon.net.http import HttpAnswer  # at run time it would load the HTTP client into commands that ask nobody
@@ -45,14 +47,37 @@ Build = Callable[[bytes], Metrics]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSpec:
+    """How an answer is read where its provider does not say: an expression by field name, and what must hold of it."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    ok: str = ""
+    """Anything but true makes the answer none; empty: every answer with a good status is one."""
+    error: str = ""
+    """Where the API's own words stand, shown where `ok` is not true."""
+    currency: str = ""
+    """Where the answer says its currency: it must be the unit."""
+    unlimited: str = ""
+    """True where the answer says that there is no limit."""
+    unit: str = USD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JsonMapping:
-    """What an account says itself where its provider does not: an expression by field name, and request headers."""
+    """What an account says itself where its provider does not: how it is asked, and how its answer is read."""
 
-    fields: Mapping[str, str]
+    answer: AnswerSpec
     headers: Mapping[str, SecretStr] = field(default_factory=dict)
+    url: SecretStr | None = None
+    """The whole URL where a secret stands in it; else the account's own is whole."""
+    method: str = "GET"
+    body: SecretStr | None = None
+    auth: Auth = NO_AUTH
+    secrets: tuple[SecretStr, ...] = ()
+    """What was put into URL, headers and body, as it is and as it was encoded: no message may hold it."""
 
 
-def by_name(table: Table, fields: Mapping[str, str]) -> Build:
+def by_name(table: Table, spec: AnswerSpec) -> Build:
     """Read the names of the table at the top level of the answer; fields that are not in it are kept unjudged."""
     names, needed = frozenset(table), needed_of(table)
 
@@ -88,13 +113,15 @@ class Provider:
     """The request header that carries the API key."""
     min_charge_microusd: int = 0
     """The smallest credit that it sells, in micro-dollars."""
-    reader: Callable[[Table, Mapping[str, str]], Build] = by_name
+    reader: Callable[[Table, AnswerSpec], Build] = by_name
     """How an answer is read: by the table, and by the account's own expressions where there are some."""
+    preset: Preset | None = None
+    """What an account leaves to it, where this is any JSON API with a name."""
     tells: frozenset[Has] = field(init=False)
     """What a reading can hold."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tells", told_by(self.table))
+        object.__setattr__(self, "tells", told_by(self._mapped(self.preset.fields) if self.preset else self.table))
         if self.tells.isdisjoint({Has.BALANCE, Has.VOLUME}):
             raise ValueError(f"{self.name}: a provider tells a balance or a used volume")
 
@@ -102,6 +129,13 @@ class Provider:
     def by_account(self) -> bool:
         """Whether each account says itself where it is asked and how its answer is read."""
         return not self.base_url
+
+    @property
+    def unit(self) -> str:
+        """The unit of its figures, where no account says another."""
+        if self.preset is not None:
+            return self.preset.unit
+        return USD if self.by_account or Has.BALANCE in self.tells else GB
 
     @property
     def key_env(self) -> str:
@@ -112,10 +146,10 @@ class Provider:
         """Return what a reading of an account can hold that maps these fields."""
         return told_by(self._mapped(fields)) if self.by_account else self.tells
 
-    def parser(self, fields: Mapping[str, str] = MappingProxyType({})) -> Parser:
-        """Return what turns answers into readings. Raises ValueError where one of the account's fields is wrong."""
-        table = self._mapped(fields) if self.by_account else self.table
-        return partial(read, self.reader(table, fields))
+    def parser(self, spec: AnswerSpec | None = None) -> Parser:
+        """Return what turns answers into readings. Raises ValueError where one of the account's expressions is."""
+        spec = AnswerSpec() if spec is None else spec
+        return partial(read, self.reader(self._mapped(spec.fields) if self.by_account else self.table, spec))
 
     def _mapped(self, fields: Collection[str]) -> Table:
         return {name: entry for name, entry in self.table.items() if name in fields}

@@ -117,7 +117,8 @@ class _Site:
         state = await self._read(lambda conn: states.load(conn, name))
         if state.last is None:
             raise HTTPException(503, f"{name} was never read: ask /healthz or `brimful status` why")
-        return JSONResponse(usage(self._config.accounts[name].provider, state.last, self._clock.now()))
+        account = self._config.accounts[name]
+        return JSONResponse(usage(account.provider, account.info, state.last, self._clock.now()))
 
     async def _page(self, template: str, values: Callable[[sqlite3.Connection], dict[str, Any]]) -> Response:
         def build(connection: sqlite3.Connection) -> str:

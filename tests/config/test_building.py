@@ -65,7 +65,7 @@ def test_json_account_keeps_url_headers_and_expressions(tmp_path: Path) -> None:
     assert account.url == "https://api.example.com:8443/v2/usage?x=1"
     assert account.base_url == "https://api.example.com:8443"
     assert account.json is not None
-    assert account.json.fields == {"balance_usd": "account.credit"}
+    assert account.json.answer.fields == {"balance_usd": "account.credit"}
     assert {name: value.get_secret_value() for name, value in account.json.headers.items()} == {
         "Authorization": "cs_test_1",
         "Accept": "application/json",

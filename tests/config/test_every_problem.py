@@ -34,6 +34,8 @@ url = "https://api.example.com/usage"
 headers = { Authorization = "env:CS_KEY" }
 fields = { balance_usd = "a.b", total_charged_usd = "c" }
 """
+EUR = 'unit = "EUR"\n'
+OTHER_TOPUP = TOPUP.replace("clips", "other")
 EMAIL = SMTP + '[[emails]]\nid = "ops"\nto = ["ops@example.com"]\n'
 REPORT = '[[reports]]\nid = "finance"\nperiod = "month"\ncron = "0 8 1 * *"\nto = ["ops@example.com"]\n'
 QUOTA = '[[rules]]\nid = "quota"\nkind = "quota"\n'
@@ -100,7 +102,12 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("account-unknown", "rules[0].accounts", GOOD.replace("below_usd", 'accounts = ["clps"]\nbelow_usd')),
     ("account-unknown", "webhooks[0].accounts", GOOD + 'accounts = ["prod-*"]'),
     ("account-keys", "accounts.clips.url", ACCOUNT + 'url = "https://x.io"' + LOW + WEBHOOK),
-    ("account-keys", "accounts.other.api_key", JSON.replace("url", 'api_key = "env:CS_KEY"\nurl', 1) + LOW + WEBHOOK),
+    (
+        "account-keys",
+        "accounts.other.base_url",
+        JSON + 'base_url = "https://x.io"' + LOW + WEBHOOK,
+    ),
+    ("account-unit", "accounts.other.fields.balance_usd", JSON.replace(', total_charged_usd = "c"', "") + EUR),
     ("account-twice", "accounts.twin", GOOD + ACCOUNT.replace("clips", "twin")),
     ("field-unknown", "accounts.other.fields.limit_bg", JSON.replace('c"', 'c", limit_bg = "d"') + LOW + WEBHOOK),
     ("field-expression", "accounts.other.fields.balance_usd", changed(JSON, '"a.b"', '"a.["') + LOW + WEBHOOK),
@@ -161,6 +168,8 @@ CASES: list[tuple[str, str, str | bytes]] = [
         "accounts.other.topup",
         JSON.replace(', total_charged_usd = "c"', "") + TOPUP.replace("clips", "other") + STRIPE + LOW + WEBHOOK,
     ),
+    ("topup-unit", "accounts.other.topup", JSON.replace("_usd", "") + EUR + OTHER_TOPUP + STRIPE),
+    ("topup-unsafe", "accounts.other.topup", JSON + "topup_safe = false" + OTHER_TOPUP + STRIPE + LOW + WEBHOOK),
     ("topup-no-stripe", "accounts.clips.topup", changed(PAID, STRIPE, "")),
     ("topup-shared-key", "accounts.twin.topup", PAID + (ACCOUNT + TOPUP).replace("clips", "twin")),
     ("topup-object-id", "accounts.clips.topup.customer", changed(PAID, "cus_123", "jane")),
@@ -271,6 +280,8 @@ _COMPANIONS = {
     "poll-rare": {"topup-threshold-below-poll", "rule-threshold-below-poll"},
     "topup-below-minimum": {"topup-lands-below-threshold"},
     "topup-no-balance": {"topup-unalerted"},
+    "topup-unit": {"topup-unalerted", "receivers-none"},
+    "account-unit": {"receivers-none"},
 }
 """Problems that follow from the same numbers and are worth saying, too."""
 

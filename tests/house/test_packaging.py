@@ -207,7 +207,9 @@ def test_wheel_holds_templates_schemas_and_types_and_nothing_else(wheel: Path) -
     schemas = {str(p.relative_to(ROOT)) for p in (ROOT / "alerts" / "schemas").glob("*.json")}
     assert templates
     assert schemas
-    assert templates | schemas | {"alerts/py.typed", "daemon/py.typed"} <= set(names)
+    presets = {str(p.relative_to(ROOT)) for p in (ROOT / "daemon" / "sources" / "presets").iterdir()}
+    assert len(presets) >= 36
+    assert templates | schemas | presets | {"alerts/py.typed", "daemon/py.typed"} <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"alerts", "daemon", "brimful"}
     assert not [name for name in names if name.endswith((".pyc", ".db"))]
 
@@ -241,6 +243,7 @@ def test_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     templates = ask("-c", TEMPLATES)
     assert set(templates.split()) >= {p.name for p in (ROOT / "templates").glob("*") if p.is_file()}
     assert int(ask("-c", SCHEMAS)) >= 20
+    assert "management key" in ask("-c", "from daemon.cli import main; main()", "providers", "show", "openrouter")
     accepted = ask("-c", "from daemon.cli import main; main()", "--config", str(ROOT / "config.example.toml"), "check")
     assert "secret-unset" in accepted
 

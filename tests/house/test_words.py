@@ -88,7 +88,7 @@ def commands() -> list[str]:
 EXPECTED = """
     demo, run, once, check, status, history, afford, alerts, alerts mute, alerts unmute, topups, topups explain,
     topups ack, topups pause, topups resume, topups audit, deliveries, deliveries show, deliveries replay, report,
-    backtest, init, test, test webhook, test email, backup
+    backtest, providers, providers show, init, test, test webhook, test email, backup
 """
 COMMANDS = [name.strip() for name in EXPECTED.split(",")]
 

@@ -11,7 +11,7 @@ import pytest
 from alerts.model.readings import Known, Metrics, Reading, Reason, Unavailable
 from daemon.net.http import HttpAnswer
 from daemon.sources.payload import read, to_count, to_millionths
-from daemon.sources.provider import Has, Provider, needed_of
+from daemon.sources.provider import AnswerSpec, Has, Provider, needed_of
 from daemon.sources.registry import PROVIDERS
 from tests.helpers_sources import NOW
 
@@ -21,7 +21,7 @@ FIGURES = frozenset({"balance_microusd", "used_microgb"})
 
 def ask(provider: Provider, said: Any, names: Mapping[str, str] | None = None) -> Reading:
     """Read an answer; an account that maps fields itself maps each name to the same."""
-    parse = provider.parser({name: name for name in provider.table} if names is None else names)
+    parse = provider.parser(AnswerSpec(fields={name: name for name in provider.table} if names is None else names))
     return parse("one", NOW, HttpAnswer(200, {}, json.dumps(said).encode(), 1))
 
 

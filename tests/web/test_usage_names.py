@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from alerts.model.accounts import AccountInfo
 from alerts.model.readings import Known, Metrics
 from daemon.net.http import HttpAnswer
 from daemon.sources.provider import Provider
@@ -63,19 +64,31 @@ def test_what_the_provider_said_is_given_as_it_said_it(
 ) -> None:
     known = PROVIDERS[provider].parser()("a", AT, answer({**said, **more}))
     assert isinstance(known, Known)
-    given = usage.usage(PROVIDERS[provider], known, AT + timedelta(seconds=90.9))
+    given = usage.usage(PROVIDERS[provider], AccountInfo("a", provider), known, AT + timedelta(seconds=90.9))
     assert given == {**said, **more, "observed_at": "2026-11-10T09:00:00Z", "age_s": 90}
     json.dumps(given, allow_nan=False)
 
 
+def is_older(provider: Provider, name: str) -> bool:
+    """Whether this is the name of a field of any JSON API from when all of them were in dollars or gigabytes."""
+    return provider.by_account and name.endswith(("_usd", "_gb"))
+
+
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 def test_every_name_is_one_metric_of_its_own(provider: Provider) -> None:
-    metrics = [metric for metric, _ in provider.table.values()]
+    metrics = [metric for name, (metric, _) in provider.table.items() if not is_older(provider, name)]
     assert set(metrics) <= set(Metrics.__struct_fields__)
     assert len(set(metrics)) == len(metrics)
 
 
 def test_what_was_not_said_is_left_out_and_a_clock_that_went_back_makes_no_age_below_none() -> None:
     known = Known("a", AT, Metrics(balance_microusd=0))
-    given = usage.usage(PROVIDERS["json"], known, AT - timedelta(hours=1))
-    assert given == {"balance_usd": 0, "observed_at": "2026-11-10T09:00:00Z", "age_s": 0}
+    given = usage.usage(PROVIDERS["json"], AccountInfo("a", "json"), known, AT - timedelta(hours=1))
+    said = {"balance": 0, "balance_usd": 0, "unit": "USD", "quota_unit": "GB"}
+    assert given == {**said, "observed_at": "2026-11-10T09:00:00Z", "age_s": 0}
+
+
+def test_the_names_in_dollars_and_gigabytes_are_there_only_where_they_are_true() -> None:
+    known = Known("a", AT, Metrics(balance_microusd=5_000_000, used_microgb=7_000_000))
+    given = usage.usage(PROVIDERS["json"], AccountInfo("a", "json", unit="EUR", quota_unit="EUR"), known, AT)
+    assert given == {"balance": 5, "used": 7, "unit": "EUR", "observed_at": "2026-11-10T09:00:00Z", "age_s": 0}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
+from alerts.model.units import GB, USD
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.facts import LintFacts
-from daemon.config.problems import ProblemId, suggestion
+from daemon.config.problems import ProblemId, listing, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import AccountTable
-from daemon.config.urls import Plain, origin
+from daemon.config.urls import Plain
+from daemon.sources.auth import HEADER_NAME, AuthKind
+from daemon.sources.expressions import ExpressionError, UnknownFunctionError, compiled, function_names
+from daemon.sources.preset import is_param, params_in, with_params
 from daemon.sources.provider import Has, Provider
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
-_BY_ACCOUNT = ("url", "headers", "fields")
-"""The keys of an account that defines its own URL and mapping."""
+BY_ACCOUNT = (
+    "url", "params", "method", "body", "auth", "headers", "ok", "error", "unit", "currency", "unlimited", "topup_safe",
+    "fields",
+)  # fmt: skip
+"""The keys of an account that says itself where it is asked and how its answer is read."""
 _RARE = timedelta(hours=24)
 
 
@@ -38,9 +40,7 @@ def lint(facts: LintFacts) -> None:
 
 
 def base_url(account: AccountTable) -> str:
-    """Return the account's base URL without a trailing slash; empty if unknown."""
-    if account.by_account:
-        return origin(account.url) if account.url else ""
+    """Return the base URL of an account that does not define its own URL, without a trailing slash."""
     if account.base_url is not None:
         return account.base_url.rstrip("/")
     return account.provider.base_url if account.provider is not None else ""
@@ -49,10 +49,11 @@ def base_url(account: AccountTable) -> str:
 def identity(facts: LintFacts, account: Item[AccountTable]) -> tuple[str, str] | None:
     """Return the account's URL and secret: two accounts with the same are one. None if unknown."""
     table = account.table
-    if table.by_account:
-        secrets = [f"{name.lower()}={facts.secret(account.at(f'headers.{name}'))}" for name in sorted(table.headers)]
-        return (table.url, "\n".join(secrets)) if table.url and secrets else None
     key = facts.secret(account.at("api_key")) or table.api_key or ""
+    if table.by_account:
+        said = [f"{name.lower()}={facts.text(account.at(f'headers.{name}'))}" for name in sorted(table.told_headers)]
+        sent = [key, facts.text(account.at("body")), *said]
+        return (facts.text(account.at("url")), "\n".join(sent)) if table.told("url") and any(sent) else None
     base = base_url(table).lower()
     return (base, key) if base and key else None
 
@@ -61,25 +62,58 @@ def _lint_keys(facts: LintFacts, account: Item[AccountTable]) -> None:
     table, provider = account.table, account.table.provider
     if provider is None:
         return
-    if provider.by_account:
-        for key in ("url", "fields"):
-            if key not in table.given:
-                said = f'an account of the provider "{provider.name}" needs this key'
-                facts.note(ProblemId.KEY_MISSING, account, key, said)
-        for key, instead in (("base_url", "write url"), ("api_key", "write it as one of the headers")):
+    if not provider.by_account:
+        if "api_key" not in table.given:
+            facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", 'write "env:NAME"')
+        for key in BY_ACCOUNT:
             if key in table.given:
-                facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), instead)
-        for name in table.headers:
-            if not _HEADER.fullmatch(name):
-                said = "this is not the name of a header"
-                facts.note(ProblemId.VALUE_INVALID, account, f"headers.{name}", said)
+                hint = "write base_url" if key == "url" else ""
+                facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), hint)
         return
-    if "api_key" not in table.given:
-        facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", 'write "env:NAME"')
-    for key in _BY_ACCOUNT:
-        if key in table.given:
-            hint = "write base_url" if key == "url" else ""
-            facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), hint)
+    for key, value in (("url", table.told("url")), ("fields", table.told_fields)):
+        if not value and key not in table.given:
+            said = f'an account of the provider "{provider.name}" needs this key'
+            facts.note(ProblemId.KEY_MISSING, account, key, said)
+    if "base_url" in table.given:
+        facts.note(ProblemId.ACCOUNT_KEYS, account, "base_url", _has_no(provider, "base_url"), "write url")
+    if table.told("method") == "GET" and table.told("body"):
+        facts.note(ProblemId.ACCOUNT_KEYS, account, "body", "a GET request has no body", 'write method = "POST"')
+    _lint_auth(facts, account)
+    _lint_params(facts, account)
+
+
+def _lint_auth(facts: LintFacts, account: Item[AccountTable]) -> None:
+    table, auth = account.table, account.table.told_auth
+    if "auth" in table.broken:
+        return
+    if auth.kind is AuthKind.NONE:
+        if "api_key" in table.given:
+            hint = 'say how by auth, or put it into a header, the URL or the body as "${env:NAME}"'
+            facts.note(ProblemId.ACCOUNT_KEYS, account, "api_key", 'with auth = "none" no key is sent', hint)
+    elif "api_key" not in table.given:
+        kind = f"the key is {table.preset.key}; " if table.preset is not None else ""
+        facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", f'{kind}write "env:NAME"')
+    key = facts.secret(account.at("api_key"))
+    if auth.kind is AuthKind.BASIC and key and ":" not in key:
+        said = 'for auth = "basic" the key is "user:password", and it holds no colon'
+        facts.note(ProblemId.SECRET_INVALID, account, "api_key", said)
+
+
+def _lint_params(facts: LintFacts, account: Item[AccountTable]) -> None:
+    table = account.table
+    wanted = params_in(table.told("url") or "")
+    for name in wanted:
+        if name not in table.params:
+            said, hint = f"the URL has a place {{{name}}}", f'write params = {{ {name} = "…" }}'
+            facts.note(ProblemId.KEY_MISSING, account, f"params.{name}", said, hint)
+    for name in table.params:
+        value = facts.text(account.at(f"params.{name}"))
+        if name not in wanted:
+            hint = suggestion(name, wanted) or (f"known: {', '.join(wanted)}" if wanted else "leave it out")
+            facts.note(ProblemId.KEY_UNKNOWN, account, f"params.{name}", "the URL has no such place", hint)
+        elif value and not is_param(value):
+            said = "what is filled into a URL is letters, digits, '-', '_' and '.', at most 128 of them"
+            facts.note(ProblemId.VALUE_INVALID, account, f"params.{name}", said)
 
 
 def _has_no(provider: Provider, key: str) -> str:
@@ -87,45 +121,81 @@ def _has_no(provider: Provider, key: str) -> str:
 
 
 def _lint_secrets(facts: LintFacts, account: Item[AccountTable]) -> None:
-    for key in ("api_key", *(f"headers.{name}" for name in account.table.headers)):
-        if not facts.secret(account.at(key)).isascii():
+    names = account.table.told_headers if account.table.by_account else {}
+    sent = {f"headers.{name}": facts.text(account.at(f"headers.{name}")) for name in names}
+    for key, value in {"api_key": facts.secret(account.at("api_key")), **sent}.items():
+        if not value.isascii():
             said = "it holds letters that a request header cannot carry"
             facts.note(ProblemId.SECRET_INVALID, account, key, said)
+    for name in names:
+        if not HEADER_NAME.fullmatch(name):
+            facts.note(ProblemId.VALUE_INVALID, account, f"headers.{name}", "this is not the name of a header")
 
 
 def _lint_url(facts: LintFacts, account: Item[AccountTable]) -> None:
-    provider = account.table.provider
-    key = "url" if account.table.by_account else "base_url"
-    url = account.table.url if key == "url" else account.table.base_url
-    if url is None:
+    table = account.table
+    if table.by_account:
+        if table.told("url") and (url := facts.text(account.at("url"))):
+            facts.note_url(account, "url", with_params(url, dict.fromkeys(params_in(url), "x")), Plain.OWN)
         return
-    facts.note_url(account, key, url, Plain.OWN)
-    path = provider.path if provider is not None else ""
-    if path and (url.rstrip("/").endswith(path) or "?" in url):
-        facts.note(ProblemId.URL_INVALID, account, key, f"the path {path} is added to it", "write the URL without it")
+    if table.base_url is None:
+        return
+    facts.note_url(account, "base_url", table.base_url, Plain.OWN)
+    path = table.provider.path if table.provider is not None else ""
+    if path and (table.base_url.rstrip("/").endswith(path) or "?" in table.base_url):
+        said = f"the path {path} is added to it"
+        facts.note(ProblemId.URL_INVALID, account, "base_url", said, "write the URL without it")
 
 
 def _lint_poll(facts: LintFacts, id: str, account: Item[AccountTable]) -> None:
-    _, longest = gaps(account.table.poll, facts.zone)
+    _, longest = gaps(account.table.told("poll"), facts.zone)
     if longest > _RARE and id in facts.tables.topups:
         said = f"up to {format_duration(longest)} pass between two polls of an account that is topped up"
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')
 
 
 def _lint_fields(facts: LintFacts, account: Item[AccountTable]) -> None:
-    known = account.table.provider.table if account.table.provider is not None else {}
-    for name, expression in account.table.fields_.items():
+    table = account.table
+    known = table.preset_table
+    for name in table.fields_:
         if name not in known:
             hint = suggestion(name, known) or f"known: {', '.join(known)}"
             facts.note(ProblemId.FIELD_UNKNOWN, account, f"fields.{name}", "there is no such field", hint)
+    checks = {key: getattr(table, key) for key in ("ok", "error", "currency", "unlimited")}
+    own = {f"fields.{name}": text for name, text in table.fields_.items()}
+    for key, text in (own | {key: text for key, text in checks.items() if text}).items():
         try:
-            jmespath.compile(expression)
-        except JMESPathError as error:
-            said = f"this is no JMESPath expression: {str(error).splitlines()[0]}"
-            facts.note(ProblemId.FIELD_EXPRESSION, account, f"fields.{name}", said)
-    if account.table.fields_ and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
-        said = "neither balance_usd nor used_gb is read: no rule could evaluate anything"
+            compiled(text)
+        except UnknownFunctionError as error:
+            near = suggestion(error.name, function_names()) or f"there are {', '.join(function_names())}"
+            facts.note(ProblemId.FIELD_EXPRESSION, account, key, str(error), near)
+        except ExpressionError as error:
+            facts.note(ProblemId.FIELD_EXPRESSION, account, key, f"this is no JMESPath expression: {error}")
+    _lint_units(facts, account)
+    if table.told_fields and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
+        said = "neither balance nor used is read: no rule could judge anything"
         facts.note(ProblemId.KEY_MISSING, account, "fields", said)
+
+
+def _lint_units(facts: LintFacts, account: Item[AccountTable]) -> None:
+    """Each figure once, and in the account's unit: the names in dollars and gigabytes mean just these."""
+    table, unit = account.table, account.table.told("unit")
+    known = table.preset_table
+    first: dict[str, str] = {}
+    for name in table.fields_:
+        if name not in known:
+            continue
+        twin = first.setdefault(known[name][0], name)
+        if twin != name:
+            facts.note(ProblemId.ACCOUNT_KEYS, account, f"fields.{name}", f"{twin} says the same", "keep one of them")
+        if name.endswith("_usd") and unit != USD:
+            said = f"this field is in dollars, and the unit is {unit}"
+            hint = f"write {name.removesuffix('_usd').removesuffix('_usage')}"
+            facts.note(ProblemId.ACCOUNT_UNIT, account, f"fields.{name}", said, hint)
+    volumes = [name for name in table.told_fields if known.get(name, ("",))[0].endswith("microgb")]
+    if len({name.endswith("_gb") for name in volumes}) > 1 and unit != GB:
+        said = f"{listing(volumes)} are not all in one unit: without _gb a figure is in {unit}"
+        facts.note(ProblemId.ACCOUNT_UNIT, account, "fields", said, "write all of them with _gb, or none")
 
 
 def _lint_twins(facts: LintFacts) -> None:

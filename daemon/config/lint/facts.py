@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
@@ -15,6 +15,7 @@ from alerts.model.specs import is_glob
 from daemon.config.problems import ProblemId, Problems, suggestion
 from daemon.config.reading import Item, Tables
 from daemon.config.schema import AccountTable
+from daemon.config.secret import Composed
 from daemon.config.urls import Plain, fault
 from daemon.sources.provider import Has
 
@@ -35,6 +36,8 @@ class LintFacts:
     secrets: Mapping[str, SecretStr]
     zone: ZoneInfo
     problems: Problems
+    texts: Mapping[str, Composed] = field(default_factory=dict)
+    """By key path, what accounts say with secrets in it."""
 
     def note(self, id: ProblemId, item: Item[Any], key: str, message: str, hint: str = "") -> None:
         """Note a problem at a key of a table."""
@@ -45,10 +48,15 @@ class LintFacts:
         found = self.secrets.get(path)
         return found.get_secret_value() if found is not None else ""
 
+    def text(self, path: str) -> str:
+        """Return what an account says at a key path with its secrets in it, empty where it says nothing."""
+        found = self.texts.get(path)
+        return found.text.get_secret_value() if found is not None else ""
+
     def has(self, account: Item[AccountTable]) -> frozenset[Has]:
         """Return what a reading of the account can hold; everything if its provider is unknown."""
         provider = account.table.provider
-        return frozenset(Has) if provider is None else provider.told_to(account.table.fields_)
+        return frozenset(Has) if provider is None else provider.told_to(account.table.told_fields)
 
     def covered(self, patterns: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of the accounts that match one of the patterns."""

@@ -93,7 +93,7 @@ def threshold_times(facts: LintFacts, rule: Item[RuleTable], id: str, burn_micro
     table = rule.table
     if not isinstance(table, LowBalanceTable) or table.below_usd is None or burn_microusd_per_day <= 0:
         return
-    _, interval = gaps(facts.tables.accounts[id].table.poll, facts.zone)
+    _, interval = gaps(facts.tables.accounts[id].table.told("poll"), facts.zone)
     if table.below_usd * _DAY_S < burn_microusd_per_day * (interval // timedelta(seconds=1)):
         said = (
             f'{when}, the account "{id}" burns {format_usd(table.below_usd)} within one poll interval of '
@@ -159,7 +159,7 @@ def _lint_stale(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, StaleTable)
     for id in facts.covered(table.accounts):
-        _, interval = gaps(facts.tables.accounts[id].table.poll, facts.zone)
+        _, interval = gaps(facts.tables.accounts[id].table.told("poll"), facts.zone)
         if table.after is not None and table.after <= interval:
             said = (
                 f'the account "{id}" is polled every {format_duration(interval)}: it would be stale between two polls'

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 from alerts.model.money import format_usd
+from alerts.model.units import USD
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.accounts import identity
@@ -119,7 +120,7 @@ def burn_times(facts: LintFacts, id: str, item: Item[TopupTable], burn_microusd_
     if below is None or burn_microusd_per_day <= 0:
         return
     runway = timedelta(seconds=min(_DAY_S * below // burn_microusd_per_day, _FOR_EVER_S))
-    _, interval = gaps(facts.tables.accounts[id].table.poll, facts.zone)
+    _, interval = gaps(facts.tables.accounts[id].table.told("poll"), facts.zone)
     if runway < interval:
         said = (
             f"{when}, {format_usd(below)} last {_rough(runway)}, and the account is polled every {_rough(interval)}: "
@@ -143,6 +144,14 @@ def _rough(duration: timedelta) -> str:
 
 def _lint_provider(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     has = facts.has(facts.tables.accounts[id])
+    account = facts.tables.accounts[id].table
+    if (unit := account.told("unit")) != USD:
+        said = f"a charge is made in USD, and the account is in {unit}"
+        facts.note(ProblemId.TOPUP_UNIT, item, "", said, "without the topup table it is watched all the same")
+    if not account.topup_safe or (account.preset is not None and not account.preset.topup_safe):
+        who = f'the balance of "{account.preset.name}"' if account.preset is not None else "this balance"
+        said = f"{who} is late or partial (topup_safe = false): nothing is charged on it"
+        facts.note(ProblemId.TOPUP_UNSAFE, item, "", said, "without the topup table it is watched all the same")
     if Has.BALANCE not in has:
         facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider tells no balance to top up")
     elif Has.TOTAL not in has:

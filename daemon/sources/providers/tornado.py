@@ -5,8 +5,6 @@ Only the volume used is always there: what else is said depends on the key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from alerts.model.money import MICRO
 from alerts.model.readings import Metrics
 from alerts.model.values import replace
@@ -21,14 +19,14 @@ from daemon.sources.payload import (
     to_text,
     to_word,
 )
-from daemon.sources.provider import Build, Provider, by_name
+from daemon.sources.provider import AnswerSpec, Build, Provider, by_name
 
 _BYTES_PER_GB = 1 << 30
 """Its gigabyte: a 1 TB trial key has a limit of 1024.00 GB."""
 
 
-def _reader(table: Table, fields: Mapping[str, str]) -> Build:
-    build = by_name(table, fields)
+def _reader(table: Table, spec: AnswerSpec) -> Build:
+    build = by_name(table, spec)
     return lambda body: _with_limit(build(body))
 
 

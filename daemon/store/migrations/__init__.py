@@ -17,6 +17,7 @@ from daemon.store.migrations import (
     m0008_packed_hours,
     m0009_report_waiting,
     m0010_believed,
+    m0011_burn_said,
 )
 
 _STEPS = {
@@ -32,6 +33,7 @@ _STEPS = {
         m0008_packed_hours,
         m0009_report_waiting,
         m0010_believed,
+        m0011_burn_said,
     )
 }
 _TABLE = "_sqlite_migrations"  # named by sqlite-utils, which created the first databases
