@@ -159,9 +159,9 @@ class TopupContext:
         """Tell what fails once it lasts. Each thing asked counts for itself, until it is answered."""
         now, name = self.clock.now(), Bookmark.FAILING.of(account, doing)
         with self.store.write(durable=True) as tx:
-            mark = ledger_notes.bookmark(tx, name)
-            last = from_ms(int(mark[1])) if mark is not None and mark[1].isdigit() else None
-            since = now if mark is None or last is None or _is_over(tx, account, doing, last, now) else mark[0]
+            bookmark = ledger_notes.bookmark(tx, name)
+            last = from_ms(int(bookmark[1])) if bookmark is not None and bookmark[1].isdigit() else None
+            since = now if bookmark is None or last is None or _is_over(tx, account, doing, last, now) else bookmark[0]
             ledger.set_bookmark(tx, name, since, str(to_ms(now)))
             if now - since >= FAILING_TOLD_AFTER:
                 self.apply(tx, [self.notice(account, reason, f"{doing}: {message} (since {rfc3339(since)})")])

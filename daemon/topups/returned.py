@@ -45,8 +45,8 @@ def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: in
     """
     now, name = context.clock.now(), Bookmark.DISPUTED.of(topup.payment_intent or "")
     with context.store.write(durable=True) as tx:
-        mark = ledger_notes.bookmark(tx, name)
-        told = mark[1].split() if mark else []
+        bookmark = ledger_notes.bookmark(tx, name)
+        told = bookmark[1].split() if bookmark else []
         if dispute in told or (dispute is None and told):
             return
         if _UNNAMED in told and dispute is not None:
