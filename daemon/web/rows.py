@@ -56,7 +56,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AccountRow:
     """One account. `tone`: good, warning, critical, or quiet where nothing is known."""
 
     id: str
@@ -89,7 +89,7 @@ class Rows:
         accounts: Sequence[AccountConfig],
         known: Mapping[str, AccountState],
         now: datetime,
-    ) -> list[Row]:
+    ) -> list[AccountRow]:
         """Return the rows of these accounts. `known` is what the process remembers; the rest is read from the store."""
         span = charts.ChartSpan(now - timedelta(days=SPARK_DAYS), now, self._config.timezone)
         points = day_points(connection, [account.id for account in accounts], span.since)
@@ -111,7 +111,7 @@ class Rows:
         state: AccountState,
         points: Sequence[DayPoint],
         span: charts.ChartSpan,
-    ) -> Row:
+    ) -> AccountRow:
         now, zone, known = span.until, self._config.timezone, state.last
         episodes = sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))
         outage = readings.current_outage(connection, account.id)
@@ -130,7 +130,7 @@ class Rows:
             burns = "" if forecast.burn is None else f"{format_usd(forecast.burn.microusd_per_day)} a day"
         topup, topup_news = self._topup(connection, account, now)
         spark, says = _spark(points, None if known is None else known.metrics, span)
-        return Row(
+        return AccountRow(
             account.id,
             account.info.label or account.id,
             " · ".join([account.info.provider, *account.info.tags]),
