@@ -144,7 +144,7 @@ def _rough(duration: timedelta) -> str:
 def _lint_provider(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     has = facts.has(facts.tables.accounts[id])
     if Has.BALANCE not in has:
-        facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider tells no balance to top up")
+        facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider reports no balance to top up")
     elif Has.TOTAL not in has:
         said = "without a running total a credit is seen by a rise of the balance, which is weaker"
         facts.note(ProblemId.TOPUP_WEAK_CREDIT, item, "", said, "map total_charged_usd where the API has one")

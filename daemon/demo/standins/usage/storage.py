@@ -54,7 +54,7 @@ class StorageAccount:
         return None if self.period_start is None else _month_later(self.period_start)
 
     def live(self, now: datetime) -> None:
-        """Live up to `now`: the volume grows at every full hour, until the quota; a stripe key's period starts anew."""
+        """Advance to `now`: the volume grows at every full hour, up to the quota; a stripe key's period restarts."""
         hour = self.at.replace(minute=0, second=0, microsecond=0) + HOUR
         while hour <= now:
             self._start_periods(hour)
