@@ -1,4 +1,4 @@
-"""The command line: it parses, calls and prints. What a command does stands in `daemon.commands`, a module each."""
+"""The command line: it parses, calls and prints. Each command is a module of `daemon.commands`."""
 
 from __future__ import annotations
 

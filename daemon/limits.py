@@ -116,7 +116,7 @@ WARNINGS_LOGGED = 20
 PAGE_CONNECTIONS = 64
 """Connections to the local page at once; for a further one the longest idle one is closed."""
 PAGE_REQUESTS = 32
-"""Requests being answered at once, `/healthz` apart; further ones are told to come back (503)."""
+"""Requests being answered at once, `/healthz` apart; further ones get 503."""
 PAGE_HEAD_S = 10.0
 """How long a connection may take to send the head of its next request."""
 PAGE_ANSWER_S = 60.0

@@ -321,7 +321,7 @@ def limits(builder: EvaluationBuilder, before: Metrics | None, known: Known) -> 
         return
     why = "; ".join(f"{c['limit']}: {_said(c['old'])} → {_said(c['new'])}" for c in changes if isinstance(c, dict))
     builder.open(LIMITS, Severity.INFO, EventType.LIMITS_CHANGED, why, {"changes": changes}, at=known.at)
-    builder.close(LIMITS, None, "told", at=known.at)
+    builder.close(LIMITS, None, "notified", at=known.at)
 
 
 def depleted(builder: EvaluationBuilder, view: RuleView) -> None:

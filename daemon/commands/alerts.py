@@ -1,4 +1,4 @@
-"""`alerts`: open and recent episodes, why each is open, what was told to whom and what was not; mute and unmute."""
+"""`alerts`: open and recent episodes, why each is open, what was sent to whom and what was not; mute and unmute."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def alerts(
     everything: Annotated[bool, typer.Option("--all", help="Not only the last 7 days.")] = False,
     account: Annotated[str | None, typer.Option("--account", help="Of one account only.")] = None,
 ) -> None:
-    """Open and recent episodes: why each is open, since when, what was told to whom, and what was not and why."""
+    """Open and recent episodes: why each is open, since when, what was sent to whom, and what was not and why."""
     if context.invoked_subcommand is not None:
         return
     from daemon.clock import SystemClock
@@ -51,13 +51,13 @@ def alerts(
         if account is not None and account not in config.accounts:
             fail(f"there is no account {account!r}{_near(account, config.accounts)}", USAGE)
         episodes = states.episodes(store.reader, account=account, since=since)
-        told = notifications_of(store.reader, [episode.id for episode in episodes])
-        untold = states.decisions(store.reader, account=account, since=since)
+        sent = notifications_of(store.reader, [episode.id for episode in episodes])
+        decisions = states.decisions(store.reader, account=account, since=since)
         mutes = states.mutes(store.reader, now)
     if as_json:
-        print_json(_document(config, episodes, told, untold, mutes))
+        print_json(_document(config, episodes, sent, decisions, mutes))
     else:
-        _print(config, now, episodes, told, untold, mutes)
+        _print(config, now, episodes, sent, decisions, mutes)
 
 
 @_app.command()
@@ -66,7 +66,7 @@ def mute(
     rule: Annotated[str, typer.Argument(help="The rule's id, or one of the account's own, such as account:reading.")],
     duration: Annotated[str, typer.Option("--for", help="How long, such as 90m, 4h, 2d.")],
 ) -> None:
-    """Hold a rule's events back for a while: they are told when the mute ends. Works beside a running daemon."""
+    """Hold a rule's events back for a while: they are sent when the mute ends. Works beside a running daemon."""
     from daemon.clock import SystemClock
     from daemon.config.durations import format_duration, parse_duration
     from daemon.store import states
@@ -84,12 +84,12 @@ def mute(
     now = SystemClock().now()
     with writing(config) as store, store.write(durable=True) as tx:
         states.set_mute(tx, rule, now, now + length)
-    typer.echo(f"{rule} is muted until {moment(now + length, config.timezone)}; what happens meanwhile is told then")
+    typer.echo(f"{rule} is muted until {moment(now + length, config.timezone)}; events meanwhile are sent then")
 
 
 @_app.command()
 def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The rule's id.")]) -> None:
-    """End a mute: what it held back is told with the next pass."""
+    """End a mute: the events held back are sent with the next pass."""
     from daemon.store import states
 
     config = load_config(context, secrets=False)
@@ -97,7 +97,7 @@ def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The
         ended = states.clear_mute(tx, rule)
     if not ended:
         fail(f"{rule} is not muted", NO)
-    typer.echo(f"{rule} is not muted any more; what was held back is told with the next pass")
+    typer.echo(f"{rule} is not muted any more; the events held back are sent with the next pass")
 
 
 def _rule_names(config: Config) -> list[str]:
@@ -117,13 +117,13 @@ def _near(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
 def _document(
     config: Config,
     episodes: Sequence[Episode],
-    told: Mapping[str, list[StoredNotification]],
-    untold: Sequence[CountedDecision],
+    sent: Mapping[str, list[StoredNotification]],
+    decisions: Sequence[CountedDecision],
     mutes: Mapping[str, datetime],
 ) -> dict[str, Any]:
     from alerts.model.instants import rfc3339
 
-    entries = [_entry(config, episode, told.get(episode.id, []), mutes) for episode in episodes]
+    entries = [_entry(config, episode, sent.get(episode.id, []), mutes) for episode in episodes]
     return {
         "open": [entry for entry in entries if entry["closed_at"] is None],
         "recent": [entry for entry in entries if entry["closed_at"] is not None],
@@ -137,14 +137,14 @@ def _document(
                 "last_at": rfc3339(one.last_at),
                 "times": one.times,
             }
-            for one in untold
+            for one in decisions
         ],
         "mutes": [{"rule": rule, "until": rfc3339(until)} for rule, until in sorted(mutes.items())],
     }
 
 
 def _entry(
-    config: Config, episode: Episode, told: Sequence[StoredNotification], mutes: Mapping[str, datetime]
+    config: Config, episode: Episode, sent: Sequence[StoredNotification], mutes: Mapping[str, datetime]
 ) -> dict[str, Any]:
     from alerts.model.instants import rfc3339
 
@@ -174,7 +174,7 @@ def _entry(
                     for recipient in notification.recipients
                 ],
             }
-            for notification in told
+            for notification in sent
         ],
     }
 
@@ -183,8 +183,8 @@ def _print(
     config: Config,
     now: datetime,
     episodes: Sequence[Episode],
-    told: Mapping[str, list[StoredNotification]],
-    untold: Sequence[CountedDecision],
+    sent: Mapping[str, list[StoredNotification]],
+    decisions: Sequence[CountedDecision],
     mutes: Mapping[str, datetime],
 ) -> None:
     names = _rule_names(config)
@@ -196,33 +196,35 @@ def _print(
         since = f"since {moment(episode.opened_at, config.timezone)} ({_age(now - episode.opened_at)})"
         typer.echo(f"  {episode.account} · {episode.rule}{gone} · {episode.severity.value} · {since}")
         typer.echo(f"    {episode.why}")
-        _print_told(told.get(episode.id, []), config, muted=episode.rule in mutes)
+        _print_sent(sent.get(episode.id, []), config, muted=episode.rule in mutes)
     typer.echo("Recent" if ended else "Recent: nothing")
     for episode in ended[:RECENT_SHOWN]:
         span = f"{moment(episode.opened_at, config.timezone)} to {moment(episode.closed_at or now, config.timezone)}"
         typer.echo(f"  {episode.account} · {episode.rule} · {span}")
         typer.echo(f"    {episode.why}; ended: {episode.closed_why}")
-        _print_told(told.get(episode.id, []), config, muted=False)
+        _print_sent(sent.get(episode.id, []), config, muted=False)
     if len(ended) > RECENT_SHOWN:
         typer.echo(f"  and {len(ended) - RECENT_SHOWN} more: --json lists them")
-    typer.echo("Not told" if untold else "Not told: nothing")
-    for one in untold[:RECENT_SHOWN]:
+    typer.echo("Not sent" if decisions else "Not sent: nothing")
+    for one in decisions[:RECENT_SHOWN]:
         times = "once" if one.times == 1 else f"{one.times} times"
         typer.echo(f"  {one.account} · {one.rule}: {one.reason} ({times}, last {moment(one.last_at, config.timezone)})")
     for rule, until in sorted(mutes.items()):
         typer.echo(f"Muted: {rule} until {moment(until, config.timezone)}")
 
 
-def _print_told(told: Sequence[StoredNotification], config: Config, *, muted: bool) -> None:
-    if not told:
-        typer.echo(f"    told: {'held back by a mute' if muted else 'nothing yet'}")
-    for notification in told:
+def _print_sent(sent: Sequence[StoredNotification], config: Config, *, muted: bool) -> None:
+    if not sent:
+        typer.echo(f"    sent: {'held back by a mute' if muted else 'nothing yet'}")
+    for notification in sent:
         recipients = ", ".join(
             one.receiver if one.state == "delivered" else f"{one.receiver} ({one.state})"
             for one in notification.recipients
         )
         at = moment(notification.at, config.timezone)
-        typer.echo(f"    told {at}: {notification.type.value} to {recipients or 'nobody: no receiver asks for it'}")
+        typer.echo(
+            f"    sent {at}: {notification.type.value} to {recipients or 'nobody: no receiver subscribes to it'}"
+        )
 
 
 def _age(age: timedelta) -> str:

@@ -192,7 +192,7 @@ def _note_syntax(text: str, place: str, problems: Problems) -> None:
         return
     where = f"line {match['line']}, column {match['column']}" if match["line"] else "the end of the file"
     said = match["said"]
-    hint = 'text stands in "quotes", and each key once' if said == "Invalid value" else ""
+    hint = 'write text in "quotes", and each key once' if said == "Invalid value" else ""
     problems.add(ProblemId.TOML_SYNTAX, place + where, f"{said[:1].lower()}{said[1:]}", hint)
 
 

@@ -185,7 +185,7 @@ def _accounts(many: Sequence[tuple[str, IncludedRoot]], problems: Problems) -> d
                 said = "an account's id is small letters, digits, '-' and '_', at most 64 of them"
                 problems.add(ProblemId.ID_INVALID, place, said, "the label may say anything")
             if not isinstance(entry, dict):
-                hint = f"write [accounts.{_key(id)}]; a key of the top level stands above the first table"
+                hint = f"write [accounts.{_key(id)}]; a key of the top level belongs above the first table"
                 problems.add(ProblemId.VALUE_TYPE, place, "a table is expected", hint)
             elif id in accounts:
                 said = f"this account is at {accounts[id].path} already"

@@ -175,7 +175,7 @@ class Secrets:
             return None
         if not is_ok:
             self._problems.add(
-                ProblemId.SECRET_LITERAL, path, "a secret stands in the configuration itself", hint, item=item
+                ProblemId.SECRET_LITERAL, path, "a secret is in the configuration itself", hint, item=item
             )
         return text
 

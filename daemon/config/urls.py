@@ -38,7 +38,7 @@ def fault(url: str, plain: Plain) -> Fault | None:
     if split is None or not split.hostname or split.scheme not in _DEFAULT_PORTS:
         return Fault(ProblemId.URL_INVALID, "this is not a web address", 'such as "https://example.com/usage"')
     if split.username is not None or split.password is not None:
-        return Fault(ProblemId.URL_INVALID, "a name or password stands in the URL", "use a header or a key")
+        return Fault(ProblemId.URL_INVALID, "the URL contains a name or password", "use a header or a key")
     if split.fragment:
         return Fault(ProblemId.URL_INVALID, "a part after '#' is never sent", "leave it out")
     address = address_of(split.hostname)

@@ -162,7 +162,7 @@ def _address(value: Any) -> MailAddress:
 def _plain_address(value: Any) -> MailAddress:
     address = _address(value)
     if not address.is_plain:
-        said = "what stands before the @ holds letters beyond ASCII, which most mail servers refuse"
+        said = "the part before the @ holds letters beyond ASCII, which most mail servers refuse"
         raise refuse(ProblemId.MAIL_ADDRESS, said, "name an address of plain letters")
     return address
 

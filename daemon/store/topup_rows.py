@@ -98,8 +98,6 @@ class Topup(Struct, frozen=True, gc=False):
     seen: str = "{}"
     """The account's PaymentIntents that the plan saw: status by id, as JSON."""
     next_at: datetime | None = None
-    reads: int = 0
-    """Read-backs since the last send, for their schedule."""
     declines: int = 0
     declined_charge: str | None = None
     """The charge of the last decline that was handled: seen again, it is not another decline."""

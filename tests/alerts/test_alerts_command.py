@@ -1,4 +1,4 @@
-"""`alerts`: what is open and why, what was told to whom, what was not; muting beside a running daemon."""
+"""`alerts`: what is open and why, what was sent to whom, what was not; muting beside a running daemon."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The provider's own period, of any length: a new one begins where the provider says so, and at nought."""
+"""The provider's own period, of any length: a new one begins where the provider says so, and at zero."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,7 +30,7 @@ def read_at(account: Watched, at: datetime, **said: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("hours", [0.05, 1, 5, 23, 24, 25, 7 * 24, 30 * 24])
-def test_a_new_window_of_any_length_is_told_anew(hours: float) -> None:
+def test_a_new_window_of_any_length_is_notified_again(hours: float) -> None:
     length = timedelta(hours=hours)
     account = Watched(GB, start=START)
     assert read_at(account, START + length / 2, period_used=90, **window(START, length)) == ["budget.reached"]
@@ -114,7 +114,7 @@ def test_a_start_that_jitters_is_the_same_window(length: timedelta, drift: timed
 
 @pytest.mark.parametrize("ahead", [timedelta(), timedelta(hours=5), timedelta(days=30)])
 @pytest.mark.parametrize("every", [timedelta(seconds=30), timedelta(minutes=5), timedelta(hours=3)])
-def test_a_window_that_moves_with_the_clock_is_told_once_in_its_length(ahead: timedelta, every: timedelta) -> None:
+def test_a_window_that_moves_with_the_clock_is_notified_once_in_its_length(ahead: timedelta, every: timedelta) -> None:
     """The last 30 days as they are at each answer, or the 5 hours or 30 days that follow it."""
     length = ahead or timedelta(days=30)
     account = Watched(GB, start=START)

@@ -96,7 +96,7 @@ def test_the_next_evaluation_is_when_the_first_mute_ends_that_holds_something_ba
     assert next_evaluation_at(account.state, account.context()) == account.now
 
 
-def test_silence_is_waited_for_until_an_outage_was_told() -> None:
+def test_silence_is_waited_for_until_an_outage_was_notified() -> None:
     account = Watched(Stale(id="stale", after=2 * HOUR))
     account.read(balance=50)
     silent_at = next_evaluation_at(account.state, account.context())
@@ -107,7 +107,7 @@ def test_silence_is_waited_for_until_an_outage_was_told() -> None:
     assert later is None or later > silent_at
 
 
-def test_a_beat_changes_something_only_where_something_is_told_or_remembered() -> None:
+def test_a_beat_changes_something_only_where_something_is_notified_or_remembered() -> None:
     """What changes nothing need not be stored: an evaluation of time alone says which it was."""
     account = Watched(LOW)
     account.read(balance=50)

@@ -98,7 +98,7 @@ def test_a_projection_hardly_above_the_limit_never_reads_as_the_limit() -> None:
     assert account.state.episodes["budget"].why.startswith("$50.00 of $100.00 (50.0 %)")
 
 
-def test_a_projection_is_told_once_a_period_even_if_it_comes_and_goes() -> None:
+def test_a_projection_is_notified_once_a_period_even_if_it_comes_and_goes() -> None:
     account = Watched(budget(at_percent=(Decimal(100),)), start=at("2026-11-01"))
     read_at(account, at("2026-11-01"), total=1000)
     told = []
@@ -219,7 +219,7 @@ def test_a_total_that_runs_backwards_never_makes_spend_negative() -> None:
     assert read_at(account, at("2026-11-05"), total=16) == []
 
 
-def test_a_period_that_has_ended_is_not_judged_by_a_new_rule() -> None:
+def test_a_period_that_has_ended_is_not_evaluated_by_a_new_rule() -> None:
     account = Watched(start=at("2026-11-01"))
     read_at(account, at("2026-11-01"), total=1000)
     read_at(account, at("2026-11-30"), total=1500)

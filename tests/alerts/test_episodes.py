@@ -34,7 +34,7 @@ def test_a_mute_holds_an_alert_back_until_it_ends() -> None:
     assert account.last["reminder"] is True
 
 
-def test_what_began_and_ended_within_a_mute_is_told_afterwards_in_order() -> None:
+def test_what_began_and_ended_within_a_mute_is_notified_afterwards_in_order() -> None:
     account = muted("low", 4, LOW)
     for balance in (4, 7, 4.5):
         account.read(balance=balance)
@@ -151,7 +151,7 @@ def test_editing_words_keeps_the_episode_and_tells_nothing() -> None:
     assert account.last["severity"] == "critical"
 
 
-def test_a_new_threshold_is_judged_at_once_against_the_last_reading() -> None:
+def test_a_new_threshold_is_evaluated_at_once_against_the_last_reading() -> None:
     account = Watched(LOW)
     account.read(balance=7)
     account.rules = (replace(LOW, below_microusd=to_micro(8), clear_above_microusd=to_micro(9.6)),)
@@ -161,7 +161,7 @@ def test_a_new_threshold_is_judged_at_once_against_the_last_reading() -> None:
     assert account.beat(1) == ["balance.recovered"]
 
 
-def test_an_edit_is_judged_with_the_next_reading_too() -> None:
+def test_an_edit_is_evaluated_with_the_next_reading_too() -> None:
     account = Watched(LOW)
     account.read(balance=7)
     account.rules = (replace(LOW, below_microusd=to_micro(8), clear_above_microusd=to_micro(9.6)),)
@@ -178,7 +178,7 @@ def test_an_edit_while_nothing_is_known_changes_nothing() -> None:
     assert account.fail(Reason.TIMEOUT) == []
 
 
-def test_a_new_rule_is_judged_at_once_and_its_for_readings_counts_from_there() -> None:
+def test_a_new_rule_is_evaluated_at_once_and_its_for_readings_counts_from_there() -> None:
     account = Watched()
     account.read(balance=4)
     account.rules = (LOW, replace(LOW, id="slow", for_readings=2))
@@ -197,7 +197,7 @@ def test_no_reminder_comes_of_a_rule_that_time_alone_has_cleared() -> None:
     assert account.read(balance=8) == ["balance.recovered"]
 
 
-def test_the_same_rules_made_anew_are_not_judged_again() -> None:
+def test_the_same_rules_made_anew_are_not_evaluated_again() -> None:
     account = Watched(replace(LOW, for_readings=2))
     account.read(balance=4)
     account.rules = (replace(LOW, for_readings=2),)
@@ -206,7 +206,7 @@ def test_the_same_rules_made_anew_are_not_judged_again() -> None:
     assert account.read(balance=4) == ["balance.low"]
 
 
-def test_a_quota_step_that_is_not_reached_any_more_after_an_edit_is_told_when_it_is() -> None:
+def test_a_quota_step_that_is_not_reached_any_more_after_an_edit_is_notified_when_it_is() -> None:
     account = Watched(QUOTA)
     account.read(used=92, limit=100)
     account.rules = (replace(QUOTA, at_percent=(Decimal(85), Decimal(95)), clear_below_percent=Decimal(83)),)

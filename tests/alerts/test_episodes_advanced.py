@@ -1,4 +1,4 @@
-"""One verdict, one step: what it changes of the memory, what it tells, and the reason where it tells nothing."""
+"""One verdict, one step: what it changes of the memory, what it sends, and the reason if it sends nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_leaves_an_open_episode_open_says_why_and_without_one_says_nothing(
     assert step(NEW_RULE, verdict) == Advance(NEW_RULE)
 
 
-def test_an_episode_is_opened_counted_from_and_told_by_its_first_event() -> None:
+def test_an_episode_is_opened_counted_from_and_notified_by_its_first_event() -> None:
     memory = replace(NEW_RULE, breaches=2)
     moved = step(
         memory, BREACH, News(LOW, Notified(True)), News(EventType.BUDGET_PROJECTED, Notified(True, projected=True))
@@ -78,13 +78,13 @@ def test_breaches_count_only_in_a_row(verdict: RuleVerdict) -> None:
     assert step(replace(NEW_RULE, breaches=1), verdict).memory == NEW_RULE
 
 
-def test_what_was_told_already_says_whether_in_the_episode_or_in_the_period() -> None:
+def test_what_was_notified_already_says_whether_in_the_episode_or_in_the_period() -> None:
     assert step(opened(), BREACH).reasons == (ALREADY_NOTIFIED,)
     assert step(NEW_RULE, BREACH).reasons == ("already notified in this period",)
 
 
 @pytest.mark.parametrize("ended_type", [RECOVERED, None])
-def test_an_end_is_told_where_its_kind_has_an_event_for_it(ended_type: EventType | None) -> None:
+def test_an_end_is_notified_where_its_kind_has_an_event_for_it(ended_type: EventType | None) -> None:
     moved = step(opened(), CLEAR, subject=replace(SUBJECT, ended_type=ended_type), after=timedelta(hours=1))
     assert [notification.type for notification in moved.notifications] == ([] if ended_type is None else [ended_type])
     assert moved.ended is not None
@@ -122,7 +122,7 @@ def test_an_edit_untells_a_projection_that_is_not_above_any_more(
     assert rebase(memory, verdict, Severity.WARNING, "x").notified.projected is kept
 
 
-def test_a_reminder_is_due_so_long_after_the_last_word_and_never_of_what_was_not_told() -> None:
+def test_a_reminder_is_due_so_long_after_the_last_word_and_never_of_what_was_not_notified() -> None:
     episode, day = opened().episode, timedelta(days=1)
     assert episode is not None
     assert reminder_due(episode, day, START + day)

@@ -1,4 +1,4 @@
-"""Less than was ever credited, and drops that have to stand: what is told of it, and what ends it."""
+"""A lower `funded`, and unexplained drops: what is notified, and what ends them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def topped_up() -> Watched:
 
 
 @pytest.mark.parametrize(("balance", "after"), [(0, 40), (4.9, 44.9), (99.98, 139.98)])
-def test_less_than_was_ever_credited_is_told_once_until_it_shows_again(balance: float, after: float) -> None:
+def test_less_than_was_ever_credited_is_notified_once_until_it_shows_again(balance: float, after: float) -> None:
     account = topped_up()
     account.read(balance=100, total=40)
     assert "reading.suspect" in account.read(balance=balance, total=40)
@@ -49,7 +49,7 @@ def test_rounding_by_a_cent_is_no_fall() -> None:
     assert account.state.falls.fallen_since is None
 
 
-def test_a_counter_that_ran_backwards_is_told_once_and_not_as_a_fall_beside_it() -> None:
+def test_a_counter_that_ran_backwards_is_notified_once_and_not_as_a_fall_beside_it() -> None:
     account = topped_up()
     account.read(balance=100, total=40)
     assert account.read(balance=100, total=0) == ["reading.suspect"]
@@ -59,7 +59,7 @@ def test_a_counter_that_ran_backwards_is_told_once_and_not_as_a_fall_beside_it()
     assert account.read(balance=140, total=0) == []
 
 
-def test_an_account_without_topup_hears_nothing() -> None:
+def test_an_account_without_topup_gets_nothing() -> None:
     account = Watched()
     account.read(balance=100, total=40)
     assert account.read(balance=99, total=40) == []

@@ -1,4 +1,4 @@
-"""What is remembered of falls, reading by reading, to the bound."""
+"""The state of falls, reading by reading, at its bounds."""
 
 from __future__ import annotations
 

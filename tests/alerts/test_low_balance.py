@@ -147,7 +147,7 @@ def test_a_reminder_comes_every_so_often_and_never_without_remind_every() -> Non
     assert silent.beats(timedelta(hours=30), timedelta(hours=1)) == []
 
 
-def test_the_rules_severity_is_told() -> None:
+def test_the_rules_severity_is_notified() -> None:
     account = Watched(low(severity=Severity.CRITICAL))
     account.read(balance=4)
     assert account.last["severity"] == "critical"
@@ -166,7 +166,7 @@ def test_a_receivers_own_threshold_is_its_own_rule_and_takes_no_number() -> None
     assert account.last["threshold_usd"] == 9
 
 
-def test_what_the_provider_says_nothing_of_is_told_as_unknown_not_as_zero() -> None:
+def test_what_the_provider_says_nothing_of_is_notified_as_unknown_not_as_zero() -> None:
     account = Watched(low())
     account.read(balance=4)
     [event] = account.events

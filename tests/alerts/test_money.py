@@ -55,7 +55,7 @@ def test_a_number_is_read_exactly_to_the_millionth(said: int | float | str | Dec
         *(1_000_000_001, -1_000_000_001, "1000000000.000001", "1e15", "1e16", 10**30, "1e999999", Decimal("-1e999999")),
     ],
 )
-def test_what_is_no_number_or_beyond_belief_is_refused(said: int | float | str | Decimal) -> None:
+def test_what_is_no_number_or_out_of_range_is_refused(said: int | float | str | Decimal) -> None:
     with pytest.raises(ValueError, match=r"number|range"):
         to_micro(said)
 

@@ -1,4 +1,4 @@
-"""The events of the other rooms: top-ups, deliveries and tests, each held against its schema."""
+"""The events of top-ups, deliveries and tests, each validated by its schema."""
 
 import json
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_all_types_of_top_up_events_are_among_them() -> None:
 
 
 @pytest.mark.parametrize("notice", [notice for notice in ReceiverNotice if notice is not ReceiverNotice.RECOVERED])
-def test_what_is_told_of_receivers_is_what_its_schema_says(notice: ReceiverNotice) -> None:
+def test_what_is_notified_of_receivers_is_what_its_schema_says(notice: ReceiverNotice) -> None:
     state = ReceiverState(key="webhook:app", failures=3, failing_since=START, last_error="500")
     event = Event("evt_1", EventType.BALANCE_LOW, START, "clips", Severity.WARNING, "low", "ep_1", 1, b"{}")
     for draft in (notices.failing(notice, state, event, 4, START), notices.recovered(state, 4, START)):

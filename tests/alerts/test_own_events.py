@@ -1,4 +1,4 @@
-"""The account's own events: no reading and its end, billing, limits and prices, and nothing left."""
+"""Built-in rules: no reading and its end, billing, limits and prices, and nothing left."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ def test_five_passes_of_401_after_a_low_tell_one_unavailable_and_one_restored() 
 
 
 @pytest.mark.parametrize("reason", [r for r in Reason if not r.passes_by_itself])
-def test_what_needs_a_person_is_told_at_once(reason: Reason) -> None:
+def test_what_needs_a_person_is_notified_at_once(reason: Reason) -> None:
     account = Watched()
     assert account.fail(reason) == ["reading.unavailable"]
     assert account.last["reason"] == reason.value
@@ -40,14 +40,14 @@ def test_what_needs_a_person_is_told_at_once(reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT, Reason.UNREACHABLE])
-def test_what_passes_by_itself_is_told_after_three_polls(reason: Reason) -> None:
+def test_what_passes_by_itself_is_notified_after_three_polls(reason: Reason) -> None:
     account = Watched()
     assert [account.fail(reason) for _ in range(4)] == [[], [], ["reading.unavailable"], []]
     assert account.last["severity"] == "warning"
     assert account.last["polls"] == 3
 
 
-def test_two_failed_polls_are_never_told_but_recorded() -> None:
+def test_two_failed_polls_are_never_notified_but_recorded() -> None:
     account = Watched()
     account.read(balance=9)
     assert account.fail(Reason.TIMEOUT) == []
@@ -59,7 +59,7 @@ def test_two_failed_polls_are_never_told_but_recorded() -> None:
     assert account.events == []
 
 
-def test_an_outage_that_turns_out_to_need_a_person_is_told_again_in_its_episode() -> None:
+def test_an_outage_that_turns_out_to_need_a_person_is_notified_again_in_its_episode() -> None:
     account = Watched()
     for _ in range(3):
         account.fail(Reason.TIMEOUT)
@@ -87,7 +87,7 @@ def test_a_low_balance_is_reminded_of_while_it_cannot_be_read() -> None:
     assert account.last["observed_at"] == "2026-11-03T12:05:00Z"
 
 
-def test_silence_is_told_as_stale_and_ends_with_the_next_good_reading() -> None:
+def test_silence_is_notified_as_stale_and_ends_with_the_next_good_reading() -> None:
     account = Watched(STALE)
     account.read(balance=9)
     assert account.beats(timedelta(minutes=59)) == []
@@ -125,7 +125,7 @@ def test_stale_waits_for_three_polls_of_a_rare_schedule() -> None:
     assert Watched(STALE, poll=None).beats(timedelta(minutes=59)) == []
 
 
-def test_an_outage_that_was_told_is_not_told_as_stale_as_well() -> None:
+def test_an_outage_that_was_notified_is_not_notified_as_stale_as_well() -> None:
     account = Watched(STALE)
     account.read(balance=9)
     for _ in range(30):
@@ -135,7 +135,7 @@ def test_an_outage_that_was_told_is_not_told_as_stale_as_well() -> None:
     assert ("stale", "already notified as unavailable") in [(d.rule, d.reason) for d in account.evaluation.decisions]
 
 
-def test_an_outage_that_was_told_as_stale_is_told_again_only_if_it_needs_a_person() -> None:
+def test_an_outage_that_was_notified_as_stale_is_notified_again_only_if_it_needs_a_person() -> None:
     account = Watched(STALE)
     account.beats(timedelta(hours=2))
     assert [account.fail(Reason.TIMEOUT) for _ in range(4)] == [[]] * 4
@@ -152,7 +152,7 @@ def test_a_stale_account_is_reminded_of() -> None:
     assert account.last["reminder"] is True
 
 
-def test_a_billing_error_is_told_once_again_when_its_words_change_and_when_it_ends() -> None:
+def test_a_billing_error_is_notified_once_again_when_its_words_change_and_when_it_ends() -> None:
     account = Watched(provider="tornado")
     account.read(used=1)
     assert account.read(used=1, billing_error="card expired") == ["billing.error"]
@@ -198,7 +198,7 @@ def test_a_billing_error_is_reminded_of_and_an_outage_does_not_end_it() -> None:
         ({"cost": 0.015}, {"cost": 0.02}, {"limit": "cost_per_snapshot", "old": 0.015, "new": 0.02}),
     ],
 )
-def test_every_limit_that_changes_is_told_with_old_and_new(
+def test_every_limit_that_changes_is_notified_with_old_and_new(
     before: dict[str, Any], after: dict[str, Any], change: dict[str, object]
 ) -> None:
     account = Watched(provider="tornado")
@@ -222,7 +222,7 @@ def test_limits_are_compared_with_the_last_good_reading_over_an_outage() -> None
     assert account.read(used=1, limit=20) == ["reading.restored", "limits.changed"]
 
 
-def test_a_depleted_balance_is_told_once_until_it_is_positive_again() -> None:
+def test_a_depleted_balance_is_notified_once_until_it_is_positive_again() -> None:
     account = Watched()
     account.read(balance=1, total=10, active_videos=3, cost=0.015)
     assert account.read(balance=0.5, uncharged=0.5, total=10.5, active_videos=3, cost=0.015) == ["balance.depleted"]
@@ -238,7 +238,7 @@ def test_a_depleted_balance_is_told_once_until_it_is_positive_again() -> None:
     assert len({data["episode"] for data in account.data("balance.depleted")}) == 2
 
 
-def test_an_outage_that_was_told_writes_nothing_at_every_beat() -> None:
+def test_an_outage_that_was_notified_writes_nothing_at_every_beat() -> None:
     account = Watched(STALE)
     account.read(balance=9)
     account.fail(Reason.UNAUTHORIZED)
@@ -247,7 +247,7 @@ def test_an_outage_that_was_told_writes_nothing_at_every_beat() -> None:
     assert account.evaluation.changes is False
 
 
-def test_an_outage_that_is_reminded_of_is_not_told_as_stale_beside_it() -> None:
+def test_an_outage_that_is_reminded_of_is_not_notified_as_stale_beside_it() -> None:
     account = Watched(STALE)
     account.read(balance=9)
     account.fail(Reason.UNAUTHORIZED)

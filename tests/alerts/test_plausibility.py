@@ -1,4 +1,4 @@
-"""Belief: what is read again, what is believed then, and what is told of the rest."""
+"""Plausibility: what is read again, what is accepted then, and what is notified of the rest."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from tests.helpers_alerts import START, Watched, metrics
 LOW = LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6))
 
 
-def test_a_total_that_runs_backwards_is_told_once_and_confirmed_it_is_a_reset() -> None:
+def test_a_total_that_runs_backwards_is_notified_once_and_confirmed_it_is_a_reset() -> None:
     account = Watched(LOW)
     account.read(balance=50, total=1000)
     assert account.read(balance=50, total=900) == ["reading.suspect"]
@@ -46,14 +46,14 @@ def test_5000_that_reads_0_once_is_suspect_and_no_rule_fires() -> None:
     assert account.read(balance=5000) == []
 
 
-def test_20_then_4_9_confirmed_by_the_second_read_is_believed_and_nothing_else_is_told() -> None:
+def test_20_then_4_9_confirmed_by_the_second_read_is_accepted_and_nothing_else_is_notified() -> None:
     account = Watched(LOW)
     account.read(balance=20)
     assert account.read(balance=4.9) == ["balance.low"]
     assert account.reasons == ["implausible, but the second read agrees: accepted"]
 
 
-def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_believe() -> None:
+def test_a_second_read_that_differs_and_is_implausible_itself_leaves_nothing_to_accept() -> None:
     account = Watched(LOW)
     account.read(balance=5000)
     assert account.read(balance=0, second=metrics(balance=700)) == ["reading.suspect"]
@@ -76,7 +76,7 @@ def test_a_lie_after_an_honest_reading_that_was_doubted_is_not_taken_for_its_con
 
 
 @pytest.mark.parametrize("second", [None, Reason.TIMEOUT])
-def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(second: Reason | None) -> None:
+def test_without_a_second_read_nothing_fires_and_it_is_notified_if_that_goes_on(second: Reason | None) -> None:
     account = Watched(LOW)
     account.read(balance=5000)
     assert account.read(balance=0, second=second) == []
@@ -91,7 +91,7 @@ def test_without_a_second_read_nothing_fires_and_it_is_told_if_that_goes_on(seco
     assert account.read(balance=0) == ["balance.depleted", "balance.low"]
 
 
-def test_a_second_read_that_fails_now_and_then_is_never_told() -> None:
+def test_a_second_read_that_fails_now_and_then_is_never_notified() -> None:
     account = Watched(LOW)
     account.read(balance=5000)
     for balance in (4000, 3000, 2000):
@@ -107,7 +107,7 @@ def test_second_reads_that_fail_are_counted_anew_after_a_plain_reading() -> None
     assert told == [[], [], [], [], ["reading.suspect"]]
 
 
-def test_a_suspect_source_is_told_again_only_after_an_hour_of_plain_readings() -> None:
+def test_a_suspect_source_is_notified_again_only_after_an_hour_of_plausible_readings() -> None:
     account = Watched(LOW)
     account.read(balance=5000)
     lie: dict[str, Any] = {"balance": 0, "second": metrics(balance=5000)}
@@ -139,7 +139,7 @@ def test_a_reset_that_is_confirmed_ends_the_suspect_episode_before_it() -> None:
         ("period_used", 80, 79),
     ],
 )
-def test_every_counter_that_runs_backwards_is_told(field: str, before: float, after: float) -> None:
+def test_every_counter_that_runs_backwards_is_notified(field: str, before: float, after: float) -> None:
     account = Watched(provider="tornado")
     first: dict[str, Any] = {field: before}
     then: dict[str, Any] = {field: after}
@@ -171,12 +171,12 @@ def _doubt(minutes: float, before: dict[str, Any], after: dict[str, Any], larges
     return set() if found is None else {finding.kind for finding in found.findings}
 
 
-def test_a_dollar_is_always_believed_and_more_is_doubted() -> None:
+def test_a_dollar_is_always_accepted_and_more_is_implausible() -> None:
     assert _doubt(5, {"balance": 20}, {"balance": 19}) == set()
     assert _doubt(5, {"balance": 20}, {"balance": "18.999999"}) == {AnomalyKind.DROP}
 
 
-def test_ten_times_the_scheduled_burn_is_believed() -> None:
+def test_ten_times_the_scheduled_burn_is_accepted() -> None:
     scheduled = {"active_videos": 14, "cost": 0.015}
     assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.6, **scheduled}) == set()
     assert _doubt(24 * 60, {"balance": 100, **scheduled}, {"balance": 49.5, **scheduled}) == {AnomalyKind.DROP}
@@ -211,7 +211,7 @@ def test_usage_of_a_window_that_moves_with_the_clock_may_fall(moved_s: int, forg
     assert found == (set() if forgets else {AnomalyKind.BACKWARDS})
 
 
-def test_ten_times_the_largest_burn_ever_seen_is_believed() -> None:
+def test_ten_times_the_largest_burn_ever_seen_is_accepted() -> None:
     account = Watched()
     account.read(balance=1000, total=0)
     account.read(60, balance=995, total=5)

@@ -149,7 +149,7 @@ def test_nothing_but_reminders_and_outages_comes_from_what_is_not_known(moves: l
 
 @settings(max_examples=100, deadline=None)
 @given(steps)
-def test_steps_of_a_period_are_told_once_and_only_deeper(moves: list[tuple[str, int, Any, Any]]) -> None:
+def test_steps_of_a_period_are_notified_once_and_only_deeper(moves: list[tuple[str, int, Any, Any]]) -> None:
     account = Watched(*RULES)
     live(account, moves)
     told: dict[str, list[float]] = defaultdict(list)

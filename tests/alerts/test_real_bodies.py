@@ -1,4 +1,4 @@
-"""From a provider's answer to what is told: text numbers, both kinds of dates, an error field, a limit that goes."""
+"""From a provider's answer to what is sent: text numbers, both kinds of dates, an error field, a limit that goes."""
 
 import json
 from datetime import timedelta
@@ -33,7 +33,7 @@ def feed(account: Watched, parse: Parser, body: dict[str, Any]) -> list[str]:
     return account._take(evaluate(account.state, reading, reading, account.context()))
 
 
-def test_a_text_limit_without_effective_and_reserved_is_judged() -> None:
+def test_a_text_limit_without_effective_and_reserved_is_evaluated() -> None:
     account = Watched(QUOTA, provider="tornado")
     body = {"client_name": "x", "usage_count": 3, "storage_usage_gb": "942.08", "storage_limit_gb": "1024.00"}
     assert feed(account, read_storage, body) == ["quota.high"]

@@ -56,7 +56,7 @@ def test_events_that_were_not_asked_for_reach_nobody() -> None:
     assert quiet.route(draft(EventType.TOPUP_CREDITED)) == ("chat:team",)
 
 
-def test_a_failing_receiver_is_not_told_of_itself() -> None:
+def test_a_failing_receiver_is_not_notified_of_itself() -> None:
     failing = EventDraft(type=EventType.DELIVERY_FAILING, at=START, data={}, not_receiver="email:ops")
     assert EVERYONE.route(failing) == ("email:other",)
 
@@ -66,7 +66,7 @@ def test_a_rule_covers_the_accounts_that_its_globs_name() -> None:
     assert [rule.covers(id) for id in ("clips", "vault-1", "Clips", "vault")] == [True, True, False, False]
 
 
-def test_a_failing_receiver_is_told_by_mail_where_no_mail_asked_for_it() -> None:
+def test_a_failing_receiver_is_notified_by_mail_where_no_mail_asked_for_it() -> None:
     some = Receivers((webhook("app"), EmailReceiver(id="ops", to=("ops@example.com",), events=("topup.*",))))
     failing = EventDraft(type=EventType.DELIVERY_FAILING, at=START, data={}, not_receiver="webhook:app")
     assert some.route(failing) == ("email:ops",)

@@ -87,7 +87,7 @@ def test_a_top_up_under_way_holds_back_the_runways_reminder() -> None:
     assert account.beat(5) == ["runway.short"]
 
 
-def test_the_runway_is_judged_by_what_was_observed_where_nothing_is_scheduled() -> None:
+def test_the_runway_is_evaluated_by_what_was_observed_where_nothing_is_scheduled() -> None:
     account = Watched(RUNWAY)
     spent = 0.0
     for _ in range(30):
@@ -98,7 +98,7 @@ def test_the_runway_is_judged_by_what_was_observed_where_nothing_is_scheduled() 
     assert 2.5 < data["days_remaining"] < 3
 
 
-def test_a_trial_key_at_942_of_1024_is_told_once_at_92_percent() -> None:
+def test_a_trial_key_at_942_of_1024_is_notified_once_at_92_percent() -> None:
     account = Watched(QUOTA, provider="tornado")
     assert account.read(used=942.08, reserved=0, limit=1024) == ["quota.high"]
     data = account.last
@@ -129,7 +129,7 @@ def test_a_step_fires_at_its_very_percent() -> None:
     assert account.last["step_percent"] == 80
 
 
-def test_deeper_steps_are_further_events_of_one_episode_and_each_is_told_once() -> None:
+def test_deeper_steps_are_further_events_of_one_episode_and_each_is_notified_once() -> None:
     account = Watched(QUOTA, provider="tornado")
     seen = [account.read(used=80, reserved=reserved, limit=100) for reserved in (1, 11, 5, 12, 21, 15, 30)]
     assert [types for types in seen if types] == [["quota.high"], ["quota.high"], ["quota.exceeded"]]
@@ -154,7 +154,7 @@ def test_the_quota_recovers_two_points_under_its_lowest_step() -> None:
     assert account.read(used=50, reserved=27.9, limit=100) == ["quota.recovered"]
 
 
-def test_a_limit_that_vanishes_is_told_and_ends_the_episode() -> None:
+def test_a_limit_that_vanishes_is_notified_and_ends_the_episode() -> None:
     account = Watched(QUOTA, provider="tornado")
     account.read(used=95, limit=100)
     assert account.read(used=95) == ["limits.changed", "quota.recovered"]
@@ -169,7 +169,7 @@ def test_a_limit_of_nought_or_less_is_not_known_to_be_a_limit() -> None:
     assert account.read(limit=100, balance=1) == ["limits.changed"]
 
 
-def test_a_quota_reminder_repeats_what_was_told_last() -> None:
+def test_a_quota_reminder_repeats_what_was_notified_last() -> None:
     account = Watched(QUOTA, provider="tornado")
     account.read(used=105, limit=100)
     assert account.beat(timedelta(hours=24)) == ["quota.exceeded"]
@@ -187,7 +187,7 @@ def test_a_reminder_after_the_source_said_less_still_says_what_it_can() -> None:
     assert account.last["effective_gb"] is None
 
 
-def test_a_quota_that_will_be_full_within_the_week_is_told_after_a_day_of_history() -> None:
+def test_a_quota_that_will_be_full_within_the_week_is_notified_after_a_day_of_history() -> None:
     rule = Quota(
         id="quota",
         at_percent=(Decimal(90),),
@@ -208,7 +208,7 @@ def test_a_quota_that_will_be_full_within_the_week_is_told_after_a_day_of_histor
     assert account.read(60, used=used, limit=300) == ["limits.changed", "quota.recovered"]
 
 
-def test_a_step_deeper_than_a_forecast_is_told() -> None:
+def test_a_step_deeper_than_a_forecast_is_notified() -> None:
     rule = Quota(id="quota", at_percent=(Decimal(90),), clear_below_percent=Decimal(88), forecast_days=Decimal(7))
     account = Watched(rule, provider="tornado")
     for hour in range(30):

@@ -1,4 +1,4 @@
-"""The schemas ship with the package, are strict, and refuse what is not told."""
+"""The schemas ship with the package, are strict, and refuse what is never sent."""
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError

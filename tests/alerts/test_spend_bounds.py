@@ -1,4 +1,4 @@
-"""Spend to the bound: where a period begins between two readings, moves, or is not believed."""
+"""Spend to the bound: where a period begins between two readings, moves, or is implausible."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_providers_period_whose_start_is_put_earlier_is_counted_from_there() -
     assert (spent.start, spent.partial) == (NOON - 10 * DAY, True)
 
 
-def test_a_providers_period_of_up_to_400_days_is_believed() -> None:
+def test_a_providers_period_of_up_to_400_days_is_accepted() -> None:
     longest = metrics(period_start_at=NOON, period_end_at=NOON + 400 * DAY)
     assert billing(longest) == PeriodBounds(NOON, NOON + 400 * DAY)
     assert billing(replace(longest, period_end_at=NOON + 400 * DAY + SECOND)) is None
@@ -89,7 +89,7 @@ class _Believing(Watched):
         return replace(super().context(), info=AccountInfo("clips", self.provider, believe_falls_after=HOUR))
 
 
-def test_a_total_that_began_anew_counts_from_there_once_the_fall_is_believed() -> None:
+def test_a_total_that_began_anew_counts_from_there_once_the_fall_is_accepted() -> None:
     account = _Believing()
     account.standing = NO_TOPUP
     account.read(balance=100, total=40)

@@ -22,7 +22,7 @@ def days(account: Watched, hourly: list[float], number: int, total: float = 100.
     return total, told
 
 
-def test_ten_times_the_usual_burn_is_a_spike_and_its_end_is_told() -> None:
+def test_ten_times_the_usual_burn_is_a_spike_and_its_end_is_notified() -> None:
     account = Watched(SPIKE)
     total, told = days(account, [1.0], 5)
     assert told == []
@@ -70,7 +70,7 @@ def test_idle_weekends_are_no_news() -> None:
     assert days(account, week, 28)[1] == []
 
 
-def test_an_account_that_idled_and_then_burns_is_told() -> None:
+def test_an_account_that_idled_and_then_burns_is_notified() -> None:
     account = Watched(SPIKE)
     total, _ = days(account, [0.0], 5)
     assert days(account, [5.0], 1, total)[1] == ["usage.spike"]
@@ -83,7 +83,7 @@ def test_a_top_up_is_no_spike() -> None:
 
 
 @pytest.mark.parametrize("family", ["nightly", "weekly"])
-def test_generated_accounts_cry_no_wolf_and_every_leak_is_told_within_hours(family: str) -> None:
+def test_generated_accounts_cry_no_wolf_and_every_leak_is_notified_within_hours(family: str) -> None:
     found = measure(family, [0])
     assert found.false_alarms == 0
     (hours,) = found.hours

@@ -1,4 +1,4 @@
-"""The store gives back what was judged: the state, episodes, decisions and mutes, at a cost that does not grow."""
+"""The store returns what was evaluated: the state, episodes, decisions and mutes, at a cost that does not grow."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -59,7 +59,7 @@ def account(tmp_path: Path) -> Iterator[Stored]:
     found.store.close()
 
 
-def test_an_account_that_was_never_judged_is_new(account: Stored) -> None:
+def test_an_account_that_was_never_evaluated_is_new(account: Stored) -> None:
     assert states.load(account.store.reader, "clips") == account.state
     assert states.load_all(account.store.reader) == {}
 

@@ -133,7 +133,7 @@ def _lint_budget(facts: LintFacts, rule: Item[RuleTable]) -> None:
     if table.period is Period.BILLING and (named := facts.covered(table.accounts)):
         without = [id for id in named if Has.PERIOD not in facts.has(facts.tables.accounts[id])]
         if len(without) == len(named):
-            said = "no account that it covers tells its billing period"
+            said = "no account that it covers reports its billing period"
             facts.note(ProblemId.RULE_PERIOD, rule, "period", said, 'use "month"')
 
 

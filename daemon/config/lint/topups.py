@@ -153,7 +153,7 @@ def _lint_provider(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
         said = f"{who} is late or partial (topup_safe = false): nothing is charged on it"
         facts.note(ProblemId.TOPUP_UNSAFE, item, "", said, "without the topup table it is watched all the same")
     if Has.BALANCE not in has:
-        facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider tells no balance to top up")
+        facts.note(ProblemId.TOPUP_NO_BALANCE, item, "", "the account's provider reports no balance to top up")
     elif Has.TOTAL not in has:
         said = "without a running total a credit is seen by a rise of the balance, which is weaker"
         facts.note(ProblemId.TOPUP_WEAK_CREDIT, item, "", said, "map total_charged_usd where the API has one")

@@ -100,7 +100,7 @@ class Books:
         return method
 
     def add_past(self, cents: int, customer: str, method: str, metadata: dict[str, str], at: datetime) -> Intent:
-        """Make a PaymentIntent that succeeded at `at`, before this history begins; nobody is told."""
+        """Make a PaymentIntent that succeeded at `at`, before this history begins, without an Event."""
         card = self.method(method)
         intent = Intent(
             self.new_id("pi"), cents, "usd", customer, method, [card.type], at, metadata, "succeeded", self.ordinal()
@@ -117,7 +117,7 @@ class Books:
         return intent
 
     def refund(self, charge: Charge, amount: int | None = None) -> Refund:
-        """Give money back, as a person does in the dashboard; tells `charge.refunded`."""
+        """Give money back, as a person does in the dashboard, with the Event `charge.refunded`."""
         part = charge.amount - charge.amount_refunded if amount is None else amount
         charge.amount_refunded += part
         number = self.ordinal()
@@ -128,7 +128,7 @@ class Books:
         return refund
 
     def dispute(self, charge: Charge) -> Dispute:
-        """The holder of the card contests a charge; tells `charge.dispute.created`."""
+        """Dispute a charge, with the Event `charge.dispute.created`."""
         charge.disputed = True
         number = self.ordinal()
         dispute = Dispute(

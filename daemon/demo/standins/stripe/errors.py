@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class ApiError(Exception):
-    """An answer that is an error. `saved` tells whether an idempotency key remembers it.
+    """An answer that is an error. `saved`: whether an idempotency key remembers it.
 
     Stripe saves an answer once the endpoint began to execute; what fails validation, or collides with a request under
     way, leaves the key as it was (docs: "Idempotent requests").

@@ -49,7 +49,7 @@ class Fault:
     _seen: int = field(default=0, init=False)
 
     def takes(self, endpoint: str) -> bool:
-        """Count a request to `endpoint` and tell whether the fault strikes it."""
+        """Count a request to `endpoint`; return whether the fault applies to it."""
         if self.struck >= self.times or not fnmatchcase(endpoint, self.endpoint):
             return False
         self._seen += 1

@@ -1,7 +1,7 @@
 """A stand-in for Stripe: stateful, driven by a clock, deterministic for a seed, and faulty on command.
 
 It is reached over HTTP on the loopback (`async with standin.serve() as base_url`) or inside the process as an httpx
-transport (`standin.transport()`). What a client is told and what really happened are apart: `successes()` is the truth.
+transport (`standin.transport()`). `successes()` says what really happened, whatever a client was answered.
 """
 
 from __future__ import annotations

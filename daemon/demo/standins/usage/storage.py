@@ -53,13 +53,8 @@ class StorageAccount:
         """The end of the billing period: a month after its start."""
         return None if self.period_start is None else _month_later(self.period_start)
 
-    @property
-    def full(self) -> bool:
-        """Whether new jobs are refused."""
-        return self.limit is not None and self.used + self.reserved >= self.limit
-
     def live(self, now: datetime) -> None:
-        """Live up to `now`: the volume grows at every full hour, until the quota; a stripe key's period starts anew."""
+        """Advance to `now`: the volume grows at every full hour, up to the quota; a stripe key's period restarts."""
         hour = self.at.replace(minute=0, second=0, microsecond=0) + HOUR
         while hour <= now:
             self._start_periods(hour)
