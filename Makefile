@@ -19,12 +19,14 @@ DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: help demo test lint bench look run install lock clean sim mutants mutate crash generate
+.PHONY: help demo test lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
 	@echo "make test    everything that CI runs: lint, types, tests with coverage"
 	@echo "make lint    ruff and mypy"
+	@echo "make lint-mail the mails: valid HTML, of what mail programs show; FILES names others"
+	@echo "make mail-pictures pictures of the mails by Chromium, in docs/mails; FILES names others"
 	@echo "make bench   what the process costs, beside Prometheus where it is installed; forecasts; deliveries (short forms)"
 	@echo "make look    the page in Chromium (Debian's chromium, npm): axe, widths, pictures in LOOKED"
 	@echo "make run     the daemon, with ./config.toml"
@@ -49,7 +51,15 @@ lint: $(READY)
 	@echo "mypy"
 	@$(PYTHON) -m mypy
 
-test: lint
+# The mails as HTML: valid, and made of what mail programs show. FILES names rendered ones; else it is every sample.
+lint-mail: $(READY)
+	@$(PYTHON) -m tests.mails lint $(FILES)
+
+# The pictures in docs/mails, by a headless Chromium; of FILES, or of the samples.
+mail-pictures: $(READY)
+	@$(PYTHON) -m tests.mails pictures docs/mails $(FILES)
+
+test: lint lint-mail
 	@echo "pytest"
 	@$(PYTHON) -m pytest --cov --cov-report=
 	@echo "coverage: $(COVERED) % of everything, 100 % of the pure core"

@@ -17,7 +17,7 @@ MODULES = sorted(path for room in ("alerts", "daemon") for path in (ROOT / room)
 IMPURE = {
     "alerts/channels/chat.py": "calls Apprise, which blocks, in a thread",
     "alerts/channels/email.py": "fills a template from a file",
-    "alerts/channels/letter.py": "fills a template from a file",
+    "alerts/channels/content.py": "fills a template from a file",
     "alerts/delivery/__init__.py": "names the lane and the deliverer",
     "alerts/delivery/deliverer.py": "sends",
     "alerts/delivery/worker.py": "sends",

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from alerts.channels.base import Batch, Result, SendOutcome
-from alerts.channels.letter import write_note
+from alerts.channels.content import write_chat
+from alerts.events.messages.context import MessageContext
 from alerts.model.limits import DELIVERY_DEADLINE_S
 from alerts.model.receivers import ChatReceiver
 
@@ -31,12 +31,12 @@ class ChatChannel:
     def __init__(
         self,
         receiver: ChatReceiver,
-        zone: ZoneInfo,
+        context: MessageContext,
         load: Callable[[], Any] = lambda: importlib.import_module("apprise"),
     ) -> None:
         self.key = receiver.key
         self._url = receiver.url
-        self._zone = zone
+        self._context = context
         self._load = load
         self._thread: Thread | None = None
 
@@ -45,7 +45,7 @@ class ChatChannel:
         started = loop.time()
         if self._thread is not None and self._thread.is_alive():
             return SendOutcome(Result.FAILED, 0, error="the chat service still hangs from the attempt before")
-        title, body = write_note([delivery.event for delivery in batch.deliveries], self._zone)
+        title, body = write_chat([delivery.event for delivery in batch.deliveries], self._context)
         try:
             async with asyncio.timeout(DELIVERY_DEADLINE_S):
                 error = await self._in_thread(title, body)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from email.message import EmailMessage
-from zoneinfo import ZoneInfo
 
 from alerts.channels.base import Batch, Result, SendOutcome
-from alerts.channels.letter import Letter, write_letter
+from alerts.channels.content import MailContent, write_mail
+from alerts.events.messages.context import MessageContext
 from alerts.mail import Mailed, Mailer, new_message
 from alerts.model.receivers import EmailReceiver
 from alerts.templating import WRONG_TEMPLATE, Templates
@@ -24,7 +24,7 @@ class EmailChannel:
         receiver: EmailReceiver,
         mailer: Mailer,
         templates: Templates,
-        zone: ZoneInfo,
+        context: MessageContext,
         now: Callable[[], datetime],
     ) -> None:
         self.key = receiver.key
@@ -32,7 +32,7 @@ class EmailChannel:
         self._to = receiver.to
         self._mailer = mailer
         self._templates = templates
-        self._zone = zone
+        self._context = context
         self._now = now
 
     async def send(self, batch: Batch) -> SendOutcome:
@@ -59,23 +59,23 @@ class EmailChannel:
 
     def compose(self, batch: Batch) -> tuple[EmailMessage, str]:
         """Return the message of a batch, and a note for the log where an operator's own template could not be used."""
-        letter, note = self._write(batch)
+        content, note = self._write(batch)
         message = new_message(
             sender=self._mailer.sender,
             to=self._to,
-            subject=letter.subject,
-            at=self._now().astimezone(self._zone),
+            subject=content.subject,
+            at=self._now().astimezone(self._context.zone),
             name=batch.name,
-            text=letter.text,
-            html=letter.html,
+            text=content.text,
+            html=content.html,
             answers=batch.answers,
         )
         return message, note
 
-    def _write(self, batch: Batch) -> tuple[Letter, str]:
+    def _write(self, batch: Batch) -> tuple[MailContent, str]:
         events = [delivery.event for delivery in batch.deliveries]
         try:
-            return write_letter(events, self._templates, self._zone), ""
+            return write_mail(events, self._templates, self._context), ""
         except WRONG_TEMPLATE as error:  # the alert goes out all the same
             note = f"by the built-in template, as your own is wrong ({type(error).__name__}: {error}); "
-            return write_letter(events, Templates(), self._zone), note
+            return write_mail(events, Templates(), self._context), note

@@ -19,6 +19,7 @@ from alerts.channels.base import Batch, Channel, Result, SendOutcome
 from alerts.delivery import notices
 from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver
 from alerts.delivery.results import attempt_result, batch_name, cut_result, failures_before, outcome_of
+from alerts.events.messages.message import charge_under_way
 from alerts.model.events import Event, EventDraft
 from alerts.model.limits import (
     DELIVERY_BATCH,
@@ -195,17 +196,26 @@ class ReceiverWorker:
             self._finished_run()
 
     async def _linger(self) -> None:
-        """Wait before a message, longer if one was sent recently. A stop ends the wait."""
+        """Wait before a message: longer if one was sent recently, or until the result of a charge that has begun is
+        there. A stop ends the wait.
+        """
         self._flush()
         due_at = self._queue.next_due(self.key)
         if due_at is None or due_at > self._now():
             return
         recent = self._queue.sent_since(self.key, self._now() - timedelta(seconds=GATHER_RECENT_S))
+        await self._wait_at_most(GATHER_BUSY_S if recent else GATHER_S, lambda: False)
+        await self._wait_at_most(GATHER_BUSY_S, lambda: not self._charge_under_way())
+
+    async def _wait_at_most(self, seconds: float, enough: Callable[[], bool]) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_BUSY_S if recent else GATHER_S):
-                while not self._stopping:
+            async with asyncio.timeout(seconds):
+                while not self._stopping and not enough():
                     self._wake.clear()
                     await self._wake.wait()
+
+    def _charge_under_way(self) -> bool:
+        return charge_under_way([one.event for one in self._queue.due(self.key, self._now(), DIGEST_EVENTS)])
 
     def _look_again(self) -> bool:
         self._refill()

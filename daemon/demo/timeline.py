@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.events.messages.context import MessageContext
 from alerts.events.messages.message import render_event
 from alerts.model.events import Event, EventType, Severity, Tone
 from daemon.demo.scenario import ZONE, ScriptedEvent
@@ -52,7 +53,7 @@ class Timeline:
         event = _event(received)
         data = received.payload["data"]
         self.payloads.append((event.id, event.type, data))
-        words = render_event(event, ZONE)
+        words = render_event(event, MessageContext(ZONE))
         self.lines.append(
             Line(
                 event.at,

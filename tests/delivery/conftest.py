@@ -16,6 +16,7 @@ from alerts.channels.base import Channel
 from alerts.channels.email import EmailChannel
 from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Attempted, Deliverer
+from alerts.events.messages.context import MessageContext
 from alerts.mail import Mailer
 from alerts.model.events import Event, EventDraft, EventType, JsonValue, Severity
 from alerts.model.outbox import DeliveryState
@@ -78,7 +79,7 @@ class World:
             return WebhookChannel(receiver, HttpPoster(self.http), self.clock.wall)
         assert isinstance(receiver, EmailReceiver)
         assert self.mailer is not None
-        return EmailChannel(receiver, self.mailer, Templates(), BERLIN, self.clock.now)
+        return EmailChannel(receiver, self.mailer, Templates(), MessageContext(BERLIN), self.clock.now)
 
     def tell(
         self,

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from alerts.channels.base import Batch, Result
 from alerts.channels.chat import MISSING, ChatChannel
+from alerts.events.messages.context import MessageContext
 from alerts.model.events import EventType
 from alerts.model.outbox import Delivery
 from alerts.model.receivers import ChatReceiver
@@ -37,7 +38,7 @@ def batch(*types: EventType) -> Batch:
 
 
 async def test_apprise_really_posts_to_the_service(receiver: ReceiverStandin) -> None:
-    channel = ChatChannel(chat(f"json://127.0.0.1:{receiver.port}/hook"), BERLIN)
+    channel = ChatChannel(chat(f"json://127.0.0.1:{receiver.port}/hook"), MessageContext(BERLIN))
     outcome = await channel.send(batch(EventType.BALANCE_LOW))
     assert outcome.result is Result.OK
     payload = receiver.received[0].payload
@@ -46,7 +47,7 @@ async def test_apprise_really_posts_to_the_service(receiver: ReceiverStandin) ->
 
 
 async def test_several_events_are_one_message(receiver: ReceiverStandin) -> None:
-    channel = ChatChannel(chat(f"json://127.0.0.1:{receiver.port}/hook"), BERLIN)
+    channel = ChatChannel(chat(f"json://127.0.0.1:{receiver.port}/hook"), MessageContext(BERLIN))
     await channel.send(batch(*[EventType.BALANCE_LOW] * 30))
     assert len(receiver.received) == 1
     assert receiver.received[0].payload["title"].startswith("30 events")
@@ -54,19 +55,21 @@ async def test_several_events_are_one_message(receiver: ReceiverStandin) -> None
 
 async def test_a_service_that_refuses_is_a_failure_and_its_url_is_not_told(receiver: ReceiverStandin) -> None:
     receiver.fault = Fault(status=500)
-    channel = ChatChannel(chat(f"json://user:s3cret@127.0.0.1:{receiver.port}/t0ken"), BERLIN)
+    channel = ChatChannel(chat(f"json://user:s3cret@127.0.0.1:{receiver.port}/t0ken"), MessageContext(BERLIN))
     outcome = await channel.send(batch(EventType.TEST_PING))
     assert outcome.result is Result.FAILED
     assert outcome.error == "the chat service refused the message or could not be reached"
     assert "s3cret" not in repr(outcome)
-    assert (await ChatChannel(chat("nonsense"), BERLIN).send(batch(EventType.TEST_PING))).error
+    assert (await ChatChannel(chat("nonsense"), MessageContext(BERLIN)).send(batch(EventType.TEST_PING))).error
 
 
 async def test_a_missing_extra_is_said_with_the_command_to_install_it() -> None:
     def load() -> Any:
         raise ImportError("apprise")
 
-    outcome = await ChatChannel(chat("json://127.0.0.1/x"), BERLIN, load).send(batch(EventType.TEST_PING))
+    outcome = await ChatChannel(chat("json://127.0.0.1/x"), MessageContext(BERLIN), load).send(
+        batch(EventType.TEST_PING)
+    )
     assert outcome.error == MISSING
     assert "brimful[chat]" in outcome.error
 
@@ -79,7 +82,7 @@ async def test_a_service_that_hangs_ends_at_the_deadline(monkeypatch: pytest.Mon
             time.sleep(1)
             return True
 
-    channel = ChatChannel(chat("json://127.0.0.1/x"), BERLIN, lambda: SimpleNamespace(Apprise=Hanging))
+    channel = ChatChannel(chat("json://127.0.0.1/x"), MessageContext(BERLIN), lambda: SimpleNamespace(Apprise=Hanging))
     started = time.monotonic()
     outcome = await channel.send(batch(EventType.TEST_PING))
     assert time.monotonic() - started < 0.8

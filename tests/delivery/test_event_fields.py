@@ -34,7 +34,8 @@ def figures(**data: object) -> EventFields:
             EventFields.text,
             EventFields.at,
         ),
-        *(EventFields.span, EventFields.rule, EventFields.topup, EventFields.days, EventFields.change),
+        *(EventFields.span, EventFields.likely, EventFields.rule, EventFields.days, EventFields.change),
+        *(EventFields.findings, EventFields.duration, EventFields.words),
     ],
 )
 @pytest.mark.parametrize("data", [{}, {"this": None}])
@@ -50,7 +51,7 @@ def test_a_zero_that_was_said_is_a_zero() -> None:
         "0.00 GB",
         "0",
         "0 %",
-        "0.0",
+        "0",
     )
 
 
@@ -64,7 +65,7 @@ def test_numbers_are_grouped_and_carry_no_idle_digits() -> None:
 
 @given(st.decimals(0, 10_000, places=2))
 def test_days_left_are_shown_to_a_tenth_and_never_overstated(days: Decimal) -> None:
-    shown = Decimal(figures(this=float(days)).days("this"))
+    shown = Decimal(figures(this=float(days)).days("this").replace(",", ""))
     assert shown <= days < shown + Decimal("0.1")
 
 
@@ -100,6 +101,8 @@ def test_a_foreseen_instant_tells_its_range_where_both_ends_are_known() -> None:
         f"{SHOWN} (between Sat 31 Oct 2026, 09:00 CET and Mon 2 Nov 2026, 09:00 CET)"
     )
     assert figures(this={**foreseen, "latest": None}).span("this") == SHOWN
+    assert figures(this={**foreseen, "earliest": MORNING, "latest": MORNING}).span("this") == SHOWN
+    assert figures(this=MORNING).span("this") == figures(this=foreseen).likely("this") == SHOWN
 
 
 def test_a_rule_that_nobody_configured_is_not_shown() -> None:
@@ -107,11 +110,24 @@ def test_a_rule_that_nobody_configured_is_not_shown() -> None:
     assert figures(this="account:reading").rule("this") == DASH
 
 
-def test_a_top_up_is_shown_by_its_state_and_why_or_by_its_id() -> None:
-    waiting = {"state": "retry_wait", "reason": f"tried again at {MORNING}"}
-    assert figures(this=waiting).topup("this") == f"retry wait: tried again at {SHOWN}"
-    assert figures(this={"state": "charging", "reason": None}).topup("this") == "charging"
-    assert figures(this="clips-1").topup("this") == "clips-1"
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(40, "1 min"), (5340, "89 min"), (5400, "1.5 h"), (172_799, "2.0 days"), (864_000, "10.0 days")],
+)
+def test_how_long_something_lasted_is_said_in_the_unit_that_fits(seconds: int, said: str) -> None:
+    assert figures(this=seconds).duration("this") == said
+
+
+def test_what_is_implausible_is_said_with_its_unit() -> None:
+    found = [
+        {"field": "total_charged_usd", "kind": "backwards", "before": 1050, "after": 12},
+        {"field": "used_gb", "kind": "jump", "before": 1, "after": 2048},
+        {"field": "calls", "kind": "new", "before": 1, "after": 2},
+    ]
+    assert figures(this=found).findings("this") == (
+        "total charged ran backwards from $1,050.00 to $12.00; used jumped from 1.00 GB to 2,048.00 GB; "
+        "calls moved from 1 to 2"
+    )
 
 
 def test_every_limit_that_changed_is_named_old_and_new() -> None:
@@ -122,8 +138,8 @@ def test_every_limit_that_changed_is_named_old_and_new() -> None:
         {"limit": "frames_per_second", "old": None, "new": 60},
     ]
     assert figures(this=changes).change("this") == (
-        "quota in GB 1,024 → 2,048.5; largest resolution 1080p → none; "
-        "price of a snapshot in dollars 0.015 → 0.02; frames per second none → 60"
+        "quota 1,024 GB → 2,048.5 GB; largest resolution 1080p → none; "
+        "price of a snapshot $0.015 → $0.02; frames per second none → 60"
     )
 
 

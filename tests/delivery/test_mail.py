@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from alerts.channels.email import EmailChannel
 from alerts.delivery import Deliverer
+from alerts.events.messages.context import MessageContext
 from alerts.mail import Mailed, MailFailed, new_message
 from alerts.model.events import EventType, JsonValue
 from alerts.model.outbox import DeliveryState
@@ -61,7 +62,7 @@ async def test_a_storm_of_fifty_is_one_digest_with_the_gravest_first(
     await world.deliver()
 
     (kept,) = mailbox.kept
-    assert kept.message["subject"] == "50 events: last: balance used up, and 49 more"
+    assert kept.message["subject"] == "50 events: last: balance used up, $4.21 left, and 49 more"
     text = kept.part("plain")
     assert text.index("last: balance used up") < text.index("a0: balance low")
     assert all(f"a{number}: balance low" in text for number in range(49))
@@ -149,7 +150,11 @@ async def test_a_refused_address_is_told_apart_and_the_others_hear_once(
     (row,) = world.log(receiver="email:team")
     assert row.state is DeliveryState.PENDING
     assert "gone@example.com: 550" in row.last_error
-    told = [kept for kept in mailbox.kept if kept.message["subject"] == "email:team is not being reached"]
+    told = [
+        kept
+        for kept in mailbox.kept
+        if kept.message["subject"] == "Receiver email:team refuses an address, 1 event waits"
+    ]
     assert [kept.to for kept in told] == [("ops@example.com",)]
 
     mailbox.refuse = set()
@@ -266,7 +271,7 @@ async def test_a_broken_template_of_the_operator_does_not_keep_an_alert_back(
 
 def _use_templates(world: World, templates: Templates) -> None:
     assert world.mailer is not None
-    channel = EmailChannel(OPS, world.mailer, templates, BERLIN, world.clock.now)
+    channel = EmailChannel(OPS, world.mailer, templates, MessageContext(BERLIN), world.clock.now)
     world.deliverer = Deliverer(world.queue, [channel], world.clock, Random(1))
 
 

@@ -88,7 +88,7 @@ async def test_a_failing_receiver_is_told_after_the_fourth_failure_by_mail_and_t
         assert box.kept == []
         await world.go_on(timedelta(minutes=40))
         assert len(receiver.received) == 4
-        assert [one.message["subject"] for one in box.kept] == ["webhook:app is not being reached"]
+        assert [one.message["subject"] for one in box.kept] == ["Receiver webhook:app is not reached, 1 event waits"]
         assert [one.payload["type"] for one in other.received] == ["balance.low", "delivery.failing"]
         await world.go_on(timedelta(days=1))
 

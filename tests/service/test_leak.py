@@ -52,7 +52,7 @@ async def test_a_leak_is_not_charged_and_is_told_with_its_numbers_until_a_person
     assert told["message"] == "$468.05 burnt in 6 h; the past's most $0.90"
     assert told["command"] == "brimful topups resume clips"
     subjects = [str(mail.message["Subject"]) for mail in town.mailbox.kept]
-    assert [one for one in subjects if "a top-up needs a person" in one], subjects
+    assert [one for one in subjects if "top-ups need you: burn brake" in one], subjects
     assert not town.passes[-1].ok
     assert len(town.told("balance.low")) == 1, "a brake holds back no alert"
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.events.messages.context import MessageContext
 from alerts.events.messages.message import EventMessage, render_event
 from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from daemon.commands import operator
@@ -22,7 +23,9 @@ KEY = "`accounts.clips.topup.payment_method`"
 def mail(daemon: Daemon, type_: str) -> EventMessage:
     """The last event of a type as a mail says it."""
     query = f"SELECT {EVENT_COLUMNS} FROM event e WHERE type = ? ORDER BY number DESC"
-    return render_event(to_event(daemon.store.reader.execute(query, (type_,)).fetchone()), ZoneInfo("UTC"))
+    return render_event(
+        to_event(daemon.store.reader.execute(query, (type_,)).fetchone()), MessageContext(ZoneInfo("UTC"))
+    )
 
 
 def without_name(world: World, folder: Path) -> Daemon:
@@ -63,7 +66,7 @@ async def test_a_stolen_card_that_is_the_default_is_to_be_replaced_as_such(world
 @pytest.mark.parametrize("outcome", [AUTHENTICATE, declined("authentication_required")])
 @pytest.mark.parametrize(
     ("method", "then"),
-    [(CARD, f"{KEY} and reload, then resume"), (None, "make it the customer's default in Stripe, then resume")],
+    [(CARD, f"{KEY} and reload, then resume"), (None, "make it the customer's default there; then resume")],
 )
 async def test_a_card_that_wants_its_holder_is_to_be_saved_again_and_used(
     world: World, tmp_path: Path, outcome: Outcome, method: str | None, then: str

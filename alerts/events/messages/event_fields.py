@@ -10,7 +10,8 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.model.money import format_usd, show_gb, show_usd, to_micro
+from alerts.events.messages.context import UNKNOWN, AccountContext
+from alerts.model.money import format_gb, format_usd, show_gb, show_usd, to_micro
 from alerts.model.reasons import Limit
 
 DASH = "–"
@@ -19,8 +20,11 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    """`link`: where to look at it, empty where nowhere."""
+
     label: str
     value: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class EventFields:
 
     data: Mapping[str, Any]
     zone: ZoneInfo
+    account: AccountContext = UNKNOWN
+    payments: str = ""
+    """The address before a payment's id at which Stripe shows it; empty where none is linked."""
 
     def usd(self, name: str) -> str:
         value = self.data.get(name)
@@ -65,32 +72,45 @@ class EventFields:
     def at(self, name: str) -> str:
         return self._moment(self.data.get(name))
 
-    def span(self, name: str) -> str:
-        """Return a foreseen instant with its earliest and latest, as far as they are known."""
+    def likely(self, name: str) -> str:
+        """Return a foreseen instant, the likely one."""
         value = self.data.get(name)
+        return self._moment(value.get("likely") if isinstance(value, Mapping) else value)
+
+    def span(self, name: str) -> str:
+        """Return a foreseen instant with its earliest and latest, as far as they are known and differ."""
+        value = self.data.get(name)
+        likely = self.likely(name)
         if not isinstance(value, Mapping):
-            return self._moment(value)
-        likely = self._moment(value.get("likely"))
+            return likely
         earliest, latest = self._moment(value.get("earliest")), self._moment(value.get("latest"))
-        return f"{likely} (between {earliest} and {latest})" if DASH not in (earliest, latest) else likely
+        if DASH in (earliest, latest) or earliest == latest:
+            return likely
+        return f"{likely} (between {earliest} and {latest})"
 
     def rule(self, name: str) -> str:
         """Return the rule that a person configured; what needs no rule has none to show."""
         rule = self.text(name)
         return DASH if rule.startswith("account:") else rule
 
-    def topup(self, name: str) -> str:
-        """Return the state of the account's top-up, or why there is none."""
+    def words(self, name: str) -> str:
+        """Return a reason as words."""
+        return self.text(name).replace("_", " ")
+
+    def duration(self, name: str) -> str:
+        """Return seconds as `30 min`, `2.5 h`, `3.0 days`."""
         value = self.data.get(name)
-        if not isinstance(value, Mapping):
-            return self.text(name)
-        state, reason = str(value.get("state") or DASH).replace("_", " "), self.prose(value.get("reason"))
-        return f"{state}: {reason}" if reason else state
+        if value is None:
+            return DASH
+        minutes = round(Decimal(str(value)) / 60)
+        if minutes < 90:
+            return f"{minutes} min"
+        return f"{minutes / 60:.1f} h" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"
 
     def days(self, name: str) -> str:
-        """Return days with one digit after the point, rounded down: what is left is never overstated."""
+        """Return days with at most one digit after the point, rounded down: what is left is never overstated."""
         value = self.data.get(name)
-        return DASH if value is None else f"{Decimal(str(value)).quantize(Decimal('0.1'), ROUND_FLOOR)}"
+        return DASH if value is None else _plain(Decimal(str(value)).quantize(Decimal("0.1"), ROUND_FLOOR))
 
     def prose(self, text: Any) -> str:
         """Return text with its instants in the configured zone."""
@@ -99,13 +119,22 @@ class EventFields:
     def change(self, name: str) -> str:
         """Return the limits that changed, each old and new."""
         changes: Iterable[Mapping[str, Any]] = self.data.get(name) or ()
-        return "; ".join(f"{_limit(c['limit'])} {_loose(c['old'])} → {_loose(c['new'])}" for c in changes) or DASH
+        return "; ".join(_change(c["limit"], c["old"], c["new"]) for c in changes) or DASH
+
+    def findings(self, name: str) -> str:
+        """Return what of a reading is implausible, each field with its two values."""
+        findings: Iterable[Mapping[str, Any]] = self.data.get(name) or ()
+        return "; ".join(_finding(f["field"], f["kind"], f["before"], f["after"]) for f in findings) or DASH
 
     def rows(self) -> Iterator[Figure]:
         """Yield what the event holds of the known figures, in the order in which a person asks for them."""
         for name, label, show in _ROWS:
             if self.data.get(name) is not None and (value := show(self, name)) not in ("", DASH):
-                yield Figure(label, value)
+                before = name == "available_usd" and "funded_before_usd" in self.data
+                yield Figure(f"{label} before" if before else label, value, self._link(name, value))
+
+    def _link(self, name: str, value: str) -> str:
+        return f"{self.payments}{value}" if name == "payment_intent" and self.payments else ""
 
     def _moment(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -128,24 +157,48 @@ def _plain(value: Any) -> str:
     return f"{int(number):,}" if number == number.to_integral_value() else f"{number.normalize():,f}"
 
 
-def _loose(value: Any) -> str:
+def _change(limit: str, old: Any, new: Any) -> str:
+    name, unit = _LIMITS.get(limit, (limit.replace("_", " "), ""))
+    return f"{name} {_loose(old, unit)} → {_loose(new, unit)}"
+
+
+def _loose(value: Any, unit: str) -> str:
     if value is None:
         return "none"
-    return _plain(value) if isinstance(value, int | float) else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{unit}{_plain(value)}" if unit == "$" else f"{_plain(value)}{unit}"
 
 
-def _limit(name: str) -> str:
-    return _LIMITS.get(name, name.replace("_", " "))
-
-
-_LIMITS: Mapping[str, str] = {
-    Limit.QUOTA: "quota in GB",
-    Limit.RESOLUTION: "largest resolution",
-    Limit.DURATION: "longest duration in seconds",
-    Limit.FILESIZE_BYTES: "largest file in bytes",
-    Limit.FILESIZE_MB: "largest file in MB",
-    Limit.PRICE: "price of a snapshot in dollars",
+_LIMITS: Mapping[str, tuple[str, str]] = {
+    Limit.QUOTA: ("quota", " GB"),
+    Limit.RESOLUTION: ("largest resolution", ""),
+    Limit.DURATION: ("longest duration", " s"),
+    Limit.FILESIZE_BYTES: ("largest file", " bytes"),
+    Limit.FILESIZE_MB: ("largest file", " MB"),
+    Limit.PRICE: ("price of a snapshot", "$"),
 }
+
+
+def _finding(field: str, kind: str, before: Any, after: Any) -> str:
+    name, _, unit = field.rpartition("_")
+    if unit not in ("usd", "gb"):
+        name, show = field, _plain
+    else:
+        show = _dollars if unit == "usd" else _gigabytes
+    verb = _MOVED.get(kind, "moved")
+    return f"{name.replace('_', ' ')} {verb} from {show(before)} to {show(after)}"
+
+
+def _dollars(value: Any) -> str:
+    return format_usd(to_micro(value))
+
+
+def _gigabytes(value: Any) -> str:
+    return format_gb(to_micro(value))
+
+
+_MOVED = {"backwards": "ran backwards", "drop": "dropped", "jump": "jumped", "fall": "fell"}
 
 
 _MEASURED = {
@@ -164,7 +217,8 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("threshold_usd", "Threshold", EventFields.usd),
     ("balance_usd", "Balance", EventFields.usd),
     ("uncharged_usage_usd", "Accrued, not yet deducted", EventFields.usd),
-    ("amount_usd", "Amount", EventFields.usd),
+    ("amount_usd", "Charge", EventFields.usd),
+    ("returned_usd", "Refunded or disputed", EventFields.usd),
     ("credited_usd", "Credited", EventFields.usd),
     ("spent_usd", "Spent", EventFields.usd),
     ("spent_gb", "Used in the period", EventFields.gb),
@@ -181,27 +235,21 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("usual_usd_per_day", "Usual burn a day", EventFields.usd),
     ("peak_usd_per_day", "Largest burn a day before", EventFields.usd),
     ("days_remaining", "Days left", EventFields.days),
-    ("threshold_days", "Threshold, days", EventFields.number),
+    ("threshold_days", "Threshold in days", EventFields.number),
     ("runs_out_at", "Runs out", EventFields.span),
     ("full_at", "Full", EventFields.span),
     ("period_start", "Period from", EventFields.at),
     ("period_end", "Period to", EventFields.at),
-    ("topup", "Top-up", EventFields.topup),
     ("payment_intent", "Stripe payment", EventFields.text),
     ("decline_code", "Decline code", EventFields.text),
     ("attempt", "Attempt", EventFields.number),
-    ("next_attempt_at", "Tried again", EventFields.at),
+    ("next_attempt_at", "Next try", EventFields.at),
     ("paid_at", "Paid", EventFields.at),
     ("needed_usd", "Needed", EventFields.usd),
-    ("cap", "Cap", EventFields.text),
-    ("cap_usd", "Cap amount", EventFields.usd),
+    ("cap_usd", "Cap", EventFields.usd),
     ("spent_and_open_usd", "Spent and open", EventFields.usd),
     ("left_usd", "Left under the cap", EventFields.usd),
-    ("reason", "Reason", EventFields.text),
     ("retry_at", "Next try", EventFields.at),
-    ("changes", "Changed", EventFields.change),
-    ("billing_error", "The provider says", EventFields.text),
-    ("receiver", "Receiver", EventFields.text),
     ("failures", "Failures in a row", EventFields.number),
     ("failing_since", "Failing since", EventFields.at),
     ("last_error", "Last error", EventFields.text),

@@ -30,11 +30,11 @@ ANOTHER_CARD = Remedy(
     "that is not named there.",
 )
 SAVE_AGAIN = Remedy(
-    "Save the card again for use off session (or another card) and make it the customer's default in Stripe, then "
-    "resume.",
+    "Save the card again, or another one, for use off session in Stripe, and make it the customer's default there; "
+    "then resume.",
     RESUME,
-    named="Save the card again for use off session (or another card) for the customer in Stripe, name the payment "
-    f"method which that makes in {_KEY} and reload, then resume.",
+    named="Save the card again, or another one, for use off session in Stripe, name the new payment method in "
+    f"{_KEY} and reload, then resume.",
 )
 
 TRIED_AGAIN = Remedy("Nothing yet: the card is tried again. See that it has funds.", EXPLAIN)

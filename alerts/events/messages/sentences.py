@@ -1,14 +1,26 @@
-"""What is said of each event: title, what happened, what follows or is to be done, and the command to type. Pure."""
+"""What is said of each event: headline, what happened, what Brimful does, what a person does and types. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from alerts.events.messages.event_fields import DASH, EventFields
+from alerts.model.money import format_usd, to_micro
 
-MessageParts = tuple[str, str, str, str]
-"""Title, sentence, next, command."""
+NOTHING = "Nothing needs to be done."
+HOW_IT_ENDED = "Another message says how it ended."
+
+
+class MessageParts(NamedTuple):
+    """`headline` follows the account's name. `does`: what Brimful did or will do; `next` and `command`: the reader."""
+
+    headline: str
+    sentence: str
+    does: str = ""
+    next: str = NOTHING
+    command: str = ""
 
 
 def sentence(text: str) -> str:
@@ -17,21 +29,46 @@ def sentence(text: str) -> str:
     return text if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
-def _burn(f: EventFields) -> str:
-    if f.days("days_remaining") == DASH:
+def _history(account: str, since: str = "30d") -> str:
+    return f"brimful history {account} --since {since}"
+
+
+def _lasts(f: EventFields) -> str:
+    if f.days("days_remaining") == DASH or f.usd("burn_usd_per_day") == DASH:
         return ""
     return f" At {f.usd('burn_usd_per_day')} a day it lasts {f.days('days_remaining')} days."
 
 
-def _topup_next(f: EventFields) -> str:
+_STANDS_STILL = frozenset({"suspended", "paused", "needs_review", "capped", "held_back"})
+_ADD_CREDIT = "Add credit by hand."
+
+
+def _help(f: EventFields, account: str) -> tuple[str, str, str]:
+    """What Brimful does about a low balance, what a person does, and the command."""
     topup = f.data.get("topup")
-    state = topup.get("state") if isinstance(topup, Mapping) else None
-    reason = f.prose(topup.get("reason")) if isinstance(topup, Mapping) else ""
-    if state not in (None, "none"):
-        return sentence(f"the top-up is {f.topup('topup')}")
-    if not reason or "configured" in reason:
-        return sentence(f"{reason or 'no top-up is configured'}: add credit by hand")
-    return sentence(reason)
+    said: Mapping[str, object] = topup if isinstance(topup, Mapping) else {}
+    state, reason = str(said.get("state") or "none"), f.prose(said.get("reason"))
+    if state == "none" and f.account.topup is not None:
+        return _will_charge(f), NOTHING, ""
+    if state == "none" and (not reason or "configured" in reason):
+        return "Nothing: no top-up is configured for this account.", _ADD_CREDIT, "brimful status"
+    if state == "none":
+        return "Whether the card is charged is decided after this reading.", NOTHING, ""
+    if state in ("off", "shadow"):
+        return f"Nothing is charged: the mode of the top-up is {state}.", _ADD_CREDIT, "brimful status"
+    does = sentence(f"the top-up is {state.replace('_', ' ')}{f': {reason}' if reason else ''}")
+    if state in _STANDS_STILL:
+        return does, f"{_ADD_CREDIT} The command says what holds the charge back.", f"brimful topups explain {account}"
+    return does, NOTHING, ""
+
+
+def _will_charge(f: EventFields) -> str:
+    terms = f.account.topup
+    assert terms is not None
+    available, below = f.data.get("available_usd"), format_usd(terms.below_microusd)
+    if available is not None and to_micro(available) < terms.below_microusd:
+        return f"Brimful will charge {terms.size}, as less than {below} is available. {HOW_IT_ENDED}"
+    return f"Brimful will charge {terms.size} when less than {below} is available."
 
 
 def _measured(f: EventFields) -> tuple[str, str]:
@@ -43,302 +80,325 @@ def _measured(f: EventFields) -> tuple[str, str]:
 
 def balance_low(f: EventFields, account: str) -> MessageParts:
     amount, what = _measured(f)
-    return (
-        f"{account}: balance low, {amount} left",
-        f"{amount} is {what}, below the threshold of {f.usd('threshold_usd')}.{_burn(f)}",
-        _topup_next(f),
-        "brimful status",
-    )
+    said = f"{amount} is {what}, below the threshold of {f.usd('threshold_usd')}.{_lasts(f)}"
+    return MessageParts(f"balance low, {amount} left", said, *_help(f, account))
 
 
 def balance_recovered(f: EventFields, account: str) -> MessageParts:
     amount, what = _measured(f)
-    return (
-        f"{account}: balance is fine again",
-        f"{amount} is {what}, above the threshold of {f.usd('threshold_usd')}.{_burn(f)}",
-        "Nothing needs to be done.",
-        "",
-    )
+    said = f"{amount} is {what}, above the threshold of {f.usd('threshold_usd')}.{_lasts(f)}"
+    return MessageParts(f"balance fine again, {amount} left", said)
 
 
 def balance_depleted(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: balance used up",
-        f"{f.usd('available_usd')} is available: the service pauses until credit is added.",
-        _topup_next(f),
-        "brimful status",
+    return MessageParts(
+        f"balance used up, {f.usd('available_usd')} left",
+        f"{f.usd('available_usd')} is available: the provider serves nothing more until credit is added.",
+        *_help(f, account),
     )
 
 
 def runway_short(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: {f.days('days_remaining')} days left",
-        f"At the present burn of {f.usd('burn_usd_per_day')} a day, {f.usd('available_usd')} runs out "
-        f"{f.span('runs_out_at')}.",
-        _topup_next(f),
-        "brimful status",
+    return MessageParts(
+        f"{f.days('days_remaining')} days left",
+        f"At {f.usd('burn_usd_per_day')} a day, the available {f.usd('available_usd')} runs out "
+        f"about {f.likely('runs_out_at')}.",
+        *_help(f, account),
     )
 
 
 def runway_recovered(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: runway is long enough again",
-        f"The available {f.usd('available_usd')} lasts {f.days('days_remaining')} days.",
-        "Nothing needs to be done.",
-        "",
+    return MessageParts(
+        f"{f.days('days_remaining')} days left again",
+        f"At {f.usd('burn_usd_per_day')} a day, the available {f.usd('available_usd')} lasts "
+        f"{f.days('days_remaining')} days.",
     )
 
 
+def _quota_used(f: EventFields) -> str:
+    return f"{f.gb('effective_gb')} of {f.gb('limit_gb')} is used or reserved."
+
+
 def quota_high(f: EventFields, account: str) -> MessageParts:
-    full = f.span("full_at")
-    return (
-        f"{account}: quota at {f.percent('percent')}",
-        f"{f.gb('effective_gb')} of {f.gb('limit_gb')} is used or reserved."
-        + (f" At the present pace it is full {full}." if full != DASH else ""),
-        "At the limit new jobs are refused. Ask the provider for a larger quota, or slow down.",
-        f"brimful history {account} --since 30d",
+    full = f.likely("full_at")
+    return MessageParts(
+        f"quota at {f.percent('percent')}",
+        _quota_used(f) + (f" At the present pace it is full about {full}." if full != DASH else ""),
+        next="Ask the provider for a larger quota, or slow down: at the limit new jobs are refused.",
+        command=_history(account),
     )
 
 
 def quota_exceeded(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: quota exceeded",
-        f"{f.gb('effective_gb')} of {f.gb('limit_gb')} is used or reserved: new jobs are refused.",
-        "Ask the provider for a larger quota; deleting files does not lower what counts.",
-        f"brimful history {account} --since 30d",
+    return MessageParts(
+        f"quota exceeded, at {f.percent('percent')}",
+        f"{_quota_used(f)} New jobs are refused.",
+        next="Ask the provider for a larger quota. Deleting files does not lower what counts.",
+        command=_history(account),
     )
 
 
 def quota_recovered(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: quota is fine again",
-        f"{f.gb('effective_gb')} of {f.gb('limit_gb')} is used or reserved.",
-        "Nothing needs to be done.",
-        "",
-    )
+    return MessageParts(f"quota fine again, at {f.percent('percent')}", _quota_used(f))
 
 
-def _budget_amounts(f: EventFields) -> tuple[str, str]:
+def _budget_amount(f: EventFields, kind: str) -> str:
+    """An amount of a budget, in the unit in which its limit is."""
     in_usd = f.usd("limit_usd") != DASH
-    spent = f.usd("spent_usd") if in_usd else f.gb("spent_gb") if f.gb("spent_gb") != DASH else f.gb("used_gb")
-    return spent, f.usd("limit_usd") if in_usd else f.gb("limit_gb")
+    if kind == "spent" and not in_usd and f.gb("spent_gb") == DASH:
+        return f.gb("used_gb")
+    return f.usd(f"{kind}_usd") if in_usd else f.gb(f"{kind}_gb")
+
+
+def _of_budget(f: EventFields) -> str:
+    period = f.text("period")
+    return "the budget" if period == DASH else f"the {period}{' period' if period == 'billing' else ''}'s budget"
+
+
+_STOPS_NOTHING = (
+    "A budget stops nothing: spending and top-ups go on.",
+    "Slow down, or raise the limit in the configuration.",
+)
 
 
 def budget_reached(f: EventFields, account: str) -> MessageParts:
-    spent, limit = _budget_amounts(f)
-    return (
-        f"{account}: {f.percent('percent')} of the budget is spent",
+    spent, limit = _budget_amount(f, "spent"), _budget_amount(f, "limit")
+    return MessageParts(
+        f"{f.percent('percent')} of {_of_budget(f)} spent, {spent}",
         f"{spent} of {limit} is spent in the period from {f.at('period_start')} to {f.at('period_end')}.",
-        "Each step is told once a period. Spending goes on: a budget stops nothing.",
-        f"brimful history {account} --since 30d",
+        *_STOPS_NOTHING,
+        _history(account),
     )
 
 
 def budget_projected(f: EventFields, account: str) -> MessageParts:
-    spent, limit = _budget_amounts(f)
-    projected = f.usd("projected_usd") if f.usd("projected_usd") != DASH else f.gb("projected_gb")
-    return (
-        f"{account}: heading for {projected}, above the budget",
-        f"{spent} is spent so far; by {f.at('period_end')} it will be about {projected}, above the limit of {limit}.",
-        "Told once a period. Slow down, or raise the limit in the configuration.",
-        f"brimful history {account} --since 30d",
+    spent, limit, projected = (_budget_amount(f, kind) for kind in ("spent", "limit", "projected"))
+    low, high = f.usd("projected_usd_low"), f.usd("projected_usd_high")
+    between = "" if DASH in (low, high) else f" (between {low} and {high})"
+    return MessageParts(
+        f"heading for {projected}, above {_of_budget(f)} of {limit}",
+        f"{spent} is spent so far; by {f.at('period_end')} it will be about {projected}{between}.",
+        *_STOPS_NOTHING,
+        _history(account),
     )
 
 
 def usage_spike(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: usage far above its usual",
-        f"It burns {f.usd('burn_usd_per_day')} a day; {f.usd('usual_usd_per_day')} is usual.",
-        "If nobody meant it, find out which job does it.",
-        f"brimful history {account} --since 7d",
+    return MessageParts(
+        f"usage far above its usual, {f.usd('burn_usd_per_day')} a day",
+        f"The last {f.number('window_hours')} hours cost {f.usd('spent_usd')}, {f.usd('burn_usd_per_day')} a day; "
+        f"{f.usd('usual_usd_per_day')} a day is usual.",
+        next="If nobody meant it, find out which job does it.",
+        command=_history(account, "7d"),
     )
 
 
 def usage_spike_ended(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: usage is back to its usual",
-        f"It burns {f.usd('burn_usd_per_day')} a day.",
-        "Nothing needs to be done.",
-        "",
-    )
+    burn = f.usd("burn_usd_per_day")
+    return MessageParts(f"usage is usual again, {burn} a day", f"Usage costs {burn} a day.")
 
 
 _READING_NEXT = {
     "unauthorized": "The key is wrong or was rotated: put the new one into the configuration.",
     "forbidden": "The key lacks permission: grant it, or use another key.",
     "payment_required": "The provider wants to be paid: look at its billing page.",
-    "bad_payload": "The answer is not what the documentation says: look at the base URL, or at the provider's news.",
-    "not_found": "The address is wrong: look at base_url in the configuration.",
-    "redirected": "The address has moved: correct base_url in the configuration.",
-    "too_large": "The answer is far longer than it should be: look at base_url in the configuration.",
-    "stale": "No poll brought a good reading for that long: look at the daemon's log.",
+    "bad_payload": "The answer is not what its documentation says: check `base_url`, and read the provider's news.",
+    "not_found": "The address is wrong: correct `base_url` in the configuration.",
+    "redirected": "The address has moved: correct `base_url` in the configuration.",
+    "too_large": "The answer is far longer than it should be: check `base_url` in the configuration.",
+    "stale": "No poll brought a good reading for that long: read the daemon's log.",
 }
 
 
 def reading_unavailable(f: EventFields, account: str) -> MessageParts:
     reason = f.text("reason")
-    return (
-        f"{account}: no reading ({reason.replace('_', ' ')})",
-        sentence(f"the usage API gives no usable answer: {f.text('detail') if f.text('detail') != DASH else reason}"),
-        _READING_NEXT.get(reason, "It usually passes by itself.")
-        + " Meanwhile every rule keeps its last state and nothing is charged.",
+    detail = f.text("detail") if f.text("detail") != DASH else f.words("reason")
+    return MessageParts(
+        f"no reading since {f.at('since')} ({f.words('reason')})",
+        sentence(f"the usage API gives no usable answer: {detail}"),
+        "Meanwhile every rule keeps its last state, and nothing is charged.",
+        _READING_NEXT.get(reason, "Nothing yet: it usually passes by itself."),
         "brimful check --online",
     )
 
 
 def reading_restored(f: EventFields, account: str) -> MessageParts:
-    return (f"{account}: readings are back", "The usage API answers again.", "Nothing needs to be done.", "")
+    return MessageParts(
+        f"readings are back after {f.duration('unavailable_s')}",
+        f"The usage API answers again. It had not since {f.at('since')}.",
+        "Rules and top-ups go on with the new reading.",
+    )
 
 
 def reading_suspect(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: a reading that cannot be right",
-        sentence(f"the usage API said something implausible: {f.text('detail')}"),
-        "A second reading agrees: the counter began anew, and spend goes on from there."
+    found = f.findings("findings")
+    return MessageParts(
+        f"implausible: {found if found != DASH else f.words('reason')}",
+        sentence(f"the usage API says what can hardly be: {found if found != DASH else f.text('detail')}"),
+        "A second reading agrees: the counter began anew, and spend is counted on from there."
         if f.data.get("confirmed") is True
-        else "No rule judges it and nothing is charged on it until a second reading agrees.",
-        f"brimful history {account} --since 1d",
+        else "No rule is evaluated and nothing is charged on it until a second reading agrees.",
+        "If the provider did not change the account, ask it why.",
+        _history(account, "1d"),
     )
 
 
 def billing_error(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: the provider reports a billing error",
-        sentence(f"it says: {f.text('billing_error')}"),
-        "Look at the provider's billing page: service may stop.",
-        "",
+    return MessageParts(
+        f"billing error: {f.text('billing_error')}",
+        sentence(f"the provider reports: {f.text('billing_error')}"),
+        next="Put it right on the provider's billing page: it may stop serving.",
+        command="brimful status",
     )
 
 
 def billing_restored(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: billing is fine again",
-        "The provider's billing error is gone.",
-        "Nothing needs to be done.",
-        "",
-    )
+    return MessageParts("billing fine again", sentence(f"the provider no longer reports: {f.text('billing_error')}"))
 
 
 def limits_changed(f: EventFields, account: str) -> MessageParts:
     change = f.change("changes")
-    return (
-        f"{account}: the provider changed its limits or price",
-        f"Changed: {change}." if change != DASH else "A limit or the unit price changed.",
-        "Check that thresholds and budgets still fit.",
-        "brimful backtest --since 30d --advise",
+    return MessageParts(
+        f"changed by the provider: {change}" if change != DASH else "a limit or price changed",
+        f"The provider changed a limit or its price: {change}." if change != DASH else "A limit or the price changed.",
+        next="Check that thresholds and budgets still fit.",
+        command="brimful backtest --since 30d --advise",
     )
 
 
 def _why(f: EventFields) -> str:
-    return f.text("message") if f.text("message") != DASH else f.text("reason").replace("_", " ")
+    said = f.text("message") if f.text("message") != DASH else f.words("reason")
+    return _CODE.sub(lambda code: code[0].replace("_", " "), f.prose(said))
 
 
 _CODE = re.compile(r"^[a-z]+(?:_[a-z]+)+(?=: )")
 """A bank's code before its message."""
 
 
-def _spaced(code: re.Match[str]) -> str:
-    return code[0].replace("_", " ")
-
-
 def topup_planned(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: a top-up of {f.usd('amount_usd')} is planned",
-        f"{f.usd('available_usd')} is available, so {f.usd('amount_usd')} is being charged.",
-        "The outcome follows.",
-        "brimful topups",
+    return MessageParts(
+        f"{f.usd('amount_usd')} is being charged",
+        f"{f.usd('available_usd')} is available, so {f.usd('amount_usd')} is being charged to the card.",
+        HOW_IT_ENDED,
     )
 
 
 def topup_succeeded(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: {f.usd('amount_usd')} charged",
-        f"The card was charged {f.usd('amount_usd')} (payment {f.text('payment_intent')}).",
-        "The credit is watched for in the balance; you will be told if it does not come.",
-        "brimful topups",
+    return MessageParts(
+        f"{f.usd('amount_usd')} charged",
+        f"The card was charged {f.usd('amount_usd')}, as {f.usd('available_usd')} was available.",
+        "Brimful watches the balance for the credit, and tells you if it does not come.",
     )
 
 
 def topup_credited(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: the top-up is in the balance",
-        f"The {f.usd('amount_usd')} that were charged are credited.",
-        "Nothing needs to be done.",
-        "",
-    )
+    if f.data.get("late") is True:
+        headline = f"{f.usd('amount_usd')} in the balance, late"
+    else:
+        headline = f"{f.usd('amount_usd')} charged and in the balance"
+    said = f"The {f.usd('amount_usd')} that was charged is credited"
+    by = f.text("credited_by")
+    return MessageParts(headline, f"{said}: {by} shows it." if by == "the balance" else f"{said}: {by} confirmed it.")
 
 
 def topup_declined(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: the card was declined",
-        sentence(f"the charge of {f.usd('amount_usd')} was declined: {f.text('message')}"),
-        "Replace the card or its limit at Stripe.",
-        "brimful topups",
+    again = f.at("next_attempt_at")
+    return MessageParts(
+        f"charge of {f.usd('amount_usd')} declined",
+        sentence(f"the bank declined {f.usd('amount_usd')}: {f.text('message')}"),
+        f"The card is tried again {again}." if again != DASH else "The card is not tried again by itself.",
+        command="brimful topups",
     )
 
 
 def topup_action_required(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: the bank wants the card holder",
-        f"The charge of {f.usd('amount_usd')} needs the card holder's confirmation, which nobody could give.",
-        "Save the card at Stripe for payments without the holder, or pay by hand.",
-        "brimful topups",
+    return MessageParts(
+        f"charge of {f.usd('amount_usd')} needs the card holder",
+        f"The bank wants the card holder to confirm {f.usd('amount_usd')}, and nobody could be asked.",
+        "The charge is given up, and the card is not tried again by itself.",
+        command="brimful topups",
     )
 
 
 def topup_suspended(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: top-ups are suspended",
-        sentence(f"nothing more is charged for this account: {_CODE.sub(_spaced, _why(f))}"),
-        "Put right what is named, then let it go on.",
-        f"brimful topups resume {account}",
+    returned = f.usd("returned_usd")
+    about = returned if returned != DASH else f.usd("amount_usd")
+    return MessageParts(
+        f"top-ups suspended: {f.words('reason')}{f', {about}' if about != DASH else ''}",
+        sentence(_why(f)),
+        "Nothing more is charged for this account until that is put right.",
+        command=f"brimful topups resume {account}",
     )
 
 
 def topup_not_credited(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: charged, but not credited",
-        f"{f.usd('amount_usd')} was charged, and its credit is not confirmed in the balance yet.",
-        "Ask the provider with the payment's number. Nothing further is charged meanwhile.",
-        "brimful topups",
+    return MessageParts(
+        f"{f.usd('amount_usd')} charged, but not credited",
+        f"{f.usd('amount_usd')} was charged, and no reading confirms its credit yet.",
+        "Nothing further is charged for this account meanwhile.",
+        command="brimful topups",
     )
 
 
 def topup_needs_review(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: a top-up needs a person",
-        sentence(f"the charge of {f.usd('amount_usd')} is stuck: {_why(f)}" if f.data.get("amount_usd") else _why(f)),
-        "Look at the payment at Stripe, then acknowledge it.",
-        "brimful topups",
+    amount = f.usd("amount_usd")
+    if amount == DASH:
+        about = f.words("reason").partition(":")[0]
+        return MessageParts(f"top-ups need you: {about}", sentence(_why(f)), command="brimful topups")
+    return MessageParts(
+        f"a charge of {amount} needs you",
+        sentence(f"the charge of {amount} is not settled: {_why(f)}"),
+        "Nothing else is charged for this account until it is.",
+        command="brimful topups",
     )
+
+
+_CAP_WINDOWS = {"cap_day": "a day", "cap_month": "a month"}
 
 
 def topup_capped(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{account}: a top-up is held back by its cap",
-        sentence(f"the balance is below its threshold, but a cap allows no further charge: {_why(f)}"),
-        "Raise the cap in the configuration, or wait.",
-        "brimful topups",
+    window = _CAP_WINDOWS.get(f.text("reason"))
+    cap = f"{f.usd('cap_usd')} {window}" if window and f.usd("cap_usd") != DASH else "its limit"
+    needed = f.usd("needed_usd")
+    return MessageParts(
+        f"top-up{f' of {needed}' if needed != DASH else ''} held back by the cap of {cap}",
+        sentence(f"the balance is below its threshold, but the cap allows no further charge: {_why(f)}"),
+        "Brimful charges again when the cap has room.",
+        command="brimful topups",
     )
 
 
+def _waiting(f: EventFields) -> str:
+    count = f.number("pending")
+    return f"{count} event waits" if count == "1" else f"{count} events wait"
+
+
+_FAILING = {
+    "failing": "is not reached",
+    "paused": "is paused after days of failures",
+    "stopped": "is gone",
+    "refused": "refuses an address",
+    "dead": "did not take an event, which is given up",
+}
+
+
 def delivery_failing(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{f.text('receiver')} is not being reached",
-        sentence(f"the receiver {f.text('receiver')} fails: {f.text('last_error')}"),
-        "Its events wait, and are tried again by themselves.",
-        f"brimful deliveries --receiver {f.text('receiver')}",
+    receiver = f.text("receiver")
+    return MessageParts(
+        f"receiver {receiver} {_FAILING.get(f.text('state'), 'is not reached')}, {_waiting(f)}",
+        sentence(f"sending to {receiver} fails: {f.text('last_error')}"),
+        command=f"brimful deliveries --receiver {receiver}",
     )
 
 
 def delivery_recovered(f: EventFields, account: str) -> MessageParts:
-    return (
-        f"{f.text('receiver')} is reached again",
-        f"The receiver {f.text('receiver')} takes events again; what waited goes out now.",
-        "Nothing needs to be done.",
-        "",
+    receiver = f.text("receiver")
+    return MessageParts(
+        f"receiver {receiver} is reached again",
+        f"The receiver {receiver} takes events again. It had not since {f.at('failing_since')}.",
+        f"What waited goes out now ({f.number('pending')}).",
     )
 
 
 def test_ping(f: EventFields, account: str) -> MessageParts:
-    return ("Test message", "Somebody asked Brimful to send a test. It arrived.", "Nothing needs to be done.", "")
+    return MessageParts("Test message", "Somebody asked Brimful to send a test. It arrived.")
