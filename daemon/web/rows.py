@@ -48,7 +48,7 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class RowNotice:
     """Something that is wrong with an account, in words."""
 
     tone: str
@@ -56,7 +56,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AccountRow:
     """One account. `tone`: good, warning, critical, or quiet where nothing is known."""
 
     id: str
@@ -69,7 +69,7 @@ class Row:
     lasts: str
     burns: str
     meters: tuple[Meter, ...]
-    troubles: tuple[Trouble, ...]
+    troubles: tuple[RowNotice, ...]
     topup: str
     spark: tuple[str, ...]
     spark_says: str
@@ -89,7 +89,7 @@ class Rows:
         accounts: Sequence[AccountConfig],
         known: Mapping[str, AccountState],
         now: datetime,
-    ) -> list[Row]:
+    ) -> list[AccountRow]:
         """Return the rows of these accounts. `known` is what the process remembers; the rest is read from the store."""
         span = charts.ChartSpan(now - timedelta(days=SPARK_DAYS), now, self._config.timezone)
         points = day_points(connection, [account.id for account in accounts], span.since)
@@ -111,11 +111,11 @@ class Rows:
         state: AccountState,
         points: Sequence[DayPoint],
         span: charts.ChartSpan,
-    ) -> Row:
+    ) -> AccountRow:
         now, zone, known = span.until, self._config.timezone, state.last
         episodes = sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))
         outage = readings.current_outage(connection, account.id)
-        troubles = [Trouble("warning", f"unreadable: {outage_words(outage, zone)}")] if outage is not None else []
+        troubles = [RowNotice("warning", f"unreadable: {outage_words(outage, zone)}")] if outage is not None else []
         troubles += [_trouble(episode, self._config) for episode in episodes]
         read = "never read"
         if known is not None:
@@ -130,7 +130,7 @@ class Rows:
             burns = "" if forecast.burn is None else f"{format_usd(forecast.burn.microusd_per_day)} a day"
         topup, topup_news = self._topup(connection, account, now)
         spark, says = _spark(points, None if known is None else known.metrics, span)
-        return Row(
+        return AccountRow(
             account.id,
             account.info.label or account.id,
             " · ".join([account.info.provider, *account.info.tags]),
@@ -161,7 +161,7 @@ class Rows:
 
     def _topup(
         self, connection: sqlite3.Connection, account: AccountConfig, now: datetime
-    ) -> tuple[str, list[Trouble]]:
+    ) -> tuple[str, list[RowNotice]]:
         """When the account is charged; and what is under way, or held back, where there is something."""
         status = topup_status(self._config, connection, account.id, now)
         if status is None or account.topup is None:
@@ -170,7 +170,7 @@ class Rows:
         if status.state == "none":
             return when, []
         name = f"{status.state.replace('_', ' ')}{'' if status.id is None else f', {status.id}'}"
-        return when, [Trouble("info", f"top-up {name}{f': {status.reason}' if status.reason else ''}")]
+        return when, [RowNotice("info", f"top-up {name}{f': {status.reason}' if status.reason else ''}")]
 
 
 def quota_meter(metrics: Metrics) -> Meter:
@@ -185,9 +185,9 @@ def budget_meter(rule: str, period: Period, spent: int, limit: int, *, volume: b
     return Meter(rule, f"{form(spent, limit)} of {form(limit, spent)} this {period.value}", percent_of(spent, limit))
 
 
-def _trouble(episode: Episode, config: Config) -> Trouble:
+def _trouble(episode: Episode, config: Config) -> RowNotice:
     since = local(episode.opened_at, config.timezone)
-    return Trouble(episode.severity.value, f"{episode.rule} ({episode.severity.value}) since {since}: {episode.why}")
+    return RowNotice(episode.severity.value, f"{episode.rule} ({episode.severity.value}) since {since}: {episode.why}")
 
 
 def _figure(metrics: Metrics | None) -> tuple[str, str]:
