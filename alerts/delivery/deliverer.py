@@ -7,6 +7,7 @@ to call again (for `run`, where a slow receiver must not delay the others). Both
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from random import Random
@@ -93,6 +94,10 @@ class Deliverer:
     def failed_in_last_pass(self) -> int:
         """Return how many deliveries failed since the last `deliver_due` began, or wait for a failing receiver."""
         return sum(worker.failed or worker.overdue() for worker in self._workers.values())
+
+    def outcomes(self) -> dict[str, Counter[str]]:
+        """Return by receiver what attempts came to since the start: delivered, pending (to be tried again), dead."""
+        return {key: Counter(worker.outcomes) for key, worker in self._workers.items()}
 
     def _begin_pass(self) -> None:
         for worker in self._workers.values():

@@ -7,7 +7,7 @@ share only the store, so a dead receiver does not delay the others.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,6 +68,8 @@ class ReceiverWorker:
         self.key = channel.key
         self.sent = 0
         self.failed = 0
+        self.outcomes: Counter[str] = Counter()
+        """What attempts came to since the start: delivered, pending (to be tried again), dead."""
         self._channel = channel
         self._queue = queue
         self._clock = clock
@@ -324,6 +326,7 @@ class ReceiverWorker:
             evaluate_delivery(failures, self._state, outcome, now, roll) for failures in failures_before(batch, outcome)
         ]
         for delivery, verdict in zip(batch.deliveries, verdicts, strict=True):
+            self.outcomes[verdict.state.value] += 1
             self._results.append(attempt_result(delivery, batch, outcome, verdict, started_at))
             self._observe(Attempted(self.key, delivery.event.id, delivery.event.type.value, outcome, verdict))
         worst = max(range(len(verdicts)), key=lambda index: verdicts[index].failures)

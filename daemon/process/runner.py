@@ -114,7 +114,7 @@ class Runner:
         from daemon.web.server import serving
         from daemon.web.site import site
 
-        return serving(site(service.config, service, self._clock), web.host, web.port)
+        return serving(site(service.config, service, self._clock, lambda: self.missed), web.host, web.port)
 
     def _go_back(self, error: ConfigError) -> None:
         """The drain of a reload can leave a top-up open which the new configuration would lose: the old one runs on."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import NewType
 
 from daemon.limits import CHECKED_WHOLE_BYTES, STORE_BUSY_TIMEOUT_S
@@ -44,6 +45,12 @@ def pause_file(database: Path) -> Path:
     return database.with_name(f"{database.name}.paused")
 
 
+def database_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of the database, without its write-ahead log."""
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages) * int(size)
+
+
 class StoreError(Exception):
     """The database cannot be used; the message says what to do."""
 
@@ -62,6 +69,9 @@ class Store:
         self._durable: bool | None = None
         self._others: int | None = None
         self._file = self._at_path()
+        self.commits = 0
+        self.committing_s = 0.0
+        """How long all commits of this connection took, together."""
 
     def _at_path(self) -> tuple[int, int] | None:
         try:
@@ -132,7 +142,10 @@ class Store:
     def _commit(self) -> None:
         try:
             self._call_probe("commit")
+            began = perf_counter()
             self._connection.execute("COMMIT")
+            self.committing_s += perf_counter() - began
+            self.commits += 1
         except BaseException:
             self._roll_back()
             raise

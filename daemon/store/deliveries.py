@@ -164,11 +164,13 @@ def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
     return [_to_receiver(row) for row in rows]
 
 
-def pending_by_receiver(conn: sqlite3.Connection) -> dict[str, int]:
-    """Return the number of pending deliveries by receiver; the query reads only their index."""
-    return dict(
-        conn.execute("SELECT receiver, count(*) FROM delivery WHERE state = 'pending' GROUP BY receiver").fetchall()
+def pending_by_receiver(conn: sqlite3.Connection) -> dict[str, tuple[int, datetime]]:
+    """Return how many deliveries to each receiver are not done, and when the oldest came: by their index alone."""
+    rows = conn.execute(
+        "SELECT receiver, waiting, created_ms FROM (SELECT receiver, count(*) AS waiting, min(number) AS oldest"
+        " FROM delivery WHERE state = 'pending' GROUP BY receiver) JOIN delivery USING (receiver) WHERE number = oldest"
     )
+    return {receiver: (waiting, from_ms(created_ms)) for receiver, waiting, created_ms in rows}
 
 
 def save_receiver(tx: Transaction, state: ReceiverState) -> None:

@@ -164,6 +164,18 @@ def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spe
     return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
 
 
+def all_spends(conn: sqlite3.Connection, since: datetime) -> dict[str, list[Spend]]:
+    """Return the charges of every account since then by either clock, and all that are open or unknown."""
+    found: dict[str, list[Spend]] = {}
+    still_open = (topup for topup in open_topups(conn) if topup.state not in CHARGED)
+    for topup in (*charged_since(conn, since), *still_open):
+        at, is_open = topup.paid_at or topup.planned_at, topup.state not in CHARGED
+        found.setdefault(topup.account, []).append(
+            Spend(topup.id, topup.amount_microusd, at, topup.charged_at, is_open)
+        )
+    return found
+
+
 def spends_of_customer(conn: sqlite3.Connection, customer: str, since: datetime) -> list[tuple[str, Spend]]:
     """Return the PaymentIntents that Stripe listed for a customer since then, each with its account."""
     rows = conn.execute(

@@ -1,40 +1,67 @@
 """`/metrics`: Prometheus text. Labels are names of the configuration, so that their number is bounded by it.
 
-What is not known has no sample: unknown is never zero. Money is in dollars, volume in gigabytes, as in the events.
+What is not known has no sample: unknown is never zero. Money is in dollars, volume in bytes (a gigabyte is 10^9), time
+in seconds. Counters count since the start, or the last reload.
 """
 
 from __future__ import annotations
 
+import platform
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib import metadata
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
+from alerts.model.money import MICRO
 from daemon.config.model import Config
 from daemon.jobs import Health
 from daemon.store import ledger_notes, ledger_reads
+from daemon.store.connection import database_bytes
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
 from daemon.store.topup_rows import EVERYWHERE
+from daemon.topups.policy.caps import caps
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(
-    config: Config,
-    connection: sqlite3.Connection,
-    accounts: str,
-    health: Mapping[str, Health],
-    *,
-    fresh: bool,
-) -> bytes:
-    """Return the whole text: the samples of the accounts, and what one snapshot of the database and the jobs say."""
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the process counted, as it stood at one instant."""
+
+    now: datetime
+    health: Mapping[str, Health]
+    delays_s: Mapping[str, float]
+    missed: int
+    fresh: bool
+    readings: Mapping[tuple[str, str], int]
+    """Polls by provider and outcome."""
+    deliveries: Mapping[str, Mapping[str, int]]
+    """Attempts by receiver and outcome."""
+    commits: int
+    committing_s: float
+
+
+def exposition(config: Config, connection: sqlite3.Connection, accounts: str, process: Process) -> bytes:
+    """Return the whole text: the samples of the accounts, and what one snapshot of the database and the process say."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(
-        _Families([*_topups(config, connection), *_deliveries(config, connection), *_jobs(health, fresh)])
+        _Families(
+            [
+                *_topups(config, connection, process.now),
+                *_deliveries(config, connection, process),
+                *_jobs(process),
+                *_store(connection, process),
+            ]
+        )
     )
+    ProcessCollector(registry=registry)
     return accounts.encode() + generate_latest(registry)
 
 
@@ -46,58 +73,96 @@ class _Families(Collector):
         return self._families
 
 
-def _gauge(
-    name: str,
-    says: str,
-    samples: Iterable[tuple[tuple[str, ...], int]],
-    labels: Iterable[str],
-) -> Metric:
-    family = GaugeMetricFamily(f"brimful_{name}", says, labels=tuple(labels))
+Samples = Iterable[tuple[tuple[str, ...], float]]
+"""The values of the labels, and the value."""
+
+
+def _gauge(name: str, says: str, labels: tuple[str, ...], samples: Samples) -> Metric:
+    family = GaugeMetricFamily(f"brimful_{name}", says, labels=labels)
     for values, value in samples:
         family.add_metric(values, float(value))
     return family
 
 
-def _topups(config: Config, connection: sqlite3.Connection) -> Iterator[Metric]:
+def _counter(name: str, says: str, labels: tuple[str, ...], samples: Samples) -> Metric:
+    family = CounterMetricFamily(f"brimful_{name}", says, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, float(value))
+    return family
+
+
+def _topups(config: Config, connection: sqlite3.Connection, now: datetime) -> Iterator[Metric]:
     live = Counter((topup.account, topup.state.value) for topup in ledger_reads.open_topups(connection))
-    yield _gauge("topups_open", "Top-ups that hold their account's slot.", live.items(), ("account", "state"))
+    says = "Top-ups that hold their account's slot."
+    yield _gauge("topups_open", says, ("account", "state"), live.items())
     stopped = Counter(
         (account, stop.kind.value)
         for stop in ledger_notes.stops(connection)
         for account in (config.accounts if stop.scope == EVERYWHERE else (stop.scope,))
     )
-    yield _gauge(
-        "charging_stopped",
-        "1 or more where an account is not charged: a pause, a suspension, a breaker.",
-        stopped.items(),
-        ("account", "kind"),
-    )
+    says = "1 or more where an account is not charged: a pause, a suspension, a breaker."
+    yield _gauge("charging_stopped", says, ("account", "kind"), stopped.items())
+    spent = ledger_reads.all_spends(connection, ledger_reads.since_for_caps(now))
+    left = [
+        ((account.id, window), cap.left_microusd / MICRO)
+        for account in config.accounts.values()
+        if account.topup is not None
+        for window, cap in zip(
+            ("day", "month"),
+            caps(account.topup, spent.get(account.id, ()), now, now, config.timezone, None),
+            strict=True,
+        )
+    ]
+    yield _gauge("topup_cap_left_usd", "What may be charged yet in the window.", ("account", "window"), left)
 
 
-def _deliveries(config: Config, connection: sqlite3.Connection) -> Iterator[Metric]:
+def _deliveries(config: Config, connection: sqlite3.Connection, process: Process) -> Iterator[Metric]:
     waiting = pending_by_receiver(connection)
     failing = {state.key: state.failures for state in failing_receivers(connection)}
     keys = [receiver.key for receiver in config.receivers.all]
+    pending = [((key,), waiting[key][0] if key in waiting else 0) for key in keys]
+    yield _gauge("deliveries_pending", "Deliveries that are not done.", ("receiver",), pending)
+    oldest = [((key,), max((process.now - waiting[key][1]).total_seconds(), 0.0)) for key in keys if key in waiting]
     yield _gauge(
-        "deliveries_pending",
-        "Deliveries that are not done.",
-        [((key,), waiting.get(key, 0)) for key in keys],
-        ("receiver",),
+        "delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done.", ("receiver",), oldest
     )
-    yield _gauge(
-        "receiver_failures",
-        "Attempts that failed since the last that succeeded.",
-        [((key,), failing.get(key, 0)) for key in keys],
-        ("receiver",),
-    )
+    failures = [((key,), failing.get(key, 0)) for key in keys]
+    says = "Attempts that failed since the last that succeeded."
+    yield _gauge("receiver_failures", says, ("receiver",), failures)
+    attempts = [
+        ((key, outcome), count) for key, counts in process.deliveries.items() for outcome, count in counts.items()
+    ]
+    says = "Attempts by what they came to: delivered, pending (to be tried again), dead."
+    yield _counter("delivery_attempts", says, ("receiver", "outcome"), attempts)
 
 
-def _jobs(health: Mapping[str, Health], fresh: bool) -> Iterator[Metric]:
-    passes = CounterMetricFamily("brimful_passes", "Passes of a job.", labels=("job",))
-    failures = CounterMetricFamily("brimful_pass_failures", "Passes of a job that failed.", labels=("job",))
-    for job, one in health.items():
-        passes.add_metric((job,), one.passes)
-        failures.add_metric((job,), one.failures)
-    yield passes
-    yield failures
-    yield _gauge("fresh", "1 while every job is fresh, as /healthz says.", [((), int(fresh))], ())
+def _jobs(process: Process) -> Iterator[Metric]:
+    says = "Polls by what they came to: ok, suspect, or why there was no reading."
+    yield _counter("readings", says, ("provider", "outcome"), process.readings.items())
+    jobs = process.health.items()
+    yield _counter("passes", "Passes of a job.", ("job",), [((job,), one.passes) for job, one in jobs])
+    says = "Passes of a job that failed."
+    yield _counter("pass_failures", says, ("job",), [((job,), one.failures) for job, one in jobs])
+    delays = [((job,), delay_s) for job, delay_s in process.delays_s.items()]
+    yield _gauge("job_delay_seconds", "How long ago a job should have started and has not.", ("job",), delays)
+    yield _counter("schedule_misses", "Times that the scheduler could not start a poll.", (), [((), process.missed)])
+    yield _gauge("fresh", "1 while every job is fresh, as /healthz says.", (), [((), int(process.fresh))])
+    labels = (("version", _version()), ("python", platform.python_version()), ("sqlite", sqlite3.sqlite_version))
+    built = [(tuple(value for _, value in labels), 1)]
+    yield _gauge("build_info", "Always 1: what runs.", tuple(name for name, _ in labels), built)
+
+
+def _store(connection: sqlite3.Connection, process: Process) -> Iterator[Metric]:
+    commits = SummaryMetricFamily("brimful_commit_seconds", "Commits of the database, and how long they took.")
+    commits.add_metric((), process.commits, process.committing_s)
+    yield commits
+    size = database_bytes(connection)
+    yield _gauge("database_bytes", "Size of the database, without its write-ahead log.", (), [((), size)])
+
+
+@cache
+def _version() -> str:
+    try:
+        return metadata.version("brimful")
+    except metadata.PackageNotFoundError:  # a checkout that is on the path without being installed
+        return "unknown"

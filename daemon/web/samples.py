@@ -18,25 +18,31 @@ from daemon.config.model import Config
 from daemon.status.overview import spent_of
 from daemon.web.forecasts import Forecasts
 
-_BY_READING = (
+_BYTES_PER_MICROGB = 1000
+DAY_S = 86_400
+_MONEY = (
     ("balance_usd", "Balance by the last believed reading.", "balance_microusd"),
     ("uncharged_usd", "Accrued and not yet deducted.", "uncharged_microusd"),
     ("available_usd", "Balance less what is accrued and not yet deducted.", "available_microusd"),
-    ("used_gb", "Volume used.", "used_microgb"),
-    ("effective_gb", "Volume used and reserved: what the quota is enforced on.", "effective_microgb"),
-    ("limit_gb", "The quota.", "limit_microgb"),
+)
+_VOLUME = (
+    ("used_bytes", "Volume used.", "used_microgb"),
+    ("effective_bytes", "Volume used and reserved: what the quota is enforced on.", "effective_microgb"),
+    ("limit_bytes", "The quota.", "limit_microgb"),
 )
 _FAMILIES = (
-    *((name, says) for name, says, _ in _BY_READING),
+    *((name, says) for name, says, _ in (*_MONEY, *_VOLUME)),
+    ("quota_ratio", "Volume used and reserved, of the quota: 1 is full."),
     ("burn_usd_per_day", "What a day costs, by the basis that `status` names."),
-    ("days_remaining", "How many days the available balance lasts, from the last believed reading."),
+    ("remaining_seconds", "How long the available balance lasts, from the last believed reading."),
     ("reading_age_seconds", "Age of the last believed reading."),
     ("reading_ok", "1 where the last poll brought a reading that is believed, 0 where it did not."),
     ("alert_open", "1 for each open episode."),
     ("budget_spent_usd", "Spent of a budget in its period."),
-    ("budget_limit_usd", "A budget's limit."),
-    ("budget_spent_gb", "Used of a budget in its period."),
-    ("budget_limit_gb", "A budget's limit."),
+    ("budget_limit_usd", "Limit of a budget."),
+    ("budget_spent_bytes", "Used of a budget in its period."),
+    ("budget_limit_bytes", "Limit of a budget by volume."),
+    ("budget_ratio", "Spent of a budget, of its limit: 1 is reached."),
 )
 
 
@@ -80,16 +86,24 @@ class Samples:
 
     def _add_reading(self, families: Mapping[str, list[str]], account: str, state: AccountState, known: Known) -> None:
         metrics, labels = known.metrics, f'{{account="{account}"}}'
-        for name, _, attribute in _BY_READING:
+        for name, _, attribute in _MONEY:
             value = getattr(metrics, attribute)
             if value is not None:
                 families[name].append(f"brimful_{name}{labels} {value / MICRO!r}")
+        for name, _, attribute in _VOLUME:
+            value = getattr(metrics, attribute)
+            if value is not None:
+                families[name].append(f"brimful_{name}{labels} {value * _BYTES_PER_MICROGB}.0")
+        if metrics.effective_microgb is not None and metrics.limit_microgb:
+            ratio = metrics.effective_microgb / metrics.limit_microgb
+            families["quota_ratio"].append(f"brimful_quota_ratio{labels} {ratio!r}")
         forecast = self._forecasts.of(state, known)
         if forecast.burn is not None:
             value = forecast.burn.microusd_per_day / MICRO
             families["burn_usd_per_day"].append(f"brimful_burn_usd_per_day{labels} {value!r}")
         if forecast.days_remaining is not None:
-            families["days_remaining"].append(f"brimful_days_remaining{labels} {forecast.days_remaining}")
+            seconds = int(forecast.days_remaining * DAY_S)
+            families["remaining_seconds"].append(f"brimful_remaining_seconds{labels} {seconds}.0")
 
     def _add_budgets(
         self, families: Mapping[str, list[str]], account: str, state: AccountState, known: Known, now: datetime
@@ -99,10 +113,11 @@ class Samples:
             found = spent_of(rule, state, known.metrics, now)
             if found is None:
                 continue
-            unit = "gb" if found.volume else "usd"
+            unit, scale = ("bytes", 1 / _BYTES_PER_MICROGB) if found.volume else ("usd", MICRO)
             labels = _labels(account=account, rule=rule.id, period=rule.period.value)
             for name, value in (("spent", found.amount), ("limit", found.limit)):
-                families[f"budget_{name}_{unit}"].append(f"brimful_budget_{name}_{unit}{labels} {value / MICRO!r}")
+                families[f"budget_{name}_{unit}"].append(f"brimful_budget_{name}_{unit}{labels} {value / scale!r}")
+            families["budget_ratio"].append(f"brimful_budget_ratio{labels} {found.amount / found.limit!r}")
 
 
 def _labels(**labels: str) -> str:

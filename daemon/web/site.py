@@ -26,6 +26,7 @@ from daemon.web import metrics, pages
 from daemon.web.choice import RowTone, Wanted
 from daemon.web.forecasts import Forecasts
 from daemon.web.guard import Guard
+from daemon.web.metrics import Process
 from daemon.web.rows import Rows
 from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
@@ -37,9 +38,9 @@ DAYS = 30
 CHOICES = (1, 7, 30, 90, 365)
 
 
-def site(config: Config, service: Service, clock: Clock) -> Starlette:
-    """Return the application that shows what `service` does."""
-    found = _Site(config, service, clock)
+def site(config: Config, service: Service, clock: Clock, missed: Callable[[], int] = lambda: 0) -> Starlette:
+    """Return the application that shows what `service` does. `missed` tells how often a poll could not be started."""
+    found = _Site(config, service, clock, missed)
     return Starlette(
         routes=[
             Route("/", found.front),
@@ -54,10 +55,11 @@ def site(config: Config, service: Service, clock: Clock) -> Starlette:
 
 
 class _Site:
-    def __init__(self, config: Config, service: Service, clock: Clock) -> None:
+    def __init__(self, config: Config, service: Service, clock: Clock, missed: Callable[[], int]) -> None:
         self._config = config
         self._service = service
         self._clock = clock
+        self._missed = missed
         self._templates = Templates(config.templates)
         self._reads = asyncio.Semaphore(PAGE_READS)
         forecasts = Forecasts()
@@ -89,13 +91,22 @@ class _Site:
         return JSONResponse({"fresh": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, request: Request) -> Response:
-        now = self._clock.now()
-        fresh = not self._service.stale_jobs(now)
-        health = {job.name: job.health for job in self._service.jobs}
-        taken = Taken(now, self._service.evaluator.states(), self._service.readable())
+        now, service = self._clock.now(), self._service
+        process = Process(
+            now,
+            {job.name: job.health for job in service.jobs},
+            service.delays_s(now),
+            self._missed(),
+            not service.stale_jobs(now),
+            dict(service.readings),
+            service.deliverer.outcomes(),
+            service.store.commits,
+            service.store.committing_s,
+        )
+        taken = Taken(now, service.evaluator.states(), service.readable())
 
         def build(connection: sqlite3.Connection) -> bytes:
-            return metrics.exposition(self._config, connection, self._samples.text(taken), health, fresh=fresh)
+            return metrics.exposition(self._config, connection, self._samples.text(taken), process)
 
         async with self._scraping:
             text = await self._read(build)

@@ -9,6 +9,7 @@ Every wake has a cause: a schedule, a committed event, a low reading, a job that
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -94,6 +95,8 @@ class Service:
         self._cron_of = {account: cron for cron, accounts in self._groups.items() for account in accounts}
         self._timetable: Timetable | None = None
         self._polled: dict[str, PollResult] = {}
+        self.readings: Counter[tuple[str, str]] = Counter()
+        """Polls by provider and outcome since the start: ok, suspect, or why there was no reading."""
         self._asked_at: dict[str, datetime] = {}
         """When each schedule, and each account that awaits a credit, was polled last."""
         self._open_polls: dict[str, datetime] = {}
@@ -224,6 +227,13 @@ class Service:
                 late.append(f"poll {cron}: due since {due_at.isoformat()}")
         return late
 
+    def delays_s(self, now: datetime) -> dict[str, float]:
+        """Return by job how many seconds ago it should have started what has not begun; 0 where nothing is late."""
+        polls = self._timetable.due_at.values() if self._timetable else ()
+        due_at = {self.poller.name: min(polls, default=now)}
+        due_at |= {job.name: now if job.busy else at or now for job, at in self._due_at.items() if at != EPOCH}
+        return {name: max((now - at).total_seconds(), 0.0) for name, at in due_at.items()}
+
     # ── the jobs' work ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _begin(self, now: datetime) -> None:
@@ -239,6 +249,10 @@ class Service:
     def _take(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
         self._polled[result.account] = result
+        outcome = "ok" if result.accepted is not None else "suspect"
+        if isinstance(result.reading, Unavailable):
+            outcome = result.reading.reason.value
+        self.readings[self.config.accounts[result.account].info.provider, outcome] += 1
         if self.topups is None:
             return
         if result.accepted is None:

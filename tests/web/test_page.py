@@ -154,7 +154,7 @@ async def test_metrics_say_what_is_known_and_nothing_of_what_is_not(town: Town, 
     assert found["brimful_reading_age_seconds", "clips"] >= 30
     assert found["brimful_reading_ok", "clips"] == 1
     assert found["brimful_reading_ok", "media"] == 0
-    assert ("brimful_used_gb", "media") not in found
+    assert ("brimful_used_bytes", "media") not in found
     assert ("brimful_available_usd", "media") not in found
     assert found["brimful_alert_open", "clips", "low", "warning"] == 1
     assert found["brimful_budget_limit_usd", "clips", "month", "month"] == 100

@@ -1,0 +1,131 @@
+"""What Prometheus gets: complete, silent in promtool, and known to the alert rules, the dashboard and the documents."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from daemon.demo.standins.receiver import Fault
+from daemon.demo.standins.usage import Status
+from tests.service.conftest import KEY, LOW, TOPUP, Town
+from tests.web.conftest import Browse
+from tests.web.test_page import BUDGET, STORAGE, samples
+
+ROOT = Path(__file__).parents[2]
+RULES, DASHBOARD = ROOT / "packaging" / "brimful.rules.yml", ROOT / "packaging" / "brimful.dashboard.json"
+VOLUME_BUDGET = """
+[[rules]]
+id = "volume"
+kind = "budget"
+period = "month"
+limit_gb = 500
+"""
+PROMTOOL = shutil.which("promtool")
+with_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+
+
+def promtool(*words: str, said: str = "") -> tuple[int, str]:
+    done = subprocess.run([str(PROMTOOL), "check", *words], input=said, text=True, capture_output=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+async def scraped(town: Town, browse: Browse) -> str:
+    """A scrape in which every family has a sample."""
+    town.usage.prepaid(KEY, balance_usd="4.96", uncharged_usd="0.75", total_charged_usd="14.24", active_videos=3)
+    town.usage.storage("trial_key", used_gb="950", limit_gb="1000")
+    town.usage.prepaid("gone_key", balance_usd=1)
+    town.usage.fail("gone_key", Status(401), times=1000)
+    town.receiver.fault = Fault(status=503)
+    town.credit_after = timedelta(hours=1)
+    gone = STORAGE.replace("media", "gone").replace("tornado", "contentstats").replace("trial_key", "gone_key")
+    town.configure(LOW + BUDGET + VOLUME_BUDGET + (STORAGE + gone).replace("{url}", town.usage_url), topup=TOPUP)
+    async with town.service() as service:
+        await service.once()
+        async with browse(service) as client:
+            return (await client.get("/metrics")).text
+
+
+async def test_metrics_are_complete(town: Town, browse: Browse) -> None:
+    found = samples(await scraped(town, browse))
+    assert found["brimful_used_bytes", "media"] == 950_000_000_000
+    assert found["brimful_limit_bytes", "media"] == 1_000_000_000_000
+    assert found["brimful_quota_ratio", "media"] == 0.95
+    assert found["brimful_budget_ratio", "clips", "month", "month"] == 0
+    assert found["brimful_budget_limit_bytes", "media", "month", "volume"] == 500_000_000_000
+    assert found["brimful_remaining_seconds", "clips"] == pytest.approx(4.21 / (3 * 24 * 0.015) * 86400, rel=0.01)
+    assert found["brimful_readings_total", "ok", "contentstats"] == 1
+    assert found["brimful_readings_total", "ok", "tornado"] == 1
+    assert found["brimful_readings_total", "unauthorized", "contentstats"] == 1
+    assert found["brimful_topup_cap_left_usd", "clips", "day"] == 50
+    assert found["brimful_topup_cap_left_usd", "clips", "month"] == 450
+    assert found["brimful_delivery_attempts_total", "pending", "webhook:app"] > 0
+    assert found["brimful_delivery_attempts_total", "delivered", "email:ops"] > 0
+    assert found["brimful_delivery_oldest_pending_seconds", "webhook:app"] >= 0
+    assert ("brimful_delivery_oldest_pending_seconds", "email:ops") not in found
+    assert found["brimful_job_delay_seconds", "poll"] == 0
+    assert found["brimful_schedule_misses_total",] == 0
+    assert found["brimful_commit_seconds_count",] > 0
+    assert found["brimful_commit_seconds_sum",] > 0
+    assert found["brimful_database_bytes",] > 4096
+    assert any(name[0] == "brimful_build_info" for name in found)
+    assert found["process_resident_memory_bytes",] > 0
+
+
+async def test_a_job_that_should_have_started_says_since_when(town: Town, browse: Browse) -> None:
+    town.usage.prepaid(KEY, balance_usd="50")
+    town.configure()
+    async with town.service() as service:
+        await service.once()
+        town.clock.advance(900)
+        async with browse(service) as client:
+            found = samples((await client.get("/metrics")).text)
+    assert found["brimful_job_delay_seconds", "poll"] == 600
+
+
+@with_promtool
+async def test_promtool_has_nothing_to_say(town: Town, browse: Browse) -> None:
+    assert promtool("metrics", said=await scraped(town, browse)) == (0, "")
+
+
+@with_promtool
+def test_promtool_takes_the_alert_rules() -> None:
+    code, said = promtool("rules", str(RULES))
+    assert code == 0, said
+
+
+async def test_rules_dashboard_and_page_name_metrics_that_there_are(town: Town, browse: Browse) -> None:
+    text = await scraped(town, browse)
+    there = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    there |= {family.name for family in text_string_to_metric_families(text)}
+    names = re.compile(r"\b(?:brimful|process)_[a-z_]+\b")
+    for path in (RULES, DASHBOARD):
+        assert set(names.findall(path.read_text())) - there == set(), path
+    page = (ROOT / "docs" / "page.md").read_text()
+    written = {name for name in there if name.startswith("brimful_")} - {
+        "brimful_commit_seconds", "brimful_commit_seconds_sum", "brimful_commit_seconds_count"
+    }  # fmt: skip
+    assert {name for name in written if name not in page and f"{name}_total" not in there} == set()
+
+
+def test_every_alert_has_an_entry_in_the_runbook() -> None:
+    alerts = [rule["alert"] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    assert alerts == re.findall(r"^## (\w+)$", runbook, re.MULTILINE)
+
+
+def test_the_dashboard_is_whole() -> None:
+    board = json.loads(DASHBOARD.read_text())
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(panel["targets"][0]["expr"] and panel["datasource"]["uid"] == "${datasource}" for panel in panels)
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len(panels)
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
