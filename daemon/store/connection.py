@@ -59,6 +59,12 @@ def once_committed(tx: Transaction, do: Callable[[], None]) -> None:
     tx.committed.append(do)
 
 
+def database_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of the database, without its write-ahead log."""
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages) * int(size)
+
+
 class StoreError(Exception):
     """The database cannot be used; the message says what to do."""
 

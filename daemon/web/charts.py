@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from alerts.model.events import Severity
 from alerts.model.money import MICRO, format_gb, format_usd
 from alerts.rules.state import Episode
 from daemon.store.summaries import Summary
@@ -123,7 +124,7 @@ def line(
         span.labels(),
         None if mark is None else Tick(place.y(mark[1]), f"{mark[0]} {form(mark[1])}"),
         tuple(Tick(span.x(at), label) for at, label in credits if span.since <= at <= span.until),
-        tuple(_lane(episode, span) for episode in episodes),
+        tuple(_lane(one, span) for one in sorted(episodes, key=lambda one: one.severity is Severity.CRITICAL)),
     )
 
 

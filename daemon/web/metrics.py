@@ -23,6 +23,7 @@ from alerts.model.money import MICRO
 from daemon.config.model import Config
 from daemon.jobs import Health
 from daemon.store import ledger_notes, ledger_reads
+from daemon.store.connection import database_bytes
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
 from daemon.store.topup_rows import EVERYWHERE
 from daemon.topups.policy.amounts import caps
@@ -155,8 +156,8 @@ def _store(connection: sqlite3.Connection, process: Process) -> Iterator[Metric]
     commits = SummaryMetricFamily("brimful_commit_seconds", "Commits of the database, and how long they took.")
     commits.add_metric((), process.commits, process.committing_s)
     yield commits
-    (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
-    yield _gauge("database_bytes", "Size of the database, without its write-ahead log.", (), [((), pages * size)])
+    size = database_bytes(connection)
+    yield _gauge("database_bytes", "Size of the database, without its write-ahead log.", (), [((), size)])
 
 
 @cache
