@@ -161,4 +161,5 @@ def report(id: str, period: str, *, error: str = "", refused: Sequence[str] = ()
 
 def _say(level: str, kind: str, **said: Any) -> None:
     """Write a line without the fields that say nothing."""
-    getattr(log, level)(kind, **{name: value for name, value in said.items() if value is not None})
+    if structlog.is_configured():  # a command that set up no logs writes none between its words
+        getattr(log, level)(kind, **{name: value for name, value in said.items() if value is not None})

@@ -104,7 +104,9 @@ def _as_json(
         ],
     }
     if online:
-        document["online"] = [{"target": o.target, "ok": o.ok, "detail": o.detail} for o in outcomes]
+        document["online"] = [
+            {"target": o.target, "ok": o.ok, "asked": o.asked, "detail": o.detail, "fix": o.fix} for o in outcomes
+        ]
     return document
 
 
@@ -113,6 +115,9 @@ def _print(path: Path, problems: tuple[Problem, ...], outcomes: tuple[CheckOutco
         typer.echo(str(problem))
     for outcome in outcomes:
         typer.echo(f"{'ok' if outcome.ok else 'failed':<7}  {outcome.target}: {outcome.detail}")
+        if not outcome.ok:
+            typer.echo(f"         asked: {outcome.asked}" if outcome.asked else "", nl=bool(outcome.asked))
+            typer.echo(f"         do: {outcome.fix}" if outcome.fix else "", nl=bool(outcome.fix))
     typer.echo(f"{path}: {summary(problems)}")
     if asked_for and outcomes:
         failed = sum(not outcome.ok for outcome in outcomes)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -177,6 +178,14 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     by_folded = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
     return f'did you mean "{by_folded[near[0]]}"?' if near else ""
+
+
+def quoted(value: object) -> str:
+    """Return the value in quotes, as a message repeats it; empty where it is none, long, or might be a secret."""
+    return f'"{value}"' if isinstance(value, str) and _QUOTABLE.fullmatch(value) else ""
+
+
+_QUOTABLE = re.compile(r"(?!.*(?:[a-z]k_|_live_|_test_|whsec|://|[A-Za-z0-9]{17}))[\w ./*,+-]{1,40}", re.ASCII)
 
 
 def listing(words: Iterable[str]) -> str:

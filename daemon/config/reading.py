@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from daemon.config.problems import ProblemId, Problems, listing, suggestion
+from daemon.config.problems import ProblemId, Problems, listing, quoted, suggestion
 from daemon.config.schema import (
     RULE_TABLES,
     AccountTable,
@@ -165,7 +165,8 @@ def _rules(where: str, value: Any, problems: Problems) -> tuple[Item[RuleTable],
 
 def _note_kind(kind: Any, place: str, name: str, problems: Problems) -> None:
     hint = suggestion(kind, RULE_TABLES) if isinstance(kind, str) else ""
-    said = "a rule needs a kind" if kind is None else "there is no such kind of rule"
+    said = f"there is no kind of rule {word}" if (word := quoted(kind)) else "there is no such kind of rule"
+    said = "a rule needs a kind" if kind is None else said
     problems.add(ProblemId.RULE_KIND, f"{place}.kind", said, hint or f"it is {listing(RULE_TABLES)}", item=name)
 
 

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 from daemon.config.problems import ProblemId
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+"""The last label of a host that is an address however it is written: 127.1, 0x7f.1, 2130706433 (the URL Standard)."""
 _SPACE = re.compile(r"\s")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -42,6 +44,9 @@ def fault(url: str, plain: Plain) -> Fault | None:
     if split.fragment:
         return Fault(ProblemId.URL_INVALID, "a part after '#' is never sent", "leave it out")
     address = address_of(split.hostname)
+    if address is None and _NUMBER.fullmatch(split.hostname.rstrip(".").rpartition(".")[2]):
+        said = "some programs read this host as an IP address, and others as a name"
+        return Fault(ProblemId.URL_INVALID, said, "write the address with four numbers, such as 127.0.0.1")
     if address is not None and not address.is_loopback:
         from daemon.net.addresses import refusal  # imports the HTTP library: only if there is an address to check
 

@@ -20,7 +20,7 @@ from alerts.mail_address import AddressError, MailAddress, parse_address
 from alerts.model.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
 from daemon.config.cron import parse_cron
 from daemon.config.durations import parse_duration
-from daemon.config.problems import ProblemId, listing, suggestion
+from daemon.config.problems import ProblemId, listing, quoted, suggestion
 
 MAX_TEXT = 2048
 MAX_ITEMS = 256
@@ -74,7 +74,8 @@ def _duration(value: Any) -> timedelta:
     try:
         duration = parse_duration(value)
     except ValueError as error:
-        raise refuse(ProblemId.DURATION_INVALID, str(error)) from error
+        said = f"; this is {word}" if (word := quoted(value)) else ""
+        raise refuse(ProblemId.DURATION_INVALID, f"{error}{said}") from error
     if not duration:
         raise refuse(ProblemId.DURATION_INVALID, "it must be longer than nothing")
     return duration
@@ -86,7 +87,8 @@ def _cron(value: Any) -> str:
     try:
         return parse_cron(value)
     except ValueError as error:
-        raise refuse(ProblemId.CRON_INVALID, str(error), '"*/5 * * * *" is every five minutes') from error
+        said = f": {word}" if (word := quoted(value)) else ""
+        raise refuse(ProblemId.CRON_INVALID, f"{error}{said}", '"*/5 * * * *" is every five minutes') from error
 
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -195,7 +197,8 @@ def named(options: Mapping[str, Any]) -> BeforeValidator:
         if isinstance(value, str) and value in options:
             return options[value]
         hint = suggestion(value, options) if isinstance(value, str) else ""
-        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(options)}", hint)
+        said = f", not {word}" if (word := quoted(value)) else ""
+        raise refuse(ProblemId.VALUE_INVALID, f"it must be {listing(options)}{said}", hint)
 
     return BeforeValidator(read)
 

@@ -288,9 +288,38 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], FailureKind, str], ...] = (
 def _os_text(error: OSError) -> str:
     """The system's words, in one line, without the query of a URL that some messages carry."""
     inner = getattr(error, "_os_error", error)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        inner = error.certificate_error
+    if isinstance(inner, ssl.SSLError) and (words := tls_words(inner)):
+        return words
     text = getattr(inner, "strerror", None) or (str(inner.args[-1]) if getattr(inner, "args", ()) else "")
     return " ".join(_QUERY.sub("?…", str(text)).split())[:200]
 
+
+def tls_words(error: ssl.SSLError) -> str:
+    """Return what a TLS error means, in one line without OpenSSL's names; empty for one that is not known here."""
+    code = getattr(error, "verify_code", None)  # an error that did not come from a handshake has neither
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _CERTIFICATE.get(code or 0, f"the certificate is not trusted: {getattr(error, 'verify_message', '')}")
+    return _HANDSHAKE.get(getattr(error, "reason", None) or "", "")
+
+
+_CERTIFICATE = {
+    62: "the certificate is for another name",
+    64: "the certificate is for another address",
+    10: "the certificate has expired",
+    9: "the certificate is not valid yet: is the clock right?",
+    18: "the certificate is self-signed",
+    19: "the certificate's chain ends in one that is self-signed and not trusted here",
+    20: "the certificate's issuer is not known here: its chain lacks a certificate, or the CA is a private one",
+    21: "the certificate's issuer is not known here",
+}
+"""By OpenSSL's X509_V_ERR codes."""
+_HANDSHAKE = {
+    "WRONG_VERSION_NUMBER": "what listens there does not speak TLS",
+    "UNSUPPORTED_PROTOCOL": "the server only speaks an old TLS, below 1.2",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the server only speaks an old TLS, below 1.2",
+}
 
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 _QUERY = re.compile(r"\?\S*")

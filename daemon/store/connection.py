@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,6 +67,22 @@ def database_bytes(connection: sqlite3.Connection) -> int:
     return int(pages) * int(size)
 
 
+def whose(file: Path) -> str:
+    """Return whose a file is that this process may not use, and how to hand it over."""
+    found, me = file.stat(), _user(os.geteuid())
+    return (
+        f"{file} belongs to {_user(found.st_uid)} (mode {found.st_mode & 0o777:04o}), and this process runs as {me}: "
+        f"as root, chown {me}: {file}*"
+    )
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a user that systemd made up for the time being
+        return str(uid)
+
+
 class StoreError(Exception):
     """The database cannot be used; the message says what to do."""
 
@@ -107,7 +125,16 @@ class Store:
             "back, or restart the daemon, which starts with what then lies there"
         )
 
+    def _refuse_others_files(self) -> None:
+        """Raise StoreError where a file of the database belongs to somebody else: a copy that root put back, say."""
+        for end in ("", "-wal", "-shm"):
+            file = self.path.with_name(self.path.name + end)
+            needed = os.R_OK if self.readonly else os.R_OK | os.W_OK
+            if file.exists() and not os.access(file, needed):
+                raise StoreError(f"the database {self.path} cannot be opened: {whose(file)}")
+
     def _connect(self) -> _Connection:
+        self._refuse_others_files()
         uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
         try:
             connection = sqlite3.connect(

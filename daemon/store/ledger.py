@@ -14,7 +14,6 @@ from typing import Any
 
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.values import replace
-from daemon import journal
 from daemon.store.connection import Transaction, once_committed
 from daemon.store.topup_rows import Bookmark, State, Topup
 
@@ -102,7 +101,13 @@ def _record_step(tx: Transaction, before: State | None, after: Topup, now: datet
         "INSERT INTO topup_steps_taken (topup, at, before, after, reason) VALUES (?, ?, ?, ?, ?)",
         (after.id, to_ms(now), before.value if before else None, after.state.value, after.reason),
     )
-    once_committed(tx, partial(journal.charge, after))
+    once_committed(tx, partial(_say_charge, after))
+
+
+def _say_charge(topup: Topup) -> None:
+    from daemon import journal  # not for the commands that only read
+
+    journal.charge(topup)
 
 
 def record_send(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from daemon.store.connection import whose
+
 
 class DatabaseHeldError(Exception):
     """Another process has locked the database; the message says which and what to do."""
@@ -26,6 +28,8 @@ def held(database: Path) -> Iterator[None]:
         database.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if path.exists() and not os.access(path, os.W_OK):
+            raise DatabaseHeldError(f"the database {database} cannot be used: {whose(path)}") from error
         raise DatabaseHeldError(
             f"cannot write beside the database {database}: {error.strerror}. "
             "Set [store] path to a folder that this user owns"

@@ -14,7 +14,6 @@ from typing import Any
 from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.receivers import Receivers
-from daemon import journal
 from daemon.clock import Ids
 from daemon.store.connection import Transaction, once_committed
 
@@ -86,7 +85,7 @@ class Outbox:
             body=encode_body(draft, sequence, self.store_id),
         )
         _insert(tx, event, self.receivers.route(draft), to_ms(now))
-        once_committed(tx, partial(journal.alert, event))
+        once_committed(tx, partial(_say_alert, event))
         self.appended()
         return event
 
@@ -98,6 +97,12 @@ def _take_number(tx: Transaction, account: str) -> int:
         (account,),
     ).fetchone()
     return int(number)
+
+
+def _say_alert(event: Event) -> None:
+    from daemon import journal  # not for the commands that only read
+
+    journal.alert(event)
 
 
 def _insert(tx: Transaction, event: Event, receivers: Sequence[str], now_ms: int) -> None:

@@ -94,6 +94,10 @@ class PaymentMethod:
     fingerprint: str
     """The card's; for a method without one, the method's id."""
     livemode: bool
+    expires: tuple[int, int] | None = None
+    """The card's last year and month; None for a method that has none."""
+    funding: str = ""
+    """credit, debit, prepaid or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +202,21 @@ def read_method(data: Any) -> PaymentMethod:
         customer=_id(method, "customer"),
         fingerprint=_fingerprint(method) or _text(method, "id"),
         livemode=_flag(method, "livemode"),
+        expires=_expiry(method.get("card")),
+        funding=_funding(method.get("card")),
     )
+
+
+def _expiry(card: Any) -> tuple[int, int] | None:
+    if not isinstance(card, Mapping):
+        return None
+    year, month = card.get("exp_year"), card.get("exp_month")
+    return (year, month) if isinstance(year, int) and isinstance(month, int) else None
+
+
+def _funding(card: Any) -> str:
+    funding = card.get("funding") if isinstance(card, Mapping) else None
+    return funding if isinstance(funding, str) else ""
 
 
 def read_customer(data: Any) -> Customer:

@@ -15,6 +15,7 @@ from alerts.mail import Mailed, MailFailed
 from alerts.mail_address import parse_address
 from alerts.model.limits import DELIVERY_DEADLINE_S
 from daemon.config.model import SmtpConfig, SmtpSecurity
+from daemon.net.http import tls_words
 
 
 class SmtpMailer:
@@ -46,18 +47,22 @@ class SmtpMailer:
             _ms_since(started), session.refused, answer, frozenset(session.deferred), taken=session.handed_over
         )
 
-    async def check(self) -> str | None:
-        """Connect and log in without sending; return what is wrong, None when all is well."""
-        session = _Session(self._client(), self._address, b"", ())
+    async def check_recipients(self, to: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+        """Log in, name the sender and each recipient, and take all of it back with RSET: no message is sent.
+
+        Return what is wrong, None when the server is well, and what it says of each recipient that it refuses.
+        """
+        session = _Session(self._client(), self._address, b"", to)
         try:
             async with asyncio.timeout(DELIVERY_DEADLINE_S):
-                await session.connect()
+                await session.name_all()
+                await session.client.rset()
                 await session.client.quit()
         except _CAUGHT as error:
-            return self._explain(error, session)[1]
+            return self._explain(error, session)[1], {}
         finally:
             session.client.close()
-        return None
+        return None, {one: words for one, words in session.refused.items() if one not in session.deferred}
 
     def _client(self) -> aiosmtplib.SMTP:
         security = self._config.security
@@ -88,9 +93,10 @@ class SmtpMailer:
                 return None, f"{server} took longer than {DELIVERY_DEADLINE_S:g} s {session.doing}"
         cause = _root(error)
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return None, f"{server} showed a certificate that is not trusted: {cause.verify_message}"
+            return None, f"{server} is not trusted: {tls_words(cause)}"
         if isinstance(cause, ssl.SSLError):
-            return None, f"{server} does not speak TLS as configured ({cause.reason or 'handshake failed'})"
+            words = tls_words(cause) or cause.reason or "the handshake failed"
+            return None, f"{server} does not speak TLS as configured: {words}"
         if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
             return None, f"{server} does not offer what is configured: {_line(str(error))}"
         return None, f"{server} is down or broke off {session.doing} ({type(cause).__name__})"
@@ -113,7 +119,8 @@ class _Session:
         await self.client.connect()
         await self.client._ehlo_or_helo_if_needed()
 
-    async def run(self) -> str:
+    async def name_all(self) -> int:
+        """Connect, name the sender and each recipient; return how many of these there are."""
         await self.connect()
         self.doing = "while taking the addresses"
         addresses = {one.spec: one for one in map(parse_address, self._to)}
@@ -124,7 +131,11 @@ class _Session:
                 await self._name(spec)
             else:
                 self.refused[spec] = "this mail server takes no address with letters beyond ASCII (no SMTPUTF8)"
-        if len(self.refused) == len(addresses):
+        return len(addresses)
+
+    async def run(self) -> str:
+        named = await self.name_all()
+        if len(self.refused) == named:
             await self._say_goodbye()
             return ""
         self.doing = "while taking the message"

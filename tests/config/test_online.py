@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daemon.clock import SystemClock
+from daemon.clock import ManualClock, SystemClock
 from daemon.commands.check import run_check
 from daemon.demo.standins.mailbox import MailboxStandin
 from daemon.demo.standins.receiver import ReceiverStandin
@@ -23,6 +25,7 @@ from daemon.demo.standins.stripe.standin import StripeStandin
 from daemon.demo.standins.usage import UsageStandin
 from daemon.work.online import ask_host
 from tests.helpers_config import ENVIRON
+from tests.helpers_tls import make_tls
 
 
 @dataclass
@@ -102,16 +105,21 @@ async def world(
 
 async def test_everything_that_works_is_said_to_work_and_nothing_moves(world: World) -> None:
     code, said = await world.check()
-    assert [outcome["ok"] for outcome in said["online"]] == [True] * 5, said["online"]
+    assert [outcome["ok"] for outcome in said["online"]] == [True] * 7, said["online"]
     details = " / ".join(outcome["detail"] for outcome in said["online"])
     assert "$11.70 available, $1.08 a day scheduled" in details
     assert "942.00 GB of 1,024.00 GB used" in details
     assert "customer cus_123, card pm_card" in details
     assert (code, said["ok"]) == (0, True)
     assert {exchange.endpoint for exchange in world.stripe.exchanges} == {
+        "payment_intents.list",
+        "charges.list",
+        "events.list",
+        "payment_intents.cancel",  # of one that cannot exist
         "customers.retrieve",
         "payment_methods.retrieve",
     }
+    assert world.stripe.intents() == []
     assert (world.hook.received, world.mail.kept) == ([], [])
     assert world.usage.asked == {"cs_test_1": 1, "t_1": 1}
 
@@ -234,7 +242,7 @@ async def test_outcomes_are_read_out_line_by_line(world: World) -> None:
     assert b"Traceback" not in err
     assert "ok       usage API of clips: $11.70 available, $1.08 a day scheduled" in lines
     assert any(line.startswith("failed   webhook app at 127.0.0.1:") for line in lines)
-    assert lines[-1] == "online: 4 of 5 work, 1 failed"
+    assert lines[-1] == "online: 6 of 7 work, 1 failed"
 
 
 async def test_host_that_is_never_connected_to_is_refused_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,3 +252,75 @@ async def test_host_that_is_never_connected_to_is_refused_by_its_address(monkeyp
     (outcome,) = await ask_host("webhook app", "https://inner.example.com/hook")
     assert not outcome.ok
     assert "metadata" in outcome.detail
+
+
+# ── what each failure says, and what to do ──────────────────────────────────────────────────────────────────────────
+
+
+async def failure(world: World, **more: Any) -> dict[str, Any]:
+    """Return the one check that fails; each has a target, what was asked, what came back and what to do."""
+    code, said = await world.check(**more)
+    assert code == 1
+    (failed,) = (outcome for outcome in said["online"] if not outcome["ok"])
+    assert failed["asked"]
+    assert failed["fix"]
+    found: dict[str, Any] = failed
+    return found
+
+
+async def test_a_wrong_usage_key_says_where_the_key_stands(world: World) -> None:
+    failed = await failure(world, environ={**ENVIRON, "CS_KEY": "wrong"})
+    assert failed["asked"].startswith("GET http://127.0.0.1:")
+    assert "unauthorized" in failed["detail"]
+    assert failed["fix"].endswith("into accounts.clips.api_key")
+
+
+async def test_a_key_that_may_not_write_payment_intents_is_found_and_moves_nothing(world: World) -> None:
+    reads = {"payment_intents.read", "charges.read", "events.read", "customers.read", "payment_methods.read"}
+    world.stripe.keys[ENVIRON["STRIPE_KEY"]] = frozenset(reads)
+    failed = await failure(world)
+    assert failed["target"] == "Stripe key"
+    assert failed["detail"].startswith("the key may not cancel a PaymentIntent that cannot exist: 403")
+    assert "PaymentIntents write" in failed["fix"]
+    assert world.stripe.intents() == []
+
+
+async def test_a_card_that_has_expired_is_found(world: World) -> None:
+    world.stripe.method("pm_card").expires = (2020, 1)
+    failed = await failure(world)
+    assert failed["detail"] == "payment method pm_card expired in 2020-01"
+    assert "save a card that is valid with cus_123" in failed["fix"]
+
+
+async def test_a_clock_that_stripe_does_not_share_is_told(world: World) -> None:
+    world.stripe.clock = ManualClock(datetime.now(UTC) - timedelta(hours=1))
+    failed = await failure(world)
+    assert failed["target"] == "Stripe clock"
+    assert re.match(r"this clock is 3\d{3} s ahead of Stripe's", failed["detail"])
+    assert "timedatectl" in failed["fix"]
+
+
+async def test_each_recipient_is_named_to_the_mail_server_and_taken_back(world: World) -> None:
+    world.text += '[[emails]]\nid = "ops"\nto = ["ops@example.com", "gone@example.com"]\n'
+    world.mail.refuse.add("gone@example.com")
+    failed = await failure(world)
+    assert "gone@example.com: 550" in failed["detail"]
+    assert "ops@example.com" not in failed["detail"]
+    assert world.mail.kept == []
+
+
+async def test_a_certificate_for_another_name_is_told_in_words_with_its_names(world: World) -> None:
+    server, _ = make_tls(world.folder, "192.0.2.7")
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    listening = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=server)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        world.text = world.text.replace(world.hook.url, f"https://127.0.0.1:{port}/hook")
+        failed = await failure(world)
+    assert "_ssl.c" not in failed["detail"]
+    assert "certificate verify failed" not in failed["detail"]
+    assert "the certificate is self-signed" in failed["detail"]
+    assert "it is for 192.0.2.7, valid until " in failed["fix"]

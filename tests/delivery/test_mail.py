@@ -197,7 +197,7 @@ async def test_tls_is_verified_and_the_login_is_sent_over_it(tmp_path: Path, sec
 
         distrusted = await SmtpMailer(config).send(_message(), ["ops@example.com"])
         assert isinstance(distrusted, MailFailed)
-        assert "certificate that is not trusted" in distrusted.reason
+        assert "is not trusted: the certificate is self-signed" in distrusted.reason
 
         wrong = await SmtpMailer(_config(box, security, password="guess"), tls=client).send(
             _message(), ["o@example.com"]
@@ -243,10 +243,10 @@ async def test_each_failure_of_a_server_has_a_reason_and_says_whether_the_mail_m
 
 
 async def test_the_check_of_a_mail_server_sends_nothing(mailbox: MailboxStandin) -> None:
-    assert await mailer_of(mailbox).check() is None
+    assert await mailer_of(mailbox).check_recipients(["ops@example.com"]) == (None, {})
     assert mailbox.kept == []
     await mailbox.stop()
-    assert "is down" in str(await mailer_of(mailbox).check())
+    assert "is down" in str((await mailer_of(mailbox).check_recipients([]))[0])
 
 
 async def test_a_broken_template_of_the_operator_does_not_keep_an_alert_back(

@@ -111,12 +111,13 @@ async def test_a_dead_stripe_key_is_an_error(town: Town) -> None:
     assert {(line["status"], line["outcome"]) for line in refused} == {(401, "unauthorized")}
 
 
-async def test_a_report_that_was_sent_is_a_line(town: Town) -> None:
+async def test_a_report_that_was_sent_is_a_line(today: Town) -> None:
+    town = today
     town.usage.prepaid(KEY, balance_usd="40.50", active_videos=0)
     report = '\n[[reports]]\nid = "daily"\nperiod = "day"\ncron = "0 0 * * *"\nto = ["f@example.com"]\ncsv = false\n'
     path = town.configure(report)
+    town.clock.advance(-26 * 3600)
     await town.once(path)
-    town.clock.advance(2 * 86_400)
     lines = await lines_of_a_pass(path)
     sent = of(lines, "report")
     assert sent

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from daemon.config.lint.facts import LintFacts
 from daemon.config.model import SmtpSecurity
-from daemon.config.problems import ProblemId, Problems, suggestion
+from daemon.config.problems import ProblemId, Problems, quoted, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import SmtpTable
 from daemon.config.urls import Plain, is_loopback
@@ -37,7 +37,8 @@ def zone(name: str, problems: Problems) -> ZoneInfo:
     if name in known:
         return ZoneInfo(name)
     hint = suggestion(name, known) or 'such as "Europe/Berlin"'
-    problems.add(ProblemId.TIMEZONE_UNKNOWN, "timezone", "there is no such time zone", hint)
+    said = f"there is no time zone {word}" if (word := quoted(name)) else "there is no such time zone"
+    problems.add(ProblemId.TIMEZONE_UNKNOWN, "timezone", said, hint)
     return ZoneInfo("UTC")
 
 

@@ -30,6 +30,7 @@ class Method:
     queue: deque[Outcome] = field(default_factory=deque)
     created: int = 0
     livemode: bool = False
+    expires: tuple[int, int] = (2034, 12)
 
     def next_outcome(self) -> Outcome:
         return self.queue.popleft() if self.queue else self.outcome
@@ -39,8 +40,8 @@ class Method:
             "brand": "visa",
             "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
             "country": "US",
-            "exp_month": 12,
-            "exp_year": 2034,
+            "exp_month": self.expires[1],
+            "exp_year": self.expires[0],
             "fingerprint": self.fingerprint,
             "funding": "credit",
             "last4": "4242",
