@@ -56,7 +56,8 @@ def _provider(value: Any) -> Provider:
     if found is None:
         near = suggestion(value, names()) if isinstance(value, str) else ""
         hint = near or '`brimful providers` lists them; "json" reads any other API'
-        raise refuse(ProblemId.VALUE_INVALID, "there is no such provider", hint)
+        said = f'there is no provider "{value}"' if isinstance(value, str) else "a provider is named by a text"
+        raise refuse(ProblemId.VALUE_INVALID, said, hint)
     return found
 
 

@@ -37,7 +37,7 @@ def test_an_unknown_value_is_named(tmp_path: Path) -> None:
     said = "\n".join(str(problem) for problem in inspect(path, environ={"KEY": "k"}).problems)
     for expected in (
         'there is no time zone "Europe/Berln"',
-        'not "contenstats"',
+        'there is no provider "contenstats"',
         ': "* * * *"',
         'there is no kind of rule "qouta"',
         'not "mounth"',

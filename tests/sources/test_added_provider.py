@@ -78,7 +78,7 @@ class StandIn(BaseHTTPRequestHandler):
 @pytest.fixture(autouse=True)
 def _added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROVIDERS, ADDED.name, ADDED)
-    monkeypatch.setattr("daemon.logs.set_up", lambda *_: None)  # it would outlive the test
+    monkeypatch.setattr("daemon.process.logs.set_up", lambda *_: None)  # it would outlive the test
 
 
 @pytest.fixture
