@@ -141,9 +141,9 @@ def _all(conn: sqlite3.Connection, where: str, values: tuple[Any, ...] | dict[st
 
 def max_seq(conn: sqlite3.Connection, account: str) -> int:
     """Return the highest number used, in the ledger (without a charge, too) or in a list of Stripe; 0 for none."""
-    numbers = "SELECT seq FROM topups WHERE account = ?1 UNION ALL SELECT seq FROM stripe_intents WHERE account = ?1"
-    row = conn.execute(f"SELECT max(seq) FROM ({numbers})", (account,)).fetchone()
-    return int(row[0] or 0)
+    used, listed = (f"SELECT max(seq) FROM {table} WHERE account = ?1" for table in ("topups", "stripe_intents"))
+    row = conn.execute(f"SELECT max(coalesce(({used}), 0), coalesce(({listed}), 0))", (account,)).fetchone()
+    return int(row[0])
 
 
 def customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:

@@ -300,8 +300,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "sequence-from-the-ledger-alone",
         "daemon/store/ledger_reads.py",
-        "account = ?1 UNION ALL SELECT seq FROM stripe_intents WHERE account = ?1",
-        "account = ?1",
+        'for table in ("topups", "stripe_intents"))',
+        'for table in ("topups", "topups"))',
         "a fresh disk counts from one again, and meets keys that were used",
         "wipe",
         (("daemon/topups/adoption.py", "    for one in sorted(listed.ours, key", "    for one in sorted((), key"),),
