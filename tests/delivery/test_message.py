@@ -69,7 +69,7 @@ def test_a_code_of_the_bank_is_read_as_words() -> None:
 
 def test_a_reminder_says_so() -> None:
     assert render_event(example_event(EventType.BALANCE_LOW, reminder=True), BERLIN).title.startswith(
-        "clips: still balance low"
+        "clips: balance low"
     )
 
 
