@@ -1,7 +1,7 @@
 """The catalogue: every event type with its meaning, its fields, its look, its pair, its readers and its words.
 
 From it come the JSON Schemas, the AsyncAPI document, the tables of `docs/webhooks.md` (`make generate`), and what the
-code asks of a type. A new event is a member of `EventType`, its words in `words.sentences` and a spec here.
+code asks of a type. A new event is a member of `EventType`, its words in `messages.sentences` and a spec here.
 """
 
 from __future__ import annotations

@@ -68,9 +68,8 @@ def test_a_code_of_the_bank_is_read_as_words() -> None:
 
 
 def test_a_reminder_says_so() -> None:
-    assert render_event(example_event(EventType.BALANCE_LOW, reminder=True), BERLIN).title.startswith(
-        "clips: still balance low"
-    )
+    message = render_event(example_event(EventType.BALANCE_LOW, reminder=True), BERLIN)
+    assert message.title == "clips: balance low, $4.21 left (reminder)"
 
 
 CHARGED = MessageContext(BERLIN.zone, lambda _: AccountContext("Video tracking", TopupTerms(10_000_000, "$25.00")))

@@ -49,6 +49,8 @@ _PROPERTIES = {
 }
 """Properties whose support caniemail tells under another name; a plain colour is known everywhere."""
 _ELEMENT_FEATURES = {"h1": "html-h1-h6", "h2": "html-h1-h6", "h3": "html-h1-h6", "ul": "html-lists", "ol": "html-lists"}
+_EMBEDDED = re.compile(r"(?<=src=\")data:image/[^\"]*")
+"""A picture in a file that was written for a browser: the mail attaches it."""
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 _MEDIA = re.compile(r"@media([^{]*)\{")
@@ -70,8 +72,8 @@ def _walk(node: Any) -> Iterator[Any]:
 
 
 def _structure(html: str, nodes: list[Any]) -> Iterator[str]:
-    if len(html.encode()) > CLIPPED_AT:
-        yield f"{len(html.encode()):,} bytes: Gmail clips a mail at {CLIPPED_AT:,}"
+    if (size := len(_EMBEDDED.sub("", html).encode())) > CLIPPED_AT:
+        yield f"{size:,} bytes: Gmail clips a mail at {CLIPPED_AT:,}"
     by_name = Counter(node.name for node in nodes)
     if not any(node.name == "html" and node.attrs.get("lang") for node in nodes):
         yield "html has no lang"
@@ -96,7 +98,7 @@ def _wrong_node(node: Any) -> Iterator[str]:
     for name in node.attrs:
         if name not in ATTRIBUTES or (name in ("width", "height") and node.name not in _SIZED):
             yield f"<{node.name}> has the attribute {name}"
-    if node.name == "img" and not str(node.attrs.get("src", "")).startswith("cid:"):
+    if node.name == "img" and not str(node.attrs.get("src", "")).startswith(("cid:", "data:image/")):
         yield f"a picture from elsewhere: {node.attrs.get('src', '')}"
     if node.name == "img" and not node.attrs.get("alt"):
         yield "a picture without words (alt)"

@@ -79,7 +79,7 @@ def render_event(
     if isinstance(typed, str) and typed:
         command = typed
     name = known.label or account
-    headline = f"still {parts.headline}" if data.get("reminder") is True else parts.headline
+    headline = f"{parts.headline} (reminder)" if data.get("reminder") is True else parts.headline
     past = tuple(Figure(STEPS[step.type], show_moment(step.at, context.zone)) for step in steps)
     return EventMessage(
         title=f"{name}: {headline}" if name else headline[:1].upper() + headline[1:],
