@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,8 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
+        if not self.readonly:
+            self._make()
         try:
             connection = sqlite3.connect(
                 uri, uri=True, isolation_level=None, timeout=STORE_BUSY_TIMEOUT_S, cached_statements=256
@@ -107,6 +110,15 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the database {self.path}: {error}") from error
         return connection
+
+    def _make(self) -> None:
+        """Make the file where there is none, for its owner alone: SQLite would let others read it."""
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise StoreError(f"cannot open the database {self.path}: {error.strerror}") from error
 
     @property
     def reader(self) -> sqlite3.Connection:
