@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _SECRETS = re.compile(
-    r"\b(?:sk|rk|pk)_(?:live|test)_\w+|\bwhs(?:ec|k)_[\w+/=-]+|\bcs_(?:live|test)_\w+|(?<=://)[^/@\s]+:[^/@\s]+@"
+    r"\b[a-z]{2,8}_(?:live|test)_\w+|\bwhs(?:ec|k)_[\w+/=-]+|(?<=://)[^/@\s]+:[^/@\s]+@"
+    r"|(?<=Bearer )[\w.~+/=-]{4,}"
 )
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']+")
 

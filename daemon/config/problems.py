@@ -118,6 +118,7 @@ class ProblemId(StrEnum):
     SMTP_PLAIN = ("smtp-plain", Level.WARNING)
     HTTP_LISTEN = "http-listen"
     HTTP_OPEN = "http-open"
+    HTTP_TOKEN_SHORT = "http-token-short"
     TEMPLATES_MISSING = "templates-missing"
     TEMPLATES_UNKNOWN = ("templates-unknown", Level.WARNING)
     STORE_UNREADABLE = "store-unreadable"

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from daemon.store.connection import Store, StoreError
+from daemon.store.soundness import problems_of
 
 
 def back_up(store: Store, to: Path) -> int:
@@ -47,10 +48,7 @@ def _copy(store: Store, partial: Path) -> None:
 
 
 def _check(partial: Path) -> None:
-    with contextlib.closing(sqlite3.connect(f"{partial.resolve().as_uri()}?mode=ro", uri=True)) as copy:
-        problems = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(5)")]
-        problems += [f"foreign key of {row[0]}" for row in copy.execute("PRAGMA foreign_key_check").fetchmany(5)]
-    if problems != ["ok"]:
+    if problems := problems_of(partial):
         raise StoreError(f"the copy is not sound, and was removed: {'; '.join(problems)}")
 
 

@@ -136,6 +136,8 @@ class Store:
     def _connect(self) -> _Connection:
         self._refuse_others_files()
         uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self.readonly else 'rwc'}"
+        if not self.readonly:
+            self._make()
         try:
             connection = sqlite3.connect(
                 uri,
@@ -153,6 +155,15 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the database {self.path}: {error}") from error
         return connection
+
+    def _make(self) -> None:
+        """Make the file where there is none, for its owner alone: SQLite would let others read it."""
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise StoreError(f"cannot open the database {self.path}: {error.strerror}") from error
 
     @property
     def reader(self) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from typing import Any
 from alerts.model.events import EventDraft
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.outbox import AttemptResult, Delivery, DeliveryState, ReceiverState, SentBatch
+from daemon.logs import mask
 from daemon.store.connection import Store, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
 
@@ -185,7 +186,7 @@ def save_receiver(tx: Transaction, state: ReceiverState) -> None:
             _ms(state.paused_since),
             _ms(state.stopped_at),
             _ms(state.notified_at),
-            state.last_error,
+            mask(state.last_error),
         ),
     )
 
@@ -210,7 +211,7 @@ def _write_results(tx: Transaction, results: Sequence[AttemptResult]) -> None:
                 None if result.state is DeliveryState.PENDING else to_ms(result.attempt.at),
                 result.batch,
                 None if result.remaining_recipients is None else json.dumps(result.remaining_recipients),
-                result.attempt.error if result.state is DeliveryState.DEAD else "",
+                mask(result.attempt.error) if result.state is DeliveryState.DEAD else "",
                 result.number,
             )
             for result in results
@@ -223,8 +224,8 @@ def _write_results(tx: Transaction, results: Sequence[AttemptResult]) -> None:
                 to_ms(result.attempt.at),
                 result.attempt.elapsed_ms,
                 result.attempt.status,
-                result.attempt.error,
-                result.attempt.answer,
+                mask(result.attempt.error),
+                mask(result.attempt.answer),
                 result.number,
             )
             for result in results

@@ -1,4 +1,4 @@
-"""Retention: delete readings older than `keep_readings`, in small transactions; their summaries stay, packed."""
+"""Retention: delete old readings, events and episodes, in small transactions; summaries stay, packed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 
 from daemon.config.model import Config
 from daemon.limits import FOLD_EVERY_S, FOLD_FOR_S, FOLD_PAUSE_S
-from daemon.store import Store, readings, summaries
+from daemon.store import Store, old_log, readings, summaries
 from daemon.store.connection import Transaction
 
+LOG_KEPT = timedelta(days=400)
+"""For so long, or for `keep_readings` if that is longer, events, deliveries, attempts and ended episodes are kept."""
 PACKED_AFTER = timedelta(days=3)
 """Age at which the hourly summaries of a day are packed."""
 
 
 class Retention:
-    """Deletes old readings and packs old hours, account by account, every six hours.
+    """Deletes old readings and packs old hours, account by account, then the old log, every six hours.
 
     Each piece is one short transaction, so that other writers do not wait for long.
     """
@@ -45,6 +47,9 @@ class Retention:
                     if time.perf_counter() >= until:
                         return False
                 self._after = account
+                if time.perf_counter() >= until:
+                    return False
+            while old_log.delete_old(tx, now - max(self._keep, LOG_KEPT)):
                 if time.perf_counter() >= until:
                     return False
         self._after = ""

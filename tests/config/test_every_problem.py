@@ -236,6 +236,7 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("smtp-plain", "smtp.security", GOOD + changed(EMAIL, "127.0.0.1", "mail.example.com")),
     ("http-listen", "http.listen", GOOD + '[http]\nlisten = "9750"'),
     ("http-open", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"'),
+    ("http-token-short", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"\ntoken = "ab"'),
     ("templates-missing", "templates", 'templates = "nope"\n' + GOOD),
     ("templates-unknown", "templates", 'templates = "mine"\n' + GOOD),
     ("store-folder", "store.path", GOOD + '[store]\npath = "/nonexistent/b.db"'),
@@ -282,6 +283,7 @@ _COMPANIONS = {
     "topup-no-balance": {"topup-unalerted"},
     "topup-unit": {"topup-unalerted", "receivers-none"},
     "account-unit": {"receivers-none"},
+    "http-token-short": {"secret-literal"},
 }
 """Problems that follow from the same numbers and are worth saying, too."""
 

@@ -276,6 +276,19 @@ async def test_the_log_keeps_time_status_duration_and_first_bytes_of_the_answer(
     assert len(attempt.answer) == 512
 
 
+async def test_a_key_that_a_receiver_echoes_is_kept_nowhere(world_of: WorldOf, receiver: ReceiverStandin) -> None:
+    keys = ("sk_live_51Habcdef", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZI", "cs_test_clips", "eyJhbGciOiJIUzI1NiJ9.e30")
+    world = world_of(webhook(receiver))
+    body = f"denied: {keys[0]}, {keys[1]}, {keys[2]}, Authorization: Bearer {keys[3]}"
+    receiver.fault = Fault(status=401, body=body.encode())
+    world.tell()
+    await world.deliver()
+    (attempt,) = attempts(world.store.reader, world.log()[0].number)
+    assert attempt.answer == "denied: …, …, …, Authorization: Bearer …"
+    kept = "\n".join(world.store.reader.iterdump())
+    assert [key for key in keys if key in kept] == []
+
+
 async def test_drain_cuts_attempts_in_flight_and_they_are_sent_again(
     world_of: WorldOf, receiver: ReceiverStandin
 ) -> None:

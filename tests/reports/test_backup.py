@@ -86,6 +86,6 @@ def test_a_copy_that_is_not_sound_is_removed_and_told(store: Store, tmp_path: Pa
     raw.close()
     folder = tmp_path / "copies"
     folder.mkdir()
-    with pytest.raises(StoreError, match="foreign key of child"):
+    with pytest.raises(StoreError, match="a row of child names one of parent that is gone"):
         back_up(store, folder / "copy.db")
     assert list(folder.iterdir()) == []

@@ -104,6 +104,8 @@ async def test_a_lane_that_is_cut_ends_at_once() -> None:
         ("GET https://host/path?token=abc failed", "GET https://host/path?… failed"),
         ("smtp://user:pass@host", "smtp://…host"),
         ("key cs_live_abc123", "key …"),
+        ("key trn_test_abc123", "key …"),
+        ("Authorization: Bearer eyJhbGciOi.x", "Authorization: Bearer …"),
     ],
 )
 def test_no_key_reaches_a_log(text: str, masked: str) -> None:

@@ -46,3 +46,20 @@ def test_a_damaged_file_is_refused_and_a_large_history_is_not_read_for_it(
     else:
         store.check()
     store.close()
+
+
+def test_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    store = Store(path)
+    migrate(store)
+    for file in tmp_path.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+    store.close()
+    path.chmod(0o640)  # an operator's own choice stays
+    Store(path).close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot open the database .*: No such file or directory"):
+        Store(tmp_path / "none" / "b.db")

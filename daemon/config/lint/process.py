@@ -18,6 +18,10 @@ from daemon.config.urls import Plain, is_loopback
 KEEP_AT_LEAST = timedelta(days=1)
 
 
+TOKEN_CHARACTERS = 16
+"""The shortest token of the page that is taken beyond this machine."""
+
+
 def lint(facts: LintFacts) -> None:
     if facts.tables.smtp is not None:
         _lint_smtp(facts, facts.tables.smtp)
@@ -114,6 +118,11 @@ def _lint_page(facts: LintFacts) -> None:
         facts.note(ProblemId.HTTP_LISTEN, item, "listen", "an address and a port are expected", hint)
         return
     host, _ = place
-    if host is not None and not is_loopback(host) and not item.table.token:
+    if host is None or is_loopback(host):
+        return
+    if not item.table.token:
         said = "others than this machine can read the page, and there is no token"
         facts.note(ProblemId.HTTP_OPEN, item, "token", said, 'write token = "env:NAME", or listen on 127.0.0.1')
+    elif 0 < len(facts.secret("http.token")) < TOKEN_CHARACTERS:
+        said = f"others than this machine can guess a token of fewer than {TOKEN_CHARACTERS} characters"
+        facts.note(ProblemId.HTTP_TOKEN_SHORT, item, "token", said, "draw one, as by `openssl rand -hex 32`")
