@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading, writing
+from daemon.commands.common import NO, USAGE, JsonOption, fail, load_config, print_json, reading, tell, writing
 from daemon.commands.moments import moment
 
 if TYPE_CHECKING:
@@ -65,8 +65,10 @@ def mute(
     context: typer.Context,
     rule: Annotated[str, typer.Argument(help="The rule's id, or one of the account's own, such as account:reading.")],
     duration: Annotated[str, typer.Option("--for", help="How long, such as 90m, 4h, 2d.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Hold a rule's events back for a while: they are sent when the mute ends. Works beside a running daemon."""
+    from alerts.model.instants import rfc3339
     from daemon.clock import SystemClock
     from daemon.config.durations import format_duration, parse_duration
     from daemon.store import states
@@ -84,11 +86,16 @@ def mute(
     now = SystemClock().now()
     with writing(config) as store, store.write(durable=True) as tx:
         states.set_mute(tx, rule, now, now + length)
-    typer.echo(f"{rule} is muted until {moment(now + length, config.timezone)}; events meanwhile are sent then")
+    said = f"{rule} is muted until {moment(now + length, config.timezone)}; events meanwhile are sent then"
+    tell(said, {"rule": rule, "muted_until": rfc3339(now + length)}, as_json=as_json)
 
 
 @_app.command()
-def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The rule's id.")]) -> None:
+def unmute(
+    context: typer.Context,
+    rule: Annotated[str, typer.Argument(help="The rule's id.")],
+    as_json: JsonOption = False,
+) -> None:
     """End a mute: the events held back are sent with the next pass."""
     from daemon.store import states
 
@@ -97,7 +104,8 @@ def unmute(context: typer.Context, rule: Annotated[str, typer.Argument(help="The
         ended = states.clear_mute(tx, rule)
     if not ended:
         fail(f"{rule} is not muted", NO)
-    typer.echo(f"{rule} is not muted any more; the events held back are sent with the next pass")
+    said = f"{rule} is not muted any more; the events held back are sent with the next pass"
+    tell(said, {"rule": rule, "muted_until": None}, as_json=as_json)
 
 
 def _rule_names(config: Config) -> list[str]:

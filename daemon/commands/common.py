@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -130,6 +130,17 @@ def writing(config: Config) -> Iterator[Store]:
 def print_json(value: Any) -> None:
     """Print one JSON document, two-space indented, to stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def tell(text: str, document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a command did: a sentence, or the same as JSON."""
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo(text)
 
 
 def print_table(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+import secrets
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import typer
 
 from alerts.model.units import USD
 from daemon.commands.check import run_check
-from daemon.commands.common import USAGE, Options, fail
+from daemon.commands.common import OK, USAGE, JsonOption, Options, fail
 from daemon.config.load import ConfigError, inspect
 from daemon.config.problems import Level, listing, suggestion
 from daemon.config.starter import account_text, below_key, needed_params
@@ -37,12 +39,14 @@ class Answers:
 
     provider: str
     account: str
-    key_env: str
+    key: str
+    """The reference of the API key: env:NAME, or file:PATH."""
     base_url: str
     below: str
     percent: str
     webhook: str
-    webhook_secret_env: str
+    webhook_secret: str
+    """The reference of the webhooks' secret."""
     email: str
     smtp_host: str
     sender: str
@@ -73,6 +77,7 @@ def init(
     timezone: Annotated[str, typer.Option(help="Of cron, months and reports, as Europe/Berlin.")] = "",
     ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask for what no flag says (on a terminal).")] = True,
     online: Annotated[bool, typer.Option("--online/--no-online", help="Check it online afterwards.")] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a configuration to --config (else ./config.toml) by asking or by flags, and check it."""
     options: Options = context.obj
@@ -80,29 +85,71 @@ def init(
     if path.exists() or path.is_symlink():
         fail(f"{path} exists already, and is left as it is: name another file by --config", USAGE)
     given = Answers(
-        provider, account, key_env, base_url, below, percent, webhook, webhook_secret_env, email, smtp_host, sender,
-        timezone, tuple(param or ()),
+        provider, account, _env(key_env), base_url, below, percent, webhook, _env(webhook_secret_env), email, smtp_host,
+        sender, timezone, tuple(param or ()),
     )  # fmt: skip
-    answers = _completed(given, ask=ask and _on_terminal())
-    _write(path, text_of(answers))
-    typer.echo(f"wrote {path}; config.example.toml explains every other key, top-ups among them")
+    asking = ask and _on_terminal()
+    keys = Keys(path.absolute().parent / "secrets")
+    answers = _completed(given, keys, ask=asking)
+    _write(path, text_of(answers), keys)
+    typer.echo(f"wrote {path}; config.example.toml explains every other key, top-ups among them", err=as_json)
     missing = [name for name in _variables(answers) if not os.environ.get(name)]
     if online and missing:
-        typer.echo(f"not checked online: set {', '.join(missing)}, then `brimful --config {path} check --online`")
-    raise typer.Exit(run_check(path, online=online and not missing, as_json=False))
+        said = f"not checked online: set {', '.join(missing)}, then `brimful --config {path} check --online`"
+        typer.echo(said, err=as_json)
+    code = run_check(path, online=online and not missing, as_json=as_json)
+    if asking and online and not missing and code == OK:
+        _ping(context, path, answers)
+    raise typer.Exit(code)
+
+
+def _ping(context: typer.Context, path: Path, answers: Answers) -> None:
+    """Offer to send each receiver a test.ping: the first real message is no time to find out."""
+    from daemon.commands.test import try_receiver
+
+    receivers = [key for key, said in (("webhook:app", answers.webhook), ("email:ops", answers.email)) if said]
+    if receivers and typer.confirm(f"Send a test.ping to {' and '.join(receivers)} now?", default=True):
+        context.obj = Options(path)
+        for key in receivers:
+            try_receiver(context, key)
+
+
+def _env(name: str) -> str:
+    return f"env:{name}" if name else ""
+
+
+class Keys:
+    """Keys that were typed: each goes into a file of its own, for its owner alone, and nowhere else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._typed: dict[str, str] = {}
+
+    def add(self, name: str, key: str) -> str:
+        """Return the reference to write in the configuration."""
+        self._typed[name] = key
+        return f"file:{self._folder / name}"
+
+    def write(self) -> None:
+        """Write the files; none is written over another one."""
+        for name, key in self._typed.items():
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(key + "\n")
 
 
 def _on_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _completed(given: Answers, *, ask: bool) -> Answers:
+def _completed(given: Answers, keys: Keys, *, ask: bool) -> Answers:
     """Return the answers with what was asked for and with defaults. Exits where a flag is nonsense."""
 
-    def answer(value: str, question: str, default: str = "") -> str:
+    def answer(value: str, question: str, default: str = "", *, hidden: bool = False) -> str:
         if value or not ask:
             return value or default
-        said: str = typer.prompt(question, default=default, show_default=bool(default))
+        said: str = typer.prompt(question, default=default, show_default=bool(default), hide_input=hidden)
         return said.strip()
 
     known = _providers()
@@ -113,7 +160,9 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
         fail(f"--provider: there is no provider {provider!r}: {near}; {hint}", USAGE)
     chosen = known[provider]
     account = answer(given.account, "A short name for the account", provider)
-    key_env = answer(given.key_env, "Environment variable with the API key", chosen.key_env)
+    question = "API key: env:NAME where a variable holds it, or the key itself"
+    key = answer(given.key, question, _env(chosen.key_env), hidden=True)
+    key = key if _is_reference(key) else keys.add(account, key)
     params = _params(given, chosen, answer)
     below = percent = ""
     if Has.BALANCE in chosen.tells:
@@ -122,23 +171,41 @@ def _completed(given: Answers, *, ask: bool) -> Answers:
     if Has.LIMIT in chosen.tells:
         percent = answer(given.percent, "Alert at these percents of the quota", "80,90,100")
     webhook = answer(given.webhook, "Send webhooks to (empty: none)")
-    secret = answer(given.webhook_secret_env, "Variable with their secret", "WEBHOOK_SECRET") if webhook else ""
+    secret = ""
+    if webhook:
+        default = _NEW if ask else "env:WEBHOOK_SECRET"
+        secret = answer(given.webhook_secret, "Their secret: env:NAME, or the secret itself", default, hidden=True)
+        secret = secret if _is_reference(secret) else keys.add("webhook", _drawn() if secret == _NEW else secret)
     email = answer(given.email, "Mail alerts to (empty: nobody)")
     return Answers(
         provider=provider,
         account=account,
-        key_env=key_env,
+        key=key,
         base_url=given.base_url,
         below=below,
         percent=percent,
         webhook=webhook,
-        webhook_secret_env=secret,
+        webhook_secret=secret,
         email=email,
         smtp_host=answer(given.smtp_host, "Mail server", "127.0.0.1") if email else "",
         sender=answer(given.sender, "Sender of the mails", "Brimful <brimful@localhost>") if email else "",
         timezone=answer(given.timezone, "Time zone", "UTC"),
         params=params,
     )
+
+
+_NEW = "a new one"
+
+
+def _drawn() -> str:
+    """Draw a secret for signing webhooks, and show it: the receiver needs it too."""
+    secret = f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
+    typer.echo(f"their secret, for the receiver: {secret}")
+    return secret
+
+
+def _is_reference(text: str) -> bool:
+    return text.startswith(("env:", "file:", "credential:"))
 
 
 def _params(given: Answers, provider: Provider, answer: Callable[[str, str], str]) -> tuple[str, ...]:
@@ -159,7 +226,7 @@ def text_of(answers: Answers) -> str:
     account = answers.account if bare else _quoted(answers.account)
     params = {name: value for name, _, value in (pair.partition("=") for pair in answers.params)}
     parts = [[f"timezone = {_quoted(answers.timezone)}"]]
-    parts.append([account_text(_providers()[answers.provider], account, answers.key_env, params, answers.base_url)])
+    parts.append([account_text(_providers()[answers.provider], account, answers.key, params, answers.base_url)])
     if answers.below:
         below = f"{below_key(answers.provider)} = {_number(answers.below, '--below')}"
         parts.append(["[[rules]]", 'id = "low"', 'kind = "low_balance"', below])
@@ -167,7 +234,7 @@ def text_of(answers: Answers) -> str:
         steps = ", ".join(_number(step, "--percent") for step in answers.percent.split(","))
         parts.append(["[[rules]]", 'id = "quota"', 'kind = "quota"', f"at_percent = [{steps}]"])
     if answers.webhook:
-        secret = f"secret = {_quoted('env:' + answers.webhook_secret_env)}"
+        secret = f"secret = {_quoted(answers.webhook_secret)}"
         parts.append(["[[webhooks]]", 'id = "app"', f"url = {_quoted(answers.webhook)}", secret])
         if answers.webhook.startswith("http:"):
             parts[-1].append("allow_http = true")
@@ -178,7 +245,8 @@ def text_of(answers: Answers) -> str:
 
 
 def _variables(answers: Answers) -> tuple[str, ...]:
-    return tuple(name for name in (answers.key_env, answers.webhook_secret_env) if name)
+    said = (answers.key, answers.webhook_secret)
+    return tuple(text.removeprefix("env:") for text in said if text.startswith("env:"))
 
 
 def _number(text: str, flag: str) -> str:
@@ -191,8 +259,8 @@ def _number(text: str, flag: str) -> str:
     return f"{number:f}"
 
 
-def _write(path: Path, text: str) -> None:
-    """Write `text` at `path` where it is a good configuration and nothing is there, whole or not at all."""
+def _write(path: Path, text: str, keys: Keys) -> None:
+    """Write `text` at `path`, and the keys, where it is a good configuration and nothing is there: all or nothing."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=".brimful-", suffix=".toml", dir=path.parent)
     except OSError as error:
@@ -204,8 +272,9 @@ def _write(path: Path, text: str) -> None:
         found = inspect(draft, secrets=False)
         if found.config is None:
             raise ConfigError(path, tuple(p for p in found.problems if p.severity is Level.ERROR))
+        keys.write()
         os.link(draft, path)
-    except FileExistsError:
-        fail(f"{path} exists already, and is left as it is", USAGE)
+    except FileExistsError as error:
+        fail(f"{error.filename2 or error.filename} exists already, and is left as it is", USAGE)
     finally:
         draft.unlink(missing_ok=True)

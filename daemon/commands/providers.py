@@ -61,7 +61,7 @@ def show(
     fields(said | (_preset_lines(found.preset) if found.preset is not None else {}))
     if found.preset is not None:
         typer.echo(f"\nits documented answer\n{found.preset.answer.strip()}")
-    typer.echo(f"\nin the configuration\n{account_text(found, found.name, found.key_env)}")
+    typer.echo(f"\nin the configuration\n{account_text(found, found.name, f'env:{found.key_env}')}")
 
 
 def _preset_lines(preset: Preset) -> dict[str, str]:

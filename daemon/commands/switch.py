@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.commands.common import NO, UNIT_DATABASE, USAGE, Options, elsewhere, fail, no_database
+from daemon.commands.common import NO, UNIT_DATABASE, USAGE, JsonOption, Options, elsewhere, fail, no_database, tell
 
 if TYPE_CHECKING:
     from daemon.config.load import Outline
@@ -35,7 +35,12 @@ def register(app: typer.Typer) -> None:
     app.command()(resume)
 
 
-def pause(context: typer.Context, account: AccountArgument = None, database: DatabaseOption = None) -> None:
+def pause(
+    context: typer.Context,
+    account: AccountArgument = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Charge nothing more, at once, also by a running daemon. `mode = "off"` is what survives a lost disk.
 
     Needs no faultless configuration: an account may be named that only the file or only the database knows. Where
@@ -49,7 +54,7 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     outline = _outline(context, database)
     if not outline.store.exists():
         if _is_held(outline.store):
-            _pause_by_file(outline.store, "a daemon runs, but its database was deleted or moved")
+            _pause_by_file(outline.store, "a daemon runs, but its database was deleted or moved", as_json=as_json)
             return
         if database is not None:
             raise no_database(database, "nothing was paused")
@@ -63,9 +68,11 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
     except (StoreError, sqlite3.Error) as error:
         if not (_is_held(outline.store) or isinstance(error, sqlite3.OperationalError)):
             raise  # no daemon works with this file, and it may be no database: nothing would be paused
-        _pause_by_file(outline.store, f"the database cannot be written ({error})")
+        _pause_by_file(outline.store, f"the database cannot be written ({error})", as_json=as_json)
         return
-    typer.echo(f"{account or 'all accounts'}: paused" + ("" if new else " already"))
+    said = f"{account or 'all accounts'}: paused{'' if new else ' already'}"
+    document = {"account": account, "paused": True, "already": not new, "daemon_used_database": used, "file": None}
+    tell(said, document, as_json=as_json)
     if not used:
         _say_unused(outline.store)
         if database is not None or not outline.store.is_absolute():
@@ -74,7 +81,12 @@ def pause(context: typer.Context, account: AccountArgument = None, database: Dat
         typer.echo(f"brimful: paused in {outline.store.absolute()}{elsewhere(outline.store)} or --database", err=True)
 
 
-def resume(context: typer.Context, account: AccountArgument = None, database: DatabaseOption = None) -> None:
+def resume(
+    context: typer.Context,
+    account: AccountArgument = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """End a pause; for an account its suspension too, so that its card may be tried again.
 
     What is stopped still is said, with the command that ends it, and so is a ledger that is ahead of the clock; exit 1
@@ -87,7 +99,9 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
 
     outline = _outline(context, database)
     if not outline.store.exists():
-        if account is None and _end_pause_by_file(outline.store):
+        if account is None and (file := _end_pause_by_file(outline.store)) is not None:
+            said = f"all accounts: ended the pause by {file.absolute()}"
+            tell(said, {"account": None, "ended": ["pause"], "left": []}, as_json=as_json)
             return
         raise no_database(outline.store, "nothing was paused or suspended")
     now = SystemClock().now()
@@ -98,12 +112,11 @@ def resume(context: typer.Context, account: AccountArgument = None, database: Da
         still = status.still_stopped(store.reader, named, account)
         ahead = status.still_ahead(store.reader, now)
     left = (*still, ahead) if ahead else still
-    for one in ended:
-        typer.echo(f"{account or 'all accounts'}: ended the {one}")
+    lines = [f"{account or 'all accounts'}: ended the {one}" for one in ended]
     if not ended and not left:
-        typer.echo(f"{account or 'all accounts'}: nothing was paused or suspended")
-    for one in left:
-        typer.echo(one)
+        lines.append(f"{account or 'all accounts'}: nothing was paused or suspended")
+    document = {"account": account, "ended": list(ended), "left": list(left)}
+    tell("\n".join([*lines, *left]), document, as_json=as_json)
     if left and not ended:
         raise typer.Exit(NO)
 
@@ -148,7 +161,7 @@ def _is_held(path: Path) -> bool:
         return True
 
 
-def _pause_by_file(path: Path, why: str) -> None:
+def _pause_by_file(path: Path, why: str, *, as_json: bool) -> None:
     """Pause every charge by a file beside the database: an empty one needs no room on a full disk."""
     from daemon.store.connection import pause_file
 
@@ -157,19 +170,21 @@ def _pause_by_file(path: Path, why: str) -> None:
         file.touch()
     except OSError as error:
         fail(f"nothing was paused: {why}, and {file.absolute()} cannot be made ({error.strerror}): stop the daemon")
-    typer.echo(f"all accounts: paused by {file.absolute()}: {why}")
+    document = {"account": None, "paused": True, "already": False, "daemon_used_database": True}
+    said = f"all accounts: paused by {file.absolute()}: {why}"
+    tell(said, {**document, "file": str(file.absolute())}, as_json=as_json)
     typer.echo("brimful: every account is paused; `brimful topups resume` ends it and takes the file away", err=True)
 
 
-def _end_pause_by_file(path: Path) -> bool:
+def _end_pause_by_file(path: Path) -> Path | None:
+    """Take the file away; return where it was, None where there is none."""
     from daemon.store.connection import pause_file
 
     file = pause_file(path)
     if not file.exists():
-        return False
+        return None
     file.unlink()
-    typer.echo(f"all accounts: ended the pause by {file.absolute()}")
-    return True
+    return file
 
 
 @contextmanager

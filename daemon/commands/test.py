@@ -31,22 +31,23 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 def webhook(context: typer.Context, id: str, as_json: JsonOption = False) -> None:
     """Send a signed test.ping to a webhook receiver."""
-    _test(context, f"webhook:{id}", as_json)
+    try_receiver(context, f"webhook:{id}", as_json=as_json)
 
 
 @app.command()
 def email(context: typer.Context, id: str, as_json: JsonOption = False) -> None:
     """Send a test mail to the addresses of an [[emails]] table."""
-    _test(context, f"email:{id}", as_json)
+    try_receiver(context, f"email:{id}", as_json=as_json)
 
 
 @app.command()
 def chat(context: typer.Context, id: str, as_json: JsonOption = False) -> None:
     """Send a test message to a chat."""
-    _test(context, f"chat:{id}", as_json)
+    try_receiver(context, f"chat:{id}", as_json=as_json)
 
 
-def _test(context: typer.Context, key: str, as_json: bool) -> None:
+def try_receiver(context: typer.Context, key: str, *, as_json: bool = False) -> None:
+    """Send a test.ping to one receiver and show what came back; exit 1 where it was not taken."""
     config = load_config(context)
     receiver = next((one for one in config.receivers.all if one.key == key), None)
     if receiver is None:

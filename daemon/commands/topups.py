@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 import typer
 
 from daemon.commands import switch, topups_view
-from daemon.commands.common import NO, USAGE, fail, load_config, print_json, reading, writing
+from daemon.commands.common import NO, USAGE, JsonOption, fail, load_config, print_json, reading, tell, writing
 from daemon.commands.switch import AccountArgument
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ app = typer.Typer(
     invoke_without_command=True,
     help="What is open and why nothing was charged; explain, acknowledge, pause, resume, audit.",
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(typer_app: typer.Typer) -> None:
@@ -109,7 +107,9 @@ def explain_(
 
 
 @app.command()
-def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def ack(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID")], as_json: JsonOption = False
+) -> None:
     """Take a person's word: a charge is credited; a top-up under review is canceled if it is alive, else closed; a
     credit that came late is this charge's.
 
@@ -125,17 +125,23 @@ def ack(context: typer.Context, name: Annotated[str, typer.Argument(metavar="ID"
     config = load_config(context, secrets=False)
     try:
         with writing(config) as store:
-            typer.echo(asyncio.run(_with_stripe(config, store, say)))
+            said = asyncio.run(_with_stripe(config, store, say))
     except NothingToSay as error:
         fail(str(error))
     except KeyNotAtHandError:
         _require_key(config)
     except Moved:
         fail(f"{name} is being worked on by the daemon just now: try again")
+    else:
+        tell(said, {"topup": name, "said": said}, as_json=as_json)
 
 
 @app.command()
-def accept(context: typer.Context, account: Annotated[str, typer.Argument(help="An account's id.")]) -> None:
+def accept(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="An account's id.")],
+    as_json: JsonOption = False,
+) -> None:
     """Take for true that an account's readings show less than was ever credited, so that it is charged again.
 
     Only where the provider is right: credits that expired, or were taken back after a refund. Usage cannot do that.
@@ -147,9 +153,11 @@ def accept(context: typer.Context, account: Annotated[str, typer.Argument(help="
     _check_account(config, account)
     try:
         with writing(config) as store:
-            typer.echo(operator.accept(store, account, SystemClock().now()))
+            said = operator.accept(store, account, SystemClock().now())
     except operator.NothingToSay as error:
         fail(str(error))
+    else:
+        tell(said, {"account": account, "said": said}, as_json=as_json)
 
 
 switch.register(app)

@@ -20,16 +20,19 @@ def needed_params(provider: Provider) -> tuple[str, ...]:
 
 
 def account_text(
-    provider: Provider, account: str, key_env: str, params: Mapping[str, str] = _NOTHING, base_url: str = ""
+    provider: Provider, account: str, key: str, params: Mapping[str, str] = _NOTHING, base_url: str = ""
 ) -> str:
-    """Return the TOML of an account, without a line break at its end. A param that is not given is left to fill in."""
+    """Return the TOML of an account, without a line break at its end. A param that is not given is left to fill in.
+
+    `key` is a reference, such as env:NAME.
+    """
     lines = [f"[accounts.{account}]", f"provider = {quoted(provider.name)}"]
     if base_url:
         lines.append(f"base_url = {quoted(base_url)}")
     if provider.by_account and provider.preset is None:
         lines += ['url = "https://api.example.com/usage"', 'fields = { balance = "balance" }']
     if provider.preset is None or parse_auth(provider.preset.auth) != NO_AUTH:
-        lines.append(f"api_key = {quoted(f'env:{key_env}')}")
+        lines.append(f"api_key = {quoted(key)}")
     if names := needed_params(provider):
         said = ", ".join(f"{name} = {quoted(params.get(name, '…'))}" for name in names)
         lines.append(f"params = {{ {said} }}")

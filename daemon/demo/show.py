@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -33,9 +33,17 @@ class NotEmptyError(Exception):
 
 
 def run_demo(
-    out: Path | None, *, console: Console | None = None, end: datetime = END, live: bool | None = None
+    out: Path | None,
+    *,
+    console: Console | None = None,
+    end: datetime = END,
+    live: bool | None = None,
+    checked: Callable[[Path, Sequence[DemoCheck]], None] = lambda folder, checks: None,
 ) -> bool:
-    """Run the demo; return whether every check passed. Raises NotEmptyError or OSError for the folder."""
+    """Run the demo; return whether every check passed, after `checked` has seen them.
+
+    Raises NotEmptyError or OSError for the folder.
+    """
     console = console or Console(highlight=False)
     folder = _folder(out)
     timeline = Timeline()
@@ -50,6 +58,7 @@ def run_demo(
         show(console, evidence, checks, Outputs(folder, tuple(mails)))
     finally:
         store.close()
+    checked(folder, checks)
     return all(check.passed for check in checks)
 
 

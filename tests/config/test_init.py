@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import tomllib
 from pathlib import Path
 
@@ -9,7 +11,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from daemon.cli import app
+from daemon.clock import SystemClock
 from daemon.config.load import ConfigError
+from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
+from daemon.demo.standins.usage import UsageStandin
 
 FLAGS = ["--provider", "contentstats", "--webhook", "https://example.com/hook", "--email", "ops@example.com"]
 
@@ -90,3 +95,43 @@ def test_questions_are_asked_on_a_terminal_and_enter_takes_the_default(
     assert written["rules"][0]["below_usd"] == 3.5
     assert written["emails"] == [{"id": "ops", "to": ["ops@example.com"]}]
     assert "webhooks" not in written
+
+
+def test_a_key_that_is_typed_goes_into_a_private_file_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.commands.init._on_terminal", lambda: True)
+    path = tmp_path / "config.toml"
+    typed = "contentstats\nclips\ncs_live_typed\n5\nhttps://example.com/hook\n\n\n\n"
+    result = run(path, "--no-online", answers=typed)
+    assert result.exit_code == 0, result.output
+    key, secret = tmp_path / "secrets" / "clips", tmp_path / "secrets" / "webhook"
+    written = tomllib.loads(path.read_text())
+    assert written["accounts"]["clips"]["api_key"] == f"file:{key}"
+    assert written["webhooks"][0]["secret"] == f"file:{secret}"
+    assert key.read_text() == "cs_live_typed\n"
+    assert secret.read_text().strip() in result.output  # the receiver needs it
+    assert "cs_live_typed" not in result.output + path.read_text()
+    assert [one.stat().st_mode & 0o777 for one in (key.parent, key, secret)] == [0o700, 0o600, 0o600]
+    assert CliRunner().invoke(app, ["--config", str(path), "check"]).exit_code == 0
+
+
+async def test_asked_answers_are_tried_and_each_receiver_gets_a_ping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.commands.init._on_terminal", lambda: True)
+    usage = UsageStandin(SystemClock())
+    usage.prepaid("cs_test_typed", balance_usd="12.45")
+    async with usage.serve() as api, ReceiverStandin() as receiver:
+        typed = f"contentstats\nclips\ncs_test_typed\n5\n{receiver.url}\n{TEST_SECRET}\n\n\ny\n"
+        path = tmp_path / "config.toml"
+        result = await asyncio.to_thread(run, path, "--base-url", api, answers=typed)
+    assert result.exit_code == 0, result.output
+    assert "webhook:app took" in result.output
+    assert [one.payload["type"] for one in receiver.accepted] == ["test.ping"]
+
+
+def test_json_is_the_only_thing_on_stdout(tmp_path: Path) -> None:
+    result = run(tmp_path / "config.toml", *FLAGS, "--no-online", "--json")
+    assert json.loads(result.stdout)["problems"] is not None
+    assert "wrote" in result.stderr

@@ -120,6 +120,17 @@ def test_every_option_is_named_among_the_commands() -> None:
     assert missing == []
 
 
+def test_every_command_that_prints_takes_json() -> None:
+    def walk(command: Any, name: str) -> list[str]:
+        inner = getattr(command, "commands", {})
+        missing = [full for child, below in inner.items() for full in walk(below, f"{name} {child}".strip())]
+        prints = not inner or command.invoke_without_command
+        lacks = prints and not any("--json" in parameter.opts for parameter in command.params)
+        return [*missing, name] if lacks else missing
+
+    assert walk(typer.main.get_command(app), "") == ["run"]
+
+
 @pytest.mark.parametrize("kind", [kind.value for kind in EventType])
 def test_every_event_type_is_described(kind: str) -> None:
     assert f"`{kind}`" in read("docs/webhooks.md")
