@@ -37,7 +37,8 @@ async def test_the_kill_switch_and_a_persons_word(town: Town) -> None:
     paused = {"account": "clips", "paused": True, "daemon_used_database": True, "file": None}
     assert said(path, "topups", "pause", "clips") == {**paused, "already": False}
     assert said(path, "topups", "pause", "clips") == {**paused, "already": True}
-    assert said(path, "topups", "resume", "clips") == {"account": "clips", "ended": ["pause: paused by a person"], "left": []}
+    ended = {"account": "clips", "ended": ["pause: paused by a person"], "left": []}
+    assert said(path, "topups", "resume", "clips") == ended
     assert said(path, "topups", "resume", "clips") == {"account": "clips", "ended": [], "left": []}
 
 
