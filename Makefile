@@ -19,7 +19,7 @@ DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: help demo test lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
+.PHONY: systemd-test dist help demo test lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
@@ -35,6 +35,8 @@ help:
 	@echo "make mutate  the pure core changed in one place at a time: what no test notices; N=200 draws so many"
 	@echo "make crash   real processes, killed at random instants: N=300"
 	@echo "make generate the examples, schemas and pages of the events, from their catalogue"
+	@echo "make dist    dist/ with the wheel and its lock, as docs/install.md takes it to a machine"
+	@echo "make systemd-test docs/install.md in a booted Debian: root, debootstrap and systemd-container are needed"
 	@echo "make install the wheel and its locked packages into an environment of their own: PREFIX=/opt/brimful"
 	@echo "make lock    write requirements.lock anew"
 
@@ -121,6 +123,17 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) $(PIP_INSTALL) --no-build-isolation --editable .; \
 	$(PYTHON) -m pip check --disable-pip-version-check >$(VENV)/pip-check || { cat $(VENV)/pip-check >&2; exit 1; }; \
 	touch $(READY)
+
+# What docs/install.md takes to a machine.
+dist: $(READY)
+	@rm -rf dist
+	@$(PYTHON) -m hatchling build -t wheel -t sdist >/dev/null 2>&1
+	@cp packaging/requirements.lock dist/
+	@ls dist
+
+# Not part of `make test`: it needs root, Debian's debootstrap and systemd-container, and some minutes.
+systemd-test: $(READY)
+	@$(PYTHON) -m tests.systemd
 
 # What runs in production: the wheel, and the locked packages without those that only the developers need.
 PREFIX ?= /opt/brimful

@@ -24,6 +24,7 @@ COMMANDS = {
     "once": ("run", "Do one pass over everything that is due, and end."),
     "backup": ("backup", "Copy the database while the daemon runs."),
     "store": ("store", "Check the database, or a backup of it."),
+    "install-unit": ("install_unit", "Install systemd's unit, user, folders and a first configuration."),
     "status": ("accounts", "Balance, burn, days left, quota, alerts, top-ups."),
     "history": ("accounts", "One account's readings and outages."),
     "afford": ("afford", "Can the balance pay for more videos?"),

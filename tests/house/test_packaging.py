@@ -17,7 +17,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from daemon.cli import COMMANDS
 from daemon.commands.common import UNIT_DATABASE
+from daemon.commands.install_unit import _install, sample
 from daemon.config.load import inspect
 from daemon.config.secret import IN_A_SHELL
 from tests.newer_wheels import make_newer, make_wheel
@@ -146,45 +148,70 @@ def test_unit_is_understood_whole_by_systemd(tmp_path: Path) -> None:
     """An unknown key is only a line on stderr, so any line there is a failure."""
     unit = tmp_path / "brimful.service"
     text = (ROOT / "packaging" / "brimful.service").read_text()
-    unit.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.M))
+    text = text.replace("Documentation=man:brimful(1)\n", "")  # the page is not installed here
+    unit.write_text(re.sub(r"^(Exec\w+=)/opt/\S+", r"\1/bin/true", text, flags=re.M))
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd on this machine")
+def test_unit_is_exposed_as_little_as_can_be() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(ROOT / "packaging/brimful.service")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    found = re.search(r"brimful\.service: ([\d.]+) ", done.stdout)
+    assert found is not None, done
+    assert float(found[1]) <= 1.5
 
 
 def test_unit_is_sandboxed_watched_and_stops_in_time() -> None:
     text = (ROOT / "packaging" / "brimful.service").read_text()
     for line in (
-        "Type=notify", "DynamicUser=yes", "StateDirectory=brimful", "ProtectSystem=strict", "NoNewPrivileges=yes",
-        "Restart=on-failure", "TimeoutStopSec=15", "RestartPreventExitStatus=2", "CapabilityBoundingSet=",
+        "Type=notify", "User=brimful", "StateDirectory=brimful", "ProtectSystem=strict", "NoNewPrivileges=yes",
+        "Restart=on-failure", "StartLimitIntervalSec=0", "#OnFailure=brimful-failed.service",
+        "TimeoutStopSec=15", "RestartPreventExitStatus=2", "CapabilityBoundingSet=",
     ):  # fmt: skip
         assert f"\n{line}\n" in text
     assert re.search(r"^WatchdogSec=\d+$", text, re.M)
     assert re.search(r"^LoadCredential=STRIPE_API_KEY:", text, re.M)
 
 
-def test_configuration_that_the_unit_installs_names_its_database_for_every_shell(tmp_path: Path) -> None:
-    """As the unit's first lines say it: a command that is typed knows no folder of the unit's state."""
-    unit = (ROOT / "packaging" / "brimful.service").read_text()
-    installed = tmp_path / "config.toml"
-    shutil.copy(ROOT / "config.example.toml", installed)
-    (step,) = re.findall(r"^#   sed -i '(.+)' /etc/brimful/config.toml", unit, re.M)
-    subprocess.run(["sed", "-i", step, str(installed)], check=True, timeout=10)
-    (state,) = re.findall(r"^StateDirectory=(\w+)$", unit, re.M)
+def test_what_install_unit_writes_is_the_unit_and_a_sample_that_every_shell_reads_alike(tmp_path: Path) -> None:
+    """A command that is typed knows no folder of the unit's state, so the sample names the database whole."""
+    for line in _install(tmp_path, here=False):
+        assert str(tmp_path) in line
+    unit = (tmp_path / "etc/systemd/system/brimful.service").read_text()
+    assert f"ExecStart={sys.prefix}/bin/brimful --config /etc/brimful/config.toml run\n" in unit
+    assert (tmp_path / "etc/brimful/secrets").stat().st_mode & 0o777 == 0o700
+    config = tmp_path / "etc/brimful/config.toml"
+    assert '"env:' not in config.read_text()
     for environ in ({}, {"STATE_DIRECTORY": "/var/lib/elsewhere", "INVOCATION_ID": "1"}):
-        found = inspect(installed, secrets=False, environ=environ)
+        found = inspect(config, secrets=False, environ=environ)
         assert found.config is not None
-        assert str(found.config.store.path) == f"/var/lib/{state}/brimful.db" == UNIT_DATABASE
+        assert str(found.config.store.path) == UNIT_DATABASE == "/var/lib/brimful/brimful.db"
         assert "systemd's unit alone" not in str(found.problems)
+    config.write_text("mine = 1\n")
+    assert f"left {config} as it is" in list(_install(tmp_path, here=False))
+    assert config.read_text() == "mine = 1\n"
 
 
-def test_commands_find_the_secrets_where_the_unit_takes_them_from() -> None:
+def test_every_credential_of_the_sample_is_one_of_the_unit_and_found_by_a_shell() -> None:
     unit = (ROOT / "packaging" / "brimful.service").read_text()
     sources = re.findall(r"^LoadCredential=(\w+):(.+)/(\w+)$", unit, re.M)
     assert {(name, folder) for name, folder, _ in sources} == {
         (file, IN_A_SHELL.partition("=")[2]) for _, _, file in sources
     }
-    assert f"#   {IN_A_SHELL} /opt/brimful/bin/brimful topups audit\n" in unit
+    live = re.sub(r"^\s*#.*$", "", sample(), flags=re.M)
+    assert set(re.findall(r'^[^#]*"credential:(\w+)"', live, re.M)) <= {name for name, _, _ in sources}
+    assert f"export {IN_A_SHELL}\n" in (ROOT / "docs" / "install.md").read_text()
     assert IN_A_SHELL in (ROOT / "docs" / "commands.md").read_text()
+
+
+def test_install_page_names_what_there_is() -> None:
+    """The container types the page, which takes minutes: here its commands are only known to exist."""
+    page = (ROOT / "docs" / "install.md").read_text()
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S))
+    assert set(re.findall(r"^brimful ([\w-]+)", blocks, re.M)) <= set(COMMANDS)
+    assert re.search(r"^dist: ", (ROOT / "Makefile").read_text(), re.M)
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +271,8 @@ def test_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     assert set(templates.split()) >= {p.name for p in (ROOT / "templates").glob("*") if p.is_file()}
     assert int(ask("-c", SCHEMAS)) >= 20
     assert "management key" in ask("-c", "from daemon.cli import main; main()", "providers", "show", "openrouter")
+    unit = ask("-c", "import sys; from daemon.commands.install_unit import unit_text; print(unit_text(sys.prefix))")
+    assert f"ExecStart={environment}/bin/brimful" in unit
     accepted = ask("-c", "from daemon.cli import main; main()", "--config", str(ROOT / "config.example.toml"), "check")
     assert "secret-unset" in accepted
 
