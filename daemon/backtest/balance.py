@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
-from alerts.foresight.burn import burn
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.burn import burn
+from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Known, Metrics
 from alerts.rules.state import NO_TOPUP, TopupStatus
 from daemon.config.model import TopupConfig, TopupMode

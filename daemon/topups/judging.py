@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from alerts.foresight.burn import burn
+from alerts.forecast.burn import burn
 from alerts.model.instants import EPOCH
 from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig

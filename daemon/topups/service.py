@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from itertools import islice
 
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Known
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock

@@ -13,9 +13,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from alerts.foresight.burn import burn
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.runway import days_remaining
+from alerts.forecast.burn import burn
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.runway import days_remaining
 from alerts.model.money import MICRO
 from alerts.model.readings import Known, Metrics
 from alerts.model.specs import Budget, RuleIndex

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.memory import BurnMemory
 from daemon.topups.policy.brake import BurnPace, pace
 from tests.helpers_topups import DOLLAR
 

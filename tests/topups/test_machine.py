@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Known, Metrics
 from alerts.model.values import replace
 from daemon.store.topup_rows import Send, State, Topup

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.foresight.burn import observed
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.burn import observed
+from alerts.forecast.memory import BurnMemory
 
 PAST_DAYS = 7
 """Without so many days of past there is nothing to compare with, and no brake."""
