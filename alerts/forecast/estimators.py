@@ -18,7 +18,7 @@ _FADING: list[float] = [0.5 ** (age / 4) for age in range(DAY, 0, -1)]
 _FADING_SUM = sum(_FADING)
 
 
-class History(Struct, frozen=True, gc=False):
+class Hours(Struct, frozen=True, gc=False):
     """The whole hours of a counter: `sums[i]` is what the first i of them grew by, `scheduled` what was planned.
 
     `start` is the first hour, counted from the epoch. `rate` is the schedule's now, in micro-dollars an hour, and
@@ -33,44 +33,44 @@ class History(Struct, frozen=True, gc=False):
     lead: float | None = None
 
     @classmethod
-    def of(cls, start: int, hours: Sequence[int], scheduled: Sequence[int] | None = None) -> History:
+    def of(cls, start: int, hours: Sequence[int], scheduled: Sequence[int] | None = None) -> Hours:
         plan = list(accumulate(scheduled, initial=0)) if scheduled else None
         return cls(start, hours, list(accumulate(hours, initial=0)), plan if plan and plan[-1] else None)
 
-    def at_rate(self, rate: float) -> History:
+    def at_rate(self, rate: float) -> Hours:
         """Return the same history with the schedule's rate now."""
         if self.scheduled is None:
             return self
         lead = _lead(self.scheduled, len(self.hours), rate)
-        return History(self.start, self.hours, self.sums, self.scheduled, rate, lead)
+        return Hours(self.start, self.hours, self.sums, self.scheduled, rate, lead)
 
 
-Estimator = Callable[[History, int, float], float]
+Estimator = Callable[[Hours, int, float], float]
 """Returns the growth over a lead in hours after the first so many whole hours of the history, at least a day."""
 
 
-def everything(past: History, end: int, lead: float) -> float:
+def everything(past: Hours, end: int, lead: float) -> float:
     """The mean of all hours."""
     return past.sums[end] / end * lead
 
 
-def last_day(past: History, end: int, lead: float) -> float:
+def last_day(past: Hours, end: int, lead: float) -> float:
     """The mean of the last day."""
     return (past.sums[end] - past.sums[end - DAY]) / DAY * lead
 
 
-def last_hours(past: History, end: int, lead: float) -> float:
+def last_hours(past: Hours, end: int, lead: float) -> float:
     """The mean of the last hours, the latest counting most."""
     faded: float = sum(map(mul, past.hours[end - DAY : end], _FADING))
     return faded / _FADING_SUM * lead
 
 
-def same_hours(past: History, end: int, lead: float) -> float:
+def same_hours(past: Hours, end: int, lead: float) -> float:
     """What the same hours of the last seven days grew by."""
     return _again(past.sums, end, lead, DAY, min(end // DAY, 7))
 
 
-def same_weekdays(past: History, end: int, lead: float) -> float:
+def same_weekdays(past: Hours, end: int, lead: float) -> float:
     """What the same hours of the last weeks grew by; before there is a week, the same hours of the last days."""
     weeks = end // WEEK
     return _again(past.sums, end, lead, WEEK, weeks) if weeks else same_hours(past, end, lead)
@@ -91,14 +91,14 @@ def _again(sums: Sequence[float], end: int, lead: float, period: int, count: int
     return grown / count
 
 
-def as_scheduled(past: History, end: int, lead: float) -> float:
+def as_scheduled(past: Hours, end: int, lead: float) -> float:
     """The schedule as it stands."""
     plan = past.scheduled
     assert plan is not None
     return (plan[end] - plan[end - 1] if past.rate is None else past.rate) * lead
 
 
-def led_hours(past: History, end: int, lead: float) -> float:
+def led_hours(past: Hours, end: int, lead: float) -> float:
     """The same hours of the last days, by how the schedule now compares with its own usual at this hour."""
     plan = past.scheduled
     assert plan is not None

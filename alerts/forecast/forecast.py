@@ -8,7 +8,7 @@ from math import exp, log, sqrt
 
 from msgspec import Struct
 
-from alerts.forecast.estimators import DAY, WEEK, History, as_scheduled
+from alerts.forecast.estimators import DAY, WEEK, Hours, as_scheduled
 from alerts.forecast.hourly import HOUR_MS, Hourly
 from alerts.forecast.learning import LEADS, SCHEDULED_WIDTH, WIDTHS, Belief, Believed, learn, weighted_median
 from alerts.forecast.memory import MILLISECOND, BurnMemory, spent_over
@@ -39,7 +39,7 @@ class Forecast(Struct, frozen=True, gc=False):
     why: str = ""
     """Why this basis: one clause for a person."""
     since: float = 0.0
-    past: History | None = None
+    past: Hours | None = None
     believed: Believed = ()
 
     def growth_over(self, lead: float, edge: int = LIKELY) -> float:
@@ -98,7 +98,7 @@ class Forecast(Struct, frozen=True, gc=False):
         return high
 
 
-def _grown(past: History, believed: Believed, lead: float) -> float:
+def _grown(past: Hours, believed: Believed, lead: float) -> float:
     end = len(past.hours)
     if len(believed) == 1:
         return believed[0][0](past, end, lead)

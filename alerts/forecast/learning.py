@@ -17,7 +17,7 @@ from math import exp, inf, log
 from msgspec import Struct
 
 from alerts.forecast import estimators
-from alerts.forecast.estimators import DAY, WEEK, Estimator, History
+from alerts.forecast.estimators import DAY, WEEK, Estimator, Hours
 from alerts.forecast.hourly import KEPT_HOURS, Hourly
 
 STEP = 6
@@ -55,7 +55,7 @@ SCHEDULED_WIDTH = 0.5
 """As much of it where the provider's own schedule is taken."""
 USUAL = (0.1, 0.2, 0.3, 0.41, 0.52, 0.66, 0.81, 1.0, 1.28, 2.0)
 """Ten errors as a normal distribution has them, as parts of that width."""
-RANGE_WEIGHT = 6.0
+RANGE_WEIGHT = 5.5
 """How many independent past errors they count for."""
 LEAST_WIDTH = 0.005
 """No range is narrower: a past without any error promises none."""
@@ -111,7 +111,7 @@ class Learnt(Struct, frozen=True, gc=False):
         best = min(scores)
         return [exp(STEEPNESS * (best - score)) for score in scores]
 
-    def followed(self, past: History, hour: int) -> Learnt:
+    def followed(self, past: Hours, hour: int) -> Learnt:
         """Return what is known after judging at one more hour."""
         end, sums = hour - past.start, past.sums
         keep = 0.5 ** (STEP / HALF_LIFE)
@@ -160,7 +160,7 @@ class Learnt(Struct, frozen=True, gc=False):
         return found
 
 
-def _explains(past: History, end: int) -> bool:
+def _explains(past: Hours, end: int) -> bool:
     plan, start = past.scheduled, max(end - WEEK, 0)
     if plan is None:
         return True
@@ -196,13 +196,13 @@ class Belief(Struct, frozen=True, gc=False):
     """
 
     learnt: Learnt
-    past: History
+    past: Hours
     planned: Believed
     unplanned: Believed
     widths: Sequence[float]
 
     @classmethod
-    def of(cls, learnt: Learnt, past: History) -> Belief:
+    def of(cls, learnt: Learnt, past: Hours) -> Belief:
         chosen, unplanned = learnt.weights(), learnt.weights(planned=False)
         widths = learnt.widths(SCHEDULED_WIDTH if learnt.with_plan and chosen[len(OBSERVED)] == 1 else 1.0)
         return cls(learnt, past, _believed(learnt, chosen), _believed(learnt, unplanned), widths)
@@ -227,7 +227,7 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
         planned = schedule.hours[len(schedule.hours) - count :]
     # As many hours as are there all week long, so that it does not matter at which hour it is learnt.
     first = max(0, count - since - (KEPT_HOURS - WEEK))
-    past = History.of(hour - count + first, hours[first:], planned and planned[first:])
+    past = Hours.of(hour - count + first, hours[first:], planned and planned[first:])
     before, with_plan = counter.memo.learnt, past.scheduled is not None
     if (
         isinstance(before, Belief)
@@ -246,5 +246,8 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
     return belief
 
 
-def _believed(learnt: Learnt, weights: Sequence[float]) -> Believed:
+def _believed(learnt: Learnt, weights: list[float]) -> Believed:
+    """Return the estimators that matter: where one has more than half of the weight it is the median, alone."""
+    if sum(weights) < 2:
+        return [(learnt.estimators[weights.index(1.0)], 1.0)]
     return [pair for pair in zip(learnt.estimators, weights, strict=False) if pair[1] > _NEGLIGIBLE]
