@@ -1,6 +1,6 @@
 """Spikes: how often the default rule cries wolf on accounts that do nothing unusual, and how soon it sees a leak.
 
-Run with `python -m benchmarks.spikes`. Every trace of the foresight benchmark is read hourly twice: as it is, and with
+Run with `python -m benchmarks.spikes`. Every trace of the forecast benchmark is read hourly twice: as it is, and with
 a leak of eight times its mean burn through one day.
 """
 

@@ -1,7 +1,7 @@
 """Generated accounts: what they would have spent, five minutes by five minutes, for two months and a half.
 
 A family is one way that a workload behaves. The constants of the forecast were chosen on `TUNED`; the families of
-`UNSEEN` took no part in that. Seeds are split the same way: see `benchmarks.foresight`.
+`UNSEEN` took no part in that. Seeds are split the same way: see `benchmarks.forecast`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import SecretStr
 
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.pace import burn_now
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.pace import burn_now
 from alerts.model.accounts import AccountInfo
 from alerts.model.readings import Known, Metrics, Reason, Unavailable
 from alerts.model.receivers import Receivers

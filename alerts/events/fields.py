@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from alerts.foresight.burn import Basis
+from alerts.forecast.burn import Basis
 from alerts.model.events import Severity
 
 Schema = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from alerts.foresight.period import Projection, likely, project
+from alerts.forecast.period import Projection, likely, project
 from alerts.model.events import EventType
 from alerts.model.money import percent_of, show_gb, show_usd
 from alerts.model.periods import billing, ends_now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from alerts.foresight.quota import fills_within, full_at
+from alerts.forecast.quota import fills_within, full_at
 from alerts.model.events import EventType
 from alerts.model.money import format_gb, percent_of
 from alerts.model.specs import Quota

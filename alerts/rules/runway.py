@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.foresight.runway import runway
+from alerts.forecast.runway import runway
 from alerts.model.events import EventType
 from alerts.model.specs import Runway
 from alerts.rules.numbers import burn_numbers, money_numbers, number, span, topup_numbers

@@ -10,8 +10,8 @@ from itertools import accumulate
 from operator import sub
 from statistics import median_high
 
-from alerts.foresight.burn import observed
-from alerts.foresight.hourly import Hourly
+from alerts.forecast.burn import observed
+from alerts.forecast.hourly import Hourly
 from alerts.model.events import EventType
 from alerts.model.money import format_usd
 from alerts.model.specs import Spike

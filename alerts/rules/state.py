@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec import Struct, field, structs
 
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.memory import BurnMemory
 from alerts.model.events import EventDraft, EventType, Severity
 from alerts.model.readings import Known, Reason
 from alerts.model.specs import RuleSpec

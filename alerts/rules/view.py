@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from alerts.foresight.burn import Burn, burn
-from alerts.foresight.runway import days_remaining
+from alerts.forecast.burn import Burn, burn
+from alerts.forecast.runway import days_remaining
 from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType, JsonValue
 from alerts.model.readings import Known, Metrics

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.pace import burn_now
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.pace import burn_now
 from alerts.model.readings import Known, Metrics
 from alerts.rules.state import NO_TOPUP, TopupStatus
 from daemon.config.model import TopupConfig, TopupMode

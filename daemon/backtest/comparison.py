@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from alerts.foresight.advice import Advice, Terms, advise, whole_hours
+from alerts.forecast.advice import Advice, Terms, advise, whole_hours
 from alerts.model.money import from_cents
 from alerts.model.values import replace
 from daemon.backtest.balance import SimulatedCharge

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from alerts.foresight.hourly import HOUR_MS
+from alerts.forecast.hourly import HOUR_MS
 from alerts.model.events import EventDraft
 from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Metrics, Unavailable

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from alerts.foresight.afford import Affordance, afford
+from alerts.forecast.afford import Affordance, afford
 from alerts.model.instants import rfc3339
 from alerts.model.money import format_usd, show_usd, to_number
 from alerts.rules.stale import INTERVALS, SHORTEST

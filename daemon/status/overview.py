@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from alerts.foresight.burn import Burn
-from alerts.foresight.estimate import Estimate, providers_estimate
-from alerts.foresight.period import Projection, project
-from alerts.foresight.quota import Fill, full_at
-from alerts.foresight.runway import RunwayForecast, runway
+from alerts.forecast.burn import Burn
+from alerts.forecast.estimate import Estimate, providers_estimate
+from alerts.forecast.period import Projection, project
+from alerts.forecast.quota import Fill, full_at
+from alerts.forecast.runway import RunwayForecast, runway
 from alerts.model.accounts import AccountInfo
 from alerts.model.money import percent_of
 from alerts.model.readings import Known, Metrics

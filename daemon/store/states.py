@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.memory import BurnMemory
 from alerts.model.events import EventType, Severity
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known

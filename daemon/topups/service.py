@@ -10,7 +10,7 @@ import random
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from alerts.foresight.pace import BurnNow
+from alerts.forecast.pace import BurnNow
 from alerts.model.readings import Known
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from alerts.foresight.burn import Burn, burn
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.runway import days_remaining
+from alerts.forecast.burn import Burn, burn
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.runway import days_remaining
 from alerts.model.readings import Known, Metrics
 from alerts.rules.state import AccountState
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from alerts.delivery import Deliverer
-from alerts.foresight.pace import burn_now
+from alerts.forecast.pace import burn_now
 from alerts.model.instants import EPOCH
 from alerts.model.readings import Known, Reason, Unavailable
 from daemon.clock import Clock

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.foresight.hourly import HOUR_MS, Hourly
+from alerts.forecast.hourly import HOUR_MS, Hourly
 from alerts.model.money import to_micro
 from alerts.model.specs import Spike
 from alerts.rules.spike import Usual, usual

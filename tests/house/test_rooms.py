@@ -14,8 +14,8 @@ LINES_AT_MOST = 450
 
 FORBIDDEN = {
     "alerts": {"daemon"},
-    "alerts/rules": {"alerts.delivery", "alerts.channels", "alerts.foresight.afford"},
-    "alerts/foresight": {"alerts.delivery", "alerts.channels", "alerts.rules"},
+    "alerts/rules": {"alerts.delivery", "alerts.channels", "alerts.forecast.afford"},
+    "alerts/forecast": {"alerts.delivery", "alerts.channels", "alerts.rules"},
     "daemon/config": {
         *(
             "daemon.sources.fetcher",

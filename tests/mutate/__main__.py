@@ -30,7 +30,7 @@ TARGETS = (
     *("alerts/rules/*.py", "daemon/topups/policy/*.py", "daemon/stripe/answers.py", "daemon/stripe/declines.py"),
 )
 """What is mutated: files or globs; one that finds nothing is left out."""
-TESTS = ("tests/alerts", "tests/foresight", "tests/topups")
+TESTS = ("tests/alerts", "tests/forecast", "tests/topups")
 """Whose tests are asked."""
 KEPT = ROOT / ".mutate"
 JUDGED = Path(__file__).with_name("survivors.toml")

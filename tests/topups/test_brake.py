@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.pace import BurnPace, pace
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.pace import BurnPace, pace
 from daemon.topups.policy.gates import far_beyond
 from tests.helpers_topups import DOLLAR
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerts.foresight.pace import BurnNow
+from alerts.forecast.pace import BurnNow
 from alerts.model.readings import Known, Metrics
 from alerts.model.values import replace
 from daemon.store.topup_rows import Send, State, Topup

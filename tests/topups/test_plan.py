@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.foresight.pace import BurnNow, BurnPace
+from alerts.forecast.pace import BurnNow, BurnPace
 from alerts.model.periods import calendar
 from alerts.model.readings import Metrics
 from alerts.model.specs import Period

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.memory import BurnMemory
 from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined, processing
 from daemon.store import ledger_notes

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alerts.foresight.pace import BurnNow, BurnPace
+from alerts.forecast.pace import BurnNow, BurnPace
 from alerts.model.readings import Metrics
 from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode

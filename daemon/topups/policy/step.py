@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from alerts.foresight.pace import BurnNow
+from alerts.forecast.pace import BurnNow
 from alerts.model.events import EventDraft
 from alerts.model.readings import Known, Unavailable
 from alerts.rules.falls import NO_FALL, Falls

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.foresight.burn import burn, observed
-from alerts.foresight.memory import BurnMemory
+from alerts.forecast.burn import burn, observed
+from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Metrics
 
 PAST_DAYS = 7

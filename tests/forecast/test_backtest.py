@@ -17,7 +17,7 @@ from daemon.clock import SystemClock
 from daemon.config.model import Config
 from daemon.store import Store
 from daemon.store.readings import history
-from tests.helpers_foresight import POLL, known, live, metrics, spending, write_config
+from tests.helpers_forecast import POLL, known, live, metrics, spending, write_config
 
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
 DOLLAR = 1_000_000

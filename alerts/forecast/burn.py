@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from alerts.foresight.memory import MILLISECOND, BurnMemory, spent_over
-from alerts.foresight.outlook import SCHEDULED, spend_outlook
+from alerts.forecast.forecast import SCHEDULED, spend_forecast
+from alerts.forecast.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.model.readings import Metrics
 
 Basis = Literal["scheduled", "observed"]
@@ -36,11 +36,11 @@ def burn(memory: BurnMemory, metrics: Metrics, now: datetime) -> Burn | None:
 
     Scheduled is active × 24 × cost. Observed is the account's present level on a mean day, later hours weighing more.
     """
-    outlook = spend_outlook(memory, metrics.scheduled_burn_microusd_per_day, now)
-    if outlook is None:
+    forecast = spend_forecast(memory, metrics.scheduled_burn_microusd_per_day, now)
+    if forecast is None:
         return None
-    basis: Basis = "scheduled" if outlook.basis == SCHEDULED else "observed"
-    return Burn(round(outlook.per_day), basis, outlook.partial, outlook.why)
+    basis: Basis = "scheduled" if forecast.basis == SCHEDULED else "observed"
+    return Burn(round(forecast.per_day), basis, forecast.partial, forecast.why)
 
 
 def observed(memory: BurnMemory, window: timedelta, now: datetime) -> Window | None:

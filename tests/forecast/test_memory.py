@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.foresight.hourly import DAY_MS, HOUR_MS, KEPT_HOURS, Hourly
-from alerts.foresight.memory import BurnMemory, spent_over
+from alerts.forecast.hourly import DAY_MS, HOUR_MS, KEPT_HOURS, Hourly
+from alerts.forecast.memory import BurnMemory, spent_over
 from alerts.model.instants import from_ms, to_ms
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

@@ -6,12 +6,13 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.foresight.afford import afford
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.past import LEADS, PRIOR_SPREADS, spread_over
-from alerts.foresight.period import project
-from alerts.foresight.quota import fills_within, full_at
-from alerts.foresight.runway import days_remaining, runway
+from alerts.forecast.afford import afford
+from alerts.forecast.forecast import spend_forecast
+from alerts.forecast.learning import LEADS, SCHEDULED_WIDTH, WIDTHS
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.period import project
+from alerts.forecast.quota import fills_within, full_at
+from alerts.forecast.runway import days_remaining, runway
 from alerts.model.readings import Metrics
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)
@@ -63,7 +64,7 @@ def test_steady_spend_has_a_narrow_range_around_the_quotient() -> None:
     assert left.days == Decimal("5.00")
     assert left.days_p10 is not None
     assert left.days_p90 is not None
-    assert Decimal("3.5") < left.days_p10 < Decimal("5") < left.days_p90 < Decimal("7")
+    assert Decimal("4.9") < left.days_p10 < Decimal("5") < left.days_p90 < Decimal("5.1")
     assert not left.partial
 
 
@@ -76,11 +77,13 @@ def test_what_lies_beyond_two_years_is_not_foretold() -> None:
     assert left.days_p90 is None
 
 
-def test_the_spread_is_what_was_measured_at_each_lead_and_grows_beyond() -> None:
-    assert spread_over(PRIOR_SPREADS, 1) == PRIOR_SPREADS[0]
-    for lead, spread in zip(LEADS, PRIOR_SPREADS, strict=True):
-        assert abs(spread_over(PRIOR_SPREADS, lead) - spread) < 1e-9
-    assert spread_over(PRIOR_SPREADS, LEADS[-1] * 4) == 2 * PRIOR_SPREADS[-1]
+def test_the_width_is_what_was_found_at_each_lead_and_grows_beyond() -> None:
+    forecast = spend_forecast(BurnMemory(), 24_000_000, NOW)
+    assert forecast is not None
+    assert forecast.width_over(1) == SCHEDULED_WIDTH * WIDTHS[0]
+    for lead, width in zip(LEADS, WIDTHS, strict=True):
+        assert abs(forecast.width_over(lead) - SCHEDULED_WIDTH * width) < 1e-9
+    assert forecast.width_over(LEADS[-1] * 4) == 2 * SCHEDULED_WIDTH * WIDTHS[-1]
 
 
 # ── quotas ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from alerts.foresight.burn import burn, observed
-from alerts.foresight.estimate import providers_estimate
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.runway import runway
+from alerts.forecast.burn import burn, observed
+from alerts.forecast.estimate import providers_estimate
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.runway import runway
 from alerts.model.readings import Metrics
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

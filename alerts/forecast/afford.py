@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.outlook import Outlook, spend_outlook
+from alerts.forecast.forecast import Forecast, spend_forecast
+from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Metrics
 
 SNAPSHOTS_A_DAY = 24
@@ -59,31 +59,31 @@ def afford(memory: BurnMemory, metrics: Metrics, days: Decimal, videos: int, now
         return None
     a_day = videos * SNAPSHOTS_A_DAY * price
     cost = int((days * a_day).to_integral_value(ROUND_CEILING))
-    outlook = spend_outlook(memory, metrics.scheduled_burn_microusd_per_day, now)
-    if outlook is None:
+    forecast = spend_forecast(memory, metrics.scheduled_burn_microusd_per_day, now)
+    if forecast is None:
         return Affordance(available, cost, None, None, None, None)
     hours = Fraction(days) * 24
     span = hours.numerator / hours.denominator
     return Affordance(
         available,
         cost,
-        round(outlook.growth_over(span)),
-        outlook.basis,
-        _after(now, outlook.hours_until(available)),
-        _after(now, _dry_beside(outlook, available, cost, a_day / 24, span)),
+        round(forecast.growth_over(span)),
+        forecast.basis,
+        _after(now, forecast.hours_until(available)),
+        _after(now, _dry_beside(forecast, available, cost, a_day / 24, span)),
     )
 
 
-def _dry_beside(outlook: Outlook, available: int, cost: int, an_hour: float, span: float) -> float | None:
+def _dry_beside(forecast: Forecast, available: int, cost: int, an_hour: float, span: float) -> float | None:
     """Return after how many hours both together have used the balance up: the new videos stop after `span`."""
     if available <= 0:
         return 0.0
-    if outlook.growth_over(span) + cost < available:
-        return outlook.hours_until(available - cost)
+    if forecast.growth_over(span) + cost < available:
+        return forecast.hours_until(available - cost)
     low, high = 0.0, span
     while high - low > 0.01:
         middle = (low + high) / 2
-        if outlook.growth_over(middle) + an_hour * middle < available:
+        if forecast.growth_over(middle) + an_hour * middle < available:
             low = middle
         else:
             high = middle

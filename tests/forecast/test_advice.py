@@ -6,8 +6,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.foresight.advice import Advice, Terms, advise, whole_hours
-from alerts.foresight.hourly import HOUR_MS
+from alerts.forecast.advice import Advice, Terms, advise, whole_hours
+from alerts.forecast.hourly import HOUR_MS
 
 
 def _terms(risk: str = "0.01", charges: int = 4, delay: int = 2) -> Terms:

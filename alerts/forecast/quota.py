@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.outlook import Z_10_90, Outlook, used_outlook
-from alerts.foresight.runway import RANGE_DAYS, instant
+from alerts.forecast.forecast import EARLY, LATE, LIKELY, Forecast, used_forecast
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.runway import RANGE_DAYS, instant
 from alerts.model.readings import Metrics
 
 
@@ -39,26 +39,26 @@ class Fill:
 def full_at(memory: BurnMemory, metrics: Metrics, now: datetime) -> Fill | None:
     """Return the days on which the quota is full, or None where there is no limit or no history to say so."""
     limit, used, effective = metrics.limit_microgb, metrics.used_microgb, metrics.effective_microgb
-    outlook = used_outlook(memory, now)
-    if limit is None or used is None or effective is None or outlook is None:
+    forecast = used_forecast(memory, now)
+    if limit is None or used is None or effective is None or forecast is None:
         return None
     peak = max(effective, used + (memory.reserve.peak if memory.reserve else 0))
     return Fill(
-        used=_full(outlook, limit - used, now),
-        effective=_full(outlook, limit - effective, now),
-        reserved=_full(outlook, limit - peak, now),
-        microgb_per_day=round(outlook.per_day),
-        partial=outlook.partial or outlook.history_days < RANGE_DAYS,
+        used=_full(forecast, limit - used, now),
+        effective=_full(forecast, limit - effective, now),
+        reserved=_full(forecast, limit - peak, now),
+        microgb_per_day=round(forecast.per_day),
+        partial=forecast.partial or forecast.history_days < RANGE_DAYS,
     )
 
 
 def fills_within(memory: BurnMemory, metrics: Metrics, days: Decimal, now: datetime) -> bool:
     """Whether the effective volume likely reaches its limit within so many days: `full_at`'s answer, for less."""
-    limit, effective, outlook = metrics.limit_microgb, metrics.effective_microgb, used_outlook(memory, now)
-    if limit is None or effective is None or outlook is None:
+    limit, effective, forecast = metrics.limit_microgb, metrics.effective_microgb, used_forecast(memory, now)
+    if limit is None or effective is None or forecast is None:
         return False
-    return effective >= limit or outlook.growth_over(int(days * 86_400) / 3600) >= limit - effective
+    return effective >= limit or forecast.growth_over(int(days * 86_400) / 3600) >= limit - effective
 
 
-def _full(outlook: Outlook, room: int, now: datetime) -> Full:
-    return Full(*(instant(outlook, room, z, now) for z in (Z_10_90, 0.0, -Z_10_90)))
+def _full(forecast: Forecast, room: int, now: datetime) -> Full:
+    return Full(*(instant(forecast, room, edge, now) for edge in (EARLY, LIKELY, LATE)))

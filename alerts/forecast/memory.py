@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from alerts.foresight.hourly import DAY_MS, HOUR_MS, Hourly
+from alerts.forecast.hourly import DAY_MS, HOUR_MS, Hourly
 from alerts.model.instants import to_ms
 
 MILLISECOND = timedelta(milliseconds=1)

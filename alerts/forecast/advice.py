@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate, pairwise
 
-from alerts.foresight.hourly import HOUR_MS
+from alerts.forecast.hourly import HOUR_MS
 from alerts.model.money import MICRO
 
 MONTH_HOURS = 30 * 24

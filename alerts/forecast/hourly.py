@@ -25,7 +25,7 @@ class Memo(Struct, gc=False, eq=False):
 
     learnt: object | None = None
     """What was learnt up to the last midnight: handed on from hour to hour."""
-    pattern: object | None = None
+    found: object | None = None
     notes: dict[Hashable, object] | None = None
     """What others worked out from the same hours, by a key of theirs."""
 

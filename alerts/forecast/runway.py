@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 
-from alerts.foresight.burn import Basis
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.outlook import SCHEDULED, Z_10_90, Outlook, spend_outlook
+from alerts.forecast.burn import Basis
+from alerts.forecast.forecast import EARLY, LATE, LIKELY, SCHEDULED, Forecast, spend_forecast
+from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Metrics
 
 RANGE_DAYS = 3
@@ -51,11 +51,11 @@ def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> RunwayForecas
     The median path follows the account's shape over day and week, so `days_p50` may differ from `days`.
     """
     available = metrics.available_microusd
-    outlook = spend_outlook(memory, metrics.scheduled_burn_microusd_per_day, now)
-    if available is None or outlook is None:
+    forecast = spend_forecast(memory, metrics.scheduled_burn_microusd_per_day, now)
+    if available is None or forecast is None:
         return None
-    early, likely, late = (instant(outlook, available, z, now) for z in (Z_10_90, 0.0, -Z_10_90))
-    per_day = round(outlook.per_day)
+    early, likely, late = (instant(forecast, available, edge, now) for edge in (EARLY, LIKELY, LATE))
+    per_day = round(forecast.per_day)
     return RunwayForecast(
         days=days_remaining(available, per_day),
         days_p10=_days(early, now),
@@ -65,14 +65,14 @@ def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> RunwayForecas
         likely_at=likely,
         latest_at=late,
         burn_microusd_per_day=per_day,
-        basis="scheduled" if outlook.basis == SCHEDULED else "observed",
-        partial=outlook.partial or outlook.history_days < RANGE_DAYS,
+        basis="scheduled" if forecast.basis == SCHEDULED else "observed",
+        partial=forecast.partial or forecast.history_days < RANGE_DAYS,
     )
 
 
-def instant(outlook: Outlook, amount: int, z: float, now: datetime) -> datetime | None:
-    """Return when `amount` micro-units are used up on the path `z` deviations above the median, to the second."""
-    hours = outlook.hours_until(amount, z)
+def instant(forecast: Forecast, amount: int, edge: int, now: datetime) -> datetime | None:
+    """Return when `amount` micro-units are used up on that path, to the second."""
+    hours = forecast.hours_until(amount, edge)
     return None if hours is None else now + timedelta(seconds=round(hours * 3600))
 
 

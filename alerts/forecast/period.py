@@ -7,8 +7,8 @@ from math import exp
 
 from msgspec import Struct
 
-from alerts.foresight.memory import BurnMemory
-from alerts.foresight.outlook import Z_10_90, Outlook, spend_outlook, used_outlook
+from alerts.forecast.forecast import Forecast, spend_forecast, used_forecast
+from alerts.forecast.memory import BurnMemory
 
 EARLIEST_PART = 1 / 20
 """Nothing is projected before a twentieth of the period has passed."""
@@ -40,10 +40,10 @@ def project(
     expected = _expected(memory, spent, (period_start, period_end), now, scheduled_microusd_per_day, volume)
     if expected is None:
         return None
-    to_come, left_hours, outlook = expected
-    if outlook is None:
+    to_come, left_hours, forecast = expected
+    if forecast is None:
         return Projection(spent, spent + round(to_come), spent + round(2 * to_come))
-    wide = exp(Z_10_90 * outlook.spread_over(left_hours))
+    wide = exp(forecast.width_over(left_hours))
     # The range is the recent burn's, moved to where the two together expect the end.
     return Projection(spent + round(to_come / wide), spent + round(to_come), spent + round(to_come * wide))
 
@@ -70,8 +70,8 @@ def _expected(
     now: datetime,
     scheduled: int | None,
     volume: bool,
-) -> tuple[float, float, Outlook | None] | None:
-    """Return what is still to come, in how many hours, and the recent burn's outlook."""
+) -> tuple[float, float, Forecast | None] | None:
+    """Return what is still to come, in how many hours, and the recent burn's forecast."""
     start, end = period
     if now >= end:
         return None
@@ -80,7 +80,7 @@ def _expected(
         return None
     left_hours = (end - now).total_seconds() / 3600
     by_pace = spent * (1 - part) / part
-    outlook = used_outlook(memory, now) if volume else spend_outlook(memory, scheduled, now)
-    if outlook is None:
+    forecast = used_forecast(memory, now) if volume else spend_forecast(memory, scheduled, now)
+    if forecast is None:
         return by_pace, left_hours, None
-    return part * by_pace + (1 - part) * outlook.growth_over(left_hours), left_hours, outlook
+    return part * by_pace + (1 - part) * forecast.growth_over(left_hours), left_hours, forecast

@@ -1,0 +1,253 @@
+"""Which estimators to believe on this account, and how far off such a forecast was: its weights and its range.
+
+Every six hours each estimator says what the next hours will bring, and is judged when they are over. Its score is the
+mean logarithm of its errors, later ones counting more; its weight falls steeply with it. The forecast is the weighted
+median of what they say. The range is conformal: the quantile of that forecast's own past errors, lead by lead, beside
+errors that accounts usually show, which count less the longer the history is. All of it follows from the remembered
+hours alone, so a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+from math import exp, inf, log
+
+from msgspec import Struct
+
+from alerts.forecast import estimators
+from alerts.forecast.estimators import DAY, WEEK, Estimator, Hours
+from alerts.forecast.hourly import KEPT_HOURS, Hourly
+
+STEP = 6
+LEADS = (6, 12, 24, 48, 96)
+"""Leads in hours at which forecasts are judged; the width of the range is interpolated between them."""
+PARTS = tuple((STEP / lead) ** 0.5 for lead in LEADS)
+"""What an error at each lead counts: longer ones overlap more, but are what a balance is asked for."""
+LEARNING_DAYS = 10
+"""Forecasts older than this are not judged again."""
+OBSERVED: tuple[Estimator, ...] = (
+    estimators.everything,
+    estimators.last_day,
+    estimators.last_hours,
+    estimators.same_hours,
+    estimators.same_weekdays,
+)
+PLANNED: tuple[Estimator, ...] = (estimators.as_scheduled, estimators.led_hours)
+HALF_LIFE = 60.0
+"""In hours: an error counts half of one made so much later."""
+STEEPNESS = 16.0
+"""An estimator with half of another's errors weighs 2 ** 16 times as much: nearly the best alone."""
+PRIOR_WEIGHT = 8.0
+PRIOR_FACTOR = log(0.5)
+"""Until so many independent errors say otherwise, the mean of all hours is taken for twice as good as the others..."""
+TAME = 0.2
+"""...but for less where errors are below a fifth: in a calm account there is little to average out."""
+SCHEDULE_MARGIN = log(1 / 0.9)
+"""The provider's own schedule is taken, and led by, unless another estimator's errors are a tenth smaller..."""
+UNEXPLAINED = 0.1
+"""...and only while it explains what was spent over the last week within a tenth."""
+INSIDE = 0.8
+WIDTHS = (0.58, 0.51, 0.45, 0.45, 0.49)
+"""How far off, as a logarithm, eight of ten forecasts are at each lead where nothing is known of the account yet."""
+SCHEDULED_WIDTH = 0.5
+"""As much of it where the provider's own schedule is taken."""
+USUAL = (0.1, 0.2, 0.3, 0.41, 0.52, 0.66, 0.81, 1.0, 1.28, 2.0)
+"""Ten errors as a normal distribution has them, as parts of that width."""
+RANGE_WEIGHT = 5.5
+"""How many independent past errors they count for."""
+LEAST_WIDTH = 0.005
+"""No range is narrower: a past without any error promises none."""
+_WORST, _LEAST = 2.5, 0.002
+"""Errors are judged between these: a miss by a factor of twelve is no worse than any other, a hit no better."""
+_NEGLIGIBLE = 0.02
+"""Weights below this part of the best's are left out."""
+_FLOOR = 0.02
+"""Of the mean hour, added to both sides of a ratio: an hour of nothing must not drown the others."""
+
+Believed = Sequence[tuple[Estimator, float]]
+
+
+class Learnt(Struct, frozen=True, gc=False):
+    """What is known of an account's estimators at `hour`, counted from the epoch. Never changed once made.
+
+    `said` holds for each open forecast and lead what every estimator said, and the forecast made of it last. `errors`
+    are the past errors at each lead, the latest last.
+    """
+
+    hour: int
+    estimators: Sequence[Estimator]
+    totals: Sequence[float]
+    weight: float
+    said: Sequence[Sequence[Sequence[float]]]
+    errors: Sequence[Sequence[float]]
+    explained: bool = True
+    """Whether the schedule adds up to what was spent over the last week, within a tenth."""
+
+    @classmethod
+    def begin(cls, hour: int, planned: bool) -> Learnt:
+        chosen = (*OBSERVED, *PLANNED) if planned else OBSERVED
+        return cls(hour, chosen, [0.0] * len(chosen), 0.0, (), ((),) * len(LEADS))
+
+    @property
+    def with_plan(self) -> bool:
+        return len(self.totals) > len(OBSERVED)
+
+    def weights(self, *, planned: bool = True) -> list[float]:
+        """Return each estimator's weight, the best's being 1; the schedule's alone where it is taken."""
+        known, totals = self.weight, self.totals if planned else self.totals[: len(OBSERVED)]
+        usual = sum(totals) / len(totals) / known if known else 0.0
+        prior = PRIOR_WEIGHT * min(1.0, exp(usual) / TAME)
+        scores = [(total + prior * usual) / (known + prior) for total in totals]
+        favoured = PRIOR_FACTOR * prior / (known + prior)
+        scores[0] += favoured
+        if len(scores) > len(OBSERVED):
+            place = len(OBSERVED)
+            scores[place] += favoured if self.explained else inf
+            scores[place + 1] -= SCHEDULE_MARGIN
+            if scores[place] - SCHEDULE_MARGIN <= min(scores):
+                return [1.0 if index == place else 0.0 for index in range(len(scores))]
+        best = min(scores)
+        return [exp(STEEPNESS * (best - score)) for score in scores]
+
+    def followed(self, past: Hours, hour: int) -> Learnt:
+        """Return what is known after judging at one more hour."""
+        end, sums = hour - past.start, past.sums
+        keep = 0.5 ** (STEP / HALF_LIFE)
+        totals, weight = [keep * total for total in self.totals], keep * self.weight
+        floor = _FLOOR * sums[end] / end + 1e-9
+        errors = []
+        for place, (lead, before) in enumerate(zip(LEADS, self.errors, strict=True)):
+            back = lead // STEP
+            if len(self.said) < back:
+                errors.append(before)
+                continue
+            said, least, part = self.said[-back][place], floor * lead, PARTS[place]
+            actual = log(sums[end] - sums[end - lead] + least)
+            off = [abs(log(estimate + least) - actual) for estimate in said]
+            totals = [total + part * log(min(x, _WORST) + _LEAST) for total, x in zip(totals, off, strict=False)]
+            weight += part
+            errors.append((*before[-LEARNING_DAYS * DAY // STEP :], off[-1]))
+        judged = Learnt(hour, self.estimators, totals, weight, self.said, errors, _explains(past, end))
+        weights = judged.weights()
+        now: list[Sequence[float]] = []
+        for lead in LEADS:
+            estimates = [estimate(past, end, lead) for estimate in self.estimators]
+            now.append([*estimates, weighted_median(estimates, weights)])
+        kept = (*self.said[1 - LEADS[-1] // STEP :], now)
+        return Learnt(hour, self.estimators, totals, weight, kept, errors, judged.explained)
+
+    def widths(self, scale: float) -> list[float]:
+        """Return for each lead the logarithm of how far the range reaches above and below the forecast.
+
+        An account that is calmer or wilder than usual at one lead is expected to be so at the others. `scale` is how
+        wide it is taken to be, in parts of the usual.
+        """
+        own = []
+        fade = 0.5 ** (STEP / HALF_LIFE)
+        for part, width, past in zip(PARTS, WIDTHS, self.errors, strict=True):
+            own.append([(off / width, part * fade**age) for age, off in enumerate(reversed(past))])
+        usual = _quantile([*(pair for pairs in own for pair in pairs), *_usual(scale)])
+        found: list[float] = []
+        for place, (width, pairs) in enumerate(zip(WIDTHS, own, strict=True)):
+            reach = max(width * _quantile([*pairs, *_usual(usual)]), LEAST_WIDTH)
+            if found:
+                # Half of what an even path grows by from lead to lead: neither edge of the range turns back.
+                step = 0.5 * log(LEADS[place] / LEADS[place - 1])
+                reach = min(max(reach, found[-1] - step), found[-1] + step)
+            found.append(reach)
+        return found
+
+
+def _explains(past: Hours, end: int) -> bool:
+    plan, start = past.scheduled, max(end - WEEK, 0)
+    if plan is None:
+        return True
+    spent, planned = past.sums[end] - past.sums[start], plan[end] - plan[start]
+    return abs(spent - planned) <= UNEXPLAINED * spent
+
+
+def _usual(scale: float) -> list[tuple[float, float]]:
+    return [(scale * part, RANGE_WEIGHT / len(USUAL)) for part in USUAL]
+
+
+def _quantile(pairs: list[tuple[float, float]]) -> float:
+    pairs.sort()
+    sums = list(accumulate(weight for _, weight in pairs))
+    return pairs[min(bisect_left(sums, INSIDE * sums[-1]), len(pairs) - 1)][0]
+
+
+def weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
+    """Return the value that half of the weight lies at or below."""
+    left = sum(weights) / 2
+    value = 0.0
+    for value, weight in sorted(zip(values, weights, strict=True)):  # noqa: B007 the last one counts
+        left -= weight
+        if left <= 0:
+            break
+    return value
+
+
+class Belief(Struct, frozen=True, gc=False):
+    """What to believe of a counter within one hour: its whole hours, the estimators by weight, and the range's widths.
+
+    `unplanned` is what is believed while the provider says no schedule.
+    """
+
+    learnt: Learnt
+    past: Hours
+    planned: Believed
+    unplanned: Believed
+    widths: Sequence[float]
+
+    @classmethod
+    def of(cls, learnt: Learnt, past: Hours) -> Belief:
+        chosen, unplanned = learnt.weights(), learnt.weights(planned=False)
+        widths = learnt.widths(SCHEDULED_WIDTH if learnt.with_plan and chosen[len(OBSERVED)] == 1 else 1.0)
+        return cls(learnt, past, _believed(learnt, chosen), _believed(learnt, unplanned), widths)
+
+
+def learn(counter: Hourly, schedule: Hourly | None = None) -> Belief | None:
+    """Return what the counter's whole hours teach, or None before a day of them. Kept until the hour is over.
+
+    The last ten days are judged anew when one of the epoch's weeks begins, and followed from there hour by hour.
+    """
+    memo = counter.memo
+    if memo.found is None and len(counter.hours) >= DAY:
+        memo.found = _learn(counter, schedule)
+    return memo.found if isinstance(memo.found, Belief) else None
+
+
+def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
+    hours, hour = counter.hours, counter.hour
+    count, since = len(hours), hour % WEEK
+    planned = None
+    if schedule is not None and schedule.hour == hour and len(schedule.hours) >= count:
+        planned = schedule.hours[len(schedule.hours) - count :]
+    # As many hours as are there all week long, so that it does not matter at which hour it is learnt.
+    first = max(0, count - since - (KEPT_HOURS - WEEK))
+    past = Hours.of(hour - count + first, hours[first:], planned and planned[first:])
+    before, with_plan = counter.memo.learnt, past.scheduled is not None
+    if (
+        isinstance(before, Belief)
+        and hour - since <= before.learnt.hour <= hour
+        and before.learnt.with_plan is with_plan
+    ):
+        learnt = before.learnt
+        if learnt.hour > hour - STEP:
+            return Belief(learnt, past, before.planned, before.unplanned, before.widths)
+    else:
+        begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
+        learnt = Learnt.begin(-(-begin // STEP) * STEP - STEP, with_plan)
+    for judged in range(learnt.hour + STEP, hour + 1, STEP):
+        learnt = learnt.followed(past, judged)
+    counter.memo.learnt = belief = Belief.of(learnt, past)
+    return belief
+
+
+def _believed(learnt: Learnt, weights: list[float]) -> Believed:
+    """Return the estimators that matter: where one has more than half of the weight it is the median, alone."""
+    if sum(weights) < 2:
+        return [(learnt.estimators[weights.index(1.0)], 1.0)]
+    return [pair for pair in zip(learnt.estimators, weights, strict=False) if pair[1] > _NEGLIGIBLE]

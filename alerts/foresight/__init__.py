@@ -1,1 +1,0 @@
-"""Foresight: burn, runway, the day a quota is full, the projected end of a period; each with a range."""

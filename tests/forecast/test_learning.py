@@ -1,0 +1,241 @@
+"""Learning: each estimator wins where it should, calm accounts get narrow ranges, and a restart changes nothing."""
+
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from math import log
+
+import pytest
+
+from alerts.forecast.forecast import Forecast, spend_forecast, used_forecast
+from alerts.forecast.hourly import HOUR_MS, Hourly
+from alerts.forecast.learning import LEADS, WIDTHS, learn, weighted_median
+from alerts.forecast.memory import BurnMemory
+from alerts.forecast.runway import runway
+from alerts.model.readings import Metrics
+
+MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def _office(at: datetime) -> int:
+    return 1_000_000 if 8 <= at.hour < 18 else 0
+
+
+Hourwise = Callable[[datetime], int]
+
+
+def _live(days: float, spend_in_hour: Hourwise, scheduled: Hourwise | None = None) -> tuple[BurnMemory, datetime]:
+    """Fold hour by hour: both callables take the hour's start."""
+    memory, at, spent = BurnMemory(), MONDAY, 0
+    for hour in range(round(days * 24) + 1):
+        at = MONDAY + timedelta(hours=hour)
+        memory = memory.fold(at, spent, None if scheduled is None else scheduled(at))
+        spent += spend_in_hour(at)
+    return memory, at
+
+
+def _forecast(memory: BurnMemory, now: datetime, scheduled: int | None = None) -> Forecast:
+    found = spend_forecast(memory, scheduled, now)
+    assert found is not None
+    return found
+
+
+def test_nothing_is_learnt_before_a_day() -> None:
+    memory, _ = _live(0, _office)
+    assert memory.spend is not None
+    assert learn(memory.spend) is None
+
+
+def test_a_first_day_is_forecast_by_its_mean_with_the_usual_width() -> None:
+    memory, now = _live(1, _office)
+    found = _forecast(memory, now)
+    assert found.growth_over(12) == pytest.approx(5_000_000)
+    assert found.width_over(24) == pytest.approx(WIDTHS[LEADS.index(24)], rel=0.1)
+
+
+def test_idle_nights_are_learnt_within_days() -> None:
+    memory, now = _live(4, _office)
+    found = _forecast(memory, now)
+    assert found.growth_over(8) < 100_000
+    assert found.growth_over(18) == pytest.approx(10_000_000, rel=0.01)
+    assert found.per_day == pytest.approx(10_000_000, rel=0.01)
+
+
+def test_idle_weekends_are_learnt_within_two_weeks() -> None:
+    memory, now = _live(14, lambda at: 1_000_000 if at.weekday() < 5 else 50_000)
+    found = _forecast(memory, now)
+    assert found.growth_over(5 * 24) == pytest.approx(120_000_000, rel=0.1)
+    assert found.growth_over(7 * 24) - found.growth_over(5 * 24) < 15_000_000
+    assert found.growth_over(14 * 24) == pytest.approx(2 * found.growth_over(7 * 24))
+
+
+def test_an_hour_under_way_is_not_forecast_again() -> None:
+    memory, now = _live(6, _office)
+    found = _forecast(memory, now.replace(hour=8, minute=30))
+    assert found.growth_over(0.5) == pytest.approx(500_000)
+    assert found.growth_over(9.5) == pytest.approx(9_500_000)
+
+
+def test_a_burst_is_not_taken_for_a_level() -> None:
+    chance = random.Random(4)
+    bursts = {chance.randrange(14 * 24) for _ in range(30)}
+    memory, now = _live(14, lambda at: 8_000_000 if (at - MONDAY) // timedelta(hours=1) in bursts else 100_000)
+    assert memory.spend is not None
+    burst = memory.fold(now + timedelta(hours=1), memory.spend.last + 8_000_000)
+    after = _forecast(burst, now + timedelta(hours=1))
+    mean = 24 * memory.spend.last / (14 * 24)
+    assert after.per_day == pytest.approx(mean, rel=0.35)
+
+
+def test_a_level_that_stays_is_believed_within_a_day() -> None:
+    memory, now = _live(11, lambda at: 1_000_000 if (at - MONDAY) < timedelta(days=10) else 3_000_000)
+    assert _forecast(memory, now).per_day == pytest.approx(72_000_000, rel=0.1)
+
+
+def test_nothing_spent_never_runs_out() -> None:
+    memory, now = _live(9, lambda at: 0)
+    left = runway(memory, Metrics(balance_microusd=1_000_000), now)
+    assert left is not None
+    assert left.days is None
+    assert left.latest_at is None
+    assert left.burn_microusd_per_day == 0
+
+
+def test_calm_accounts_have_narrower_ranges_than_wild_ones() -> None:
+    chance = random.Random(3)
+    calm, now = _live(14, lambda at: 1_000_000 + chance.randrange(20_000))
+    wild, _ = _live(14, lambda at: chance.choice((0, 0, 0, 0, 9_000_000)))
+    narrow, wide = _forecast(calm, now), _forecast(wild, now)
+    assert narrow.width_over(24) < 0.1 < 0.3 < wide.width_over(24)
+    assert narrow.width_over(4 * LEADS[-1]) == 2 * narrow.widths[-1]
+    for before, after in pairwise(zip(LEADS, wide.widths, strict=True)):
+        assert abs(after[1] - before[1]) < log(after[0] / before[0])
+
+
+def test_half_of_the_weight_lies_at_or_below_the_median() -> None:
+    assert weighted_median([3.0, 1.0, 2.0], [1.0, 1.0, 1.0]) == 2
+    assert weighted_median([3.0, 1.0, 2.0], [5.0, 1.0, 1.0]) == 3
+    assert weighted_median([3.0, 1.0], [1.0, 1.0]) == 1
+
+
+def test_the_schedule_is_the_basis_where_it_explains_what_is_spent() -> None:
+    memory, now = _live(5, lambda at: 1_000_000, lambda at: 24_000_000)
+    forecast = _forecast(memory, now, 48_000_000)
+    assert (forecast.basis, round(forecast.per_day)) == ("scheduled", 48_000_000)
+
+
+def test_a_schedule_with_a_shape_leads_the_level() -> None:
+    """The rate of one moment is no day's burn where it follows the clock; but when it doubles, so does the level."""
+    memory, now = _live(6 + 10 / 24, _office, lambda at: 24 * _office(at))
+    usual = spend_forecast(memory, 24_000_000, now)
+    doubled = spend_forecast(memory, 48_000_000, now)
+    assert usual is not None
+    assert doubled is not None
+    assert usual.basis == "observed"
+    assert usual.per_day == pytest.approx(10_000_000, rel=0.1)
+    assert doubled.per_day > 1.2 * usual.per_day
+
+
+def test_a_schedule_that_is_not_said_any_more_is_forgotten() -> None:
+    memory, now = _live(5, lambda at: 1_000_000, lambda at: 24_000_000)
+    for hour in range(1, 6):
+        memory = memory.fold(now + timedelta(hours=hour), 120_000_000 + hour * 1_000_000)
+    forecast = spend_forecast(memory, None, now + timedelta(hours=5))
+    assert forecast is not None
+    assert forecast.basis == "observed"
+    assert forecast.per_day == pytest.approx(24_000_000, rel=0.05)
+
+
+def test_a_schedule_with_a_shape_that_is_not_said_any_more_is_forgotten_too() -> None:
+    memory, now = _live(6, _office, lambda at: 24 * _office(at))
+    assert memory.spend is not None
+    learn(memory.spend, memory.schedule.counter if memory.schedule else None)
+    for hour in range(1, 4):
+        memory = memory.fold(now + timedelta(hours=hour), memory.spend.last)
+        assert memory.spend is not None
+    forecast = spend_forecast(memory, None, now + timedelta(hours=3))
+    assert forecast is not None
+    assert forecast.per_day == pytest.approx(10_000_000, rel=0.1)
+
+
+def test_a_restart_changes_no_forecast() -> None:
+    chance = random.Random(2)
+    amounts = [chance.randrange(2_000_000) for _ in range(40 * 24)]
+    memory, spent = BurnMemory(), 0
+    for hour, amount in enumerate(amounts):
+        memory = memory.fold(MONDAY + timedelta(hours=hour), spent, 24_000_000)
+        if memory.spend is not None and hour % 5 == 0:
+            learn(memory.spend, memory.schedule.counter if memory.schedule else None)
+        spent += amount
+    now = MONDAY + timedelta(hours=len(amounts) - 1)
+    metrics = Metrics(balance_microusd=200_000_000)
+    assert runway(BurnMemory.decode(memory.encode()), metrics, now) == runway(memory, metrics, now)
+
+
+def test_volume_has_a_forecast_from_its_first_hours() -> None:
+    memory = BurnMemory()
+    assert used_forecast(memory, MONDAY) is None
+    for hour in range(4):
+        memory = memory.fold(MONDAY + timedelta(hours=hour), None, used_microgb=hour * 1_000_000)
+    early = used_forecast(memory, MONDAY + timedelta(hours=3))
+    assert early is not None
+    assert early.partial
+    assert round(early.per_day) == 24_000_000
+    for hour in range(4, 60):
+        memory = memory.fold(MONDAY + timedelta(hours=hour), None, used_microgb=hour * 1_000_000)
+    later = used_forecast(memory, MONDAY + timedelta(hours=59))
+    assert later is not None
+    assert not later.partial
+
+
+def test_minutes_of_history_say_nothing_of_a_rate() -> None:
+    memory = BurnMemory().fold(MONDAY, 0).fold(MONDAY + timedelta(minutes=5), 1_000_000)
+    assert spend_forecast(memory, None, MONDAY + timedelta(minutes=5)) is None
+    none_active = spend_forecast(memory, 0, MONDAY + timedelta(minutes=5))
+    assert none_active is not None
+    assert none_active.per_day == 0
+
+
+def test_a_schedule_that_leaves_out_much_of_what_is_spent_is_no_basis() -> None:
+    """Failed snapshots are no reason; a third that is spent beside it is, however noisy the account."""
+    for spent, basis in ((0.97, "scheduled"), (1.3, "observed")):
+        chance = random.Random(5)
+        noisy, now = _live(
+            9,
+            lambda at, spent=spent, chance=chance: round(spent * chance.uniform(0, 2e6)),  # type: ignore[misc]
+            lambda at: 24_000_000,
+        )
+        assert _forecast(noisy, now, 24_000_000).basis == basis
+
+
+def test_a_schedule_of_nothing_leads_nothing() -> None:
+    memory, now = _live(5, lambda at: 1_000_000, lambda at: 0 if at.day < 6 else 1)
+    assert _forecast(memory, now, 0).per_day == pytest.approx(24_000_000)
+
+
+def test_what_is_learnt_is_kept_within_the_hour_and_handed_on_within_the_day() -> None:
+    counter = Hourly.begin(0, 0)
+    for hour in range(1, 60):
+        counter = counter.fold(hour * HOUR_MS, hour * 10)
+    found = learn(counter)
+    assert found is not None
+    assert learn(counter.fold(59 * HOUR_MS + 60_000, 600)) is found
+    following = counter.fold(60 * HOUR_MS, 600)
+    assert following.memo.learnt is counter.memo.learnt
+    later = learn(following)
+    assert later is not None
+    assert len(later.past.hours) == 60
+    assert learn(Hourly.decode(*json.loads(f"[{following.encode()},{following.encode_hours()}]"))) == later
+
+
+def test_what_was_learnt_of_a_later_hour_is_not_taken() -> None:
+    """A counter that is asked of again after its successors were: as in a replay beside another."""
+    counters = [Hourly.begin(0, 0)]
+    for hour in range(1, 60):
+        counters.append(counters[-1].fold(hour * HOUR_MS, hour * 10))
+    learn(counters[59])
+    counters[50].memo.learnt = counters[59].memo.learnt
+    found = [learn(counters[hour]) for hour in (59, 50)]
+    assert [one.learnt.hour for one in found if one is not None] == [54, 48]
