@@ -255,10 +255,25 @@ class RuleTable(Table):
 
 
 class LowBalanceTable(RuleTable):
-    required: ClassVar[tuple[str, ...]] = ("id", "below_usd")
+    below: Money | None = None
     below_usd: Money | None = None
     measure: Annotated[Measure, words(Measure)] = Measure.AVAILABLE
+    clear_above: Money | None = None
     clear_above_usd: Money | None = None
+
+    @property
+    def line(self) -> int | None:
+        """The threshold, in the account's unit or in dollars."""
+        return self.below if self.below is not None else self.below_usd
+
+    @property
+    def clear_line(self) -> int | None:
+        return self.clear_above if self.clear_above is not None else self.clear_above_usd
+
+    @property
+    def unit(self) -> str | None:
+        """What the threshold is in; None: whatever the account is in."""
+        return None if "below" in self.given else USD
 
 
 class RunwayTable(RuleTable):
@@ -277,6 +292,7 @@ class QuotaTable(RuleTable):
 class BudgetTable(RuleTable):
     required: ClassVar[tuple[str, ...]] = ("id", "period")
     period: Annotated[Period, words(Period)] | None = None
+    limit: Money | None = None
     limit_usd: Money | None = None
     limit_gb: Volume | None = None
     at_percent: Percents = Field(default_factory=lambda: [Decimal(50), Decimal(80), Decimal(100)])
