@@ -50,6 +50,7 @@ OLDER_NAMES = {
     },
     GB: {
         "used": "used_gb",
+        "period_used": "period_used_gb",
         "reserved": "reserved_gb",
         "effective": "effective_gb",
         "remaining": "remaining_gb",

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from alerts.foresight.period import Projection, likely, project
+from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType
 from alerts.model.money import percent_of, show_amount
 from alerts.model.periods import billing, ends_now
+from alerts.model.readings import Metrics
 from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
 from alerts.model.units import GB, USD, with_older_names
@@ -25,7 +27,7 @@ def evaluate(rule: Budget, view: RuleView) -> RuleVerdict:
     period = _period(rule, view)
     if period is None or _has_ended(rule, view, period):
         return UNKNOWN
-    spent, limit = _spent(rule, view, period), _limit(rule)
+    spent, limit = _spent(rule, view, period), limit_of(rule)
     step = None
     for percent in rule.at_percent:
         if spent * 100 >= limit * percent:
@@ -50,7 +52,7 @@ def news(rule: Budget, verdict: RuleVerdict, notified: Notified) -> tuple[News, 
 def numbers(rule: Budget, view: RuleView, verdict: RuleVerdict) -> Payload:
     period = _period(rule, view)
     assert period is not None
-    spent, limit = _spent(rule, view, period), _limit(rule)
+    spent, limit = _spent(rule, view, period), limit_of(rule)
     ahead = _projection(rule, view, period)
     figures = {
         "spent": money(spent),
@@ -74,7 +76,7 @@ def numbers(rule: Budget, view: RuleView, verdict: RuleVerdict) -> Payload:
 def why(rule: Budget, view: RuleView, verdict: RuleVerdict) -> str:
     period = _period(rule, view)
     assert period is not None
-    spent, limit, unit = _spent(rule, view, period), _limit(rule), _unit(rule, view)
+    spent, limit, unit = _spent(rule, view, period), limit_of(rule), _unit(rule, view)
     amounts = f"{show_amount(spent, unit, limit)} of {show_amount(limit, unit, spent)}"
     said = f"{amounts} ({percent_of(spent, limit)} %) in this {rule.period.value}"
     return f"{said}; projected to end above it" if verdict.projected else said
@@ -84,9 +86,9 @@ def _period(rule: Budget, view: RuleView) -> Spent | None:
     """Return the period and its spend; None if the provider has no such period or reports no such number."""
     memory, metrics = view.state.spend, view.metrics
     assert memory is not None
-    if not _is_in_its_unit(rule, view):
+    if unit_of(rule, view.context.info, metrics) is None:
         return None
-    of_money = _counts_money(rule, view)
+    of_money = counts_money(rule, view.metrics)
     if of_money and view.available_microusd is None and metrics.accrued_microusd is None:
         return None
     if not of_money and metrics.used_microgb is None and metrics.period_used_microgb is None:
@@ -107,34 +109,35 @@ def _has_ended(rule: Budget, view: RuleView, period: Spent) -> bool:
     return own is None or not ends_now(own, view.known.at)
 
 
-def _is_in_its_unit(rule: Budget, view: RuleView) -> bool:
-    """Whether the limit is in the account's unit: dollars limit no euros, gigabytes no characters."""
-    info = view.context.info
-    if rule.limit_microusd is not None:
-        return info.unit == USD
-    return rule.limit_microgb is None or info.quota_unit == GB
-
-
-def _counts_money(rule: Budget, view: RuleView) -> bool:
+def counts_money(rule: Budget, metrics: Metrics) -> bool:
     """Whether it limits what the balance is spent for, or the used volume: a limit in the account's unit either."""
     if rule.limit_micro is None:
         return rule.limit_microusd is not None
-    return view.available_microusd is not None or view.metrics.accrued_microusd is not None
+    return metrics.available_microusd is not None or metrics.accrued_microusd is not None
 
 
-def _unit(rule: Budget, view: RuleView) -> str:
-    info = view.context.info
-    return info.unit if _counts_money(rule, view) else info.quota_unit
+def unit_of(rule: Budget, info: AccountInfo, metrics: Metrics) -> str | None:
+    """Return what is counted in; None if the limit is in another unit: dollars limit no euros."""
+    unit = info.unit if counts_money(rule, metrics) else info.quota_unit
+    meant = USD if rule.limit_microusd is not None else GB if rule.limit_microgb is not None else unit
+    return unit if unit == meant else None
 
 
-def _spent(rule: Budget, view: RuleView, period: Spent) -> int:
-    return period.microusd if _counts_money(rule, view) else period.microgb
-
-
-def _limit(rule: Budget) -> int:
+def limit_of(rule: Budget) -> int:
+    """Return the limit in micro-units: of the three ways to say it exactly one is used."""
     found = [one for one in (rule.limit_microusd, rule.limit_microgb, rule.limit_micro) if one is not None]
     assert len(found) == 1
     return found[0]
+
+
+def _unit(rule: Budget, view: RuleView) -> str:
+    unit = unit_of(rule, view.context.info, view.metrics)
+    assert unit is not None, "a limit in another unit is not evaluated"
+    return unit
+
+
+def _spent(rule: Budget, view: RuleView, period: Spent) -> int:
+    return period.microusd if counts_money(rule, view.metrics) else period.microgb
 
 
 def _projection(rule: Budget, view: RuleView, period: Spent) -> Projection | None:
@@ -155,5 +158,5 @@ def _forecast(ask: Callable[..., Said], rule: Budget, view: RuleView, period: Sp
         period.end,
         view.now,
         scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
-        volume=not _counts_money(rule, view),
+        volume=not counts_money(rule, view.metrics),
     )

@@ -276,7 +276,7 @@ def _wire(field: str, info: AccountInfo) -> str:
     if name is None:
         return field
     unit = info.quota_unit if field.endswith("gb") else info.unit
-    if (name, unit) == ("period_used", GB):
+    if (name, unit) == ("period_used", GB):  # as the first provider that has it calls it
         return _PERIOD_USED_IN_GB
     return OLDER_NAMES.get(unit, {}).get(name, name)
 
