@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr
 
 from alerts.model.events import Severity
 from alerts.model.specs import Measure, Period
@@ -168,13 +168,13 @@ class TopupTable(Table):
 
 class AccountTable(Table):
     required: ClassVar[tuple[str, ...]] = ("provider",)
-    provider: Annotated[Provider, BeforeValidator(_provider)] | None = None
+    provider: Annotated[Provider, PlainValidator(_provider)] | None = None
     base_url: Text | None = None
     url: Secret | None = None
     params: dict[str, Secret] = Field(default_factory=dict)
     method: Annotated[str, named({"GET": "GET", "POST": "POST"})] = "GET"
     body: Body = ""
-    auth: Annotated[Auth, BeforeValidator(_auth)] | None = None
+    auth: Annotated[Auth, PlainValidator(_auth)] | None = None
     api_key: Secret | None = None
     headers: dict[str, Secret] = Field(default_factory=dict)
     ok: Text = ""
