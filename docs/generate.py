@@ -140,7 +140,13 @@ def _own(spec: EventSpec) -> tuple[Field, ...]:
 
 
 def _kind(field: Field) -> str:
-    return field.kind.word + (", null" if field.nullable else "") + (", or absent" if field.optional else "")
+    return field.kind.word + (", null" if field.nullable else "") + _absent(field)
+
+
+def _absent(field: Field) -> str:
+    if field.in_unit:
+        return f", where `unit` is `{field.in_unit}`"
+    return ", or absent" if field.optional else ""
 
 
 def _table(head: Sequence[str], rows: Iterator[tuple[str, ...]]) -> str:

@@ -60,7 +60,7 @@ class Watched:
         self.now = start
         self.zone = ZoneInfo(zone)
         self.poll = poll
-        self.provider = provider
+        self.info = AccountInfo("clips", provider)
         self.mutes: dict[str, datetime] = {}
         self.standing: TopupStatus | None = None
         self.events: list[dict[str, Any]] = []
@@ -73,7 +73,7 @@ class Watched:
     def context(self) -> Context:
         self.watch = Watch(self.now, self.now) if self.watch is None else self.watch.beat(self.now, self.poll)
         return Context(
-            info=AccountInfo("clips", self.provider),
+            info=self.info,
             rules=self.rules,
             zone=self.zone,
             now=START,

@@ -89,6 +89,7 @@ _CHANGES = list_of(
     Field("limit", one_of(Limit), "Which"),
     Field("old", LOOSE, "Before; null where there was none", nullable=True),
     Field("new", LOOSE, "Now; null where there is none any more", nullable=True),
+    Field("unit", TEXT, "What `limit` is in", optional=True),
 )
 BILLING = (
     EventSpec(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from alerts.forecast.burn import Basis
+from alerts.model import units
 from alerts.model.events import Severity
+from alerts.model.units import OLDER_NAMES
 
 Schema = dict[str, Any]
 
@@ -30,6 +32,8 @@ class Field:
     says: str
     nullable: bool = False
     optional: bool = False
+    in_unit: str = ""
+    """It is there exactly where the event's `unit` is this one."""
 
     def schema(self) -> Schema:
         """Return the JSON Schema of the value, with its description."""
@@ -49,7 +53,7 @@ def closed(fields: Iterable[Field]) -> Schema:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": [field.name for field in fields if not field.optional],
+        "required": [field.name for field in fields if not field.optional and not field.in_unit],
         "properties": {field.name: field.schema() for field in fields},
     }
 
@@ -85,6 +89,7 @@ NULL = FieldKind("null", {"type": "null"})
 NOUGHT = FieldKind("dollars", {"const": 0})
 USD = FieldKind("dollars", {"type": "number"}, ", in dollars")
 GB = FieldKind("gigabytes", {"type": "number"}, ", in gigabytes")
+AMOUNT = FieldKind("number in `unit`", {"type": "number"}, ", in `unit`")
 PERCENT = FieldKind("percent", {"type": "number"})
 DAYS = FieldKind("days", {"type": "number"})
 INSTANT = FieldKind(
@@ -127,18 +132,29 @@ def severity(severities: Iterable[Severity]) -> Field:
     return Field("severity", one_of(severities), "How much it matters")
 
 
+UNIT = Field("unit", TEXT, "What its figures are in: a currency (ISO 4217) or a word, as `USD`, `GB`, `credits`")
+
+
+def in_its_unit(
+    name: str, says: str, *, nullable: bool = False, units: Iterable[str] = OLDER_NAMES
+) -> tuple[Field, ...]:
+    """Return a figure in the account's unit, and beside it that in dollars or gigabytes where it is one."""
+    older = ((unit, OLDER_NAMES[unit][name]) for unit in units if name in OLDER_NAMES[unit])
+    also = (Field(old, _KIND_OF[unit], says, nullable, in_unit=unit) for unit, old in older)
+    return (Field(name, AMOUNT, says, nullable), *also)
+
+
+_KIND_OF = {units.USD: USD, units.GB: GB}
 BALANCES = (
-    Field("balance_usd", USD, "The balance", nullable=True),
-    Field(
-        "uncharged_usage_usd",
-        USD,
-        "Accrued and not yet deducted; null where the provider says nothing of it",
-        nullable=True,
+    UNIT,
+    *in_its_unit("balance", "The balance", nullable=True),
+    *in_its_unit(
+        "uncharged", "Accrued and not yet deducted; null where the provider says nothing of it", nullable=True
     ),
-    Field("available_usd", USD, "Balance less what is uncharged", nullable=True),
+    *in_its_unit("available", "Balance less what is uncharged", nullable=True),
 )
 BURN = (
-    Field("burn_usd_per_day", USD, "What the account burns a day", nullable=True),
+    *in_its_unit("burn_per_day", "What the account burns a day", nullable=True),
     Field("days_remaining", DAYS, "available / burn; null where nothing burns or it is not known", nullable=True),
     Field("basis", one_of(get_args(Basis)), "What the burn rests on", nullable=True),
     Field("partial", FLAG, "The burn rests on less than a day of history"),

@@ -7,15 +7,15 @@ from alerts.events.fields import (
     BURN,
     DAYS,
     FLAG,
-    GB,
     INSTANT,
     NOUGHT,
     NUMBER,
     PERCENT,
     SPAN,
     TOPUP,
-    USD,
+    UNIT,
     Field,
+    in_its_unit,
     one_of,
 )
 from alerts.events.messages import sentences
@@ -24,9 +24,13 @@ from alerts.model.events import EventType, Tone
 from alerts.model.specs import Measure, Period
 
 _LINES = (
-    Field("threshold_usd", USD, "The line that was compared"),
-    Field("clear_above_usd", USD, "Above this it has recovered"),
+    *in_its_unit("threshold", "The line that was compared"),
+    *in_its_unit("clear_above", "Above this it has recovered"),
     Field("measure", one_of(Measure), "What was compared"),
+)
+_NOUGHT = (
+    Field("threshold", NOUGHT, "Nought"),
+    Field("threshold_usd", NOUGHT, "Nought", in_unit="USD"),
 )
 _LOW = (*BALANCES, *_LINES, *BURN, *TOPUP)
 
@@ -59,7 +63,7 @@ BALANCE = (
         CRITICAL,
         BOTH,
         sentences.balance_depleted,
-        of_alert(CRITICAL, *BALANCES, Field("threshold_usd", NOUGHT, "Nought"), *BURN, *TOPUP),
+        of_alert(CRITICAL, *BALANCES, *_NOUGHT, *BURN, *TOPUP),
     ),
 )
 
@@ -98,10 +102,11 @@ RUNWAY = (
 )
 
 _QUOTA = (
-    Field("used_gb", GB, "Used", nullable=True),
-    Field("reserved_gb", GB, "Reserved by jobs under way"),
-    Field("effective_gb", GB, "Used and reserved: what the limit is enforced on", nullable=True),
-    Field("limit_gb", GB, "The limit; null where it is gone", nullable=True),
+    UNIT,
+    *in_its_unit("used", "Used", nullable=True),
+    *in_its_unit("reserved", "Reserved by jobs under way"),
+    *in_its_unit("effective", "Used and reserved: what the limit is enforced on", nullable=True),
+    *in_its_unit("limit", "The limit; null where it is gone", nullable=True, units=("GB",)),
     Field("percent", PERCENT, "Effective in percent of the limit, rounded down to a tenth", nullable=True),
     Field(
         "step_percent",
@@ -150,41 +155,31 @@ QUOTA = (
     ),
 )
 
+_PROJECTED = "What the period likely ends at; null before a twentieth of it has passed"
 _BUDGET = (
     Field("period", one_of(Period), "The kind of period"),
     Field("period_start", INSTANT, "The period's first instant"),
     Field("period_end", INSTANT, "The first instant after the period"),
     Field("counted_since", INSTANT, "From when spend is really counted"),
+    UNIT,
+    *in_its_unit("spent", "Spent, or used, in the period"),
+    *in_its_unit("limit", "The budget"),
+    *in_its_unit("projected", _PROJECTED, nullable=True),
+    *in_its_unit("projected_low", "One period in ten ends below this", nullable=True),
+    *in_its_unit("projected_high", "One period in ten ends above this", nullable=True),
     Field("percent", PERCENT, "Spent in percent of the budget, rounded down to a tenth"),
     Field("step_percent", PERCENT, "The deepest step that was reached; null before the first", nullable=True),
     Field("partial", FLAG, "History begins inside the period, or its start was interpolated"),
 )
-_PROJECTED = "What the period likely ends at; null before a twentieth of it has passed"
-_IN_USD = (
-    Field("spent_usd", USD, "Spent in the period"),
-    Field("limit_usd", USD, "The budget"),
-    Field("projected_usd", USD, _PROJECTED, nullable=True),
-    Field("projected_usd_low", USD, "One period in ten ends below this", nullable=True),
-    Field("projected_usd_high", USD, "One period in ten ends above this", nullable=True),
-)
-_IN_GB = (
-    Field("spent_gb", GB, "Used in the period"),
-    Field("limit_gb", GB, "The budget"),
-    Field("projected_gb", GB, _PROJECTED, nullable=True),
-    Field("projected_gb_low", GB, "One period in ten ends below this", nullable=True),
-    Field("projected_gb_high", GB, "One period in ten ends above this", nullable=True),
-)
 BUDGET = (
     EventSpec(
         EventType.BUDGET_REACHED,
-        "A configured step of the period's budget is reached. Once a step and period. In gigabytes the names end in "
-        "`_gb`.",
+        "A configured step of the period's budget is reached. Once a step and period.",
         Tone.WARNING,
         ANY,
         MONEY,
         sentences.budget_reached,
         of_alert(ANY, *_BUDGET),
-        forms=(_IN_USD, _IN_GB),
     ),
     EventSpec(
         EventType.BUDGET_PROJECTED,
@@ -195,17 +190,17 @@ BUDGET = (
         MONEY,
         sentences.budget_projected,
         of_alert(ANY, *_BUDGET),
-        forms=(_IN_USD, _IN_GB),
     ),
 )
 
 _SPIKE = (
-    Field("burn_usd_per_day", USD, "Burn a day over the window", nullable=True),
-    Field("usual_usd_per_day", USD, "The median day of the last two weeks", nullable=True),
-    Field("peak_usd_per_day", USD, "The highest such window of the last week, as burn a day", nullable=True),
+    UNIT,
+    *in_its_unit("burn_per_day", "Burn a day over the window", nullable=True),
+    *in_its_unit("usual_per_day", "The median day of the last two weeks", nullable=True),
+    *in_its_unit("peak_per_day", "The highest such window of the last week, as burn a day", nullable=True),
     Field("factor", NUMBER, "How many times the usual is a spike"),
     Field("window_hours", NUMBER, "The window's length"),
-    Field("spent_usd", USD, "Spent within the window", nullable=True),
+    *in_its_unit("spent", "Spent within the window", nullable=True, units=("USD",)),
 )
 USAGE = (
     EventSpec(

@@ -40,12 +40,30 @@ def _data(spec: EventSpec) -> Schema:
     data = closed(spec.fields)
     if {"sequence", "store"} & set(data["properties"]) - set(data["required"]):
         data["dependentRequired"] = {"sequence": ["store"], "store": ["sequence"]}
+    if there := _by_unit(spec.fields):
+        data["allOf"] = there
     if spec.forms:
         shared = _in_any_form(spec.forms)
         data["properties"] |= shared
         data["required"] += [name for name in shared if all(name in closed(form)["required"] for form in spec.forms)]
         data["oneOf"] = [_form(form, spec.forms, shared) for form in spec.forms]
     return data
+
+
+def _by_unit(fields: Sequence[Field]) -> list[Schema]:
+    """Return for each unit that fields of its own are there exactly where the event's unit is this one."""
+    found: dict[str, list[str]] = {}
+    for field in fields:
+        if field.in_unit:
+            found.setdefault(field.in_unit, []).append(field.name)
+    return [
+        {
+            "if": {"properties": {"unit": {"const": unit}}},
+            "then": {"required": names},
+            "else": {"not": {"anyOf": [{"required": [name]} for name in names]}},
+        }
+        for unit, names in found.items()
+    ]
 
 
 def _in_any_form(forms: Sequence[Sequence[Field]]) -> Schema:

@@ -6,6 +6,8 @@ One dollar is 1,000,000 micro-dollars; one gigabyte is 1,000,000 micro-gigabytes
 from collections.abc import Iterable
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
+from alerts.model.units import CURRENCIES, GB, USD
+
 MICRO = 1_000_000
 MICROUSD_PER_CENT = 10_000
 MAX_MICRO = 10**15
@@ -76,6 +78,29 @@ def show_gb(microgb: int, *beside: int) -> str:
     """Return a volume shown next to the volumes `beside` it, rounded as `show_usd` does."""
     sign, amount = _rounded_down(microgb, beside)
     return f"{sign}{amount:,} GB"
+
+
+def format_amount(micro: int, unit: str, places: int = 2) -> str:
+    """Return `$1,234.50`, `12.30 EUR`, `17,231 characters`: half up to `places`; whole numbers of a word have none."""
+    if unit == USD:
+        return format_usd(micro, places)
+    sign, amount = _rounded(micro, 0 if _is_counted(unit) and micro % MICRO == 0 else places)
+    return f"{sign}{amount:,} {unit}"
+
+
+def show_amount(micro: int, unit: str, *beside: int) -> str:
+    """Return an amount that is measured against the others `beside` it, rounded as `show_usd` does."""
+    if unit == USD:
+        return show_usd(micro, *beside)
+    sign, amount = _rounded_down(micro, beside)
+    if _is_counted(unit) and amount == amount.to_integral_value():
+        amount = amount.to_integral_value()
+    return f"{sign}{amount:,} {unit}"
+
+
+def _is_counted(unit: str) -> bool:
+    """Whether the unit is a word for what is counted (`credits`): a whole number of it is written without a point."""
+    return unit != GB and unit not in CURRENCIES
 
 
 def _rounded_down(micro: int, beside: Iterable[int]) -> tuple[str, Decimal]:

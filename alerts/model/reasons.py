@@ -34,6 +34,7 @@ class Limit(StrEnum):
     """A quota, a limit or a price that a provider may change, by its wire name."""
 
     QUOTA = "limit_gb"
+    QUOTA_IN_UNIT = "limit"  # in any other unit than gigabytes
     RESOLUTION = "max_resolution_limit"
     DURATION = "max_duration_limit_seconds"
     FILESIZE_BYTES = "max_filesize_limit_bytes"

@@ -10,6 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from alerts.model.events import Severity
+from alerts.model.units import USD
 
 
 def is_glob(pattern: str) -> bool:
@@ -52,6 +53,8 @@ class LowBalance(_Rule):
     below_microusd: int
     clear_above_microusd: int
     measure: Measure = Measure.AVAILABLE
+    unit: str | None = USD
+    """What both lines are in; None: whatever the account is in. An account in another unit is not evaluated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,8 @@ class Budget(_Rule):
     period: Period
     limit_microusd: int | None = None
     limit_microgb: int | None = None
+    limit_micro: int | None = None
+    """In the account's own unit: of its spend where it has a balance or a running total, else of its used volume."""
     at_percent: tuple[Decimal, ...] = (Decimal(50), Decimal(80), Decimal(100))
     projected: bool = True
 
@@ -92,6 +97,7 @@ class Spike(_Rule):
     factor: Decimal = Decimal(4)
     window: timedelta = timedelta(hours=3)
     min_microusd_per_day: int = 5_000_000
+    """In dollars, and in any other unit of an account as many of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from alerts.forecast.period import Projection, likely, project
+from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType
-from alerts.model.money import percent_of, show_gb, show_usd
+from alerts.model.money import percent_of, show_amount
 from alerts.model.periods import billing, ends_now
+from alerts.model.readings import Metrics
 from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
+from alerts.model.units import GB, USD, with_older_names
 from alerts.rules.numbers import moment, money, number, up_to_the_cent
 from alerts.rules.state import Notified
 from alerts.rules.view import BETWEEN, BREACH, UNKNOWN, News, Payload, RuleVerdict, RuleView
@@ -24,7 +27,7 @@ def evaluate(rule: Budget, view: RuleView) -> RuleVerdict:
     period = _period(rule, view)
     if period is None or _has_ended(rule, view, period):
         return UNKNOWN
-    spent, limit = _spent(rule, period), _limit(rule)
+    spent, limit = _spent(rule, view, period), limit_of(rule)
     step = None
     for percent in rule.at_percent:
         if spent * 100 >= limit * percent:
@@ -49,21 +52,23 @@ def news(rule: Budget, verdict: RuleVerdict, notified: Notified) -> tuple[News, 
 def numbers(rule: Budget, view: RuleView, verdict: RuleVerdict) -> Payload:
     period = _period(rule, view)
     assert period is not None
-    spent, limit = _spent(rule, period), _limit(rule)
+    spent, limit = _spent(rule, view, period), limit_of(rule)
     ahead = _projection(rule, view, period)
-    unit = "usd" if rule.limit_microusd is not None else "gb"
+    figures = {
+        "spent": money(spent),
+        "limit": money(limit),
+        "projected": None if ahead is None else up_to_the_cent(ahead.likely),
+        "projected_low": None if ahead is None else up_to_the_cent(ahead.low),
+        "projected_high": None if ahead is None else up_to_the_cent(ahead.high),
+    }
     return {
         "period": rule.period.value,
         "period_start": moment(period.start),
         "period_end": moment(period.end),
         "counted_since": moment(period.since),
-        f"spent_{unit}": money(spent),
-        f"limit_{unit}": money(limit),
+        **with_older_names(_unit(rule, view), figures),
         "percent": number(percent_of(spent, limit)),
         "step_percent": number(verdict.step),
-        f"projected_{unit}": None if ahead is None else up_to_the_cent(ahead.likely),
-        f"projected_{unit}_low": None if ahead is None else up_to_the_cent(ahead.low),
-        f"projected_{unit}_high": None if ahead is None else up_to_the_cent(ahead.high),
         "partial": period.partial,
     }
 
@@ -71,23 +76,26 @@ def numbers(rule: Budget, view: RuleView, verdict: RuleVerdict) -> Payload:
 def why(rule: Budget, view: RuleView, verdict: RuleVerdict) -> str:
     period = _period(rule, view)
     assert period is not None
-    spent, limit, show = _spent(rule, period), _limit(rule), show_gb if rule.limit_microgb else show_usd
-    said = f"{show(spent, limit)} of {show(limit, spent)} ({percent_of(spent, limit)} %) in this {rule.period.value}"
+    spent, limit, unit = _spent(rule, view, period), limit_of(rule), _unit(rule, view)
+    amounts = f"{show_amount(spent, unit, limit)} of {show_amount(limit, unit, spent)}"
+    said = f"{amounts} ({percent_of(spent, limit)} %) in this {rule.period.value}"
     return f"{said}; projected to end above it" if verdict.projected else said
 
 
 def _period(rule: Budget, view: RuleView) -> Spent | None:
     """Return the period and its spend; None if the provider has no such period or reports no such number."""
     memory, metrics = view.state.spend, view.metrics
-    counted = view.available_microusd if rule.limit_microusd is not None else metrics.used_microgb
     assert memory is not None
-    if rule.limit_microusd is not None and counted is None and metrics.accrued_microusd is None:
+    if unit_of(rule, view.context.info, metrics) is None:
         return None
-    if rule.limit_microgb is not None and counted is None and metrics.period_used_microgb is None:
+    of_money = counts_money(rule, view.metrics)
+    if of_money and view.available_microusd is None and metrics.accrued_microusd is None:
+        return None
+    if not of_money and metrics.used_microgb is None and metrics.period_used_microgb is None:
         return None
     spent = memory.over(rule.period)
     used = metrics.period_used_microgb
-    if spent is None or rule.period is not Period.BILLING or rule.limit_microgb is None or used is None:
+    if spent is None or rule.period is not Period.BILLING or of_money or used is None:
         return spent
     # The provider counts its own period, so that number is complete even if our history began later.
     return Spent(spent.microusd, used, spent.start, spent.end, spent.start, False)
@@ -101,14 +109,35 @@ def _has_ended(rule: Budget, view: RuleView, period: Spent) -> bool:
     return own is None or not ends_now(own, view.known.at)
 
 
-def _spent(rule: Budget, period: Spent) -> int:
-    return period.microusd if rule.limit_microusd is not None else period.microgb
+def counts_money(rule: Budget, metrics: Metrics) -> bool:
+    """Whether it limits what the balance is spent for, or the used volume: a limit in the account's unit either."""
+    if rule.limit_micro is None:
+        return rule.limit_microusd is not None
+    return metrics.available_microusd is not None or metrics.accrued_microusd is not None
 
 
-def _limit(rule: Budget) -> int:
-    limit = rule.limit_microusd if rule.limit_microusd is not None else rule.limit_microgb
-    assert limit is not None
-    return limit
+def unit_of(rule: Budget, info: AccountInfo, metrics: Metrics) -> str | None:
+    """Return what is counted in; None if the limit is in another unit: dollars limit no euros."""
+    unit = info.unit if counts_money(rule, metrics) else info.quota_unit
+    meant = USD if rule.limit_microusd is not None else GB if rule.limit_microgb is not None else unit
+    return unit if unit == meant else None
+
+
+def limit_of(rule: Budget) -> int:
+    """Return the limit in micro-units: of the three ways to say it exactly one is used."""
+    found = [one for one in (rule.limit_microusd, rule.limit_microgb, rule.limit_micro) if one is not None]
+    assert len(found) == 1
+    return found[0]
+
+
+def _unit(rule: Budget, view: RuleView) -> str:
+    unit = unit_of(rule, view.context.info, view.metrics)
+    assert unit is not None, "a limit in another unit is not evaluated"
+    return unit
+
+
+def _spent(rule: Budget, view: RuleView, period: Spent) -> int:
+    return period.microusd if counts_money(rule, view.metrics) else period.microgb
 
 
 def _projection(rule: Budget, view: RuleView, period: Spent) -> Projection | None:
@@ -124,10 +153,10 @@ def _forecast(ask: Callable[..., Said], rule: Budget, view: RuleView, period: Sp
     # From `since`: a first reading in mid-period says nothing about the days before it.
     return ask(
         view.state.burn,
-        _spent(rule, period),
+        _spent(rule, view, period),
         period.since,
         period.end,
         view.now,
         scheduled_microusd_per_day=view.metrics.scheduled_burn_microusd_per_day,
-        volume=rule.limit_microgb is not None,
+        volume=not counts_money(rule, view.metrics),
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from operator import attrgetter
 
+from alerts.model.accounts import AccountInfo
 from alerts.model.events import EventType, JsonValue, Severity
 from alerts.model.instants import rfc3339
-from alerts.model.money import show_usd, to_number
+from alerts.model.money import show_amount, show_usd, to_number
 from alerts.model.readings import Known, Metrics, Reason, Unavailable
 from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, SuspectReason
 from alerts.model.specs import Stale
+from alerts.model.units import GB, OLDER_NAMES
 from alerts.model.values import replace
 from alerts.rules.builder import EvaluationBuilder
 from alerts.rules.falls import Falls
@@ -34,14 +36,15 @@ POLLS_BEFORE_ALERT = 3
 QUIET = timedelta(hours=1)
 """After so long of plausible readings the suspect episode ends; a later fault opens a new one."""
 _WIRE = {
-    "total_charged_microusd": "total_charged_usd",
-    "balance_microusd": "balance_usd",
-    "available_microusd": "available_usd",
-    "used_microgb": "used_gb",
-    "effective_microgb": "effective_gb",
-    "limit_microgb": "limit_gb",
-    "period_used_microgb": "current_period_usage_gb",
+    "total_charged_microusd": "total_charged",
+    "balance_microusd": "balance",
+    "available_microusd": "available",
+    "used_microgb": "used",
+    "effective_microgb": "effective",
+    "limit_microgb": "limit",
+    "period_used_microgb": "period_used",
 }
+_PERIOD_USED_IN_GB = "current_period_usage_gb"
 _MOVES = {AnomalyKind.BACKWARDS: "ran backwards", AnomalyKind.DROP: "dropped", AnomalyKind.JUMP: "jumped"}
 _SUSPECT_REASONS = {
     AnomalyKind.BACKWARDS: SuspectReason.COUNTER_BACKWARDS,
@@ -189,7 +192,7 @@ def suspect(builder: EvaluationBuilder, anomaly: Anomaly, known: Known, *, confi
     """
     findings: list[JsonValue] = [
         {
-            "field": _WIRE.get(finding.field, finding.field),
+            "field": _wire(finding.field, builder.context.info),
             "kind": finding.kind.value,
             "before": to_number(finding.before) if finding.field in _WIRE else finding.before,
             "after": to_number(finding.after) if finding.field in _WIRE else finding.after,
@@ -197,7 +200,7 @@ def suspect(builder: EvaluationBuilder, anomaly: Anomaly, known: Known, *, confi
         for finding in anomaly.findings
     ]
     first = anomaly.findings[0]
-    why = f"{_described(first)}{', confirmed by a second read' if confirmed else ''}"
+    why = f"{_described(first, builder.context.info)}{', confirmed by a second read' if confirmed else ''}"
     numbers: Payload = {
         "reason": _SUSPECT_REASONS[first.kind].value,
         "detail": why,
@@ -267,10 +270,21 @@ def fallen(builder: EvaluationBuilder, before: Falls, known: Known, *, notified:
         builder.open(CREDITS, Severity.WARNING, EventType.READING_SUSPECT, why, numbers, at=known.at)
 
 
-def _described(finding: Finding) -> str:
-    name = _WIRE.get(finding.field)
-    before, after = (number if name is None else to_number(number) for number in (finding.before, finding.after))
-    return f"{name or finding.field} {_MOVES[finding.kind]} from {before} to {after}"
+def _wire(field: str, info: AccountInfo) -> str:
+    """Return a field's name in an event: the older one where it is in dollars or gigabytes."""
+    name = _WIRE.get(field)
+    if name is None:
+        return field
+    unit = info.quota_unit if field.endswith("gb") else info.unit
+    if (name, unit) == ("period_used", GB):  # as the first provider that has it calls it
+        return _PERIOD_USED_IN_GB
+    return OLDER_NAMES.get(unit, {}).get(name, name)
+
+
+def _described(finding: Finding, info: AccountInfo) -> str:
+    numbers = (finding.before, finding.after)
+    before, after = map(to_number, numbers) if finding.field in _WIRE else numbers
+    return f"{_wire(finding.field, info)} {_MOVES[finding.kind]} from {before} to {after}"
 
 
 def plausible(builder: EvaluationBuilder, known: Known) -> None:
@@ -311,12 +325,15 @@ def limits(builder: EvaluationBuilder, before: Metrics | None, known: Known) -> 
     if before is None or _limits(before) == _limits(known.metrics):
         return
     changes: list[JsonValue] = []
+    quota_unit = builder.context.info.quota_unit
     for wire, field in _LIMITS:
         old, new = getattr(before, field), getattr(known.metrics, field)
         if before.is_unusable(field) or known.metrics.is_unusable(field):
             continue
         if old != new and not (wire is Limit.FILESIZE_MB and _bytes_said(before, known.metrics)):
-            changes.append({"limit": wire.value, "old": _limit_number(field, old), "new": _limit_number(field, new)})
+            name = wire if wire is not Limit.QUOTA or quota_unit == GB else Limit.QUOTA_IN_UNIT
+            change = {"limit": name.value, "old": _limit_number(field, old), "new": _limit_number(field, new)}
+            changes.append(change if name is not Limit.QUOTA_IN_UNIT else {**change, "unit": quota_unit})
     if not changes:
         return
     why = "; ".join(f"{c['limit']}: {_said(c['old'])} → {_said(c['new'])}" for c in changes if isinstance(c, dict))
@@ -329,20 +346,19 @@ def depleted(builder: EvaluationBuilder, view: RuleView) -> None:
     available, episode = view.available_microusd, builder.memory(BALANCE).episode
     if available is None:
         return
-    at = view.known.at
+    at, unit = view.known.at, builder.context.info.unit
     if available <= 0 and episode is None:
         numbers: Payload = {
-            **money_numbers(view),
-            "threshold_usd": 0,
+            **money_numbers(view, threshold=0),
             **burn_numbers(view),
             "topup": topup_numbers(view),
         }
-        why = f"available is {show_usd(available, 0)}: the service pauses"
+        why = f"available is {show_amount(available, unit, 0)}: the service pauses"
         builder.open(BALANCE, Severity.CRITICAL, EventType.BALANCE_DEPLETED, why, numbers, at=at)
     elif available <= 0:
         builder.decide(BALANCE, "still nothing left: already notified", episode)
     elif episode is not None:
-        builder.close(BALANCE, None, f"available is {show_usd(available, 0)}", at=at)
+        builder.close(BALANCE, None, f"available is {show_amount(available, unit, 0)}", at=at)
 
 
 def _bytes_said(before: Metrics, after: Metrics) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from alerts.model.events import EventType
 from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike
+from alerts.model.units import USD
 from alerts.rules import budget, low_balance, quota, runway, spike
 from alerts.rules.state import Notified
 from alerts.rules.view import News, Payload, RuleVerdict, RuleView
@@ -51,8 +52,13 @@ _NOT_COMPARED = frozenset({"accounts", "severity", "remind_every", "for_readings
 """Fields that an edit may change without a new evaluation."""
 
 
+_ALWAYS_MEANT = (("unit", USD), ("limit_micro", None))
+"""What every rule meant before accounts had units: saying it is no edit."""
+
+
 @lru_cache(maxsize=4096)
 def fingerprint(rule: RuleSpec) -> str:
     """Return the numbers that a rule evaluates by, as text: another text means that the rule was edited."""
-    numbers = [f"{f.name}={getattr(rule, f.name)}" for f in fields(rule) if f.name not in _NOT_COMPARED]
+    values = [(f.name, getattr(rule, f.name)) for f in fields(rule) if f.name not in _NOT_COMPARED]
+    numbers = [f"{name}={value}" for name, value in values if (name, value) not in _ALWAYS_MEANT]
     return f"{type(rule).__name__}({', '.join(numbers)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.model.events import EventType
-from alerts.model.money import show_usd, to_number
+from alerts.model.money import show_amount
 from alerts.model.specs import LowBalance, Measure
 from alerts.rules.numbers import burn_numbers, money_numbers, topup_numbers
 from alerts.rules.state import Notified
@@ -15,7 +15,7 @@ ENTERED, ENDED = EventType.BALANCE_LOW, EventType.BALANCE_RECOVERED
 def evaluate(rule: LowBalance, view: RuleView) -> RuleVerdict:
     """In breach strictly below the threshold; clear strictly above the clear line."""
     measured = _measured(rule, view)
-    if measured is None:
+    if measured is None or rule.unit not in (None, view.context.info.unit):
         return UNKNOWN
     if measured < rule.below_microusd:
         return BREACH
@@ -29,9 +29,7 @@ def news(rule: LowBalance, verdict: RuleVerdict, notified: Notified) -> tuple[Ne
 
 def numbers(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> Payload:
     return {
-        **money_numbers(view),
-        "threshold_usd": to_number(rule.below_microusd),
-        "clear_above_usd": to_number(rule.clear_above_microusd),
+        **money_numbers(view, threshold=rule.below_microusd, clear_above=rule.clear_above_microusd),
         "measure": rule.measure.value,
         **burn_numbers(view),
         "topup": topup_numbers(view),
@@ -42,7 +40,8 @@ def why(rule: LowBalance, view: RuleView, verdict: RuleVerdict) -> str:
     measured = _measured(rule, view)
     assert measured is not None
     where, line = ("above", rule.clear_above_microusd) if verdict is CLEAR else ("below", rule.below_microusd)
-    return f"{rule.measure.value} {show_usd(measured, line)} is {where} {show_usd(line, measured)}"
+    unit = view.context.info.unit
+    return f"{rule.measure.value} {show_amount(measured, unit, line)} is {where} {show_amount(line, unit, measured)}"
 
 
 def _measured(rule: LowBalance, view: RuleView) -> int | None:

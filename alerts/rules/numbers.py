@@ -1,4 +1,4 @@
-"""Numbers that several events carry, by their wire names: dollars and gigabytes as JSON numbers without float noise."""
+"""Numbers that several events carry, by their wire names: amounts of a unit as JSON numbers without float noise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 from alerts.model.events import JsonValue
 from alerts.model.instants import rfc3339
 from alerts.model.money import to_number
+from alerts.model.units import with_older_names
 from alerts.rules.view import Payload, RuleView
 
 
@@ -59,20 +60,24 @@ def up_to_the_cent(micro: int) -> int | float:
     return to_number(-(-micro // 10_000) * 10_000)
 
 
-def money_numbers(view: RuleView) -> Payload:
+def money_numbers(view: RuleView, **lines: int | None) -> Payload:
+    """What is there, and the lines that it is compared with, in the account's unit; `unit` names it."""
     metrics = view.metrics
-    return {
-        "balance_usd": money(metrics.balance_microusd),
-        "uncharged_usage_usd": money(metrics.uncharged_microusd),
-        "available_usd": money(metrics.available_microusd),
+    figures = {
+        "balance": money(metrics.balance_microusd),
+        "uncharged": money(metrics.uncharged_microusd),
+        "available": money(metrics.available_microusd),
+        **{name: money(line) for name, line in lines.items()},
     }
+    return dict(with_older_names(view.context.info.unit, figures))
 
 
 def burn_numbers(view: RuleView) -> Payload:
-    """The burn, its basis, and how long the available balance lasts at it."""
+    """What burns, by which basis, and how long the available balance lasts by it."""
     found = view.burn()
+    burns = {"burn_per_day": None if found is None else to_the_cent(found.microusd_per_day)}
     return {
-        "burn_usd_per_day": None if found is None else to_the_cent(found.microusd_per_day),
+        **with_older_names(view.context.info.unit, burns),
         "days_remaining": number(view.days_remaining()),
         "basis": None if found is None else found.basis,
         "partial": found is not None and found.partial,

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from alerts.forecast.quota import fills_within, full_at
 from alerts.model.events import EventType
-from alerts.model.money import format_gb, percent_of
+from alerts.model.money import format_amount, percent_of
 from alerts.model.specs import Quota
+from alerts.model.units import with_older_names
 from alerts.rules.numbers import money, number, span
 from alerts.rules.state import Notified
 from alerts.rules.view import BETWEEN, CLEAR, UNKNOWN, Condition, News, Payload, RuleVerdict, RuleView
@@ -60,11 +61,14 @@ def numbers(rule: Quota, view: RuleView, verdict: RuleVerdict) -> Payload:
     metrics = view.metrics
     limit, effective = metrics.limit_microgb, metrics.effective_microgb
     fill = full_at(view.state.burn, metrics, view.now)
+    figures = {
+        "used": money(metrics.used_microgb),
+        "reserved": money(metrics.reserved_microgb or 0),
+        "effective": money(effective),
+        "limit": money(limit),
+    }
     return {
-        "used_gb": money(metrics.used_microgb),
-        "reserved_gb": money(metrics.reserved_microgb or 0),
-        "effective_gb": money(effective),
-        "limit_gb": money(limit),
+        **with_older_names(view.context.info.quota_unit, figures),
         "percent": number(percent_of(effective, limit)) if limit and effective is not None else None,
         "step_percent": number(verdict.step),
         "clear_below_percent": number(rule.clear_below_percent),
@@ -78,7 +82,9 @@ def why(rule: Quota, view: RuleView, verdict: RuleVerdict) -> str:
     limit, effective = view.metrics.limit_microgb, view.metrics.effective_microgb
     if limit is None or effective is None:
         return "there is no limit any more"
-    said = f"{percent_of(effective, limit)} % of {format_gb(limit)} are used or reserved"
+    said = (
+        f"{percent_of(effective, limit)} % of {format_amount(limit, view.context.info.quota_unit)} are used or reserved"
+    )
     if verdict.condition is Condition.BREACH and verdict.step is None:
         return f"{said}; it will be full within {rule.forecast_days} days"
     return said

@@ -13,8 +13,9 @@ from statistics import median_high
 from alerts.forecast.burn import observed
 from alerts.forecast.hourly import Hourly
 from alerts.model.events import EventType
-from alerts.model.money import format_usd
+from alerts.model.money import format_amount
 from alerts.model.specs import Spike
+from alerts.model.units import with_older_names
 from alerts.rules.numbers import number, to_the_cent
 from alerts.rules.state import Notified
 from alerts.rules.view import BETWEEN, BREACH, CLEAR, UNKNOWN, News, Payload, RuleVerdict, RuleView
@@ -67,20 +68,24 @@ def news(rule: Spike, verdict: RuleVerdict, notified: Notified) -> tuple[News, .
 
 def numbers(rule: Spike, view: RuleView, verdict: RuleVerdict) -> Payload:
     now, past = observed(view.state.burn, rule.window, view.now), _usual(rule, view)
+    figures = {
+        "burn_per_day": None if now is None else to_the_cent(now.microusd_per_day),
+        "usual_per_day": None if past is None else to_the_cent(past.median_microusd_per_day),
+        "peak_per_day": None if past is None else to_the_cent(past.peak_microusd_per_day),
+        "spent": None if now is None else to_the_cent(now.spent_microusd),
+    }
     return {
-        "burn_usd_per_day": None if now is None else to_the_cent(now.microusd_per_day),
-        "usual_usd_per_day": None if past is None else to_the_cent(past.median_microusd_per_day),
-        "peak_usd_per_day": None if past is None else to_the_cent(past.peak_microusd_per_day),
+        **with_older_names(view.context.info.unit, figures),
         "factor": number(rule.factor),
         "window_hours": number(Decimal(rule.window // timedelta(minutes=1)) / 60),
-        "spent_usd": None if now is None else to_the_cent(now.spent_microusd),
     }
 
 
 def why(rule: Spike, view: RuleView, verdict: RuleVerdict) -> str:
     now, past = observed(view.state.burn, rule.window, view.now), _usual(rule, view)
-    burns = "unknown" if now is None else f"{format_usd(now.microusd_per_day)} a day"
-    usually = "unknown" if past is None else f"{format_usd(past.median_microusd_per_day)} a day"
+    unit = view.context.info.unit
+    burns = "unknown" if now is None else f"{format_amount(now.microusd_per_day, unit)} a day"
+    usually = "unknown" if past is None else f"{format_amount(past.median_microusd_per_day, unit)} a day"
     return f"burns {burns}; usual is {usually}"
 
 

@@ -58,6 +58,7 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """One account's readings and outages; on a terminal with a small chart."""
+    from alerts.model.accounts import AccountInfo
     from daemon.commands.history_view import History, document, show, to_csv
     from daemon.commands.moments import parse_since
     from daemon.store import readings
@@ -72,8 +73,9 @@ def history(
         if first >= last:
             fail(f"--since {since!r} is not before the end", USAGE)
         _require_known(account, config, store.reader)
+        configured = config.accounts.get(account)
         found = History(
-            account,
+            configured.info if configured is not None else AccountInfo(account, ""),
             first,
             last,
             # what was read at the very end belongs to it

@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from alerts.model.money import format_gb, format_usd, to_decimal
+from alerts.model.accounts import AccountInfo
+from alerts.model.money import format_amount, to_decimal
 from alerts.model.readings import Metrics
+from alerts.model.units import GB, OLDER_NAMES, USD
 from alerts.reports.sheet import harmless
 from alerts.rules.numbers import moment, money
 from daemon.commands.common import print_table
-from daemon.status.text import left, local, usd
+from daemon.status.text import amount, left, local
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.summaries import Summary
 
@@ -33,7 +35,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 class History:
     """What was kept of one account between two instants."""
 
-    account: str
+    account: AccountInfo
     since: datetime
     until: datetime
     entries: tuple[Run | OutageRun, ...]
@@ -44,40 +46,54 @@ class History:
         return tuple(entry for entry in self.entries if isinstance(entry, Run))
 
 
+_IN_UNIT: tuple[tuple[str, str], ...] = (
+    ("balance", "balance_microusd"),
+    ("uncharged", "uncharged_microusd"),
+    ("available", "available_microusd"),
+    ("total_charged", "total_charged_microusd"),
+    ("used", "used_microgb"),
+    ("reserved", "reserved_microgb"),
+    ("effective", "effective_microgb"),
+    ("limit", "limit_microgb"),
+    ("period_used", "period_used_microgb"),
+)
 _FIELDS: tuple[tuple[str, str], ...] = (
-    ("balance_usd", "balance_microusd"),
-    ("uncharged_usage_usd", "uncharged_microusd"),
-    ("available_usd", "available_microusd"),
-    ("total_charged_usd", "total_charged_microusd"),
     ("total_snapshots", "total_snapshots"),
     ("active_videos", "active_videos"),
     ("cost_per_snapshot", "cost_per_snapshot_microusd"),
-    ("used_gb", "used_microgb"),
-    ("reserved_gb", "reserved_microgb"),
-    ("effective_gb", "effective_microgb"),
-    ("limit_gb", "limit_microgb"),
-    ("period_used_gb", "period_used_microgb"),
     ("usage_count", "usage_count"),
     ("billing_error", "billing_error"),
 )
 """Names outside, and the metrics that they show; a name with `micro` in its metric is shown in whole units."""
 
 
+def fields_of(info: AccountInfo) -> tuple[tuple[str, str], ...]:
+    """Return the names of an account's figures: where they are in dollars or gigabytes, the older ones first."""
+    older = []
+    for name, attribute in _IN_UNIT:
+        unit = info.quota_unit if attribute.endswith("gb") else info.unit
+        if (old := OLDER_NAMES.get(unit, {}).get(name)) is not None:
+            older.append((old, attribute))
+    return (*older, *_IN_UNIT, *_FIELDS)
+
+
 def document(found: History) -> dict[str, Any]:
     """Return what `history --json` prints."""
     return {
-        "account": found.account,
+        "account": found.account.id,
+        "unit": found.account.unit,
+        "quota_unit": found.account.quota_unit,
         "since": moment(found.since),
         "until": moment(found.until),
-        "readings": [_reading(run) for run in found.runs],
+        "readings": [_reading(run, found.account) for run in found.runs],
         "outages": [_outage(entry) for entry in found.entries if isinstance(entry, OutageRun)],
-        "days": [_day(day) for day in found.days],
+        "days": [_day(day, found.account) for day in found.days],
     }
 
 
-def _reading(run: Run) -> dict[str, Any]:
+def _reading(run: Run, info: AccountInfo) -> dict[str, Any]:
     said: dict[str, Any] = {"first_at": moment(run.first_at), "last_at": moment(run.last_at), "count": run.count}
-    for name, attribute in _FIELDS:
+    for name, attribute in fields_of(info):
         value = getattr(run.metrics, attribute)
         if value is not None:
             said[name] = money(value) if "micro" in attribute else value
@@ -95,31 +111,29 @@ def _outage(outage: OutageRun) -> dict[str, Any]:
     }
 
 
-def _day(day: Summary) -> dict[str, Any]:
-    return {
-        "day": day.start_at.date().isoformat(),
-        "readings": day.samples,
-        "spent_usd": money(day.spent),
-        "credited_usd": money(day.credited),
-        "available_min_usd": money(day.available_min),
-        "available_max_usd": money(day.available_max),
-        "used_gb": money(day.used_last),
-        "grown_gb": money(day.used_grown),
-        "effective_max_gb": money(day.effective_max),
-    }
+def _day(day: Summary, info: AccountInfo) -> dict[str, Any]:
+    paid = {"spent": day.spent, "credited": day.credited}
+    paid |= {"available_min": day.available_min, "available_max": day.available_max}
+    used = {"used": day.used_last, "grown": day.used_grown, "effective_max": day.effective_max}
+    older = {f"{name}_usd": value for name, value in paid.items() if info.unit == USD}
+    older |= {f"{name}_gb": value for name, value in used.items() if info.quota_unit == GB}
+    figures = {name: money(value) for name, value in (older | paid | used).items()}
+    return {"day": day.start_at.date().isoformat(), "readings": day.samples, **figures}
 
 
 def to_csv(found: History) -> str:
     """Return a line a run or outage; amounts are exact decimals, and no text is taken for a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["first_at", "last_at", "count", "unavailable", *(name for name, _ in _FIELDS)])
+    named = fields_of(found.account)
+    units = [found.account.unit, found.account.quota_unit]
+    writer.writerow(["first_at", "last_at", "count", "unavailable", *(name for name, _ in named), "unit", "quota_unit"])
     for entry in found.entries:
         times = [moment(entry.first_at), moment(entry.last_at), entry.count]
         if isinstance(entry, OutageRun):
-            writer.writerow([*times, entry.reason.value, *("" for _ in _FIELDS)])
+            writer.writerow([*times, entry.reason.value, *("" for _ in named), *units])
         else:
-            writer.writerow([*times, "", *(_cell(entry.metrics, attribute) for _, attribute in _FIELDS)])
+            writer.writerow([*times, "", *(_cell(entry.metrics, attribute) for _, attribute in named), *units])
     return out.getvalue()
 
 
@@ -139,7 +153,7 @@ def show(found: History, zone: ZoneInfo) -> None:
     """Print the history for a person: the chart where there is a terminal, then days or readings."""
     if not found.entries and not found.days:
         typer.echo(
-            f"{found.account}: nothing was read between {local(found.since, zone)} and {local(found.until, zone)}"
+            f"{found.account.id}: nothing was read between {local(found.since, zone)} and {local(found.until, zone)}"
         )
         return
     if Console().is_terminal:
@@ -161,10 +175,10 @@ def _show_chart(found: History, zone: ZoneInfo) -> None:
     points = [(run, value) for run in found.runs if (value := getattr(run.metrics, measure)) is not None]
     if not points:
         return
-    form = format_usd if measure == "available_microusd" else format_gb
+    unit = found.account.unit if measure == "available_microusd" else found.account.quota_unit
     values = [value for _, value in points]
     columns = min(CHART_COLUMNS, max(10, Console().width - 4))
-    typer.echo(f"{measure.partition('_')[0]}: {form(min(values))} to {form(max(values))}")
+    typer.echo(f"{measure.partition('_')[0]}: {format_amount(min(values), unit)} to {format_amount(max(values), unit)}")
     typer.echo(f"  {sparkline(points, found.since, found.until, columns)}")
     typer.echo(f"  {local(found.since, zone):<{columns - 16}}{local(found.until, zone)}\n")
 
@@ -189,17 +203,18 @@ def _bar(value: int, low: int, high: int) -> str:
 
 def _show_days(found: History) -> None:
     prepaid = any(day.available_min is not None for day in found.days)
+    unit, quota_unit = found.account.unit, found.account.quota_unit
     if prepaid:
         columns = ["day (UTC)", "readings", "spent", "credited", "lowest", "highest", "at the end"]
         rows = [
             [
                 day.start_at.date().isoformat(),
                 str(day.samples),
-                usd(day.spent),
-                usd(day.credited),
-                left(day.available_min),
-                left(day.available_max),
-                left(None if day.balance_last is None else day.balance_last - (day.uncharged_last or 0)),
+                amount(day.spent, unit),
+                amount(day.credited, unit),
+                left(day.available_min, unit),
+                left(day.available_max, unit),
+                left(None if day.balance_last is None else day.balance_last - (day.uncharged_last or 0), unit),
             ]
             for day in found.days
         ]
@@ -209,13 +224,13 @@ def _show_days(found: History) -> None:
             [
                 day.start_at.date().isoformat(),
                 str(day.samples),
-                _gb(day.used_grown),
-                _gb(day.used_last),
-                _gb(day.effective_max),
+                amount(day.used_grown, quota_unit),
+                amount(day.used_last, quota_unit),
+                amount(day.effective_max, quota_unit),
             ]
             for day in found.days
         ]
-    print_table(found.account, columns, rows, right=columns[1:])
+    print_table(found.account.id, columns, rows, right=columns[1:])
 
 
 def _show_outages(found: History, zone: ZoneInfo) -> None:
@@ -233,10 +248,15 @@ def _show_entries(found: History, zone: ZoneInfo) -> None:
     prepaid = _measure(found) == "available_microusd"
     columns = ["from", "to", "readings", *_words(prepaid)]
     rows = [
-        [_short(entry.first_at, zone), _short(entry.last_at, zone), str(entry.count), *_values(entry, prepaid)]
+        [
+            _short(entry.first_at, zone),
+            _short(entry.last_at, zone),
+            str(entry.count),
+            *_values(entry, found.account, prepaid),
+        ]
         for entry in found.entries[-RUNS_SHOWN:]
     ]
-    print_table(found.account, columns, rows, right=columns[2:])
+    print_table(found.account.id, columns, rows, right=columns[2:])
     left_out = len(found.entries) - len(rows)
     if left_out > 0:
         typer.echo(f"{left_out} earlier lines are left out: --csv prints them all")
@@ -246,20 +266,16 @@ def _words(prepaid: bool) -> Iterator[str]:
     yield from ("balance", "pending", "available", "videos") if prepaid else ("used", "reserved", "effective", "limit")
 
 
-def _values(entry: Run | OutageRun, prepaid: bool) -> list[str]:
+def _values(entry: Run | OutageRun, info: AccountInfo, prepaid: bool) -> list[str]:
     if isinstance(entry, OutageRun):
         return [entry.reason.value, "", "", ""]
     metrics = entry.metrics
     if prepaid:
         videos = "–" if metrics.active_videos is None else str(metrics.active_videos)
         money_ = (metrics.balance_microusd, metrics.uncharged_microusd, metrics.available_microusd)
-        return [*(usd(value) for value in money_), videos]
+        return [*(amount(value, info.unit) for value in money_), videos]
     volumes = (metrics.used_microgb, metrics.reserved_microgb, metrics.effective_microgb, metrics.limit_microgb)
-    return [_gb(value) for value in volumes]
-
-
-def _gb(microgb: int | None) -> str:
-    return "–" if microgb is None else format_gb(microgb)
+    return [amount(value, info.quota_unit) for value in volumes]
 
 
 def _short(instant: datetime, zone: ZoneInfo) -> str:

@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
+from alerts.model.spend import Spent
+from alerts.model.units import GB, USD, with_older_names
 from alerts.rules.numbers import moment, money, number, span, to_the_cent, up_to_the_cent
 from daemon.commands.common import print_table
 from daemon.status.overview import BudgetLine, Overview
-from daemon.status.text import days_words, has_money, left, lines, month_words, quota_words, read_words, usd
+from daemon.status.text import amount, days_words, has_money, left, lines, month_words, quota_words, read_words
 from daemon.store.health import StoredHealth
 
 TABLE_FROM_ACCOUNTS = 4
@@ -48,10 +50,7 @@ def _entry(one: Overview) -> dict[str, Any]:
         "stale": one.is_old,
         "unavailable": _outage(one),
         "not_used": [] if metrics is None else [words for _, words in metrics.unusable],
-        "balance_usd": None if metrics is None else money(metrics.balance_microusd),
-        "uncharged_usage_usd": None if metrics is None else money(metrics.uncharged_microusd),
-        "available_usd": None if metrics is None else money(metrics.available_microusd),
-        "burn_usd_per_day": None if one.burn is None else to_the_cent(one.burn.microusd_per_day),
+        **with_older_names(one.account.unit, _balances(one)),
         "basis": None if one.burn is None else one.burn.basis,
         "partial": one.burn is not None and one.burn.partial,
         "days_remaining": number(one.days_remaining),
@@ -84,6 +83,33 @@ def _entry(one: Overview) -> dict[str, Any]:
     }
 
 
+def _balances(one: Overview) -> dict[str, int | float | None]:
+    metrics = None if one.known is None else one.known.metrics
+    return {
+        "balance": None if metrics is None else money(metrics.balance_microusd),
+        "uncharged": None if metrics is None else money(metrics.uncharged_microusd),
+        "available": None if metrics is None else money(metrics.available_microusd),
+        "burn_per_day": None if one.burn is None else to_the_cent(one.burn.microusd_per_day),
+    }
+
+
+def _month_figures(one: Overview, spent: Spent) -> dict[str, Any]:
+    """What was spent and what was used, each in its unit; in dollars and gigabytes under the older names as well."""
+    paid = money(spent.microusd) if has_money(one) else None
+    used = money(spent.microgb) if one.quota is not None else None
+    found: dict[str, Any] = {
+        "unit": one.account.unit,
+        "spent": paid,
+        "quota_unit": one.account.quota_unit,
+        "used": used,
+    }
+    if one.account.unit == USD:
+        found["spent_usd"] = paid
+    if one.account.quota_unit == GB:
+        found["spent_gb"] = used
+    return found
+
+
 def _outage(one: Overview) -> dict[str, Any] | None:
     outage = one.outage
     if outage is None:
@@ -101,11 +127,14 @@ def _quota(one: Overview) -> dict[str, Any] | None:
     quota = one.quota
     if quota is None:
         return None
+    figures = {
+        "used": money(quota.used_microgb),
+        "reserved": money(quota.reserved_microgb),
+        "effective": money(quota.effective_microgb),
+        "limit": money(quota.limit_microgb),
+    }
     return {
-        "used_gb": money(quota.used_microgb),
-        "reserved_gb": money(quota.reserved_microgb),
-        "effective_gb": money(quota.effective_microgb),
-        "limit_gb": money(quota.limit_microgb),
+        **with_older_names(one.account.quota_unit, figures),
         "percent": number(quota.percent),
         "full_at": None if quota.fill is None else span(quota.fill.effective),
     }
@@ -118,23 +147,21 @@ def _month(one: Overview) -> dict[str, Any] | None:
     return {
         "period_start": moment(spent.start),
         "period_end": moment(spent.end),
-        "spent_usd": money(spent.microusd) if has_money(one) else None,
-        "spent_gb": money(spent.microgb) if one.quota is not None else None,
+        **_month_figures(one, spent),
         "partial": spent.partial,
     }
 
 
 def _budget(line: BudgetLine) -> dict[str, Any]:
-    unit = "gb" if line.volume else "usd"
+    ahead = None if line.projection is None else up_to_the_cent(line.projection.likely)
+    figures = {"spent": money(line.spent), "limit": money(line.limit), "projected": ahead}
     return {
         "rule": line.rule,
         "period": line.period.value,
         "period_start": moment(line.start),
         "period_end": moment(line.end),
-        f"spent_{unit}": money(line.spent),
-        f"limit_{unit}": money(line.limit),
+        **with_older_names(line.unit, figures),
         "percent": number(line.percent),
-        f"projected_{unit}": None if line.projection is None else up_to_the_cent(line.projection.likely),
         "partial": line.partial,
     }
 
@@ -170,14 +197,14 @@ def _show_table(found: Sequence[Overview]) -> None:
     right = ["balance", "pending", "available", "burn a day", "days left"]
     rows = []
     for one in found:
-        metrics = None if one.known is None else one.known.metrics
+        metrics, unit = None if one.known is None else one.known.metrics, one.account.unit
         rows.append(
             [
                 one.account.id,
-                left(None if metrics is None else metrics.balance_microusd),
-                usd(None if metrics is None else metrics.uncharged_microusd),
-                left(None if metrics is None else metrics.available_microusd),
-                usd(None if one.burn is None else one.burn.microusd_per_day),
+                left(None if metrics is None else metrics.balance_microusd, unit),
+                amount(None if metrics is None else metrics.uncharged_microusd, unit),
+                left(None if metrics is None else metrics.available_microusd, unit),
+                amount(None if one.burn is None else one.burn.microusd_per_day, unit),
                 days_words(one.days_remaining),
                 quota_words(one, short=True) or "–",
                 "; ".join(month_words(one, short=True)) or "–",

@@ -185,9 +185,14 @@ def _rule(item: Item[RuleTable]) -> RuleSpec:
     }
     match table:
         case LowBalanceTable():
-            below = _need(table.below_usd)
-            clear = table.clear_above_usd if table.clear_above_usd is not None else int(below * CLEAR_ABOVE)
-            return LowBalance(below_microusd=below, clear_above_microusd=clear, measure=table.measure, **common)
+            below, clear = _need(table.line), table.clear_line
+            return LowBalance(
+                below_microusd=below,
+                clear_above_microusd=clear if clear is not None else int(below * CLEAR_ABOVE),
+                measure=table.measure,
+                unit=table.unit,
+                **common,
+            )
         case RunwayTable():
             days = _need(table.below_days)
             return Runway(below_days=days, clear_above_days=table.clear_above_days or days * CLEAR_ABOVE, **common)
@@ -205,6 +210,7 @@ def _rule(item: Item[RuleTable]) -> RuleSpec:
                 period=_need(table.period),
                 limit_microusd=table.limit_usd,
                 limit_microgb=table.limit_gb,
+                limit_micro=table.limit,
                 at_percent=tuple(table.at_percent),
                 projected=table.projected,
                 **common,
@@ -228,6 +234,7 @@ def _own_thresholds(facts: LintFacts) -> tuple[LowBalance, ...]:
             below_microusd=item.table.threshold,
             clear_above_microusd=int(item.table.threshold * CLEAR_ABOVE),
             only_receiver=f"webhook:{item.table.id}",
+            unit=None,
         )
         for item in facts.tables.webhooks
         if item.table.threshold is not None

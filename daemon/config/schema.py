@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr
 
 from alerts.model.events import Severity
 from alerts.model.specs import Measure, Period
@@ -168,13 +168,13 @@ class TopupTable(Table):
 
 class AccountTable(Table):
     required: ClassVar[tuple[str, ...]] = ("provider",)
-    provider: Annotated[Provider, BeforeValidator(_provider)] | None = None
+    provider: Annotated[Provider, PlainValidator(_provider)] | None = None
     base_url: Text | None = None
     url: Secret | None = None
     params: dict[str, Secret] = Field(default_factory=dict)
     method: Annotated[str, named({"GET": "GET", "POST": "POST"})] = "GET"
     body: Body = ""
-    auth: Annotated[Auth, BeforeValidator(_auth)] | None = None
+    auth: Annotated[Auth, PlainValidator(_auth)] | None = None
     api_key: Secret | None = None
     headers: dict[str, Secret] = Field(default_factory=dict)
     ok: Text = ""
@@ -255,10 +255,25 @@ class RuleTable(Table):
 
 
 class LowBalanceTable(RuleTable):
-    required: ClassVar[tuple[str, ...]] = ("id", "below_usd")
+    below: Money | None = None
     below_usd: Money | None = None
     measure: Annotated[Measure, words(Measure)] = Measure.AVAILABLE
+    clear_above: Money | None = None
     clear_above_usd: Money | None = None
+
+    @property
+    def line(self) -> int | None:
+        """The threshold, in the account's unit or in dollars."""
+        return self.below if self.below is not None else self.below_usd
+
+    @property
+    def clear_line(self) -> int | None:
+        return self.clear_above if self.clear_above is not None else self.clear_above_usd
+
+    @property
+    def unit(self) -> str | None:
+        """What the threshold is in; None: whatever the account is in."""
+        return None if "below" in self.given else USD
 
 
 class RunwayTable(RuleTable):
@@ -277,6 +292,7 @@ class QuotaTable(RuleTable):
 class BudgetTable(RuleTable):
     required: ClassVar[tuple[str, ...]] = ("id", "period")
     period: Annotated[Period, words(Period)] | None = None
+    limit: Money | None = None
     limit_usd: Money | None = None
     limit_gb: Volume | None = None
     at_percent: Percents = Field(default_factory=lambda: [Decimal(50), Decimal(80), Decimal(100)])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import tomli
@@ -71,13 +71,13 @@ def with_params(url: str, params: Mapping[str, str]) -> str:
     return _PARAM.sub(lambda place: params.get(place[1], place[0]), url)
 
 
-_FOLDER = files("daemon.sources") / "presets"
+_FOLDER = Path(__file__).parent / "presets"
 
 
 @cache
 def preset_names() -> tuple[str, ...]:
     """Return the names of all presets, in order. None is read for it."""
-    return tuple(sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml")))
+    return tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
 
 
 @cache

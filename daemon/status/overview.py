@@ -21,6 +21,7 @@ from alerts.model.money import percent_of
 from alerts.model.readings import Known, Metrics
 from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
+from alerts.rules.budget import counts_money, limit_of, unit_of
 from alerts.rules.stale import default_after
 from alerts.rules.state import AccountState, Episode
 from alerts.rules.view import Context, RuleView
@@ -45,11 +46,11 @@ class QuotaStatus:
 
 @dataclass(frozen=True, slots=True)
 class BudgetLine:
-    """A budget rule's period: what was spent of its limit, in micro-dollars or micro-gigabytes (`volume`)."""
+    """A budget rule's period: what was spent of its limit, in millionths of `unit`."""
 
     rule: str
     period: Period
-    volume: bool
+    unit: str
     spent: int
     limit: int
     percent: Decimal
@@ -177,30 +178,30 @@ def _budgets(config: Config, account: AccountConfig, view: RuleView, now: dateti
 
 @dataclass(frozen=True, slots=True)
 class SpentOf:
-    """What was spent of a budget in its period, in micro-dollars or micro-gigabytes (`volume`)."""
+    """What was spent of a budget in its period, in millionths of `unit`; `volume`: of what is used, not paid."""
 
     amount: int
     limit: int
+    unit: str
     volume: bool
     spent: Spent
     partial: bool
 
 
-def spent_of(rule: Budget, state: AccountState, metrics: Metrics, now: datetime) -> SpentOf | None:
-    """Return what was spent of the budget in the period of `now`; None where no reading lies in it yet."""
-    volume = rule.limit_microgb is not None
-    limit = rule.limit_microgb if volume else rule.limit_microusd
+def spent_of(rule: Budget, info: AccountInfo, state: AccountState, metrics: Metrics, now: datetime) -> SpentOf | None:
+    """Return what was spent of the budget in the period of `now`; None if no reading lies in it, or in another unit."""
+    unit, volume, limit = unit_of(rule, info, metrics), not counts_money(rule, metrics), limit_of(rule)
     spent = _running(state, rule.period, now)
     counted = metrics.used_microgb if volume else metrics.available_microusd
-    if spent is None or not limit or counted is None:
+    if spent is None or unit is None or not limit or counted is None:
         return None
     if volume and rule.period is Period.BILLING and metrics.period_used_microgb is not None:
-        return SpentOf(metrics.period_used_microgb, limit, volume, spent, False)
-    return SpentOf(spent.microgb if volume else spent.microusd, limit, volume, spent, spent.partial)
+        return SpentOf(metrics.period_used_microgb, limit, unit, volume, spent, False)
+    return SpentOf(spent.microgb if volume else spent.microusd, limit, unit, volume, spent, spent.partial)
 
 
 def _budget(rule: Budget, view: RuleView, now: datetime) -> BudgetLine | None:
-    found = spent_of(rule, view.state, view.metrics, now)
+    found = spent_of(rule, view.context.info, view.state, view.metrics, now)
     if found is None:
         return None
     ahead = project(
@@ -215,7 +216,7 @@ def _budget(rule: Budget, view: RuleView, now: datetime) -> BudgetLine | None:
     return BudgetLine(
         rule=rule.id,
         period=rule.period,
-        volume=found.volume,
+        unit=found.unit,
         spent=found.amount,
         limit=found.limit,
         percent=percent_of(found.amount, found.limit),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from alerts.model.money import format_gb, format_usd, show_gb, show_usd
+from alerts.model.money import format_amount, format_usd, show_amount
 from alerts.model.readings import Metrics
 from daemon.status.overview import Overview
 from daemon.store.reading_rows import OutageRun
@@ -61,16 +62,15 @@ def not_used(metrics: Metrics) -> str:
 
 def _money_lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     assert one.known is not None
-    metrics = one.known.metrics
+    metrics, unit = one.known.metrics, one.account.unit
     if metrics.balance_microusd is not None:
         uncharged = metrics.uncharged_microusd
-        pending = (
-            "" if uncharged is None else f", {usd(uncharged)} pending: {left(metrics.available_microusd)} available"
-        )
-        yield "balance", f"{left(metrics.balance_microusd)}{pending}"
+        available = left(metrics.available_microusd, unit)
+        pending = "" if uncharged is None else f", {amount(uncharged, unit)} pending: {available} available"
+        yield "balance", f"{left(metrics.balance_microusd, unit)}{pending}"
     if one.burn is not None:
-        partial = ", less than a day of history" if one.burn.partial else ""
-        yield "burn", f"{usd(one.burn.microusd_per_day)} a day ({one.burn.basis}{partial})"
+        in_part = ", less than a day of history" if one.burn.partial else ""
+        yield "burn", f"{amount(one.burn.microusd_per_day, unit)} a day ({one.burn.basis}{in_part})"
     if one.days_remaining is not None:
         yield "days left", f"{days_words(one.days_remaining)}{_runs_out(one, zone)}"
     if one.estimate is not None:
@@ -90,37 +90,41 @@ def _runs_out(one: Overview, zone: ZoneInfo) -> str:
 
 def quota_words(one: Overview, *, short: bool) -> str:
     """Return the volume against its limit, nothing where there is none."""
-    quota = one.quota
+    quota, unit = one.quota, one.account.quota_unit
     if quota is None:
         return ""
     if quota.limit_microgb is None:
         unknown = one.known is not None and one.known.metrics.is_unusable("limit_microgb")
-        return f"{format_gb(quota.effective_microgb)}, {'limit unknown' if unknown else 'no limit'}"
+        return f"{format_amount(quota.effective_microgb, unit)}, {'limit unknown' if unknown else 'no limit'}"
     effective, limit = quota.effective_microgb, quota.limit_microgb
-    whole = f"{show_gb(effective, limit)} of {show_gb(limit, effective)} ({quota.percent} %)"
+    whole = f"{show_amount(effective, unit, limit)} of {show_amount(limit, unit, effective)} ({quota.percent} %)"
     if short or not quota.reserved_microgb:
         return whole
-    return f"{whole}, {format_gb(quota.reserved_microgb)} of it reserved"
+    return f"{whole}, {format_amount(quota.reserved_microgb, unit)} of it reserved"
 
 
 def month_words(one: Overview, *, short: bool) -> list[str]:
     """Month spend, beside every budget of the account."""
     words = []
     for line in one.budgets:
-        form = show_gb if line.volume else show_usd
+        form = partial(_beside, line.unit)
         ahead = "" if line.projection is None else f", projected {form(line.projection.likely, line.limit)}"
         period = "" if line.period.value == "month" else f" this {_PERIODS[line.period.value]}"
-        partial = ", partial" if line.partial else ""
+        in_part = ", partial" if line.partial else ""
         spent = f"{form(line.spent, line.limit)} of {form(line.limit, line.spent)}"
-        words.append(f"{spent}{period} ({line.percent} %{ahead}{partial})")
+        words.append(f"{spent}{period} ({line.percent} %{ahead}{in_part})")
     if not any(line.period.value == "month" for line in one.budgets) and one.month is not None:
         why = " (partial)" if short else " (partial: history begins inside the month)"
-        partial = why if one.month.partial else ""
+        in_part = why if one.month.partial else ""
         if has_money(one):
-            words.insert(0, f"{format_usd(one.month.microusd)} spent{partial}")
+            words.insert(0, f"{format_amount(one.month.microusd, one.account.unit)} spent{in_part}")
         elif one.quota is not None:
-            words.insert(0, f"{format_gb(one.month.microgb)} used{partial}")
+            words.insert(0, f"{format_amount(one.month.microgb, one.account.quota_unit)} used{in_part}")
     return words
+
+
+def _beside(unit: str, micro: int, *beside: int) -> str:
+    return show_amount(micro, unit, *beside)
 
 
 _PERIODS = {"day": "day", "week": "week", "quarter": "quarter", "billing": "billing period"}
@@ -154,14 +158,14 @@ def age_words(age: timedelta) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
 
 
-def usd(microusd: int | None) -> str:
+def amount(micro: int | None, unit: str) -> str:
     """Return an amount, or a dash where it is not known."""
-    return "–" if microusd is None else format_usd(microusd)
+    return "–" if micro is None else format_amount(micro, unit)
 
 
-def left(microusd: int | None) -> str:
+def left(micro: int | None, unit: str) -> str:
     """Return what is left, rounded down, or a dash where it is not known."""
-    return "–" if microusd is None else show_usd(microusd)
+    return "–" if micro is None else show_amount(micro, unit)
 
 
 def days_words(days: Decimal | None) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alerts.model.events import Severity
-from alerts.model.money import MICRO, format_gb, format_usd
+from alerts.model.money import MICRO, format_amount
 from alerts.rules.state import Episode
 from daemon.store.summaries import Summary
 
@@ -100,7 +100,7 @@ def line(
     span: ChartSpan,
     *,
     gap: timedelta,
-    volume: bool,
+    unit: str,
     mark: tuple[str, int] | None = None,
     credits: Sequence[tuple[datetime, str]] = (),
     episodes: Sequence[Episode] = (),
@@ -111,7 +111,7 @@ def line(
     """
     if not points:
         return None
-    form = format_gb if volume else format_usd
+    form = _form(unit)
     values = [value for _, value in points]
     place = _Place([*values, *([] if mark is None else [mark[1]])])
     low, high, last = min(values), max(values), values[-1]
@@ -128,11 +128,15 @@ def line(
     )
 
 
-def bars(title: str, days: Sequence[Point], span: ChartSpan, *, volume: bool) -> Chart | None:
+def _form(unit: str) -> Callable[..., str]:
+    return lambda micro, places=2: format_amount(micro, unit, places)
+
+
+def bars(title: str, days: Sequence[Point], span: ChartSpan, *, unit: str) -> Chart | None:
     """Return a bar a day (UTC), in micro-units. None where there is none."""
     if not days:
         return None
-    form = format_gb if volume else format_usd
+    form = _form(unit)
     place = _Place([value for _, value in days])
     drawn = []
     for start, value in days:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.model.money import format_gb, format_usd, show_usd
+from alerts.model.money import format_amount, format_usd, show_amount
 from alerts.rules.state import AccountState, Episode
 from daemon.config.model import Config
 from daemon.status.overview import Overview, look
@@ -129,24 +129,24 @@ def _grouped(said: Iterable[tuple[str, str]]) -> tuple[tuple[str, tuple[str, ...
 def _headline(one: Overview) -> tuple[str, str]:
     """The one number that matters, and what it is."""
     if one.known is not None and one.known.metrics.available_microusd is not None:
-        return show_usd(one.known.metrics.available_microusd), "available"
+        return show_amount(one.known.metrics.available_microusd, one.account.unit), "available"
     if one.quota is not None:
-        return format_gb(one.quota.effective_microgb), "used and reserved"
+        return format_amount(one.quota.effective_microgb, one.account.quota_unit), "used and reserved"
     return "–", "not known yet"
 
 
 def _meters(one: Overview) -> list[Meter]:
     found = []
     if one.known is not None and one.quota is not None and one.quota.limit_microgb:
-        found.append(quota_meter(one.known.metrics))
-    budgets = [budget_meter(line.rule, line.period, line.spent, line.limit, volume=line.volume) for line in one.budgets]
+        found.append(quota_meter(one.known.metrics, one.account.quota_unit))
+    budgets = [budget_meter(line.rule, line.period, line.spent, line.limit, line.unit) for line in one.budgets]
     return found + budgets
 
 
 def _charts(
     connection: sqlite3.Connection, one: Overview, span: charts.ChartSpan, episodes: Sequence[Episode]
 ) -> list[charts.Chart]:
-    name = one.account.id
+    name, unit, quota_unit = one.account.id, one.account.unit, one.account.quota_unit
     daily = span.until - span.since > HOURLY_UP_TO
     width = SummarySpan.DAY if daily else SummarySpan.HOUR
     read: list[Summary] = list(summaries(connection, name, width, span.since, span.until))
@@ -162,12 +162,10 @@ def _charts(
     available, effective = charts.available(read), charts.effective(read)
     on_money, on_volume = (episodes, ()) if available else ((), episodes)
     drawn = [
-        charts.line(
-            "Available", available, span, gap=gap, volume=False, mark=below, credits=charged, episodes=on_money
-        ),
-        charts.line("Used and reserved", effective, span, gap=gap, volume=True, mark=limit, episodes=on_volume),
-        charts.bars("Spent a day (UTC)", charts.spent(per_day), span, volume=False),
-        charts.bars("Grown a day (UTC)", charts.grown(per_day), span, volume=True),
+        charts.line("Available", available, span, gap=gap, unit=unit, mark=below, credits=charged, episodes=on_money),
+        charts.line("Used and reserved", effective, span, gap=gap, unit=quota_unit, mark=limit, episodes=on_volume),
+        charts.bars("Spent a day (UTC)", charts.spent(per_day), span, unit=unit),
+        charts.bars("Grown a day (UTC)", charts.grown(per_day), span, unit=quota_unit),
     ]
     return [chart for chart in drawn if chart is not None]
 

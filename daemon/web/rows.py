@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from alerts.model.money import format_gb, format_usd, percent_of, show_gb, show_usd
+from alerts.model.accounts import AccountInfo
+from alerts.model.money import format_amount, format_usd, percent_of, show_amount
 from alerts.model.readings import Metrics
 from alerts.model.specs import Budget, Period, RuleIndex
 from alerts.rules.stale import default_after
@@ -122,14 +123,18 @@ class Rows:
             age = max(now - known.at, timedelta())
             old = age > default_after(gaps(account.poll, zone)[1])
             read = f"read {age_words(age)} ago{' (old)' if old else ''}"
-        figure, figure_about = _figure(None if known is None else known.metrics)
+        figure, figure_about = _figure(account.info, None if known is None else known.metrics)
         lasts = burns = ""
         if known is not None and known.metrics.available_microusd is not None:
             forecast = self._forecasts.of(state, known)
             lasts = "" if forecast.days_remaining is None else f"{days_words(forecast.days_remaining)} days left"
-            burns = "" if forecast.burn is None else f"{format_usd(forecast.burn.microusd_per_day)} a day"
+            burns = (
+                ""
+                if forecast.burn is None
+                else f"{format_amount(forecast.burn.microusd_per_day, account.info.unit)} a day"
+            )
         topup, topup_news = self._topup(connection, account, now)
-        spark, says = _spark(points, None if known is None else known.metrics, span)
+        spark, says = _spark(account.info, points, None if known is None else known.metrics, span)
         return AccountRow(
             account.id,
             account.info.label or account.id,
@@ -140,23 +145,28 @@ class Rows:
             figure_about,
             lasts,
             burns,
-            tuple(self._meters(account.id, state, now)),
+            tuple(self._meters(account, state, now)),
             (*troubles, *topup_news),
             topup,
             spark,
             says,
         )
 
-    def _meters(self, account: str, state: AccountState, now: datetime) -> list[Meter]:
+    def _meters(self, account: AccountConfig, state: AccountState, now: datetime) -> list[Meter]:
         if state.last is None:
             return []
         metrics = state.last.metrics
-        found = [quota_meter(metrics)] if metrics.effective_microgb is not None and metrics.limit_microgb else []
-        for rule in self._budgets.covering(account):
+        quota_unit = account.info.quota_unit
+        found = (
+            [quota_meter(metrics, quota_unit)]
+            if metrics.effective_microgb is not None and metrics.limit_microgb
+            else []
+        )
+        for rule in self._budgets.covering(account.id):
             assert isinstance(rule, Budget)
-            one = spent_of(rule, state, metrics, now)
+            one = spent_of(rule, account.info, state, metrics, now)
             if one is not None:
-                found.append(budget_meter(rule.id, rule.period, one.amount, one.limit, volume=one.volume))
+                found.append(budget_meter(rule.id, rule.period, one.amount, one.limit, one.unit))
         return found
 
     def _topup(
@@ -173,16 +183,19 @@ class Rows:
         return when, [RowNotice("info", f"top-up {name}{f': {status.reason}' if status.reason else ''}")]
 
 
-def quota_meter(metrics: Metrics) -> Meter:
-    """Return the bar of a volume that has a limit."""
+def quota_meter(metrics: Metrics, unit: str) -> Meter:
+    """Return the bar of what is used of a limit."""
     effective, limit = metrics.effective_microgb or 0, metrics.limit_microgb or 1
-    return Meter("quota", f"{show_gb(effective, limit)} of {show_gb(limit, effective)}", percent_of(effective, limit))
+    return Meter("quota", _of(effective, limit, unit), percent_of(effective, limit))
 
 
-def budget_meter(rule: str, period: Period, spent: int, limit: int, *, volume: bool) -> Meter:
+def budget_meter(rule: str, period: Period, spent: int, limit: int, unit: str) -> Meter:
     """Return the bar of a budget."""
-    form = show_gb if volume else show_usd
-    return Meter(rule, f"{form(spent, limit)} of {form(limit, spent)} this {period.value}", percent_of(spent, limit))
+    return Meter(rule, f"{_of(spent, limit, unit)} this {period.value}", percent_of(spent, limit))
+
+
+def _of(part: int, whole: int, unit: str) -> str:
+    return f"{show_amount(part, unit, whole)} of {show_amount(whole, unit, part)}"
 
 
 def _trouble(episode: Episode, config: Config) -> RowNotice:
@@ -190,29 +203,34 @@ def _trouble(episode: Episode, config: Config) -> RowNotice:
     return RowNotice(episode.severity.value, f"{episode.rule} ({episode.severity.value}) since {since}: {episode.why}")
 
 
-def _figure(metrics: Metrics | None) -> tuple[str, str]:
+def _figure(info: AccountInfo, metrics: Metrics | None) -> tuple[str, str]:
     """The one number that matters, and what it is."""
+    unit = info.unit
     if metrics is not None and metrics.available_microusd is not None:
         pending = metrics.uncharged_microusd
         if not pending or metrics.balance_microusd is None:
-            return show_usd(metrics.available_microusd), "available"
+            return show_amount(metrics.available_microusd, unit), "available"
         return (
-            show_usd(metrics.available_microusd),
-            f"available: {show_usd(metrics.balance_microusd)} less {format_usd(pending)} pending",
+            show_amount(metrics.available_microusd, unit),
+            f"available: {show_amount(metrics.balance_microusd, unit)} less {format_amount(pending, unit)} pending",
         )
     if metrics is not None and metrics.effective_microgb is not None:
-        return format_gb(metrics.effective_microgb), "used and reserved" if metrics.reserved_microgb else "used"
+        about = "used and reserved" if metrics.reserved_microgb else "used"
+        return format_amount(metrics.effective_microgb, info.quota_unit), about
     return "–", "not known yet"
 
 
-def _spark(points: Sequence[DayPoint], metrics: Metrics | None, span: charts.ChartSpan) -> tuple[tuple[str, ...], str]:
+def _spark(
+    info: AccountInfo, points: Sequence[DayPoint], metrics: Metrics | None, span: charts.ChartSpan
+) -> tuple[tuple[str, ...], str]:
     """The last days in a line from nothing to the highest, or to the quota; and what it shows."""
     money = [(at, available) for at, available, _ in points if available is not None]
     drawn = money or [(at, effective) for at, _, effective in points if effective is not None]
     if not drawn:
         return (), ""
-    form, what = (format_usd, "available") if money else (format_gb, "used and reserved")
+    unit, what = (info.unit, "available") if money else (info.quota_unit, "used and reserved")
     values = [value for _, value in drawn]
     top = None if money or metrics is None else metrics.limit_microgb
-    says = f"{what}, the last {SPARK_DAYS} days: between {form(min(values))} and {form(max(values))}"
+    low, high = format_amount(min(values), unit), format_amount(max(values), unit)
+    says = f"{what}, the last {SPARK_DAYS} days: between {low} and {high}"
     return charts.spark(drawn, span, top=top), says

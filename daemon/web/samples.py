@@ -6,13 +6,15 @@ Source: Prometheus' text format 0.0.4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.model.accounts import AccountInfo
 from alerts.model.money import MICRO
 from alerts.model.readings import Known
 from alerts.model.specs import Budget, RuleIndex
+from alerts.model.units import GB, USD
 from alerts.rules.state import AccountState
 from daemon.config.model import Config
 from daemon.status.overview import spent_of
@@ -21,19 +23,23 @@ from daemon.web.forecasts import Forecasts
 _BYTES_PER_MICROGB = 1000
 DAY_S = 86_400
 _MONEY = (
-    ("balance_usd", "Balance by the last believed reading.", "balance_microusd"),
-    ("uncharged_usd", "Accrued and not yet deducted.", "uncharged_microusd"),
-    ("available_usd", "Balance less what is accrued and not yet deducted.", "available_microusd"),
+    ("balance", "Balance by the last believed reading.", "balance_microusd"),
+    ("uncharged", "Accrued and not yet deducted.", "uncharged_microusd"),
+    ("available", "Balance less what is accrued and not yet deducted.", "available_microusd"),
 )
 _VOLUME = (
-    ("used_bytes", "Volume used.", "used_microgb"),
-    ("effective_bytes", "Volume used and reserved: what the quota is enforced on.", "effective_microgb"),
-    ("limit_bytes", "The quota.", "limit_microgb"),
+    ("used", "Volume used.", "used_microgb"),
+    ("effective", "Volume used and reserved: what the quota is enforced on.", "effective_microgb"),
+    ("limit", "The quota.", "limit_microgb"),
 )
+_ANY_UNIT = "In the account's own unit, where that is neither dollars nor gigabytes: never add two units. "
 _FAMILIES = (
-    *((name, says) for name, says, _ in (*_MONEY, *_VOLUME)),
+    *((f"{name}_usd", says) for name, says, _ in _MONEY),
+    *((f"{name}_bytes", says) for name, says, _ in _VOLUME),
+    *((name, f"{_ANY_UNIT}{says}") for name, says, _ in (*_MONEY, *_VOLUME)),
     ("quota_ratio", "Volume used and reserved, of the quota: 1 is full."),
     ("burn_usd_per_day", "What a day costs, by the basis that `status` names."),
+    ("burn_per_day", f"{_ANY_UNIT}What a day costs, by the basis that `status` names."),
     ("remaining_seconds", "How long the available balance lasts, from the last believed reading."),
     ("reading_age_seconds", "Age of the last believed reading."),
     ("reading_ok", "1 where the last poll brought a reading that is believed, 0 where it did not."),
@@ -42,6 +48,8 @@ _FAMILIES = (
     ("budget_limit_usd", "Limit of a budget."),
     ("budget_spent_bytes", "Used of a budget in its period."),
     ("budget_limit_bytes", "Limit of a budget by volume."),
+    ("budget_spent", f"{_ANY_UNIT}Spent of a budget in its period."),
+    ("budget_limit", f"{_ANY_UNIT}Limit of a budget."),
     ("budget_ratio", "Spent of a budget, of its limit: 1 is reached."),
 )
 
@@ -66,15 +74,15 @@ class Samples:
     def text(self, taken: Taken) -> str:
         """Return the samples of all accounts; what is not known has none. For one thread at a time."""
         families: dict[str, list[str]] = {name: [] for name, _ in _FAMILIES}
-        for account in self._accounts:
+        for account, config in self._accounts.items():
             state = taken.states.get(account)
             if state is None:
                 continue
             if state.last is not None:
-                self._add_reading(families, account, state, state.last)
+                self._add_reading(families, config.info, state, state.last)
                 age_s = max(int((taken.now - state.last.at).total_seconds()), 0)
                 families["reading_age_seconds"].append(f'brimful_reading_age_seconds{{account="{account}"}} {age_s}.0')
-                self._add_budgets(families, account, state, state.last, taken.now)
+                self._add_budgets(families, config.info, state, state.last, taken.now)
             ok = taken.readable.get(account)
             if ok is not None:
                 families["reading_ok"].append(f'brimful_reading_ok{{account="{account}"}} {int(ok)}.0')
@@ -84,40 +92,62 @@ class Samples:
                     families["alert_open"].append(f"brimful_alert_open{labels} 1.0")
         return "".join(_family(name, says, families[name]) for name, says in _FAMILIES)
 
-    def _add_reading(self, families: Mapping[str, list[str]], account: str, state: AccountState, known: Known) -> None:
-        metrics, labels = known.metrics, f'{{account="{account}"}}'
-        for name, _, attribute in _MONEY:
-            value = getattr(metrics, attribute)
-            if value is not None:
-                families[name].append(f"brimful_{name}{labels} {value / MICRO!r}")
-        for name, _, attribute in _VOLUME:
-            value = getattr(metrics, attribute)
-            if value is not None:
-                families[name].append(f"brimful_{name}{labels} {value * _BYTES_PER_MICROGB}.0")
+    def _add_reading(
+        self, families: Mapping[str, list[str]], info: AccountInfo, state: AccountState, known: Known
+    ) -> None:
+        metrics, labels = known.metrics, f'{{account="{info.id}"}}'
+        for entries, unit in ((_MONEY, info.unit), (_VOLUME, info.quota_unit)):
+            suffix, said, form = _written(unit, labels)
+            for name, _, attribute in entries:
+                value = getattr(metrics, attribute)
+                if value is not None:
+                    families[name + suffix].append(f"brimful_{name}{suffix}{said} {form(value)!r}")
         if metrics.effective_microgb is not None and metrics.limit_microgb:
             ratio = metrics.effective_microgb / metrics.limit_microgb
             families["quota_ratio"].append(f"brimful_quota_ratio{labels} {ratio!r}")
         forecast = self._forecasts.of(state, known)
         if forecast.burn is not None:
             value = forecast.burn.microusd_per_day / MICRO
-            families["burn_usd_per_day"].append(f"brimful_burn_usd_per_day{labels} {value!r}")
+            name, said = "burn_usd_per_day", labels
+            if info.unit != USD:
+                name, said = "burn_per_day", _with_unit(labels, info.unit)
+            families[name].append(f"brimful_{name}{said} {value!r}")
         if forecast.days_remaining is not None:
             seconds = int(forecast.days_remaining * DAY_S)
             families["remaining_seconds"].append(f"brimful_remaining_seconds{labels} {seconds}.0")
 
     def _add_budgets(
-        self, families: Mapping[str, list[str]], account: str, state: AccountState, known: Known, now: datetime
+        self, families: Mapping[str, list[str]], info: AccountInfo, state: AccountState, known: Known, now: datetime
     ) -> None:
-        for rule in self._budgets.covering(account):
+        for rule in self._budgets.covering(info.id):
             assert isinstance(rule, Budget)
-            found = spent_of(rule, state, known.metrics, now)
+            found = spent_of(rule, info, state, known.metrics, now)
             if found is None:
                 continue
-            unit, scale = ("bytes", 1 / _BYTES_PER_MICROGB) if found.volume else ("usd", MICRO)
-            labels = _labels(account=account, rule=rule.id, period=rule.period.value)
+            labels = _labels(account=info.id, rule=rule.id, period=rule.period.value)
+            suffix, said, form = _written(found.unit, labels)
             for name, value in (("spent", found.amount), ("limit", found.limit)):
-                families[f"budget_{name}_{unit}"].append(f"brimful_budget_{name}_{unit}{labels} {value / scale!r}")
+                families[f"budget_{name}{suffix}"].append(f"brimful_budget_{name}{suffix}{said} {form(value)!r}")
             families["budget_ratio"].append(f"brimful_budget_ratio{labels} {found.amount / found.limit!r}")
+
+
+def _written(unit: str, labels: str) -> tuple[str, str, Callable[[int], float]]:
+    """Return what a name ends with in a unit, its labels, and how millionths of the unit are told."""
+    if unit == GB:
+        return "_bytes", labels, _bytes
+    return ("_usd", labels, _whole) if unit == USD else ("", _with_unit(labels, unit), _whole)
+
+
+def _whole(micro: int) -> float:
+    return micro / MICRO
+
+
+def _bytes(microgb: int) -> float:
+    return float(microgb * _BYTES_PER_MICROGB)
+
+
+def _with_unit(labels: str, unit: str) -> str:
+    return f'{labels[:-1]},unit="{unit}"}}'
 
 
 def _labels(**labels: str) -> str:

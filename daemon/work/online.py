@@ -13,8 +13,9 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from alerts.model.accounts import AccountInfo
 from alerts.model.limits import DELIVERY_DEADLINE_S
-from alerts.model.money import format_gb, format_usd, show_usd
+from alerts.model.money import format_amount, show_amount
 from alerts.model.readings import Known, Metrics, Reason, Unavailable
 from alerts.model.receivers import EmailReceiver
 from daemon.clock import Clock
@@ -82,13 +83,14 @@ def _shared_balances(config: Config, outcomes: Iterable[CheckOutcome]) -> Iterab
 async def _usage(fetcher: Fetcher, account: AccountConfig) -> tuple[CheckOutcome, ...]:
     reading = await fetcher.fetch(account)
     target = f"usage API of {account.id}"
+    asked = f"{'GET' if account.json is None else account.json.method} {mask(account.url)}"
     if not isinstance(reading, Known):
         detail = f"{reading.reason.value}: {reading.detail}" if reading.detail else reading.reason.value
         fix = await _fix_of(reading, account)
-        return (CheckOutcome(target, False, detail, account.id, asked=f"GET {mask(account.url)}", fix=fix),)
+        return (CheckOutcome(target, False, detail, account.id, asked=asked, fix=fix),)
     metrics = reading.metrics
     burn = metrics.scheduled_burn_microusd_per_day
-    return (CheckOutcome(target, True, _read_out(metrics), account.id, burn, metrics, f"GET {mask(account.url)}"),)
+    return (CheckOutcome(target, True, _read_out(account.info, metrics), account.id, burn, metrics, asked),)
 
 
 _FIX = {
@@ -103,13 +105,17 @@ _FIX = {
     Reason.UNREACHABLE: "see that {base} is spelt right, and that this host resolves and reaches it",
     Reason.TOO_LARGE: "this is no usage answer: compare {base} with the provider's documentation",
     Reason.BAD_PAYLOAD: "this is no usage answer: compare provider and {base} with the provider's documentation",
+    Reason.REFUSED: "the API answers, and says no: read its words, then look at the key and at {account}.ok",
+    Reason.WRONG_CURRENCY: "set {account}.unit to the currency of the answer, or {account}.currency to where it stands",
 }
 
 
 async def _fix_of(reading: Unavailable, account: AccountConfig) -> str:
     """Return what to do about a failed reading; for a certificate also which names it is for."""
     path = f"accounts.{account.id}"
-    fix = _FIX.get(reading.reason, "try again later").format(path=f"{path}.api_key", base=f"{path}.base_url")
+    fix = _FIX.get(reading.reason, "try again later").format(
+        path=f"{path}.api_key", base=f"{path}.{'base_url' if account.json is None else 'url'}", account=path
+    )
     if "certificate" in reading.detail:
         return await certificate_fix(*host_and_port(account.url))
     return fix
@@ -144,15 +150,16 @@ def _certificate(host: str, port: int) -> str:
     return f"it is for {', '.join(names[:5]) or 'no name'}, valid until {shown.not_valid_after_utc:%Y-%m-%d}: "
 
 
-def _read_out(metrics: Metrics) -> str:
+def _read_out(info: AccountInfo, metrics: Metrics) -> str:
     said = []
     if (available := metrics.available_microusd) is not None:
-        said.append(f"{show_usd(available)} available")
+        said.append(f"{show_amount(available, info.unit)} available")
     if (burn := metrics.scheduled_burn_microusd_per_day) is not None:
-        said.append(f"{format_usd(burn)} a day scheduled")
+        said.append(f"{format_amount(burn, info.unit)} a day scheduled")
     if (effective := metrics.effective_microgb) is not None:
         limit = metrics.limit_microgb
-        said.append(f"{format_gb(effective)}{f' of {format_gb(limit)}' if limit is not None else ''} used")
+        of = "" if limit is None else f" of {format_amount(limit, info.quota_unit)}"
+        said.append(f"{format_amount(effective, info.quota_unit)}{of} used")
     unused = f"; not used: {not_used(metrics)}" if metrics.unusable else ""
     return f"{', '.join(said) or 'answered'}{unused}"
 

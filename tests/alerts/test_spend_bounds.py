@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.model.accounts import AccountInfo
 from alerts.model.money import to_micro
 from alerts.model.periods import PeriodBounds, begins_with, billing
 from alerts.model.specs import LowBalance, Period, RuleIndex, Stale
@@ -86,7 +85,7 @@ class _Believing(Watched):
     """A topped-up account whose falls are believed after an hour."""
 
     def context(self) -> Context:
-        return replace(super().context(), info=AccountInfo("clips", self.provider, believe_falls_after=HOUR))
+        return replace(super().context(), info=replace(self.info, believe_falls_after=HOUR))
 
 
 def test_a_total_that_began_anew_counts_from_there_once_the_fall_is_accepted() -> None:

@@ -20,9 +20,9 @@ SPAN = ChartSpan(SINCE, SINCE + timedelta(days=30), ZoneInfo("Europe/Berlin"))
 HOUR = timedelta(hours=1)
 
 
-def drawn(points: list[Point], *, mark: int | None = None, volume: bool = False) -> Chart:
+def drawn(points: list[Point], *, mark: int | None = None, unit: str = "USD") -> Chart:
     level = None if mark is None else ("top-up below", mark)
-    chart = line("Available", points, SPAN, gap=3 * HOUR, volume=volume, mark=level)
+    chart = line("Available", points, SPAN, gap=3 * HOUR, unit=unit, mark=level)
     assert chart is not None
     return chart
 
@@ -54,7 +54,7 @@ def test_every_line_lies_within_its_levels_and_the_levels_on_the_paper(
 def test_levels_are_round_and_named_in_their_unit() -> None:
     points = [(SINCE, 10 * MICRO), (SINCE + HOUR, 58 * MICRO)]
     assert [tick.label for tick in drawn(points).across] == ["$0", "$20", "$40", "$60"]
-    assert [tick.label for tick in drawn(points, volume=True).across][-1] == "60 GB"
+    assert [tick.label for tick in drawn(points, unit="GB").across][-1] == "60 GB"
     assert drawn(points).says == "Available: between $10.00 and $58.00, $58.00 at the end"
 
 
@@ -82,7 +82,7 @@ def test_top_ups_and_episodes_are_marked_where_they_were() -> None:
         [(SINCE, MICRO)],
         SPAN,
         gap=HOUR,
-        volume=False,
+        unit="USD",
         credits=[(began, "clips-1: $50.00"), (SINCE - HOUR, "before")],
         episodes=[
             episode,
@@ -114,14 +114,14 @@ def test_where_nothing_was_read_no_line_is_drawn() -> None:
 def test_the_dates_below_are_those_of_the_zone() -> None:
     assert [tick.label for tick in drawn([(SINCE, 1)]).below] == ["02 Nov", "09 Nov", "16 Nov"]
     day = ChartSpan(SINCE, SINCE + timedelta(days=1), ZoneInfo("Europe/Berlin"))
-    chart = line("Available", [(SINCE, 1)], day, gap=HOUR, volume=False)
+    chart = line("Available", [(SINCE, 1)], day, gap=HOUR, unit="USD")
     assert chart is not None
     assert [tick.label for tick in chart.below] == ["06:00", "12:00", "18:00"]
 
 
 def test_bars_stand_on_nothing_and_their_sum_is_said() -> None:
     days = [(SINCE + timedelta(days=n), n * MICRO) for n in range(5)]
-    chart = bars("Spent a day (UTC)", days, SPAN, volume=False)
+    chart = bars("Spent a day (UTC)", days, SPAN, unit="USD")
     assert chart is not None
     assert chart.says == "Spent a day (UTC): $10.00 on 5 days"
     assert [round(bar.y + bar.height, 1) for bar in chart.bars] == [HEIGHT - BOTTOM] * 5
@@ -132,5 +132,5 @@ def test_bars_stand_on_nothing_and_their_sum_is_said() -> None:
 
 
 def test_without_a_point_there_is_no_chart() -> None:
-    assert line("Available", [], SPAN, gap=HOUR, volume=False, mark=("quota", MICRO)) is None
-    assert bars("Spent", [], SPAN, volume=False) is None
+    assert line("Available", [], SPAN, gap=HOUR, unit="USD", mark=("quota", MICRO)) is None
+    assert bars("Spent", [], SPAN, unit="USD") is None

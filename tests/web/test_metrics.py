@@ -28,6 +28,28 @@ kind = "budget"
 period = "month"
 limit_gb = 500
 """
+POINTS = """
+[[rules]]
+id = "points"
+kind = "budget"
+period = "month"
+limit = 5000
+accounts = ["points"]
+
+[accounts.points]
+provider = "json"
+url = "{url}/api/v1/usage"
+unit = "points"
+headers = { x-api-key = "points_key" }
+
+[accounts.points.fields]
+balance = "balance_usd"
+uncharged = "uncharged_usage_usd"
+total_charged = "total_charged_usd"
+used = "total_charged_usd"
+limit = "`10000`"
+burn_per_day = "`24`"
+"""
 PROMTOOL = shutil.which("promtool")
 with_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
 
@@ -46,7 +68,9 @@ async def scraped(town: Town, browse: Browse) -> str:
     town.receiver.fault = Fault(status=503)
     town.credit_after = timedelta(hours=1)
     gone = STORAGE.replace("media", "gone").replace("tornado", "contentstats").replace("trial_key", "gone_key")
-    town.configure(LOW + BUDGET + VOLUME_BUDGET + (STORAGE + gone).replace("{url}", town.usage_url), topup=TOPUP)
+    town.usage.prepaid("points_key", balance_usd=1200, uncharged_usd=3, total_charged_usd=800)
+    accounts = (STORAGE + gone + POINTS).replace("{url}", town.usage_url)
+    town.configure(LOW + BUDGET + VOLUME_BUDGET + accounts, topup=TOPUP)
     async with town.service() as service:
         await service.once()
         async with browse(service) as client:
@@ -59,6 +83,13 @@ async def test_metrics_are_complete(town: Town, browse: Browse) -> None:
     assert found["brimful_limit_bytes", "media"] == 1_000_000_000_000
     assert found["brimful_quota_ratio", "media"] == 0.95
     assert found["brimful_budget_ratio", "clips", "month", "month"] == 0
+    assert found["brimful_balance", "points", "points"] == 1200
+    assert found["brimful_available", "points", "points"] == 1197
+    assert found["brimful_limit", "points", "points"] == 10_000
+    assert found["brimful_burn_per_day", "points", "points"] == 24
+    assert found["brimful_budget_limit", "points", "month", "points", "points"] == 5000
+    assert ("brimful_balance_usd", "points") not in found
+    assert ("brimful_used_bytes", "points") not in found
     assert found["brimful_budget_limit_bytes", "media", "month", "volume"] == 500_000_000_000
     assert found["brimful_remaining_seconds", "clips"] == pytest.approx(4.21 / (3 * 24 * 0.015) * 86400, rel=0.01)
     assert found["brimful_readings_total", "ok", "contentstats"] == 1

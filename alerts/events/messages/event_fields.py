@@ -11,8 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.events.messages.context import UNKNOWN, AccountContext
-from alerts.model.money import format_gb, format_usd, show_gb, show_usd, to_micro
+from alerts.model.money import format_amount, show_amount, to_micro
 from alerts.model.reasons import Limit
+from alerts.model.units import GB, OLDER_NAMES, USD
 
 DASH = "–"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
@@ -38,19 +39,31 @@ class EventFields:
     """The address before a payment's id at which Stripe shows it; empty where none is linked."""
 
     def usd(self, name: str) -> str:
-        value = self.data.get(name)
+        """Return an amount of money, or of whatever else the event's account is paid in; `name` is that in dollars."""
+        value, unit = self._amount(name, USD)
         if value is None:
             return DASH
-        return show_usd(to_micro(value), *self._beside(name)) if name in _BESIDE else format_usd(to_micro(value))
+        if name in _BESIDE:
+            return show_amount(to_micro(value), unit, *self._beside(name))
+        return format_amount(to_micro(value), unit)
 
     def gb(self, name: str) -> str:
-        value = self.data.get(name)
-        return DASH if value is None else show_gb(to_micro(value), *self._beside(name))
+        """Return a volume, or whatever else the event's quota is in; `name` is that in gigabytes."""
+        value, unit = self._amount(name, GB)
+        return DASH if value is None else show_amount(to_micro(value), unit, *self._beside(name))
+
+    def _amount(self, name: str, own: str) -> tuple[Any, str]:
+        """Return the value under an older name, which is in `own`, else that of its name without a unit, in `unit`."""
+        unit = self.data.get("unit")
+        if self.data.get(name) is not None or not isinstance(unit, str):
+            return self.data.get(name), own
+        return self.data.get(_NEUTRAL.get(name, name)), unit
 
     def _beside(self, name: str) -> Iterator[int]:
         """Yield what a number is measured against, as far as the event holds it."""
         for other in _BESIDE.get(name, ()):
-            if (value := self.data.get(other)) is not None:
+            value, _ = self._amount(other, USD)
+            if value is not None:
                 yield to_micro(value)
 
     def number(self, name: str, unit: str = "") -> str:
@@ -119,7 +132,7 @@ class EventFields:
     def change(self, name: str) -> str:
         """Return the limits that changed, each old and new."""
         changes: Iterable[Mapping[str, Any]] = self.data.get(name) or ()
-        return "; ".join(_change(c["limit"], c["old"], c["new"]) for c in changes) or DASH
+        return "; ".join(_change(c["limit"], c["old"], c["new"], c.get("unit", "")) for c in changes) or DASH
 
     def findings(self, name: str) -> str:
         """Return what of a reading is implausible, each field with its two values."""
@@ -128,8 +141,14 @@ class EventFields:
 
     def rows(self) -> Iterator[Figure]:
         """Yield what the event holds of the known figures, in the order in which a person asks for them."""
+        seen: set[str] = set()
         for name, label, show in _ROWS:
-            if self.data.get(name) is not None and (value := show(self, name)) not in ("", DASH):
+            neutral = _NEUTRAL.get(name, name)
+            older = [old for old in _OLDER.get(neutral, ()) if self.data.get(old) is not None]
+            if neutral in seen or (older and name not in older):
+                continue  # the same figure has a row, or one in the words of its own unit
+            if (value := show(self, name)) not in ("", DASH):
+                seen.add(neutral)
                 before = name == "available_usd" and "funded_before_usd" in self.data
                 yield Figure(f"{label} before" if before else label, value, self._link(name, value))
 
@@ -157,8 +176,9 @@ def _plain(value: Any) -> str:
     return f"{int(number):,}" if number == number.to_integral_value() else f"{number.normalize():,f}"
 
 
-def _change(limit: str, old: Any, new: Any) -> str:
-    name, unit = _LIMITS.get(limit, (limit.replace("_", " "), ""))
+def _change(limit: str, old: Any, new: Any, unit: str = "") -> str:
+    name, own = _LIMITS.get(limit, (limit.replace("_", " "), ""))
+    unit = f" {unit}" if unit else own
     return f"{name} {_loose(old, unit)} → {_loose(new, unit)}"
 
 
@@ -172,6 +192,7 @@ def _loose(value: Any, unit: str) -> str:
 
 _LIMITS: Mapping[str, tuple[str, str]] = {
     Limit.QUOTA: ("quota", " GB"),
+    Limit.QUOTA_IN_UNIT: ("quota", ""),
     Limit.RESOLUTION: ("largest resolution", ""),
     Limit.DURATION: ("longest duration", " s"),
     Limit.FILESIZE_BYTES: ("largest file", " bytes"),
@@ -191,11 +212,11 @@ def _finding(field: str, kind: str, before: Any, after: Any) -> str:
 
 
 def _dollars(value: Any) -> str:
-    return format_usd(to_micro(value))
+    return format_amount(to_micro(value), USD)
 
 
 def _gigabytes(value: Any) -> str:
-    return format_gb(to_micro(value))
+    return format_amount(to_micro(value), GB)
 
 
 _MOVED = {"backwards": "ran backwards", "drop": "dropped", "jump": "jumped", "fall": "fell"}
@@ -210,6 +231,10 @@ _MEASURED = {
 }
 _BESIDE = {**_MEASURED, **{name: (line,) for line, names in _MEASURED.items() for name in names}}
 """What is measured against what: neither may read as the other where it is not."""
+
+_NEUTRAL = {old: name for names in OLDER_NAMES.values() for name, old in names.items()}
+"""By older name, that without a unit: what an event in another unit than dollars or gigabytes holds."""
+_OLDER = {name: [old for old in _NEUTRAL if _NEUTRAL[old] == name] for name in _NEUTRAL.values()}
 
 _Show = Callable[[EventFields, str], str]
 _ROWS: tuple[tuple[str, str, _Show], ...] = (

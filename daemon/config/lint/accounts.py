@@ -13,7 +13,6 @@ from daemon.config.reading import Item
 from daemon.config.schema import AccountTable
 from daemon.config.urls import Plain
 from daemon.sources.auth import HEADER_NAME, AuthKind
-from daemon.sources.expressions import ExpressionError, UnknownFunctionError, compiled, function_names
 from daemon.sources.preset import is_param, params_in, with_params
 from daemon.sources.provider import Has, Provider
 
@@ -161,6 +160,17 @@ def _lint_fields(facts: LintFacts, account: Item[AccountTable]) -> None:
         if name not in known:
             hint = suggestion(name, known) or f"known: {', '.join(known)}"
             facts.note(ProblemId.FIELD_UNKNOWN, account, f"fields.{name}", "there is no such field", hint)
+    _lint_expressions(facts, account)
+    _lint_units(facts, account)
+    if table.told_fields and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
+        said = "neither balance nor used is read: no rule could judge anything"
+        facts.note(ProblemId.KEY_MISSING, account, "fields", said)
+
+
+def _lint_expressions(facts: LintFacts, account: Item[AccountTable]) -> None:
+    from daemon.sources.expressions import ExpressionError, UnknownFunctionError, compiled, function_names
+
+    table = account.table
     checks = {key: getattr(table, key) for key in ("ok", "error", "currency", "unlimited")}
     own = {f"fields.{name}": text for name, text in table.fields_.items()}
     for key, text in (own | {key: text for key, text in checks.items() if text}).items():
@@ -171,10 +181,6 @@ def _lint_fields(facts: LintFacts, account: Item[AccountTable]) -> None:
             facts.note(ProblemId.FIELD_EXPRESSION, account, key, str(error), near)
         except ExpressionError as error:
             facts.note(ProblemId.FIELD_EXPRESSION, account, key, f"this is no JMESPath expression: {error}")
-    _lint_units(facts, account)
-    if table.told_fields and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
-        said = "neither balance nor used is read: no rule could judge anything"
-        facts.note(ProblemId.KEY_MISSING, account, "fields", said)
 
 
 def _lint_units(facts: LintFacts, account: Item[AccountTable]) -> None:

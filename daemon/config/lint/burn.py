@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.model.money import format_usd
+from alerts.model.money import format_amount
 from daemon.config.lint.facts import LintFacts
 from daemon.config.lint.rules import threshold_times
 from daemon.config.lint.topups import burn_times
@@ -20,7 +20,7 @@ def lint_burn(facts: LintFacts, burn_microusd_per_day: Mapping[str, int]) -> Non
             for id in facts.covered(rule.table.accounts):
                 by_account.setdefault(id, []).append(rule)
     for id, burn in burn_microusd_per_day.items():
-        when = f"at its present burn of {format_usd(burn)} a day"
+        when = f"at its present burn of {format_amount(burn, facts.tables.accounts[id].table.units[0])} a day"
         topup = facts.tables.topups.get(id)
         if topup is not None:
             burn_times(facts, id, topup, burn, when)

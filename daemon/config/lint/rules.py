@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
-from alerts.model.money import format_usd
+from alerts.model.money import format_amount, format_usd, to_decimal
 from alerts.model.specs import Period
+from alerts.model.units import GB, USD
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
 from daemon.config.lint.facts import LintFacts, listed
@@ -53,22 +54,42 @@ def reads(table: RuleTable) -> tuple[frozenset[Has], str]:
         return frozenset({Has.LIMIT}), Has.LIMIT.value
     if isinstance(table, BudgetTable) and table.limit_gb is not None and table.limit_usd is None:
         return frozenset({Has.VOLUME}), Has.VOLUME.value
+    if isinstance(table, BudgetTable) and table.limit is not None:
+        return frozenset({Has.TOTAL, Has.BALANCE, Has.VOLUME}), "spend or use"
     if isinstance(table, BudgetTable | SpikeTable):
         return frozenset({Has.TOTAL, Has.BALANCE}), "money"
     return frozenset(), ""
+
+
+def _unit(table: RuleTable) -> tuple[str | None, bool]:
+    """Return the unit that a rule's numbers are in, None for the account's own, and whether it reads the quota."""
+    if isinstance(table, LowBalanceTable):
+        return table.unit, False
+    if isinstance(table, BudgetTable):
+        return (
+            (USD, False) if table.limit_usd is not None else (GB, True) if table.limit_gb is not None else (None, False)
+        )
+    return None, False
 
 
 def _lint_reads(facts: LintFacts, rule: Item[RuleTable]) -> None:
     wanted, name = reads(rule.table)
     if not wanted or not rule.table.enabled or not facts.tables.accounts:
         return
+    unit, of_quota = _unit(rule.table)
     named = facts.covered(rule.table.accounts)
-    if named and not any(wanted & facts.has(facts.tables.accounts[id]) for id in named):
+    fits = {}
+    for id in named:
+        account = facts.tables.accounts[id]
+        fits[id] = bool(wanted & facts.has(account)) and unit in (None, account.table.units[of_quota])
+    if unit is not None and any(facts.tables.accounts[id].table.units[of_quota] != unit for id in named):
+        name = f"{name} in {unit}"
+    if named and not any(fits.values()):
         said = f"it reads {name}, which no account that it covers has"
         facts.note(ProblemId.RULE_READS_NOTHING, rule, "accounts", said, f"covered: {listed(named)}")
         return
     for id in named:
-        if id in rule.table.accounts and not wanted & facts.has(facts.tables.accounts[id]):
+        if id in rule.table.accounts and not fits[id]:
             said = f'it reads {name}, which the account "{id}" does not have'
             facts.note(ProblemId.RULE_READS_NOTHING, rule, "accounts", said)
 
@@ -76,12 +97,28 @@ def _lint_reads(facts: LintFacts, rule: Item[RuleTable]) -> None:
 def _lint_low_balance(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, LowBalanceTable)
-    below, clear = table.below_usd, table.clear_above_usd
+    given = table.given & {"below", "below_usd"}
+    own = "below" if "below" in given else "below_usd"
+    if len(given) != 1:
+        if given:
+            said = "below and below_usd exclude each other"
+            facts.note(ProblemId.RULE_LIMIT, rule, "", said, "write below, in the account's unit, or below_usd")
+        else:
+            hint = "or below, in the account's own unit"
+            facts.note(ProblemId.KEY_MISSING, rule, own, "this key is needed", hint)
+        return
+    clear_own = own.replace("below", "clear_above")
+    if wrong := table.given & {"clear_above", "clear_above_usd"} - {clear_own}:
+        said = f"beside {own} the clear line is {clear_own}"
+        facts.note(ProblemId.RULE_LIMIT, rule, min(wrong), said, f"write {clear_own}")
+        return
+    below, clear = table.line, table.clear_line
     if below is None:
         return
     if clear is not None and clear < below:
-        said = f"it would be clear above {format_usd(clear)}, which is still below {format_usd(below)}"
-        facts.note(ProblemId.RULE_CLEAR_SIDE, rule, "clear_above_usd", said, "make it larger than below_usd")
+        show = format_usd if own == "below_usd" else to_decimal
+        said = f"it would be clear above {show(clear)}, which is still below {show(below)}"
+        facts.note(ProblemId.RULE_CLEAR_SIDE, rule, clear_own, said, f"make it larger than {own}")
     for id in facts.covered(table.accounts):
         topup = facts.tables.topups.get(id)
         if topup is not None and topup.table.max_per_day_usd is not None:
@@ -91,15 +128,20 @@ def _lint_low_balance(facts: LintFacts, rule: Item[RuleTable]) -> None:
 def threshold_times(facts: LintFacts, rule: Item[RuleTable], id: str, burn_microusd_per_day: int, when: str) -> None:
     """Note a low_balance threshold that the account burns within one poll interval."""
     table = rule.table
-    if not isinstance(table, LowBalanceTable) or table.below_usd is None or burn_microusd_per_day <= 0:
+    if not isinstance(table, LowBalanceTable) or table.line is None or burn_microusd_per_day <= 0:
         return
-    _, interval = gaps(facts.tables.accounts[id].table.told("poll"), facts.zone)
-    if table.below_usd * _DAY_S < burn_microusd_per_day * (interval // timedelta(seconds=1)):
+    account = facts.tables.accounts[id].table
+    unit = account.units[0]
+    if table.unit not in (None, unit):
+        return
+    _, interval = gaps(account.told("poll"), facts.zone)
+    if table.line * _DAY_S < burn_microusd_per_day * (interval // timedelta(seconds=1)):
         said = (
-            f'{when}, the account "{id}" burns {format_usd(table.below_usd)} within one poll interval of '
+            f'{when}, the account "{id}" burns {format_amount(table.line, unit)} within one poll interval of '
             f"{format_duration(interval)}: it may be empty before the rule sees it"
         )
-        facts.note(ProblemId.RULE_THRESHOLD, rule, "below_usd", said, "raise it, or poll more often")
+        key = "below_usd" if table.unit else "below"
+        facts.note(ProblemId.RULE_THRESHOLD, rule, key, said, "raise it, or poll more often")
 
 
 def _lint_runway(facts: LintFacts, rule: Item[RuleTable]) -> None:
@@ -126,10 +168,11 @@ def _lint_budget(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, BudgetTable)
     _lint_steps(facts, rule, table.at_percent, _BUDGET_MOST)
-    limits = [key for key in ("limit_usd", "limit_gb") if key in table.given]
+    limits = [key for key in ("limit", "limit_usd", "limit_gb") if key in table.given]
     if len(limits) != 1:
-        said = "limit_usd and limit_gb exclude each other" if limits else "the limit is not said"
-        facts.note(ProblemId.RULE_LIMIT, rule, "", said, "write one of limit_usd and limit_gb")
+        said = f"{' and '.join(limits)} exclude each other" if limits else "the limit is not said"
+        hint = "write one of limit (in the account's unit), limit_usd and limit_gb"
+        facts.note(ProblemId.RULE_LIMIT, rule, "", said, hint)
     if table.period is Period.BILLING and (named := facts.covered(table.accounts)):
         without = [id for id in named if Has.PERIOD not in facts.has(facts.tables.accounts[id])]
         if len(without) == len(named):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alerts.model.readings import Metrics
 from alerts.model.units import CURRENCIES
-from daemon.sources.expressions import Expression, ExpressionError, compiled
 from daemon.sources.payload import (
     NotThere,
     RefusedAnswer,
@@ -26,6 +25,9 @@ from daemon.sources.payload import (
 from daemon.sources.provider import AnswerSpec, Build, Provider, needed_of
 from daemon.sources.refusals import one_line, said
 
+if TYPE_CHECKING:
+    from daemon.sources.expressions import Expression  # brings the library: only where an account has expressions
+
 _LIMIT = "limit_microgb"
 _NO_LIMIT = {_LIMIT, "remaining_microgb"}
 """What is not said where an answer says that there is no limit."""
@@ -35,6 +37,8 @@ _DEEPEST = 4
 
 def _compile(table: Table, spec: AnswerSpec) -> Mapping[str, Expression]:
     """Compile the expressions; raises ValueError naming the field of the first that is unknown or malformed."""
+    from daemon.sources.expressions import ExpressionError, compiled
+
     expressions = {}
     checks = {"ok": spec.ok, "error": spec.error, "currency": spec.currency, "unlimited": spec.unlimited}
     for name, expression in {**spec.fields, **{key: text for key, text in checks.items() if text}}.items():
@@ -53,6 +57,8 @@ def by_expression(table: Table, spec: AnswerSpec) -> Build:
     Without money that is mapped there is no reading. Nor is there one without the volume used, where that is all there
     is to watch; beside a balance it is unknown, which is more than not said.
     """
+    from daemon.sources.expressions import ExpressionError
+
     expressions, needed = _compile(table, spec), needed_of(table)
     never_unsaid = needed | {name for name, (metric, _) in table.items() if metric == "used_microgb"}
 
