@@ -11,7 +11,7 @@ from alerts.model.money import format_usd, from_cents, to_number
 from alerts.model.reasons import SuspendedReason
 from daemon.store import ledger_reads, returns
 from daemon.store.connection import Transaction
-from daemon.store.topup_rows import Bookmark, Stop, StopKind, Topup
+from daemon.store.topup_rows import Stop, StopKind, Topup
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext

@@ -340,5 +340,14 @@ def delivery_recovered(f: EventFields, account: str) -> MessageParts:
     )
 
 
+def report_failed(f: EventFields, account: str) -> MessageParts:
+    return (
+        f"The report {f.text('report')} of {f.text('period')} cannot be made",
+        sentence(f.text("message")),
+        f.text("action"),
+        f.text("command"),
+    )
+
+
 def test_ping(f: EventFields, account: str) -> MessageParts:
     return ("Test message", "Somebody asked Brimful to send a test. It arrived.", "Nothing needs to be done.", "")
