@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from alerts.model.money import format_gb, percent_of
+from alerts.model.money import percent_of
+from alerts.reports.amounts import amount
+from alerts.reports.amounts import volume as shown_volume
 from alerts.reports.figures import Figures
 from alerts.reports.pictures import Picture
 from alerts.reports.statements import Statement, Volume
-from alerts.reports.totals import amount
 from alerts.reports.wording import counted, day_and_time
 
 
@@ -51,7 +52,7 @@ def account_detail(one: Statement, zone: ZoneInfo, picture: Picture | None, link
         partial="; ".join(one.partial),
         notes=one.notes,
         money=() if one.figures is None else _money_rows(one.figures, one.unit, zone),
-        volume=() if one.volume is None else _volume_rows(one.volume, zone),
+        volume=() if one.volume is None else _volume_rows(one.volume, one.account.quota_unit, zone),
         rests_on=rests_on,
         picture=None if picture is None else (f"{link}{picture.cid}", picture.alt),
     )
@@ -88,12 +89,12 @@ def _money_rows(figures: Figures, unit: str, zone: ZoneInfo) -> tuple[ReportRow,
     return tuple(rows)
 
 
-def _volume_rows(volume: Volume, zone: ZoneInfo) -> tuple[ReportRow, ...]:
+def _volume_rows(volume: Volume, unit: str, zone: ZoneInfo) -> tuple[ReportRow, ...]:
     rows: list[ReportRow] = []
 
     def say(label: str, microgb: int | None, kind: str = "step", detail: str = "") -> None:
         if microgb is not None:
-            rows.append(ReportRow(label, format_gb(microgb), kind, detail))
+            rows.append(ReportRow(label, shown_volume(microgb, unit), kind, detail))
 
     say("Used at the start", volume.used_opening, "edge")
     say("Added in the period", volume.added)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from alerts.model.instants import rfc3339
+from alerts.reports.amounts import amount
 from alerts.reports.credits import CardCharge
 from alerts.reports.statements import Statement
-from alerts.reports.totals import amount
 from alerts.reports.wording import day_and_time
 
 _BY_PERSON = ", on a person's word"

@@ -9,10 +9,11 @@ from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from alerts.model.instants import from_ms, to_ms
-from alerts.model.money import format_gb
 from alerts.model.spans import Span
-from alerts.reports.statements import DOLLARS, Statement
-from alerts.reports.totals import amount, spend_by_day
+from alerts.model.units import USD
+from alerts.reports.amounts import amount, volume
+from alerts.reports.statements import Statement
+from alerts.reports.totals import spend_by_day
 
 MIN_POINTS = 2
 
@@ -47,7 +48,7 @@ def drawing(one: Statement, zone: ZoneInfo) -> Drawing | None:
     """Return the chart of a statement: what was available with its top-ups, or the storage, or None."""
     if len(one.series) < MIN_POINTS:
         return None
-    figures, volume = one.figures, one.volume
+    figures, storage = one.figures, one.volume
     marks: list[tuple[int, int, str]] = []
     lines: list[tuple[int, str]] = []
     if figures is not None:
@@ -55,12 +56,12 @@ def drawing(one: Statement, zone: ZoneInfo) -> Drawing | None:
         credited = [(to_ms(c.at), f"+{amount(c.amount_microusd, one.unit)}") for c in figures.credits]
         marks = [(at, after[at], label) for at, label in credited if at in after]
         lines = [] if one.threshold is None else [(one.threshold, "alert below")]
-    elif volume is not None and volume.limit is not None:
-        lines = [(volume.limit, "limit")]
+    elif storage is not None and storage.limit is not None:
+        lines = [(storage.limit, "limit")]
     return Drawing(
         cid=f"{one.account.id}-{one.span.key}.png",
         alt=_alt(one, zone),
-        unit="GB" if figures is None else one.unit,
+        unit=one.account.quota_unit if figures is None else one.unit,
         title="Effective storage" if figures is None else "Available",
         start_ms=to_ms(one.span.start),
         end_ms=to_ms(one.span.end),
@@ -73,7 +74,7 @@ def drawing(one: Statement, zone: ZoneInfo) -> Drawing | None:
 
 def spend_drawing(statements: Sequence[Statement], span: Span, budget: int | None, zone: ZoneInfo) -> Drawing | None:
     """Return the chart of what was spent over all accounts, day by day, against the budget; None for a single day."""
-    days = spend_by_day([one for one in statements if one.unit == DOLLARS])
+    days = spend_by_day([one for one in statements if one.unit == USD])
     if len(days) < MIN_POINTS:
         return None
     sums = list(accumulate(spent for _, spent in days))
@@ -85,7 +86,7 @@ def spend_drawing(statements: Sequence[Statement], span: Span, budget: int | Non
     return Drawing(
         cid=f"spent-{span.key}.png",
         alt=alt if budget is None else f"{alt} Budget {amount(budget)}.",
-        unit=DOLLARS,
+        unit=USD,
         title="Spent since the period began",
         start_ms=to_ms(span.start),
         end_ms=to_ms(span.end),
@@ -100,7 +101,7 @@ def _alt(one: Statement, zone: ZoneInfo) -> str:
     figures = one.figures
 
     def say(value: int) -> str:
-        return format_gb(value) if figures is None else amount(value, one.unit)
+        return volume(value, one.account.quota_unit) if figures is None else amount(value, one.unit)
 
     what = "Effective storage" if figures is None else "Available"
     (_, first), (_, last) = one.series[0], one.series[-1]
@@ -114,7 +115,7 @@ def _alt(one: Statement, zone: ZoneInfo) -> str:
         count = len(figures.credits)
         text += f" {count} credit{'' if count == 1 else 's'}, {say(figures.credited)} together."
     if figures is None and one.volume is not None and one.volume.limit is not None:
-        text += f" Limit {format_gb(one.volume.limit)}."
+        text += f" Limit {say(one.volume.limit)}."
     return text
 
 

@@ -143,7 +143,7 @@ def _volume_lines(one: Statement, since: datetime | None, until: datetime | None
         ("billing_period_used", until, volume.period_used),
     ):
         if microgb is not None:
-            yield line, to_decimal(microgb), "GB", at, ""
+            yield line, to_decimal(microgb), one.account.quota_unit, at, ""
 
 
 def charge_rows(one: Statement, zone: ZoneInfo) -> Iterator[Row]:

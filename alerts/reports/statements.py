@@ -11,16 +11,15 @@ from datetime import datetime, timedelta
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.instants import to_ms
-from alerts.model.money import format_usd
 from alerts.model.readings import Known, Metrics
 from alerts.model.spans import Span
+from alerts.reports.amounts import amount
 from alerts.reports.credits import CardCharge, CardReturn, DeclinedCharge, Refusal
 from alerts.reports.figures import Computed, DayRow, Figures, compute
 from alerts.reports.past import AccountPast, Edge, PriceChange, shown
 
 CREDITED_WITHIN = timedelta(hours=2)
 """A charge whose credit no reading shows after so long is missing in the balance."""
-DOLLARS = "USD"
 _BEGINS_INSIDE = "history begins inside the period"
 
 
@@ -119,7 +118,11 @@ class Statement:
     """Milliseconds and what is available (or effective storage), for a picture."""
     threshold: int | None = None
     """Below this an alert is told, in micro-dollars."""
-    unit: str = DOLLARS
+
+    @property
+    def unit(self) -> str:
+        """What its money is in; sums are made within a unit only."""
+        return self.account.unit
 
     @property
     def begins_inside(self) -> bool:
@@ -165,12 +168,15 @@ class Statement:
     def issues(self) -> tuple[Issue, ...]:
         """What does not add up: between two balances, and between the card and the balance."""
         found = [
-            Issue(one.amount_microusd, f"{format_usd(one.amount_microusd)} charged and never credited ({one.topup})")
+            Issue(
+                one.amount_microusd,
+                f"{amount(one.amount_microusd, self.unit)} charged and never credited ({one.topup})",
+            )
             for one in self.missing
         ]
         if self.figures is not None and self.figures.off:
             off = self.figures.off
-            found.append(Issue(off, f"{format_usd(off)} of the balance is unexplained"))
+            found.append(Issue(off, f"{amount(off, self.unit)} of the balance is unexplained"))
         return tuple(found)
 
 

@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.model.money import MICRO, format_usd
+from alerts.model.units import USD
 from alerts.reports.credits import CardReturn
-from alerts.reports.statements import DOLLARS, Statement, price_and_volume
+from alerts.reports.statements import Statement, price_and_volume
 
 NO_TAG = "no tag"
-
-
-def amount(micro: int, unit: str = DOLLARS) -> str:
-    """Return `$1,234.50`, or `1,234.50 EUR`: the unit is always said."""
-    return format_usd(micro) if unit == DOLLARS else f"{format_usd(micro).replace('$', '')} {unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,7 @@ def totals(statements: Sequence[Statement]) -> tuple[Totals, ...]:
     """Return the totals of the statements that hold money, one a unit, the largest spend first; dollars lead."""
     units = dict.fromkeys(one.unit for one in statements if one.figures is not None or one.card.charges)
     found = [_of_unit(unit, [one for one in statements if one.unit == unit]) for unit in units]
-    return tuple(sorted(found, key=lambda one: (one.unit != DOLLARS, -one.spent, one.unit)))
+    return tuple(sorted(found, key=lambda one: (one.unit != USD, -one.spent, one.unit)))
 
 
 def _of_unit(unit: str, statements: Sequence[Statement]) -> Totals:

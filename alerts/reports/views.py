@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from alerts.model.units import USD
 from alerts.reports.account_view import AccountDetail, account_detail
+from alerts.reports.amounts import amount
 from alerts.reports.facts import ReportFacts
 from alerts.reports.movements import MovementLine, movements
 from alerts.reports.pictures import Picture
-from alerts.reports.statements import DOLLARS, Statement
-from alerts.reports.totals import TagTotal, Totals, amount, by_tag, percent, totals, unit_price
+from alerts.reports.statements import Statement
+from alerts.reports.totals import TagTotal, Totals, by_tag, percent, totals, unit_price
 from alerts.reports.wording import counted, day, day_and_time
 
 DETAILED = 6
@@ -188,7 +190,7 @@ def _subject(facts: ReportFacts, main: Totals | None) -> str:
 
 
 def _currency(every: Sequence[Totals]) -> str:
-    units = ["US dollars (USD)" if one.unit == DOLLARS else one.unit for one in every]
+    units = ["US dollars (USD)" if one.unit == USD else one.unit for one in every]
     return (
         f"Amounts are in {' and '.join(units)}, never added across."
         if len(units) > 1
@@ -267,16 +269,20 @@ def _line(one: Statement) -> AccountLine:
     mark = "does not add up" if one.issues else "partial" if one.partial else ""
     if figures is None:
         volume = one.volume
-        used = "" if volume is None or volume.effective_closing is None else _gb(volume.effective_closing, volume.limit)
+        used = (
+            ""
+            if volume is None or volume.effective_closing is None
+            else _gb(volume.effective_closing, volume.limit, one.account.quota_unit)
+        )
         return AccountLine(one.account.name, used, "", "", mark)
     net = one.charged - one.returned
     charged = amount(net, one.unit) if one.card.charges or one.card.returns else ""
     return AccountLine(one.account.name, amount(one.spent, one.unit), charged, amount(figures.closing, one.unit), mark)
 
 
-def _gb(effective: int, limit: int | None) -> str:
+def _gb(effective: int, limit: int | None, unit: str) -> str:
     whole = f" of {limit // 1_000_000:,}" if limit else ""
-    return f"{effective // 1_000_000:,}{whole} GB"
+    return f"{effective // 1_000_000:,}{whole} {unit}"
 
 
 def _total(main: Totals | None) -> AccountLine | None:

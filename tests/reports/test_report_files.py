@@ -215,7 +215,9 @@ def test_the_journal_balances_and_says_what_the_mail_says() -> None:
 
 
 def test_a_unit_that_is_no_word_is_quoted_and_what_is_unexplained_has_its_entry() -> None:
-    off = replace(october([before_october("30", "1000"), at_end("20", "1005")]), unit="GB-hours")
+    off = october(
+        [before_october("30", "1000"), at_end("20", "1005")], account=AccountInfo("clips", "x", unit="GB-hours")
+    )
     journal = to_journal([off], "finance", BERLIN)
     assert 'commodity 1,000.00 "GB-hours"' in journal
     assert balances_of(journal)["equity:unexplained"] == 5

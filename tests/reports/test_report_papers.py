@@ -136,7 +136,7 @@ def test_a_change_of_spend_is_split_into_price_and_volume_and_a_new_price_is_nam
 
 
 def test_totals_are_made_within_a_unit() -> None:
-    other = replace(CREDITED, unit="credits", account=SEARCH)
+    other = replace(CREDITED, account=replace(SEARCH, unit="credits"))
     report = report_of(CREDITED, other)
     assert "Amounts are in US dollars (USD) and credits, never added across." in report.text
     assert "18.00 credits spent, 61.75 credits left, 1 account" in report.html
