@@ -1,4 +1,4 @@
-"""The report as a ledger journal (hledger's syntax): usage by day, charges, credits, refunds, each balanced.
+"""The report as a ledger journal (hledger's syntax): usage, charges, credits, refunds, each balanced.
 
 Each account begins with its opening and ends with its closing against `equity`, so that the journals of many periods
 can be read one after the other; the closing asserts that nothing is left.
@@ -43,9 +43,8 @@ def _transactions(one: Statement, zone: ZoneInfo) -> Iterator[str]:
     figures = one.figures
     if figures is not None:
         found += _of_balance(figures, prepaid, transit)
-        for row in one.days:
-            if row.spent:
-                found.append((row.start, f"usage {name}", [(usage, row.spent), (prepaid, -row.spent)]))
+        if figures.spent:
+            found.append((one.span.end, f"usage {name}", [(usage, figures.spent), (prepaid, -figures.spent)]))
     for at, words, postings in sorted(found, key=lambda entry: entry[0]):
         inside = min(max(at, one.span.start), one.span.end - timedelta(seconds=1))
         yield _entry(inside.astimezone(zone).date().isoformat(), words, postings, unit)

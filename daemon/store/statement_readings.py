@@ -32,16 +32,17 @@ _SAID = (
     " cost_per_snapshot_microusd AS p,"
     " coalesce(effective_said_microgb, used_microgb + coalesce(reserved_microgb, 0)) AS e"
 )
-_RUNS = (
+_ENDED = (
     f"SELECT {_SAID}, number FROM runs WHERE account = :account AND first_ms <= :end AND first_ms >= coalesce("
     "(SELECT max(first_ms) FROM runs WHERE account = :account AND first_ms <= :start), 0)"
-    f" UNION ALL SELECT {_SAID}, number FROM latest"
-    " WHERE account = :account AND count IS NOT NULL AND first_ms <= :end"
+)
+_GOING_ON = (
+    f" UNION ALL SELECT {_SAID}, number FROM latest WHERE account = :account AND count IS NOT NULL AND first_ms <= :end"
 )
 _BESIDE = (
-    f"SELECT *, lag(first_ms) OVER w AS f0, lag(last_ms) OVER w AS l0, lag(b) OVER w AS b0, lag(t) OVER w AS t0,"
+    "SELECT *, lag(first_ms) OVER w AS f0, lag(last_ms) OVER w AS l0, lag(b) OVER w AS b0, lag(t) OVER w AS t0,"
     " lag(u) OVER w AS u0, lag(p) OVER w AS p0, lead(first_ms) OVER w AS f1"
-    f" FROM ({_RUNS}) WINDOW w AS (ORDER BY first_ms, number)"
+    " FROM ({runs}) WINDOW w AS (ORDER BY first_ms, number)"
 )
 _INSIDE = "first_ms > :start"
 _JUMPED = (
@@ -50,14 +51,17 @@ _JUMPED = (
 )
 _LAST_OF_BUCKET = "f1 IS NULL OR (first_ms - :start) / :width <> (f1 - :start) / :width"
 _PICKED = (
-    f"SELECT first_ms, b, t, u, p, e, f0, l0, b0, t0, u0, p0, {_JUMPED}, {_LAST_OF_BUCKET} FROM ({_BESIDE})"
+    f"SELECT first_ms, b, t, u, p, e, f0, l0, b0, t0, u0, p0, {_JUMPED}, {_LAST_OF_BUCKET} FROM ({{beside}})"
     f" WHERE {_INSIDE} AND ({_JUMPED} OR (p <> p0) OR {_LAST_OF_BUCKET}) ORDER BY first_ms"
 )
 _TOLD = (
-    f"SELECT coalesce(sum(count), 0), max(e), coalesce(min(t IS NOT NULL), 1) FROM ({_RUNS})"
+    "SELECT coalesce(sum(count), 0), max(e), coalesce(min(t IS NOT NULL), 1) FROM ({runs})"
     " WHERE first_ms > :start AND last_ms <= :end"
 )
-# Names of our own stand in these statements, never a value.
+# Names of our own stand in these statements, never a value. Without the run that goes on nothing has to be sorted.
+_ALL = [
+    (_PICKED.format(beside=_BESIDE.format(runs=runs)), _TOLD.format(runs=runs)) for runs in (_ENDED, _ENDED + _GOING_ON)
+]
 
 
 def past_over(
@@ -86,8 +90,10 @@ def past_over(
         "noise": NOISE_MICROUSD,
         "width": bucket_ms(start, end) if series else to_ms(end) - to_ms(start),
     }
-    rows = connection.execute(_PICKED, values).fetchall()
-    polls, peak, by_total = connection.execute(_TOLD, values).fetchone()
+    going_on = "SELECT 1 FROM latest WHERE account = :account AND first_ms <= :end"
+    picked, told = _ALL[connection.execute(going_on, values).fetchone() is not None]
+    rows = connection.execute(picked, values).fetchall()
+    polls, peak, by_total = connection.execute(told, values).fetchone()
     first = after if after is not None and after.first_at <= end else None
     return AccountPast(
         edges=tuple(pinned.get(cut) or _edge(connection, account, cut) for cut in cuts),
