@@ -17,6 +17,8 @@ from alerts.reports.wording import counted, day, day_and_time
 
 DETAILED = 6
 """Up to so many accounts the mail shows each one's statement; of more, a line each, and the rest in the files."""
+BUDGETS_LISTED = 12
+"""Budgets that the mail shows, the fullest first."""
 LISTED = 40
 """Rows of one kind that the mail shows; the files have them all."""
 
@@ -226,13 +228,13 @@ def _budgets(statements: Sequence[Statement]) -> tuple[BudgetBar, ...]:
             left = f"{amount(over, one.unit)} over" if over > 0 else f"{amount(-over, one.unit)} left"
             limit, spent = amount(budget.limit, one.unit), amount(one.spent, one.unit)
             bars.append(BudgetBar(one.account.name, budget.rule, spent, limit, part, f"{part} %, {left}", over > 0))
-    return tuple(sorted(bars, key=lambda bar: -bar.percent)[:LISTED])
+    return tuple(sorted(bars, key=lambda bar: -bar.percent)[:BUDGETS_LISTED])
 
 
 def _trouble(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
-    """Accounts in trouble, and why, the most serious first."""
+    """Accounts in trouble, and why; those first that do not add up."""
     found: dict[str, list[str]] = {}
-    for one in facts.statements:
+    for one in sorted(facts.statements, key=lambda one: not one.issues):
         why = [issue.says for issue in one.issues]
         if one.figures is not None and one.figures.closing <= 0:
             why.append(f"{amount(one.figures.closing, one.unit)} left")

@@ -30,7 +30,7 @@ from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.config.model import Config
 from daemon.demo.standins.mailbox import MailboxStandin
-from daemon.demo.standins.stripe import Charge, StripeStandin, declined
+from daemon.demo.standins.stripe import SUCCEED, Charge, StripeStandin, declined
 from daemon.demo.standins.usage import ALWAYS, PrepaidAccount, Status, UsageStandin
 from daemon.reports.facts import gather, gather_anew
 from daemon.store import Store, readings
@@ -116,8 +116,8 @@ class Quarter:
         )
         card = self.stripe.books
         self.stripe.add_customer(f"cus_{name}")
-        outcome = {"outcome": declined("expired_card")} if name == "declined" else {}
-        card.add_method(f"pm_{name}", customer=f"cus_{name}", **outcome)
+        outcome = declined("expired_card") if name == "declined" else SUCCEED
+        card.add_method(f"pm_{name}", customer=f"cus_{name}", outcome=outcome)
         card.customer(f"cus_{name}").default_method = f"pm_{name}"
 
     def configure(self, names: list[str]) -> Config:
@@ -157,7 +157,7 @@ class Quarter:
 
     def returned(self, span: Span) -> int:
         books = self.stripe.books
-        every = [(one.at, one.amount) for one in (*books.refunds, *books.disputes)]
+        every = [(one.at, one.amount) for one in books.refunds] + [(one.at, one.amount) for one in books.disputes]
         return sum(from_cents(amount) for at, amount in every if span.start <= at < span.end)
 
 
