@@ -150,9 +150,9 @@ install: $(READY)
 	echo "$(PREFIX)/bin/brimful is installed"
 
 # Write the locks from pyproject.toml, the production one with the same versions.
-# PIP_COMPILE may name another pip-compile (pip install pip-tools).
-PIP_COMPILE ?= pip-compile
-COMPILE := $(PIP_COMPILE) --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-header --annotation-style line \
+# LOCKER may name another pip-compile (pip install pip-tools).
+LOCKER ?= pip-compile
+COMPILE := $(LOCKER) --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-header --annotation-style line \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra chat
 lock:
 	@$(COMPILE) --upgrade --extra dev --output-file requirements.lock pyproject.toml

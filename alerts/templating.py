@@ -6,13 +6,22 @@ A misspelt variable is an error, never an empty place in a mail; HTML is escaped
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import css_inline
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    select_autoescape,
+)
 
 WRONG_TEMPLATE = (TemplateError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 """What an operator's own template can raise: it may call and reckon, and css-inline's errors are ValueErrors."""
@@ -38,6 +47,14 @@ def _environment(override: Path | None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def where_wrong(error: BaseException) -> str:
+    """Return the file and line of a template that an error comes from, empty where it comes from none."""
+    if isinstance(error, TemplateSyntaxError):
+        return f"{Path(error.filename or error.name or '?').name}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".j2")]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
 
 
 class Templates:

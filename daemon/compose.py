@@ -103,7 +103,7 @@ async def open_service(
                 rng,
                 observe=journal.delivery,
             ),
-            reporter=Reporter(config, store=store, mailer=mailer, name=name),
+            reporter=Reporter(config, store=store, mailer=mailer, name=name, outbox=outbox),
             retention=Retention(config, store),
             heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
             clock=clock,

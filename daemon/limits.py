@@ -77,7 +77,7 @@ RETRY_AFTER_MAX_S = 3600.0
 EXTRA_BYTES = 16 * 1024
 """Most bytes stored of a provider's unknown fields, as canonical JSON text."""
 
-CHARTS_PER_REPORT = 24
+CHARTS_PER_REPORT = 6
 """Charts in one mail; further accounts get numbers only."""
 CHARTS_DEADLINE_S = 60.0
 CHARTS_BYTES = 8 * 1024 * 1024

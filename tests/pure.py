@@ -22,8 +22,8 @@ IMPURE = {
     "alerts/delivery/deliverer.py": "sends",
     "alerts/delivery/worker.py": "sends",
     "alerts/delivery/results.py": "waits for the outbox",
-    "alerts/reports/letter.py": "fills a template from a file",
     "alerts/reports/report.py": "fills a template from a file",
+    "alerts/reports/report_mail.py": "carries what was filled",
     "alerts/templating.py": "reads the templates",
 }
 """The modules of `alerts` that are not pure, each with its reason."""
@@ -50,7 +50,7 @@ LIBRARIES = {
     *("__future__", "array", "base64", "binascii", "bisect", "collections", "contextlib", "csv", "dataclasses"),
     *("datetime", "decimal", "email", "enum", "fnmatch", "fractions", "functools", "hashlib", "heapq", "io"),
     *("itertools", "json", "math", "operator", "random", "re", "statistics", "typing", "urllib.parse", "zoneinfo"),
-    *("cronsim", "cryptography", "msgspec", "pydantic", "standardwebhooks"),
+    *("cronsim", "cryptography", "msgspec", "pydantic", "standardwebhooks", "xlsxwriter"),
 }
 """All that a pure module may import. Of `random` only a generator with a seed: see `_own_stains`."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alerts.events.fields import COUNT, FLAG, INSTANT, LOOSE, NUMBER, TEXT, WORDS, Field, list_of, one_of
+from alerts.events.fields import ACTION, COUNT, FLAG, INSTANT, LOOSE, NUMBER, TEXT, WORDS, Field, list_of, one_of
 from alerts.events.messages import sentences
-from alerts.events.spec import ANY, BOTH, CRITICAL, INFO, OPERATOR, WARNING, EventSpec, of_alert
+from alerts.events.spec import ANY, BOTH, CRITICAL, INFO, OPERATOR, WARNING, EventSpec, Reader, of_alert
 from alerts.model.events import EventType, Tone
 from alerts.model.readings import Reason
 from alerts.model.reasons import FALL, STALE, AnomalyKind, Limit, ReceiverFailure, SuspectReason
@@ -158,6 +158,22 @@ PROCESS = (
         OPERATOR,
         sentences.delivery_recovered,
         (_RECEIVER, Field("failures", COUNT, "Failures before it recovered"), _SINCE, _PENDING, _OBSERVED_AT),
+    ),
+    EventSpec(
+        EventType.REPORT_FAILED,
+        "A report cannot be made. Its recipients have a plain mail with what is known; it is tried again by itself. "
+        "Told once a period, and anew where the reason changes.",
+        Tone.WARNING,
+        WARNING,
+        (Reader.OPERATOR, Reader.FINANCE),
+        sentences.report_failed,
+        (
+            Field("report", TEXT, "The report's id"),
+            Field("period", TEXT, "Its period: a month, a week or a day"),
+            Field("message", TEXT, "Why, with the template's file and line where it is the template's"),
+            *ACTION,
+            _OBSERVED_AT,
+        ),
     ),
     EventSpec(
         EventType.TEST_PING,

@@ -60,6 +60,7 @@ class EventType(StrEnum):
     TOPUP_CAPPED = "topup.capped"
     DELIVERY_FAILING = "delivery.failing"
     DELIVERY_RECOVERED = "delivery.recovered"
+    REPORT_FAILED = "report.failed"
     TEST_PING = "test.ping"
 
 

@@ -1,77 +1,42 @@
-"""Reports: the mail that carries statements, as HTML, plain text and CSV, with what still needs a person.
+"""Reports: the mail that carries statements, as HTML, plain text and tables, with what still needs a person.
 
 Pure: statements and facts come in, text goes out. Instants are shown in the report's zone, and the zone is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from alerts.model.spans import Span
+from alerts.reports.facts import ReportFacts
+from alerts.reports.journal import to_journal
 from alerts.reports.pictures import Picture
-from alerts.reports.sheet import to_csv
-from alerts.reports.statements import Statement
-from alerts.reports.views import (
-    AccountView,
-    ReportFigure,
-    SummaryView,
-    account_view,
-    counted,
-    day_and_time,
-    summary_view,
-)
+from alerts.reports.sheet import SheetTable, tables, to_csv
+from alerts.reports.views import report_view
 from alerts.templating import Templates
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAlert:
-    """An episode that is open when the report is made."""
+class Attachment:
+    """A file that goes with the mail. `kind` is its media type."""
 
-    account: str
-    rule: str
-    severity: str
-    since: datetime
-    says: str
-    """The event it told last, in its wire name."""
+    name: str
+    kind: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Blocked:
-    """A top-up that a person must know of: capped, suspended, not credited, to be reviewed."""
+class Extras:
+    """Which files a report has, and what goes before a picture's name: `cid:` in a mail, nothing beside files."""
 
-    account: str
-    at: datetime
-    says: str
-    do: str = ""
-    """The command to type, where there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadDelivery:
-    """An event that its receiver never took, after all attempts."""
-
-    receiver: str
-    event_type: str
-    event: str
-    at: datetime
+    csv: bool = True
+    xlsx: bool = False
+    journal: bool = False
+    link: str = "cid:"
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFacts:
-    """What a report says."""
-
-    report: str
-    span: Span
-    zone: ZoneInfo
-    made_at: datetime
-    statements: tuple[Statement, ...]
-    alerts: tuple[OpenAlert, ...] = ()
-    blocked: tuple[Blocked, ...] = ()
-    dead: tuple[DeadDelivery, ...] = ()
-    preview: bool = False
+_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,88 +46,42 @@ class Report:
     subject: str
     html: str
     text: str
-    csv: str | None
     stem: str
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Attention:
-    title: str
-    lines: tuple[tuple[str, str, str], ...]
-    """When, what, what to do."""
+    attachments: tuple[Attachment, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
 
 def build(
-    facts: ReportFacts, *, templates: Templates, pictures: Mapping[str, Picture], with_csv: bool, link: str = "cid:"
+    facts: ReportFacts, *, templates: Templates, pictures: Mapping[str, Picture], extras: Extras = _EXTRAS
 ) -> Report:
-    """Return the report of `facts`. `pictures` are charts by account id; an account without one is told in numbers.
-
-    `link` goes before a picture's name: `cid:` in a mail, nothing beside files on the disk.
-    """
-    summary = summary_view(facts.statements, facts.zone)
-    views = tuple(account_view(statement, facts.zone) for statement in facts.statements)
-    values = {
-        "facts": facts,
-        "title": f"Usage statement, {facts.span.title}",
-        "range": _range(facts),
-        "zone": facts.zone.key,
-        "made_at": day_and_time(facts.made_at, facts.zone),
-        "summary": summary,
-        "views": views,
-        "figures": _figures(views, pictures, link),
-        "attention": _attention(facts),
-    }
+    """Return the report of `facts`. `pictures` are charts by account id, that of all accounts by the empty id."""
+    view = report_view(facts, pictures, extras.link)
     return Report(
-        subject=_subject(facts, summary),
-        html=templates.mail_html("report.html.j2", values),
-        text=templates.text("report.txt.j2", values),
-        csv=to_csv(facts.statements, facts.zone) if with_csv else None,
-        stem=f"{facts.report}-{facts.span.key}",
-        pictures=tuple(pictures[v.id] for v in views if v.id in pictures),
+        subject=view.subject,
+        html=templates.mail_html("report.html.j2", {"it": view, "facts": facts}),
+        text=templates.text("report.txt.j2", {"it": view, "facts": facts}),
+        stem=stem(facts.report, facts.span),
+        attachments=tuple(_attachments(facts, extras)),
+        pictures=tuple(pictures.values()),
     )
 
 
-def _figures(views: Sequence[AccountView], pictures: Mapping[str, Picture], link: str) -> dict[str, ReportFigure]:
-    return {
-        view.id: ReportFigure(f"{link}{pictures[view.id].cid}", pictures[view.id].alt)
-        for view in views
-        if view.id in pictures
-    }
+def stem(report: str, span: Span) -> str:
+    """Return how the files of a report of a period begin."""
+    return f"{report}-{span.key}"
 
 
-def _subject(facts: ReportFacts, summary: SummaryView) -> str:
-    start = "Preview: " if facts.preview else ""
-    told = f"{summary.used} used" if summary.used else counted(len(facts.statements), "account")
-    cards = f", {summary.card_charges}" if summary.card_charges else ""
-    open_ends = " — does not balance by itself" if summary.unexplained else ""
-    return f"{start}Usage statement {facts.span.title}: {told}{cards}{open_ends}"
+def _attachments(facts: ReportFacts, extras: Extras) -> list[Attachment]:
+    found: list[Attachment] = []
+    name, title = stem(facts.report, facts.span), f"{facts.report}, {facts.span.title}"
+    made: tuple[SheetTable, ...] = tables(facts.statements, facts.zone) if extras.csv or extras.xlsx else ()
+    if extras.csv:
+        found += [Attachment(f"{name}-{table.name}.csv", "text/csv", to_csv(table).encode()) for table in made]
+    if extras.xlsx:
+        from alerts.reports.workbook import XLSX, to_xlsx  # it takes a tenth of a second to load
 
-
-def _range(facts: ReportFacts) -> str:
-    return f"{day_and_time(facts.span.start, facts.zone)} – {day_and_time(facts.span.end, facts.zone)}"
-
-
-def _attention(facts: ReportFacts) -> tuple[_Attention, ...]:
-    zone = facts.zone
-    groups = (
-        _Attention(
-            "Open alerts",
-            tuple(
-                (day_and_time(a.since, zone), f"{a.account}: {a.says} ({a.severity}, rule {a.rule})", "")
-                for a in facts.alerts
-            ),
-        ),
-        _Attention(
-            "Top-ups that need a person",
-            tuple((day_and_time(b.at, zone), f"{b.account}: {b.says}", b.do) for b in facts.blocked),
-        ),
-        _Attention(
-            "Messages that never arrived",
-            tuple(
-                (day_and_time(d.at, zone), f"{d.event_type} to {d.receiver}", f"brimful deliveries replay {d.event}")
-                for d in facts.dead
-            ),
-        ),
-    )
-    return tuple(group for group in groups if group.lines)
+        found.append(Attachment(f"{name}.xlsx", XLSX, to_xlsx(made, title, facts.made_at)))
+    if extras.journal:
+        journal = to_journal(facts.statements, title, facts.zone)
+        found.append(Attachment(f"{name}.journal", "text/plain", journal.encode()))
+    return found

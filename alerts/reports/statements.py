@@ -1,28 +1,26 @@
-"""Statements: one account, one period, balanced to the cent.
+"""Statements: one account, one period, balanced to the cent, with the card's charges against the balance's credits.
 
-    opening balance + credits − charged usage + unexplained = closing balance
-
-Charged usage and credits are told apart by the provider's own running total: usage moves money from the balance to the
-total and leaves their sum alone, only a credit raises the sum. What neither explains is shown as unexplained, never
-hidden. Where a provider has no running total, every rise of the balance counts as a credit and every fall as usage,
-and the statement says so (`basis`).
+A charge, a refund and a dispute belong to the period of their own instant at Stripe. What became known only after a
+period's report was made is a row of the next one, marked late, so that it is in exactly one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.model.accounts import AccountInfo
+from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Metrics
 from alerts.model.spans import Span
-from alerts.reports.balances import Money, compute_money
-from alerts.reports.credits import CardCharge
+from alerts.reports.amounts import amount
+from alerts.reports.credits import CardCharge, CardReturn, DeclinedCharge, Refusal
+from alerts.reports.figures import Computed, DayRow, Figures, compute
+from alerts.reports.past import AccountPast, Edge, PriceChange, shown
 
-BOUNDARY_REACH = timedelta(hours=24)
-"""A reading at most so old stands for the value at a boundary; an older one is interpolated with the next."""
-_CHART_POINTS = 600
+CREDITED_WITHIN = timedelta(hours=2)
+"""A charge whose credit no reading shows after so long is missing in the balance."""
+_BEGINS_INSIDE = "history begins inside the period"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,192 +46,228 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class CardSide:
+    """What the ledger says of an account's card.
+
+    `charges` and `returns` belong to the period. `earlier` charges were made before it, and credited in it or not yet;
+    `earlier_returns` went back before it, and the balance may show them in it.
+    """
+
+    charges: tuple[CardCharge, ...] = ()
+    earlier: tuple[CardCharge, ...] = ()
+    returns: tuple[CardReturn, ...] = ()
+    earlier_returns: tuple[CardReturn, ...] = ()
+    declines: tuple[DeclinedCharge, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodBudget:
+    """A budget of the period's own length: its rule and its limit, in micro-dollars."""
+
+    rule: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What was bought (snapshots), and what one cost on average, in micro-dollars; None where that is not known."""
+
+    count: int
+    price: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The period before: what was spent in it, and of what."""
+
+    spent: int
+    units: Units | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What does not add up: an amount of micro-dollars, and why in words."""
+
+    amount: int
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One account over one span. `since` and `until` are the readings it really rests on, None without any."""
 
     account: AccountInfo
     span: Span
-    since: datetime | None
-    until: datetime | None
-    partial: tuple[str, ...]
+    made_at: datetime
+    since: datetime | None = None
+    until: datetime | None = None
+    partial: tuple[str, ...] = ()
     """Why its numbers do not cover the whole span, a sentence each; empty where they do."""
-    notes: tuple[str, ...]
-    readings: int
-    money: Money | None
-    volume: Volume | None
-    charges: tuple[CardCharge, ...] = ()
-    """Top-ups whose card was charged within the span, credited or not."""
-    in_transit: tuple[CardCharge, ...] = ()
-    """Top-ups charged before the span's end whose credit is not in its closing balance."""
-    series: tuple[tuple[datetime, int], ...] = ()
-    """Balance, or effective storage, over time, thinned for a picture; both sides of every rise are kept."""
+    notes: tuple[str, ...] = ()
+    readings: int = 0
+    figures: Figures | None = None
+    days: tuple[DayRow, ...] = ()
+    volume: Volume | None = None
+    card: CardSide = CardSide()
+    budgets: tuple[PeriodBudget, ...] = ()
+    before: Before | None = None
+    units: Units | None = None
+    prices: tuple[PriceChange, ...] = ()
+    series: tuple[tuple[int, int], ...] = ()
+    """Milliseconds and what is available (or effective storage), for a picture."""
+    threshold: int | None = None
+    """Below this an alert is told, in micro-dollars."""
 
+    @property
+    def unit(self) -> str:
+        """What its money is in; sums are made within a unit only."""
+        return self.account.unit
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """The readings of a span: its edges, what lies between, and what is missing."""
+    @property
+    def begins_inside(self) -> bool:
+        """Whether the account was first read inside the period."""
+        return _BEGINS_INSIDE in self.partial
 
-    levels: tuple[Known, ...]
-    partial: tuple[str, ...]
-    count: int
+    @property
+    def spent(self) -> int:
+        return 0 if self.figures is None else self.figures.spent
+
+    @property
+    def charged(self) -> int:
+        return sum(one.amount_microusd for one in self.card.charges)
+
+    @property
+    def returned(self) -> int:
+        return sum(one.amount_microusd for one in self.card.returns)
+
+    @property
+    def budget(self) -> int | None:
+        """The lowest limit of the period's own budgets."""
+        return min((one.limit for one in self.budgets), default=None)
+
+    @property
+    def missing(self) -> tuple[CardCharge, ...]:
+        """Charges that no credit stands against, though it should have come."""
+        return tuple(one for one in self._uncredited if self.made_at - one.charged_at >= CREDITED_WITHIN)
+
+    @property
+    def on_the_way(self) -> tuple[CardCharge, ...]:
+        """Charges whose credit came after the period's end, or may still come."""
+        end = min(self.span.end, self.made_at)
+        every = (*self.card.charges, *self.card.earlier)
+        late = [one for one in every if one.credited_at is not None and one.credited_at > end]
+        young = [one for one in self._uncredited if self.made_at - one.charged_at < CREDITED_WITHIN]
+        return (*late, *young)
+
+    @property
+    def _uncredited(self) -> list[CardCharge]:
+        return [one for one in (*self.card.charges, *self.card.earlier) if one.credited_at is None]
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """What does not add up: between two balances, and between the card and the balance."""
+        found = [
+            Issue(
+                one.amount_microusd,
+                f"{amount(one.amount_microusd, self.unit)} charged and never credited ({one.topup})",
+            )
+            for one in self.missing
+        ]
+        if self.figures is not None and self.figures.off:
+            off = self.figures.off
+            found.append(Issue(off, f"{amount(off, self.unit)} of the balance is unexplained"))
+        return tuple(found)
 
 
 def build(
-    account: AccountInfo,
-    span: Span,
-    readings: Iterable[Known],
-    charges: Sequence[CardCharge],
-    *,
-    now: datetime,
+    account: AccountInfo, span: Span, past: AccountPast, card: CardSide, *, now: datetime, own_days: bool = True
 ) -> Statement:
-    """Return the statement of `account` over `span`.
-
-    `readings` are believed readings in order of time: the last one before the span (where there is one), those in it,
-    and the first one after it. `charges` are the account's paid top-ups that may have been credited in it.
-    """
-    end = min(span.end, now)
-    cut = _cut(span.start, end, readings)
+    """Return the statement of `account` over `span`, as what is known at `now` tells it."""
+    partial = _partial(past)
     if now < span.end:
-        cut = _Cut(cut.levels, (*cut.partial, "the period has not ended yet"), cut.count)
-    if not cut.levels:
-        return Statement(account, span, None, None, ("no reading",), (), 0, None, None, _charged_in(span, charges))
-    first, last = cut.levels[0], cut.levels[-1]
-    money, notes = compute_money(cut.levels, charges, span.start)
-    matched = {c.charge.topup for c in money.credits if c.charge} if money else set()
+        partial = (*partial, "the period has not ended yet")
+    edges = _levels(past)
+    if not edges:
+        return Statement(account, span, now, partial=("no reading",), card=card)
+    computed = compute(past, (*card.charges, *card.earlier), (*card.earlier_returns, *card.returns), edges)
+    first, last = edges[0].known, edges[-1].known
+    assert first is not None
+    assert last is not None
     return Statement(
         account=account,
         span=span,
+        made_at=now,
         since=first.at,
         until=last.at,
-        partial=cut.partial,
-        notes=notes,
-        readings=cut.count,
-        money=money,
-        volume=_volume(cut.levels),
-        charges=_charged_in(span, charges),
-        in_transit=_in_transit(charges, matched, span.start, end) if money else (),
-        series=_series(cut.levels),
+        partial=partial,
+        notes=() if computed is None else computed.notes,
+        readings=past.readings,
+        figures=None if computed is None else computed.figures,
+        days=computed.days if computed is not None and own_days else (),
+        volume=_volume(first.metrics, last.metrics, past.peak_microgb),
+        card=card,
+        units=_units(first.metrics, last.metrics, computed),
+        prices=past.prices,
+        series=_series(past, span, first),
     )
 
 
-def _charged_in(span: Span, charges: Sequence[CardCharge]) -> tuple[CardCharge, ...]:
-    return tuple(sorted((c for c in charges if span.start <= c.paid_at < span.end), key=lambda c: (c.paid_at, c.topup)))
+def _series(past: AccountPast, span: Span, first: Known) -> tuple[tuple[int, int], ...]:
+    """What a chart shows, from the period's start on, or from where history begins."""
+    value = shown(first.metrics)
+    if not past.series or value is None:
+        return ()
+    return ((to_ms(max(first.at, span.start)), value), *past.series)
 
 
-def _in_transit(
-    charges: Sequence[CardCharge], matched: set[str], start: datetime, end: datetime
-) -> tuple[CardCharge, ...]:
-    """Paid before the end, in no credit of the span, and not credited before it."""
-    return tuple(
-        c
-        for c in sorted(charges, key=lambda c: (c.paid_at, c.topup))
-        if c.paid_at < end and c.topup not in matched and not (c.credited_at is not None and c.credited_at <= start)
-    )
+def _partial(past: AccountPast) -> tuple[str, ...]:
+    """Why the numbers do not cover the whole period."""
+    opening, closing = past.edges[0], past.edges[-1]
+    if opening.known is None:
+        return (_BEGINS_INSIDE,)
+    named = (("opening", opening), ("closing", closing))
+    return tuple(f"the {name} values are {edge.partial}" for name, edge in named if edge.partial)
 
 
-# --- the span's readings -------------------------------------------------------------------------------------------
+def _levels(past: AccountPast) -> tuple[Edge, ...]:
+    """The known edges, from the first reading on where history begins inside the period."""
+    known = tuple(edge for edge in past.edges if edge.known is not None)
+    if past.edges[0].known is not None or past.first is None:
+        return known if past.edges[0].known is not None else ()
+    return (Edge(past.first.at, past.first), *known)
 
 
-def _cut(start: datetime, end: datetime, readings: Iterable[Known]) -> _Cut:
-    before: Known | None = None
-    after: Known | None = None
-    inside: list[Known] = []
-    for reading in readings:
-        if reading.at <= start:
-            before = reading
-        elif reading.at <= end:
-            inside.append(reading)
-        else:
-            after = reading
-            break
-    partial: list[str] = []
-    levels = list(inside)
-    if before is None:
-        if not inside:
-            return _Cut((), ("no reading",), 0)
-        partial.append("history begins inside the period")
-    else:
-        following = inside[0] if inside else after
-        levels.insert(0, _edge(before, following, start, partial, "opening"))
-    last = inside[-1] if inside else levels[0]
-    if end - last.at > BOUNDARY_REACH:
-        levels.append(_edge(last, after, end, partial, "closing"))
-    return _Cut(tuple(levels), tuple(partial), len(inside))
-
-
-def _edge(before: Known, after: Known | None, at: datetime, partial: list[str], name: str) -> Known:
-    """The level at a boundary: the last reading before it, interpolated where that is too old."""
-    if at - before.at <= BOUNDARY_REACH:
-        return before
-    if after is None:
-        partial.append(f"the {name} values are of a reading more than 24 hours older")
-        return before
-    partial.append(f"the {name} values are interpolated over a gap in the readings")
-    return Known(before.account, at, _between(before, after, at))
-
-
-def _between(before: Known, after: Known, at: datetime) -> Metrics:
-    """Accrued grows evenly between two readings; a credit counts when it was seen, so not before `after`."""
-    one, two = before.metrics, after.metrics
-    part, whole = at - before.at, after.at - before.at
-
-    def mix(a: int | None, b: int | None) -> int | None:
-        return a if a is None or b is None else a + (b - a) * (part // _MS) // (whole // _MS)
-
-    total = mix(one.total_charged_microusd, two.total_charged_microusd)
-    balance = mix(one.balance_microusd, two.balance_microusd)
-    if total is not None and one.funded_microusd is not None:
-        balance = one.funded_microusd - total
-    return Metrics(
-        balance_microusd=balance,
-        uncharged_microusd=mix(one.uncharged_microusd, two.uncharged_microusd),
-        total_charged_microusd=total,
-        used_microgb=mix(one.used_microgb, two.used_microgb),
-        reserved_microgb=mix(one.reserved_microgb, two.reserved_microgb),
-        limit_microgb=one.limit_microgb,
-        period_start_at=one.period_start_at,
-        period_end_at=one.period_end_at,
-        period_used_microgb=one.period_used_microgb,
-    )
-
-
-_MS = timedelta(milliseconds=1)
-
-
-# --- storage -------------------------------------------------------------------------------------------------------
-
-
-def _volume(levels: Sequence[Known]) -> Volume | None:
-    told = [level.metrics for level in levels if level.metrics.used_microgb is not None]
-    if not told:
+def _units(first: Metrics, last: Metrics, computed: Computed | None) -> Units | None:
+    """Units that a provider counts and prices; a counter that began anew tells nothing."""
+    if computed is None or first.total_snapshots is None or last.total_snapshots is None:
         return None
-    first, last = told[0], told[-1]
-    effective = [m.effective_microgb for m in told if m.effective_microgb is not None]
+    count = last.total_snapshots - first.total_snapshots
+    if count <= 0:
+        return None
+    return Units(count, computed.figures.spent // count)
+
+
+def price_and_volume(spent: int, units: Units | None, before: Before | None) -> tuple[int, int] | None:
+    """Return how much of the change in spend is price and how much volume; None where units are not counted."""
+    if before is None or units is None or before.units is None or before.units.price is None:
+        return None
+    volume = (units.count - before.units.count) * before.units.price
+    return spent - before.spent - volume, volume
+
+
+def _volume(first: Metrics, last: Metrics, peak: int | None) -> Volume | None:
+    if last.used_microgb is None:
+        return None
+    ends = [value for value in (first.effective_microgb, peak, last.effective_microgb) if value is not None]
     return Volume(
         used_opening=first.used_microgb,
         used_closing=last.used_microgb,
         reserved_closing=last.reserved_microgb,
         effective_closing=last.effective_microgb,
-        effective_peak=max(effective, default=None),
+        effective_peak=max(ends, default=None),
         limit=last.limit_microgb,
         period_used=last.period_used_microgb,
         period_start_at=last.period_start_at,
         period_end_at=last.period_end_at,
-    )
-
-
-def _series(levels: Sequence[Known]) -> tuple[tuple[datetime, int], ...]:
-    points: list[tuple[datetime, int]] = []
-    for level in levels:
-        value = level.metrics.balance_microusd
-        if value is None:
-            value = level.metrics.effective_microgb
-        if value is not None:
-            points.append((level.at, value))
-    stride = max(1, -(-len(points) // _CHART_POINTS))
-    last = len(points) - 1
-    return tuple(
-        point
-        for n, point in enumerate(points)
-        if n % stride == 0 or n == last or point[1] > points[n - 1][1] or points[n + 1][1] > point[1]
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import redirect_stdout
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from alerts.model.spans import Span
     from alerts.reports.report import Report
     from daemon.config.model import Config, ReportConfig
+    from daemon.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -30,16 +33,16 @@ def report(
     period: Annotated[
         str, typer.Option("--period", help="2026-10, 2026-W44 or 2026-10-31; by default the last that has ended.")
     ] = "",
-    out: Annotated[Path | None, typer.Option("--out", help="The folder for HTML, text, CSV and charts.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The folder for all its files.")] = None,
     send: Annotated[bool, typer.Option("--send", help="Send it by mail, also where it was sent before.")] = False,
-    preview: Annotated[bool, typer.Option("--preview", help="Print the text; writes and sends nothing.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Open the HTML, print the text; sends nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done, or the statements, as JSON.")] = False,
 ) -> None:
-    """Build a report for any period: files in a folder, text on the terminal, or a mail to its recipients."""
+    """Build a report for any period: files in a folder, a preview, or a mail to its recipients."""
     from daemon.clock import SystemClock
 
     if preview and (send or out is not None):
-        fail("--preview writes and sends nothing: leave out --send and --out", USAGE)
+        fail("--preview only shows it: leave out --send and --out", USAGE)
     config = load_config(context, secrets=send)
     chosen = _chosen(config, report_id)
     now = SystemClock().now()
@@ -74,22 +77,38 @@ def _span(config: Config, chosen: ReportConfig, period: str, now: datetime) -> S
     return span
 
 
-def _build(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, preview: bool, link: str) -> Report:
-    from jinja2 import TemplateError
-
+def _build(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, preview: bool) -> Report:
+    """Make the report; what it rests on is stored where its period has ended, but for a preview."""
     from alerts.templating import Templates
-    from daemon.reports.facts import make_report
+    from daemon.reports.facts import ReportError, facts_for, render
 
-    templates = Templates(config.templates)
-    with reading(config) as store:
-        try:
-            made = make_report(config, store, chosen, span, now, templates=templates, link=link, preview=preview)
-            return asyncio.run(made)
-        except TemplateError as error:
-            fail(f"a template is wrong: {error}")
+    async def made(store: Store) -> Report:
+        facts = await facts_for(config, store, chosen, span, now, preview=preview)
+        return await render(facts, chosen, Templates(config.templates), link="")
+
+    try:
+        with reading(config) if preview else _writing(config) as store:
+            return asyncio.run(made(store))
+    except (ReportError, ValueError) as error:
+        fail(f"the report cannot be made: {error}")
+
+
+@contextmanager
+def _writing(config: Config) -> Iterator[Store]:
+    """The store for writing, of the schema of this program: nothing here migrates."""
+    from daemon.store import Store
+
+    with reading(config):
+        pass
+    store = Store(config.store.path)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _preview(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as_json: bool) -> None:
+    """Print the text, and open the HTML in a browser where somebody looks; it lies in a folder of its own."""
     if as_json:
         from daemon.reports.document import to_json
         from daemon.reports.facts import gather
@@ -97,29 +116,43 @@ def _preview(config: Config, chosen: ReportConfig, span: Span, now: datetime, *,
         with reading(config) as store:
             print_json(to_json(gather(config, store.reader, chosen, span, now)))
         return
-    typer.echo(_build(config, chosen, span, now, preview=True, link="cid:").text, nl=False)
+    made = _build(config, chosen, span, now, preview=True)
+    files = _files(made, Path(tempfile.mkdtemp(prefix="brimful-preview-")))
+    _put(files)
+    typer.echo(made.text, nl=False)
+    html = next(iter(files))
+    opened = sys.stdout.isatty() and typer.launch(html.as_uri()) == 0
+    typer.echo(f"{'opened' if opened else 'to open:'} {html}", err=True)
 
 
 def _write(config: Config, chosen: ReportConfig, span: Span, now: datetime, out: Path, *, as_json: bool) -> None:
-    made = _build(config, chosen, span, now, preview=False, link="")
-    files: dict[Path, bytes] = {
-        out / f"{made.stem}.html": made.html.encode(),
-        out / f"{made.stem}.txt": made.text.encode(),
-    }
-    if made.csv is not None:
-        files[out / f"{made.stem}.csv"] = made.csv.encode()
-    files |= {out / picture.cid: picture.png for picture in made.pictures}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            _replace(path, content)
-    except OSError as error:
-        fail(f"cannot write to {out}: {error.strerror}")
+    files = _files(_build(config, chosen, span, now, preview=False), out)
+    _put(files)
     if as_json:
         print_json({"report": chosen.id, "period": span.key, "files": [str(path) for path in files]})
         return
     for path in files:
         typer.echo(str(path))
+
+
+def _files(made: Report, out: Path) -> dict[Path, bytes]:
+    """Every file of a report, the HTML first."""
+    return {
+        out / f"{made.stem}.html": made.html.encode(),
+        out / f"{made.stem}.txt": made.text.encode(),
+        **{out / one.name: one.content for one in made.attachments},
+        **{out / picture.cid: picture.png for picture in made.pictures},
+    }
+
+
+def _put(files: dict[Path, bytes]) -> None:
+    folder = next(iter(files)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            _replace(path, content)
+    except OSError as error:
+        fail(f"cannot write to {folder}: {error.strerror}")
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -132,23 +165,17 @@ def _replace(path: Path, content: bytes) -> None:
 def _send(config: Config, chosen: ReportConfig, span: Span, now: datetime, *, as_json: bool) -> None:
     from daemon.clock import RandomIds
     from daemon.reports.reporter import Reporter
-    from daemon.store import Store
     from daemon.store.outbox import store_id
     from daemon.work.smtp import SmtpMailer
 
     if config.smtp is None:
         fail("--send needs an [smtp] table in the configuration", USAGE)
-    with reading(config):
-        pass
-    store = Store(config.store.path)
-    try:
+    with _writing(config) as store:
         with store.write(durable=True) as tx:
             name = store_id(tx, RandomIds())
         reporter = Reporter(config, store=store, mailer=SmtpMailer(config.smtp), name=name)
         with redirect_stdout(sys.stderr):  # the log's lines: stdout is the command's own
             sent = asyncio.run(reporter.send(chosen, span, now))
-    finally:
-        store.close()
     if as_json:
         print_json(
             {

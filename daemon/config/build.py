@@ -284,6 +284,8 @@ def _report(table: ReportTable) -> ReportConfig:
         cron=_need(table.cron),
         to=tuple(_need(table.to)),
         csv=table.csv,
+        xlsx=table.xlsx,
+        journal=table.journal,
         accounts=tuple(table.accounts),
     )
 

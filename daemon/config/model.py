@@ -127,6 +127,8 @@ class ReportConfig:
     cron: str
     to: tuple[str, ...]
     csv: bool = True
+    xlsx: bool = False
+    journal: bool = False
     accounts: tuple[str, ...] = ("*",)
 
 

@@ -355,6 +355,8 @@ class ReportTable(Table):
     cron: Cron | None = None
     to: Mails | None = None
     csv: Flag = True
+    xlsx: Flag = False
+    journal: Flag = False
     accounts: Texts = Field(default_factory=lambda: ["*"])
 
 

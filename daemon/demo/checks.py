@@ -12,7 +12,7 @@ from itertools import pairwise
 from alerts.events.catalogue import CATALOGUE
 from alerts.model.events import EventType
 from alerts.model.money import from_cents
-from alerts.reports.report import ReportFacts
+from alerts.reports.facts import ReportFacts
 from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
 from daemon.demo.timeline import Timeline
@@ -195,14 +195,15 @@ def _finance(evidence: Evidence) -> Iterator[DemoCheck]:
     mails = [k for k in evidence.month.world.mailbox.kept if "finance@example.com" in k.to]
     if evidence.facts is None:
         return
-    money = [s.money for s in evidence.facts.statements if s.money is not None]
+    statements = evidence.facts.statements
+    money = [s.figures for s in statements if s.figures is not None]
     stripe = evidence.month.world.stripe
     start, end = evidence.facts.span.start, evidence.facts.span.end
     charged = sum(from_cents(c.amount) for c in stripe.successes() if start <= c.at < end)
     credited = sum(c.amount_microusd for m in money for c in m.credits if c.charge is not None)
-    transit = sum(c.amount_microusd for s in evidence.facts.statements for c in s.in_transit)
-    balanced = all(not m.cents.off and all(c.charge for c in m.credits) for m in money)
-    partial = any(s.partial for s in evidence.facts.statements)
+    transit = sum(c.amount_microusd for s in statements for c in s.on_the_way)
+    balanced = not any(s.issues for s in statements) and all(c.charge for m in money for c in m.credits)
+    partial = any(s.partial for s in statements)
     yield DemoCheck(
         "finance has one report of the month, balanced to the cent against the card",
         len(mails) == 1 and bool(money) and balanced and not partial and charged == credited + transit,

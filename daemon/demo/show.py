@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 
 from alerts.model.spans import SpanKind, span_before
-from alerts.reports.report import ReportFacts
+from alerts.reports.facts import ReportFacts
 from daemon.demo.checks import DemoCheck, Evidence, check_all
 from daemon.demo.drive import DemoObserver, Month, run_month
 from daemon.demo.mails import write_mails

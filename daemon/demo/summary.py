@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alerts.model.money import format_usd
-from alerts.reports.views import summary_view
+from alerts.reports.views import report_view
 from daemon.demo.checks import DemoCheck, Evidence
 from daemon.demo.mails import WrittenMail
 from daemon.demo.scenario import PREPAID, START, ZONE
@@ -103,14 +103,14 @@ def _finance(console: Console, evidence: Evidence) -> None:
     if evidence.facts is None:
         return
     _heading(console, f"Finance mail, {evidence.facts.span.title}")
-    view = summary_view(evidence.facts.statements, ZONE)
+    view = report_view(evidence.facts, {}, "")
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("  Account")
-    for name in ("Opening", "Credits", "Charged", "Closing"):
+    for name in ("Spent", "Card", "Left"):
         table.add_column(name, justify="right")
-    for line in (*view.lines, *((view.total,) if view.total else ())):
+    for line in (*view.accounts, *((view.total,) if view.total else ())):
         style = "bold" if line is view.total else ""
-        table.add_row(f"  {line.name}", line.opening, line.credits, line.charged, line.closing, style=style)
+        table.add_row(f"  {line.name}", line.spent, line.charged, line.left, style=style)
     console.print(table)
 
 

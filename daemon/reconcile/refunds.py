@@ -105,9 +105,9 @@ def _take(context: TopupContext, event: StripeEvent) -> None:
         return
     about = f"{event.charge} of {event.payment_intent}, {event.id}"
     if event.type != "charge.refunded":
-        disputed(context, topup, event.subject, event.amount_cents, about)
+        disputed(context, topup, event.subject, event.amount_cents, about, event.created_at)
     elif event.amount_cents is not None:
-        refunded(context, topup, event.amount_cents, about)
+        refunded(context, topup, event.amount_cents, about, event.created_at)
 
 
 async def read_charges(context: TopupContext) -> int:

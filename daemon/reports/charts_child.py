@@ -17,6 +17,7 @@ matplotlib.use("Agg")
 from matplotlib import dates
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
 
 _INK, _QUIET, _LINE, _MARK, _LIMIT = "#1c2430", "#5a6575", "#2b5f9e", "#2f7d4f", "#b45309"
 
@@ -36,32 +37,18 @@ def draw(drawing: dict[str, Any]) -> bytes:
     axes.fill_between(xs, ys, color=_LINE, alpha=0.10, linewidth=0)
     for ms, value, label in drawing["marks"]:
         axes.plot([instant(ms)], [value / 1e6], "o", color=_MARK, markersize=4.5)
-        axes.annotate(
-            label,
-            (instant(ms), value / 1e6),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            color=_MARK,
-            size=9,
-        )
-    if drawing["limit"] is not None:
-        limit = drawing["limit"] / 1e6
-        axes.axhline(limit, color=_LIMIT, linewidth=1.2, linestyle=(0, (5, 3)))
-        axes.annotate(
-            "limit",
-            (instant(drawing["start_ms"]), limit),
-            xytext=(2, 3),
-            textcoords="offset points",
-            color=_LIMIT,
-            size=9,
-        )
+        _write(axes, label, (instant(ms), value / 1e6), (0, 6), ha="center", color=_MARK)
+    for value, label in drawing["lines"]:
+        axes.axhline(value / 1e6, color=_LIMIT, linewidth=1.2, linestyle=(0, (5, 3)))
+        _write(axes, label, (instant(drawing["start_ms"]), value / 1e6), (2, 3), color=_LIMIT)
     _style(axes, drawing, instant)
     out = io.BytesIO()
     figure.tight_layout(pad=0.6)
     figure.savefig(out, format="png", facecolor="white")
     plt.close(figure)
-    return out.getvalue()
+    small = io.BytesIO()  # a few colours: a third of the bytes, and nothing to see of it
+    Image.open(out).convert("RGB").quantize(64).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def _write(axes: Any, text: str, at: tuple[datetime, float], offset: tuple[int, int], **style: Any) -> None:
@@ -74,10 +61,12 @@ def _style(axes: Any, drawing: dict[str, Any], instant: Any) -> None:
     axes.set_xlim(start, end)
     axes.margins(y=0.18)
     lowest = min((value for _, value in drawing["points"]), default=0)
+    highest = max([abs(value) for _, value in drawing["points"]] + [value for value, _ in drawing["lines"]])
+    places = 0 if highest >= 5_000_000 else 2
     axes.set_ylim(bottom=None if lowest < 0 else 0)
     axes.set_title(f"{drawing['title']}, {drawing['unit']}", loc="left", size=10, color=_QUIET)
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{'$' if dollars else ''}{v:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{'$' if dollars else ''}{v:,.{places}f}"))
     ticks: Any = dates
     locator = ticks.AutoDateLocator(minticks=4, maxticks=9, tz=start.tzinfo)
     axes.xaxis.set_major_locator(locator)

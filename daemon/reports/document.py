@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from alerts.model.instants import rfc3339
-from alerts.model.money import from_cents, to_number
-from alerts.reports.balances import Money
+from alerts.model.money import to_number
 from alerts.reports.credits import CardCharge
-from alerts.reports.report import ReportFacts
+from alerts.reports.facts import ReportFacts
+from alerts.reports.figures import Figures
 from alerts.reports.statements import Statement, Volume
+from alerts.reports.totals import first_tag
 
 
 def to_json(facts: ReportFacts) -> dict[str, Any]:
@@ -22,8 +23,15 @@ def to_json(facts: ReportFacts) -> dict[str, Any]:
         "period_end": rfc3339(facts.span.end),
         "timezone": facts.zone.key,
         "statements": [_statement(one) for one in facts.statements],
-        "open_alerts": [
-            {"account": a.account, "rule": a.rule, "severity": a.severity, "since": rfc3339(a.since), "why": a.says}
+        "alerts": [
+            {
+                "account": a.account,
+                "rule": a.rule,
+                "severity": a.severity,
+                "since": rfc3339(a.since),
+                "until": _instant(a.until),
+                "why": a.says,
+            }
             for a in facts.alerts
         ],
         "topups_that_need_a_person": [
@@ -38,35 +46,50 @@ def to_json(facts: ReportFacts) -> dict[str, Any]:
 def _statement(one: Statement) -> dict[str, Any]:
     return {
         "account": one.account.id,
+        "label": one.account.label,
+        "tag": first_tag(one),
         "provider": one.account.provider,
+        "unit": one.unit,
         "since": _instant(one.since),
         "until": _instant(one.until),
         "readings": one.readings,
         "partial": bool(one.partial),
         "partial_because": list(one.partial),
         "notes": list(one.notes),
-        "money": None if one.money is None else _money(one.money),
+        "money": None if one.figures is None else _money(one, one.figures),
         "storage": None if one.volume is None else _volume(one.volume),
-        "card_charges": [_charge(charge) for charge in one.charges],
-        "not_yet_credited": [_charge(charge) for charge in one.in_transit],
+        "card_charges": [_charge(charge) for charge in one.card.charges],
+        "refunds_and_disputes": [
+            {"kind": r.kind, "topup": r.topup, "amount_usd": to_number(r.amount_microusd), "at": rfc3339(r.at)}
+            for r in one.card.returns
+        ],
+        "declines": [
+            {"topup": d.topup, "amount_usd": to_number(d.amount_microusd), "at": rfc3339(d.at), "why": d.reason}
+            for d in one.card.declines
+        ],
+        "refusals": [{"day": r.day, "gate": r.gate, "count": r.count, "why": r.detail} for r in one.card.refusals],
+        "not_credited": [_charge(charge) for charge in one.missing],
+        "not_yet_credited": [_charge(charge) for charge in one.on_the_way],
+        "issues": [{"amount_usd": to_number(issue.amount), "why": issue.says} for issue in one.issues],
     }
 
 
-def _money(money: Money) -> dict[str, Any]:
-    cents = money.cents
+def _money(one: Statement, figures: Figures) -> dict[str, Any]:
     rows = {
-        "opening_usd": cents.opening,
-        "topups_usd": cents.topups,
-        "other_credits_usd": cents.other_credits,
-        "charged_usd": cents.charged,
-        "unexplained_usd": cents.unexplained,
-        "closing_usd": cents.closing,
-        "pending_opening_usd": cents.pending_opening,
-        "pending_closing_usd": cents.pending_closing,
-        "used_usd": cents.used,
-        "available_usd": cents.available,
+        "opening_available_usd": figures.opening,
+        "topups_usd": figures.topped_up,
+        "other_credits_usd": figures.credited - figures.topped_up,
+        "taken_back_usd": figures.taken,
+        "spent_usd": figures.spent,
+        "unexplained_usd": figures.unexplained,
+        "closing_available_usd": figures.closing,
+        "closing_balance_usd": figures.balance_closing,
+        "pending_closing_usd": figures.pending_closing,
+        "spent_before_usd": None if one.before is None else one.before.spent,
+        "budget_usd": one.budget,
+        "charged_to_card_usd": one.charged - one.returned,
     }
-    return {name: None if value is None else to_number(from_cents(value)) for name, value in rows.items()}
+    return {name: None if value is None else to_number(value) for name, value in rows.items()}
 
 
 def _volume(volume: Volume) -> dict[str, Any]:
@@ -88,7 +111,7 @@ def _charge(charge: CardCharge) -> dict[str, Any]:
         "topup": charge.topup,
         "payment_intent": charge.payment_intent,
         "amount_usd": to_number(charge.amount_microusd),
-        "charged_at": rfc3339(charge.paid_at),
+        "charged_at": rfc3339(charge.charged_at),
         "credited_at": _instant(charge.credited_at),
     }
 

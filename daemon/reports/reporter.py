@@ -9,19 +9,23 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from alerts.events.report_failed import failed_report
 from alerts.mail import Mailed, Mailer, MailFailed
 from alerts.mail_address import parse_address
 from alerts.model.spans import Span, SpanKind, span_at, span_before
-from alerts.reports.letter import compose
-from alerts.reports.report import Report
+from alerts.reports.facts import ReportFacts
+from alerts.reports.report import Report, stem
+from alerts.reports.report_mail import compose, compose_failure
+from alerts.reports.views import report_view
 from alerts.templating import Templates
 from daemon import journal
 from daemon.config.model import Config, ReportConfig
 from daemon.jobs import moved
 from daemon.limits import REPORT_RETRIES_S, REPORT_WAITING_TRIES, REPORTS_CAUGHT_UP
-from daemon.reports.facts import accounts_of, make_report
+from daemon.reports.facts import ReportError, accounts_of, facts_for, render
 from daemon.schedule import next_fire
 from daemon.store import Store, readings, reports
+from daemon.store.outbox import Outbox, find_event
 
 log = structlog.get_logger("brimful.reporting")
 
@@ -48,11 +52,14 @@ class SentReport:
 class Reporter:
     """Sends every report once a period. `name` is the store's id: it makes the Message-ID unique to this database."""
 
-    def __init__(self, config: Config, *, store: Store, mailer: Mailer | None, name: str) -> None:
+    def __init__(
+        self, config: Config, *, store: Store, mailer: Mailer | None, name: str, outbox: Outbox | None = None
+    ) -> None:
         self._config = config
         self._store = store
         self._mailer = mailer
         self._name = name
+        self._outbox = outbox
         self._templates = Templates(config.templates)
         self._failing: set[str] = set()
 
@@ -82,7 +89,9 @@ class Reporter:
         )
         if isinstance(met, Exception):
             log.warning("report", report=report.id, period=span.key, outcome="broken", exc_info=met)
-            met = (_nothing(report, span), f"it could not be made: {type(met).__name__}: {met}", Mailed(0))
+            why = str(met) if isinstance(met, ReportError) else f"{type(met).__name__}: {met}"
+            await self._say_failed(report, span, why, now)
+            met = (_nothing(report, span), f"it could not be made: {why}", Mailed(0))
         if isinstance(met, BaseException):
             raise met
         made, error, mailed = met
@@ -96,7 +105,8 @@ class Reporter:
     async def _make_and_mail(
         self, report: ReportConfig, span: Span, message_id: str, to: Sequence[str], now: datetime
     ) -> tuple[Report, str, Mailed]:
-        made = await make_report(self._config, self._store, report, span, now, templates=self._templates)
+        facts = await facts_for(self._config, self._store, report, span, now)
+        made = await render(facts, report, self._templates)
         if self._mailer is None:
             return made, "no [smtp] is configured", Mailed(0)
         message = await asyncio.to_thread(
@@ -108,6 +118,30 @@ class Reporter:
         if not outcome.taken:
             return made, f"refused: {'; '.join(_named(outcome.refused))}", outcome
         return made, "", outcome
+
+    async def _say_failed(self, report: ReportConfig, span: Span, why: str, now: datetime) -> None:
+        """Tell that a report cannot be made, once a period and reason: its readers in plain text, and as an event."""
+        draft = failed_report(report.id, span, why, now)
+        if self._outbox is None or find_event(self._store.reader, draft.id or "") is not None:
+            return
+        await asyncio.gather(self._mail_failure(report, span, why, now, draft.id or ""), return_exceptions=True)
+        with self._store.write(durable=True) as tx:
+            self._outbox.append(tx, draft, now)
+
+    async def _mail_failure(self, report: ReportConfig, span: Span, why: str, now: datetime, name: str) -> None:
+        """Mail what is known: by the built-in text, which needs none of the operator's templates."""
+        if self._mailer is None:
+            return
+        (known,) = await asyncio.gather(self._known(report, span, now), return_exceptions=True)
+        lines = [f"{why}.", "It is tried again by itself. What is known of the period:", ""]
+        lines.append(known if isinstance(known, str) else "Nothing: the figures cannot be gathered.")
+        title = f"The report {report.id} of {span.title} cannot be made"
+        message = compose_failure(title, lines, sender=self._mailer.sender, to=report.to, name=name, at=now)
+        await self._mailer.send(message, report.to)
+
+    async def _known(self, report: ReportConfig, span: Span, now: datetime) -> str:
+        facts = await facts_for(self._config, self._store, report, span, now)
+        return await asyncio.to_thread(_plain_text, facts)
 
     def _record(self, one: Due, message_id: str, error: str, mailed: Mailed, now: datetime) -> None:
         report, span = one.report.id, one.span
@@ -198,4 +232,8 @@ def _configured(report: ReportConfig, waiting: Mapping[str, str]) -> list[str]:
 
 
 def _nothing(report: ReportConfig, span: Span) -> Report:
-    return Report("", "", "", None, f"{report.id}-{span.key}", ())
+    return Report("", "", "", stem(report.id, span))
+
+
+def _plain_text(facts: ReportFacts) -> str:
+    return Templates().text("report.txt.j2", {"it": report_view(facts, {}, ""), "facts": facts})

@@ -10,8 +10,7 @@ from datetime import datetime
 
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.spans import Span
-from alerts.reports.credits import CardCharge
-from alerts.reports.report import Blocked, DeadDelivery
+from alerts.reports.facts import Blocked, DeadDelivery, OpenAlert
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import Transaction
 from daemon.store.topup_rows import CUSTOMER_GONE, EVERYWHERE, State, Stop, StopKind
@@ -103,15 +102,6 @@ def _save(
     )
 
 
-def charges(conn: sqlite3.Connection, account: str, since: datetime, until: datetime) -> tuple[CardCharge, ...]:
-    """Return the account's paid top-ups, with Stripe's time of the charge if known."""
-    return tuple(
-        CardCharge(t.id, t.payment_intent or "", t.amount_microusd, t.charged_at or t.paid_at, t.credited_at)
-        for t in ledger_reads.charged_between(conn, account, since, until)
-        if t.paid_at is not None
-    )
-
-
 def dead_deliveries(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[DeadDelivery, ...]:
     """Return the deliveries given up in [since, until) and not replayed, newest first."""
     rows = conn.execute(
@@ -120,6 +110,25 @@ def dead_deliveries(conn: sqlite3.Connection, since: datetime, until: datetime) 
         (to_ms(since), to_ms(until), _LISTED),
     )
     return tuple(DeadDelivery(receiver, kind, event, from_ms(ms)) for receiver, kind, event, ms in rows)
+
+
+def alerts(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[OpenAlert, ...]:
+    """Return the episodes that were open at some time between the two instants, those first that were at its end."""
+    rows = conn.execute(
+        "SELECT account, rule, severity, opened_at, closed_at, why FROM episode"
+        " WHERE opened_at < ?2 AND (closed_at IS NULL OR closed_at >= ?1)"
+        " ORDER BY closed_at IS NOT NULL AND closed_at < ?2, opened_at, account, rule LIMIT ?3",
+        (to_ms(since), to_ms(until), _LISTED),
+    )
+    return tuple(
+        OpenAlert(account, rule, severity, from_ms(opened), why, _ended(closed, until))
+        for account, rule, severity, opened, closed, why in rows
+    )
+
+
+def _ended(closed_ms: int | None, until: datetime) -> datetime | None:
+    closed = _instant(closed_ms)
+    return closed if closed is not None and closed < until else None
 
 
 def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[Blocked, ...]:
@@ -135,8 +144,11 @@ def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[
     )
 
 
-def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
-    """Return what waits for a person: pauses, suspensions, breakers, reviews, and late credits to confirm."""
+def stopped(conn: sqlite3.Connection, until: datetime | None = None) -> tuple[Blocked, ...]:
+    """Return what waits for a person: pauses, suspensions, breakers, reviews, and late credits to confirm.
+
+    `until` leaves out what began only then.
+    """
     stops = [
         Blocked(
             "every account" if stop.scope == EVERYWHERE else stop.scope,
@@ -160,7 +172,8 @@ def stopped(conn: sqlite3.Connection) -> tuple[Blocked, ...]:
         )
         for t in ledger_reads.late(conn)
     ]
-    return tuple([*stops, *questions, *late][:_LISTED])
+    every = [one for one in (*stops, *questions, *late) if until is None or one.at < until]
+    return tuple(every[:_LISTED])
 
 
 _STOPS = {StopKind.PAUSE: "are paused", StopKind.SUSPENSION: "are suspended", StopKind.BREAKER: "are stopped"}

@@ -116,6 +116,10 @@ class Topup(Struct, frozen=True, gc=False):
     warned_at: datetime | None = None
     told_at: datetime | None = None
     """When the missing credit, or the slow bank, was notified; for a late credit kept until a person confirms it."""
+    card: str = ""
+    """The card that was charged: its brand and last four."""
+    receipt: str = ""
+    """The address of Stripe's receipt."""
 
     @property
     def is_late(self) -> bool:

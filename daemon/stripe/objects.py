@@ -50,6 +50,10 @@ class Charge:
     error: CardError | None
     payment_method: str | None
     fingerprint: str | None
+    card: str = ""
+    """The card's brand and last four digits, as a statement shows them."""
+    receipt: str = ""
+    """The address of Stripe's receipt; empty where there is none."""
 
     @property
     def failed(self) -> bool:
@@ -74,6 +78,11 @@ class PaymentIntent:
     latest_charge: str | None
     charge: Charge | None = None
     """The latest charge, if the request expanded it."""
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """What a person is shown of the charge: its card and its receipt, where it was asked for."""
+        return {} if self.charge is None else {"card": self.charge.card, "receipt": self.charge.receipt}
 
     @property
     def why_declined(self) -> CardError | None:
@@ -177,7 +186,16 @@ def read_charge(data: Any) -> Charge:
         error=_charge_error(charge),
         payment_method=_id(charge, "payment_method"),
         fingerprint=_fingerprint(details) or _id(charge, "payment_method"),
+        card=_card(details),
+        receipt=_said(charge, "receipt_url"),
     )
+
+
+def _card(details: Any) -> str:
+    card = details.get("card") if isinstance(details, Mapping) else None
+    if not isinstance(card, Mapping) or not _said(card, "last4"):
+        return ""
+    return f"{_said(card, 'brand').title()} {_said(card, 'last4')}".strip()
 
 
 def _charge_error(charge: Mapping[str, Any]) -> CardError | None:

@@ -15,7 +15,7 @@ from alerts.model.instants import from_ms, rfc3339, to_ms
 from alerts.model.reasons import SuspendedReason
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
-from daemon.store import ledger, ledger_notes
+from daemon.store import ledger, ledger_notes, returns
 from daemon.store.connection import Store, Transaction
 from daemon.store.topup_rows import EVERYWHERE, Bookmark, Stop, StopKind
 from daemon.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
@@ -107,6 +107,7 @@ class TopupContext:
                 case Count(account, gate, detail, gates, is_error):
                     ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates=gates)
                     if is_error:
+                        returns.count_refusal(tx, account, gate, now.astimezone(self.config.timezone).date(), detail)
                         self.last_errors[account] = f"{account}: not charged: {detail}"
                 case LiftCardStops(account):
                     ledger_notes.lift_for_card(tx, account)

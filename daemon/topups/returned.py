@@ -5,13 +5,13 @@ The account is suspended; nothing is ever refunded automatically.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from alerts.model.money import format_usd, from_cents, to_number
 from alerts.model.reasons import SuspendedReason
-from daemon.store import ledger, ledger_notes, ledger_reads
+from daemon.store import ledger_reads, returns
 from daemon.store.connection import Transaction
-from daemon.store.topup_rows import Bookmark, Stop, StopKind, Topup
+from daemon.store.topup_rows import Stop, StopKind, Topup
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext
@@ -20,40 +20,30 @@ from daemon.topups.policy.step import SetStop
 
 CHARGES_FOR = timedelta(days=120)
 """How long a charge is watched for what is given back of it."""
-_UNNAMED = "unnamed"
-"""A dispute that was seen at its charge, before the event that names it."""
 
 
-def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str) -> None:
+def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str, at: datetime | None = None) -> None:
     """Suspend the account of a charge that was refunded, and tell it, once a refund and with its amount.
 
-    `total_cents` is what has been refunded of the charge so far: what is more than the last time is another refund.
+    `total_cents` is what has been refunded of the charge so far; `at` is Stripe's time of it, where that is told.
     """
-    name = Bookmark.REFUNDED.of(topup.payment_intent or "")
     with context.store.write(durable=True) as tx:
-        told = ledger_notes.bookmark(tx, name)
-        cents = total_cents - (int(told[1]) if told else 0)
+        cents = returns.refund(tx, topup, total_cents, at, context.clock.now())
         if cents > 0:
-            ledger.advance_bookmark(tx, name, context.clock.now(), str(total_cents))
             _suspend(context, tx, topup, SuspendedReason.REFUNDED, str(total_cents), cents, about)
 
 
-def disputed(context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str) -> None:
+def disputed(
+    context: TopupContext, topup: Topup, dispute: str | None, cents: int | None, about: str, at: datetime | None = None
+) -> None:
     """Suspend the account of a charge that is disputed, and tell it, once a dispute.
 
     A charge says only that it is disputed: the first dispute that is named afterwards was told already.
     """
-    now, name = context.clock.now(), Bookmark.DISPUTED.of(topup.payment_intent or "")
     with context.store.write(durable=True) as tx:
-        bookmark = ledger_notes.bookmark(tx, name)
-        told = bookmark[1].split() if bookmark else []
-        if dispute in told or (dispute is None and told):
-            return
-        if _UNNAMED in told and dispute is not None:
-            ledger.advance_bookmark(tx, name, now, " ".join(dispute if one == _UNNAMED else one for one in told))
-            return
-        ledger.advance_bookmark(tx, name, now, " ".join([*told, dispute or _UNNAMED]))
-        _suspend(context, tx, topup, SuspendedReason.DISPUTED, str(len(told) + 1), cents, about)
+        number = returns.dispute(tx, topup, dispute, cents, at, context.clock.now())
+        if number > 0:
+            _suspend(context, tx, topup, SuspendedReason.DISPUTED, str(number), cents, about)
 
 
 def _suspend(

@@ -34,6 +34,13 @@ base_url = "{url}"
 api_key = "trn_downloads"
 poll = "*/5 * * * *"
 """
+DAILY = """
+[[reports]]
+id = "finance"
+period = "day"
+cron = "0 8 * * *"
+to = ["finance@example.com"]
+"""
 OTHER = """
 [[webhooks]]
 id = "other"
@@ -144,6 +151,15 @@ async def a_bank_that_does_not_decide(town: Town) -> None:
     await passes(town, 20, MINUTES)
 
 
+async def a_report_that_cannot_be_made(town: Town) -> None:
+    """The operator's own template divides by nothing: the day's report is told as failed, and mailed as plain text."""
+    town.usage.prepaid(KEY, balance_usd="54.96", uncharged_usd="0.75", total_charged_usd="6.75")
+    path = town.configure(LOW + DAILY)
+    (town.folder / "report.txt.j2").write_text("{{ it.title }}\n{{ 1 / 0 }}\n")
+    path.write_text(f'templates = "{town.folder}"\n{path.read_text()}')
+    await passes(town, 25, HOUR)
+
+
 async def a_receiver_that_fails(town: Town) -> None:
     """One receiver refuses for an hour while another hears of it; then somebody asks for a test."""
     account = town.usage.prepaid(KEY, balance_usd="4.96", uncharged_usd="0.75", total_charged_usd="6.75")
@@ -172,6 +188,7 @@ STORIES: dict[Story, datetime] = {
     charged_and_never_credited: MORNING,
     a_bank_that_does_not_decide: MORNING,
     a_receiver_that_fails: MORNING,
+    a_report_that_cannot_be_made: MORNING,
 }
 """Every story with the instant at which it begins."""
 

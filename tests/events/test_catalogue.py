@@ -66,6 +66,7 @@ PROMISED = {
     "topup.capped": f"{_NUMBERED} action",
     "delivery.failing": "",
     "delivery.recovered": "",
+    "report.failed": "report period message action command",
     "test.ping": "",
 }
 """What is promised to receivers, by type: these names stay."""

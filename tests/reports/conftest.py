@@ -61,10 +61,17 @@ def configure(tmp_path: Path) -> Callable[..., Config]:
     """Make a configuration file and load it."""
 
     def make(
-        port: int = 25, *, period: str = "month", cron: str = "0 8 1 * *", to: str = "finance@example.com"
+        port: int = 25,
+        *,
+        period: str = "month",
+        cron: str = "0 8 1 * *",
+        to: str = "finance@example.com",
+        more: str = "",
+        before: str = "",
     ) -> Config:
         path = tmp_path / "config.toml"
-        path.write_text(CONFIG.format(folder=tmp_path, port=port, period=period, cron=cron, to=to))
+        written = CONFIG.format(folder=tmp_path, port=port, period=period, cron=cron, to=to)
+        path.write_text(f"{before}\n{written}{more}\n")
         return load(path)
 
     return make

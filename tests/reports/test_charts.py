@@ -16,7 +16,7 @@ from tests.helpers_statements import BERLIN, at, at_end, before_october, charge,
 
 def chart() -> Drawing:
     readings = [before_october(), level(at(5), "75", "1005"), at_end("62", "1018")]
-    drawn = drawing(october(readings, [charge(1, "50", at(5, 11))]), BERLIN)
+    drawn = drawing(october(readings, [charge(1, "50", at(5, 11), at(5))]), BERLIN)
     assert drawn is not None
     return drawn
 

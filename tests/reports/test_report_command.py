@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,9 +35,15 @@ def test_a_report_is_written_as_html_text_and_csv(config: str, tmp_path: Path) -
     result = run(app, ["--config", config, "report", "finance", "--period", "2026-10", "--out", str(out)])
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in out.iterdir())
-    assert names == ["finance-2026-10.csv", "finance-2026-10.html", "finance-2026-10.txt"]
+    assert names == [
+        "finance-2026-10-charges.csv",
+        "finance-2026-10-daily.csv",
+        "finance-2026-10-statement.csv",
+        "finance-2026-10.html",
+        "finance-2026-10.txt",
+    ]
     assert str(out / "finance-2026-10.html") in result.output
-    assert "Balanced to the cent. $31.00 used" in (out / "finance-2026-10.txt").read_text()
+    assert re.search(r"Spent +\$31\.00", (out / "finance-2026-10.txt").read_text())
 
 
 def test_json_tells_the_files(config: str, tmp_path: Path) -> None:
@@ -44,19 +52,46 @@ def test_json_tells_the_files(config: str, tmp_path: Path) -> None:
     assert json.loads(result.output)["files"][0] == str(out / "finance-2026-10.html")
 
 
-def test_a_preview_prints_the_text_and_writes_nothing(config: str, tmp_path: Path) -> None:
-    before = {path for path in tmp_path.iterdir() if path.suffix != ".db-shm"}
+def test_a_preview_prints_the_text_names_the_html_and_stores_nothing(
+    config: str, october: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     result = run(app, ["--config", config, "report", "finance", "--period", "2026-10", "--preview"])
     assert result.exit_code == 0
-    assert "Usage statement, October 2026" in result.output
-    assert {path for path in tmp_path.iterdir() if path.suffix != ".db-shm"} == before
+    assert "Usage statement, October 2026" in result.stdout
+    html = Path(result.stderr.partition("to open: ")[2].strip())
+    assert "A preview." in html.read_text()
+    assert october.reader.execute("SELECT count(*) FROM report_basis").fetchone() == (0,)
+
+
+def test_all_files_are_written_where_they_are_asked_for(
+    configure: Callable[..., Config], october: Store, tmp_path: Path
+) -> None:
+    configure(more="xlsx = true\njournal = true\ncsv = false")
+    out = tmp_path / "out"
+    result = run(app, ["--config", str(tmp_path / "config.toml"), "report", "finance", "--out", str(out),
+                       "--period", "2026-10"])  # fmt: skip
+    assert result.exit_code == 0, result.output
+    names = ["finance-2026-10.html", "finance-2026-10.journal", "finance-2026-10.txt", "finance-2026-10.xlsx"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+def test_a_template_that_is_wrong_is_named_with_its_line(
+    configure: Callable[..., Config], october: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.txt.j2").write_text("first\n{{ 1 + 'a' }}\n")
+    configure(before=f'templates = "{tmp_path / "mine"}"')
+    result = run(app, ["--config", str(tmp_path / "config.toml"), "report", "finance", "--period", "2026-10"])
+    assert result.exit_code == 1
+    assert "report.txt.j2, line 2: TypeError: unsupported operand" in result.stderr
 
 
 def test_a_preview_as_json_is_the_statement(config: str) -> None:
     result = run(app, ["--config", config, "report", "finance", "--period", "2026-10", "--preview", "--json"])
     [statement] = json.loads(result.output)["statements"]
     money = statement["money"]
-    assert (money["opening_usd"], money["charged_usd"], money["closing_usd"]) == (50, 31, 19)
+    assert (money["opening_available_usd"], money["spent_usd"], money["closing_available_usd"]) == (49.75, 31, 18.75)
     assert statement["partial"] is False
 
 
@@ -66,7 +101,7 @@ def test_a_preview_as_json_is_the_statement(config: str) -> None:
         (["report", "nobody"], 2, "there is no report 'nobody': finance"),
         (["report", "finance", "--period", "soon"], 2, "is not a period"),
         (["report", "finance", "--period", "2099-01"], 1, "has not begun"),
-        (["report", "finance", "--preview", "--send"], 2, "--preview writes and sends nothing"),
+        (["report", "finance", "--preview", "--send"], 2, "--preview only shows it"),
     ],
 )
 def test_a_wrong_wish_is_a_sentence(config: str, arguments: list[str], code: int, says: str) -> None:

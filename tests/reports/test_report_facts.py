@@ -9,7 +9,7 @@ import pytest
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.receivers import EmailReceiver, Receivers
-from alerts.reports.report import ReportFacts
+from alerts.reports.facts import ReportFacts
 from daemon.clock import SeededIds
 from daemon.config.model import Config
 from daemon.reports.document import to_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 import pytest
 
 import daemon.reports.charts
+from alerts.model.instants import to_ms
 from alerts.model.values import replace
+from daemon.clock import SeededIds
 from daemon.config.model import Config
 from daemon.demo.standins.mailbox import MailboxStandin
 from daemon.reports.reporter import Reporter
 from daemon.store import Store, reports
+from daemon.store.outbox import Outbox
 from daemon.work.smtp import SmtpMailer
 from tests.helpers_statements import BERLIN, OCTOBER
 
@@ -156,6 +160,49 @@ async def test_a_template_of_the_operator_that_is_wrong_is_told_and_tried_again(
     assert "no_such_thing" in reports.sendings(october.reader, "finance")["2026-10"].last_error
 
 
+async def test_a_report_that_cannot_be_made_is_an_event_and_a_plain_mail_with_what_is_known_once(
+    configure: Callable[..., Config], october: Store, mailbox: MailboxStandin, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html.j2").write_text("{{ it.title }}\n\n{{ it.title + 1 }}\n")
+    config = replace(configure(mailbox.port), templates=tmp_path)
+    assert config.smtp is not None
+    outbox = Outbox("store_1", config.receivers, SeededIds(1))
+    reporter = Reporter(config, store=october, mailer=SmtpMailer(config.smtp), name="s", outbox=outbox)
+    for minutes in (0, 2, 10):
+        await reporter.send_due(CRON_TIME + timedelta(minutes=minutes))
+    subjects = [str(kept.message["Subject"]) for kept in mailbox.kept]
+    assert subjects == [f"The report finance of {month} 2026 cannot be made" for month in ("September", "October")]
+    said = mailbox.kept[1].part("plain")
+    assert "the template report.html.j2, line 3: TypeError: can only concatenate str" in said
+    assert "Spent            $31.00" in said
+    rows = october.reader.execute("SELECT type, body FROM event").fetchall()
+    assert [kind for kind, _ in rows] == ["report.failed"] * 2
+    data = json.loads(rows[1][1])["data"]
+    assert (data["report"], data["period"]) == ("finance", "2026-10")
+    assert data["command"] == "brimful report finance --period 2026-10 --send"
+    assert "line 3" in data["message"]
+    (tmp_path / "report.html.j2").unlink()
+    await reporter.send_due(CRON_TIME + timedelta(hours=2))
+    assert [str(kept.message["Subject"])[:22] for kept in mailbox.kept[2:]] == [
+        "Usage statement Septem",
+        "Usage statement Octobe",
+    ]
+
+
+async def test_where_even_the_figures_are_lacking_the_mail_says_so(
+    configure: Callable[..., Config], october: Store, mailbox: MailboxStandin
+) -> None:
+    config = configure(mailbox.port)
+    assert config.smtp is not None
+    outbox = Outbox("store_1", config.receivers, SeededIds(1))
+    reporter = Reporter(config, store=october, mailer=SmtpMailer(config.smtp), name="s", outbox=outbox)
+    with october.write(durable=True) as tx:
+        tx.execute("INSERT INTO report_basis VALUES ('finance', '2026-10', ?, ?, 0, x'00')",
+                   (to_ms(OCTOBER.start), to_ms(OCTOBER.end)))  # fmt: skip
+    await reporter.send_due(CRON_TIME)
+    assert "Nothing: the figures cannot be gathered." in mailbox.kept[-1].part("plain")
+
+
 async def test_without_a_mail_server_nothing_is_due(configure: Callable[..., Config], october: Store) -> None:
     assert await Reporter(configure(), store=october, mailer=None, name="s").send_due(CRON_TIME) is None
 
@@ -179,14 +226,18 @@ async def test_the_mail_carries_text_html_chart_and_csv(make_reporter: Make, mai
         "multipart/related",
         "text/html",
         "image/png",
+        "image/png",
+        "text/csv",
+        "text/csv",
         "text/csv",
     ]
     html = mailbox.kept[1].part("html")
     assert 'src="cid:clips-2026-10.png"' in html
-    assert "Balance of Video tracking, October 2026: from $50.00 to $19.00" in html
+    assert "Available of Video tracking, October 2026: from $49.75 to $18.75" in html
+    assert "Spent over all accounts, October 2026: $31.00 by the end" in html
     assert "prefers-color-scheme: dark" in html
     assert message["Auto-Submitted"] == "auto-generated"
-    assert "Balanced to the cent. $31.00 used" in mailbox.kept[1].part("plain")
+    assert "Spent            $31.00" in mailbox.kept[1].part("plain")
 
 
 async def test_a_report_whose_charts_fail_is_sent_all_the_same(
@@ -198,7 +249,7 @@ async def test_a_report_whose_charts_fail_is_sent_all_the_same(
     monkeypatch.setattr(daemon.reports.charts, "_CHILD", broken)
     await make_reporter().send_due(CRON_TIME)
     assert "image/png" not in [part.get_content_type() for part in mailbox.kept[1].message.walk()]
-    assert "Opening balance" in mailbox.kept[1].part("html")
+    assert "Available at the start" in mailbox.kept[1].part("html")
 
 
 async def test_an_address_that_is_refused_is_told_and_the_others_have_the_report_once(
@@ -284,7 +335,7 @@ async def test_an_address_that_is_configured_no_more_is_waited_for_no_more(
     ("fault", "said"),
     [
         ({"to": ("nobody",)}, "AddressError"),  # nothing that a configuration lets through
-        ({"id": "a-broken"}, "ZeroDivisionError"),  # the operator's own template
+        ({"id": "a-broken"}, "report.txt.j2, line 2: ZeroDivisionError"),  # the operator's own template
     ],
 )
 async def test_a_report_that_cannot_be_made_holds_up_no_other(
@@ -295,7 +346,7 @@ async def test_a_report_that_cannot_be_made_holds_up_no_other(
     fault: dict[str, object],
     said: str,
 ) -> None:
-    (tmp_path / "report.txt.j2").write_text("{{ 1 / (0 if facts.report == 'a-broken' else 1) }}")
+    (tmp_path / "report.txt.j2").write_text("\n{{ 1 / (0 if facts.report == 'a-broken' else 1) }}")
     config = configure(mailbox.port)
     assert config.smtp is not None
     (finance,) = config.reports

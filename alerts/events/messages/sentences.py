@@ -400,5 +400,14 @@ def delivery_recovered(f: EventFields, account: str) -> MessageParts:
     )
 
 
+def report_failed(f: EventFields, account: str) -> MessageParts:
+    return MessageParts(
+        f"the report {f.text('report')} of {f.text('period')} cannot be made",
+        sentence(f.text("message")),
+        next=f.text("action"),
+        command=f.text("command"),
+    )
+
+
 def test_ping(f: EventFields, account: str) -> MessageParts:
     return MessageParts("Test message", "Somebody asked Brimful to send a test. It arrived.")

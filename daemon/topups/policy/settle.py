@@ -47,7 +47,7 @@ def _succeeded(b: Builder, fact: Intent) -> None:
     paid_at = min(charged_at, b.now) if fact.adopted else b.now
     ended = {"cancel_as": None, "watch_until": None, "told_at": None, "untold": fact.adopted}
     reason = "adopted: charged" if fact.adopted else "read back as succeeded"
-    b.to(State.PAID, reason, paid_at=paid_at, charged_at=charged_at, **ended)
+    b.to(State.PAID, reason, paid_at=paid_at, charged_at=charged_at, **intent.shown, **ended)
     if fact.adopted:
         return
     if topup.probe:

@@ -155,6 +155,7 @@ class Charge:
                 "card": {"brand": "visa", "fingerprint": self.fingerprint, "last4": "4242"},
                 "type": "card",
             },
+            "receipt_url": f"https://pay.stripe.com/receipts/{self.id}" if self.succeeded else None,
             "refunded": self.amount_refunded >= self.amount,
             "status": self.status,
         }

@@ -30,6 +30,8 @@ class PrepaidAccount:
     deduct_every_h: int = 24
     unknown: dict[str, Any] = field(default_factory=dict)
     """Fields that the page does not have, added to every answer."""
+    log: list[tuple[datetime, str, int]] = field(default_factory=list)
+    """The truth: when something was used or credited, and how much of micro-dollars."""
     _pending: list[tuple[datetime, int]] = field(default_factory=list)
 
     def credit(self, microusd: int, *, now: datetime, visible_after: timedelta = timedelta()) -> None:
@@ -47,7 +49,7 @@ class PrepaidAccount:
         hour = self.at.replace(minute=0, second=0, microsecond=0) + HOUR
         while hour <= now:
             self._show_credits(hour)
-            self._snap()
+            self._snap(hour)
             if (hour.day * 24 + hour.hour) % self.deduct_every_h == 0:
                 self.deduct()
             self.at = hour
@@ -63,13 +65,16 @@ class PrepaidAccount:
 
     def _show_credits(self, now: datetime) -> None:
         while self._pending and self._pending[0][0] <= now:
-            self.balance += self._pending.pop(0)[1]
+            at, credit = self._pending.pop(0)
+            self.balance += credit
+            self.log.append((at, "credit", credit))
 
-    def _snap(self) -> None:
+    def _snap(self, at: datetime) -> None:
         affordable = max(0, self.balance - self.uncharged) // self.cost if self.cost else self.active_videos
         taken = min(self.active_videos, affordable)
         self.uncharged += taken * self.cost
         self.snapshots += taken
+        self.log.append((at, "usage", taken * self.cost))
 
     def document(self) -> dict[str, Any]:
         """Return the answer of `GET /api/v1/usage`."""
