@@ -8,8 +8,9 @@ half a day to ten days of past burn is put to three predictors: Brimful's foreca
 (balance / (active × 24 × cost)), and a straight line through the last four hours. The truth is when the account's later
 spend had used that balance up. Top-ups do not matter to either: they never touch what is accrued.
 
-Families under "tuned" were used to choose the constants, with other seeds than these; those under "unseen" took
-no part in that. Errors are relative to the true days; a predictor that foretells no end is wrong by infinity.
+Families under "tuned" were used to choose the estimators, with other seeds than these; of those under "unseen" only
+the width of the range was checked. Errors are relative to the true days; a predictor that foretells no end is wrong by
+infinity.
 """
 
 from __future__ import annotations

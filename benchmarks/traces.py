@@ -1,7 +1,7 @@
 """Generated accounts: what they would have spent, five minutes by five minutes, for two months and a half.
 
-A family is one way that a workload behaves. The constants of the forecast were chosen on `TUNED`; the families of
-`UNSEEN` took no part in that. Seeds are split the same way: see `benchmarks.forecast`.
+A family is one way that a workload behaves. The forecast's estimators were chosen on `TUNED`; of the families of
+`UNSEEN` only the width of the range was checked. Seeds are split the same way: see `benchmarks.forecast`.
 """
 
 from __future__ import annotations

@@ -172,21 +172,15 @@ def _usual(scale: float) -> list[tuple[float, float]]:
     return [(scale * part, RANGE_WEIGHT / len(USUAL)) for part in USUAL]
 
 
-def _quantile(pairs: list[tuple[float, float]]) -> float:
-    pairs.sort()
-    sums = list(accumulate(weight for _, weight in pairs))
-    return pairs[min(bisect_left(sums, INSIDE * sums[-1]), len(pairs) - 1)][0]
-
-
 def weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
     """Return the value that half of the weight lies at or below."""
-    left = sum(weights) / 2
-    value = 0.0
-    for value, weight in sorted(zip(values, weights, strict=True)):  # noqa: B007 the last one counts
-        left -= weight
-        if left <= 0:
-            break
-    return value
+    return _quantile(list(zip(values, weights, strict=True)), 0.5)
+
+
+def _quantile(pairs: list[tuple[float, float]], part: float = INSIDE) -> float:
+    pairs.sort()
+    sums = list(accumulate(weight for _, weight in pairs))
+    return pairs[bisect_left(sums, part * sums[-1])][0]
 
 
 class Belief(Struct, frozen=True, gc=False):

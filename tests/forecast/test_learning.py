@@ -210,6 +210,12 @@ def test_a_schedule_that_leaves_out_much_of_what_is_spent_is_no_basis() -> None:
         assert _forecast(noisy, now, 24_000_000).basis == basis
 
 
+def test_a_schedule_that_is_new_leads_nothing_yet() -> None:
+    memory, now = _live(5, lambda at: 1_000_000)
+    found = _forecast(memory, now, 48_000_000)
+    assert (found.basis, round(found.per_day)) == ("observed", 24_000_000)
+
+
 def test_a_schedule_of_nothing_leads_nothing() -> None:
     memory, now = _live(5, lambda at: 1_000_000, lambda at: 0 if at.day < 6 else 1)
     assert _forecast(memory, now, 0).per_day == pytest.approx(24_000_000)
