@@ -9,9 +9,9 @@ MAX_NAME = 200
 MAX_LOCAL_BYTES = 64
 MAX_DOMAIN = 253
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
-_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_LOCAL = rf"{_ATOM}(?:\.{_ATOM})*"  # compiled when an address is read: most commands read none
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]")
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _EXAMPLE = 'such as "ops@example.com" or "Acme, Inc. <ops@example.com>"'
@@ -58,12 +58,12 @@ def parse_address(text: str) -> MailAddress:
     if any(_is_address(part) for part in _parts(before)) or len(_parts(spec)) > 1:
         raise AddressError("it holds more than one address", 'write each as an item of its own: to = ["…", "…"]')
     local, at, domain = spec.rpartition("@")
-    if not at or not _LOCAL.fullmatch(local) or len(local.encode()) > MAX_LOCAL_BYTES:
+    if not at or not re.fullmatch(_LOCAL, local) or len(local.encode()) > MAX_LOCAL_BYTES:
         raise AddressError("this is not a mail address")
     if not domain.isascii():
         said = "the domain holds letters beyond ASCII, which mail servers do not take"
         raise AddressError(said, 'write it in its ASCII form, each such part of which begins with "xn--"')
-    if not _DOMAIN.fullmatch(domain) or len(domain) > MAX_DOMAIN:
+    if not re.fullmatch(_DOMAIN, domain) or len(domain) > MAX_DOMAIN:
         raise AddressError("this is not a mail address")
     return MailAddress(name, local, domain)
 
@@ -80,4 +80,4 @@ def _parts(text: str) -> list[str]:
 
 def _is_address(part: str) -> bool:
     local, _, domain = part.rpartition("<")[2].rpartition("@")
-    return _LOCAL.fullmatch(local) is not None and _DOMAIN.fullmatch(domain) is not None
+    return re.fullmatch(_LOCAL, local) is not None and re.fullmatch(_DOMAIN, domain) is not None

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.commands.common import fail
+from daemon.commands.common import JsonOption, fail, tell
 
 USER = "brimful"
 UNIT = Path("etc/systemd/system/brimful.service")
@@ -31,6 +31,7 @@ def install_unit(
     root: Annotated[Path, typer.Option("--root", help="Write below this folder and start nothing (for packages).")] = (
         Path("/")
     ),
+    as_json: JsonOption = False,
 ) -> None:
     """Install systemd's unit, the user brimful, /etc/brimful and a first configuration.
 
@@ -39,8 +40,8 @@ def install_unit(
     here = root.resolve() == Path("/")
     if here and os.geteuid() != 0:
         fail("only root may install a unit: sudo brimful install-unit")
-    for line in _install(root, here=here):
-        typer.echo(line)
+    lines = list(_install(root, here=here))
+    tell("\n".join(lines), {"root": str(root), "done": lines}, as_json=as_json)
 
 
 def _install(root: Path, *, here: bool) -> Iterator[str]:

@@ -13,7 +13,7 @@ from alerts.model.readings import Known, Metrics
 from alerts.rules.state import AccountState
 
 
-class ShownForecast(Struct, gc=False):
+class AccountForecast(Struct, gc=False):
     """What follows from one reading and the memory of its burn."""
 
     metrics: Metrics
@@ -26,9 +26,9 @@ class Forecasts:
     """One for the process. Threads may ask at once: at worst both reckon the same."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, ShownForecast] = {}
+        self._kept: dict[str, AccountForecast] = {}
 
-    def of(self, state: AccountState, known: Known) -> ShownForecast:
+    def of(self, state: AccountState, known: Known) -> AccountForecast:
         """Return the forecast from the state's last reading."""
         kept = self._kept.get(state.account)
         if kept is None or kept.metrics is not known.metrics or kept.memory is not state.burn:
@@ -36,8 +36,8 @@ class Forecasts:
         return kept
 
 
-def _forecast(state: AccountState, known: Known) -> ShownForecast:
+def _forecast(state: AccountState, known: Known) -> AccountForecast:
     metrics = known.metrics
     found, available = burn(state.burn, metrics, known.at), metrics.available_microusd
     days = None if found is None or available is None else days_remaining(available, found.microusd_per_day)
-    return ShownForecast(metrics, state.burn, found, days)
+    return AccountForecast(metrics, state.burn, found, days)

@@ -27,6 +27,7 @@ from daemon.store.connection import database_bytes
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
 from daemon.store.topup_rows import EVERYWHERE
 from daemon.topups.policy.amounts import caps
+from daemon.web.samples import family
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -54,7 +55,7 @@ def exposition(config: Config, connection: sqlite3.Connection, accounts: str, pr
     registry.register(
         _Families(
             [
-                *_topups(config, connection, process.now),
+                *_topups(config, connection),
                 *_deliveries(config, connection, process),
                 *_jobs(process),
                 *_store(connection, process),
@@ -62,7 +63,7 @@ def exposition(config: Config, connection: sqlite3.Connection, accounts: str, pr
         )
     )
     ProcessCollector(registry=registry)
-    return accounts.encode() + generate_latest(registry)
+    return (accounts + _caps(config, connection, process.now)).encode() + generate_latest(registry)
 
 
 class _Families(Collector):
@@ -91,7 +92,7 @@ def _counter(name: str, says: str, labels: tuple[str, ...], samples: Samples) ->
     return family
 
 
-def _topups(config: Config, connection: sqlite3.Connection, now: datetime) -> Iterator[Metric]:
+def _topups(config: Config, connection: sqlite3.Connection) -> Iterator[Metric]:
     live = Counter((topup.account, topup.state.value) for topup in ledger_reads.open_topups(connection))
     says = "Top-ups that hold their account's slot."
     yield _gauge("topups_open", says, ("account", "state"), live.items())
@@ -102,18 +103,21 @@ def _topups(config: Config, connection: sqlite3.Connection, now: datetime) -> It
     )
     says = "1 or more where an account is not charged: a pause, a suspension, a breaker."
     yield _gauge("charging_stopped", says, ("account", "kind"), stopped.items())
+
+
+def _caps(config: Config, connection: sqlite3.Connection, now: datetime) -> str:
+    """Return what may be charged yet, as text: thousands of accounts at once."""
     spent = ledger_reads.all_spends(connection, ledger_reads.since_for_caps(now))
-    left = [
-        ((account.id, window), cap.left_microusd / MICRO)
-        for account in config.accounts.values()
-        if account.topup is not None
-        for window, cap in zip(
-            ("day", "month"),
-            caps(account.topup, spent.get(account.id, ()), now, now, config.timezone, None),
-            strict=True,
-        )
-    ]
-    yield _gauge("topup_cap_left_usd", "What may be charged yet in the window.", ("account", "window"), left)
+    lines = []
+    for account in config.accounts.values():
+        if account.topup is None:
+            continue
+        left = [account.topup.max_per_day_microusd, account.topup.max_per_month_microusd]
+        if (spends := spent.get(account.id)) is not None:
+            left = [cap.left_microusd for cap in caps(account.topup, spends, now, now, config.timezone, None)]
+        for window, microusd in zip(("day", "month"), left, strict=True):
+            lines.append(f'brimful_topup_cap_left_usd{{account="{account.id}",window="{window}"}} {microusd / MICRO!r}')
+    return family("topup_cap_left_usd", "What may be charged yet in the window.", lines)
 
 
 def _deliveries(config: Config, connection: sqlite3.Connection, process: Process) -> Iterator[Metric]:

@@ -90,7 +90,7 @@ class Samples:
                 if memory.episode is not None:
                     labels = _labels(account=account, rule=rule, severity=memory.episode.severity.value)
                     families["alert_open"].append(f"brimful_alert_open{labels} 1.0")
-        return "".join(_family(name, says, families[name]) for name, says in _FAMILIES)
+        return "".join(family(name, says, families[name]) for name, says in _FAMILIES)
 
     def _add_reading(
         self, families: Mapping[str, list[str]], info: AccountInfo, state: AccountState, known: Known
@@ -158,5 +158,6 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def _family(name: str, says: str, lines: list[str]) -> str:
+def family(name: str, says: str, lines: list[str]) -> str:
+    """Return the text of a family of gauges."""
     return "\n".join((f"# HELP brimful_{name} {says}", f"# TYPE brimful_{name} gauge", *lines, ""))
