@@ -159,8 +159,7 @@ class Trial:
         return f"asked {self.state()['asked']} times"
 
     def charges_once(self) -> str:
-        self.tell("balance 4.50")
-        self.wait(lambda: "topup.credited" in self.state()["events"], "the credit was seen", 400)
+        self.wait(lambda: "topup.credited" in self.state()["events"], "the credit was seen", 250)
         state = self.state()
         assert (state["charges"], state["events"].count("topup.succeeded")) == (1, 1), state
         assert state["events"].count("balance.low") == 1, state
