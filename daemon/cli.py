@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -24,6 +25,8 @@ COMMANDS = {
     "once": ("run", "Do one pass over everything that is due, and end."),
     "backup": ("backup", "Copy the database while the daemon runs."),
     "store": ("store", "Check the database, or a backup of it."),
+    "completion": ("manual", "Print the completion of bash, zsh or fish."),
+    "manual": ("manual", "Print the man page."),
     "install-unit": ("install_unit", "Install systemd's unit, user, folders and a first configuration."),
     "status": ("accounts", "Balance, burn, days left, quota, alerts, top-ups."),
     "history": ("accounts", "One account's readings and outages."),
@@ -113,8 +116,12 @@ def options(
 def main() -> None:
     """Run the command line. Every error that a user can cause is a sentence on stderr, never a traceback."""
     _write_what_the_terminal_can_show()
+    if "_BRIMFUL_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
     with guarded():
-        app(_config_first(sys.argv[1:]))
+        app(_config_first(sys.argv[1:]), prog_name="brimful")
 
 
 def _write_what_the_terminal_can_show() -> None:

@@ -28,21 +28,20 @@ def check(
     online: Annotated[
         bool, typer.Option("--online", help="Also ask each usage API, Stripe, SMTP and webhook host; no money moves.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="A secret that is not set is an error.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems and outcomes as JSON.")] = False,
 ) -> None:
     """Print every problem of the configuration, each with an id, its key and a hint.
 
     Exits 2 if there is an error, 1 if something asked online does not work, else 0. A secret that is not set is a
-    warning here and an error for --online, --strict and the daemon.
+    warning here and an error for --online and for the daemon.
     """
     options: Options = context.obj
-    raise typer.Exit(run_check(options.config_path(), online=online, strict=strict, as_json=as_json))
+    raise typer.Exit(run_check(options.config_path(), online=online, as_json=as_json))
 
 
-def run_check(path: Path, *, online: bool, strict: bool = False, as_json: bool) -> int:
+def run_check(path: Path, *, online: bool, as_json: bool) -> int:
     """Check the configuration at `path`, print what was found, and return the exit code."""
-    found = inspect(path, secrets=online or strict)
+    found = inspect(path, secrets=online)
     if found.facts is not None and found.config is not None:
         _look_back(found, found.config)
     errors = any(problem.severity is Level.ERROR for problem in found.problems)

@@ -15,11 +15,14 @@ from typing import Annotated
 import typer
 
 from daemon.commands.common import JsonOption, fail, tell
+from daemon.commands.manual import completion_script, man_page
 
 USER = "brimful"
 UNIT = Path("etc/systemd/system/brimful.service")
 CONFIG = Path("etc/brimful/config.toml")
 SECRETS = Path("etc/brimful/secrets")
+MANUAL = Path("usr/local/share/man/man1/brimful.1")
+COMPLETION = Path("usr/share/bash-completion/completions/brimful")
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def install_unit(
+    context: typer.Context,
     root: Annotated[Path, typer.Option("--root", help="Write below this folder and start nothing (for packages).")] = (
         Path("/")
     ),
@@ -41,6 +45,10 @@ def install_unit(
     if here and os.geteuid() != 0:
         fail("only root may install a unit: sudo brimful install-unit")
     lines = list(_install(root, here=here))
+    for path, text in ((MANUAL, man_page(context.find_root().command)), (COMPLETION, completion_script("bash"))):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+        lines.append(f"wrote {root / path}")
     tell("\n".join(lines), {"root": str(root), "done": lines}, as_json=as_json)
 
 

@@ -145,13 +145,14 @@ class Runner:
 
     async def _wait_to_start(self, error: Exception) -> None:
         """Under a service manager try again for ever, ever more slowly: a full disk is free again some day."""
-        if self._stopping or self._started or not notify(f"STATUS=cannot start yet: {error}"):
+        is_start = not self._started or self._before is not None
+        if self._stopping or not is_start or not notify(f"STATUS=cannot start yet: {error}"):
             raise error
         self._tries += 1
-        delay_s = min(START_AGAIN_S * 2 ** (self._tries - 1), START_AGAIN_MAX_S)
+        delay_s = START_AGAIN_S if self._started else min(START_AGAIN_S * 2 ** (self._tries - 1), START_AGAIN_MAX_S)
         log.error("start", outcome="failed", problem=str(error), tries=self._tries, again_in_s=delay_s)
         extend = int((delay_s + START_TAKES_S) * 1_000_000)
-        notify(f"EXTEND_TIMEOUT_USEC={extend}")
+        notify(f"EXTEND_TIMEOUT_USEC={extend}\nWATCHDOG=1")
         self._woken.clear()
         try:
             async with asyncio.timeout(delay_s):

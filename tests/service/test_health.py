@@ -270,22 +270,6 @@ async def test_a_disk_that_is_full_at_the_start_is_waited_for(town: Town, small_
     assert (failed[0]["level"], failed[0]["tries"], failed[0]["again_in_s"]) == ("error", 1, 5.0)
 
 
-async def test_a_disk_that_fills_up_while_running_is_told_and_outlived(town: Town, small_disk: Path) -> None:
-    town.usage.prepaid(KEY, balance_usd="40.00")
-    path = town.configure()
-    text = path.read_text().replace(str(town.folder / "a.db"), str(small_disk / "a.db"))
-    path.write_text(text.replace("*/5 * * * *", "* * * * *"))
-    with managed(path, town.folder) as (manager, process):
-        await manager.until("STATUS=1 accounts, 1 read")
-        _fill(small_disk / "filler")
-        town.usage.prepaid(KEY, balance_usd="4.00")
-        process.send_signal(signal.SIGHUP)  # polls at once
-        await manager.until("STATUS=not fresh: poll: ", 50)
-        assert process.poll() is None, (town.folder / "log").read_text()
-        (small_disk / "filler").unlink()
-        await _until(lambda: town.told("balance.low"), 50)
-
-
 def _fill(file: Path) -> None:
     with file.open("wb", buffering=0) as opened:
         try:

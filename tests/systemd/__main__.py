@@ -63,18 +63,20 @@ class Trial:
         self.read = container.read
         self.until = container.until
         self.config = ""
+        self.secret = NEW_SECRET
 
     # ── the page ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def type_page(self) -> str:
         """Type every line of the page's shell blocks, in their order."""
-        self.start_standins()
         typed = 0
         exports = ""
         for line in page_lines():
             if line.startswith("apt-get "):
                 self.read("command -v python3")  # the machine has no network: it was made with them
             elif line.startswith("editor "):
+                if not self.config:
+                    self.start_standins()
                 self.write("/etc/brimful/config.toml", self.config)
             elif line.startswith("export "):
                 exports = f"{line}; "
@@ -94,16 +96,14 @@ class Trial:
         return re.sub(r"<<<'whsec_…'", f"<<<'{self.secret}'", line)
 
     def start_standins(self) -> None:
-        """The wheel is not there yet when the page begins: the stand-ins have an environment of their own."""
-        self.read(
-            "python3 -m venv /opt/standins && /opt/standins/bin/pip install -q --no-deps --require-hashes"
-            " -r /root/dist/requirements.lock && /opt/standins/bin/pip install -q --no-deps /root/dist/brimful-*.whl"
-        )
+        """Start what the daemon will ask, from a copy of its environment, which an upgrade leaves alone."""
+        self.read("cp -a /opt/brimful /opt/standins")
         self.read("systemd-run --unit standins /opt/standins/bin/python /root/standins/standins.py")
         self.until("cat /run/standins/where.json", "mail")
         self.config = CONFIG.format(**json.loads(self.read("cat /run/standins/where.json")))
         code = "from daemon.demo.standins.receiver import TEST_SECRET; print(TEST_SECRET)"
         self.secret = self.read(f"/opt/standins/bin/python -c '{code}'")
+        self.read(f"install -m 0600 /dev/stdin /etc/brimful/secrets/WEBHOOK_SECRET <<<'{self.secret}'")
 
     # ── what is asked ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,8 +159,7 @@ class Trial:
         return f"asked {self.state()['asked']} times"
 
     def charges_once(self) -> str:
-        self.tell("balance 4.50")
-        self.wait(lambda: "topup.credited" in self.state()["events"], "the credit was seen", 400)
+        self.wait(lambda: "topup.credited" in self.state()["events"], "the credit was seen", 250)
         state = self.state()
         assert (state["charges"], state["events"].count("topup.succeeded")) == (1, 1), state
         assert state["events"].count("balance.low") == 1, state
@@ -317,11 +316,9 @@ def main() -> int:
             try:
                 said, mark = row(trial), "ok"
             except Exception as error:  # noqa: BLE001 – a row that fails is a line of the table; the others are still tried
-                said, mark = str(error), "FAILED"
+                said, mark = f"{error}\n{trial.journal()}", "FAILED"
                 failed += 1
             print(f"{mark:<7} {name:<32} {time.monotonic() - started:6.1f} s  {said}", flush=True)
-            if failed and row is Trial.type_page:
-                break
     print(f"{len(ROWS) - failed} of {len(ROWS)} rows hold" if not failed else f"{failed} rows failed")
     return 1 if failed else 0
 

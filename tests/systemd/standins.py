@@ -24,7 +24,7 @@ KEY = "cs_test_clips"
 async def main(commands: Path) -> None:
     clock = SystemClock()
     usage = UsageStandin(clock, requests_per_minute=None)
-    usage.prepaid(KEY, balance_usd="40.00", active_videos=0)
+    usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     stripe = StripeStandin(clock, credit=lambda one: usage.credit(KEY, f"{from_cents(one.amount) // 1_000_000}"))
     stripe.add_customer("cus_123", card="pm_123")
     async with AsyncExitStack() as stack:
