@@ -131,7 +131,7 @@ def report_view(facts: ReportFacts, pictures: Mapping[str, Picture], link: str) 
         trouble=_trouble(facts),
         tags=_tags([one for one in money if main is not None and one.unit == main.unit], main),
         accounts=tuple(_line(one) for one in sorted(facts.statements, key=lambda one: (-one.spent, one.account.name))),
-        total=_total(main) if len(money) > 1 else None,
+        total=_total(main) if main is not None and len(money) > 1 else None,
         movements=tuple(rows[:LISTED]),
         more_movements=max(0, len(rows) - LISTED),
         net=amount(main.net, main.unit) if main is not None else "",
@@ -287,9 +287,7 @@ def _gb(effective: int, limit: int | None, unit: str) -> str:
     return f"{effective // 1_000_000:,}{whole} {unit}"
 
 
-def _total(main: Totals | None) -> AccountLine | None:
-    if main is None:
-        return None
+def _total(main: Totals) -> AccountLine:
     return AccountLine(
         "Total", amount(main.spent, main.unit), amount(main.net, main.unit), amount(main.left, main.unit), ""
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from alerts.reports.statements import Statement
 from alerts.templating import Templates
 from daemon.config.model import Config
 from daemon.reports.facts import facts_for, gather, gather_anew, keep
-from daemon.store import Store, ledger, ledger_reads, readings, report_basis, returns
+from daemon.store import Store, ledger, ledger_reads, migrations, readings, report_basis, returns
 from daemon.store.returns import ReturnKind
 from daemon.store.topup_rows import State, Topup
 from tests.helpers_statements import BERLIN, LATER, OCTOBER, at, level, usd
@@ -168,6 +169,36 @@ def test_refunds_and_disputes_are_of_their_own_instant_and_one_that_gets_its_dat
     ]
     two = statement(config, october, NOVEMBER, NOVEMBER.end)
     assert [(r.kind, r.amount_microusd) for r in two.card.returns] == [("refund", usd("20"))]
+
+
+def test_what_was_given_back_before_the_table_was_there_is_taken_from_what_was_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "old.db")
+    older = {name: steps for name, steps in migrations._STEPS.items() if name < "m0020"}
+    with store.write(durable=True) as tx:
+        for statement in (step for steps in older.values() for step in steps):
+            tx.execute(statement)
+        tx.execute(
+            "INSERT INTO topups (id, account, customer, seq, own, state, amount_cents, create_key, create_params,"
+            " planned_at, state_at, payment_intent, paid_at)"
+            " VALUES ('clips-1', 'clips', 'cus_1', 1, 1, 'paid', 5000, 'k', '{}', 1, 1, 'pi_1', 1)"
+        )
+        told: tuple[tuple[str, dict[str, float]], ...] = (
+            ("refunded", {"returned_usd": 12.34}),
+            ("disputed", {}),
+            ("declined", {"returned_usd": 1}),
+        )
+        for n, (reason, more) in enumerate(told):
+            body = {"data": {"topup": "clips-1", "reason": reason, **more}}
+            tx.execute(
+                "INSERT INTO event (id, type, at_ms, committed_ms, account, severity, body)"
+                " VALUES (?, 'topup.suspended', ?, 0, 'clips', 'critical', ?)",
+                (f"evt_{n}", 1000 + n, json.dumps(body).encode()),
+            )
+        for statement in migrations._STEPS["m0020_report_basis"]:
+            tx.execute(statement)
+    found = store.reader.execute("SELECT kind, amount_cents, at FROM topup_returns ORDER BY at").fetchall()
+    assert found == [("refund", 1234, 1000), ("dispute", 5000, 1001)]
+    store.close()
 
 
 def test_refusals_are_counted_by_gate_and_day_of_the_zone_and_cost_a_row_each(config: Config, october: Store) -> None:

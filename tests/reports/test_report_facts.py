@@ -20,7 +20,19 @@ from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 from daemon.topups.policy import messages as events
 from daemon.topups.policy.gate import Gate, GateName, GateNumber, Usd
 from daemon.topups.policy.step import Account
-from tests.helpers_statements import LATER, OCTOBER, at, level, usd
+from tests.helpers_statements import (
+    BERLIN,
+    LATER,
+    OCTOBER,
+    at,
+    at_end,
+    before_october,
+    charge,
+    level,
+    october,
+    refund,
+    usd,
+)
 
 NUMBERS: dict[str, GateNumber] = {
     "window": "2026-10-12",
@@ -94,6 +106,16 @@ def test_an_account_that_left_the_configuration_keeps_its_statement(
         readings.record(tx, [gone.__class__("old", gone.at, gone.metrics)])
         readings.record(tx, [gone.__class__("older", OCTOBER.end + timedelta(days=1), gone.metrics)])
     assert [s.account for s in facts_of().statements][1:] == [AccountInfo("old", "no longer configured")]
+
+
+def test_the_json_tells_storage_charges_and_what_does_not_add_up() -> None:
+    missing = october([before_october(), at_end("20", "1010")], [charge(1, "50", at(5))], [refund(1, "3", at(6))])
+    stored = october([level(OCTOBER.start, None, used_microgb=1_000_000), level(at(9), None, used_microgb=3_000_000)])
+    facts = ReportFacts("finance", OCTOBER, BERLIN, LATER, (missing, stored))
+    one, two = to_json(facts)["statements"]
+    assert one["issues"] == [{"amount_usd": 50, "why": "$50.00 charged and never credited (clips-1)"}]
+    assert (one["not_credited"][0]["credited_at"], one["refunds_and_disputes"][0]["amount_usd"]) == (None, 3)
+    assert (two["storage"]["used_added_gb"], two["storage"]["limit_gb"], two["money"]) == (2, None, None)
 
 
 def test_the_json_tells_what_needs_a_person(facts_of: Callable[[], ReportFacts], october: Store) -> None:

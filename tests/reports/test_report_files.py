@@ -214,6 +214,13 @@ def test_the_journal_balances_and_says_what_the_mail_says() -> None:
     assert "assets:prepaid:media" not in journal
 
 
+def test_an_account_that_used_nothing_has_no_usage_and_an_early_charge_that_was_credited_is_no_line() -> None:
+    early = charge(1, "50", OCTOBER.start - timedelta(days=1), at(1, 3))
+    idle = october([before_october(), level(at(1, 3), "80", "1000"), at_end("80", "1000")], [early])
+    assert "expenses:" not in to_journal([idle], "finance", BERLIN)
+    assert rows("charges", idle) == []
+
+
 def test_a_unit_that_is_no_word_is_quoted_and_what_is_unexplained_has_its_entry() -> None:
     off = october(
         [before_october("30", "1000"), at_end("20", "1005")], account=AccountInfo("clips", "x", unit="GB-hours")

@@ -178,6 +178,16 @@ def test_storage_is_told_with_its_share_of_the_limit() -> None:
     assert re.search(r"Video tracking +6 GB", report_of(free).text)
 
 
+def test_a_billing_period_without_dates_and_an_early_charge_that_was_credited_have_no_line_of_their_own() -> None:
+    undated = october(
+        [level(OCTOBER.start, None, used_microgb=1), level(at(31), None, used_microgb=2, period_used_microgb=1_000_000)]
+    )
+    assert re.search(r"billing period +1.00 GB\n", report_of(undated).text)
+    early = charge(1, "50", OCTOBER.start - timedelta(days=1), at(1, 3))
+    text = report_of(october([before_october(), level(at(1, 3), "80", "1000"), at_end("80", "1000")], [early])).text
+    assert "charged before this period" not in text
+
+
 def test_what_needs_a_person_is_listed_with_the_command_to_type() -> None:
     report = report_of(
         CREDITED,

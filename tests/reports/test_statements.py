@@ -154,6 +154,11 @@ def test_a_fall_that_no_refund_explains_is_unexplained_and_a_refund_explains_one
     assert (figures.taken, figures.unexplained, figures.off) == (usd("50"), usd("-50"), usd("-50"))
 
 
+def test_a_refund_of_another_amount_explains_no_fall() -> None:
+    figures = figures_of(october([before_october("130", "1000"), at_end("80", "1000")], [], [refund(1, "20", at(4))]))
+    assert (figures.withdrawn, figures.off) == ((), usd("-50"))
+
+
 def test_a_refund_of_the_month_before_explains_a_fall_of_this_one() -> None:
     gone = refund(1, "50", OCTOBER.start - timedelta(days=3), "dispute")
     statement = october([before_october("130", "1000"), level(at(2), "80", "1000"), at_end("80", "1000")], [], [gone])
