@@ -88,8 +88,9 @@ def test_a_limit_that_changed_is_gigabytes_only_where_it_was() -> None:
         account = watched(quota_unit=unit)
         account.read(used=1, limit=10)
         assert account.read(used=1, limit=20) == ["limits.changed"]
-        assert account.events[-1]["data"]["changes"] == [{"limit": name, "old": 10, "new": 20}]
-        assert ("GB" in words(account)) is (unit == "GB")
+        (change,) = account.events[-1]["data"]["changes"]
+        assert change == {"limit": name, "old": 10, "new": 20} | ({} if unit == "GB" else {"unit": unit})
+        assert f"quota 10 {unit} → 20 {unit}" in words(account)
 
 
 @pytest.mark.parametrize(
