@@ -122,7 +122,7 @@ def test_a_budget_in_gigabytes_limits_no_characters() -> None:
 
 
 def test_runway_and_spike_are_told_in_the_accounts_unit() -> None:
-    runway = Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal(4))
+    runway = Runway(id="runway", below_days=Decimal(200), clear_above_days=Decimal(250))
     account = watched(runway, Spike(id="spike", min_microusd_per_day=0), unit="points")
     left = 100_000
     for _ in range(24 * 5):

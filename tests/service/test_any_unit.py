@@ -57,6 +57,13 @@ period = "month"
 limit = 10
 accounts = ["sms"]
 """
+REPORT = """
+[[reports]]
+id = "fin"
+period = "month"
+cron = "0 8 1 * *"
+to = ["finance@example.com"]
+"""
 
 
 @pytest.fixture
@@ -174,3 +181,20 @@ async def test_online_check_reads_each_in_its_unit(many: tuple[Town, Path]) -> N
     shown = (await asyncio.to_thread(brimful, path, "check", "--online")).stdout
     assert "4.28 EUR available" in shown
     assert "17,000,000 characters of 20,000,000 characters used" in shown
+
+
+async def test_a_report_names_each_unit_and_adds_none_across(many: tuple[Town, Path], tmp_path: Path) -> None:
+    _, path = many
+    path.write_text(path.read_text() + REPORT)
+    made = await asyncio.to_thread(brimful, path, "report", "fin", "--period", "2026-11", "--out", str(tmp_path / "r"))
+    assert made.exit_code == 0, made.output
+    text = next((tmp_path / "r").glob("*.txt")).read_text()
+    assert "4.28 EUR" in text
+    assert "17,000,000 of 20,000,000 characters" in text
+    assert "$44.96" in text  # the two in dollars, and nothing else
+    assert "$4.28" not in text
+    assert "49.24" not in text
+    files = [io.StringIO(file.read_text("utf-8-sig")) for file in (tmp_path / "r").glob("*.csv")]
+    units = {(row["account"], row["unit"]) for file in files for row in csv.DictReader(file)}
+    assert {("sms", "EUR"), ("translate", "characters"), ("clips", "USD"), ("second", "USD")} <= units
+    assert not {("sms", "USD"), ("translate", "GB")} & units
