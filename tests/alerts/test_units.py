@@ -178,3 +178,10 @@ def test_an_event_from_before_there_were_units_reads_as_it_did() -> None:
         "Used and reserved": "9.00 GB",
         "Limit": "10.00 GB",
     }
+
+
+def test_a_burn_that_the_provider_says_is_the_scheduled_one() -> None:
+    account = watched(Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal(4)), unit="EUR")
+    assert account.read(balance=10, burn_said_microusd_per_day=to_micro(5)) == ["runway.short"]
+    data = account.events[-1]["data"]
+    assert (data["basis"], data["burn_per_day"], data["days_remaining"]) == ("scheduled", 5, 2)
