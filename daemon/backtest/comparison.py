@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from alerts.forecast.advice import Advice, Terms, advise, whole_hours
 from alerts.model.money import from_cents
+from alerts.model.units import USD
 from alerts.model.values import replace
 from daemon.backtest.balance import SimulatedCharge
 from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Replay, ReplayOutcome, is_false_alarm
@@ -61,6 +62,8 @@ class Comparison:
     outcomes: Mapping[str, ReplayOutcome]
     """By the configuration's label, the present one first."""
     advised: Advised | None = None
+    unit: str = USD
+    """What the account's balance is in: only dollars are ever charged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ def compare(
     own = next(iter(outcomes.values()))
     config = next(iter(configs.values()))
     advised = None
-    if asked is not None:
+    unit = config.accounts[account].info.unit
+    if asked is not None and unit == USD:
         advised = _advise(connection, config, config.accounts[account], own, until, asked, progress)
     poll = longest_gap(config.accounts[account].poll, config.timezone, begin)
     return Comparison(
@@ -104,6 +108,7 @@ def compare(
         happened=_happened(connection, account, own, poll),
         outcomes=outcomes,
         advised=advised,
+        unit=unit,
     )
 
 

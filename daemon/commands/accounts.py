@@ -75,7 +75,7 @@ def history(
         _require_known(account, config, store.reader)
         configured = config.accounts.get(account)
         found = History(
-            configured.info if configured is not None else AccountInfo(account, ""),
+            configured.info if configured is not None else AccountInfo(account, "", unit="units", quota_unit="units"),
             first,
             last,
             # what was read at the very end belongs to it

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from alerts.model.instants import rfc3339
-from alerts.model.money import format_usd, to_number
+from alerts.model.money import format_amount, format_usd, to_number
+from alerts.model.units import USD
 from daemon.clock import SystemClock
 from daemon.commands.common import NO, USAGE, fail, load_config, print_json, print_table, reading
 from daemon.commands.moments import moment, parse_since
@@ -150,7 +151,7 @@ def _print(one: Comparison, asked: AdviceRequest | None, zone: ZoneInfo) -> None
     readings = next(iter(one.outcomes.values())).readings
     stretch = f"{moment(one.since, zone)} to {moment(one.until, zone)}"
     title = f"{one.account} · {stretch} · {readings:,} readings{partial}"
-    really = one.happened
+    really, unit = one.happened, one.unit
     rows = [
         [name, str(really.events.get(name, 0)), *(str(outcome.events.get(name, 0)) for outcome in outcomes)]
         for name in _event_names(one, outcomes)
@@ -158,8 +159,8 @@ def _print(one: Comparison, asked: AdviceRequest | None, zone: ZoneInfo) -> None
     rows += [
         ["reminders", str(really.reminders), *(str(outcome.reminders) for outcome in outcomes)],
         ["charges", _charges(really.charges), *(_charges(outcome.charges) for outcome in outcomes)],
-        ["credits seen", _charges(really.credits), *("—" for _ in outcomes)],
-        ["lowest available", _lowest(really.balance), *(_lowest(outcome.balance) for outcome in outcomes)],
+        ["credits seen", _charges(really.credits, unit), *("—" for _ in outcomes)],
+        ["lowest available", _lowest(really.balance, unit), *(_lowest(one.balance, unit) for one in outcomes)],
         ["time at or below zero", _below(really.balance), *(_below(outcome.balance) for outcome in outcomes)],
         ["episodes", str(really.episodes), *(str(outcome.episodes) for outcome in outcomes)],
         ["false alarms", _alarms(really.false_alarms), *(_alarms(outcome.false_alarms) for outcome in outcomes)],
@@ -168,7 +169,7 @@ def _print(one: Comparison, asked: AdviceRequest | None, zone: ZoneInfo) -> None
     typer.echo(title)
     print_table("", ("", HAPPENED, *labels), rows, right=(HAPPENED, *labels))
     typer.echo("")
-    if asked is not None:
+    if asked is not None and unit == USD:
         _print_advice(one, one.advised, asked)
 
 
@@ -198,13 +199,13 @@ def _print_advice(one: Comparison, advised: Advised | None, asked: AdviceRequest
     )
 
 
-def _charges(charges: Sequence[SimulatedCharge]) -> str:
+def _charges(charges: Sequence[SimulatedCharge], unit: str = USD) -> str:
     total = sum(charge.amount_microusd for charge in charges)
-    return f"{len(charges)} · {format_usd(total)}" if charges else "none"
+    return f"{len(charges)} · {format_amount(total, unit)}" if charges else "none"
 
 
-def _lowest(gauge: Gauge) -> str:
-    return "unknown" if gauge.lowest_microusd is None else format_usd(gauge.lowest_microusd)
+def _lowest(gauge: Gauge, unit: str) -> str:
+    return "unknown" if gauge.lowest_microusd is None else format_amount(gauge.lowest_microusd, unit)
 
 
 def _below(gauge: Gauge) -> str:
@@ -243,13 +244,16 @@ def _as_json(one: Comparison) -> dict[str, Any]:
         "since": rfc3339(one.since),
         "until": rfc3339(one.until),
         "partial": one.partial,
+        "unit": one.unit,
         HAPPENED: {
             "events": dict(sorted(really.events.items())),
             "reminders": really.reminders,
-            **_balance_json(really.balance, really.charges, really.episodes, really.false_alarms),
-            "credits": _charges_json(really.credits),
+            **_balance_json(really.balance, really.charges, really.episodes, really.false_alarms, one.unit),
+            "credits": _charges_json(really.credits, one.unit),
         },
-        "replays": [{"configuration": label, **_outcome_json(outcome)} for label, outcome in one.outcomes.items()],
+        "replays": [
+            {"configuration": label, **_outcome_json(outcome, one.unit)} for label, outcome in one.outcomes.items()
+        ],
     }
     if one.advised is not None:
         advice = one.advised.advice
@@ -263,29 +267,30 @@ def _as_json(one: Comparison) -> dict[str, Any]:
             "month_spend_usd_most": to_number(advice.month_most_microusd),
             "months": advice.months,
             "past_days": advice.past_days,
-            "replay": _outcome_json(one.advised.outcome),
+            "replay": _outcome_json(one.advised.outcome, one.unit),
         }
     return listed
 
 
-def _outcome_json(outcome: ReplayOutcome) -> dict[str, Any]:
+def _outcome_json(outcome: ReplayOutcome, unit: str) -> dict[str, Any]:
     return {
         "readings": outcome.readings,
         "events": dict(sorted(outcome.events.items())),
         "reminders": outcome.reminders,
-        **_balance_json(outcome.balance, outcome.charges, outcome.episodes, outcome.false_alarms),
+        **_balance_json(outcome.balance, outcome.charges, outcome.episodes, outcome.false_alarms, unit),
         "held_back": dict(sorted(outcome.refusals.items())),
     }
 
 
 def _balance_json(
-    gauge: Gauge, charges: Sequence[SimulatedCharge], episodes: int, alarms: Sequence[FalseAlarm]
+    gauge: Gauge, charges: Sequence[SimulatedCharge], episodes: int, alarms: Sequence[FalseAlarm], unit: str
 ) -> dict[str, Any]:
-    lowest = gauge.lowest_microusd
+    lowest = None if gauge.lowest_microusd is None else to_number(gauge.lowest_microusd)
     return {
         "charges": _charges_json(charges),
         "charged_usd": to_number(sum(charge.amount_microusd for charge in charges)),
-        "lowest_available_usd": None if lowest is None else to_number(lowest),
+        "lowest_available": lowest,
+        **({"lowest_available_usd": lowest} if unit == USD else {}),
         "below_zero_s": gauge.below_zero // timedelta(seconds=1),
         "episodes": episodes,
         "false_alarms": [
@@ -295,8 +300,9 @@ def _balance_json(
     }
 
 
-def _charges_json(charges: Sequence[SimulatedCharge]) -> list[Mapping[str, Any]]:
-    return [{"at": rfc3339(charge.at), "amount_usd": to_number(charge.amount_microusd)} for charge in charges]
+def _charges_json(charges: Sequence[SimulatedCharge], unit: str = USD) -> list[Mapping[str, Any]]:
+    name = "amount_usd" if unit == USD else "amount"
+    return [{"at": rfc3339(charge.at), name: to_number(charge.amount_microusd)} for charge in charges]
 
 
 def _json_number(value: Decimal) -> int | float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -122,11 +123,15 @@ def _account(facts: LintFacts, id: str) -> AccountConfig:
     )
 
 
+_LONG_VALUE = re.compile(r"=[^&=]{8,}")
+"""A value in the query of a URL that may be a key."""
+
+
 def _shown_url(facts: LintFacts, item: Item[AccountTable]) -> tuple[str, str]:
     """Return host and URL of an account that says the whole one, without a secret in it; the host for both if it is."""
     text = facts.texts[item.at("url")]
     base = origin(text.text.get_secret_value())
-    return base, text.shown or base
+    return base, _LONG_VALUE.sub("=…", text.shown) or base
 
 
 def _mapping(facts: LintFacts, item: Item[AccountTable]) -> JsonMapping:

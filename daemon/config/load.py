@@ -30,6 +30,7 @@ from daemon.limits import CONFIG_BYTES, INCLUDED_FILES, WARNINGS_LOGGED
 from daemon.sources.preset import is_param, with_params
 
 _WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
+_LITERAL_IN_QUERY = re.compile(r"[?&][^=&]*(?:auth|key|token|secret|password)[^=&]*=[^$&][^&]{7,}", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
@@ -89,7 +90,7 @@ def inspect(
         return Inspection(path, None, problems)
     tables = read(document, problems, _included(document, path, problems, parse))
     references = Secrets(environ, path.parent, problems, required=secrets)
-    resolved, texts = _resolved(tables, references), _composed(tables, references)
+    resolved, texts = _resolved(tables, references), _composed(tables, references, problems)
     facts = LintFacts(tables, resolved, zone(tables.root.timezone, problems), problems, texts)
     lint(facts)
     store = build.store_at(tables.store.table.path, environ)
@@ -196,7 +197,7 @@ def _note_syntax(text: str, place: str, problems: Problems) -> None:
     problems.add(ProblemId.TOML_SYNTAX, place + where, f"{said[:1].lower()}{said[1:]}", hint)
 
 
-def _composed(tables: Tables, secrets: Secrets) -> dict[str, Composed]:
+def _composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, Composed]:
     """Return by key path what accounts say with secrets in it: URL, params, headers and body."""
     found: dict[str, Composed] = {}
     for account in tables.accounts.values():
@@ -211,6 +212,11 @@ def _composed(tables: Tables, secrets: Secrets) -> dict[str, Composed]:
         if url := table.told("url"):
             filled = with_params(url, {name: value for name, value in params.items() if is_param(value)})
             found[account.at("url")] = secrets.compose(filled, account.at("url"), encode=percent_encoded)
+            if _LITERAL_IN_QUERY.search(url):
+                hint = 'write auth = "query:NAME", or "${env:NAME}" in its place'
+                problems.add(
+                    ProblemId.SECRET_LITERAL, account.at("url"), "a secret is in the configuration itself", hint
+                )
         if body := table.told("body"):
             encode = in_json if body.lstrip()[:1] in ("{", "[") else str
             found[account.at("body")] = secrets.compose(body, account.at("body"), encode=encode)

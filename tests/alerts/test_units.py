@@ -88,8 +88,9 @@ def test_a_limit_that_changed_is_gigabytes_only_where_it_was() -> None:
         account = watched(quota_unit=unit)
         account.read(used=1, limit=10)
         assert account.read(used=1, limit=20) == ["limits.changed"]
-        assert account.events[-1]["data"]["changes"] == [{"limit": name, "old": 10, "new": 20}]
-        assert ("GB" in words(account)) is (unit == "GB")
+        (change,) = account.events[-1]["data"]["changes"]
+        assert change == {"limit": name, "old": 10, "new": 20} | ({} if unit == "GB" else {"unit": unit})
+        assert f"quota 10 {unit} → 20 {unit}" in words(account)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_budget_in_gigabytes_limits_no_characters() -> None:
 
 
 def test_runway_and_spike_are_told_in_the_accounts_unit() -> None:
-    runway = Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal(4))
+    runway = Runway(id="runway", below_days=Decimal(200), clear_above_days=Decimal(250))
     account = watched(runway, Spike(id="spike", min_microusd_per_day=0), unit="points")
     left = 100_000
     for _ in range(24 * 5):
@@ -177,3 +178,10 @@ def test_an_event_from_before_there_were_units_reads_as_it_did() -> None:
         "Used and reserved": "9.00 GB",
         "Limit": "10.00 GB",
     }
+
+
+def test_a_burn_that_the_provider_says_is_the_scheduled_one() -> None:
+    account = watched(Runway(id="runway", below_days=Decimal(3), clear_above_days=Decimal(4)), unit="EUR")
+    assert account.read(balance=10, burn_said_microusd_per_day=to_micro(5)) == ["runway.short"]
+    data = account.events[-1]["data"]
+    assert (data["basis"], data["burn_per_day"], data["days_remaining"]) == ("scheduled", 5, 2)

@@ -135,3 +135,21 @@ def test_a_secret_that_is_unset_stops_no_check_without_secrets(tmp_path: Path) -
     found = look(tmp_path, text, {}, secrets=False)
     assert [problem for problem in found.problems if problem.severity is Level.ERROR] == []
     assert found.config is not None
+
+
+@pytest.mark.parametrize(
+    ("query", "warned"),
+    [
+        ("?api_key=abcdefgh12", True),
+        ("?a=b&access_token=abcdefgh12", True),
+        ("?key=${env:KEY}", False),
+        ("?expand=credits", False),
+    ],
+)
+def test_a_key_that_is_written_into_a_url_draws_a_warning_and_is_not_shown(
+    tmp_path: Path, query: str, warned: bool
+) -> None:
+    found = look(tmp_path, f"[accounts.one]\n{JSON.replace('/usage', '/usage' + query)}{FIELDS}", ENVIRON)
+    assert [one.key_path for one in found.problems if one.id.value == "secret-literal"] == ["accounts.one.url"] * warned
+    assert found.config is not None
+    assert "abcdefgh12" not in found.config.accounts["one"].url + repr(found.config)
