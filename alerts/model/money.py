@@ -84,7 +84,7 @@ def format_amount(micro: int, unit: str, places: int = 2) -> str:
     """Return `$1,234.50`, `12.30 EUR`, `17,231 characters`: half up to `places`; whole numbers of a word have none."""
     if unit == USD:
         return format_usd(micro, places)
-    sign, amount = _rounded(micro, 0 if _is_counted(unit) and micro % MICRO == 0 else places)
+    sign, amount = _rounded(micro, 0 if is_counted(unit) and micro % MICRO == 0 else places)
     return f"{sign}{amount:,} {unit}"
 
 
@@ -93,12 +93,12 @@ def show_amount(micro: int, unit: str, *beside: int) -> str:
     if unit == USD:
         return show_usd(micro, *beside)
     sign, amount = _rounded_down(micro, beside)
-    if _is_counted(unit) and amount == amount.to_integral_value():
+    if is_counted(unit) and amount == amount.to_integral_value():
         amount = amount.to_integral_value()
     return f"{sign}{amount:,} {unit}"
 
 
-def _is_counted(unit: str) -> bool:
+def is_counted(unit: str) -> bool:
     """Whether the unit is a word for what is counted (`credits`): a whole number of it is written without a point."""
     return unit != GB and unit not in CURRENCIES
 

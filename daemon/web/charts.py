@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alerts.model.events import Severity
-from alerts.model.money import MICRO, format_amount
+from alerts.model.money import MICRO, format_amount, is_counted, to_decimal
 from alerts.rules.state import Episode
 from daemon.store.summaries import Summary
 
@@ -116,11 +116,11 @@ def line(
     place = _Place([*values, *([] if mark is None else [mark[1]])])
     low, high, last = min(values), max(values), values[-1]
     return Chart(
-        title,
+        _titled(title, unit),
         f"{title}: between {form(low)} and {form(high)}, {form(last)} at the end",
         tuple(_path([(span.x(at), place.y(value)) for at, value in part]) for part in _stretches(points, gap)),
         (),
-        place.ticks(form),
+        place.ticks(unit),
         span.labels(),
         None if mark is None else Tick(place.y(mark[1]), f"{mark[0]} {form(mark[1])}"),
         tuple(Tick(span.x(at), label) for at, label in credits if span.since <= at <= span.until),
@@ -130,6 +130,10 @@ def line(
 
 def _form(unit: str) -> Callable[..., str]:
     return lambda micro, places=2: format_amount(micro, unit, places)
+
+
+def _titled(title: str, unit: str) -> str:
+    return f"{title}, {unit}" if is_counted(unit) else title
 
 
 def bars(title: str, days: Sequence[Point], span: ChartSpan, *, unit: str) -> Chart | None:
@@ -146,9 +150,8 @@ def bars(title: str, days: Sequence[Point], span: ChartSpan, *, unit: str) -> Ch
             Bar(x, place.y(value), round(max((end - x) * 0.8, 0.1), 2), height, f"{start:%d %b}: {form(value)}")
         )
     total = sum(value for _, value in days)
-    return Chart(
-        title, f"{title}: {form(total)} on {len(days)} days", (), tuple(drawn), place.ticks(form), span.labels()
-    )
+    says = f"{title}: {form(total)} on {len(days)} days"
+    return Chart(_titled(title, unit), says, (), tuple(drawn), place.ticks(unit), span.labels())
 
 
 def spark(points: Sequence[Point], span: ChartSpan, *, top: int | None) -> tuple[str, ...]:
@@ -197,8 +200,12 @@ class _Place:
         share = (value - self.levels[0]) / (self.levels[-1] - self.levels[0])
         return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
-    def ticks(self, form: Callable[[int], str]) -> tuple[Tick, ...]:
-        whole = self.step % MICRO == 0
+    def ticks(self, unit: str) -> tuple[Tick, ...]:
+        """Label each line. A unit that is a word stands in the title: beside each number there is no room for it."""
+        if is_counted(unit):
+            scale, suffix = (MICRO, " M") if self.step % (MICRO * MICRO) == 0 else (1, "")
+            return tuple(Tick(self.y(one), f"{to_decimal(one // scale).normalize():,f}{suffix}") for one in self.levels)
+        form, whole = _form(unit), self.step % MICRO == 0
         return tuple(Tick(self.y(one), form(one).replace(".00", "") if whole else form(one)) for one in self.levels)
 
 

@@ -134,3 +134,16 @@ def test_bars_stand_on_nothing_and_their_sum_is_said() -> None:
 def test_without_a_point_there_is_no_chart() -> None:
     assert line("Available", [], SPAN, gap=HOUR, unit="USD", mark=("quota", MICRO)) is None
     assert bars("Spent", [], SPAN, unit="USD") is None
+
+
+def test_a_unit_that_is_a_word_stands_in_the_title_and_not_at_every_line() -> None:
+    chart = line("Used", [(SINCE, 0), (SINCE + HOUR, 17_000_000 * MICRO)], SPAN, gap=HOUR, unit="characters")
+    assert chart is not None
+    assert chart.title == "Used, characters"
+    assert [tick.label for tick in chart.across] == ["0 M", "5 M", "10 M", "15 M", "20 M"]
+    small = line("Left", [(SINCE, 0), (SINCE + HOUR, 1500 * MICRO)], SPAN, gap=HOUR, unit="credits")
+    assert small is not None
+    assert [tick.label for tick in small.across][-1] == "1,500"
+    euros = line("Left", [(SINCE, 0), (SINCE + HOUR, 10 * MICRO)], SPAN, gap=HOUR, unit="EUR")
+    assert euros is not None
+    assert (euros.title, euros.across[-1].label) == ("Left", "10 EUR")
