@@ -26,6 +26,8 @@ from jinja2 import (
 WRONG_TEMPLATE = (TemplateError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 """What an operator's own template can raise: it may call and reckon, and css-inline's errors are ValueErrors."""
 
+NOT_INLINED = ' data-css-inline="ignore"'
+"""Marks styles that stay where they are: inlined into a thousand rows they would make a mail too long."""
 _inliner = css_inline.CSSInliner(keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False)
 
 
@@ -69,4 +71,4 @@ class Templates:
 
     def mail_html(self, name: str, values: Mapping[str, Any]) -> str:
         """Return rendered HTML with its styles inlined, as mail programs want it; media queries are kept."""
-        return _inliner.inline(self.text(name, values))
+        return _inliner.inline(self.text(name, values)).replace(NOT_INLINED, "")

@@ -1,8 +1,11 @@
 """Instants: aware UTC datetimes inside, integer milliseconds since the epoch in the store, RFC 3339 with Z outside."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INSTANT_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+"""An instant as `rfc3339` writes it, within a longer text."""
 _MILLISECOND = timedelta(milliseconds=1)
 
 

@@ -10,7 +10,7 @@ from alerts.model.instants import rfc3339
 from alerts.reports.amounts import amount
 from alerts.reports.credits import CardCharge
 from alerts.reports.statements import Statement
-from alerts.reports.wording import day_and_time
+from alerts.reports.wording import calendar_day, day_and_time, in_zone
 
 _BY_PERSON = ", on a person's word"
 _LATE = " (became known only after its own period's report)"
@@ -44,11 +44,11 @@ def movements(one: Statement, zone: ZoneInfo) -> Iterator[MovementLine]:
         )
     for no in one.card.declines:
         credit, reference = f"{amount(no.amount_microusd, unit)} not charged", f"{no.topup} {no.payment_intent}"
-        when = day_and_time(no.at, zone)
-        yield MovementLine(rfc3339(no.at), when, name, f"declined: {no.reason}", reference, "", credit, bad=True)
+        when, words = day_and_time(no.at, zone), f"declined: {in_zone(no.reason, zone)}"
+        yield MovementLine(rfc3339(no.at), when, name, words, reference, "", credit, bad=True)
     for refusal in one.card.refusals:
-        words = f"refused {refusal.count:,}×: {refusal.detail}"
-        yield MovementLine(refusal.day, refusal.day, name, words, refusal.gate, "", "not charged")
+        words = f"refused {refusal.count:,}×: {in_zone(refusal.detail, zone)}"
+        yield MovementLine(refusal.day, calendar_day(refusal.day), name, words, refusal.gate, "", "not charged")
 
 
 def _charges(one: Statement, zone: ZoneInfo) -> Iterator[MovementLine]:

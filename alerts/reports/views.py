@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from alerts.model.units import USD
 from alerts.reports.account_view import AccountDetail, account_detail
 from alerts.reports.amounts import amount
-from alerts.reports.facts import ReportFacts
+from alerts.reports.facts import OpenAlert, ReportFacts
 from alerts.reports.movements import MovementLine, movements
 from alerts.reports.pictures import Picture
 from alerts.reports.statements import Statement
 from alerts.reports.totals import TagTotal, Totals, by_tag, percent, totals, unit_price
-from alerts.reports.wording import counted, day, day_and_time
+from alerts.reports.wording import counted, day, day_and_time, in_zone
 
 DETAILED = 6
 """Up to so many accounts the mail shows each one's statement; of more, a line each, and the rest in the files."""
@@ -166,8 +167,9 @@ def _head(main: Totals | None, facts: ReportFacts, issues: Sequence[str]) -> tup
 def _spent_against(main: Totals, facts: ReportFacts) -> str:
     said = []
     if main.budget is not None:
-        whole = "" if main.budgeted == main.spent else f" ({amount(main.budgeted, main.unit)} under a budget)"
-        said.append(f"{percent(main.budgeted, main.budget)} % of the {amount(main.budget, main.unit)} budget{whole}")
+        share = f"{percent(main.budgeted, main.budget)} % of the {amount(main.budget, main.unit)} budget"
+        part = "" if main.budgeted == main.spent else f"{amount(main.budgeted, main.unit)} of it has a budget: "
+        said.append(f"{part}{share}")
     if main.before is not None:
         change = main.spent - main.before
         word = "more than" if change > 0 else "less than" if change < 0 else "as in"
@@ -303,13 +305,11 @@ def _attention(facts: ReportFacts) -> tuple[Attention, ...]:
     groups = (
         Attention(
             "Alerts open at the period's end",
-            tuple(
-                (day_and_time(a.since, zone), f"{a.account}: {a.says} ({a.severity}, rule {a.rule})", "") for a in still
-            ),
+            tuple((day_and_time(a.since, zone), _alert(a, zone, f"{a.severity}, "), "") for a in still),
         ),
         Attention(
             "Top-ups that need a person",
-            tuple((day_and_time(b.at, zone), f"{b.account}: {b.says}", b.do) for b in facts.blocked),
+            tuple((day_and_time(b.at, zone), f"{b.account}: {in_zone(b.says, zone)}", b.do) for b in facts.blocked),
         ),
         Attention(
             "Messages that never arrived",
@@ -320,7 +320,11 @@ def _attention(facts: ReportFacts) -> tuple[Attention, ...]:
         ),
         Attention(
             "Alerts that ended in the period",
-            tuple((day_and_time(a.since, zone), f"{a.account}: {a.says} (rule {a.rule})", "") for a in ended),
+            tuple((day_and_time(a.since, zone), _alert(a, zone), "") for a in ended),
         ),
     )
     return tuple(Attention(group.title, group.lines[:LISTED]) for group in groups if group.lines)
+
+
+def _alert(alert: OpenAlert, zone: ZoneInfo, before: str = "") -> str:
+    return f"{alert.account}: {in_zone(alert.says, zone)} ({before}rule {alert.rule})"

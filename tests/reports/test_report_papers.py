@@ -15,10 +15,12 @@ from alerts.reports.credits import DeclinedCharge, Refusal
 from alerts.reports.facts import Blocked, DeadDelivery, OpenAlert, ReportFacts
 from alerts.reports.pictures import Picture, drawing, spend_drawing
 from alerts.reports.report import Report, build
+from alerts.reports.report_mail import compose
 from alerts.reports.statements import Before, PeriodBudget, Statement, Units
 from alerts.templating import Templates
 from tests.helpers_statements import BERLIN, OCTOBER, at, at_end, before_october, charge, level, october, refund, usd
 from tests.helpers_statements import LATER as MADE_AT
+from tests.mails.lint import problems
 
 CREDITED = october(
     [before_october("30", "1000", "0.25"), level(at(5), "75", "1005"), at_end("62.495", "1017.505", "0.75")],
@@ -91,7 +93,7 @@ def test_a_refund_a_dispute_a_decline_and_refusals_are_rows_and_the_card_s_total
         r"−\$50.00   Video tracking: refund; taken back 6 Oct",
         r"−\$10.00   Video tracking: dispute \(became known .*\); the credit was not taken back",
         r"declined: expired_card: Your card has expired.; \$25.00 not charged",
-        r"2026-10-09 .*refused 918×: 500.00 of 500.00 are spent; not charged",
+        r"9 Oct 2026 .*refused 918×: 500.00 of 500.00 are spent; not charged",
         r"Net to the card +\$20.00",
         r"Video tracking: 918 refused charges \(cap_month\); 1 declined charge",
     ):
@@ -118,8 +120,8 @@ def test_budgets_trouble_cost_centres_and_accounts_have_their_lines() -> None:
     assert re.search(r"marketing +1 +\$18.00 +75 %", text)
     assert re.search(r"no tag +1 +\$6.00 +25 %", text)
     assert re.search(r"Total +\$24.00 +\$50.00 +\$60.75", text)
-    assert "($18.00 under a budget)" in text
-    assert report.html.count('bgcolor="#b3261e"') == 1
+    assert "$18.00 of it has a budget: 180 % of the $10.00 budget" in text
+    assert report.html.count("background-color:#b3261e") == 1
 
 
 def test_a_change_of_spend_is_split_into_price_and_volume_and_a_new_price_is_named() -> None:
@@ -279,3 +281,16 @@ def test_a_picture_stands_in_the_html_by_its_name(key: str) -> None:
 def test_a_span_of_a_week_names_its_files_by_it() -> None:
     week = span_named("2026-W44", BERLIN)
     assert report_of(october([], span=week), span=week).stem == "finance-2026-W44"
+
+
+def test_what_a_gate_said_has_its_instants_in_the_reports_zone_and_the_mail_is_valid() -> None:
+    refused = Refusal("2026-10-06", "suspension", 80, "declined, since 2026-10-06T01:00:00Z")
+    report = report_of(october([level(at(2), "20"), level(at(20), "10")], refusals=(refused,)), CREDITED)
+    mail = compose(report, sender="b@example.com", to=["f@example.com"], name="brimful", at=MADE_AT)
+    body = mail.get_body(("html",))
+    assert body is not None
+    html = body.get_content()
+    assert "declined, since 6 Oct 2026, 03:00 CEST" in html
+    assert "6 Oct 2026 · Video tracking" in html
+    assert "T01:00:00Z" not in html
+    assert list(problems(html)) == []

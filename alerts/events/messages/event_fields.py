@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.events.messages.context import UNKNOWN, AccountContext
+from alerts.model.instants import INSTANT_IN_TEXT
 from alerts.model.money import format_amount, show_amount, to_micro
 from alerts.model.reasons import Limit
 from alerts.model.units import GB, OLDER_NAMES, USD
 
 DASH = "–"
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class EventFields:
 
     def prose(self, text: Any) -> str:
         """Return text with its instants in the configured zone."""
-        return "" if text is None else _INSTANT.sub(lambda match: self._moment(match[0]), str(text))
+        return "" if text is None else INSTANT_IN_TEXT.sub(lambda match: self._moment(match[0]), str(text))
 
     def change(self, name: str) -> str:
         """Return the limits that changed, each old and new."""
