@@ -85,13 +85,18 @@ def _fold_funded(
         return highest, falls.risen_microusd, falls.fallen_since
     if highest is None:
         return funded, None, None
-    if funded >= highest - CENT_MICROUSD:
+    if funded >= highest - CENT_MICROUSD and not _still_at_zero(falls, known):
         confirmed = highest if falls.risen_microusd is None else max(highest, min(funded, falls.risen_microusd))
         return confirmed, funded if funded > confirmed else None, None
     since = falls.fallen_since or known.at
     accepted = accepted_at is not None and accepted_at >= since
     stood = accepted_after is not None and known.at - since >= accepted_after
     return (funded, None, None) if accepted or stood else (highest, None, since)
+
+
+def _still_at_zero(falls: Falls, known: Known) -> bool:
+    """Whether a fall goes on though `funded` is back: a balance that is stuck at zero lets all usage raise `funded`."""
+    return falls.fallen_since is not None and known.metrics.balance_microusd == 0
 
 
 def _fold_drop(falls: Falls, known: Known, drop: Finding | None) -> tuple[datetime | None, int, int]:

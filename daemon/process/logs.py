@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -55,6 +57,21 @@ class _JournalHandler(logging.Handler):
         self._journal.send(said, record.levelname.lower(), {"event": "library", "logger": record.name})
 
 
+class _Stderr:
+    """Standard error that never fails: a reader that is gone, or a full disk, must not stop a charge."""
+
+    def write(self, text: str) -> int:
+        """Write what can be written; returns the length of the text."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def set_up(level: str = "info") -> None:
     """Send structlog and the libraries' own warnings to stderr; where that is the journal, to it by its protocol."""
     shared: list[Processor] = [
@@ -64,7 +81,7 @@ def set_up(level: str = "info") -> None:
         structlog.processors.format_exc_info,
         _mask_all,
     ]
-    journal = Journal() if is_on_stderr() else None
+    journal, stderr = Journal() if is_on_stderr() else None, cast("TextIO", _Stderr())
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if sys.stderr.isatty()
@@ -73,10 +90,10 @@ def set_up(level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, renderer if journal is None else _ToJournal(journal)],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stderr),
         cache_logger_on_first_use=False,
     )
-    handler: logging.Handler = logging.StreamHandler(sys.stderr) if journal is None else _JournalHandler(journal)
+    handler: logging.Handler = logging.StreamHandler(stderr) if journal is None else _JournalHandler(journal)
     if journal is None:
         handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer))
     root = logging.getLogger()

@@ -85,10 +85,12 @@ def _date(
     seen_at: datetime,
 ) -> None:
     """Give what was recorded by the time it was seen Stripe's own time, and the amount where it was not known."""
+    if at is None:
+        return
     tx.execute(
-        "UPDATE topup_returns SET at = ?1, seen_at = ?2, amount_cents = coalesce(?3, amount_cents)"
-        " WHERE topup = ?4 AND kind = ?5 AND reference = ?6 AND at > ?1",
-        (None if at is None else to_ms(at), to_ms(seen_at), cents, topup, kind.value, reference),
+        "UPDATE topup_returns SET at = min(at, ?1), seen_at = CASE WHEN at > ?1 THEN ?2 ELSE seen_at END,"
+        " amount_cents = coalesce(?3, amount_cents) WHERE topup = ?4 AND kind = ?5 AND reference = ?6",
+        (to_ms(at), to_ms(seen_at), cents, topup, kind.value, reference),
     )
 
 

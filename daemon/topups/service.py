@@ -82,10 +82,13 @@ class TopupService:
         view = self.context.account(account)
         if not view.may_post:
             return
-        listed = await about((list_intents if view.charges else read_list)(self.context, account), account=account)
-        refused = listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
+        refused = await about(self._list_and_adopt(account, view.charges), account=account)
         if refused is not None and not view.charges:
             log.warning("left_unread", account=account, message=refused.message)
+
+    async def _list_and_adopt(self, account: str, charges: bool) -> Refused | None:
+        listed = await (list_intents if charges else read_list)(self.context, account)
+        return listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
 
     async def _probe(self, now: datetime) -> None:
         """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""

@@ -42,6 +42,25 @@ def test_less_than_was_ever_credited_is_notified_once_until_it_shows_again(balan
     assert "account:credits" not in account.state.episodes
 
 
+def test_a_balance_stuck_at_zero_is_not_put_right_by_the_usage_that_is_deducted_from_it() -> None:
+    account = topped_up()
+    account.read(balance=17.5, total=962.5)
+    account.read(balance=0, total=962.5)
+    since = falls(account).fallen_since
+    assert since is not None
+    account.read(balance=0, total=980.5)  # as if fifty cents had been credited: the provider clamps, or still errs
+    assert falls(account).fallen_since == since
+    account.read(balance=49.5, total=980.5)
+    assert falls(account).fallen_since is None
+
+
+def test_a_balance_that_is_at_zero_without_a_fall_is_a_balance() -> None:
+    account = topped_up()
+    account.read(balance=2, total=40)
+    account.read(balance=0, total=42)
+    assert falls(account).fallen_since is None
+
+
 def test_rounding_by_a_cent_is_no_fall() -> None:
     account = topped_up()
     account.read(balance=100, total=40)

@@ -171,9 +171,22 @@ def test_refunds_and_disputes_are_of_their_own_instant_and_one_that_gets_its_dat
     assert [(r.kind, r.amount_microusd) for r in two.card.returns] == [("refund", usd("20"))]
 
 
+def test_a_dispute_that_is_named_later_by_a_clock_behind_has_the_amount_that_is_named(
+    config: Config, october: Store
+) -> None:
+    charged(october, 1, at(5), at(5, 13))
+    with october.write(durable=True) as tx:
+        topup = ledger_reads.get(tx, "clips-1")
+        assert topup is not None
+        assert returns.dispute(tx, topup, None, None, None, at(20)) == 1
+        assert returns.dispute(tx, topup, "dp_1", 2000, at(20) + timedelta(seconds=90), at(20, 13)) == 0
+    (one,) = statement(config, october).card.returns
+    assert (one.amount_microusd, one.at) == (usd("20"), at(20))
+
+
 def test_what_was_given_back_before_the_table_was_there_is_taken_from_what_was_told(tmp_path: Path) -> None:
     store = Store(tmp_path / "old.db")
-    older = {name: steps for name, steps in migrations._STEPS.items() if name < "m0020"}
+    older = {name: steps for name, steps in migrations._STEPS.items() if name < "m0012"}
     with store.write(durable=True) as tx:
         for statement in (step for steps in older.values() for step in steps):
             tx.execute(statement)
@@ -194,7 +207,7 @@ def test_what_was_given_back_before_the_table_was_there_is_taken_from_what_was_t
                 " VALUES (?, 'topup.suspended', ?, 0, 'clips', 'critical', ?)",
                 (f"evt_{n}", 1000 + n, json.dumps(body).encode()),
             )
-        for statement in migrations._STEPS["m0020_report_basis"]:
+        for statement in migrations._STEPS["m0012_report_basis"]:
             tx.execute(statement)
     found = store.reader.execute("SELECT kind, amount_cents, at FROM topup_returns ORDER BY at").fetchall()
     assert found == [("refund", 1234, 1000), ("dispute", 5000, 1001)]

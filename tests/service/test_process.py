@@ -132,3 +132,19 @@ def test_the_watchdog_is_told_twice_as_often_as_it_asks(monkeypatch: pytest.Monk
     assert watchdog_s() is None
     monkeypatch.setenv("WATCHDOG_USEC", "")
     assert watchdog_s() is None
+
+
+def test_a_log_that_nobody_reads_any_more_stops_nothing() -> None:
+    code = (
+        "import os, structlog\n"
+        "from daemon import journal\n"
+        "from daemon.process.logs import set_up\n"
+        "set_up()\n"
+        "read, write = os.pipe()\n"
+        "os.dup2(write, 2); os.close(write); os.close(read)\n"
+        "structlog.get_logger().info('lost')\n"
+        "journal.report('finance', '2026-10')\n"
+        "print('went on')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "went on\n"

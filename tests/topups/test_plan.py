@@ -75,6 +75,7 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
         ("stripe_clock", {"stripe_now": NOW + timedelta(minutes=5, seconds=1)}),
         ("database", {"in_place": False}),
         ("possible", {"falls": Falls(funded_microusd=200 * DOLLAR, fallen_since=NOW)}),
+        ("possible", {"falls": Falls(funded_microusd=DOLLAR, fallen_since=NOW)}),  # stuck at zero
         ("possible", {"credited_microusd": 200 * DOLLAR}),
         ("drop", {"falls": Falls(dropped_at=NOW, dropped_from_microusd=100 * DOLLAR)}),
         ("twin", {"twins": {"reels-1": "paid"}}),

@@ -18,7 +18,7 @@ from daemon.store.migrations import (
     m0009_report_waiting,
     m0010_believed,
     m0011_burn_said,
-    m0020_report_basis,
+    m0012_report_basis,
 )
 
 _STEPS = {
@@ -35,7 +35,7 @@ _STEPS = {
         m0009_report_waiting,
         m0010_believed,
         m0011_burn_said,
-        m0020_report_basis,
+        m0012_report_basis,
     )
 }
 _TABLE = "_sqlite_migrations"  # named by sqlite-utils, which created the first databases

@@ -171,16 +171,19 @@ def _possible(facts: GateInputs) -> Gate:
     """Usage leaves `funded` alone: a reading that shows less of it than was accepted before may be false."""
     highest = max(facts.falls.funded_microusd or 0, facts.credited_microusd or 0)
     funded = facts.metrics.funded_microusd
-    if funded is None or funded >= highest - CENT_MICROUSD:
+    if funded is None or (facts.falls.fallen_since is None and funded >= highest - CENT_MICROUSD):
         return Gate(_N.POSSIBLE, True, "all that was ever credited shows")
     numbers: dict[str, GateNumber] = {
         "funded": Usd(funded, MICRO_PLACES),
         "funded_before": Usd(highest, MICRO_PLACES),
-        "missing": Usd(highest - funded, MICRO_PLACES),
+        "missing": Usd(max(highest - funded, 0), MICRO_PLACES),
         "since": facts.falls.fallen_since or facts.read_at,
     }
     words = (
-        "{missing} of {funded_before} ever credited do not show since {since}, which usage cannot do: "
+        "the balance is stuck at zero since {since}, when a part of {funded_before} ever credited did not show: "
+        "brimful topups accept, where it is right"
+        if funded >= highest - CENT_MICROUSD
+        else "{missing} of {funded_before} ever credited do not show since {since}, which usage cannot do: "
         "brimful topups accept, where it is right"
     )
     return Gate(_N.POSSIBLE, False, words, numbers)

@@ -188,7 +188,8 @@ def acknowledge_review(b: Builder, fact: Acknowledged) -> None:
         b.to(State.ABANDONED, "acknowledged by a person: Stripe does not know its PaymentIntent")
     elif intent.status == "succeeded":
         reason = "charged; acknowledged by a person"  # what was really charged counts, whatever was planned
-        b.to(State.PAID, reason, amount_cents=intent.amount_cents, paid_at=b.now, charged_at=intent.charged_at)
+        shown = {"amount_cents": intent.amount_cents, "charged_at": intent.charged_at, **intent.shown}
+        b.to(State.PAID, reason, paid_at=b.now, **shown)
         b.emit(messages.succeeded)
         acknowledge_paid(b, fact)
     elif intent.status in ALIVE:
