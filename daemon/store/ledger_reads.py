@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerts.model.instants import from_ms, to_ms
 from daemon.store.ledger import COLUMNS, decode
@@ -76,6 +76,22 @@ def open_topups(conn: sqlite3.Connection, account: str | None = None) -> tuple[T
     """Return the top-ups that hold a slot."""
     where = f"WHERE {_LIVE} AND state IN {_OPEN} AND (?1 IS NULL OR account = ?1) ORDER BY planned_at"
     return _all(conn, where, (account,))
+
+
+class OpenTopup(NamedTuple):
+    """What a configuration must keep of an open top-up: columns that every version of the ledger has."""
+
+    id: str
+    account: str
+    customer: str
+    state: State
+
+
+def open_in_any_version(conn: sqlite3.Connection) -> tuple[OpenTopup, ...]:
+    """Return the top-ups that hold a slot, also of a database that an upgrade has not migrated yet."""
+    where = f"{_LIVE} AND state IN {_OPEN} ORDER BY planned_at"
+    rows = conn.execute(f"SELECT id, account, customer, state FROM topups WHERE {where}").fetchall()
+    return tuple(OpenTopup(id, account, customer, State(state)) for id, account, customer, state in rows)
 
 
 def open_states(conn: sqlite3.Connection, account: str) -> dict[str, str]:

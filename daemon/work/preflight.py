@@ -20,10 +20,10 @@ from daemon.config.model import Config, TopupMode
 from daemon.config.problems import ProblemId, Problems
 from daemon.limits import BURN_LINTED_ACCOUNTS
 from daemon.store import Store, StoreError
-from daemon.store.ledger_reads import open_topups
+from daemon.store.ledger_reads import OpenTopup, open_in_any_version
 from daemon.store.migrations import pending
 from daemon.store.readings import around, last
-from daemon.store.topup_rows import ENDS_UNSENT, Topup
+from daemon.store.topup_rows import ENDS_UNSENT
 
 _LOOK_BACK = timedelta(days=7)
 _LEAST = timedelta(hours=12)
@@ -124,7 +124,7 @@ def _note_lost(
     problems: Problems, connection: sqlite3.Connection, kept: Mapping[str, KeptTopup], *, has_stripe: bool
 ) -> None:
     """Note what an open top-up would lose: until it ends it needs its account, its customer and Stripe."""
-    opened = open_topups(connection)
+    opened = open_in_any_version(connection)
     if opened and not has_stripe:
         said = f"the top-up {opened[0].id} is open, and there is no [stripe] to read back what became of it"
         hint = f'put it back, with mode = "off" if nothing is to be charged, until that has ended: {_see(opened[0])}'
@@ -145,5 +145,5 @@ def _note_lost(
             problems.add(ProblemId.TOPUP_OPEN, f"{path}.mode", said, hint)
 
 
-def _see(topup: Topup) -> str:
+def _see(topup: OpenTopup) -> str:
     return f"`brimful topups explain {topup.id}`"

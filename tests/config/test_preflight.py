@@ -159,7 +159,10 @@ def test_open_topup_keeps_its_customer_before_an_upgrade_has_migrated(tmp_path: 
     with older.write(durable=True) as tx:
         for statement in m0003_ledger.STATEMENTS:
             tx.execute(statement)
-    topup(older, customer="cus_old")
+        tx.execute(
+            "INSERT INTO topups (id, account, customer, seq, own, state, amount_cents, create_key, create_params,"
+            " planned_at, state_at) VALUES ('clips-1', 'clips', 'cus_old', 1, 1, 'planned', 5000, 'k', '{}', 1, 1)"
+        )
     (problem,) = looked_back(tmp_path, PAID).problems
     assert problem.id is ProblemId.TOPUP_OPEN
     assert problem.key_path == "accounts.clips.topup.customer"

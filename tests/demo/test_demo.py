@@ -161,7 +161,7 @@ def test_the_whole_month_from_a_folder_that_cannot_be_written(tmp_path: Path) ->
     assert output.count("✓") == 12
     assert list(here.iterdir()) == []
     names = {path.name for path in out.iterdir()}
-    assert {"brimful.db", "config.toml", "daemon.log", "finance-2026-10.csv", "mails"} <= names
+    assert {"brimful.db", "config.toml", "daemon.log", "finance-2026-10-statement.csv", "mails"} <= names
     [finance] = (out / "mails").glob("*-usage-statement-october-2026*.html")
     html = finance.read_text()
     assert "Balanced to the cent" in html

@@ -128,7 +128,8 @@ def test_every_command_that_prints_takes_json() -> None:
         lacks = prints and not any("--json" in parameter.opts for parameter in command.params)
         return [*missing, name] if lacks else missing
 
-    assert walk(typer.main.get_command(app), "") == ["run"]
+    texts = ["completion", "manual"]  # for a shell, and for man
+    assert walk(typer.main.get_command(app), "") == ["run", *texts]
 
 
 @pytest.mark.parametrize("kind", [kind.value for kind in EventType])
