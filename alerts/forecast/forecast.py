@@ -8,9 +8,18 @@ from math import exp, log, sqrt
 
 from msgspec import Struct
 
-from alerts.forecast.estimators import DAY, WEEK, Hours, as_scheduled
+from alerts.forecast.estimators import DAY, WEEK, Hours, as_scheduled, since_rise
 from alerts.forecast.hourly import HOUR_MS, Hourly
-from alerts.forecast.learning import LEADS, SCHEDULED_WIDTH, WIDTHS, Belief, Believed, learn, weighted_median
+from alerts.forecast.learning import (
+    LEADS,
+    SCHEDULED_WIDTH,
+    UNEXPLAINED,
+    WIDTHS,
+    Belief,
+    Believed,
+    learn,
+    weighted_median,
+)
 from alerts.forecast.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.model.instants import EPOCH, to_ms
 
@@ -157,18 +166,22 @@ def used_forecast(memory: BurnMemory, now: datetime) -> Forecast | None:
 
 
 def _by(belief: Belief, scheduled: int | None, now: datetime) -> Forecast:
-    past, days = belief.past, len(belief.past.hours) / DAY
-    if scheduled is None:
+    past, days, widths = belief.past, len(belief.past.hours) / DAY, belief.widths
+    believed: Believed
+    if past.risen and since_rise(past, len(past.hours), DAY) > (1 + UNEXPLAINED) * (scheduled or 0):
+        believed, why = [(since_rise, 1.0)], "what is spent has been far above its usual for hours"
+        widths = [max(pair) for pair in zip(widths, WIDTHS, strict=True)]
+    elif scheduled is None:
         believed, why = belief.unplanned, "the provider says no schedule"
     elif belief.planned[0][0] is as_scheduled:
         why = "the schedule tells the account's past best"
-        return Forecast(scheduled, SCHEDULED, False, days, belief.widths, why)
+        return Forecast(scheduled, SCHEDULED, False, days, widths, why)
     else:
         believed, why = belief.planned, "what was spent tells the account's past best"
         past = past.at_rate(scheduled / DAY)
     since = to_ms(now) / HOUR_MS - past.start - len(past.hours)
     per_day = _grown(past, believed, WEEK) / 7
-    return Forecast(per_day, OBSERVED_BASIS, False, days, belief.widths, why, since, past, believed)
+    return Forecast(per_day, OBSERVED_BASIS, False, days, widths, why, since, past, believed)
 
 
 def _flat(per_day: float, basis: str, partial: bool, counter: Hourly | None, why: str) -> Forecast:

@@ -25,7 +25,7 @@ LEADS = (6, 12, 24, 48, 96)
 """Leads in hours at which forecasts are judged; the width of the range is interpolated between them."""
 PARTS = tuple((STEP / lead) ** 0.5 for lead in LEADS)
 """What an error at each lead counts: longer ones overlap more, but are what a balance is asked for."""
-LEARNING_DAYS = 10
+LEARNING_DAYS = 8
 """Forecasts older than this are not judged again."""
 OBSERVED: tuple[Estimator, ...] = (
     estimators.everything,
@@ -39,11 +39,11 @@ HALF_LIFE = 60.0
 """In hours: an error counts half of one made so much later."""
 STEEPNESS = 16.0
 """An estimator with half of another's errors weighs 2 ** 16 times as much: nearly the best alone."""
-PRIOR_WEIGHT = 8.0
+PRIOR_WEIGHT = 12.0
 PRIOR_FACTOR = log(0.5)
 """Until so many independent errors say otherwise, the mean of all hours is taken for twice as good as the others..."""
-TAME = 0.2
-"""...but for less where errors are below a fifth: in a calm account there is little to average out."""
+TAME = 0.3
+"""...but for less where errors are below three tenths: in a calm account there is little to average out."""
 SCHEDULE_MARGIN = log(1 / 0.9)
 """The provider's own schedule is taken, and led by, unless another estimator's errors are a tenth smaller..."""
 UNEXPLAINED = 0.1
@@ -59,11 +59,11 @@ RANGE_WEIGHT = 5.5
 """How many independent past errors they count for."""
 LEAST_WIDTH = 0.005
 """No range is narrower: a past without any error promises none."""
-_WORST, _LEAST = 2.5, 0.002
-"""Errors are judged between these: a miss by a factor of twelve is no worse than any other, a hit no better."""
+_WORST, _LEAST = 3.0, 0.002
+"""Errors are judged between these: a miss by a factor of twenty is no worse than any other, a hit no better."""
 _NEGLIGIBLE = 0.02
 """Weights below this part of the best's are left out."""
-_FLOOR = 0.02
+_FLOOR = 0.03
 """Of the mean hour, added to both sides of a ratio: an hour of nothing must not drown the others."""
 
 Believed = Sequence[tuple[Estimator, float]]
@@ -123,18 +123,23 @@ class Learnt(Struct, frozen=True, gc=False):
             if len(self.said) < back:
                 errors.append(before)
                 continue
-            said, least, part = self.said[-back][place], floor * lead, PARTS[place]
+            least, part = floor * lead, PARTS[place]
             actual = log(sums[end] - sums[end - lead] + least)
-            off = [abs(log(estimate + least) - actual) for estimate in said]
-            totals = [total + part * log(min(x, _WORST) + _LEAST) for total, x in zip(totals, off, strict=False)]
+            off = [min(abs(log(estimate + least) - actual), _WORST) for estimate in self.said[-back][place]]
+            totals = [total + part * log(x + _LEAST) for total, x in zip(totals, off, strict=False)]
             weight += part
             errors.append((*before[-LEARNING_DAYS * DAY // STEP :], off[-1]))
         judged = Learnt(hour, self.estimators, totals, weight, self.said, errors, _explains(past, end))
         weights = judged.weights()
+        levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
         now: list[Sequence[float]] = []
         for lead in LEADS:
-            estimates = [estimate(past, end, lead) for estimate in self.estimators]
-            now.append([*estimates, weighted_median(estimates, weights)])
+            said = [
+                estimate(past, end, lead) if level is None else level * lead
+                for estimate, level in zip(self.estimators, levels, strict=True)
+            ]
+            said.append(weighted_median(said, weights))
+            now.append(said)
         kept = (*self.said[1 - LEADS[-1] // STEP :], now)
         return Learnt(hour, self.estimators, totals, weight, kept, errors, judged.explained)
 
@@ -174,6 +179,9 @@ def _usual(scale: float) -> list[tuple[float, float]]:
 
 def weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
     """Return the value that half of the weight lies at or below."""
+    largest = max(weights)
+    if 2 * largest > sum(weights):
+        return values[weights.index(largest)]
     return _quantile(list(zip(values, weights, strict=True)), 0.5)
 
 

@@ -129,7 +129,7 @@ def test_runway_and_spike_are_told_in_the_accounts_unit() -> None:
         left -= 10
         account.read(balance=left, total=100_000 - left)
         account.wait(60)
-    for _ in range(30):
+    for _ in range(7):
         left -= 2_000
         account.read(balance=left, total=100_000 - left)
         account.wait(60)

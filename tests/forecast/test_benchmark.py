@@ -1,4 +1,4 @@
-"""The forecast keeps what it promises on generated accounts, also on families that its constants were not chosen on."""
+"""The forecast keeps what it promises on generated accounts, also on families that chose no estimator."""
 
 import csv
 import math
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.forecast import main, run, table
+from benchmarks.forecast import WANTED_RISE_HOURS, follow, main, run, table
 from benchmarks.recorded import AHEAD_DAYS, read, tables
 from benchmarks.traces import TUNED, UNSEEN, generate
 
@@ -20,6 +20,10 @@ def test_the_forecast_is_at_most_half_as_wrong_as_the_straight_line_and_its_rang
     assert rows["unseen families"].ratio <= 0.6
     assert 0.72 <= rows["all"].inside <= 0.88
     assert rows["unseen families"].count > 150
+
+
+def test_a_rise_for_good_is_followed_within_hours() -> None:
+    assert max(follow(range(2)).values()) <= WANTED_RISE_HOURS
 
 
 def test_a_generated_account_is_the_same_for_the_same_seed_and_never_unspends() -> None:

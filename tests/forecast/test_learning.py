@@ -94,6 +94,49 @@ def test_a_level_that_stays_is_believed_within_a_day() -> None:
     assert _forecast(memory, now).per_day == pytest.approx(72_000_000, rel=0.1)
 
 
+@pytest.mark.parametrize("times", [3, 10, 100])
+def test_a_steady_account_that_rises_is_followed_in_six_hours_with_the_range_of_a_young_one(times: int) -> None:
+    rise = MONDAY + timedelta(days=10)
+    for hours, level in ((0, 1), (6, times), (24, times), (47, times), (72, times)):
+        memory, now = _live(10 + hours / 24, lambda at: 1_000_000 * (times if at >= rise else 1))
+        found = _forecast(memory, now)
+        assert found.per_day == pytest.approx(24_000_000 * level, rel=0.01)
+        assert found.width_over(24) >= (WIDTHS[LEADS.index(24)] if level > 1 and hours < 48 else 0)
+
+
+def test_a_burst_of_hours_moves_little_and_one_that_has_ended_is_no_level() -> None:
+    begin = MONDAY + timedelta(days=10)
+    for lasts, hours, most in ((5, 5, 1.5), (5, 6, 1.5), (9, 10, 1.6), (9, 30, 1.6)):
+        end = begin + timedelta(hours=lasts)
+        memory, now = _live(10 + hours / 24, lambda at, end=end: 10_000_000 if begin <= at < end else 1_000_000)  # type: ignore[misc]
+        assert _forecast(memory, now).per_day < most * 24_000_000
+
+
+def test_a_rise_by_day_is_none_of_the_nights() -> None:
+    rise = MONDAY + timedelta(days=10, hours=8)
+    memory, now = _live(10 + 15 / 24, lambda at: (_office(at) + 50_000) * (3 if at >= rise else 1))
+    assert _forecast(memory, now).per_day == pytest.approx(33_600_000, rel=0.01)
+
+
+def test_a_rise_from_nothing_is_a_level() -> None:
+    memory, now = _live(5 + 8 / 24, lambda at: 1_000_000 if at >= MONDAY + timedelta(days=5) else 0)
+    assert _forecast(memory, now).per_day == pytest.approx(24_000_000)
+
+
+def test_a_rise_that_the_schedule_says_too_leaves_it_the_basis_and_one_beside_it_does_not() -> None:
+    rise = MONDAY + timedelta(days=10)
+
+    def level(at: datetime) -> int:
+        return 3_000_000 if at >= rise else 1_000_000
+
+    planned, now = _live(10 + 8 / 24, level, lambda at: 24 * level(at))
+    beside, _ = _live(10 + 8 / 24, level, lambda at: 24_000_000)
+    assert _forecast(planned, now, 72_000_000).basis == "scheduled"
+    found = _forecast(beside, now, 24_000_000)
+    assert (found.basis, round(found.per_day)) == ("observed", 72_000_000)
+    assert "far above" in found.why
+
+
 def test_nothing_spent_never_runs_out() -> None:
     memory, now = _live(9, lambda at: 0)
     left = runway(memory, Metrics(balance_microusd=1_000_000), now)
