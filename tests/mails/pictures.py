@@ -21,6 +21,8 @@ WIDTHS = (600, 360)
 SCHEMES = ("light", "dark")
 SCALE = 2
 COLOURS = 128
+TALLEST = 1500
+"""A long mail is shown as far as this, in pixels of its own."""
 WINDOW = 1000
 """Chromium's window is never narrower than some 500 pixels: the mail stands in a frame of its own width."""
 FLAGS = (
@@ -54,7 +56,8 @@ def take(mail: str, name: str, folder: Path) -> Iterator[Path]:
         if wide > width:
             raise TooWideError(f"{name} is {wide} px wide in a frame of {width}")
         path = folder / f"{name}-{width}-{scheme}.png"
-        _shrunk(_shot(mail, width, high, scheme), width, high).save(path, optimize=True)
+        shot = _shot(mail, width, high, scheme)
+        _shrunk(shot, width, min(high, TALLEST)).save(path, optimize=True)
         yield path
 
 
