@@ -9,7 +9,7 @@ from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig
 from daemon.store import ledger_notes, ledger_reads, states
 from daemon.store.topup_rows import Bookmark, Spend, Topup
-from daemon.stripe.declines import ATTEMPTS_WITHIN
+from daemon.stripe.declines import ATTEMPTS_WITHIN, BAD_CARDS
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
@@ -66,6 +66,7 @@ def verdict(
             hold_until=hold,
             probe=probe or (topup is not None and topup.probe),
             attempts_on_card=ledger_reads.attempts_on_card(conn, card, now - ATTEMPTS_WITHIN) if card else 0,
+            card_refused=card is not None and card in ledger_notes.refused_cards(conn, account, BAD_CARDS),
             itself=topup.id if topup else None,
             amount_microusd=topup.amount_microusd if topup else None,
         )

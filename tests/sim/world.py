@@ -273,6 +273,7 @@ class World:
         """Give an account another name; where a top-up of it is open the daemon would not start."""
         if "films" in self.purses or ledger_has_open(box.database, "clips"):
             return
+        self.source.falsehood = ""  # an account without a past believes the first that it hears
         self.note("person", "renamed clips to films")
         self.purses["films"] = "clips"
         config = self.configs[box.name]

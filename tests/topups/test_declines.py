@@ -227,6 +227,19 @@ async def test_a_stolen_card_is_not_tried_by_another_account_before_a_person_say
     first.store.close()
 
 
+async def test_a_retry_is_not_made_on_a_card_that_was_refused_for_good_elsewhere_meanwhile(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.next_outcome(CARD, declined("insufficient_funds"))
+    await daemon.poll()
+    assert daemon.states() == ["retry_wait"]
+    [tried] = world.stripe.books.charges
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.remember_card(tx, "films", str(tried.fingerprint), "stolen_card", world.clock.now())
+    await daemon.run(timedelta(hours=30))
+    assert world.stripe.books.charges == [tried]
+
+
 async def test_a_card_without_funds_for_one_account_is_tried_by_another(world: World, tmp_path: Path) -> None:
     first = Daemon(world, tmp_path / "a")
     world.stripe.method(CARD).outcome = declined("insufficient_funds")

@@ -89,6 +89,7 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
         ("cooldown", {"last_attempt_at": NOW - timedelta(minutes=59)}),
         ("hold", {"hold_until": NOW + timedelta(seconds=1)}),
         ("card", {"attempts_on_card": 15}),
+        ("card", {"card_refused": True}),
         ("size", {"config": topup_config(max_charge_microusd=40 * DOLLAR)}),
         ("cap_day", {"spends": (spend(51, NOW - timedelta(hours=23)),)}),
         ("cap_day", {"spends": (spend(51, NOW - timedelta(days=3), stripe_at=NOW - timedelta(hours=23)),)}),

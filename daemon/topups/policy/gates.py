@@ -73,6 +73,7 @@ class GateInputs:
     probe: bool = False
     """The card is another one than the account was suspended for."""
     attempts_on_card: int = 0
+    card_refused: bool = False
     itself: str | None = None
     amount_microusd: int | None = None
     """The amount of the plan that is attempted; None when planning."""
@@ -259,6 +260,8 @@ def _hold(facts: GateInputs) -> Gate:
 
 def _card(facts: GateInputs) -> Gate:
     tried = facts.attempts_on_card
+    if facts.card_refused:
+        return Gate(_N.CARD, False, "the card was refused for good before, for this account or another")
     words = "{attempts} attempts on the card in 30 days, at most {most}"
     return Gate(_N.CARD, tried < ATTEMPTS_ON_A_CARD, words, {"attempts": tried, "most": ATTEMPTS_ON_A_CARD})
 
