@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import TemplateSyntaxError
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.spans import span_named
@@ -17,7 +19,7 @@ from alerts.reports.pictures import Picture, drawing, spend_drawing
 from alerts.reports.report import Report, build
 from alerts.reports.report_mail import compose
 from alerts.reports.statements import Before, PeriodBudget, Statement, Units
-from alerts.templating import Templates
+from alerts.templating import Templates, where_wrong
 from tests.helpers_statements import BERLIN, OCTOBER, at, at_end, before_october, charge, level, october, refund, usd
 from tests.helpers_statements import LATER as MADE_AT
 from tests.mails.lint import problems
@@ -294,3 +296,10 @@ def test_what_a_gate_said_has_its_instants_in_the_reports_zone_and_the_mail_is_v
     assert "6 Oct 2026 · Video tracking" in html
     assert "T01:00:00Z" not in html
     assert list(problems(html)) == []
+
+
+def test_a_template_that_is_no_template_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "report.txt.j2").write_text("a line\n{% if %}\n")
+    with pytest.raises(TemplateSyntaxError) as caught:
+        Templates(tmp_path).text("report.txt.j2", {})
+    assert where_wrong(caught.value) == "report.txt.j2, line 2"

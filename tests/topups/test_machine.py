@@ -11,7 +11,16 @@ from alerts.forecast.pace import BurnNow
 from alerts.model.readings import Known, Metrics
 from alerts.model.values import replace
 from daemon.store.topup_rows import Send, State, Topup
-from daemon.stripe.objects import CardError, Charge, PaymentIntent, Unreadable, read_event, read_intent, read_page
+from daemon.stripe.objects import (
+    CardError,
+    Charge,
+    PaymentIntent,
+    Unreadable,
+    read_charge,
+    read_event,
+    read_intent,
+    read_page,
+)
 from daemon.topups.policy.machine import decide
 from daemon.topups.policy.step import (
     Account,
@@ -196,3 +205,10 @@ def test_nothing_is_acknowledged_of_what_is_under_way() -> None:
 def test_an_answer_that_is_not_what_stripe_documents_is_no_answer(read: Any, data: Any) -> None:
     with pytest.raises(Unreadable):
         read(data)
+
+
+def test_a_charge_by_link_has_no_card_to_show() -> None:
+    said = {"id": "ch_1", "object": "charge", "created": 1, "amount": 5000, "status": "succeeded", "livemode": False}
+    said |= {"payment_method": "pm_1", "payment_method_details": {"type": "link", "link": {"country": "DE"}}}
+    charge = read_charge({**said, "payment_intent": "pi_1", "receipt_url": None})
+    assert (charge.card, charge.receipt, charge.fingerprint) == ("", "", "pm_1")
