@@ -24,7 +24,7 @@ from jinja2 import (
 )
 
 WRONG_TEMPLATE = (TemplateError, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
-"""What an operator's own template can raise: it may call and reckon, and css-inline's errors are ValueErrors."""
+"""What an operator's own template can raise: it may call and compute, and css-inline's errors are ValueErrors."""
 
 NOT_INLINED = ' data-css-inline="ignore"'
 """Marks styles that stay where they are: inlined into a thousand rows they would make a mail too long."""

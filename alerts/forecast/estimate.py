@@ -1,4 +1,4 @@
-"""The provider's own estimate, as its pages reckon it: shown beside ours, never used for a decision."""
+"""The provider's own estimate, as its pages compute it: shown beside ours, never used for a decision."""
 
 from __future__ import annotations
 

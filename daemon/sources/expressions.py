@@ -142,15 +142,15 @@ class _Parsed:
 def _number(value: object) -> Decimal:
     if isinstance(value, str):
         if len(value) > _NUMBER_CHARACTERS or _NUMBER.fullmatch(value) is None:
-            raise ExpressionError("a text that is no number cannot be reckoned with")
+            raise ExpressionError("a text that is no number cannot be calculated with")
         return Decimal(value.strip())
     assert isinstance(value, int | Decimal)
     return Decimal(value)
 
 
-def _two(reckon: Callable[[Decimal, Decimal], Decimal]) -> Any:
+def _two(compute: Callable[[Decimal, Decimal], Decimal]) -> Any:
     def function(_: object, left: object, right: object) -> Decimal:
-        return reckon(_number(left), _number(right))
+        return compute(_number(left), _number(right))
 
     return functions.signature(_NUMERIC, _NUMERIC)(function)
 

@@ -164,7 +164,7 @@ def told_by(table: Table) -> frozenset[Has]:
 def needed_of(table: Table) -> frozenset[str]:
     """Return the names without which there is no reading: all that money is decided on, else the used volume.
 
-    Available money is not reckoned on a guess, and where there is no money the volume is all that there is to watch.
+    Available money is not computed from a guess, and where there is no money the volume is all that there is to watch.
     """
     money = frozenset(name for name, (metric, _) in table.items() if metric in _MONEY)
     return money or frozenset(name for name, (metric, _) in table.items() if metric == _METRIC_OF[Has.VOLUME])

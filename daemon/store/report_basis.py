@@ -25,13 +25,13 @@ from daemon.store.connection import Transaction
 def _encode(value: Any) -> Any:
     if isinstance(value, ZoneInfo):
         return value.key
-    raise NotImplementedError(f"a report rests on no {type(value).__name__}")
+    raise TypeError(f"a report rests on no {type(value).__name__}")
 
 
 def _decode(kind: type, value: Any) -> Any:
     if kind is ZoneInfo:
         return ZoneInfo(value)
-    raise NotImplementedError(f"a report rests on no {kind.__name__}")
+    raise TypeError(f"a report rests on no {kind.__name__}")
 
 
 _FACTS = msgspec.json.Decoder(ReportFacts, dec_hook=_decode)

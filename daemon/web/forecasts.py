@@ -23,7 +23,7 @@ class AccountForecast(Struct, gc=False):
 
 
 class Forecasts:
-    """One for the process. Threads may ask at once: at worst both reckon the same."""
+    """One for the process. Threads may ask at once: at worst both compute the same."""
 
     def __init__(self) -> None:
         self._kept: dict[str, AccountForecast] = {}
