@@ -21,6 +21,9 @@ class AccountInfo:
     believe_falls_after: timedelta | None = None
     """How long `funded` must stay lower before the fall is accepted and charging goes on; None: a person decides."""
 
+    owner: str = ""
+    """The customer whose account it is, as the API's tokens name owners; empty: the operator's own."""
+
     @property
     def name(self) -> str:
         """What a person reads: the label where there is one, else the id."""

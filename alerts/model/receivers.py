@@ -15,6 +15,8 @@ class _Receiver:
     id: str
     events: tuple[str, ...] = ("*",)
     accounts: tuple[str, ...] = ("*",)
+    owner: str = ""
+    """The customer who subscribed; empty: the operator's own."""
 
     def wants(self, draft: EventDraft) -> bool:
         """Whether the receiver subscribes to this type and account; an event without an account passes."""
@@ -35,6 +37,8 @@ class WebhookReceiver(_Receiver):
     secrets: tuple[SecretStr, ...]
     own_threshold_microusd: int | None = None
     allow_http: bool = False
+    untrusted: bool = False
+    """A customer's URL: connected to at public addresses only, and a `test.ping` is answered before its first event."""
 
     @property
     def key(self) -> str:

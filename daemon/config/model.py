@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from sys import intern
 from urllib.parse import urlsplit
@@ -26,6 +27,13 @@ class TopupMode(StrEnum):
     CHARGE = "charge"
     SHADOW = "shadow"
     OFF = "off"
+
+
+class ManagedBy(StrEnum):
+    """Who owns an object: the configuration file, or the API. The other only reads it."""
+
+    FILE = "file"
+    API = "api"
 
 
 class StripeMode(StrEnum):
@@ -77,6 +85,9 @@ class AccountConfig:
     poll: str
     json: JsonMapping | None = None
     topup: TopupConfig | None = None
+    managed_by: ManagedBy = ManagedBy.FILE
+    timezone: ZoneInfo | None = None
+    """In which its days and months are; None: in the configured zone."""
     host: str = field(init=False)
     """Host and port of the URL: accounts that share it share a queue."""
 
@@ -120,6 +131,25 @@ class WebConfig:
     token: SecretStr = NO_SECRET
 
 
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig:
+    """The HTTP API, where it is enabled. The ceilings bound every top-up that it makes, in micro-dollars."""
+
+    max_charge_microusd: int
+    max_per_day_microusd: int
+    max_per_month_microusd: int
+    max_per_day_total_microusd: int
+    """Of all accounts together, those of the file included: a gate of its own."""
+    master_keys: tuple[SecretStr, ...] = ()
+    """32 bytes in base64 each, the current one first; without one the API takes references to secrets alone."""
+    allow_accounts_at: Networks = ()
+    allow_subscriptions_at: Networks = ()
+    first_charge: TopupMode = TopupMode.SHADOW
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportConfig:
     id: str
@@ -147,5 +177,6 @@ class Config:
     smtp: SmtpConfig | None = None
     web: WebConfig = field(default_factory=lambda: WebConfig(host=None, port=0))
     heartbeat_url: SecretStr | None = None
+    api: ApiConfig | None = None
     warnings: tuple[str, ...] = ()
     """The warnings of `check`, one line each: `run` logs them."""

@@ -1,0 +1,115 @@
+"""The words of the API's data: resources, who asks, what is to change, and why it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What is managed as data. A top-up has the id of its account."""
+
+    ACCOUNT = "account"
+    TOPUP = "topup"
+    SUBSCRIPTION = "subscription"
+    RULE = "rule"
+
+
+class Role(StrEnum):
+    """What a token may do; each contains the one before."""
+
+    READ = "read"
+    SUBSCRIBE = "subscribe"
+    WRITE = "write"
+    MONEY = "money"
+    ADMIN = "admin"
+
+    def contains(self, other: Role) -> bool:
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks. With an `owner` it sees and makes that owner's things alone; all else does not exist for it."""
+
+    name: str
+    """As the audit names it: `token:tok_…`, or `cli:` and the system's user."""
+    source: str
+    """`api` or `cli`."""
+    role: Role
+    owner: str = ""
+    accounts: frozenset[str] | None = None
+    """The accounts that it is limited to; None: all that its owner has."""
+    request_id: str = ""
+
+    def sees(self, account: str, owner: str) -> bool:
+        """Whether an account exists for it."""
+        return (not self.owner or self.owner == owner) and (self.accounts is None or account in self.accounts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One object as it is kept. `body`: as the caller gave it, in JSON's types; secrets in it are sealed."""
+
+    kind: Kind
+    id: str
+    owner: str
+    version: int
+    """Counts the changes of this object from 1: its ETag."""
+    body: Mapping[str, Any]
+    created_at: datetime
+    changed_at: datetime
+    archived_at: datetime | None = None
+    """Its id is never given away again."""
+    change: int = 0
+    """The number of its last change in the store, over all objects: what is later than a number is new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is asked for: `body` None archives (an account) or deletes. `merge`: a merge patch (RFC 7396)."""
+
+    kind: Kind
+    id: str
+    body: Mapping[str, Any] | None
+    merge: bool = False
+    if_version: int | None = None
+    """Refused with 412 where the object has another version."""
+    only_create: bool = False
+    """Refused with 412 where the object exists (`If-None-Match: *`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOutcome:
+    """What a change came to. `changes`: by field, the old and the new value; a secret's is `"(changed)"`."""
+
+    resource: Resource
+    created: bool
+    changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    secret: str | None = None
+    """A subscription's new signing secret: shown this once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyFault:
+    """One fault of a request: an id of `check`, the path in the body, what is wrong, and how to mend it."""
+
+    id: str
+    path: str
+    said: str
+    hint: str = ""
+
+
+class RequestRefused(Exception):  # noqa: N818 – it is a decision, and an answer of the API (RFC 9457)
+    """Why a request is refused: an HTTP status, a stable slug as `type`, one sentence, every fault."""
+
+    def __init__(self, status: int, type: str, detail: str, faults: tuple[BodyFault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.type = type
+        self.detail = detail
+        self.faults = faults
