@@ -10,13 +10,14 @@ from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.channels.content import MailContent, write_mail
 from alerts.events.messages.context import MessageContext
 from alerts.mail import Mailed, Mailer, new_message
-from alerts.model.receivers import EmailReceiver
+from alerts.model.receivers import EmailReceiver, counted_as
 from alerts.templating import WRONG_TEMPLATE, Templates
 
 
 class EmailChannel:
     """One `[[emails]]` table: its addresses share a message. `now` is the service's clock."""
 
+    target = ""
     gathers = True
 
     def __init__(
@@ -28,6 +29,7 @@ class EmailChannel:
         now: Callable[[], datetime],
     ) -> None:
         self.key = receiver.key
+        self.counted_as = counted_as(receiver)
         self.max_per_hour: int | None = receiver.max_per_hour
         self._to = receiver.to
         self._mailer = mailer

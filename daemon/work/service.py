@@ -221,6 +221,7 @@ class Service:
 
     def changed_elsewhere(self) -> None:
         """Make due what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
+        self.deliverer.look_again()
         for job in (self._time, self._money, self._delivery):
             self._due_at[job] = EPOCH
         self._wake()
