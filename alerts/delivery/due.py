@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 def ready_at(channel: Channel, queue: DeliveryQueue, now: datetime, *, went_back: bool = False) -> datetime | None:
     """Return when the receiver's next delivery can be tried; None if none is pending. `went_back`: the clock did."""
     state = opened(channel, queue, now)
-    due_at = queue.next_due(channel.key, pings=state.awaits_answer)
+    due_at = queue.next_due(channel.key, pings=state.awaits_answer and state.stopped_at is None)
     if due_at is None:
         return None
     if state.stopped_at is not None:

@@ -60,7 +60,7 @@ def message_context(config: Config) -> MessageContext:
 
     def account(id: str) -> AccountContext:
         known = config.accounts.get(id)
-        return UNKNOWN if known is None else AccountContext(known.info.label, _terms(known.topup))
+        return UNKNOWN if known is None else AccountContext(known.info.label, _terms(known.topup), known.timezone)
 
     stripe = config.stripe
     payments = STRIPE_PAYMENTS[stripe.mode] if stripe is not None and stripe.api_base == STRIPE_API else ""
