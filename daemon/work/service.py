@@ -212,6 +212,7 @@ class Service:
 
     def changed_elsewhere(self) -> None:
         """Make due what a command beside the daemon may have changed: the configuration, deliveries, mutes, top-ups."""
+        self.deliverer.look_again()
         self._make_due(self._changes, self._time, self._money, self._delivery)
 
     def take(self, config: Config) -> None:
