@@ -42,6 +42,8 @@ PROBE_EVERY = timedelta(minutes=10)
 FAILING_TOLD_AFTER = timedelta(minutes=30)
 FAILED_ANEW_AFTER = timedelta(days=1)
 REQUESTS = frozenset({Doing.CREATING, Doing.CONFIRMING, Doing.CANCELING})
+_NOT_WANTED = frozenset(GateName) - {GateName.READING}
+"""Gates whose refusal shows that nothing was to be read for a charge. A second read that fails is one of `reading`."""
 
 
 class EventSink(Protocol):
@@ -186,12 +188,12 @@ class TopupContext:
 def _is_over(tx: Transaction, account: str, doing: Doing, last: datetime, now: datetime) -> bool:
     """Whether what failed at `last` is over, so that a failure of now is another one.
 
-    After a day a request was given up. A read is over only where it was not wanted in between: an account may be polled
-    once a day. An instant that lies ahead was written by a clock that was.
+    After a day a request was given up. A read is over only where a gate refused in between, so that it was not wanted:
+    an account may be polled once a day. An instant that lies ahead was written by a clock that was.
     """
     if timedelta() <= now - last < FAILED_ANEW_AFTER:
         return False
     if last > now or doing in REQUESTS:
         return True
     counts = ledger_notes.decisions(tx, account)
-    return any(one.gate == GateName.THRESHOLD and one.last_at > last for one in counts)
+    return any(one.gate in _NOT_WANTED and one.last_at > last for one in counts)

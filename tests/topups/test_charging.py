@@ -12,7 +12,7 @@ from alerts.model.values import replace
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes
-from daemon.store.topup_rows import Bookmark
+from daemon.store.topup_rows import Bookmark, Stop, StopKind
 from daemon.topups.policy.step import Doing
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
@@ -89,6 +89,21 @@ async def test_a_second_read_that_failed_long_ago_is_not_taken_for_one_that_last
     daemon.failing_reread = False
     await daemon.poll()
     assert world.successes == 1
+
+
+async def test_a_list_that_failed_before_a_long_pause_is_not_taken_for_one_that_lasts(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.list", times=1)
+    await daemon.attend(world.read())
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.stop(tx, Stop("clips", StopKind.PAUSE, "paused by a person", "", world.clock.now()))
+    await daemon.run(timedelta(days=2))
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.lift(tx, "clips", StopKind.PAUSE)
+    world.stripe.fail(Strike.DROP, "payment_intents.list", times=1)
+    await daemon.attend(world.read())
+    assert (daemon.states(), daemon.events()) == ([], [])
 
 
 async def test_a_second_read_that_fails_once_a_day_is_told_on_the_second(daemon: Daemon, world: World) -> None:
