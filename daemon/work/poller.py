@@ -301,25 +301,17 @@ class Poller:
 
     async def _fetch(self, account: AccountConfig) -> None:
         """Fetch one account, a second time if the reading is implausible, and leave both for the next commit."""
-        self._move()
+        loop = asyncio.get_running_loop()
+        self._moved_s = started_s = loop.time()
         try:
-            self._fetched.append(await self._fetch_readings(account))
+            first, second = await self._fetcher.fetch(account), None
+            if isinstance(first, Known) and self._evaluator.is_implausible(account.id, first):
+                second = await self._fetcher.fetch(account)
+            self._moved_s = loop.time()
+            self._fetched.append(Fetched(account, first, second, int((self._moved_s - started_s) * 1000)))
         finally:
-            self._move()
             self._since_s.pop(account.id, None)
             self._woken.set()
-
-    def _move(self) -> None:
-        self._moved_s = asyncio.get_running_loop().time()
-
-    async def _fetch_readings(self, account: AccountConfig) -> Fetched:
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        first = await self._fetcher.fetch(account)
-        second = None
-        if isinstance(first, Known) and self._evaluator.is_implausible(account.id, first):
-            second = await self._fetcher.fetch(account)
-        return Fetched(account, first, second, int((loop.time() - started_s) * 1000))
 
     def _commit(self) -> None:
         batch = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from daemon.reconcile.reconciler import Reconciler
     from daemon.topups.service import TopupService
 
+_SILENT = frozenset({Reason.TIMEOUT.value, Reason.UNREACHABLE.value})
+"""What a poll came to where no answer came at all."""
+
 log = structlog.get_logger("brimful.service")
 
 
@@ -294,18 +297,18 @@ class Service:
             self._due_at[self._money] = self.topups.counts.due_at(self._clock.now())
 
     def _count(self, result: PollResult) -> None:
-        before = self._polled.get(result.account)
-        self._read += (result.accepted is not None) - (before is not None and before.accepted is not None)
-        self._polled[result.account] = result
-        reading = result.reading
-        outcome = "ok" if result.accepted is not None else "suspect"
+        account, reading, is_read = result.account, result.reading, result.accepted is not None
+        before = self._polled.get(account)
+        self._read += is_read - (before is not None and before.accepted is not None)
+        self._polled[account] = result
+        outcome = "ok" if is_read else "suspect"
         if isinstance(reading, Unavailable):
             outcome = reading.reason.value
-        self.readings[self.config.accounts[result.account].info.provider, outcome] += 1
-        if isinstance(reading, Unavailable) and reading.reason in (Reason.TIMEOUT, Reason.UNREACHABLE):
-            self._silent.setdefault(result.account, reading.at)
-        else:
-            self._silent.pop(result.account, None)
+        self.readings[self.config.accounts[account].info.provider, outcome] += 1
+        if outcome in _SILENT:
+            self._silent.setdefault(account, reading.at)
+        elif self._silent:
+            self._silent.pop(account, None)
 
     async def _evaluate_time(self) -> None:
         """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""

@@ -58,22 +58,22 @@ def identity(facts: LintFacts, account: Item[AccountTable]) -> tuple[str, str] |
 
 
 def _lint_keys(facts: LintFacts, account: Item[AccountTable]) -> None:
-    table, provider = account.table, account.table.provider
+    table, provider, given = account.table, account.table.provider, account.table.given
     if provider is None:
         return
     if not provider.by_account:
-        if "api_key" not in table.given:
+        if "api_key" not in given:
             facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", 'write "env:NAME"')
         for key in BY_ACCOUNT:
-            if key in table.given:
+            if key in given:
                 hint = "write base_url" if key == "url" else ""
                 facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), hint)
         return
     for key, value in (("url", table.told("url")), ("fields", table.told_fields)):
-        if not value and key not in table.given:
+        if not value and key not in given:
             said = f'an account of the provider "{provider.name}" needs this key'
             facts.note(ProblemId.KEY_MISSING, account, key, said)
-    if "base_url" in table.given:
+    if "base_url" in given:
         facts.note(ProblemId.ACCOUNT_KEYS, account, "base_url", _has_no(provider, "base_url"), "write url")
     if table.told("method") == "GET" and table.told("body"):
         facts.note(ProblemId.ACCOUNT_KEYS, account, "body", "a GET request has no body", 'write method = "POST"')

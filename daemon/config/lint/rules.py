@@ -81,7 +81,8 @@ def _lint_reads(facts: LintFacts, rule: Item[RuleTable]) -> None:
     fits = {}
     for id in named:
         account = facts.tables.accounts[id]
-        fits[id] = bool(wanted & facts.has(account)) and unit in (None, account.table.units[of_quota])
+        is_in_unit = unit is None or account.table.units[of_quota] == unit
+        fits[id] = is_in_unit and not wanted.isdisjoint(facts.has(account))
     if unit is not None and any(facts.tables.accounts[id].table.units[of_quota] != unit for id in named):
         name = f"{name} in {unit}"
     if named and not any(fits.values()):
