@@ -98,7 +98,7 @@ class Poller:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._moved_s = 0.0
-        """When something last came on, by the loop's time: a poll began or ended, readings were committed."""
+        """When there last was progress, by the loop's time: a poll began or ended, readings were committed."""
         self._lines = PollLines()
 
     @property
@@ -230,7 +230,7 @@ class Poller:
         try:
             while True:
                 wait_s = self._release()
-                self._hire()
+                self._start_workers()
                 if self._broken is not None:
                     raise self._broken
                 if self._fetched:
@@ -260,7 +260,7 @@ class Poller:
         except TimeoutError:
             return
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         """Start as many workers as there is work for."""
         while self._free_hosts and len(self._workers) < POLLS_IN_FLIGHT:
             taken = self._take()
