@@ -60,8 +60,8 @@ async def open_service(
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()
     async with AsyncExitStack() as stack:
-        stack.enter_context(held(config.store.path))
-        store = Store(config.store.path, probe=probe)
+        stack.enter_context(held(config.store.place))
+        store = Store(config.store.place, probe=probe)
         stack.callback(store.close)
         store.check()
         migrate(store)

@@ -45,6 +45,7 @@ from daemon.config.schema import (
     TopupTable,
 )
 from daemon.config.urls import origin
+from daemon.places import Place
 from daemon.sources.provider import AnswerSpec, JsonMapping
 
 DEFAULT_KEEP = timedelta(days=90)
@@ -54,7 +55,7 @@ DEFAULT_PORTS = {SmtpSecurity.NONE: 25, SmtpSecurity.STARTTLS: 587, SmtpSecurity
 V = TypeVar("V")
 
 
-def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) -> Config:
+def build(facts: LintFacts, path: Path, store: Place, warnings: tuple[str, ...]) -> Config:
     """Return the configuration; `facts` must hold no error."""
     tables = facts.tables
     host, port = listen_at(tables.http.table.listen) or (None, 0)
@@ -62,7 +63,11 @@ def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) 
     return Config(
         path=path,
         timezone=facts.zone,
-        store=StoreConfig(path=store, keep_readings=tables.store.table.keep_readings or DEFAULT_KEEP),
+        store=StoreConfig(
+            path=store if isinstance(store, Path) else Path(),
+            url=None if isinstance(store, Path) else store,
+            keep_readings=tables.store.table.keep_readings or DEFAULT_KEEP,
+        ),
         accounts={id: _account(facts, id) for id in tables.accounts},
         rules=(*_rules(facts), *_own_thresholds(facts)),
         receivers=Receivers(_receivers(facts)),

@@ -6,6 +6,8 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from daemon.store.connection import Connection
+
 PROBLEMS_SHOWN = 5
 
 
@@ -22,7 +24,7 @@ def problems_of(path: Path) -> list[str]:
         return [f"a row of {row[0]} names one of {row[2]} that is gone" for row in rows]
 
 
-def rows_of(connection: sqlite3.Connection) -> dict[str, int]:
+def rows_of(connection: Connection) -> dict[str, int]:
     """Return how many rows there are of what matters, in the words of the commands."""
     tables = {"accounts": "latest", "readings": "runs", "episodes": "episode", "events": "event", "top-ups": "topups"}
     return {name: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for name, table in tables.items()}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from alerts.model.instants import EPOCH
 from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig
 from daemon.store import ledger_notes, ledger_reads, states
-from daemon.store.topup_rows import Bookmark, Spend, Topup
+from daemon.store.connection import Connection, Transaction
+from daemon.store.topup_rows import EVERYWHERE, Bookmark, Spend, Topup
 from daemon.stripe.declines import ATTEMPTS_WITHIN, BAD_CARDS
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
@@ -22,7 +21,7 @@ from daemon.topups.policy.step import Readings
 
 def verdict(
     context: TopupContext,
-    conn: sqlite3.Connection,
+    conn: Transaction,
     account: str,
     readings: Readings,
     *,
@@ -31,13 +30,15 @@ def verdict(
     probe: bool = False,
     listed: Listing | None = None,
 ) -> Verdict | None:
-    """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on.
+    """Judge every gate by what the ledger says in `conn`, the transaction in which the verdict is acted on.
 
+    Gates look at other accounts, too (of the same customer, of the same card): no two verdicts are reached at once.
     `listed`: what Stripe has just listed. None is returned where the account has no top-up.
     """
     config = context.topup(account)
     if config is None:
         return None
+    conn.lock(EVERYWHERE)
     now = context.clock.now()
     names = (Bookmark.LATEST, Bookmark.HOLD.of(account), Bookmark.BRAKE_RELEASED.of(account))
     latest, hold, released = ledger_notes.bookmark_times(conn, names)
@@ -58,7 +59,7 @@ def verdict(
             falls=readings.falls,
             credited_microusd=ledger_reads.highest_credited(conn, account, accepted_at or EPOCH),
             twins=_twins(context, conn, config, account, readings, listed),
-            in_place=context.store.is_in_place(),
+            in_place=not context.store.misplaced(),
             spends=_spends(context, conn, config, account),
             burn=readings.burn,
             stripe_now=context.gateway.stripe_now(now),
@@ -73,7 +74,7 @@ def verdict(
     )
 
 
-def _spends(context: TopupContext, conn: sqlite3.Connection, config: TopupConfig, account: str) -> tuple[Spend, ...]:
+def _spends(context: TopupContext, conn: Connection, config: TopupConfig, account: str) -> tuple[Spend, ...]:
     """Return what the caps count: the account's charges, and the customer's under ids that are configured no more."""
     since = ledger_reads.since_for_caps(context.clock.now())
     listed = ledger_reads.spends_of_customer(conn, config.customer, since)
@@ -83,7 +84,7 @@ def _spends(context: TopupContext, conn: sqlite3.Connection, config: TopupConfig
 
 def _twins(
     context: TopupContext,
-    conn: sqlite3.Connection,
+    conn: Connection,
     config: TopupConfig,
     id: str,
     readings: Readings,

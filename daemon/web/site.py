@@ -22,6 +22,7 @@ from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
 from daemon.store import Store, StoreError, states
+from daemon.store.connection import Connection
 from daemon.web import metrics, pages
 from daemon.web.choice import RowTone, Wanted
 from daemon.web.forecasts import Forecasts
@@ -72,7 +73,7 @@ class _Site:
         stale_jobs, wanted = self._service.stale_jobs(now), _wanted(request.query_params)
         known = self._service.evaluator.states()
 
-        def values(connection: sqlite3.Connection) -> dict[str, Any]:
+        def values(connection: Connection) -> dict[str, Any]:
             return pages.front(self._config, connection, now, stale_jobs, wanted, self._rows, known)
 
         return await self._page("page.html.j2", values)
@@ -81,7 +82,7 @@ class _Site:
         name, days = self._account(request), _days(request.query_params.get("days"))
         now = self._clock.now()
 
-        def values(connection: sqlite3.Connection) -> dict[str, Any]:
+        def values(connection: Connection) -> dict[str, Any]:
             return {**pages.account(self._config, connection, now, name, days), "choices": CHOICES}
 
         return await self._page("account.html.j2", values)
@@ -105,7 +106,7 @@ class _Site:
         )
         taken = Taken(now, service.evaluator.states(), service.readable())
 
-        def build(connection: sqlite3.Connection) -> bytes:
+        def build(connection: Connection) -> bytes:
             return metrics.exposition(self._config, connection, self._samples.text(taken), process)
 
         async with self._scraping:
@@ -120,8 +121,8 @@ class _Site:
         account = self._config.accounts[name]
         return JSONResponse(usage(account.provider, account.info, state.last, self._clock.now()))
 
-    async def _page(self, template: str, values: Callable[[sqlite3.Connection], dict[str, Any]]) -> Response:
-        def build(connection: sqlite3.Connection) -> str:
+    async def _page(self, template: str, values: Callable[[Connection], dict[str, Any]]) -> Response:
+        def build(connection: Connection) -> str:
             found = values(connection)
             try:
                 return self._templates.text(template, found)
@@ -132,12 +133,12 @@ class _Site:
 
         return HTMLResponse(await self._read(build))
 
-    async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def _read(self, read: Callable[[Connection], _T]) -> _T:
         async with self._reads:
             return await asyncio.to_thread(partial(self._in_snapshot, read))
 
-    def _in_snapshot(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        with closing(Store(self._config.store.path, readonly=True)) as store, store.snapshot() as connection:
+    def _in_snapshot(self, read: Callable[[Connection], _T]) -> _T:
+        with closing(Store(self._config.store.place, readonly=True)) as store, store.snapshot() as connection:
             return read(connection)
 
     def _account(self, request: Request) -> str:
