@@ -80,20 +80,22 @@ async def open_service(
         def status_now(account: str) -> TopupStatus | None:
             return None if topups is None else topup_status(config, store.reader, account, clock.now())
 
+        evaluator = Evaluator(
+            config,
+            store=store,
+            outbox=outbox,
+            clock=clock,
+            ids=ids,
+            topup_status=status_now,
+            first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
+        )
+        stack.callback(evaluator.close)
         yield Service(
             config,
             store=store,
             outbox=outbox,
             fetcher=Fetcher(http, clock),
-            evaluator=Evaluator(
-                config,
-                store=store,
-                outbox=outbox,
-                clock=clock,
-                ids=ids,
-                topup_status=status_now,
-                first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
-            ),
+            evaluator=evaluator,
             topups=topups,
             reconciler=_open_reconciler(topups),
             deliverer=Deliverer(

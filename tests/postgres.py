@@ -27,6 +27,7 @@ MISSING = (
     "there is no PostgreSQL on this machine (Debian: apt-get install postgresql): its half of the tests is skipped"
 )
 STARTS_WITHIN_S = 30
+_CLUSTER = ("-U", "brimful", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
 _SETTINGS = (
     "fsync=off",
     "full_page_writes=off",
@@ -103,7 +104,12 @@ def serving(where: Path) -> Iterator[PostgresServer]:
             os.chown(folder, user.pw_uid, user.pw_gid)
         as_user: Any = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         data = folder / "data"
-        made = [where / "initdb", "-D", data, "-U", "brimful", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
+        made = [
+            str(where / "initdb"),
+            "-D",
+            str(data),
+            *_CLUSTER,
+        ]
         subprocess.run(made, check=True, capture_output=True, cwd=folder, **as_user)
         command = [str(where / "postgres"), "-D", str(data), "-k", str(folder)]
         for setting in _SETTINGS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ class _Writing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None:
             self._store._commit()
+            self._store._after_commit()
         else:
             self._store._roll_back()
 
@@ -87,6 +89,42 @@ class Store:
         """
         return _Writing(self, durable, lock)
 
+    def lane(self) -> Store:
+        """Return the store for `write_apart`: of a server one with a connection of its own, of a file this one."""
+        if isinstance(self.place, Path):
+            return self
+        lane = Store(self.place, probe=self._probe)
+        lane.changed_elsewhere()  # it is this process's own: it tells nobody of its commits
+        return lane
+
+    async def write_apart(self, work: Callable[[Transaction], None], *, durable: bool) -> None:
+        """Run one transaction; of a server in a thread, so that no round trip and no disk holds up the event loop.
+
+        Only on a `lane()`, by one caller at a time; what is to be done once it is committed is done on the loop. A
+        caller that is cancelled waits for the end all the same.
+        """
+        if isinstance(self.place, Path):
+            with self.write(durable=durable) as tx:
+                work(tx)
+            return
+        running = asyncio.ensure_future(asyncio.to_thread(self._write, work, durable))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+        finally:
+            self._after_commit()
+
+    def _write(self, work: Callable[[Transaction], None], durable: bool) -> None:
+        tx = self._begin(durable, None)
+        try:
+            work(tx)
+        except BaseException:
+            self._roll_back()
+            raise
+        self._commit()
+
     def _begin(self, durable: bool, lock: str | None) -> Transaction:
         self._call_probe("begin")
         self.dialect.begin(durable=durable)
@@ -109,6 +147,8 @@ class Store:
             self._roll_back()
             raise
         self._call_probe("committed")
+
+    def _after_commit(self) -> None:
         if done := self._connection.committed:
             self._connection.committed = []
             for do in done:

@@ -62,7 +62,7 @@ class Outbox:
         self.receivers = receivers
         self._ids = ids
         self.appended: Callable[[], None] = lambda: None
-        """Called in the transaction of each event, so that delivery starts once it is committed."""
+        """Called once an event is committed, so that its delivery starts."""
 
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
         """Insert `draft` in the caller's transaction: its number, its bytes, and one delivery per receiver.
@@ -85,7 +85,7 @@ class Outbox:
         )
         _insert(tx, event, self.receivers.route(draft), to_ms(now))
         once_committed(tx, partial(_say_alert, event))
-        self.appended()
+        once_committed(tx, self.appended)
         return event
 
 

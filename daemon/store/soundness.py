@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from daemon.store.connection import Connection
+from daemon.store.connection import Connection, Store
 
 PROBLEMS_SHOWN = 5
 
@@ -22,6 +22,22 @@ def problems_of(path: Path) -> list[str]:
             return pages
         rows = connection.execute("PRAGMA foreign_key_check").fetchmany(PROBLEMS_SHOWN)
         return [f"a row of {row[0]} names one of {row[2]} that is gone" for row in rows]
+
+
+def problems_on_server(store: Store) -> list[str]:
+    """Return what is wrong with a server's database: every table is read whole, which finds pages that are damaged."""
+    problems = []
+    tables = store.reader.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name"
+    ).fetchall()
+    for (table,) in tables:
+        try:
+            store.reader.execute(f'SELECT count(t.*) FROM "{table}" t')
+        except sqlite3.Error as error:
+            problems.append(f"{table} cannot be read: {error}")
+    unsure = "SELECT conrelid::regclass, conname FROM pg_constraint WHERE NOT convalidated"
+    problems += [f"{table} may break its rule {name}" for table, name in store.reader.execute(unsure)]
+    return problems[:PROBLEMS_SHOWN]
 
 
 def rows_of(connection: Connection) -> dict[str, int]:

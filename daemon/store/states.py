@@ -5,6 +5,7 @@ A save writes only the changed columns: one column of one row if nothing but the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,34 +75,64 @@ def is_seen_again(evaluation: Evaluation, previous: AccountState) -> bool:
 
 def save(tx: Transaction, evaluation: Evaluation, previous: AccountState | None) -> None:
     """Write what the evaluation changed. `previous`: the stored state; None writes everything."""
-    state = evaluation.state
-    if previous is None:
-        _insert(tx, state)
-    else:
-        _update(tx, state, previous)
-    for episode in evaluation.episodes:
-        _save_episode(tx, episode)
-    save_decisions(tx, evaluation)
+    save_all(tx, [(evaluation, previous)])
 
 
-def _insert(tx: Transaction, state: AccountState) -> None:
+def save_all(tx: Transaction, changed: Sequence[tuple[Evaluation, AccountState | None]]) -> None:
+    """Write what evaluations changed, each with its stored state: one statement for all that changed the same."""
+    whole: list[AccountState] = []
+    updates: dict[str, list[tuple[AccountState, list[int | str]]]] = {}
+    for evaluation, previous in changed:
+        state = evaluation.state
+        if previous is None:
+            whole.append(state)
+        else:
+            columns, values = _changes(state, previous)
+            if columns:
+                updates.setdefault(columns, []).append((state, values))
+        for episode in evaluation.episodes:
+            _save_episode(tx, episode)
+        save_decisions(tx, evaluation)
+    for columns, rows in updates.items():
+        statement = f"UPDATE account_state SET {columns} WHERE account = ?"
+        if tx.executemany(statement, [values for _, values in rows]).rowcount != len(rows):
+            whole += _not_stored(tx, [state for state, _ in rows])
+    if whole:
+        tx.executemany(_INSERT, [_row(state) for state in whole])
+
+
+_INSERT = (
+    "INSERT INTO account_state (account, last_at, metrics, spend, burn, memory) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (account) DO UPDATE SET last_at = excluded.last_at, metrics = excluded.metrics,"
+    " spend = excluded.spend, burn = excluded.burn, memory = excluded.memory"
+)
+
+
+def _not_stored(tx: Transaction, states: Sequence[AccountState]) -> list[AccountState]:
+    named = json.dumps([state.account for state in states])
+    stored = {
+        account
+        for (account,) in tx.execute(
+            "SELECT account FROM account_state WHERE account IN (SELECT value FROM json_each(?))", (named,)
+        )
+    }
+    return [state for state in states if state.account not in stored]
+
+
+def _row(state: AccountState) -> tuple[str | int | None, ...]:
     last, spend = state.last, state.spend
-    tx.execute(
-        "INSERT INTO account_state (account, last_at, metrics, spend, burn, memory) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (account) DO UPDATE SET last_at = excluded.last_at, metrics = excluded.metrics,"
-        " spend = excluded.spend, burn = excluded.burn, memory = excluded.memory",
-        (
-            state.account,
-            None if last is None else to_ms(last.at),
-            None if last is None else encode_metrics(last.metrics),
-            None if spend is None else spend.encode(),
-            state.burn.encode(),
-            encode_state_blob(state),
-        ),
+    return (
+        state.account,
+        None if last is None else to_ms(last.at),
+        None if last is None else encode_metrics(last.metrics),
+        None if spend is None else spend.encode(),
+        state.burn.encode(),
+        encode_state_blob(state),
     )
 
 
-def _update(tx: Transaction, state: AccountState, previous: AccountState) -> None:
+def _changes(state: AccountState, previous: AccountState) -> tuple[str, list[int | str]]:
+    """Return the columns that changed, as they are set, and their values with the account."""
     columns: list[str] = []
     values: list[int | str] = []
     last, before, spend = state.last, previous.last, state.spend
@@ -126,12 +157,8 @@ def _update(tx: Transaction, state: AccountState, previous: AccountState) -> Non
     ):
         columns.append("memory = ?")
         values.append(encode_state_blob(state))
-    if not columns:
-        return
     values.append(state.account)
-    changed = tx.execute(f"UPDATE account_state SET {', '.join(columns)} WHERE account = ?", values).rowcount
-    if not changed:
-        _insert(tx, state)
+    return ", ".join(columns), values
 
 
 def _same_hours(burn: BurnMemory, before: BurnMemory) -> bool:

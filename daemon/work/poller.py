@@ -236,7 +236,7 @@ class Poller:
                 if self._fetched:
                     if self._under_way and len(self._fetched) < BATCH_READINGS:
                         await asyncio.sleep(self._batch_wait_s)
-                    self._commit()
+                    await self._commit()
                     await asyncio.sleep(0)
                 elif self._under_way or wait_s is not None:
                     await self._wait(wait_s)
@@ -321,10 +321,10 @@ class Poller:
             second = await self._fetcher.fetch(account)
         return Fetched(account, first, second, int((loop.time() - started_s) * 1000))
 
-    def _commit(self) -> None:
+    async def _commit(self) -> None:
         batch = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
         try:
-            results = self._evaluator.evaluate(batch)
+            results = await self._evaluator.evaluate_apart(batch)
         except Exception as error:  # like a job: an error in one batch must not stop the next
             self.health.fail(error)
             log.error("batch failed", lane=self.name, exc_info=error)
