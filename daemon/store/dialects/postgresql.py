@@ -49,6 +49,8 @@ class PostgresqlConnection:
         self.committed: list[Callable[[], None]] = []
         self.lost = ""
         """Why the server cannot be reached, the empty text while it can."""
+        self.inside = False
+        """Whether a transaction is open: it is never gone on with on another connection."""
         self._again_at = 0.0
         self._server = _connect(url)
 
@@ -93,10 +95,6 @@ class PostgresqlConnection:
             self.execute("INSERT INTO sequence (account, last) VALUES (?, 0) ON CONFLICT DO NOTHING", (name,))
             self.execute(take, (name,))
 
-    @property
-    def in_transaction(self) -> bool:
-        return not self._server.closed and self._server.pgconn.transaction_status != 0
-
     def close(self) -> None:
         self._server.close()
 
@@ -104,6 +102,8 @@ class PostgresqlConnection:
         """Return the connection, made anew where it was lost."""
         if not self._server.closed and not self._server.broken:
             return self._server
+        if self.inside:
+            raise sqlite3.OperationalError("the connection to the server was lost within a transaction")
         if self.lost and monotonic() < self._again_at:
             raise sqlite3.OperationalError(self.lost)
         try:
@@ -132,6 +132,7 @@ class Postgresql:
     def begin(self, *, durable: bool) -> None:
         assert not self.readonly, "the store was opened for reading"
         self.connection.command(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
+        self.connection.inside = True
 
     def commit(self) -> None:
         text = "COMMIT"
@@ -140,13 +141,21 @@ class Postgresql:
             if self._tells:
                 text = f"{_BESIDE.format(f'{os.getpid()}-{time_ns()}')}; COMMIT"
         self.connection.command(text.encode(), b"COMMIT")
+        self.connection.inside = False
 
     def roll_back(self) -> None:
-        if self.connection.in_transaction:
+        if not self.connection.inside:
+            return
+        try:
             self.connection.command(b"ROLLBACK")
+        except sqlite3.OperationalError:
+            self.connection.close()  # the server rolls back what nobody commits
+        finally:
+            self.connection.inside = False
 
     def begin_snapshot(self) -> None:
         self.connection.command(_SNAPSHOT)
+        self.connection.inside = True
 
     def misplaced(self) -> str:
         return self.connection.lost
@@ -211,7 +220,7 @@ def _connect(url: ServerUrl) -> psycopg.Connection[tuple[Any, ...]]:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeDecodeError) as error:
         raise StoreError(f"cannot open the database {url}: {_hidden(url, error)}") from error
     version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
     if version >= LEAST_VERSION and encoding == "UTF8":
@@ -225,7 +234,8 @@ def _connect(url: ServerUrl) -> psycopg.Connection[tuple[Any, ...]]:
 def _hidden(url: ServerUrl, error: Exception) -> str:
     """Return libpq's words in one line; where they repeat the URL, nothing of it that may be secret."""
     said = " ".join(str(error).split())
-    return "the URL cannot be read" if "://" in said or url.text in said else said
+    is_of_url = isinstance(error, UnicodeDecodeError) or "://" in said or not said.startswith("connection")
+    return "the URL cannot be read" if is_of_url else said
 
 
 def _adapters() -> Any:

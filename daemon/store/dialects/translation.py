@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 STATEMENTS_KEPT = 4096
 
 _TOKEN = re.compile(
-    r"(?P<text>'(?:[^']|'')*')|\?(?P<number>\d*)|:(?P<name>[a-z_]+)|(?P<hint> INDEXED BY \w+|(?<=\s)\+(?=[a-z]))"
+    r"(?P<text>'(?:[^']|'')*'|::)|\?(?P<number>\d*)|:(?P<name>[a-z_]+)|(?P<hint> INDEXED BY \w+|(?<=\s)\+(?=[a-z]))"
     r"|(?P<json>\bjson_each\((?P<array>\?\d*)\))"
 )
 _TYPES = (
