@@ -13,15 +13,16 @@ from daemon.store.dialects import Dialect, open_dialect
 from tests.postgres import MISSING, PostgresServer, programs, serving
 
 OVER_BOTH = ("store", "topups", "delivery", "service")
+BOTH = {"sqlite", "postgresql"}
 HERE = Path(__file__).parent
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test over both databases, unless it is marked as one of SQLite's alone."""
+    """Run a test over both databases, unless it is marked as one of either alone."""
     room = metafunc.definition.path.relative_to(HERE).parts[0]
     if "engine" in metafunc.fixturenames and room in OVER_BOTH and "tmp_path" in metafunc.fixturenames:
         marks = {mark.name for mark in metafunc.definition.iter_markers()}
-        metafunc.parametrize("engine", ["sqlite"] if "sqlite" in marks else ["sqlite", "postgresql"], indirect=True)
+        metafunc.parametrize("engine", sorted(marks & BOTH) or sorted(BOTH), indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     databases: dict[Path, ServerUrl] = {}
+    left: list[Dialect] = []
 
     def opened(place: Place, *, readonly: bool) -> Dialect:
         if not isinstance(place, Path):
@@ -49,9 +51,12 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         if place.absolute() not in databases:
             databases[place.absolute()] = server.database()
             place.touch()
-        return open_dialect(databases[place.absolute()], readonly=readonly)
+        left.append(open_dialect(databases[place.absolute()], readonly=readonly))
+        return left[-1]
 
     monkeypatch.setattr(connection, "open_dialect", opened)
     yield engine
+    for one in left:
+        one.close()
     for url in databases.values():
         server.drop(url)
