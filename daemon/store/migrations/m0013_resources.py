@@ -77,3 +77,15 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX idempotency_at ON idempotency (at_ms)",
 )
+
+POSTGRESQL = {
+    "CREATE TRIGGER audit_is_not_changed ": """
+    CREATE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE integrity_constraint_violation USING MESSAGE = 'the audit is only added to';
+    END $$;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit EXECUTE FUNCTION audit_stays();
+    """,
+    "CREATE TRIGGER audit_is_not_deleted ": """
+    CREATE TRIGGER audit_is_not_deleted BEFORE DELETE OR TRUNCATE ON audit EXECUTE FUNCTION audit_stays();
+    """,
+}
