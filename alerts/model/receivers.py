@@ -120,7 +120,8 @@ class Receivers:
         if draft.type in _FOR_THE_OPERATOR:
             chosen = [r for r in chosen if not r.is_customers]
         if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in chosen):
-            chosen = [r for r in others if r in chosen or isinstance(r, EmailReceiver)]
+            keys = {r.key for r in chosen}
+            chosen = [r for r in others if r.key in keys or isinstance(r, EmailReceiver)]
         return tuple(r.key for r in chosen)
 
     def _near(self, account: str | None) -> Sequence[Receiver]:
