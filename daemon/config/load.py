@@ -15,7 +15,7 @@ from typing import Any
 import tomli
 from pydantic import SecretStr
 
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.config import build
 from daemon.config.lint import LintFacts, lint
 from daemon.config.lint.process import (
