@@ -73,7 +73,7 @@ def front(
                 "stopped": one.stopped_at is not None,
                 "error": one.last_error,
             }
-            for one in failing_receivers(connection)
+            for one in sorted(failing_receivers(connection), key=lambda one: one.target != "")[:LISTED]
         ],
     }
 
