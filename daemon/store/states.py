@@ -26,6 +26,7 @@ DECISIONS_KEPT = 500
 EPISODES_LISTED = 200
 _HOUR = timedelta(hours=1)
 
+EPISODE_COLUMNS = "id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
 
 
@@ -253,13 +254,12 @@ def episodes(
 ) -> list[Episode]:
     """Return open episodes, then those that ended at or after `since`, newest first; at most `EPISODES_LISTED`."""
     rows = conn.execute(
-        "SELECT id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
-        " FROM episode"
+        f"SELECT {EPISODE_COLUMNS} FROM episode"
         " WHERE (?1 IS NULL OR account = ?1) AND (closed_at IS NULL OR (NOT ?2 AND closed_at >= ?3))"
         " ORDER BY closed_at IS NOT NULL, opened_at DESC, id LIMIT ?4",
         (account, open_only, 0 if since is None else to_ms(since), EPISODES_LISTED),
     )
-    return [_episode(row) for row in rows]
+    return [to_episode(row) for row in rows]
 
 
 def open_severities(conn: sqlite3.Connection) -> dict[str, set[Severity]]:
@@ -286,7 +286,7 @@ def decisions(
     ]
 
 
-def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
+def to_episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
     identity, account, rule, kind, severity, opened, why, notified, notified_type, closed, closed_why = row
     return Episode(
         id=identity,

@@ -89,17 +89,17 @@ class Chosen:
 
 def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Chosen:
     """Return what is shown; a page beyond the last is the last."""
-    tones = _tones(config, connection)
-    counted = Counter(tones.values())
+    by_account = tones(config, connection)
+    counted = Counter(by_account.values())
     text = wanted.text.casefold()
     found = [
         account
         for account in config.accounts.values()
         if (not text or text in account.id or text in account.info.label.casefold())
         and (not wanted.tag or wanted.tag in account.info.tags)
-        and (not wanted.tone or tones[account.id] == wanted.tone)
+        and (not wanted.tone or by_account[account.id] == wanted.tone)
     ]
-    found.sort(key=lambda account: _ORDER[tones[account.id]])
+    found.sort(key=lambda account: _ORDER[by_account[account.id]])
     pages = max(-(-len(found) // PAGE_ACCOUNTS), 1)
     wanted = Wanted(wanted.text, wanted.tag, wanted.tone, min(wanted.page, pages))
     first = (wanted.page - 1) * PAGE_ACCOUNTS
@@ -118,7 +118,8 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
     )
 
 
-def _tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
+def tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
+    """Return how every account fares."""
     poll_states, severities = readings.poll_states(connection), states.open_severities(connection)
     return {
         account: tone_of(*poll_states.get(account, (False, False)), severities.get(account, ()))
