@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, GetPydanticSchema, create_model
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, create_model
 
 from daemon.api.instants import Instant
 from daemon.resources.model import Role
@@ -23,6 +22,7 @@ Amount = (
     | Annotated[float, Field(gt=0, le=1_000_000_000, examples=[5.0])]
 )
 """Money: a decimal text, or a number that is read exactly."""
+Quantity = Annotated[float, Field(gt=0, le=1_000_000)]
 Line = Annotated[str, Field(max_length=2048)]
 Lines = dict[str, Line]
 Mode = Literal["charge", "shadow", "off"]
@@ -36,20 +36,14 @@ class Said(BaseModel):
 
 
 class Described(Said):
-    """A body that only describes: a key is left out or has a value, which is never null."""
+    """A body that only describes. A null is a key that is left out; read-only keys are passed over."""
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        found = handler(core)
-        for schema in handler.resolve_ref_schema(found).get("properties", {}).values():
-            schema.pop("default", None)
-            others = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
-            if len(others) == 1:
-                schema |= others[0]
-                del schema["anyOf"]
-            elif others:
-                schema["anyOf"] = others
-        return found
+    status: Any = Field(None, json_schema_extra={"readOnly": True})
+    managed_by: Any = Field(None, json_schema_extra={"readOnly": True})
+    version: Any = Field(None, json_schema_extra={"readOnly": True})
+    created_at: Any = Field(None, json_schema_extra={"readOnly": True})
+    changed_at: Any = Field(None, json_schema_extra={"readOnly": True})
+    problem: Any = Field(None, json_schema_extra={"readOnly": True})
 
 
 class TopupBody(Described):
@@ -76,7 +70,7 @@ class TopupBody(Described):
     max_per_month_usd: Amount
     amount_usd: Amount | None = None
     to_usd: Amount | None = None
-    cover_days: Amount | None = None
+    cover_days: Quantity | None = None
     payment_method: Line | None = None
     min_charge_usd: Amount | None = None
     cooldown: Line | None = Field(None, examples=["60m"])
@@ -133,7 +127,7 @@ class BatchedAccount(AccountBody):
     id: str = Field(pattern=ID)
 
 
-class AccountBatch(Described):
+class AccountBatch(Said):
     """At most 500 accounts, made or replaced all or none."""
 
     accounts: list[BatchedAccount] = Field(min_length=1, max_length=500)
@@ -153,6 +147,7 @@ class SubscriptionBody(Described):
     threshold: Amount | None = None
     account: Line | None = None
     accounts: list[Line] | None = None
+    label: Line | None = None
 
 
 class RuleBody(Described):
@@ -170,17 +165,17 @@ class RuleBody(Described):
     measure: Literal["available", "balance"] | None = None
     clear_above: Amount | None = None
     clear_above_usd: Amount | None = None
-    below_days: Amount | None = None
-    clear_above_days: Amount | None = None
-    at_percent: list[Amount] | None = None
-    clear_below_percent: Amount | None = None
-    forecast_days: Amount | None = None
+    below_days: Quantity | None = None
+    clear_above_days: Quantity | None = None
+    at_percent: list[Quantity] | None = None
+    clear_below_percent: Quantity | None = None
+    forecast_days: Quantity | None = None
     period: Literal["day", "week", "month", "quarter", "billing"] | None = None
     limit: Amount | None = None
     limit_usd: Amount | None = None
     limit_gb: Amount | None = None
     projected: bool | None = None
-    factor: Amount | None = None
+    factor: Quantity | None = None
     window: Line | None = None
     min_usd_per_day: Amount | None = None
     after: Line | None = None

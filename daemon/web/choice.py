@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from alerts.model.accounts import AccountInfo
 from alerts.model.events import Severity
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_ACCOUNTS
@@ -35,7 +36,7 @@ _ORDER = {tone: number for number, tone in enumerate(RowTone)}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a reader asked for: a text in an id or label, a tag, a tone, a page (from 1)."""
+    """What a reader asked for: a text in an id, label or owner, a tag, a tone, a page (from 1)."""
 
     text: str = ""
     tag: str = ""
@@ -95,7 +96,7 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
     found = [
         account
         for account in config.accounts.values()
-        if (not text or text in account.id or text in account.info.label.casefold())
+        if (not text or any(text in said for said in _texts(account.info)))
         and (not wanted.tag or wanted.tag in account.info.tags)
         and (not wanted.tone or by_account[account.id] == wanted.tone)
     ]
@@ -116,6 +117,10 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
         wanted=wanted,
         pages=pages,
     )
+
+
+def _texts(info: AccountInfo) -> tuple[str, str, str]:
+    return info.id, info.label.casefold(), info.owner.casefold()
 
 
 def tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
