@@ -9,6 +9,7 @@ SOURCES := alerts daemon tests benchmarks docs
 PURE := alerts/*,daemon/schedule.py,daemon/config/cron.py,daemon/config/durations.py,daemon/store/topup_rows.py
 PURE := $(PURE),daemon/stripe/answers.py,daemon/stripe/declines.py,daemon/stripe/objects.py
 PURE := $(PURE),daemon/stripe/intents.py,daemon/stripe/requests.py,daemon/topups/policy/*
+PURE := $(PURE),daemon/resources/ceiling.py,daemon/resources/model.py
 IMPURE := alerts/channels/*,alerts/delivery/deliverer.py,alerts/delivery/worker.py
 COVERED := 91
 

@@ -26,7 +26,9 @@ from alerts.rules.state import TopupStatus
 from daemon.clock import ManualClock, SeededIds
 from daemon.config.model import (
     AccountConfig,
+    ApiConfig,
     Config,
+    ManagedBy,
     StoreConfig,
     StripeConfig,
     StripeMode,
@@ -153,13 +155,22 @@ class Daemon:
     """A daemon on a disk of its own; `restart` drops the process, `wipe` the disk too."""
 
     def __init__(
-        self, world: World, folder: Path, topup: TopupConfig | None = None, seed: int = 7, account: str = "clips"
+        self,
+        world: World,
+        folder: Path,
+        topup: TopupConfig | None = None,
+        seed: int = 7,
+        account: str = "clips",
+        api: ApiConfig | None = None,
+        managed_by: ManagedBy = ManagedBy.FILE,
     ) -> None:
         self.world = world
         self.account = account
         self.folder = folder
         self.topup = topup or topup_config()
         self.seed = seed
+        self.api = api
+        self.managed_by = managed_by
         self.memory = BurnMemory()
         self.falls = NO_FALL
         self.failing_reread = False
@@ -173,7 +184,9 @@ class Daemon:
         migrate(self.store)
         self.ids = SeededIds(self.seed)
         self.outbox = Outbox("store_test", Receivers(), self.ids)
-        self.config = config(self.topup, self.folder, self.account)
+        plain = config(self.topup, self.folder, self.account)
+        mine = replace(plain.accounts[self.account], managed_by=self.managed_by)
+        self.config = replace(plain, accounts={self.account: mine}, api=self.api)
         assert self.config.stripe is not None
         self.http = HttpClient(transport=Jittery(self.world.stripe.transport(), self.seed))
         self.service = TopupService(

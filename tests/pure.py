@@ -31,6 +31,8 @@ IMPURE = {
 PURE_OF_DAEMON = (
     "daemon/config/cron.py",
     "daemon/config/durations.py",
+    "daemon/resources/ceiling.py",
+    "daemon/resources/model.py",
     "daemon/schedule.py",
     "daemon/store/topup_rows.py",
     "daemon/stripe/answers.py",

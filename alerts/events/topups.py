@@ -9,17 +9,19 @@ from alerts.events.fields import (
     COUNT,
     FLAG,
     INSTANT,
+    LOOSE,
     NO_TOPUP,
     TEXT,
     USD,
     Field,
     FieldKind,
+    list_of,
     one_of,
 )
 from alerts.events.messages import sentences
 from alerts.events.spec import CRITICAL, INFO, MONEY, OPERATOR, WARNING, EventSpec, Reader, of_topup
 from alerts.model.events import EventType, Severity, Tone
-from alerts.model.reasons import CapReason, CreditedBy, ReviewReason, SuspendedReason
+from alerts.model.reasons import CapReason, CreditedBy, ReviewReason, SuspendedReason, TopupLimit
 from alerts.model.values import replace
 
 _EVERYBODY = tuple(Reader)
@@ -35,6 +37,11 @@ _REVIEWED = FieldKind(
 _LATE_ACTION = (
     replace(ACTION[0], says="What a person must do, where it is late", optional=True),
     replace(ACTION[1], optional=True),
+)
+_LIMITS = list_of(
+    Field("limit", one_of(TopupLimit), "Its key in the configuration"),
+    Field("old", LOOSE, "Its value before", nullable=True),
+    Field("new", LOOSE, "Its value now", nullable=True),
 )
 _ATTEMPT = Field("attempt", COUNT, "Which attempt")
 _STRIPE_SAYS = Field("message", TEXT, "Stripe's message")
@@ -167,6 +174,22 @@ TOPUPS = (
             Field("cap_usd", USD, "The cap"),
             Field("spent_and_open_usd", USD, "What counts against it already"),
             Field("left_usd", USD, "What is left"),
+        ),
+    ),
+    EventSpec(
+        EventType.TOPUP_LIMITS_CHANGED,
+        "A top-up was added by the API, or may charge more than before. Told to the operator's own receivers alone, "
+        "and not where limits were only lowered.",
+        Tone.WARNING,
+        WARNING,
+        OPERATOR,
+        sentences.topup_limits_changed,
+        of_topup(
+            WARNING,
+            (),
+            Field("actor", TEXT, "Who did it, as the audit names it"),
+            Field("added", FLAG, "Whether the account had no top-up before"),
+            Field("changes", _LIMITS, "What is not as it was; of one that was added, all that bounds it"),
         ),
     ),
 )

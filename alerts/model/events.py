@@ -58,6 +58,7 @@ class EventType(StrEnum):
     TOPUP_NOT_CREDITED = "topup.not_credited"
     TOPUP_NEEDS_REVIEW = "topup.needs_review"
     TOPUP_CAPPED = "topup.capped"
+    TOPUP_LIMITS_CHANGED = "topup.limits_changed"
     DELIVERY_FAILING = "delivery.failing"
     DELIVERY_RECOVERED = "delivery.recovered"
     REPORT_FAILED = "report.failed"

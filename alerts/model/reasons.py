@@ -86,6 +86,28 @@ class CapReason(StrEnum):
 
     DAY = "cap_day"
     MONTH = "cap_month"
+    DAY_TOTAL = "cap_day_total"
+
+
+CAP_WINDOWS = {
+    CapReason.DAY: "a day",
+    CapReason.MONTH: "a month",
+    CapReason.DAY_TOTAL: "a day over all accounts",
+}
+"""What each cap is of, in words."""
+
+
+class TopupLimit(StrEnum):
+    """What bounds a top-up, by its key in the configuration (`topup.limits_changed`)."""
+
+    MODE = "mode"
+    WHEN_BELOW = "when_below_usd"
+    AMOUNT = "amount_usd"
+    TO = "to_usd"
+    COVER_DAYS = "cover_days"
+    MAX_CHARGE = "max_charge_usd"
+    MAX_PER_DAY = "max_per_day_usd"
+    MAX_PER_MONTH = "max_per_month_usd"
 
 
 class CreditedBy(StrEnum):

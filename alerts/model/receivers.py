@@ -17,6 +17,13 @@ class _Receiver:
     accounts: tuple[str, ...] = ("*",)
     owner: str = ""
     """The customer who subscribed; empty: the operator's own."""
+    untrusted: bool = False
+    """A customer's, made by API. A URL is connected to at public addresses only, and answers a `test.ping` first."""
+
+    @property
+    def is_customers(self) -> bool:
+        """Whether it is told what a customer may know, and no more."""
+        return self.untrusted or self.owner != ""
 
     def wants(self, draft: EventDraft) -> bool:
         """Whether the receiver subscribes to this type and account; an event without an account passes."""
@@ -37,8 +44,6 @@ class WebhookReceiver(_Receiver):
     secrets: tuple[SecretStr, ...]
     own_threshold_microusd: int | None = None
     allow_http: bool = False
-    untrusted: bool = False
-    """A customer's URL: connected to at public addresses only, and a `test.ping` is answered before its first event."""
 
     @property
     def key(self) -> str:
@@ -83,11 +88,15 @@ class Receivers:
             return tuple(r.key for r in self.all if r.key == draft.only_receiver and _accepts(r, draft))
         others = [r for r in self.all if r.key != draft.not_receiver]
         chosen = [r for r in others if not _has_own_threshold(r, draft) and r.wants(draft)]
+        if draft.type in _FOR_THE_OPERATOR:
+            chosen = [r for r in chosen if not r.is_customers]
         if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in chosen):
             chosen = [r for r in others if r in chosen or isinstance(r, EmailReceiver)]
         return tuple(r.key for r in chosen)
 
 
+_FOR_THE_OPERATOR = frozenset({EventType.TOPUP_LIMITS_CHANGED})
+"""What no customer's receiver hears, whatever it subscribes to."""
 _ABOUT_DELIVERY = frozenset({EventType.DELIVERY_FAILING, EventType.DELIVERY_RECOVERED})
 
 

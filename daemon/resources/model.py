@@ -48,6 +48,11 @@ class Actor:
     """The accounts that it is limited to; None: all that its owner has."""
     request_id: str = ""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it is limited to nobody's things: an operator's."""
+        return not self.owner and self.accounts is None
+
     def sees(self, account: str, owner: str) -> bool:
         """Whether an account exists for it."""
         return (not self.owner or self.owner == owner) and (self.accounts is None or account in self.accounts)

@@ -10,6 +10,7 @@ from typing import Any
 from alerts.model.instants import rfc3339
 from alerts.model.money import to_number
 from daemon.config.model import Config, TopupConfig
+from daemon.resources.ceiling import bounded
 from daemon.status.topups import topup_status
 from daemon.store import ledger_notes, ledger_reads, readings
 from daemon.store.ledger_notes import GateCount
@@ -67,7 +68,7 @@ def explain_account(config: Config, conn: sqlite3.Connection, account: str, now:
     """Return why an account was not charged: what stops it, the counts of each gate, and what is open."""
     last = readings.last(conn, account)
     stand = topup_status(config, conn, account, now)
-    topup = config.accounts[account].topup
+    topup = bounded(config.accounts[account], config.api)
     return {
         "account": account,
         "standing": None

@@ -13,6 +13,7 @@ from alerts.model.periods import calendar
 from alerts.model.specs import Period
 from alerts.rules.state import TopupStatus
 from daemon.config.model import Config, TopupConfig, TopupMode
+from daemon.resources.ceiling import bounded
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.ledger_notes import GateCount
 from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, Bookmark, State, Stop, StopKind, Topup
@@ -74,9 +75,10 @@ def is_under_way(
 def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStatus | None:
     """Return the account's standing, None where no top-up is configured."""
     configured = config.accounts.get(account)
-    if configured is None or configured.topup is None:
+    bounds = bounded(configured, config.api) if configured is not None else None
+    if bounds is None:
         return None
-    mode = configured.topup.mode
+    mode = bounds.mode
     stops = ledger_notes.stops(conn, account)
     opened = ledger_reads.open_topups(conn, account)
     if opened:
@@ -88,7 +90,7 @@ def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: da
         return TopupStatus(mode.value, False, f"mode is {mode}")
     for stop in stops:
         return TopupStatus(_STOPPED[stop.kind], False, f"{stop.reason}, since {rfc3339(stop.since_at)}")
-    return _refused(config, configured.topup, conn, account, now) or TopupStatus(
+    return _refused(config, bounds, conn, account, now) or TopupStatus(
         "none", False, "no top-up is open: it is judged after this reading"
     )
 
@@ -116,6 +118,8 @@ def _is_capped(config: Config, topup: TopupConfig, said: GateCount, now: datetim
     elif said.gate == "cap_month":
         month = calendar(Period.MONTH, now, config.timezone)
         lasts, cap = said.last_at >= month.start, topup.max_per_month_microusd
+    elif said.gate == "cap_day_total" and config.api is not None:
+        lasts, cap = now - said.last_at < ROLLING_DAY, config.api.max_per_day_total_microusd
     else:
         return False
     return lasts and not _is_raised(said, cap)

@@ -209,6 +209,14 @@ def advance_latest(tx: Transaction, now: datetime) -> None:
     advance_bookmark(tx, Bookmark.LATEST, now)
 
 
+def lock_total(tx: Transaction) -> None:
+    """Let no other transaction count what all accounts are charged until this one has ended.
+
+    With SQLite every transaction that writes has locked everything. A server locks a row: after the account's, always.
+    """
+    tx.execute("INSERT INTO sequence (account, last) VALUES ('*', 0) ON CONFLICT (account) DO UPDATE SET last = 0")
+
+
 def set_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
     """Set a bookmark: when a job last ran, and its cursor. It goes back if the clock was set back."""
     tx.execute("INSERT OR REPLACE INTO topup_marks (name, at, text) VALUES (?, ?, ?)", (name, to_ms(at), text))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from alerts.model.instants import from_ms, to_ms
+from alerts.model.money import from_cents
 from daemon.store.ledger import COLUMNS, decode
 from daemon.store.topup_rows import CHARGED, LONGEST_RETRY, OPEN, SECOND_LOOK, Send, Spend, State, Topup
 
@@ -179,6 +180,21 @@ def spends(conn: sqlite3.Connection, account: str, since: datetime) -> tuple[Spe
         (account, to_ms(since)),
     )
     return tuple(Spend(r[0], r[1] * 10_000, from_ms(r[2]), _instant(r[3]), bool(r[4])) for r in rows)
+
+
+def spent_in_all(conn: sqlite3.Connection, since: datetime, stripe_since: datetime, but_of: str | None) -> int:
+    """Return what all accounts were charged since then by either clock, and what is open or unknown, in micro-dollars.
+
+    Without the top-up `but_of`. Read by the indexes of instants: it costs what a day's charges are, not the history.
+    """
+    charged = f"SELECT id, amount_cents FROM topups WHERE state IN {_CHARGED} AND"
+    row = conn.execute(
+        f"SELECT coalesce(sum(amount_cents), 0) FROM ({charged} paid_at >= ?1 UNION {charged} charged_at > ?2"
+        f" UNION SELECT id, amount_cents FROM topups WHERE {_LIVE} AND state IN {_OPEN} AND state NOT IN {_CHARGED})"
+        " AS spent WHERE ?3 IS NULL OR id <> ?3",
+        (to_ms(since), to_ms(stripe_since) - 1000, but_of),
+    ).fetchone()
+    return from_cents(int(row[0]))
 
 
 def all_spends(conn: sqlite3.Connection, since: datetime) -> dict[str, list[Spend]]:

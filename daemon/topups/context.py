@@ -15,6 +15,7 @@ from alerts.model.instants import from_ms, rfc3339, to_ms
 from alerts.model.reasons import SuspendedReason
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
+from daemon.resources.ceiling import bounded
 from daemon.store import ledger, ledger_notes, returns
 from daemon.store.connection import Store, Transaction
 from daemon.store.topup_rows import EVERYWHERE, Bookmark, Stop, StopKind
@@ -65,9 +66,9 @@ class TopupContext:
     """When this process last did a job that is done over and over."""
 
     def topup(self, account: str) -> TopupConfig | None:
-        """Return the account's top-up configuration, None where it has none (any more)."""
+        """Return the account's top-up configuration within the ceiling, None where it has none (any more)."""
         found = self.config.accounts.get(account)
-        return found.topup if found is not None else None
+        return bounded(found, self.config.api) if found is not None else None
 
     def account(self, id: str) -> Account:
         """Return the account as it is configured, and when a person last let it be charged again."""

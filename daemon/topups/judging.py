@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 
 from alerts.model.instants import EPOCH
+from alerts.model.reasons import CapReason
 from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig
-from daemon.store import ledger_notes, ledger_reads, states
+from daemon.store import ledger, ledger_notes, ledger_reads, states
+from daemon.store.connection import Transaction
 from daemon.store.topup_rows import Bookmark, Spend, Topup
 from daemon.stripe.declines import ATTEMPTS_WITHIN, BAD_CARDS
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
+from daemon.topups.policy.amounts import ROLLING_DAY, Cap
 from daemon.topups.policy.builder import OWNER_HAS
 from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gate import Verdict
@@ -22,7 +25,7 @@ from daemon.topups.policy.step import Readings
 
 def verdict(
     context: TopupContext,
-    conn: sqlite3.Connection,
+    conn: Transaction,
     account: str,
     readings: Readings,
     *,
@@ -60,6 +63,7 @@ def verdict(
             twins=_twins(context, conn, config, account, readings, listed),
             in_place=context.store.is_in_place(),
             spends=_spends(context, conn, config, account),
+            total=_total(context, conn, topup),
             burn=readings.burn,
             stripe_now=context.gateway.stripe_now(now),
             released=released is not None and abs(now - released) < RELEASED_FOR,
@@ -79,6 +83,21 @@ def _spends(context: TopupContext, conn: sqlite3.Connection, config: TopupConfig
     listed = ledger_reads.spends_of_customer(conn, config.customer, since)
     former = [spend for name, spend in listed if name not in context.config.accounts]
     return (*ledger_reads.spends(conn, account, since), *former)
+
+
+def _total(context: TopupContext, tx: Transaction, topup: Topup | None) -> tuple[Cap, ...]:
+    """Return the cap of a day over all accounts, if there is one: counted while no other transaction adds to it.
+
+    It is told once a calendar day: what it counts changes with every account.
+    """
+    api, now, zone = context.config.api, context.clock.now(), context.config.timezone
+    if api is None:
+        return ()
+    ledger.lock_total(tx)
+    since, stripe_since = now - ROLLING_DAY, (context.gateway.stripe_now(now) or now) - ROLLING_DAY
+    spent = ledger_reads.spent_in_all(tx, since, stripe_since, topup.id if topup else None)
+    window = f"day {now.astimezone(zone):%Y-%m-%d} over all accounts"
+    return (Cap(CapReason.DAY_TOTAL, api.max_per_day_total_microusd, spent, window),)
 
 
 def _twins(

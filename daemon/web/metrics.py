@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from alerts.model.money import MICRO
 from daemon.config.model import Config
 from daemon.jobs import Health
+from daemon.resources.ceiling import bounded
 from daemon.store import ledger_notes, ledger_reads
 from daemon.store.connection import database_bytes
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
@@ -110,11 +111,11 @@ def _caps(config: Config, connection: sqlite3.Connection, now: datetime) -> str:
     spent = ledger_reads.all_spends(connection, ledger_reads.since_for_caps(now))
     lines = []
     for account in config.accounts.values():
-        if account.topup is None:
+        if (topup := bounded(account, config.api)) is None:
             continue
-        left = [account.topup.max_per_day_microusd, account.topup.max_per_month_microusd]
+        left = [topup.max_per_day_microusd, topup.max_per_month_microusd]
         if (spends := spent.get(account.id)) is not None:
-            left = [cap.left_microusd for cap in caps(account.topup, spends, now, now, config.timezone, None)]
+            left = [cap.left_microusd for cap in caps(topup, spends, now, now, config.timezone, None)]
         for window, microusd in zip(("day", "month"), left, strict=True):
             lines.append(f'brimful_topup_cap_left_usd{{account="{account.id}",window="{window}"}} {microusd / MICRO!r}')
     return family("topup_cap_left_usd", "What may be charged yet in the window.", lines)

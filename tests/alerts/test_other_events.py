@@ -8,15 +8,18 @@ import pytest
 
 from alerts.delivery import notices
 from alerts.delivery.policy import ReceiverNotice
+from alerts.model.accounts import AccountInfo
 from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
 from alerts.model.outbox import ReceiverState
 from alerts.model.values import replace
+from daemon.resources.ceiling import limits_changed_draft
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.declines import Decline, DeclineKind
 from daemon.topups.policy import messages as events
 from daemon.topups.policy.gate import Gate, GateName, Usd
 from daemon.topups.policy.step import Account
 from tests.helpers_alerts import START, validator
+from tests.helpers_topups import topup_config
 
 TOPUP = Topup(
     id="clips-7",
@@ -46,6 +49,14 @@ CAP = Gate(
     "spent and open {spent_and_open} of {cap}",
     {"window": "2026-11-03", "cap": Usd(100_000_000), "spent_and_open": Usd(100_000_000), "left": Usd(0)},
 )
+
+
+def _limits_changed() -> EventDraft:
+    draft = limits_changed_draft(AccountInfo("clips", "contentstats"), None, topup_config(), "cli:ops", START)
+    assert draft is not None
+    return draft
+
+
 DRAFTS: list[Callable[[Topup], EventDraft]] = [
     lambda t: events.planned(t, ACCOUNT, START),
     lambda t: events.succeeded(t, ACCOUNT, START),
@@ -61,6 +72,7 @@ DRAFTS: list[Callable[[Topup], EventDraft]] = [
     lambda t: events.account_stopped(ACCOUNT, START, "declined", "twice", "1", t),
     lambda t: events.account_stopped(ACCOUNT, START, "stripe_credentials", "401", "1"),
     lambda t: events.capped(ACCOUNT, START, CAP, "cus_123", 50_000_000),
+    lambda t: _limits_changed(),
 ]
 
 

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from alerts.model.money import to_micro
+from alerts.model.values import replace
 from daemon.commands.test import ping, send_ping
 from daemon.config.load import load
 from daemon.demo.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
 from daemon.demo.standins.stripe.outcomes import AUTHENTICATE, declined, processing
 from daemon.demo.standins.usage import Status
 from daemon.demo.standins.usage.prepaid import PrepaidAccount
+from daemon.resources.ceiling import limits_changed_draft
 from tests.helpers_events import bodies
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
@@ -151,6 +153,22 @@ async def a_bank_that_does_not_decide(town: Town) -> None:
     await passes(town, 20, MINUTES)
 
 
+async def limits_that_are_raised(town: Town) -> None:
+    """Somebody lets the API raise what an account may be charged in a day."""
+    town.usage.prepaid(KEY, balance_usd="54.96", uncharged_usd="0.75", total_charged_usd="6.75")
+    town.configure(topup=TOPUP)
+    async with town.service() as service:
+        account = load(town.folder / "config.toml").accounts["clips"]
+        assert account.topup is not None
+        raised = replace(account.topup, max_per_day_microusd=200_000_000, max_per_month_microusd=1_000_000_000)
+        assert service.topups is not None
+        now = town.clock.now()
+        told = limits_changed_draft(account.info, account.topup, raised, "token:tok_1d2aMqTz", now)
+        assert told is not None
+        with service.store.write(durable=True) as tx:
+            service.topups.context.outbox.append(tx, told, now)
+
+
 async def a_report_that_cannot_be_made(town: Town) -> None:
     """The operator's own template divides by nothing: the day's report is told as failed, and mailed as plain text."""
     town.usage.prepaid(KEY, balance_usd="54.96", uncharged_usd="0.75", total_charged_usd="6.75")
@@ -189,6 +207,7 @@ STORIES: dict[Story, datetime] = {
     a_bank_that_does_not_decide: MORNING,
     a_receiver_that_fails: MORNING,
     a_report_that_cannot_be_made: MORNING,
+    limits_that_are_raised: MORNING,
 }
 """Every story with the instant at which it begins."""
 

@@ -25,6 +25,7 @@ from alerts.model.reasons import (
     ReviewReason,
     SuspectReason,
     SuspendedReason,
+    TopupLimit,
 )
 from daemon.topups.policy.messages import account_stopped
 from daemon.topups.policy.step import Account
@@ -64,6 +65,7 @@ PROMISED = {
     "topup.not_credited": f"{_NUMBERED} action",
     "topup.needs_review": f"{_NUMBERED} action",
     "topup.capped": f"{_NUMBERED} action",
+    "topup.limits_changed": f"{_NUMBERED} actor added changes",
     "delivery.failing": "",
     "delivery.recovered": "",
     "report.failed": "report period message action command",
@@ -123,7 +125,7 @@ def test_a_type_is_described_by_sentences() -> None:
 # ── reasons ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 WORDS: tuple[type[StrEnum], ...] = (
-    *(SuspendedReason, ReviewReason, CapReason, CreditedBy, SuspectReason, Limit),
+    *(SuspendedReason, ReviewReason, CapReason, CreditedBy, SuspectReason, Limit, TopupLimit),
 )  # fmt: skip
 
 

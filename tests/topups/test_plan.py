@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from alerts.forecast.pace import BurnNow, BurnPace
 from alerts.model.periods import calendar
 from alerts.model.readings import Metrics
+from alerts.model.reasons import CapReason
 from alerts.model.specs import Period
 from alerts.model.values import replace
 from alerts.rules.falls import Falls
 from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.intents import Metadata, UnreadableMetadata, read_metadata
 from daemon.stripe.requests import confirm_params, create_key, create_params
-from daemon.topups.policy.amounts import counted, size
+from daemon.topups.policy.amounts import Cap, counted, size
 from daemon.topups.policy.gates import GateInputs, judge
 from tests.helpers_topups import DOLLAR, topup_config
 
@@ -55,6 +56,17 @@ def refused(**changes: Any) -> str | None:
 
 def spend(dollars: int, at: datetime, *, stripe_at: datetime | None = None, is_open: bool = False) -> Spend:
     return Spend(f"clips-{at}", dollars * DOLLAR, at, stripe_at, is_open)
+
+
+def total(dollars: int) -> Cap:
+    return Cap(CapReason.DAY_TOTAL, 5000 * DOLLAR, dollars * DOLLAR, "day 2026-11-15 over all accounts")
+
+
+def test_the_days_total_reduces_an_amount_as_every_cap_does() -> None:
+    said = judge(facts(config=topup_config(amount_microusd=None, to_microusd=60 * DOLLAR), total=(total(4970),)))
+    assert (said.refused, said.amount_microusd) == (None, 30 * DOLLAR)
+    gate = next(gate for gate in said.gates if gate.name == "cap_day_total")
+    assert (gate.number, gate.detail) == (7, "$4,970.00 spent or open of $5,000.00 a day over all accounts")
 
 
 def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
@@ -111,6 +123,8 @@ def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
                 "spends": (spend(51, DAY_AGO, stripe_at=DAY_AGO),),
             },
         ),
+        ("cap_day_total", {"total": (total(4951),)}),
+        ("cap_day_total", {"total": (total(4951),), "itself": "clips-1", "amount_microusd": 50 * DOLLAR}),
         ("brake", {"burn": BurnNow(pace=BurnPace(400 * DOLLAR, DOLLAR, DOLLAR))}),
     ],
 )
@@ -128,6 +142,7 @@ def test_each_gate_says_no(name: str, changes: dict[str, Any]) -> None:
         {"last_attempt_at": NOW - timedelta(minutes=60)},
         {"hold_until": NOW},
         {"spends": (spend(50, NOW - timedelta(hours=23)),)},
+        {"total": (total(4950),)},
         {"spends": (spend(100, NOW - timedelta(hours=25)),)},
         {"spends": (spend(500, NOW - timedelta(days=16)),)},
         {"burn": BurnNow(pace=BurnPace(400 * DOLLAR, DOLLAR, DOLLAR)), "released": True},

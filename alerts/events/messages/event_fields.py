@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from alerts.events.messages.context import UNKNOWN, AccountContext
 from alerts.model.instants import INSTANT_IN_TEXT
 from alerts.model.money import format_amount, show_amount, to_micro
-from alerts.model.reasons import Limit
+from alerts.model.reasons import Limit, TopupLimit
 from alerts.model.units import GB, OLDER_NAMES, USD
 
 DASH = "–"
@@ -177,8 +177,14 @@ def _plain(value: Any) -> str:
 
 def _change(limit: str, old: Any, new: Any, unit: str = "") -> str:
     name, own = _LIMITS.get(limit, (limit.replace("_", " "), ""))
+    if limit.endswith("_usd"):
+        return f"{name} {_money(old)} → {_money(new)}"
     unit = f" {unit}" if unit else own
     return f"{name} {_loose(old, unit)} → {_loose(new, unit)}"
+
+
+def _money(value: Any) -> str:
+    return "none" if value is None else _dollars(value)
 
 
 def _loose(value: Any, unit: str) -> str:
@@ -197,6 +203,13 @@ _LIMITS: Mapping[str, tuple[str, str]] = {
     Limit.FILESIZE_BYTES: ("largest file", " bytes"),
     Limit.FILESIZE_MB: ("largest file", " MB"),
     Limit.PRICE: ("price of a snapshot", "$"),
+    TopupLimit.WHEN_BELOW: ("threshold", ""),
+    TopupLimit.AMOUNT: ("amount", ""),
+    TopupLimit.TO: ("up to", ""),
+    TopupLimit.COVER_DAYS: ("days covered", ""),
+    TopupLimit.MAX_CHARGE: ("at most a charge", ""),
+    TopupLimit.MAX_PER_DAY: ("at most a day", ""),
+    TopupLimit.MAX_PER_MONTH: ("at most a month", ""),
 }
 
 
@@ -282,5 +295,6 @@ _ROWS: tuple[tuple[str, str, _Show], ...] = (
     ("polls", "Polls without an answer", EventFields.number),
     ("last_good_at", "Last good reading", EventFields.at),
     ("rule", "Rule", EventFields.rule),
+    ("actor", "By", EventFields.text),
     ("observed_at", "Observed", EventFields.at),
 )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from alerts.events.messages.event_fields import DASH, EventFields
 from alerts.model.money import format_usd, to_micro
+from alerts.model.reasons import CAP_WINDOWS
 
 NOTHING = "Nothing needs to be done."
 HOW_IT_ENDED = "Another message says how it ended."
@@ -353,11 +354,8 @@ def topup_needs_review(f: EventFields, account: str) -> MessageParts:
     )
 
 
-_CAP_WINDOWS = {"cap_day": "a day", "cap_month": "a month"}
-
-
 def topup_capped(f: EventFields, account: str) -> MessageParts:
-    window = _CAP_WINDOWS.get(f.text("reason"))
+    window = next((words for reason, words in CAP_WINDOWS.items() if reason == f.text("reason")), "")
     cap = f"{f.usd('cap_usd')} {window}" if window and f.usd("cap_usd") != DASH else "its limit"
     needed = f.usd("needed_usd")
     return MessageParts(
@@ -365,6 +363,19 @@ def topup_capped(f: EventFields, account: str) -> MessageParts:
         sentence(f"the balance is below its threshold, but the cap allows no further charge: {_why(f)}"),
         "Brimful charges again when the cap has room.",
         command="brimful topups",
+    )
+
+
+def topup_limits_changed(f: EventFields, account: str) -> MessageParts:
+    actor, change = f.text("actor"), f.change("changes")
+    is_new = f.data.get("added") is True
+    did = "added a top-up" if is_new else "changed what the top-up may charge"
+    return MessageParts(
+        f"top-up {'added' if is_new else 'limits changed'} by {actor}",
+        f"By the API, {actor} {did}: {change}.",
+        "Brimful charges within these limits from now on.",
+        next="Where this was not meant, stop charging, and delete the token.",
+        command=f"brimful topups pause {account}",
     )
 
 

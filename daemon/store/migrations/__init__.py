@@ -19,6 +19,7 @@ from daemon.store.migrations import (
     m0010_believed,
     m0011_burn_said,
     m0012_report_basis,
+    m0013_resources,
     m0014_feeds,
 )
 
@@ -37,6 +38,7 @@ _STEPS = {
         m0010_believed,
         m0011_burn_said,
         m0012_report_basis,
+        m0013_resources,
         m0014_feeds,
     )
 }

@@ -40,6 +40,7 @@ class GateName(StrEnum):
     SIZE = "size"
     CAP_DAY = "cap_day"
     CAP_MONTH = "cap_month"
+    CAP_DAY_TOTAL = "cap_day_total"
     BRAKE = "brake"
 
 
@@ -51,7 +52,7 @@ NUMBERS: Mapping[GateName, int] = {
     **dict.fromkeys((_N.SLOT, _N.TWIN), 4),
     **dict.fromkeys((_N.COOLDOWN, _N.HOLD, _N.CARD), 5),
     **dict.fromkeys((_N.SIZE,), 6),
-    **dict.fromkeys((_N.CAP_DAY, _N.CAP_MONTH), 7),
+    **dict.fromkeys((_N.CAP_DAY, _N.CAP_MONTH, _N.CAP_DAY_TOTAL), 7),
     **dict.fromkeys((_N.BRAKE,), 8),
 }
 """The place of each gate in the rules."""

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.forecast.pace import BurnNow, BurnPace
 from alerts.model.readings import Metrics
+from alerts.model.reasons import CAP_WINDOWS
 from alerts.rules.falls import CENT_MICROUSD, DROP_STANDS_AFTER, NO_FALL, Falls
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend, Stop, StopKind
@@ -56,6 +57,8 @@ class GateInputs:
     last_attempt_at: datetime | None
     spends: Sequence[Spend]
     burn: BurnNow
+    total: tuple[Cap, ...] = ()
+    """The cap of a day over all accounts, where there is one."""
     stripe_now: datetime | None = None
     """What Stripe's clock says now; None where it has not told."""
     released: bool = False
@@ -83,8 +86,9 @@ def judge(facts: GateInputs) -> Verdict:
     """Judge every gate in order."""
     available = _available(facts)
     wanted = size(facts.config, available or 0, facts.burn.microusd_per_day)
-    both = caps(facts.config, facts.spends, facts.now, facts.stripe_now or facts.now, facts.zone, facts.itself)
-    allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in both))
+    own = caps(facts.config, facts.spends, facts.now, facts.stripe_now or facts.now, facts.zone, facts.itself)
+    all_caps = (*own, *facts.total)
+    allowed = min(facts.config.max_charge_microusd, *(cap.left_microusd for cap in all_caps))
     amount = facts.amount_microusd if facts.amount_microusd is not None else wanted.within(allowed)
     gates = [
         *_permitted(facts),
@@ -98,7 +102,7 @@ def judge(facts: GateInputs) -> Verdict:
         _hold(facts),
         _card(facts),
         _size(facts, wanted),
-        *(_cap_gate(facts, wanted, cap) for cap in both),
+        *(_cap_gate(facts, wanted, cap) for cap in all_caps),
         _brake(facts, amount or wanted.least_microusd),
     ]
     return Verdict(tuple(gates), amount, available)
@@ -293,7 +297,7 @@ def _cap_gate(facts: GateInputs, wanted: Size, cap: Cap) -> Gate:
         "left": Usd(cap.left_microusd),
         "window": cap.window,
     }
-    return Gate(_N(cap.name), passed, f"{{spent_and_open}} spent or open of {{cap}} a {cap.name[4:]}", numbers)
+    return Gate(_N(cap.name), passed, f"{{spent_and_open}} spent or open of {{cap}} {CAP_WINDOWS[cap.name]}", numbers)
 
 
 # ── 8 · the burn brake ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -87,7 +87,7 @@ def refusal(account: Account, now: datetime, verdict: Verdict) -> list[Change]:
     assert gate is not None, "only a refusal is recorded"
     assert config is not None, "only an account with a top-up is judged"
     count = Count(account.id, gate.name, gate.detail, verdict.encode(), gate.name not in ENDS_BY_ITSELF)
-    if gate.name in (GateName.CAP_DAY, GateName.CAP_MONTH):
+    if gate.name in (GateName.CAP_DAY, GateName.CAP_MONTH, GateName.CAP_DAY_TOTAL):
         needed = config.amount_microusd or config.min_charge_microusd
         draft = messages.capped(account, now, gate, config.customer, needed)
         return [count, NotifyOnce(gate.name, messages.window_of(gate), draft)]
