@@ -57,7 +57,7 @@ async def change_accounts(api: Api, actor: Writer, body: BatchObject, once: Once
     entries = body.get("accounts")
     if set(body) != {"accounts"} or not isinstance(entries, list) or not 1 <= len(entries) <= API_BATCH:
         said = f"a batch is an object with the key accounts: a list of 1 to {API_BATCH} accounts"
-        raise RequestRefused(422, "body-invalid", said, (BodyFault(id="value-type", path="accounts", said=said),))
+        raise RequestRefused(422, "invalid", said, (BodyFault(id="value-type", path="accounts", said=said),))
     changes = [_batched(number, entry) for number, entry in enumerate(entries)]
 
     def answer(outcomes: Any) -> tuple[int, Any]:
@@ -73,7 +73,7 @@ def _batched(number: int, entry: Any) -> Change:
     id = entry.get("id") if isinstance(entry, dict) else None
     if not isinstance(id, str):
         said = "an account of a batch is an object with an id"
-        raise RequestRefused(422, "body-invalid", said, (BodyFault(id="key-missing", path=f"{path}.id", said=said),))
+        raise RequestRefused(422, "invalid", said, (BodyFault(id="key-missing", path=f"{path}.id", said=said),))
     return Change(kind=Kind.ACCOUNT, id=id, body={key: one for key, one in entry.items() if key != "id"}, path=path)
 
 

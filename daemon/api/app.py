@@ -33,6 +33,19 @@ USAGE = f"{PREFIX}/usage/"
 """The page's own, in the provider's names: it stays as it is."""
 
 
+_ROUTERS = (
+    accounts.routes,
+    history.routes,
+    subscriptions.subscriptions,
+    subscriptions.rules,
+    outbox_feed.routes,
+    operations.pauses,
+    operations.tokens,
+    operations.audit,
+    operations.documents,
+)
+
+
 def api(service: Service, registry: Registry, clock: Clock) -> ASGIApp:
     """Return the application of the API."""
     app = FastAPI(
@@ -51,20 +64,12 @@ def api(service: Service, registry: Registry, clock: Clock) -> ASGIApp:
             HTTPException: problems.http_error,
             StoreError: problems.unreadable,
             sqlite3.Error: problems.unreadable,
+            Exception: problems.failed,
         },
     )
     app.state.context = ApiContext(service, registry, clock)
-    for one in (
-        accounts.routes,
-        history.routes,
-        subscriptions.subscriptions,
-        subscriptions.rules,
-        outbox_feed.routes,
-        operations.pauses,
-        operations.tokens,
-        operations.audit,
-        operations.documents,
-    ):
+    app.state.routes = [route for one in _ROUTERS for route in one.routes]
+    for one in _ROUTERS:
         app.include_router(one)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return ApiGuard(app, registry, time.monotonic)

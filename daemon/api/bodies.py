@@ -74,7 +74,7 @@ def _check_query(request: Request, known: Collection[str]) -> None:
         elif named.count(name) > 1:
             faults.append(BodyFault(id="value-invalid", path=name, said="this parameter is there twice"))
     if faults:
-        raise RequestRefused(422, "query-invalid", f"{faults[0].path}: {faults[0].said}", tuple(faults))
+        raise RequestRefused(422, "invalid", f"{faults[0].path}: {faults[0].said}", tuple(faults))
 
 
 def digest(request: Request) -> str:

@@ -160,7 +160,7 @@ async def get_statement(
             raise ValueError(f"{span.title} has not begun")
     except (ValueError, OverflowError) as error:
         fault = BodyFault(id="value-invalid", path="period", said=str(error)[:200], hint="such as 2026-10")
-        raise RequestRefused(422, "period-invalid", f"period: {str(error)[:200]}", (fault,)) from error
+        raise RequestRefused(422, "invalid", f"period: {str(error)[:200]}", (fault,)) from error
     report = ReportConfig(id=f"api:{id}", period=ReportPeriod(span.kind.value), cron="", to=(), accounts=(id,))
 
     def made(connection: sqlite3.Connection) -> bytes:

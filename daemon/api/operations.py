@@ -198,7 +198,7 @@ async def export_config(api: Api, actor: Admin) -> Response:
 @documents.post("/config:plan", response_model=PlanShown, responses=refusals(*CHANGE), openapi_extra=_TAKES)
 async def plan_config(api: Api, actor: Admin, body: dict[str, Any], prune: _Prune = False) -> Response:
     """Show what `config:apply` would change. No changes: nothing to do."""
-    return json_answer(plan_of(api.registry.plan(actor, body, prune=prune)))
+    return json_answer(plan_of(await api.registry.apply(actor, body, prune=prune, dry_run=True)))
 
 
 @documents.post(

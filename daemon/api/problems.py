@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 from daemon.resources.model import AnsweredBefore, BodyFault, RequestRefused
 from daemon.store import StoreError
@@ -24,7 +23,7 @@ _SLUGS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed"}
 _UNKNOWN = "extra_forbidden"
 _TITLES = {
     "bad-request": "The request is malformed",
-    "body-invalid": "The request says something that cannot be meant",
+    "invalid": "The request says something that cannot be meant",
     "busy": "Too much is asked at once",
     "internal-error": "This failed",
     "method-not-allowed": "This path takes other methods",
@@ -76,7 +75,7 @@ async def invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [_fault(one) for one in error.errors()]
     detail = f"{faults[0].path}: {faults[0].said}" if len(faults) == 1 else f"{len(faults)} things are wrong"
-    return problem(422, "body-invalid", detail, faults)
+    return problem(422, "invalid", detail, faults)
 
 
 def _fault(one: Mapping[str, Any]) -> BodyFault:
@@ -91,7 +90,7 @@ def _fault(one: Mapping[str, Any]) -> BodyFault:
 async def http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods."""
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 405:
         headers["allow"] = ", ".join(_allowed(request))
     said = {404: "there is nothing at this path", 405: f"it takes {headers.get('allow')}"}
@@ -101,17 +100,16 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> Sequence[str]:
     """Return the methods of every route at the request's path."""
-    app: Starlette = request.app
-    return sorted(
-        {
-            method
-            for route in app.routes
-            if route.matches(request.scope)[0] is not Match.NONE
-            for method in getattr(route, "methods", None) or ()
-        }
-    )
+    routes: Sequence[Route] = request.app.state.routes
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in route.methods or ()})
 
 
 async def unreadable(request: Request, error: Exception) -> Response:
     assert isinstance(error, StoreError | sqlite3.Error)
     return problem(503, "store-busy", "the database cannot be used just now: ask again")
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """What nobody foresaw: the guard writes it into the log."""
+    return problem(500, "internal-error", "this failed: the daemon's log says why")

@@ -156,7 +156,7 @@ async def rotate_secret(
         overlap = parse_duration(body.overlap)
     except ValueError as error:
         fault = BodyFault(id="duration-invalid", path="overlap", said=str(error), hint='such as "24h"')
-        raise RequestRefused(422, "body-invalid", f"overlap: {error}", (fault,)) from error
+        raise RequestRefused(422, "invalid", f"overlap: {error}", (fault,)) from error
 
     def answer(outcomes: Any) -> tuple[int, Any]:
         return 200, _subscription(api, outcomes[0], secret=False)

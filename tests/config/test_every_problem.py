@@ -237,7 +237,11 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("http-listen", "http.listen", GOOD + '[http]\nlisten = "9750"'),
     ("http-open", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"'),
     ("http-token-short", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"\ntoken = "ab"'),
-    ("api-master-key", "api.master_key[1]", GOOD + '[api]\nenabled = true\nmaster_key = ["env:MASTER_KEY", "env:SHORT"]'),
+    (
+        "api-master-key",
+        "api.master_key[1]",
+        GOOD + '[api]\nenabled = true\nmaster_key = ["env:MASTER_KEY", "env:SHORT"]',
+    ),
     ("api-unserved", "api.enabled", GOOD + '[api]\nenabled = true\n[http]\nlisten = ""'),
     ("templates-missing", "templates", 'templates = "nope"\n' + GOOD),
     ("templates-unknown", "templates", 'templates = "mine"\n' + GOOD),
