@@ -122,6 +122,16 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
     return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
 
 
+def documents(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return the configuration and its included files as they are written, those that can be read."""
+    problems = Problems()
+    document = _document(path, problems, tomli.loads)
+    if document is None:
+        return {}
+    included = _included(document, path, problems, tomli.loads)
+    return {path: document, **{path.parent / name: there for name, there in included.items()}}
+
+
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:
     """Return the first problems, one line each, for a log; a last line counts them if there are more."""
     said = [
