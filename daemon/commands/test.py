@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from alerts.channels.base import Batch, Result, SendOutcome
-from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
-from alerts.model.instants import rfc3339
+from alerts.delivery import notices
+from alerts.model.events import Event, Severity, encode_body
 from alerts.model.outbox import Delivery
 from alerts.model.receivers import Receiver
 from daemon.clock import RandomIds, SystemClock
@@ -80,12 +80,7 @@ def try_receiver(context: typer.Context, key: str, *, as_json: bool = False) -> 
 
 def ping(key: str, now: datetime) -> Event:
     """Return a fresh test.ping for one receiver."""
-    draft = EventDraft(
-        type=EventType.TEST_PING,
-        at=now,
-        data={"receiver": key, "message": "This is a test. Nothing happened.", "observed_at": rfc3339(now)},
-        only_receiver=key,
-    )
+    draft = notices.ping(key, now)
     return Event(
         id=RandomIds().new("evt"),
         type=draft.type,
@@ -101,15 +96,15 @@ def ping(key: str, now: datetime) -> Event:
 
 async def send_ping(config: Config, receiver: Receiver, event: Event) -> SendOutcome:
     """Send `event` to `receiver` as a delivery would be, and return the outcome."""
-    from alerts.templating import Templates
     from daemon.net.http import HttpClient
-    from daemon.work.channels import HttpPoster, build_channel
+    from daemon.work.channels import Channels
     from daemon.work.smtp import SmtpMailer
 
     http = HttpClient()
     try:
         mailer = None if config.smtp is None else SmtpMailer(config.smtp)
-        channel = build_channel(receiver, config, HttpPoster(http), mailer, SystemClock(), Templates(config.templates))
-        return await channel.send(Batch(event.id, (Delivery(0, receiver.key, event),)))
+        account = config.accounts.get
+        channels = Channels(config, account=account, http=http, strangers=http, mailer=mailer, clock=SystemClock())
+        return await channels.of(receiver).send(Batch(event.id, (Delivery(0, receiver.key, event),)))
     finally:
         await http.aclose()
