@@ -122,6 +122,16 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
     return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
 
 
+def documents(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return the configuration and its included files as they are written, those that can be read."""
+    problems = Problems()
+    document = _document(path, problems, tomli.loads)
+    if document is None:
+        return {}
+    included = _included(document, path, problems, tomli.loads)
+    return {path: document, **{path.parent / name: there for name, there in included.items()}}
+
+
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:
     """Return the first problems, one line each, for a log; a last line counts them if there are more."""
     said = [
@@ -209,7 +219,7 @@ def composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, 
             path = account.at(f"params.{name}")
             found[path] = secrets.compose(value, path)
             params[name] = found[path].text.get_secret_value()
-        if url := table.told("url"):
+        if url := table.effective("url"):
             filled = with_params(url, {name: value for name, value in params.items() if is_param(value)})
             found[account.at("url")] = secrets.compose(filled, account.at("url"), encode=percent_encoded)
             if _LITERAL_IN_QUERY.search(url):
@@ -217,10 +227,10 @@ def composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, 
                 problems.add(
                     ProblemId.SECRET_LITERAL, account.at("url"), "a secret is in the configuration itself", hint
                 )
-        if body := table.told("body"):
+        if body := table.effective("body"):
             encode = in_json if body.lstrip()[:1] in ("{", "[") else str
             found[account.at("body")] = secrets.compose(body, account.at("body"), encode=encode)
-        for name, value in table.told_headers.items():
+        for name, value in table.effective_headers.items():
             path, is_plain = account.at(f"headers.{name}"), not _SECRET_HEADER.search(name)
             found[path] = secrets.compose(value, path, literal_is_ok=is_plain)
     return found

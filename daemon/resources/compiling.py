@@ -64,6 +64,19 @@ class Source(NamedTuple):
     body: Mapping[str, Any]
 
 
+Unit = tuple[Source, ...]
+"""An account with its top-up, or one other object: what is compiled together."""
+
+
+def units_of(sources: Iterable[Source]) -> list[Unit]:
+    """Return the objects as units: each top-up beside its account."""
+    found: dict[tuple[Kind, str], Unit] = {}
+    for source in sources:
+        key = (Kind.ACCOUNT if source.kind is Kind.TOPUP else source.kind, source.id)
+        found[key] = (*found.get(key, ()), source)
+    return list(found.values())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """What objects are compiled on. `keyring` None: no secret is needed, and none is read."""
@@ -95,14 +108,14 @@ class Compiled:
 
 
 def compiled(
-    basis: Basis, sources: Iterable[Source], now: datetime, *, strict: bool, around: Sequence[Source] = ()
+    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[Source] = ()
 ) -> Compiled:
     """Compile the objects, in batches. `strict`: an unset secret is a fault, as for who asks for a change; else the
     object is unavailable, as at the start. `around`: accounts that they name, for what those report.
     """
     found = Compiled()
-    rest = iter(sources)
-    while batch := list(islice(rest, AT_ONCE)):
+    rest = iter(units)
+    while batch := [source for unit in islice(rest, AT_ONCE) for source in unit]:
         found.take(_batch(basis, batch, now, strict=strict, around=around))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
@@ -52,10 +52,11 @@ def find_many(conn: sqlite3.Connection, kind: str, ids: Collection[str]) -> dict
     return found
 
 
-def since(conn: sqlite3.Connection, change: int) -> Iterator[Row]:
-    """Yield what was changed after a number, in the order of the changes."""
-    rows = conn.execute(f"SELECT {_COLUMNS} FROM resource WHERE change > ? ORDER BY change", (change,))
-    return (Row(*row) for row in rows)
+def since(conn: sqlite3.Connection, change: int, limit: int | None = None) -> list[Row]:
+    """Return what was changed after a number, in the order of the changes: the first, or all of it."""
+    most = "" if limit is None else f" LIMIT {limit:d}"
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM resource WHERE change > ? ORDER BY change{most}", (change,))
+    return [Row(*row) for row in rows]
 
 
 def page(

@@ -20,7 +20,8 @@ from daemon.store.migrations import (
     m0011_burn_said,
     m0012_report_basis,
     m0013_resources,
-    m0014_feeds,
+    m0014_receiver_answered,
+    m0015_feeds,
 )
 
 _STEPS = {
@@ -39,7 +40,8 @@ _STEPS = {
         m0011_burn_said,
         m0012_report_basis,
         m0013_resources,
-        m0014_feeds,
+        m0014_receiver_answered,
+        m0015_feeds,
     )
 }
 _TABLE = "_sqlite_migrations"  # named by sqlite-utils, which created the first databases
