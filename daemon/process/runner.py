@@ -202,7 +202,8 @@ class Runner:
             elif was_misplaced and not misplaced:
                 log.info("database", problem="", path=str(service.store.path))
             was_misplaced = misplaced
-            if service.store.changed_elsewhere():
+            is_due = service.registry is not None and service.registry.is_due
+            if service.store.changed_elsewhere() or is_due:
                 service.changed_elsewhere()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 

@@ -11,8 +11,8 @@ from daemon.clock import Clock, Ids
 from daemon.config.model import Config
 from daemon.resources.bodies import normal
 from daemon.resources.ceiling import over_the_ceiling
-from daemon.resources.compiling import Basis, Compiled, Source, compiled, units_of
-from daemon.resources.drafting import Draft, Drafting, path_in, sources_around
+from daemon.resources.compiling import Basis, Compiled, ObjectSource, compiled, units_of
+from daemon.resources.drafting import Draft, Drafting, accounts_named, path_in
 from daemon.resources.held import Held, source_of
 from daemon.resources.keyring import Keyring
 from daemon.resources.model import Actor, BodyFault, Change, Kind, RequestRefused
@@ -102,11 +102,11 @@ class Changing:
             raise invalid(faults)
         return made
 
-    def _sources(self, drafts: Sequence[Draft]) -> tuple[list[Source], list[Source]]:
+    def _sources(self, drafts: Sequence[Draft]) -> tuple[list[ObjectSource], list[ObjectSource]]:
         """Return what is compiled (each account with its top-up, whichever of them changes), and what stands around."""
         drafted = {(draft.kind, draft.id): draft for draft in drafts}
         units = [draft.id for draft in drafts if draft.kind in (Kind.ACCOUNT, Kind.TOPUP)]
-        named = sorted(sources_around(drafts) - set(units))[:_AROUND_MOST]
+        named = sorted(accounts_named(drafts) - set(units))[:_AROUND_MOST]
         conn = self._store.reader
         stored = {
             Kind.ACCOUNT: resources.find_many(conn, Kind.ACCOUNT, {*units, *named}),
@@ -117,18 +117,18 @@ class Changing:
             for id in dict.fromkeys(units):
                 draft, row = drafted.get((kind, id)), stored[kind].get(id)
                 if draft is not None:
-                    sources += [Source(kind, id, draft.owner, draft.body)] if draft.body is not None else []
+                    sources += [ObjectSource(kind, id, draft.owner, draft.body)] if draft.body is not None else []
                 elif row is not None and row.archived_ms is None:
                     sources.append(source_of(row))
         others = (draft for draft in drafts if draft.kind in (Kind.RULE, Kind.SUBSCRIPTION))
-        sources += [Source(d.kind, d.id, d.owner, d.body) for d in others if d.body is not None]
+        sources += [ObjectSource(d.kind, d.id, d.owner, d.body) for d in others if d.body is not None]
         for id in named:
             row = stored[Kind.ACCOUNT].get(id)
             of_file = resource_of_file(self._held.file, Kind.ACCOUNT, id)
             if row is not None:
                 around.append(source_of(row))
             elif of_file is not None:
-                around.append(Source(Kind.ACCOUNT, id, "", normal(Kind.ACCOUNT, of_file.body)))
+                around.append(ObjectSource(Kind.ACCOUNT, id, "", normal(Kind.ACCOUNT, of_file.body)))
         return sources, around
 
     def _faults_of(self, draft: Draft, made: Compiled) -> list[BodyFault]:

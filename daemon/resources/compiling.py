@@ -55,7 +55,7 @@ _IGNORED = {ProblemId.ACCOUNT_UNKNOWN}
 """Whether an account is there is asked where the actor is known: nobody reads the names of others in a hint."""
 
 
-class Source(NamedTuple):
+class ObjectSource(NamedTuple):
     """One object to compile, in its normal form."""
 
     kind: Kind
@@ -64,11 +64,11 @@ class Source(NamedTuple):
     body: Mapping[str, Any]
 
 
-Unit = tuple[Source, ...]
+Unit = tuple[ObjectSource, ...]
 """An account with its top-up, or one other object: what is compiled together."""
 
 
-def units_of(sources: Iterable[Source]) -> list[Unit]:
+def units_of(sources: Iterable[ObjectSource]) -> list[Unit]:
     """Return the objects as units: each top-up beside its account."""
     found: dict[tuple[Kind, str], Unit] = {}
     for source in sources:
@@ -108,7 +108,7 @@ class Compiled:
 
 
 def compiled(
-    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[Source] = ()
+    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[ObjectSource] = ()
 ) -> Compiled:
     """Compile the objects, in batches. `strict`: an unset secret is a fault, as for who asks for a change; else the
     object is unavailable, as at the start. `around`: accounts that they name, for what those report.
@@ -120,7 +120,9 @@ def compiled(
     return found
 
 
-def _batch(basis: Basis, batch: list[Source], now: datetime, *, strict: bool, around: Sequence[Source]) -> Compiled:
+def _batch(
+    basis: Basis, batch: list[ObjectSource], now: datetime, *, strict: bool, around: Sequence[ObjectSource]
+) -> Compiled:
     found = Compiled()
     problems = Problems()
     tables = _tables(basis, [*batch, *around], problems)
@@ -158,7 +160,7 @@ class _Made(NamedTuple):
     webhooks: Mapping[str, Item[WebhookTable]]
 
 
-def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tables:
+def _tables(basis: Basis, sources: Sequence[ObjectSource], problems: Problems) -> Tables:
     items: dict[Kind, dict[str, Item[Any]]] = {kind: {} for kind in Kind}
     for kind, id, _, body in sources:
         path, table = f"{kind.value}/{id}", table_of_kind(kind, body)
@@ -190,7 +192,7 @@ def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tabl
     )
 
 
-def _lint_own(basis: Basis, facts: LintFacts, batch: list[Source]) -> None:
+def _lint_own(basis: Basis, facts: LintFacts, batch: list[ObjectSource]) -> None:
     """Check what an object made by API has beyond the file's tables, and where it may be reached."""
     api = basis.file.api
     for kind, id, _, body in batch:
@@ -255,7 +257,7 @@ def _object_of(problem: Problem) -> tuple[tuple[str, str], str]:
     return (kind, id), path
 
 
-def _build(made: _Made, source: Source, now: datetime, found: Compiled) -> None:
+def _build(made: _Made, source: ObjectSource, now: datetime, found: Compiled) -> None:
     if source.kind is Kind.ACCOUNT:
         _build_account(made.facts, source, found)
     elif source.kind is Kind.SUBSCRIPTION:
@@ -268,7 +270,7 @@ def _build(made: _Made, source: Source, now: datetime, found: Compiled) -> None:
             found.off.add(source.id)
 
 
-def _build_account(facts: LintFacts, source: Source, found: Compiled) -> None:
+def _build_account(facts: LintFacts, source: ObjectSource, found: Compiled) -> None:
     id = source.id
     if (Kind.TOPUP.value, id) in found.faults:
         facts = replace(facts, tables=replace(facts.tables, topups={}))
@@ -289,7 +291,7 @@ def _build_account(facts: LintFacts, source: Source, found: Compiled) -> None:
 
 
 def _build_subscription(
-    facts: LintFacts, item: Item[WebhookTable], source: Source, now: datetime, found: Compiled
+    facts: LintFacts, item: Item[WebhookTable], source: ObjectSource, now: datetime, found: Compiled
 ) -> None:
     narrowed = replace(facts, tables=replace(facts.tables, webhooks=(item,)))
     (receiver,) = build.receivers(narrowed)

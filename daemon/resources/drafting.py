@@ -288,7 +288,7 @@ def new_signing_secret() -> str:
     return f"whsec_{b64encode(secrets.token_bytes(_SIGNING_BYTES)).decode()}"
 
 
-def sources_around(drafts: Sequence[Draft]) -> set[str]:
+def accounts_named(drafts: Sequence[Draft]) -> set[str]:
     """Return the accounts that rules and subscriptions of the drafts name."""
     others = (draft for draft in drafts if draft.kind in (Kind.RULE, Kind.SUBSCRIPTION) and draft.body is not None)
     return {name for draft in others for name in named_ids(draft.body or {})}

@@ -11,7 +11,7 @@ from daemon.clock import SystemClock
 from daemon.config.model import Config
 from daemon.config.problems import Level, ProblemId, Problems
 from daemon.resources.bodies import ADOPTED
-from daemon.resources.compiling import Basis, Compiled, Source, Unit, compiled
+from daemon.resources.compiling import Basis, Compiled, ObjectSource, Unit, compiled
 from daemon.resources.held import Held, body_of, source_of
 from daemon.resources.keyring import Keyring
 from daemon.resources.model import Kind
@@ -87,7 +87,7 @@ def note_twice(conn: sqlite3.Connection, accounts: Collection[str], rules: Colle
             problems.add(ProblemId.MANAGED_TWICE, f"{path}.{id}", said, "take it out of the file", level=level)
 
 
-def kept_topups(conn: sqlite3.Connection) -> Iterator[Source]:
+def kept_topups(conn: sqlite3.Connection) -> Iterator[ObjectSource]:
     """Yield the top-ups that are stored and not deleted: what is open of them is not lost."""
     if not resources.is_there(conn):
         return

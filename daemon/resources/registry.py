@@ -12,20 +12,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from alerts.model.instants import to_ms
 from alerts.model.values import replace
 from daemon.clock import Clock, Ids
 from daemon.config.model import Config
+from daemon.limits import WARNINGS_LOGGED
 from daemon.resources import records, tokens
 from daemon.resources.bodies import shown
 from daemon.resources.changing import Changing
 from daemon.resources.compiling import Compiled
 from daemon.resources.documents import changes_to, exported
 from daemon.resources.drafting import Draft
-from daemon.resources.finding import Finding, resource_of
 from daemon.resources.held import Held
 from daemon.resources.keyring import Keyring
 from daemon.resources.loading import AT_ONCE, compile_rows
+from daemon.resources.lookup import Lookup, resource_of
 from daemon.resources.model import (
     Actor,
     AuditEntry,
@@ -48,6 +51,8 @@ from daemon.store import tokens as token_rows
 from daemon.store.connection import Transaction
 from daemon.store.outbox import Outbox
 from daemon.store.resources import Row
+
+log = structlog.get_logger("brimful.resources")
 
 _TRIES = 5
 """How often a change is drafted anew where somebody else changed the same object meanwhile."""
@@ -81,7 +86,7 @@ class Registry:
         self._keyring = Keyring.of(file.api)
         self._held = Held(file)
         self._changing = Changing(file, self._held, self._keyring, store, clock, ids, environ)
-        self._finding = Finding(self._held, store)
+        self._lookup = Lookup(self._held, store)
         self._checks = Checks(self._held, self._keyring)
         self._lock = asyncio.Lock()
         self._marked: dict[str, datetime] = {}
@@ -107,11 +112,11 @@ class Registry:
 
         `body` may hold sealed secrets: `shown` is what may leave the process.
         """
-        return self._finding.find(actor, kind, id, archived=archived)
+        return self._lookup.find(actor, kind, id, archived=archived)
 
     def search(self, actor: Actor, kind: Kind, filters: Filters, after: str = "", limit: int = 100) -> Found:
         """Return a page of what the actor sees, ordered by id, beginning after the id `after`. At most 500."""
-        return self._finding.search(actor, kind, filters, after, limit)
+        return self._lookup.search(actor, kind, filters, after, limit)
 
     def shown(self, resource: Resource) -> dict[str, Any]:
         """Return the body as it may be answered: without write-only fields, a secret header as `"(secret)"`."""
@@ -226,6 +231,12 @@ class Registry:
         self._take(rows)
         return self._held.config if self._held.config is not before else None
 
+    @property
+    def is_due(self) -> bool:
+        """Whether time alone changes something: the signing secret before the current one of a subscription ends."""
+        now = self._clock.now()
+        return any(until <= now for until in self._held.overlap_ends.values())
+
     def _stored_since(self) -> list[Row]:
         if resources.last_change(self._store.reader) == self._seen:
             return []
@@ -238,6 +249,11 @@ class Registry:
     def _take(self, rows: list[Row]) -> None:
         made = compile_rows(self._changing.basis, self._store.reader, rows, self._clock.now())
         self._held.take(rows, made)
+        touched = {(row.kind, row.id) for row in rows} & self._held.problems.keys()
+        for kind, id in sorted(touched)[:WARNINGS_LOGGED]:
+            log.warning("object", kind=kind, id=id, problem=self._held.problems[kind, id])
+        if len(touched) > WARNINGS_LOGGED:
+            log.warning("object", problem=f"{len(touched)} objects do not work: ask `brimful status`")
         self._seen = max([self._seen, *(row.change for row in rows)])
 
     def _catch_up_with(self, rows: list[Row], made: Compiled) -> None:

@@ -41,7 +41,7 @@ def page(
     return [(row[0], Entry(*row[1:])) for row in rows]
 
 
-class Answered(NamedTuple):
+class KeptAnswer(NamedTuple):
     """What a request was answered: the digest of its body, the status, and the answer as JSON."""
 
     digest: str
@@ -49,16 +49,16 @@ class Answered(NamedTuple):
     answer: str
 
 
-def answered(conn: sqlite3.Connection, token: str, key: str, since_ms: int) -> Answered | None:
+def answered(conn: sqlite3.Connection, token: str, key: str, since_ms: int) -> KeptAnswer | None:
     """Return what a token was answered to an idempotency key, unless that was before `since_ms`."""
     row = conn.execute(
         "SELECT digest, status, answer FROM idempotency WHERE token = ? AND key = ? AND at_ms >= ?",
         (token, key, since_ms),
     ).fetchone()
-    return None if row is None else Answered(*row)
+    return None if row is None else KeptAnswer(*row)
 
 
-def remember(tx: Transaction, token: str, key: str, answer: Answered, now_ms: int, forget_ms: int) -> None:
+def remember(tx: Transaction, token: str, key: str, answer: KeptAnswer, now_ms: int, forget_ms: int) -> None:
     """Keep an answer, and forget those from before `forget_ms`."""
     tx.execute("DELETE FROM idempotency WHERE at_ms < ?", (forget_ms,))
     tx.execute(
