@@ -139,6 +139,16 @@ def _store(tables: Tables, environ: Mapping[str, str], path: Path, problems: Pro
     return store
 
 
+def documents(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return the configuration and its included files as they are written, those that can be read."""
+    problems = Problems()
+    document = _document(path, problems, tomli.loads)
+    if document is None:
+        return {}
+    included = _included(document, path, problems, tomli.loads)
+    return {path: document, **{path.parent / name: there for name, there in included.items()}}
+
+
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:
     """Return the first problems, one line each, for a log; a last line counts them if there are more."""
     said = [

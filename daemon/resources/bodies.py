@@ -26,7 +26,7 @@ ADOPTED = "adopted"
 _READ_ONLY = frozenset(
     {"id", "status", "managed_by", "version", "created_at", "changed_at", "archived_at", "problem", ADOPTED}
 )
-_NOT_SHOWN = {Kind.ACCOUNT: frozenset({"api_key", ADOPTED}), Kind.SUBSCRIPTION: frozenset({"secret", "overlap_until"})}
+_NOT_SHOWN = {Kind.ACCOUNT: frozenset({"api_key"}), Kind.SUBSCRIPTION: frozenset({"secret", "overlap_until"})}
 _MONEY = frozenset({"below", "clear_above", "limit", "threshold", "min_usd_per_day"})
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 _HARMLESS = re.compile(r"accept(-.*)?|content-type|user-agent|.*-version|version", re.IGNORECASE)
@@ -106,7 +106,7 @@ def as_table(body: Mapping[str, Any]) -> dict[str, Any]:
 def shown(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body as it may be answered: without what is only written, headers that may be secret hidden."""
     hidden = _NOT_SHOWN.get(kind, frozenset())
-    found = {key: value for key, value in body.items() if key not in hidden}
+    found = {key: value for key, value in body.items() if key not in hidden and key != ADOPTED}
     if isinstance(headers := found.get("headers"), Mapping):
         found["headers"] = {name: HIDDEN if is_secret_header(name) else value for name, value in headers.items()}
     return found
@@ -118,7 +118,7 @@ def differences(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any])
     secret = _NOT_SHOWN.get(kind, frozenset())
     found: dict[str, tuple[Any, Any]] = {}
     for key in (*after, *(key for key in before if key not in after)):
-        if before.get(key) == after.get(key):
+        if before.get(key) == after.get(key) or key == ADOPTED:
             continue
         if key in secret:
             found[key] = (None if key not in before else CHANGED, None if key not in after else CHANGED)

@@ -56,13 +56,26 @@ _IGNORED = {ProblemId.ACCOUNT_UNKNOWN}
 """Whether an account is there is asked where the actor is known: nobody reads the names of others in a hint."""
 
 
-class Source(NamedTuple):
+class ObjectSource(NamedTuple):
     """One object to compile, in its normal form."""
 
     kind: Kind
     id: str
     owner: str
     body: Mapping[str, Any]
+
+
+Unit = tuple[ObjectSource, ...]
+"""An account with its top-up, or one other object: what is compiled together."""
+
+
+def units_of(sources: Iterable[ObjectSource]) -> list[Unit]:
+    """Return the objects as units: each top-up beside its account."""
+    found: dict[tuple[Kind, str], Unit] = {}
+    for source in sources:
+        key = (Kind.ACCOUNT if source.kind is Kind.TOPUP else source.kind, source.id)
+        found[key] = (*found.get(key, ()), source)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,19 +109,21 @@ class Compiled:
 
 
 def compiled(
-    basis: Basis, sources: Iterable[Source], now: datetime, *, strict: bool, around: Sequence[Source] = ()
+    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[ObjectSource] = ()
 ) -> Compiled:
     """Compile the objects, in batches. `strict`: an unset secret is a fault, as for who asks for a change; else the
     object is unavailable, as at the start. `around`: accounts that they name, for what those report.
     """
     found = Compiled()
-    rest = iter(sources)
-    while batch := list(islice(rest, AT_ONCE)):
+    rest = iter(units)
+    while batch := [source for unit in islice(rest, AT_ONCE) for source in unit]:
         found.take(_batch(basis, batch, now, strict=strict, around=around))
     return found
 
 
-def _batch(basis: Basis, batch: list[Source], now: datetime, *, strict: bool, around: Sequence[Source]) -> Compiled:
+def _batch(
+    basis: Basis, batch: list[ObjectSource], now: datetime, *, strict: bool, around: Sequence[ObjectSource]
+) -> Compiled:
     found = Compiled()
     problems = Problems()
     tables = _tables(basis, [*batch, *around], problems)
@@ -146,7 +161,7 @@ class _Made(NamedTuple):
     webhooks: Mapping[str, Item[WebhookTable]]
 
 
-def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tables:
+def _tables(basis: Basis, sources: Sequence[ObjectSource], problems: Problems) -> Tables:
     items: dict[Kind, dict[str, Item[Any]]] = {kind: {} for kind in Kind}
     for kind, id, _, body in sources:
         path, table = f"{kind.value}/{id}", table_of_kind(kind, body)
@@ -178,7 +193,7 @@ def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tabl
     )
 
 
-def _lint_own(basis: Basis, facts: LintFacts, batch: list[Source]) -> None:
+def _lint_own(basis: Basis, facts: LintFacts, batch: list[ObjectSource]) -> None:
     """Check what an object made by API has beyond the file's tables, and where it may be reached."""
     api = basis.file.api
     for kind, id, _, body in batch:
@@ -243,7 +258,7 @@ def _object_of(problem: Problem) -> tuple[tuple[str, str], str]:
     return (kind, id), path
 
 
-def _build(made: _Made, source: Source, now: datetime, found: Compiled) -> None:
+def _build(made: _Made, source: ObjectSource, now: datetime, found: Compiled) -> None:
     if source.kind is Kind.ACCOUNT:
         _build_account(made.facts, source, found)
     elif source.kind is Kind.SUBSCRIPTION:
@@ -256,7 +271,7 @@ def _build(made: _Made, source: Source, now: datetime, found: Compiled) -> None:
             found.off.add(source.id)
 
 
-def _build_account(facts: LintFacts, source: Source, found: Compiled) -> None:
+def _build_account(facts: LintFacts, source: ObjectSource, found: Compiled) -> None:
     id = source.id
     if (Kind.TOPUP.value, id) in found.faults:
         facts = replace(facts, tables=replace(facts.tables, topups={}))
@@ -277,7 +292,7 @@ def _build_account(facts: LintFacts, source: Source, found: Compiled) -> None:
 
 
 def _build_subscription(
-    facts: LintFacts, item: Item[WebhookTable], source: Source, now: datetime, found: Compiled
+    facts: LintFacts, item: Item[WebhookTable], source: ObjectSource, now: datetime, found: Compiled
 ) -> None:
     narrowed = replace(facts, tables=replace(facts.tables, webhooks=(item,)))
     (receiver,) = build.receivers(narrowed)

@@ -17,7 +17,7 @@ from alerts.model.specs import Spike, Stale
 from alerts.model.values import replace
 from daemon.config.model import AccountConfig, Config, ManagedBy
 from daemon.resources.bodies import ADOPTED
-from daemon.resources.compiling import Compiled, Source
+from daemon.resources.compiling import Compiled, ObjectSource
 from daemon.resources.model import Kind
 from daemon.store.resources import Row
 
@@ -34,9 +34,9 @@ def body_of(row: Row) -> dict[str, Any]:
     return found
 
 
-def source_of(row: Row) -> Source:
+def source_of(row: Row) -> ObjectSource:
     """Return a row as something to compile."""
-    return Source(Kind(row.kind), row.id, row.owner, body_of(row))
+    return ObjectSource(Kind(row.kind), row.id, row.owner, body_of(row))
 
 
 class Held:
@@ -61,7 +61,8 @@ class Held:
 
     def managed_by(self, kind: Kind, id: str) -> ManagedBy | None:
         """Return who manages an object that the file names; None where it does not, or it was adopted."""
-        if (kind.value, id) in self.adopted:
+        whole = Kind.ACCOUNT if kind is Kind.TOPUP else kind
+        if (whole.value, id) in self.adopted:
             return None
         in_file = {
             Kind.ACCOUNT: id in self.file.accounts,
@@ -70,6 +71,16 @@ class Held:
             Kind.SUBSCRIPTION: id in self.file_webhooks,
         }
         return ManagedBy.FILE if in_file[kind] else None
+
+    def file_ids(self, kind: Kind) -> set[str]:
+        """Return the ids of a kind that the file manages."""
+        named = {
+            Kind.ACCOUNT: set(self.file.accounts),
+            Kind.TOPUP: {id for id, account in self.file.accounts.items() if account.topup is not None},
+            Kind.RULE: self._file_rules,
+            Kind.SUBSCRIPTION: self.file_webhooks,
+        }
+        return {id for id in named[kind] if self.managed_by(kind, id) is not None}
 
     def ids(self, owner: str | None, after: str) -> Iterator[str]:
         """Yield the ids of accounts after one, in their order; of one owner where it is named."""

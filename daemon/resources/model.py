@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from daemon.config.model import ManagedBy
+
+OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,127}", re.ASCII)
+"""How a customer is named."""
+OWNER_IS = "an owner is letters, digits and . _ @ : + -, at most 128 of them"
 
 
 class Kind(StrEnum):
@@ -104,6 +109,8 @@ class ChangeOutcome:
     changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     secret: str | None = None
     """A subscription's new signing secret: shown this once."""
+    gone: bool = False
+    """Whether it was archived or deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +127,13 @@ class BodyFault:
 class Idempotency:
     """A POST that may come twice: its key, the digest of its body, and what it will have been answered.
 
-    `answer` makes status and body of the outcomes, in the transaction of the change; it must leave secrets out.
+    `answer` makes status and body of the outcomes (of the new Token, for one), in the transaction of the change; it
+    must leave secrets out.
     """
 
     key: str
     digest: str
-    answer: Callable[[Sequence[ChangeOutcome]], tuple[int, Any]]
+    answer: Callable[[Any], tuple[int, Any]]
 
 
 class AnsweredBefore(Exception):  # noqa: N818 – it is what happened, and no fault
@@ -139,13 +147,15 @@ class AnsweredBefore(Exception):  # noqa: N818 – it is what happened, and no f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which accounts are searched for; what is None or empty asks for nothing. `keep`: a further question, by id."""
+    """Which objects are searched for; what is None or empty asks for nothing. `keep`: a further question, by id."""
 
     owner: str | None = None
     tag: str | None = None
     text: str = ""
     """In id, label or owner, whatever its case."""
     managed_by: ManagedBy | None = None
+    account: str = ""
+    """Of rules and subscriptions: those that name this account."""
     archived: bool = False
     """Those that were archived, instead of those that are there."""
     keep: Callable[[str], bool] | None = None

@@ -15,7 +15,7 @@ from daemon.config.problems import Level, ProblemId, Problems
 from daemon.config.secret import Composed, Secrets
 from daemon.resources.bodies import HIDDEN, is_secret_header
 from daemon.resources.keyring import Keyring, SealError, is_sealed
-from daemon.resources.model import BodyFault, Kind, Resource
+from daemon.resources.model import BodyFault, Kind
 
 REFERENCE_REFUSED = "reference-refused"
 MASTER_KEY_MISSING = "master-key-missing"
@@ -109,20 +109,24 @@ class Sealing:
         """Whether what is sealed already is taken, as `export` wrote it."""
         self.faults: list[BodyFault] = []
 
-    def account(self, id: str, body: dict[str, Any], before: Resource | None) -> dict[str, Any]:
-        """Return an account's body without a secret in clear; what is left out or hidden stays as it was."""
-        old = before.body if before is not None else {}
+    def account(
+        self, id: str, body: dict[str, Any], old: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return an account's body without a secret in clear; what is left out or hidden stays as it was.
+
+        `given`: what the caller said, as far as it did.
+        """
         kept: list[str] = []
         if "api_key" not in body and "api_key" in old and not _keeps_none(body):
             body = {**body, "api_key": HIDDEN}
         for path, text in texts_of(body):
             was = _at(old, path)
-            if text == HIDDEN and was is not None:
+            if was is not None and _at(given, path) in (None, HIDDEN):
                 body = _put(body, path, was)
-                kept.append(path)
+                kept += [path] if is_sealed(was) or _REFERENCE.match(str(was)) else []
             elif self._may(path, text, was) and _is_secret_place(path) and not _REFERENCE.match(text):
                 body = _put(body, path, self._sealed_text(text, path, was, f"{Kind.ACCOUNT}/{id}.{path}"))
-        if kept and before is not None and _address(body) != _address(old):
+        if kept and _address(body) != _address(old):
             for path in kept:
                 said = "it was given for another address, and is not sent to a new one by itself"
                 self.faults.append(BodyFault(id=KEY_NEEDED_AGAIN, path=path, said=said, hint="give it again"))

@@ -28,6 +28,7 @@ _NEVER = 2**62
 """Milliseconds beyond every instant."""
 _HOUR = timedelta(hours=1)
 
+EPISODE_COLUMNS = "id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
 
 
@@ -282,13 +283,12 @@ def episodes(
 ) -> list[Episode]:
     """Return open episodes, then those that ended at or after `since`, newest first; at most `EPISODES_LISTED`."""
     rows = conn.execute(
-        "SELECT id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
-        " FROM episode"
+        f"SELECT {EPISODE_COLUMNS} FROM episode"
         " WHERE (account = ?1 OR ?1 IS NULL) AND (closed_at IS NULL OR closed_at >= ?2)"
         " ORDER BY closed_at IS NOT NULL, opened_at DESC, id LIMIT ?3",
         (account, _NEVER if open_only else 0 if since is None else to_ms(since), EPISODES_LISTED),
     )
-    return [_episode(row) for row in rows]
+    return [to_episode(row) for row in rows]
 
 
 def open_severities(conn: Connection) -> dict[str, set[Severity]]:
@@ -315,7 +315,7 @@ def decisions(
     ]
 
 
-def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
+def to_episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
     identity, account, rule, kind, severity, opened, why, notified, notified_type, closed, closed_why = row
     value = [identity, kind, severity, opened, notified, notified_type, why]
     episode = read_episode(value, account, rule)
