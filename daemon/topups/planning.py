@@ -157,10 +157,12 @@ def _write(
     *,
     probe: bool,
 ) -> Topup | None:
-    """Judge the gates once more and write the plan, in one transaction. None where one says no."""
+    """Judge the gates once more and write the plan, in one transaction. None where one says no, or it was changed."""
     now, reading = context.clock.now(), readings.second or readings.known
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True) as tx:
+        if context.topup(account) != config:
+            return None  # changed meanwhile: what was listed and resolved may be another customer's
         said = _judge(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
         if said is None:
             return None
