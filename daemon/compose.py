@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from alerts.delivery import Deliverer
@@ -13,8 +15,9 @@ from alerts.mail import Mailer
 from alerts.rules.state import TopupStatus
 from daemon import journal
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
-from daemon.config.model import Config
+from daemon.config.model import AccountConfig, ApiConfig, Config, needs_topups
 from daemon.limits import BEAT_S
+from daemon.net.addresses import Reach
 from daemon.net.heartbeat import Heartbeat
 from daemon.net.http import HttpClient
 from daemon.reports.reporter import Reporter
@@ -25,7 +28,7 @@ from daemon.store.deliveries import StoredQueue
 from daemon.store.lock import held
 from daemon.store.migrations import migrate
 from daemon.store.outbox import Outbox, store_id
-from daemon.work.channels import build_channels
+from daemon.work.channels import Channels
 from daemon.work.evaluator import Evaluator
 from daemon.work.preflight import refuse_lost
 from daemon.work.retention import Retention
@@ -72,19 +75,31 @@ async def open_service(
         queue = StoredQueue(store, outbox)
         queue.abandon_unconfigured([receiver.key for receiver in config.receivers.all], clock.now())
         http = HttpClient(transport=transport)
-        stack.push_async_callback(http.aclose)
+        at_accounts, at_receivers = (HttpClient(transport=transport, reach=reach) for reach in strangers(config.api))
+        for client in (http, at_accounts, at_receivers):
+            stack.push_async_callback(client.aclose)
         if mailer is None and config.smtp is not None:
             mailer = SmtpMailer(config.smtp)
-        topups = _open_topups(config, store, outbox, http, clock, rng)
+
+        def account_now(account: str) -> AccountConfig | None:
+            return service.config.accounts.get(account)
 
         def status_now(account: str) -> TopupStatus | None:
-            return None if topups is None else topup_status(config, store.reader, account, clock.now())
+            return None if service.topups is None else topup_status(service.config, store.reader, account, clock.now())
 
-        yield Service(
+        def open_topups() -> tuple[TopupService, Reconciler]:
+            return _open_topups(service.config, store, outbox, http, clock, rng)
+
+        async def open_topups_later() -> tuple[TopupService, Reconciler]:
+            await asyncio.to_thread(import_module, "daemon.reconcile.reconciler")  # with Stripe's SDK: half a second
+            return open_topups()
+
+        channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
+        service = Service(
             config,
             store=store,
             outbox=outbox,
-            fetcher=Fetcher(http, clock),
+            fetcher=Fetcher(http, clock, strangers=at_accounts),
             evaluator=Evaluator(
                 config,
                 store=store,
@@ -94,11 +109,9 @@ async def open_service(
                 topup_status=status_now,
                 first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
             ),
-            topups=topups,
-            reconciler=_open_reconciler(topups),
             deliverer=Deliverer(
                 queue,
-                build_channels(config, http=http, mailer=mailer, clock=clock),
+                map(channels.of, config.receivers.all),
                 clock,
                 rng,
                 observe=journal.delivery,
@@ -107,27 +120,31 @@ async def open_service(
             retention=Retention(config, store),
             heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
             clock=clock,
+            channel=channels.of,
+            open_topups=open_topups_later,
             overlap=overlap,
             wake=wake,
         )
+        if needs_topups(config):
+            service.topups, service.reconciler = open_topups()
+        yield service
+
+
+def strangers(api: ApiConfig | None) -> tuple[Reach, Reach]:
+    """Return where accounts that the API made may be polled at, and where receivers of customers may be posted to."""
+    accounts, subscriptions = (api.allow_accounts_at, api.allow_subscriptions_at) if api is not None else ((), ())
+    return Reach(True, accounts, "[api] allow_accounts_at"), Reach(True, subscriptions, "[api] allow_subscriptions_at")
 
 
 def _open_topups(
     config: Config, store: Store, outbox: Outbox, http: HttpClient, clock: Clock, rng: random.Random
-) -> TopupService | None:
-    """Return the top-up service, None if no account is topped up; the Stripe SDK is imported only if needed."""
-    if config.stripe is None or not any(account.topup is not None for account in config.accounts.values()):
-        return None
+) -> tuple[TopupService, Reconciler]:
+    """Return the top-up service and its reconciler. The Stripe SDK is imported only here: only if needed."""
+    from daemon.reconcile.reconciler import Reconciler
     from daemon.stripe.gateway import StripeGateway
     from daemon.topups.service import TopupService
 
+    assert config.stripe is not None
     gateway = StripeGateway(config.stripe, http, clock)
-    return TopupService(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, rng=rng)
-
-
-def _open_reconciler(topups: TopupService | None) -> Reconciler | None:
-    if topups is None:
-        return None
-    from daemon.reconcile.reconciler import Reconciler
-
-    return Reconciler(topups)
+    topups = TopupService(config=config, store=store, outbox=outbox, gateway=gateway, clock=clock, rng=rng)
+    return topups, Reconciler(topups)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from random import Random
 
@@ -35,10 +35,24 @@ class Deliverer:
         self.idle: Callable[[], None] = lambda: None
         """Called when a worker has finished: its receiver may have a next delivery at a later time."""
         self._stopping = False
-        self._workers = {
-            channel.key: ReceiverWorker(channel, queue, clock, rng, observe, self._worker_finished)
-            for channel in channels
-        }
+        self._rng = rng
+        self._observe = observe
+        self._workers: dict[str, ReceiverWorker] = {}
+        self.take(channels)
+
+    def take(self, added: Iterable[Channel] = (), removed: Collection[str] = ()) -> None:
+        """Deliver to these channels from now on, and no longer to the receivers of the keys `removed`.
+
+        A channel whose key is known takes the place of the one before, from the next attempt on. What is in flight to a
+        receiver that is removed ends by itself; what is pending for it is the caller's to give up, before or after
+        (`abandon_pending`). Call `start_due` after it.
+        """
+        for key in removed:
+            self._workers.pop(key, None)
+        for channel in added:
+            self._workers[channel.key] = ReceiverWorker(
+                channel, self._queue, self._clock, self._rng, self._observe, self._worker_finished
+            )
 
     async def deliver_due(self, now: datetime) -> datetime | None:
         """Deliver all that is due, events caused by delivery included; return when the next delivery is due.

@@ -101,15 +101,15 @@ def ping(key: str, now: datetime) -> Event:
 
 async def send_ping(config: Config, receiver: Receiver, event: Event) -> SendOutcome:
     """Send `event` to `receiver` as a delivery would be, and return the outcome."""
-    from alerts.templating import Templates
     from daemon.net.http import HttpClient
-    from daemon.work.channels import HttpPoster, build_channel
+    from daemon.work.channels import Channels
     from daemon.work.smtp import SmtpMailer
 
     http = HttpClient()
     try:
         mailer = None if config.smtp is None else SmtpMailer(config.smtp)
-        channel = build_channel(receiver, config, HttpPoster(http), mailer, SystemClock(), Templates(config.templates))
-        return await channel.send(Batch(event.id, (Delivery(0, receiver.key, event),)))
+        account = config.accounts.get
+        channels = Channels(config, account=account, http=http, strangers=http, mailer=mailer, clock=SystemClock())
+        return await channels.of(receiver).send(Batch(event.id, (Delivery(0, receiver.key, event),)))
     finally:
         await http.aclose()

@@ -98,6 +98,21 @@ class AccountConfig:
     def id(self) -> str:
         return self.info.id
 
+    @property
+    def untrusted(self) -> bool:
+        """Whether its URL is a stranger's, who may not point it into our own networks."""
+        return self.managed_by is ManagedBy.API
+
+    def is_asked_as(self, other: AccountConfig) -> bool:
+        """Whether both are asked by the same request, and their answers are read alike."""
+        return (
+            self.provider is other.provider
+            and self.url == other.url
+            and self.api_key == other.api_key
+            and self.json == other.json
+            and self.managed_by is other.managed_by
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
@@ -180,3 +195,12 @@ class Config:
     api: ApiConfig | None = None
     warnings: tuple[str, ...] = ()
     """The warnings of `check`, one line each: `run` logs them."""
+
+    def zone_of(self, account: AccountConfig) -> ZoneInfo:
+        """Return the zone of the account's days and months. Schedules and money's caps are in the configured one."""
+        return account.timezone or self.timezone
+
+
+def needs_topups(config: Config) -> bool:
+    """Whether an account is topped up, and Stripe is there to do it."""
+    return config.stripe is not None and any(account.topup is not None for account in config.accounts.values())

@@ -1,4 +1,5 @@
-"""Where the process may connect to: any host but link-local and metadata addresses, judged on the final address.
+"""Where the process may connect to, judged on the final address: our own URLs anywhere but to link-local and metadata
+addresses, URLs that strangers chose to public addresses alone.
 
 A name is resolved by `socket.getaddrinfo`, and what is judged is the address that is about to be connected to, so a
 name that changes its answer between a check and a connection gains nothing.
@@ -14,6 +15,8 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -77,19 +80,93 @@ def _embedded(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     return [inner for inner in found if inner is not None]
 
 
+# ── URLs of strangers ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a client may connect to.
+
+    `public_only`: to public addresses by https, and to networks of `allow` also by plain http; `setting` is the key of
+    the configuration that names those.
+    """
+
+    public_only: bool = False
+    allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    setting: str = ""
+
+    def refusal(self, address: Address, *, plain: bool = False) -> str | None:
+        """Return why `address` must not be connected to (`plain`: without TLS), or None where it may."""
+        reason = refusal(address)
+        if reason is not None or not self.public_only:
+            return reason
+        final = _final(address)
+        if any(final in network for network in self.allow):
+            return None
+        if plain:
+            return f"{address} {FORBIDDEN_MARK} without TLS (use https, or name it in {self.setting})"
+        if _is_public(final):
+            return None
+        return f"{address} {FORBIDDEN_MARK} (no public address; {self.setting} may name it)"
+
+
+ANYWHERE = Reach()
+
+
+def _final(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one leads to, on every host or behind a NAT64 gateway; else the address."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address
+
+
+def _is_public(address: Address) -> bool:
+    return (address.version == 4 or address in _GLOBAL) and not any(address in network for network in _SPECIAL)
+
+
+_GLOBAL = ipaddress.ip_network("2000::/3")
+_SPECIAL = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "2001::/23",  # Teredo, ORCHID and other protocols
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",
+    )
+)
+"""What is not public of IPv4 and of the global unicast range of IPv6. Source: IANA's special-purpose registries."""
+
+
 _Info = tuple[Any, ...]
 """One answer of `getaddrinfo`: family, kind, protocol, name, address."""
 
 
-def guarded_socket(info: _Info) -> socket.socket:
-    """Return a socket for one resolved address; raises OSError (EACCES) where the address is refused.
+def guarded_socket(info: _Info, reach: Reach = ANYWHERE, *, plain: bool = False) -> socket.socket:
+    """Return a socket for one resolved address; raises OSError (EACCES) where the address is out of reach.
 
     aiohttp calls this with the final address of every connection that it opens, literals included.
     """
     family, kind, protocol, _, sockaddr = info
     text = str(sockaddr[0]).partition("%")[0]
     try:
-        reason = refusal(ipaddress.ip_address(text))
+        reason = reach.refusal(ipaddress.ip_address(text), plain=plain)
     except ValueError:
         reason = f"{text} {FORBIDDEN_MARK} (not an IP address)"
     if reason is not None:

@@ -1,4 +1,4 @@
-"""The one HTTP client of the process: one exchange with a deadline over the whole of it, and a maximum for its body.
+"""The HTTP client of the process: one exchange with a deadline over the whole of it, and a maximum for its body.
 
 aiohttp underneath: half the CPU of httpx on the same connections. No proxy from the environment, no redirects, no
 cookies, no silent second sending. Everything that can go wrong is an `HttpFailure` with a kind; a failure never says
@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
@@ -23,7 +23,7 @@ from msgspec import Struct
 from yarl import URL
 
 from daemon.limits import CONNECTION_IDLE_S, CONNECTIONS
-from daemon.net.addresses import FORBIDDEN_MARK, Resolver, guarded_socket
+from daemon.net.addresses import ANYWHERE, FORBIDDEN_MARK, Reach, Resolver, guarded_socket
 
 if TYPE_CHECKING:
     import httpx
@@ -38,7 +38,7 @@ class FailureKind(StrEnum):
     TLS = "tls"  # handshake or certificate
     DISCONNECTED = "disconnected"  # closed or reset before the answer was complete
     TOO_LARGE = "too_large"  # the body is over the caller's maximum
-    FORBIDDEN_ADDRESS = "forbidden_address"  # link-local or metadata, judged at connect
+    FORBIDDEN_ADDRESS = "forbidden_address"  # link-local or metadata, or not public, judged at connect
     BAD_URL = "bad_url"  # not http or https, no host, or a name that cannot be encoded
     BAD_REQUEST = "bad_request"  # a header or method that cannot be sent
     PROTOCOL = "protocol"  # what came back is not HTTP
@@ -94,13 +94,13 @@ class Wire(Protocol):
 
 
 class HttpClient:
-    """The process's client. One for an event loop; `aclose` it there.
+    """An HTTP client. For one event loop; `aclose` it there. `reach`: where it may connect to.
 
     `transport` replaces the network (tests, the simulator): any httpx transport, `httpx.MockTransport` included.
     """
 
-    def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._wire: Wire = _Network() if transport is None else _in_process(transport)
+    def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None, reach: Reach = ANYWHERE) -> None:
+        self._wire: Wire = _Network(reach) if transport is None else _in_process(transport)
         self._closed = False
 
     async def exchange(
@@ -152,14 +152,16 @@ def trust() -> ssl.SSLContext:
 class _Network:
     """An aiohttp session with everything decided: whom to trust, where not to connect, nothing sent twice."""
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-        self._resolver: Resolver | None = None
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        """By scheme: what may be connected to without TLS differs."""
+        self._resolver = Resolver()
 
     async def send(
         self, method: str, target: URL, headers: Mapping[str, str], content: bytes | None, max_bytes: int
     ) -> tuple[int, Mapping[str, str], bytes]:
-        session = self._session or self._open()
+        session = self._sessions.get(target.scheme) or self._open(target.scheme)
         answer = await session.request(
             method,
             target,
@@ -174,27 +176,25 @@ class _Network:
         finally:
             answer.release() if answer.content.at_eof() else answer.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        """Open the session; called with the first request, inside the loop that it belongs to."""
-        self._resolver = Resolver()
+    def _open(self, scheme: str) -> aiohttp.ClientSession:
+        """Open a session; called with the first request, inside the loop that it belongs to."""
         connector = aiohttp.TCPConnector(
             ssl=trust(),
             resolver=self._resolver,
             use_dns_cache=False,  # an idle connection is kept, an answer of the resolver is not
-            socket_factory=guarded_socket,
+            socket_factory=partial(guarded_socket, reach=self._reach, plain=scheme == "http"),
             limit=CONNECTIONS,
             keepalive_timeout=CONNECTION_IDLE_S,
         )
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         session._retry_connection = False  # it would send a GET twice, and nobody would know
-        self._session = session
+        self._sessions[scheme] = session
         return session
 
     async def aclose(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-        if self._resolver is not None:
-            await self._resolver.close()
+        for session in self._sessions.values():
+            await session.close()
+        await self._resolver.close()
 
 
 async def _read(stream: aiohttp.StreamReader, max_bytes: int) -> bytes:

@@ -120,8 +120,12 @@ class Runner:
             beat = asyncio.ensure_future(Beat(service, self._clock).run())
             stack.callback(beat.cancel)
             try:
+                crons = service.crons
                 while not self._stopping and not self._reloaded():
                     await self._one_step(service)
+                    if service.crons is not crons:
+                        crons = service.crons
+                        self._follow(scheduler, crons)
                     self._begin_reload()
             finally:
                 scheduler.pause()
@@ -199,14 +203,21 @@ class Runner:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
-        async def wake() -> None:
-            self._woken.set()
-
-        for cron in service.crons:
-            scheduler.add_job(wake, CronTrigger(cron, self._config.timezone), id=cron, name=cron)
+        self._follow(scheduler, service.crons)
         scheduler.add_listener(self._count_missed, EVENT_JOB_MISSED | EVENT_JOB_ERROR | EVENT_JOB_MAX_INSTANCES)
         scheduler.start()
         return scheduler
+
+    def _follow(self, scheduler: AsyncIOScheduler, crons: tuple[str, ...]) -> None:
+        """Have a job for each schedule, and none else."""
+        known = {job.id for job in scheduler.get_jobs()}
+        for cron in known.difference(crons):
+            scheduler.remove_job(cron)
+        for cron in set(crons) - known:
+            scheduler.add_job(self._wake, CronTrigger(cron, self._config.timezone), id=cron, name=cron)
+
+    async def _wake(self) -> None:
+        self._woken.set()
 
     def _count_missed(self, event: JobExecutionEvent) -> None:
         self.missed += 1

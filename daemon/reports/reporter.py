@@ -63,6 +63,10 @@ class Reporter:
         self._templates = Templates(config.templates)
         self._failing: set[str] = set()
 
+    def take(self, config: Config) -> None:
+        """Go on with another configuration."""
+        self._config = config
+
     def due(self, now: datetime) -> list[Due]:
         """Return the reports to send at `now`, oldest period first: their cron time has passed and none was sent."""
         waiting = [one for report in self._config.reports for one, at in self._pending(report, now) if at <= now]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -49,32 +50,42 @@ class _AccountClient:
 
 
 class Fetcher:
-    """Asks usage APIs: `POLLS_PER_HOST` at once of a host, `POLLS_IN_FLIGHT` in all, each key at its own rate_limit."""
+    """Asks usage APIs: `POLLS_PER_HOST` at once of a host, `POLLS_IN_FLIGHT` in all, each key at its own rate_limit.
+
+    `strangers` asks at the URLs that strangers chose.
+    """
 
     def __init__(
         self,
         http: HttpClient,
         clock: Clock,
         *,
+        strangers: HttpClient | None = None,
         deadline_s: float = POLL_DEADLINE_S,
         max_bytes: int = POLL_BODY_BYTES,
         rate_limit_wait_s: float = RATE_LIMIT_WAIT_S,
     ) -> None:
         self._http = http
+        self._strangers = strangers or http
         self._clock = clock
         self._deadline_s = deadline_s
         self._max_bytes = max_bytes
         self._rate_limit_wait_s = rate_limit_wait_s
         self._clients: dict[str, _AccountClient] = {}
-        self._hosts: dict[str, asyncio.Semaphore] = {}
-        self._rate_limits: dict[str, RateLimit] = {}
-        """By host and key: limits count per API key."""
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._rate_limits: WeakValueDictionary[str, RateLimit] = WeakValueDictionary()
+        """By host and key: limits count per API key. Both are kept as long as an account has them."""
         self._all = asyncio.Semaphore(POLLS_IN_FLIGHT)
 
     def must_wait(self, account: Source) -> bool:
         """Whether the account's API key may not be used just now: `fetch` would wait, or say so at once."""
         rate_limit = self._client(account).rate_limit
         return not rate_limit.is_free and rate_limit.free_at(self._clock.now()) is not None
+
+    def forget(self, accounts: Iterable[str]) -> None:
+        """Keep nothing more of these accounts."""
+        for account in accounts:
+            self._clients.pop(account, None)
 
     async def fetch(self, account: Source) -> Reading:
         """Return one reading of the account, `at` the service's time when the answer was complete.
@@ -102,7 +113,8 @@ class Fetcher:
         account, request = client.account, request_of(client.account)
         headers: Mapping[str, str] | None = None
         try:
-            answer = await self._http.exchange(
+            http = self._strangers if account.untrusted else self._http
+            answer = await http.exchange(
                 request.method,
                 request.url,
                 headers=request.headers,

@@ -12,7 +12,7 @@ from daemon.sources.waits import rate_reset
 class RateLimit:
     """One API key's budget of requests. Limits count per key, not per host and not per account."""
 
-    __slots__ = ("_left", "_reset_at", "_under_way", "quiet_until")
+    __slots__ = ("__weakref__", "_left", "_reset_at", "_under_way", "quiet_until")
 
     def __init__(self) -> None:
         self.quiet_until: datetime | None = None

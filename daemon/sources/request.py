@@ -16,7 +16,10 @@ TOKEN_CHARACTERS = 8
 
 
 class Source(Protocol):
-    """What is known of an account that is asked: `url` is whole but for secrets, one `host` shares a queue."""
+    """What is known of an account that is asked: `url` is whole but for secrets, one `host` shares a queue.
+
+    `untrusted`: whether a stranger chose the URL.
+    """
 
     @property
     def id(self) -> str: ...
@@ -30,6 +33,8 @@ class Source(Protocol):
     def api_key(self) -> SecretStr: ...
     @property
     def json(self) -> JsonMapping | None: ...
+    @property
+    def untrusted(self) -> bool: ...
 
 
 class UsageRequest(NamedTuple):

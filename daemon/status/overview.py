@@ -139,7 +139,7 @@ def look(
 def _context(config: Config, account: AccountConfig, now: datetime) -> Context:
     mutes: Mapping[str, datetime] = {}
     return Context(
-        account.info, (), config.timezone, now, None, mutes, lambda account: None, lambda prefix: prefix, now
+        account.info, (), config.zone_of(account), now, None, mutes, lambda account: None, lambda prefix: prefix, now
     )
 
 

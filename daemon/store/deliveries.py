@@ -54,8 +54,9 @@ ORDER BY at_ms
 _MARK = """
 UPDATE delivery SET state = ?, failures = ?, attempts = attempts + 1, next_attempt_ms = ?, settled_ms = ?,
     parcel = ?, rest = ?, reason = ?
-WHERE number = ?
+WHERE number = ? AND (state = 'pending' OR 'delivered' = ?)
 """
+"""What was given up while its attempt was under way stays so, unless it arrived."""
 
 _ATTEMPT = """
 INSERT INTO attempt (delivery, ordinal, at_ms, elapsed_ms, status, error, answer)
@@ -74,6 +75,9 @@ ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failing_since_ms =
 _RECEIVER_COLUMNS = (
     "key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error"
 )
+
+
+NOT_CONFIGURED = "the receiver is no longer configured"
 
 
 class StoredQueue:
@@ -148,7 +152,7 @@ class StoredQueue:
         if not gone:
             return 0
         with self._store.write(durable=True) as tx:
-            return sum(abandon_pending(tx, key, "the receiver is no longer configured", now) for key in gone)
+            return sum(abandon_pending(tx, key, NOT_CONFIGURED, now) for key in gone)
 
 
 def find_receiver(conn: sqlite3.Connection, key: str) -> ReceiverState | None:
@@ -213,6 +217,7 @@ def _write_results(tx: Transaction, results: Sequence[AttemptResult]) -> None:
                 None if result.remaining_recipients is None else json.dumps(result.remaining_recipients),
                 mask(result.attempt.error) if result.state is DeliveryState.DEAD else "",
                 result.number,
+                result.state.value,
             )
             for result in results
         ],

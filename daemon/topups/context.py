@@ -51,9 +51,9 @@ class EventSink(Protocol):
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TopupContext:
-    """The parts, and what went wrong in the last pass (`last_errors`: a sentence by account)."""
+    """The parts, and what went wrong in the last pass (`last_errors`: a sentence by account). `config` may change."""
 
     config: Config
     store: Store

@@ -164,7 +164,7 @@ def _write(
         if context.topup(account) != config:
             return None  # changed meanwhile: what was listed and resolved may be another customer's
         said = _judge(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
-        if said is None:
+        if said is None or context.topup(account) != config:  # other terms by now: the next reading is judged by them
             return None
         seq, cents = 1 + ledger_reads.max_seq(tx, account), said.amount_microusd // MICROUSD_PER_CENT
         plan = Metadata(account, seq, funded, balance)

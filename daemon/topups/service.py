@@ -55,8 +55,7 @@ class TopupService:
         """Held while something happens to an account."""
         self._busy: frozenset[str] | None = None
         self.counts = DecisionCounts(store)
-        self._shadows = {a.id for a in config.accounts.values() if a.topup and a.topup.mode is TopupMode.SHADOW}
-        self._shadowing = self._shadows | ledger_reads.shadowing(store.reader)
+        self._shadowing = set(ledger_reads.shadowing(store.reader))
         """The accounts for which a stretch may be open in which shadow mode would be charging."""
 
     # ── at start ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +136,7 @@ class TopupService:
         if config is None or available is None:
             return
         is_low = available < config.when_below_microusd
-        if is_low and account_id in self._shadows:
+        if is_low and config.mode is TopupMode.SHADOW:
             self._shadowing.add(account_id)
         async with holding(self.locks[account_id], account=account_id):
             self.context.last_errors.pop(account_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from decimal import Decimal
 
 from msgspec import Struct
@@ -34,6 +35,10 @@ class Forecasts:
         if kept is None or kept.metrics is not known.metrics or kept.memory is not state.burn:
             kept = self._kept[state.account] = _forecast(state, known)
         return kept
+
+    def keep(self, accounts: Container[str]) -> None:
+        """Forget the accounts that are none of these."""
+        self._kept = {account: kept for account, kept in list(self._kept.items()) if account in accounts}
 
 
 def _forecast(state: AccountState, known: Known) -> AccountForecast:

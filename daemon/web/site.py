@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from alerts.templating import WRONG_TEMPLATE, Templates
 from daemon.clock import Clock
-from daemon.config.model import Config
+from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
 from daemon.store import Store, StoreError, states
 from daemon.web import metrics, pages
@@ -54,35 +54,50 @@ def site(config: Config, service: Service, clock: Clock, missed: Callable[[], in
     )
 
 
+class _View:
+    """What is worked out once of a configuration."""
+
+    def __init__(self, config: Config, forecasts: Forecasts) -> None:
+        self.config = config
+        self.samples = Samples(config, forecasts)
+        self.rows = Rows(config, forecasts)
+
+
 class _Site:
     def __init__(self, config: Config, service: Service, clock: Clock, missed: Callable[[], int]) -> None:
-        self._config = config
         self._service = service
         self._clock = clock
         self._missed = missed
         self._templates = Templates(config.templates)
         self._reads = asyncio.Semaphore(PAGE_READS)
-        forecasts = Forecasts()
-        self._samples = Samples(config, forecasts)
-        self._rows = Rows(config, forecasts)
+        self._forecasts = Forecasts()
+        self._last_view = _View(config, self._forecasts)
         self._scraping = asyncio.Lock()
+
+    @property
+    def _view(self) -> _View:
+        """Of the configuration in force."""
+        if self._last_view.config is not self._service.config:
+            self._forecasts.keep(self._service.config.accounts)
+            self._last_view = _View(self._service.config, self._forecasts)
+        return self._last_view
 
     async def front(self, request: Request) -> Response:
         now = self._clock.now()
         stale_jobs, wanted = self._service.stale_jobs(now), _wanted(request.query_params)
-        known = self._service.evaluator.states()
+        known, view = self._service.evaluator.states(), self._view
 
         def values(connection: sqlite3.Connection) -> dict[str, Any]:
-            return pages.front(self._config, connection, now, stale_jobs, wanted, self._rows, known)
+            return pages.front(view.config, connection, now, stale_jobs, wanted, view.rows, known)
 
         return await self._page("page.html.j2", values)
 
     async def account(self, request: Request) -> Response:
-        name, days = self._account(request), _days(request.query_params.get("days"))
-        now = self._clock.now()
+        name, days = self._account(request).id, _days(request.query_params.get("days"))
+        now, config = self._clock.now(), self._service.config
 
         def values(connection: sqlite3.Connection) -> dict[str, Any]:
-            return {**pages.account(self._config, connection, now, name, days), "choices": CHOICES}
+            return {**pages.account(config, connection, now, name, days), "choices": CHOICES}
 
         return await self._page("account.html.j2", values)
 
@@ -98,26 +113,25 @@ class _Site:
             service.delays_s(now),
             self._missed(),
             not service.stale_jobs(now),
-            dict(service.readings),
+            dict(service.polls.counts),
             service.deliverer.outcomes(),
             service.store.commits,
             service.store.committing_s,
         )
-        taken = Taken(now, service.evaluator.states(), service.readable())
+        taken, view = Taken(now, service.evaluator.states(), service.polls.readable()), self._view
 
         def build(connection: sqlite3.Connection) -> bytes:
-            return metrics.exposition(self._config, connection, self._samples.text(taken), process)
+            return metrics.exposition(view.config, connection, view.samples.text(taken), process)
 
         async with self._scraping:
             text = await self._read(build)
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
     async def usage(self, request: Request) -> Response:
-        name = self._account(request)
-        state = await self._read(lambda conn: states.load(conn, name))
+        account = self._account(request)
+        state = await self._read(lambda conn: states.load(conn, account.id))
         if state.last is None:
-            raise HTTPException(503, f"{name} was never read: ask /healthz or `brimful status` why")
-        account = self._config.accounts[name]
+            raise HTTPException(503, f"{account.id} was never read: ask /healthz or `brimful status` why")
         return JSONResponse(usage(account.provider, account.info, state.last, self._clock.now()))
 
     async def _page(self, template: str, values: Callable[[sqlite3.Connection], dict[str, Any]]) -> Response:
@@ -137,14 +151,14 @@ class _Site:
             return await asyncio.to_thread(partial(self._in_snapshot, read))
 
     def _in_snapshot(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        with closing(Store(self._config.store.path, readonly=True)) as store, store.snapshot() as connection:
+        with closing(Store(self._service.config.store.path, readonly=True)) as store, store.snapshot() as connection:
             return read(connection)
 
-    def _account(self, request: Request) -> str:
-        name: str = request.path_params["account"]
-        if name not in self._config.accounts:
+    def _account(self, request: Request) -> AccountConfig:
+        account = self._service.config.accounts.get(request.path_params["account"])
+        if account is None:
             raise HTTPException(404, "there is no such account in the configuration")
-        return name
+        return account
 
 
 def _wanted(said: Mapping[str, str]) -> Wanted:

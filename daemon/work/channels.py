@@ -1,9 +1,9 @@
-"""The channels of a configuration: each receiver with its HTTP client, mailer and clock."""
+"""The channels: each receiver with its HTTP client, mailer and clock."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from alerts.channels.base import Channel
 from alerts.channels.chat import ChatChannel
@@ -15,7 +15,7 @@ from alerts.model.money import format_usd
 from alerts.model.receivers import ChatReceiver, EmailReceiver, Receiver, WebhookReceiver
 from alerts.templating import Templates
 from daemon.clock import Clock
-from daemon.config.model import Config, StripeMode, TopupConfig, TopupMode
+from daemon.config.model import AccountConfig, Config, StripeMode, TopupConfig, TopupMode
 from daemon.net.http import HttpClient, HttpFailure
 
 STRIPE_API = "https://api.stripe.com"
@@ -46,20 +46,47 @@ class HttpPoster:
         return Posted(answer.status, answer.headers, answer.body, answer.elapsed_ms)
 
 
-def build_channels(
-    config: Config, *, http: HttpClient, mailer: Mailer | None, clock: Clock, templates: Templates | None = None
-) -> list[Channel]:
-    """Return one channel per receiver; e-mail receivers need a mailer, which the configuration's check requires."""
-    poster = HttpPoster(http)
-    templates = templates or Templates(config.templates)
-    return [build_channel(receiver, config, poster, mailer, clock, templates) for receiver in config.receivers.all]
+class Channels:
+    """Makes the channel of a receiver. `account` finds an account as it is configured when a message is written;
+    `strangers` posts to the URLs of customers. An e-mail receiver needs a mailer, which the check requires.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        account: Callable[[str], AccountConfig | None],
+        http: HttpClient,
+        strangers: HttpClient,
+        mailer: Mailer | None,
+        clock: Clock,
+    ) -> None:
+        self._poster = HttpPoster(http)
+        self._strangers = HttpPoster(strangers)
+        self._mailer = mailer
+        self._clock = clock
+        self._templates = Templates(config.templates)
+        self._context = _message_context(config, account)
+
+    def of(self, receiver: Receiver) -> Channel:
+        """Return the channel of one receiver."""
+        match receiver:
+            case WebhookReceiver():
+                poster = self._strangers if receiver.untrusted else self._poster
+                return WebhookChannel(receiver, poster, self._clock.wall)
+            case EmailReceiver():
+                if self._mailer is None:
+                    raise ValueError(f"{receiver.key} needs the [smtp] table")
+                return EmailChannel(receiver, self._mailer, self._templates, self._context, self._clock.now)
+            case ChatReceiver():
+                return ChatChannel(receiver, self._context)
 
 
-def message_context(config: Config) -> MessageContext:
+def _message_context(config: Config, find: Callable[[str], AccountConfig | None]) -> MessageContext:
     """Return what messages say beyond their events: labels, what is charged and when, where Stripe shows a payment."""
 
     def account(id: str) -> AccountContext:
-        known = config.accounts.get(id)
+        known = find(id)
         return UNKNOWN if known is None else AccountContext(known.info.label, _terms(known.topup))
 
     stripe = config.stripe
@@ -77,19 +104,3 @@ def _terms(topup: TopupConfig | None) -> TopupTerms | None:
     else:
         size = f"enough for {topup.cover_days} days"
     return TopupTerms(topup.when_below_microusd, size)
-
-
-def build_channel(
-    receiver: Receiver, config: Config, poster: HttpPoster, mailer: Mailer | None, clock: Clock, templates: Templates
-) -> Channel:
-    """Return the channel of one receiver."""
-    context = message_context(config)
-    match receiver:
-        case WebhookReceiver():
-            return WebhookChannel(receiver, poster, clock.wall)
-        case EmailReceiver():
-            if mailer is None:
-                raise ValueError(f"{receiver.key} needs the [smtp] table")
-            return EmailChannel(receiver, mailer, templates, context, clock.now)
-        case ChatReceiver():
-            return ChatChannel(receiver, context)

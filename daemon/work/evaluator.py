@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from alerts.model.instants import to_ms
 from alerts.model.readings import Known, Reading
-from alerts.model.specs import RuleIndex, RuleSpec
+from alerts.model.specs import RuleIndex, RuleSpec, is_glob
 from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time, next_evaluation_at
 from alerts.rules.plausibility import find_anomaly
 from alerts.rules.stale import Watch
@@ -27,6 +27,7 @@ from daemon.schedule import longest_gap
 from daemon.store import Store, readings, states
 from daemon.store.connection import Transaction
 from daemon.store.outbox import Outbox
+from daemon.work.changed import Changed
 
 _AGAIN = timedelta(seconds=BEAT_S)
 
@@ -85,6 +86,8 @@ class Evaluator:
         self._looked_at: datetime | None = None
         self._holding: set[str] = set()
         """The accounts with events held back by a mute."""
+        self._watched_since: dict[str, datetime] = {}
+        """The accounts that came while the process ran, each since when it is watched."""
         self._mutes: Mapping[str, datetime] = {}
         self._accepted: Mapping[str, datetime] = {}
 
@@ -106,6 +109,30 @@ class Evaluator:
     def poll_interval(self, account_id: str) -> timedelta:
         """Return the longest time between two polls of the account."""
         return self._poll_interval(self._config.accounts[account_id].poll)
+
+    def take(self, config: Config, changed: Changed) -> None:
+        """Go on with another configuration. Each account whose rules or terms it changes is due for `evaluate_time`,
+        which judges edited rules by the last reading.
+        """
+        now = self._clock.now()
+        self._config = config
+        for account in changed.gone:
+            for kept in (self._states, self._rules, self._due_at, self._watched_since):
+                kept.pop(account.id, None)
+            self._holding.discard(account.id)
+        self._watched_since |= {account.id: now for account in changed.added}
+        if changed.rules:
+            self._index = RuleIndex(config.rules)
+        patterns = {pattern for rule in changed.rules for pattern in rule.accounts}
+        if any(map(is_glob, patterns)):
+            self._rules.clear()
+            self._all_due(now)
+            return
+        for id in patterns & config.accounts.keys():
+            self._rules.pop(id, None)
+            self._put(id, now)
+        for account in changed.accounts:
+            self._put(account.id, now)
 
     def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
         """Evaluate a batch and commit it as one transaction; the results are in the order of `fetched`."""
@@ -147,14 +174,16 @@ class Evaluator:
     def _make_all_due(self, now: datetime) -> None:
         """Make every account due at the start and if the clock was set back; muted ones if a mute was edited."""
         if self._looked_at is None or now < self._looked_at:
-            at = now + self._first_look_after if self._looked_at is None else now
-            self._due_at = dict.fromkeys(self._config.accounts, at)
-            self._due = [(at, account) for account in self._config.accounts]
+            self._all_due(now + self._first_look_after if self._looked_at is None else now)
         self._looked_at = now
         if self._holding and (mutes := states.mutes(self._store.reader, now)) != self._mutes:
             self._mutes = mutes
             for account in self._holding:
                 self._put(account, now)
+
+    def _all_due(self, at: datetime) -> None:
+        self._due_at = dict.fromkeys(self._config.accounts, at)
+        self._due = [(at, account) for account in self._config.accounts]
 
     def _take_due(self, now: datetime) -> list[str]:
         due: list[str] = []
@@ -225,16 +254,17 @@ class Evaluator:
         if watch is None or watch.beat_at != now:
             watch = Watch(now, now) if watch is None else watch.beat(now, interval)
             self._watches[interval] = watch
+        since = self._watched_since.get(account_id)
         return Context(
             account.info,
             self._rules_of(account_id),
-            self._config.timezone,
+            self._config.zone_of(account),
             now,
             interval,
             mutes,
             self._topup_status,
             self._ids.new,
-            watch.since,
+            watch.since if since is None else max(since, watch.since),
             self._accepted,
         )
 

@@ -7,13 +7,13 @@ list, which is evaluated and committed in batches: a poll costs the same however
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from alerts.model.readings import Known, Reading
+from alerts.model.readings import Known, Reading, Reason, Unavailable
 from daemon.clock import Clock
 from daemon.config.model import AccountConfig, Config
 from daemon.jobs import Health
@@ -28,6 +28,7 @@ from daemon.limits import (
 )
 from daemon.schedule import spread_offset_s
 from daemon.sources.fetcher import Fetcher
+from daemon.work.changed import Changed
 from daemon.work.evaluator import Evaluator, Fetched, PollResult
 
 log = structlog.get_logger("brimful.poller")
@@ -38,10 +39,18 @@ class _Host:
     """The queue of one host and port, and the number of requests to it in flight."""
 
     name: str
+    accounts: int = 0
+    """How many accounts it has."""
     waiting: deque[str] = field(default_factory=deque)
+    """May hold accounts that are gone, or were asked meanwhile: whoever takes one out asks whether it still waits."""
     under_way: int = 0
     listed: bool = False
     """Whether it is in the list of hosts with a free slot."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the polls of one schedule are spread."""
+        return self.accounts > SPREAD_FROM_ACCOUNTS
 
 
 @dataclass(slots=True)
@@ -80,16 +89,17 @@ class Poller:
         self._done = done
         self._finished = finished
         self._batch_wait_s = batch_wait_s
-        hosts = {name: _Host(name) for name in {account.host for account in self._accounts.values()}}
-        self._host_of = {account.id: hosts[account.host] for account in self._accounts.values()}
-        self._hosts = tuple(hosts.values())
-        counted = Counter(host.name for host in self._host_of.values())
-        self._crowded = {name for name, count in counted.items() if count > SPREAD_FROM_ACCOUNTS}
+        self._hosts = {name: _Host(name) for name in {account.host for account in self._accounts.values()}}
+        self._host_of = {account.id: self._hosts[account.host] for account in self._accounts.values()}
+        for host in self._host_of.values():
+            host.accounts += 1
         self._offsets: dict[tuple[str, ...], Sequence[tuple[float, str]]] = {}
         self._free_hosts: deque[_Host] = deque()
         self._sweeps: list[_Sweep] = []
         self._since_s: dict[str, float] = {}
         """Since when each account waits for its answer, by the event loop's time, oldest first."""
+        self._asked: dict[str, AccountConfig] = {}
+        """Those of them whose request is under way, as they were configured when it began."""
         self._fetched: deque[Fetched] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._patient: set[asyncio.Task[None]] = set()
@@ -114,7 +124,7 @@ class Poller:
 
         `spread`, for accounts of one schedule: those of a crowded host start at stable offsets below a minute.
         """
-        if spread and self._crowded:
+        if spread and any(host.crowded for host in self._hosts.values()):
             spread_over = self._offsets_of(tuple(account_ids))
             self._sweeps.append(_Sweep(asyncio.get_running_loop().time(), spread_over))
         else:
@@ -127,7 +137,25 @@ class Poller:
 
     async def reread(self, account_id: str) -> Reading:
         """Fetch the account once more, now, for a charge that is planned. Nothing is recorded or evaluated."""
-        return await self._fetcher.fetch(self._accounts[account_id])
+        account = self._accounts.get(account_id)
+        if account is None:
+            return Unavailable(account_id, self._clock.now(), Reason.NOT_FOUND, "the account is no longer configured")
+        return await self._fetcher.fetch(account)
+
+    def take(self, config: Config, changed: Changed) -> None:
+        """Go on with another configuration. What an account answers to a request that it would not be asked now is
+        dropped; one that waits is asked as it is configured when its turn comes.
+        """
+        self._accounts = config.accounts
+        for account in changed.gone:
+            self._forget(account.id)
+        for account in changed.asked_otherwise:
+            before = self._host_of.get(account.id)
+            if before is None or before.name != account.host or account.id in self._asked:
+                self._forget(account.id)
+                host = self._host_of[account.id] = self._hosts.setdefault(account.host, _Host(account.host))
+                host.accounts += 1
+        self._offsets.clear()
 
     async def idle(self) -> None:
         """Wait until nothing is queued or in flight."""
@@ -138,7 +166,8 @@ class Poller:
         """Empty the queue, cancel the requests in flight, and wait until they have ended. Partial reads are dropped."""
         self._sweeps.clear()
         self._since_s.clear()
-        for host in self._hosts:
+        self._asked.clear()
+        for host in self._hosts.values():
             host.waiting.clear()
         if self._task is not None and not self._task.done():
             self._task.cancel()
@@ -147,9 +176,10 @@ class Poller:
     def drain(self) -> None:
         """Begin no further request; readings in flight are still evaluated and committed."""
         self._sweeps.clear()
-        for host in self._hosts:
+        for host in self._hosts.values():
             for account_id in host.waiting:
-                del self._since_s[account_id]
+                if account_id not in self._asked:
+                    self._since_s.pop(account_id, None)
             host.waiting.clear()
         self._woken.set()
 
@@ -170,6 +200,15 @@ class Poller:
             return ""
         return f"{self.name}: nothing has moved for {still_s:.0f} s"
 
+    def _forget(self, account_id: str) -> None:
+        self._since_s.pop(account_id, None)
+        self._asked.pop(account_id, None)
+        host = self._host_of.pop(account_id, None)
+        if host is not None:
+            host.accounts -= 1
+            if not host.accounts and not host.under_way:
+                del self._hosts[host.name]
+
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _offsets_of(self, account_ids: tuple[str, ...]) -> Sequence[tuple[float, str]]:
@@ -177,8 +216,7 @@ class Poller:
         if offsets is None:
             interval = self._evaluator.poll_interval(account_ids[0])
             offsets = self._offsets[account_ids] = sorted(
-                (spread_offset_s(one, interval) if self._host_of[one].name in self._crowded else 0.0, one)
-                for one in account_ids
+                (spread_offset_s(one, interval) if self._host_of[one].crowded else 0.0, one) for one in account_ids
             )
         return offsets
 
@@ -200,10 +238,10 @@ class Poller:
         )
 
     def _queue(self, account_id: str) -> None:
-        if account_id in self._since_s:
+        host = self._host_of.get(account_id)
+        if host is None or account_id in self._since_s:
             return
         self._since_s[account_id] = asyncio.get_running_loop().time()
-        host = self._host_of[account_id]
         host.waiting.append(account_id)
         self._list(host)
 
@@ -212,17 +250,22 @@ class Poller:
             host.listed = True
             self._free_hosts.append(host)
 
-    def _take(self) -> tuple[_Host, str] | None:
+    def _take(self) -> tuple[_Host, AccountConfig] | None:
         """Take the next account of the next host in turn."""
         while self._free_hosts:
             host = self._free_hosts.popleft()
             host.listed = False
-            if host.waiting and host.under_way < POLLS_PER_HOST:
+            while host.waiting and host.under_way < POLLS_PER_HOST:
                 account_id = host.waiting.popleft()
-                host.under_way += 1
-                self._list(host)
-                return host, account_id
+                if self._host_of.get(account_id) is host and self._waits(account_id):
+                    host.under_way += 1
+                    account = self._asked[account_id] = self._accounts[account_id]
+                    self._list(host)
+                    return host, account
         return None
+
+    def _waits(self, account_id: str) -> bool:
+        return account_id in self._since_s and account_id not in self._asked
 
     # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -281,12 +324,11 @@ class Poller:
             self._broken = error
         self._woken.set()
 
-    async def _work(self, host: _Host, account_id: str) -> None:
+    async def _work(self, host: _Host, account: AccountConfig) -> None:
         """Fetch one account after the other until the queue is empty."""
-        taken: tuple[_Host, str] | None = (host, account_id)
+        taken: tuple[_Host, AccountConfig] | None = (host, account)
         while taken is not None:
-            host, account_id = taken
-            account = self._accounts[account_id]
+            host, account = taken
             try:
                 if self._fetcher.must_wait(account):
                     task = asyncio.ensure_future(self._fetch(account))
@@ -306,7 +348,9 @@ class Poller:
             self._fetched.append(await self._fetch_readings(account))
         finally:
             self._move()
-            self._since_s.pop(account.id, None)
+            if self._asked.get(account.id) is account:
+                del self._asked[account.id]
+                del self._since_s[account.id]
             self._woken.set()
 
     def _move(self) -> None:
@@ -317,12 +361,20 @@ class Poller:
         started_s = loop.time()
         first = await self._fetcher.fetch(account)
         second = None
-        if isinstance(first, Known) and self._evaluator.is_implausible(account.id, first):
+        if isinstance(first, Known) and self._counts(account) and self._evaluator.is_implausible(account.id, first):
             second = await self._fetcher.fetch(account)
         return Fetched(account, first, second, int((loop.time() - started_s) * 1000))
 
+    def _counts(self, account: AccountConfig) -> bool:
+        """Whether the account would still be asked as it was."""
+        current = self._accounts.get(account.id)
+        return current is account or (current is not None and current.is_asked_as(account))
+
     def _commit(self) -> None:
-        batch = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
+        fetched = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
+        batch = [one for one in fetched if self._counts(one.account)]
+        if not batch:
+            return
         try:
             results = self._evaluator.evaluate(batch)
         except Exception as error:  # like a job: an error in one batch must not stop the next

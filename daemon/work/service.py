@@ -9,20 +9,21 @@ Every wake has a cause: a schedule, a committed event, a low reading, a job that
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from alerts.channels.base import Channel
 from alerts.delivery import Deliverer
 from alerts.forecast.pace import burn_now
 from alerts.model.instants import EPOCH
-from alerts.model.readings import Known, Reason, Unavailable
+from alerts.model.readings import Known, Unavailable
+from alerts.model.receivers import Receiver
 from daemon.clock import Clock
-from daemon.config.model import Config
+from daemon.config.model import Config, needs_topups
 from daemon.jobs import Job, together
 from daemon.limits import (
     BATCH_WAIT_OF_A_PASS_S,
@@ -32,25 +33,26 @@ from daemon.limits import (
     FIRST_READING_WITHIN_S,
     MONEY_PASS_DEADLINE_S,
     ONCE_WAITS_FOR_MONEY_S,
-    POLL_OPEN_TOPUP_EVERY_S,
     RECOVERY_HEAD_START_S,
     REPORT_PASS_DEADLINE_S,
-    SCHEDULE_LATE_AFTER_S,
     SLOW_JOB_STUCK_AFTER_S,
     TIME_PASS_DEADLINE_S,
 )
 from daemon.net.heartbeat import Heartbeat
 from daemon.reports.reporter import Reporter
-from daemon.schedule import Timetable, groups
 from daemon.sources.fetcher import Fetcher
 from daemon.status.topups import needs_person
 from daemon.store import Store
+from daemon.store.deliveries import NOT_CONFIGURED, abandon_pending
 from daemon.store.outbox import Outbox
+from daemon.work.changed import Changed
+from daemon.work.due_polls import DuePolls
 from daemon.work.evaluator import Evaluator, PollResult
 from daemon.work.health import Freshness, StaleJob
 from daemon.work.outcome import PassOutcome, why_unreadable
 from daemon.work.poller import Poller
 from daemon.work.retention import Retention
+from daemon.work.tally import PollTally
 
 if TYPE_CHECKING:
     from daemon.reconcile.reconciler import Reconciler
@@ -70,65 +72,62 @@ class Service:
         outbox: Outbox,
         fetcher: Fetcher,
         evaluator: Evaluator,
-        topups: TopupService | None,
-        reconciler: Reconciler | None,
         deliverer: Deliverer,
         reporter: Reporter,
         retention: Retention,
         heartbeat: Heartbeat | None,
         clock: Clock,
+        channel: Callable[[Receiver], Channel],
+        open_topups: Callable[[], Awaitable[tuple[TopupService, Reconciler]]],
         overlap: bool = False,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
+        """The one in force. Whoever does not keep something of it asks here, each time anew."""
+        self.catch_up: Callable[[], Config | None] = lambda: None
+        """Returns the configuration that another process has made of this one, None where it has not."""
         self.store = store
         self.evaluator = evaluator
-        self.topups = topups
-        self.reconciler = reconciler
+        self.topups: TopupService | None = None
+        self.reconciler: Reconciler | None = None
         self.deliverer = deliverer
         self.reporter = reporter
         self.retention = retention
         self.heartbeat = heartbeat
+        self._outbox = outbox
+        self._fetcher = fetcher
         self._clock = clock
+        self._channel = channel
+        self._open_topups = open_topups
         self._overlap = overlap
         self._wake = wake
-        self._groups = {
-            group.cron: group.accounts
-            for group in groups({account.id: account.poll for account in config.accounts.values()})
-        }
-        self._cron_of = {account: cron for cron, accounts in self._groups.items() for account in accounts}
-        self._timetable: Timetable | None = None
+        self._due_polls = DuePolls(config)
+        self.polls = PollTally()
         self._started_at: datetime | None = None
-        self._polled: dict[str, PollResult] = {}
-        self.readings: Counter[tuple[str, str]] = Counter()
-        """Polls by provider and outcome since the start: ok, suspect, or why there was no reading."""
-        self._read = 0
-        """How many of those brought an accepted reading."""
-        self._silent: dict[str, datetime] = {}
-        """The accounts whose API gave no answer at all, each since when."""
-        self._asked_at: dict[str, datetime] = {}
-        """When each schedule, and each account that awaits a credit, was polled last."""
+        self._ending = False
         self._open_polls: dict[str, datetime] = {}
         self._topup_readings: dict[str, PollResult] = {}
         self._recovery: asyncio.Task[None] | None = None
-        self._first_polls = set(self._groups)
+        self._gone_receivers: set[str] = set()
+        """Those that are no longer configured, and whose pending deliveries are not given up yet."""
         self.poller = Poller(
             config,
             fetcher,
             evaluator,
             clock,
-            done=self._take,
+            done=self._polled,
             finished=wake,
             batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
         )
         job = partial(Job, clock=clock, finished=wake)
+        self._changes = job("changes", self._catch_up, deadline_s=TIME_PASS_DEADLINE_S)
         self._time = job("time", self._evaluate_time, deadline_s=TIME_PASS_DEADLINE_S)
         slow = partial(job, stuck_after_s=SLOW_JOB_STUCK_AFTER_S)
         self._money = slow("money", self._run_topups, deadline_s=MONEY_PASS_DEADLINE_S)
         self._reports = slow("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
         self._delivery = job("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
         self._retention = job("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
-        self._in_turn = (self._time, self._money, self._reports, self._delivery, self._retention)
+        self._in_turn = (self._changes, self._time, self._money, self._reports, self._delivery, self._retention)
         self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
         """When each job is due; None if nothing is scheduled."""
         outbox.appended = self._deliver_now
@@ -136,17 +135,8 @@ class Service:
 
     @property
     def crons(self) -> tuple[str, ...]:
-        """The poll schedules, each once."""
-        return tuple(self._groups)
-
-    @property
-    def polled(self) -> tuple[PollResult, ...]:
-        """The result of each account's last poll."""
-        return tuple(self._polled.values())
-
-    def readable(self) -> dict[str, bool]:
-        """Return by account whether its last poll gave an accepted reading."""
-        return {account: result.accepted is not None for account, result in self._polled.items()}
+        """The poll schedules, each once: another tuple where they changed."""
+        return self._due_polls.crons
 
     @property
     def jobs(self) -> tuple[Poller | Job, ...]:
@@ -162,7 +152,7 @@ class Service:
 
     async def step(self, now: datetime) -> datetime:
         """Start all that is due at `now`, and return when to call again. A job with nothing due does not run."""
-        if self._timetable is None:
+        if not self._due_polls.begun:
             await self._begin(now)
         self._start_polls(now)
         if not self._overlap:
@@ -193,6 +183,7 @@ class Service:
 
     async def drain(self, within_s: float) -> None:
         """Let work in flight finish; cancel the rest after `within_s`. A cancelled charge stays recorded as unknown."""
+        self._ending = True
         self.poller.drain()
         self.deliverer.stop()
         try:
@@ -213,17 +204,47 @@ class Service:
     def next_wake(self, now: datetime) -> datetime:
         """Return the earliest instant at which something is due, at most a day ahead."""
         instants = [at for at in self._due_at.values() if at is not None]
-        if self._timetable is not None and (at := self._timetable.next_at()) is not None:
+        if (at := self._due_polls.next_at()) is not None:
             instants.append(at)
         self._open_polls = self._awaiting_credit()
         instants += self._open_polls.values()
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
     def changed_elsewhere(self) -> None:
-        """Make due what a command beside the daemon may have changed: deliveries, mutes, top-ups."""
-        for job in (self._time, self._money, self._delivery):
-            self._due_at[job] = EPOCH
-        self._wake()
+        """Make due what a command beside the daemon may have changed: the configuration, deliveries, mutes, top-ups."""
+        self._make_due(self._changes, self._time, self._money, self._delivery)
+
+    def take(self, config: Config) -> None:
+        """Go on with another configuration, of the same store and zone, in which what did not change is identical.
+
+        An account that is new, or asked otherwise, is polled at once; edited rules are judged by the last reading.
+        Whatever an account that is gone, or was asked otherwise, still answers is dropped.
+        """
+        if self._ending:
+            return
+        changed = Changed.between(self.config, config)
+        channels = [self._channel(receiver) for receiver in changed.receivers]
+        now, gone = self._clock.now(), [account.id for account in changed.gone]
+        self.config = config
+        self._outbox.receivers = config.receivers
+        self._gone_receivers |= set(changed.gone_receivers)
+        self._gone_receivers -= {channel.key for channel in channels}
+        self.deliverer.take(channels, changed.gone_receivers)
+        self.evaluator.take(config, changed)
+        self.poller.take(config, changed)
+        self.reporter.take(config)
+        self._due_polls.take(changed, now)
+        self.polls.forget(gone)
+        self._fetcher.forget(gone)
+        if self.topups is not None:
+            self.topups.context.config = config
+            for account in gone:
+                self.topups.context.last_errors.pop(account, None)
+        for account in gone:
+            self._topup_readings.pop(account, None)
+        if self._due_polls.begun:
+            self._poll_now(changed.to_poll)
+        self._make_due(self._time, self._money, self._reports, self._delivery)
 
     def freshness(self, now: datetime) -> Freshness:
         """Judge whether every job is fresh: not failing, not hanging, not silent for far longer than its schedule."""
@@ -234,9 +255,7 @@ class Service:
             late.append(StaleJob(f"database: {misplaced}"))
         if waiting := self.poller.late() or self._unanswered(now):
             late.append(StaleJob(waiting))
-        for cron, due_at in (self._timetable.due_at if self._timetable else {}).items():
-            if now - due_at > timedelta(seconds=SCHEDULE_LATE_AFTER_S):
-                late.append(StaleJob(f"poll {cron}: due since {due_at.isoformat()}", hangs=True))
+        late += [StaleJob(why, hangs=True) for why in self._due_polls.late(now)]
         return Freshness(tuple(late), self._doing())
 
     def stale_jobs(self, now: datetime) -> list[str]:
@@ -245,24 +264,21 @@ class Service:
 
     def _unanswered(self, now: datetime) -> str:
         """Return a sentence where no usage API at all answers: the polls bring nothing, whoever's fault it is."""
-        if self._polled and len(self._silent) == len(self._polled):
-            account, since = next(iter(self._silent.items()))
-            if len(self._polled) == len(self.config.accounts):
-                return f"poll: no usage API answers, {account} since {since:%Y-%m-%dT%H:%M:%SZ}"
+        if silent := self.polls.unanswered(len(self.config.accounts)):
+            return silent
         late = self._started_at is not None and now - self._started_at > timedelta(seconds=FIRST_READING_WITHIN_S)
-        return "poll: no account was read since the start" if late and not self._polled and self.poller.busy else ""
+        return "poll: no account was read since the start" if late and not self.polls.last and self.poller.busy else ""
 
     def _doing(self) -> str:
-        unread = len(self._polled) - self._read
-        said = f"{len(self.config.accounts)} accounts, {self._read} read" + (f", {unread} not" if unread else "")
-        if self._polled and (at := self._timetable.next_at() if self._timetable else None) is not None:
+        unread = len(self.polls.last) - self.polls.read
+        said = f"{len(self.config.accounts)} accounts, {self.polls.read} read" + (f", {unread} not" if unread else "")
+        if self.polls.last and (at := self._due_polls.next_at()) is not None:
             said += f", next poll {at.astimezone(self.config.timezone):%H:%M:%S}"
         return f"{said}, {len(self._open_polls)} top-ups open" if self._open_polls else said
 
     def delays_s(self, now: datetime) -> dict[str, float]:
         """Return by job how many seconds ago it should have started what has not begun; 0 where nothing is late."""
-        polls = self._timetable.due_at.values() if self._timetable else ()
-        due_at = {self.poller.name: min(polls, default=now)}
+        due_at = {self.poller.name: self._due_polls.next_at() or now}
         due_at |= {job.name: now if job.busy else at or now for job, at in self._due_at.items() if at != EPOCH}
         return {name: max((now - at).total_seconds(), 0.0) for name, at in due_at.items()}
 
@@ -277,35 +293,26 @@ class Service:
             else:
                 await self.topups.recover(now)
         self._started_at = now
-        self._timetable = Timetable.starting(self._groups, self.config.timezone, now)
+        self._due_polls.begin(now)
 
-    def _take(self, result: PollResult) -> None:
+    async def _catch_up(self) -> None:
+        """Take what another process has changed of the configuration."""
+        self._due_at[self._changes] = None
+        if (config := self.catch_up()) is not None:
+            self.take(config)
+
+    def _polled(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
-        self._count(result)
+        self.polls.add(result, self.config.accounts[result.account].info.provider)
         if self.topups is None:
             return
         if result.accepted is None:
             self.topups.count_unread(result.account, f"no reading, no charge: {why_unreadable(result)}")
         elif self.topups.is_concerned(result.account, result.accepted):
             self._topup_readings[result.account] = result
-            self._due_at[self._money] = EPOCH
-            self._wake()
+            self._make_due(self._money)
         elif self._due_at[self._money] is None:
             self._due_at[self._money] = self.topups.counts.due_at(self._clock.now())
-
-    def _count(self, result: PollResult) -> None:
-        before = self._polled.get(result.account)
-        self._read += (result.accepted is not None) - (before is not None and before.accepted is not None)
-        self._polled[result.account] = result
-        reading = result.reading
-        outcome = "ok" if result.accepted is not None else "suspect"
-        if isinstance(reading, Unavailable):
-            outcome = reading.reason.value
-        self.readings[self.config.accounts[result.account].info.provider, outcome] += 1
-        if isinstance(reading, Unavailable) and reading.reason in (Reason.TIMEOUT, Reason.UNREACHABLE):
-            self._silent.setdefault(result.account, reading.at)
-        else:
-            self._silent.pop(result.account, None)
 
     async def _evaluate_time(self) -> None:
         """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""
@@ -317,6 +324,10 @@ class Service:
         self._due_at[self._time] = due_at
 
     async def _run_topups(self) -> None:
+        if self.topups is None and needs_topups(self.config):
+            self.topups, self.reconciler = await self._open_topups()
+            self._recovery = asyncio.ensure_future(self.topups.recover(self._clock.now()))
+            self._poll_now([one.id for one in self.config.accounts.values() if one.topup is not None])
         topups = self.topups
         if topups is None:
             self._due_at[self._money] = None
@@ -362,6 +373,11 @@ class Service:
 
     async def _deliver(self) -> None:
         now = self._clock.now()
+        if self._gone_receivers:
+            with self.store.write(durable=True) as tx:
+                for key in self._gone_receivers:
+                    abandon_pending(tx, key, NOT_CONFIGURED, now)
+            self._gone_receivers = set()
         if self._overlap:
             self._due_at[self._delivery] = self.deliverer.start_due(now)
         else:
@@ -369,7 +385,10 @@ class Service:
 
     def _deliver_now(self) -> None:
         """Make delivery due: an event was committed, or a receiver's worker has finished."""
-        self._due_at[self._delivery] = EPOCH
+        self._make_due(self._delivery)
+
+    def _make_due(self, *jobs: Job) -> None:
+        self._due_at |= dict.fromkeys(jobs, EPOCH)
         self._wake()
 
     async def _retain(self) -> None:
@@ -382,29 +401,22 @@ class Service:
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _start_polls(self, now: datetime) -> None:
-        assert self._timetable is not None
-        timetable = self._timetable.corrected(now)
-        due = timetable.due(now)
-        self._timetable = timetable.ran(due, now)
-        for cron in due:
-            self._asked_at[cron] = now
-            self.poller.poll(self._groups[cron], spread=self._overlap and cron not in self._first_polls)
-            self._first_polls.discard(cron)
+        for accounts, first in self._due_polls.take_due(now):
+            self.poller.poll(accounts, spread=self._overlap and not first)
         waiting = [account for account, at in self._awaiting_credit().items() if at <= now]
-        if waiting:
-            self._asked_at.update(dict.fromkeys(waiting, now))
-            self.poller.poll(waiting)
+        self._poll_now(waiting)
+
+    def _poll_now(self, accounts: Sequence[str]) -> None:
+        """Poll accounts besides their schedules."""
+        if accounts and not self._ending:
+            self._due_polls.asked(accounts, self._clock.now())
+            self.poller.poll(accounts)
 
     def _awaiting_credit(self) -> dict[str, datetime]:
         """Return the accounts that await a credit, and when each is polled next for it."""
         if self.topups is None:
             return {}
-        every = timedelta(seconds=POLL_OPEN_TOPUP_EVERY_S)
-        return {
-            account: max(self._asked_at.get(account, EPOCH), self._asked_at.get(self._cron_of[account], EPOCH)) + every
-            for account in self.topups.accounts_awaiting_credit()
-            if account in self.config.accounts
-        }
+        return self._due_polls.for_credit(self.topups.accounts_awaiting_credit())
 
     def _is_due(self, job: Job, now: datetime) -> bool:
         at = self._due_at[job]
@@ -416,12 +428,9 @@ class Service:
         return needs_person(self.config, self.store.reader, self.topups.context.last_errors)
 
     def _outcome(self) -> PassOutcome:
-        unreadable = {
-            result.account: why_unreadable(result) for result in self._polled.values() if result.accepted is None
-        }
         return PassOutcome(
-            read=len(self._polled) - len(unreadable),
-            unreadable=unreadable,
+            read=self.polls.read,
+            unreadable=self.polls.unreadable,
             needs_person=self._needs_person(),
             undelivered=self.deliverer.failed_in_last_pass(),
             failed=[

@@ -283,7 +283,7 @@ def _dense(service: Service) -> bool:
     """Whether the machine looks every five minutes: while a top-up, a suspect reading or an outcome is open."""
     if service.awaits_credit:
         return True
-    return any(polled.accepted is None and isinstance(polled.reading, Known) for polled in service.polled)
+    return any(polled.accepted is None and isinstance(polled.reading, Known) for polled in service.polls.last.values())
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,62 @@
+"""What the polls brought, counted: for health, metrics and the outcome of a pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from alerts.model.readings import Reason, Unavailable
+from daemon.work.evaluator import PollResult
+from daemon.work.outcome import why_unreadable
+
+
+class PollTally:
+    """The result of each account's last poll, and the counts of all since the start."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, PollResult] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """Polls by provider and outcome: ok, suspect, or why there was no reading."""
+        self.read = 0
+        """How many of the last polls brought an accepted reading."""
+        self._silent: dict[str, datetime] = {}
+        """The accounts whose API gave no answer at all, each since when."""
+
+    def add(self, result: PollResult, provider: str) -> None:
+        """Count a poll."""
+        before = self.last.get(result.account)
+        self.read += (result.accepted is not None) - (before is not None and before.accepted is not None)
+        self.last[result.account] = result
+        reading = result.reading
+        outcome = "ok" if result.accepted is not None else "suspect"
+        if isinstance(reading, Unavailable):
+            outcome = reading.reason.value
+        self.counts[provider, outcome] += 1
+        if isinstance(reading, Unavailable) and reading.reason in (Reason.TIMEOUT, Reason.UNREACHABLE):
+            self._silent.setdefault(result.account, reading.at)
+        else:
+            self._silent.pop(result.account, None)
+
+    def forget(self, accounts: Iterable[str]) -> None:
+        """Leave out accounts that are gone; what their polls brought stays counted."""
+        for account in accounts:
+            result = self.last.pop(account, None)
+            self.read -= result is not None and result.accepted is not None
+            self._silent.pop(account, None)
+
+    def unanswered(self, accounts: int) -> str:
+        """Return a sentence where each of so many accounts was asked, and no usage API answers at all; else nothing."""
+        if not self._silent or not len(self._silent) == len(self.last) == accounts:
+            return ""
+        account, since = next(iter(self._silent.items()))
+        return f"poll: no usage API answers, {account} since {since:%Y-%m-%dT%H:%M:%SZ}"
+
+    def readable(self) -> dict[str, bool]:
+        """Return by account whether its last poll gave an accepted reading."""
+        return {account: result.accepted is not None for account, result in self.last.items()}
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """The accounts whose last poll brought no accepted reading, each with why."""
+        return {result.account: why_unreadable(result) for result in self.last.values() if result.accepted is None}
