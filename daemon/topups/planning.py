@@ -162,9 +162,9 @@ def _write(
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True) as tx:
         if context.topup(account) != config:
-            return None  # changed meanwhile: what was listed and resolved may be another customer's
+            return None  # other terms by now: the next reading is judged by them
         said = _judge(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
-        if said is None or context.topup(account) != config:  # other terms by now: the next reading is judged by them
+        if said is None:
             return None
         seq, cents = 1 + ledger_reads.max_seq(tx, account), said.amount_microusd // MICROUSD_PER_CENT
         plan = Metadata(account, seq, funded, balance)
