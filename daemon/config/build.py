@@ -16,12 +16,13 @@ from alerts.model.receivers import ChatReceiver, EmailReceiver, Receiver, Receiv
 from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike, Stale
 from daemon.config.lint.accounts import base_url
 from daemon.config.lint.facts import LintFacts
-from daemon.config.lint.process import listen_at
+from daemon.config.lint.process import listen_at, master_key_paths
 from daemon.config.lint.receivers import events_of, secret_paths
 from daemon.config.lint.rules import CLEAR_ABOVE, CLEAR_BELOW_POINTS
 from daemon.config.lint.topups import DEFAULT_COOLDOWN, least_charge
 from daemon.config.model import (
     AccountConfig,
+    ApiConfig,
     Config,
     ReportConfig,
     SmtpConfig,
@@ -63,15 +64,16 @@ def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) 
         path=path,
         timezone=facts.zone,
         store=StoreConfig(path=store, keep_readings=tables.store.table.keep_readings or DEFAULT_KEEP),
-        accounts={id: _account(facts, id) for id in tables.accounts},
-        rules=(*_rules(facts), *_own_thresholds(facts)),
-        receivers=Receivers(_receivers(facts)),
+        accounts={id: account_of(facts, id) for id in tables.accounts},
+        rules=(*_rules(facts), *own_thresholds(facts)),
+        receivers=Receivers(receivers(facts)),
         reports=tuple(_report(item.table) for item in tables.reports),
         templates=templates_at(facts.tables.root.templates, path),
         stripe=_stripe(facts),
         smtp=_smtp(facts),
         web=WebConfig(host=host, port=port, token=_secret(facts, "http.token")),
         heartbeat_url=SecretStr(heartbeat) if heartbeat else None,
+        api=_api(facts),
         warnings=warnings,
     )
 
@@ -97,7 +99,8 @@ def _secret(facts: LintFacts, path: str) -> SecretStr:
     return facts.secrets.get(path, SecretStr(""))
 
 
-def _account(facts: LintFacts, id: str) -> AccountConfig:
+def account_of(facts: LintFacts, id: str) -> AccountConfig:
+    """Return one account of tables without an error."""
     item = facts.tables.accounts[id]
     table, provider = item.table, _need(item.table.provider)
     base, url = (base_url(table), "") if not provider.by_account else _shown_url(facts, item)
@@ -173,13 +176,14 @@ def _topup(table: TopupTable, least_microusd: int) -> TopupConfig:
 def _rules(facts: LintFacts) -> tuple[RuleSpec, ...]:
     """Return the enabled rules, and the default rules that are not replaced or disabled."""
     written = {_need(item.table.id) for item in facts.tables.rules}
-    rules = [_rule(item) for item in facts.tables.rules if item.table.enabled]
+    rules = [rule_of(item) for item in facts.tables.rules if item.table.enabled]
     defaults: tuple[RuleSpec, ...] = (Spike(id="spike"), Stale(id="stale"))
     assert tuple(rule.id for rule in defaults) == DEFAULT_RULES
     return (*rules, *(rule for rule in defaults if rule.id not in written))
 
 
-def _rule(item: Item[RuleTable]) -> RuleSpec:
+def rule_of(item: Item[RuleTable]) -> RuleSpec:
+    """Return one rule of a table without an error."""
     table = item.table
     common: dict[str, Any] = {
         "id": _need(table.id),
@@ -230,7 +234,7 @@ def _rule(item: Item[RuleTable]) -> RuleSpec:
             raise AssertionError(f"no rule is made of {type(table).__name__}")
 
 
-def _own_thresholds(facts: LintFacts) -> tuple[LowBalance, ...]:
+def own_thresholds(facts: LintFacts) -> tuple[LowBalance, ...]:
     """Return the rule of each receiver's own threshold: only that receiver is notified."""
     return tuple(
         LowBalance(
@@ -246,7 +250,8 @@ def _own_thresholds(facts: LintFacts) -> tuple[LowBalance, ...]:
     )
 
 
-def _receivers(facts: LintFacts) -> tuple[Receiver, ...]:
+def receivers(facts: LintFacts) -> tuple[Receiver, ...]:
+    """Return the receivers of tables without an error."""
     tables = facts.tables
     webhooks = [
         WebhookReceiver(
@@ -280,6 +285,23 @@ def _receivers(facts: LintFacts) -> tuple[Receiver, ...]:
         for item in tables.chats
     ]
     return (*webhooks, *emails, *chats)
+
+
+def _api(facts: LintFacts) -> ApiConfig | None:
+    item = facts.tables.api
+    table = item.table
+    if not table.enabled:
+        return None
+    return ApiConfig(
+        max_charge_microusd=table.max_charge_usd,
+        max_per_day_microusd=table.max_per_day_usd,
+        max_per_month_microusd=table.max_per_month_usd,
+        max_per_day_total_microusd=table.max_per_day_total_usd,
+        master_keys=tuple(_secret(facts, path) for path in master_key_paths(item)),
+        allow_accounts_at=table.allow_accounts_at,
+        allow_subscriptions_at=table.allow_subscriptions_at,
+        first_charge=table.first_charge,
+    )
 
 
 def _report(table: ReportTable) -> ReportConfig:

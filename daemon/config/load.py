@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from alerts.model.specs import is_glob
 from daemon.config import build
 from daemon.config.lint import LintFacts, lint
-from daemon.config.lint.process import store_folder, store_of_unit, templates_folder, zone
+from daemon.config.lint.process import master_key_paths, store_folder, store_of_unit, templates_folder, zone
 from daemon.config.lint.receivers import secret_paths
 from daemon.config.model import Config
 from daemon.config.problems import ConfigError as ConfigError
@@ -90,8 +90,8 @@ def inspect(
         return Inspection(path, None, problems)
     tables = read(document, problems, _included(document, path, problems, parse))
     references = Secrets(environ, path.parent, problems, required=secrets)
-    resolved, texts = _resolved(tables, references), _composed(tables, references, problems)
-    facts = LintFacts(tables, resolved, zone(tables.root.timezone, problems), problems, texts)
+    secrets_read, texts = resolved(tables, references), composed(tables, references, problems)
+    facts = LintFacts(tables, secrets_read, zone(tables.root.timezone, problems), problems, texts)
     lint(facts)
     store = build.store_at(tables.store.table.path, environ)
     store_folder(store, problems)
@@ -120,6 +120,16 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
         raise ConfigError(path, wrong)
     store = build.store_at(tables.store.table.path, os.environ if environ is None else environ)
     return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
+
+
+def documents(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return the configuration and its included files as they are written, those that can be read."""
+    problems = Problems()
+    document = _document(path, problems, tomli.loads)
+    if document is None:
+        return {}
+    included = _included(document, path, problems, tomli.loads)
+    return {path: document, **{path.parent / name: there for name, there in included.items()}}
 
 
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:
@@ -197,7 +207,7 @@ def _note_syntax(text: str, place: str, problems: Problems) -> None:
     problems.add(ProblemId.TOML_SYNTAX, place + where, f"{said[:1].lower()}{said[1:]}", hint)
 
 
-def _composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, Composed]:
+def composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, Composed]:
     """Return by key path what accounts say with secrets in it: URL, params, headers and body."""
     found: dict[str, Composed] = {}
     for account in tables.accounts.values():
@@ -226,7 +236,7 @@ def _composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str,
     return found
 
 
-def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
+def resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
     """Return the secrets by key path, each read once; those that nothing uses are left out."""
     found: dict[str, SecretStr] = {}
 
@@ -241,6 +251,9 @@ def _resolved(tables: Tables, secrets: Secrets) -> dict[str, SecretStr]:
     if tables.smtp is not None and tables.smtp.table.username:
         take(tables.smtp.table.password or None, "smtp.password")
     take(tables.http.table.token or None, "http.token")
+    if tables.api.table.enabled:
+        for reference, path in zip(tables.api.table.master_key or (), master_key_paths(tables.api), strict=True):
+            take(reference, path)
     take(tables.heartbeat.table.url or None, "heartbeat.url", literal_is_ok=True)
     for webhook in tables.webhooks:
         take(webhook.table.url, webhook.at("url"), webhook.name, literal_is_ok=True)

@@ -88,6 +88,8 @@ class AccountConfig:
     managed_by: ManagedBy = ManagedBy.FILE
     timezone: ZoneInfo | None = None
     """In which its days and months are; None: in the configured zone."""
+    unavailable: str = ""
+    """Why it is never asked: a secret of an account made by API that nothing opens. Its readings say so."""
     host: str = field(init=False)
     """Host and port of the URL: accounts that share it share a queue."""
 

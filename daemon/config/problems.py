@@ -119,6 +119,10 @@ class ProblemId(StrEnum):
     HTTP_LISTEN = "http-listen"
     HTTP_OPEN = "http-open"
     HTTP_TOKEN_SHORT = "http-token-short"
+    API_MASTER_KEY = "api-master-key"
+    API_UNSERVED = ("api-unserved", Level.WARNING)
+    API_OBJECT = ("api-object", Level.WARNING)
+    MANAGED_TWICE = "managed-twice"
     TEMPLATES_MISSING = "templates-missing"
     TEMPLATES_UNKNOWN = ("templates-unknown", Level.WARNING)
     STORE_UNREADABLE = "store-unreadable"

@@ -15,6 +15,7 @@ from daemon.config.problems import ProblemId, Problems, listing, quoted, suggest
 from daemon.config.schema import (
     RULE_TABLES,
     AccountTable,
+    ApiTable,
     ChatTable,
     EmailTable,
     HeartbeatTable,
@@ -43,6 +44,7 @@ _PLACES: dict[str, type[Table]] = {
     "into [accounts.NAME]": AccountTable,
     "into [smtp]": SmtpTable,
     "into [http]": HttpTable,
+    "into [api]": ApiTable,
     "into [store]": StoreTable,
     "into [stripe]": StripeTable,
 }
@@ -73,6 +75,7 @@ class Tables:
     store: Item[StoreTable]
     http: Item[HttpTable]
     heartbeat: Item[HeartbeatTable]
+    api: Item[ApiTable]
     stripe: Item[StripeTable] | None
     smtp: Item[SmtpTable] | None
     accounts: Mapping[str, Item[AccountTable]]
@@ -89,16 +92,17 @@ def read(document: Mapping[str, Any], problems: Problems, included: Mapping[str,
 
     `included`: by file name, which is the prefix of that file's key paths.
     """
-    root = _table(Root, document, "", "", problems)
+    root = table_of(Root, document, "", "", problems)
     many: list[tuple[str, IncludedRoot]] = [("", root)]
     for file, there in included.items():
-        many.append((f"{file}: ", _table(IncludedRoot, there, f"{file}: ", "", problems)))
+        many.append((f"{file}: ", table_of(IncludedRoot, there, f"{file}: ", "", problems)))
     accounts = _accounts(many, problems)
     return Tables(
         root=root,
         store=_single(StoreTable, "store", root.store, problems) or Item(StoreTable(), "store"),
         http=_single(HttpTable, "http", root.http, problems) or Item(HttpTable(), "http"),
         heartbeat=_single(HeartbeatTable, "heartbeat", root.heartbeat, problems) or Item(HeartbeatTable(), "heartbeat"),
+        api=_single(ApiTable, "api", root.api, problems) or Item(ApiTable(), "api"),
         stripe=_single(StripeTable, "stripe", root.stripe, problems),
         smtp=_single(SmtpTable, "smtp", root.smtp, problems),
         accounts=accounts,
@@ -122,7 +126,7 @@ def _single(kind: type[T], path: str, value: Any, problems: Problems) -> Item[T]
         hint = f"write [{path}] in single brackets, once"
         problems.add(ProblemId.VALUE_TYPE, path, "a table is expected", hint)
         return None
-    return Item(_table(kind, value, path, "", problems), path)
+    return Item(table_of(kind, value, path, "", problems), path)
 
 
 def _entries(path: str, value: Any, problems: Problems) -> list[tuple[int, dict[str, Any]]]:
@@ -146,7 +150,7 @@ def _arrays(
     for where, value in values:
         for index, entry in _entries(where + path, value, problems):
             place, name = f"{where}{path}[{index}]", _name(noun, entry)
-            items.append(Item(_table(kind, entry, place, name, problems), place, name))
+            items.append(Item(table_of(kind, entry, place, name, problems), place, name))
     return tuple(items)
 
 
@@ -159,7 +163,7 @@ def _rules(where: str, value: Any, problems: Problems) -> tuple[Item[RuleTable],
         if table is None:
             _note_kind(kind, place, name, problems)
         else:
-            items.append(Item(_table(table, {**entry, "kind": kind}, place, name, problems), place, name))
+            items.append(Item(table_of(table, {**entry, "kind": kind}, place, name, problems), place, name))
     return tuple(items)
 
 
@@ -192,11 +196,11 @@ def _accounts(many: Sequence[tuple[str, IncludedRoot]], problems: Problems) -> d
                 said = f"this account is at {accounts[id].path} already"
                 problems.add(ProblemId.ID_DUPLICATE, place, said, "give it an id of its own")
             else:
-                accounts[id] = Item(_table(AccountTable, entry, place, "", problems), place)
+                accounts[id] = Item(table_of(AccountTable, entry, place, "", problems), place)
     return accounts
 
 
-def _table(kind: type[T], data: Mapping[str, Any], path: str, name: str, problems: Problems) -> T:
+def table_of(kind: type[T], data: Mapping[str, Any], path: str, name: str, problems: Problems) -> T:
     """Return the table without invalid values. A misspelt key counts as the key that it resembles."""
     values, meant = _spelt(kind, dict(data), path, name, problems)
     broken: set[str] = set()

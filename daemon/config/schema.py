@@ -27,6 +27,7 @@ from daemon.config.values import (
     Id,
     Mails,
     Money,
+    Networks,
     OptionalDuration,
     OptionalMail,
     Percents,
@@ -135,6 +136,20 @@ class SmtpTable(Table):
 class HttpTable(Table):
     listen: Text = "127.0.0.1:9750"
     token: Secret = ""
+
+
+class ApiTable(Table):
+    enabled: Flag = False
+    master_key: Secrets | None = None
+    max_charge_usd: Charge = 200_000_000
+    max_per_day_usd: Charge = 200_000_000
+    max_per_month_usd: Charge = 1_000_000_000
+    max_per_day_total_usd: Charge = 5_000_000_000
+    allow_accounts_at: Networks = ()
+    allow_subscriptions_at: Networks = ()
+    first_charge: Annotated[TopupMode, named({mode.value: mode for mode in (TopupMode.SHADOW, TopupMode.CHARGE)})] = (
+        TopupMode.SHADOW
+    )
 
 
 class HeartbeatTable(Table):
@@ -382,3 +397,4 @@ class Root(IncludedRoot):
     smtp: Any = None
     http: Any = None
     heartbeat: Any = None
+    api: Any = None

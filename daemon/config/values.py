@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from alerts.mail_address import AddressError, MailAddress, parse_address
@@ -212,6 +213,26 @@ def _duration_or_none(value: Any) -> timedelta | None:
     return None if value == "" else _duration(value)
 
 
+def _networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(_network(text_of(item)) for item in _list(value)) if value != [] else ()
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text)
+    except ValueError as error:
+        hint = 'such as "10.1.0.0/16" or "127.0.0.1/32"'
+        raise refuse(
+            ProblemId.VALUE_INVALID, "a network is expected, by its first address and its size", hint
+        ) from error
+    if network.is_link_local or not (network.is_private or network.is_loopback) or not network.prefixlen:
+        said = "it is neither a private network nor this machine: public addresses need no leave, others never get it"
+        raise refuse(ProblemId.VALUE_INVALID, said)
+    return network
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], PlainValidator(_networks)]
+"""Private networks, or this machine, as CIDR; there may be none."""
 Money = Annotated[int, BeforeValidator(_micro)]
 """Dollars as written, kept as micro-dollars."""
 Charge = Annotated[int, BeforeValidator(_charge)]

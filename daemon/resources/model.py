@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from daemon.config.model import ManagedBy
+
+OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:+-]{0,127}", re.ASCII)
+"""How a customer is named."""
+OWNER_IS = "an owner is letters, digits and . _ @ : + -, at most 128 of them"
 
 
 class Kind(StrEnum):
@@ -46,6 +53,11 @@ class Actor:
     """The accounts that it is limited to; None: all that its owner has."""
     request_id: str = ""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it is limited to nobody's things: an operator's."""
+        return not self.owner and self.accounts is None
+
     def sees(self, account: str, owner: str) -> bool:
         """Whether an account exists for it."""
         return (not self.owner or self.owner == owner) and (self.accounts is None or account in self.accounts)
@@ -67,6 +79,9 @@ class Resource:
     """Its id is never given away again."""
     change: int = 0
     """The number of its last change in the store, over all objects: what is later than a number is new."""
+    managed_by: ManagedBy = ManagedBy.API
+    problem: str = ""
+    """Why it is kept and does not work: a secret that no master key opens, or a file that forbids it now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +96,8 @@ class Change:
     """Refused with 412 where the object has another version."""
     only_create: bool = False
     """Refused with 412 where the object exists (`If-None-Match: *`)."""
+    path: str = ""
+    """Where it stands in a body that holds several (`accounts[3]`): the prefix of its faults' paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +109,8 @@ class ChangeOutcome:
     changes: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     secret: str | None = None
     """A subscription's new signing secret: shown this once."""
+    gone: bool = False
+    """Whether it was archived or deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +121,85 @@ class BodyFault:
     path: str
     said: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """A POST that may come twice: its key, the digest of its body, and what it will have been answered.
+
+    `answer` makes status and body of the outcomes (of the new Token, for one), in the transaction of the change; it
+    must leave secrets out.
+    """
+
+    key: str
+    digest: str
+    answer: Callable[[Any], tuple[int, Any]]
+
+
+class AnsweredBefore(Exception):  # noqa: N818 – it is what happened, and no fault
+    """The same request was answered within 24 hours: nothing was done now, and this is that answer."""
+
+    def __init__(self, status: int, answer: Any) -> None:
+        super().__init__("answered before")
+        self.status = status
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which objects are searched for; what is None or empty asks for nothing. `keep`: a further question, by id."""
+
+    owner: str | None = None
+    tag: str | None = None
+    text: str = ""
+    """In id, label or owner, whatever its case."""
+    managed_by: ManagedBy | None = None
+    account: str = ""
+    """Of rules and subscriptions: those that name this account."""
+    archived: bool = False
+    """Those that were archived, instead of those that are there."""
+    keep: Callable[[str], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One page of a search, ordered by id, and after which id the next one begins; None where there is none."""
+
+    resources: tuple[Resource, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token as it is kept, without the token."""
+
+    id: str
+    name: str
+    role: Role
+    owner: str
+    accounts: frozenset[str] | None
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """To the minute."""
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One change as it was recorded. `number` only grows: the cursor."""
+
+    number: int
+    at: datetime
+    actor: str
+    source: str
+    resource: str
+    """`account/acme`, `topup/acme`, `token/tok_…`."""
+    action: str
+    """`create`, `change`, `archive` or `delete`; `pause` and the like of an account."""
+    changes: Mapping[str, tuple[Any, Any]]
+    request_id: str
+    owner: str = ""
 
 
 class RequestRefused(Exception):  # noqa: N818 – it is a decision, and an answer of the API (RFC 9457)

@@ -237,6 +237,12 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("http-listen", "http.listen", GOOD + '[http]\nlisten = "9750"'),
     ("http-open", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"'),
     ("http-token-short", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"\ntoken = "ab"'),
+    (
+        "api-master-key",
+        "api.master_key[1]",
+        GOOD + '[api]\nenabled = true\nmaster_key = ["env:MASTER_KEY", "env:SHORT"]',
+    ),
+    ("api-unserved", "api.enabled", GOOD + API + '[http]\nlisten = ""'),
     ("templates-missing", "templates", 'templates = "nope"\n' + GOOD),
     ("templates-unknown", "templates", 'templates = "mine"\n' + GOOD),
     ("store-folder", "store.path", GOOD + '[store]\npath = "/nonexistent/b.db"'),
@@ -245,6 +251,8 @@ ELSEWHERE = {
     "file-unreadable",  # below
     "chat-extra-missing",  # below
     "store-unreadable",  # tests/config/test_past.py
+    "api-object",  # tests/resources/test_loading.py
+    "managed-twice",  # there
     "topup-open-changed",
 }
 
@@ -256,7 +264,7 @@ def found_in(folder: Path, text: str | bytes) -> Inspection:
     (folder / "umlaut").chmod(0o600)
     (folder / "mine").mkdir(exist_ok=True)
     (folder / "mine" / "nothing.html.j2").write_text("x")
-    extra = {"SHORT": "whsec_c2hvcnQ=", "LIVE_KEY": "sk_live_123"}
+    extra = {"MASTER_KEY": "A" * 43 + "=", "SHORT": "whsec_c2hvcnQ=", "LIVE_KEY": "sk_live_123"}
     return look(folder, text, {**ENVIRON, **extra})
 
 

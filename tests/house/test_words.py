@@ -16,6 +16,7 @@ from daemon.config.reading import keys_of
 from daemon.config.schema import (
     RULE_TABLES,
     AccountTable,
+    ApiTable,
     ChatTable,
     EmailTable,
     HeartbeatTable,
@@ -35,8 +36,8 @@ ROOT = Path(__file__).parents[2]
 JSON_FIELDS = tuple(PROVIDERS["json"].table)
 DOCS = ROOT / "docs"
 TABLES: tuple[type[Table], ...] = (
-    Root, StoreTable, StripeTable, SmtpTable, HttpTable, HeartbeatTable, AccountTable, TopupTable, WebhookTable,
-    EmailTable, ChatTable, ReportTable, *RULE_TABLES.values(),
+    Root, StoreTable, StripeTable, SmtpTable, HttpTable, ApiTable, HeartbeatTable, AccountTable, TopupTable,
+    WebhookTable, EmailTable, ChatTable, ReportTable, *RULE_TABLES.values(),
 )  # fmt: skip
 KEYS = sorted({key for table in TABLES for key in keys_of(table)})
 

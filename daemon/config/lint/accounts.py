@@ -25,7 +25,7 @@ _RARE = timedelta(hours=24)
 
 
 def lint(facts: LintFacts) -> None:
-    if not facts.tables.accounts:
+    if not facts.tables.accounts and not facts.tables.api.table.enabled:
         said = "no account is configured: there is nothing to watch"
         facts.problems.add(ProblemId.ACCOUNTS_NONE, "accounts", said, "write [accounts.NAME]")
     for id, account in facts.tables.accounts.items():

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from alerts.model.specs import is_glob
-from daemon.config.problems import ProblemId, Problems, suggestion
+from daemon.config.problems import Level, ProblemId, Problems, suggestion
 from daemon.config.reading import Item, Tables
 from daemon.config.schema import AccountTable
 from daemon.config.secret import Composed
@@ -77,7 +77,10 @@ class LintFacts:
             hint = (
                 suggestion(pattern.strip("*?"), self.tables.accounts) or f"configured: {listed(self.tables.accounts)}"
             )
-            self.note(ProblemId.ACCOUNT_UNKNOWN, item, "accounts", said, hint)
+            by_api = is_glob(pattern) and self.tables.api.table.enabled  # accounts made by API may match it
+            level = Level.WARNING if by_api else None
+            path = item.at("accounts")
+            self.problems.add(ProblemId.ACCOUNT_UNKNOWN, path, said, hint, item=item.name, level=level)
 
     def note_twins(self, items: Iterable[Item[Any]]) -> None:
         """Note every id that an earlier table of the same kind uses."""

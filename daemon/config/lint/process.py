@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -12,12 +13,13 @@ from daemon.config.lint.facts import LintFacts
 from daemon.config.model import SmtpSecurity
 from daemon.config.problems import ProblemId, Problems, quoted, suggestion
 from daemon.config.reading import Item
-from daemon.config.schema import SmtpTable
+from daemon.config.schema import ApiTable, SmtpTable
 from daemon.config.urls import Plain, is_loopback
 
 KEEP_AT_LEAST = timedelta(days=1)
 
 
+MASTER_KEY_BYTES = 32
 TOKEN_CHARACTERS = 16
 """The shortest token of the page that is taken beyond this machine."""
 
@@ -26,6 +28,7 @@ def lint(facts: LintFacts) -> None:
     if facts.tables.smtp is not None:
         _lint_smtp(facts, facts.tables.smtp)
     _lint_page(facts)
+    _lint_api(facts)
     keep = facts.tables.store.table.keep_readings
     if keep is not None and keep < KEEP_AT_LEAST:
         said = "a day of readings is the least that rules and reports look back on"
@@ -108,6 +111,33 @@ def _lint_smtp(facts: LintFacts, item: Item[SmtpTable]) -> None:
     what = "the password crosses" if table.username else "mails cross"
     hint = 'write security = "starttls" or "tls"'
     facts.note(ProblemId.SMTP_PLAIN, item, "security", f"{what} the network unencrypted", hint)
+
+
+def master_key_paths(item: Item[ApiTable]) -> tuple[str, ...]:
+    """Return the key paths of the master keys, the current one first."""
+    count, path = len(item.table.master_key or ()), item.at("master_key")
+    return (path,) if count == 1 else tuple(f"{path}[{index}]" for index in range(count))
+
+
+def _lint_api(facts: LintFacts) -> None:
+    item = facts.tables.api
+    if not item.table.enabled:
+        return
+    for path in master_key_paths(item):
+        if (key := facts.secret(path)) and not is_master_key(key):
+            hint = "make one by: openssl rand -base64 32"
+            facts.problems.add(ProblemId.API_MASTER_KEY, path, "a master key is 32 bytes, in base64", hint)
+    if not facts.tables.http.table.listen:
+        said = "there is no [http] listen to serve the API at: the command line alone manages accounts"
+        facts.note(ProblemId.API_UNSERVED, item, "enabled", said, 'write listen = "127.0.0.1:9750"')
+
+
+def is_master_key(text: str) -> bool:
+    """Whether a text is 32 bytes, in base64."""
+    try:
+        return len(b64decode(text, validate=True)) == MASTER_KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _lint_page(facts: LintFacts) -> None:

@@ -19,6 +19,7 @@ from daemon.store.migrations import (
     m0010_believed,
     m0011_burn_said,
     m0012_report_basis,
+    m0013_resources,
 )
 
 _STEPS = {
@@ -36,6 +37,7 @@ _STEPS = {
         m0010_believed,
         m0011_burn_said,
         m0012_report_basis,
+        m0013_resources,
     )
 }
 _TABLE = "_sqlite_migrations"  # named by sqlite-utils, which created the first databases
