@@ -17,6 +17,7 @@ import httpx
 from daemon.clock import SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
+from daemon.process import logs
 from daemon.work.service import Service
 from tests.sim.clocks import TrueClock, run
 
@@ -81,6 +82,7 @@ def live(
 ) -> Lived:
     """Run the service from `begin` on for so long; `hourly` looks on."""
     held, fold_cpu_s = Held(), 0.0
+    logs.set_up("warning")  # else each poll is printed
 
     async def main() -> Lived:
         nonlocal fold_cpu_s

@@ -57,7 +57,7 @@ class Job:
         self._finished = finished
         self._stuck_after_s = stuck_after_s
         self._moved_s: float | None = None
-        """When the pass that is under way last came on, by the loop's time."""
+        """When the running pass last made progress, by the loop's time."""
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
@@ -65,12 +65,12 @@ class Job:
     def busy(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    def move(self) -> None:
-        """Note that the pass under way came on."""
+    def note_progress(self) -> None:
+        """Note that the running pass made progress."""
         self._moved_s = asyncio.get_running_loop().time()
 
     def stuck(self) -> str:
-        """Return a sentence where the pass under way has not come on for too long, else nothing."""
+        """Return a sentence where the running pass has made no progress for too long, else nothing."""
         if self._moved_s is None:
             return ""
         still_s = asyncio.get_running_loop().time() - self._moved_s
@@ -109,7 +109,7 @@ class Job:
                 return
 
     async def _one_pass(self) -> None:
-        self.move()
+        self.note_progress()
         token = _CURRENT.set(self)
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -130,14 +130,14 @@ _CURRENT: ContextVar[Job | None] = ContextVar("job", default=None)
 """The job whose pass the code that asks is part of."""
 
 
-def moved() -> None:
-    """Note that the pass that the caller is part of came on: an answer came, one of several things is done."""
+def note_progress() -> None:
+    """Note progress of the pass that the caller is part of: an answer came, one of several things is done."""
     job = _CURRENT.get()
     if job is not None:
-        job.move()
+        job.note_progress()
 
 
-async def together(works: Iterable[Awaitable[None]]) -> None:
+async def gather_bounded(works: Iterable[Awaitable[None]]) -> None:
     """Await them all, `TOPUPS_AT_ONCE` at a time; each begins only when its turn has come.
 
     A failure does not stop the others; the errors are raised together when all have ended.
@@ -152,7 +152,7 @@ async def together(works: Iterable[Awaitable[None]]) -> None:
             except Exception as error:
                 log.error("work failed", exc_info=error)
                 errors.append(error)
-            moved()
+            note_progress()
 
     await asyncio.gather(*(go_through(first) for first in islice(waiting, TOPUPS_AT_ONCE)))
     if errors:

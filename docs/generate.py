@@ -20,7 +20,7 @@ from alerts.events.catalogue import CATALOGUE, SECTIONS
 from alerts.events.fields import EVERYWHERE, Field
 from alerts.events.schema import schema, schemas
 from alerts.events.spec import ANY, EventSpec
-from alerts.model.events import EventType
+from alerts.model.events import SUBSCRIBABLE, EventType
 from daemon.sources.preset import preset, preset_names
 from daemon.store.topup_rows import State
 from daemon.topups.policy.machine import steps
@@ -104,6 +104,12 @@ def events(examples: dict[str, dict[str, Any]]) -> str:
     """Return the sections of all events, in Markdown."""
     rows = (_row(spec) for specs in SECTIONS.values() for spec in specs)
     parts = ["## All events\n", _table(("type", "when", "severity", "ends with", "read by"), rows)]
+    customers = (
+        (f"`{spec.type.value}`", ", ".join(f"`{field.name}`" for field in spec.all_fields if field.operators))
+        for spec in CATALOGUE.values()
+        if spec.type in SUBSCRIBABLE
+    )
+    parts += ["## What a customer may hear\n", _table(("type", "what its copy leaves out"), customers)]
     before: list[EventSpec] = []
     for heading, specs in SECTIONS.items():
         parts.append(f"## {heading}\n")

@@ -245,7 +245,7 @@ class Daemon:
             step = min(t for t in (wake, next_poll, end) if t is not None)
             clock.set(max(step, clock.now() + timedelta(seconds=1)))
 
-    async def take_up(self, topup: Topup) -> Topup:
+    async def resume(self, topup: Topup) -> Topup:
         """Go on with a top-up by time alone, whether its time has come or not."""
         return await run(self.service.context, topup.id, Time())
 
@@ -275,6 +275,6 @@ class Daemon:
     def events(self) -> list[str]:
         return [row[0] for row in self.store.reader.execute("SELECT type FROM event ORDER BY number")]
 
-    def told(self, type_: str) -> list[Mapping[str, Any]]:
+    def events_of(self, type_: str) -> list[Mapping[str, Any]]:
         rows = self.store.reader.execute("SELECT body FROM event WHERE type = ? ORDER BY number", (type_,))
         return [json.loads(row[0])["data"] for row in rows]

@@ -60,6 +60,16 @@ class Channel(Protocol):
         ...
 
     @property
+    def counted_as(self) -> str:
+        """The name under which its attempts are counted and limited; customers' receivers share one."""
+        ...
+
+    @property
+    def target(self) -> str:
+        """What must have answered a `test.ping` before the first event; empty: nothing must."""
+        ...
+
+    @property
     def gathers(self) -> bool:
         """Whether several events that fall together go out as one message."""
         ...

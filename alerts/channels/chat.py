@@ -17,7 +17,7 @@ from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.channels.content import write_chat
 from alerts.events.messages.context import MessageContext
 from alerts.model.limits import DELIVERY_DEADLINE_S
-from alerts.model.receivers import ChatReceiver
+from alerts.model.receivers import ChatReceiver, counted_as
 
 MISSING = "the extra is not installed: pip install 'brimful[chat]'"
 
@@ -25,6 +25,7 @@ MISSING = "the extra is not installed: pip install 'brimful[chat]'"
 class ChatChannel:
     """One `[[chat]]` table. `load` imports Apprise, late: only those who use it need it."""
 
+    target = ""
     gathers = True
     max_per_hour: int | None = None
 
@@ -35,6 +36,7 @@ class ChatChannel:
         load: Callable[[], Any] = lambda: importlib.import_module("apprise"),
     ) -> None:
         self.key = receiver.key
+        self.counted_as = counted_as(receiver)
         self._url = receiver.url
         self._context = context
         self._load = load

@@ -10,13 +10,16 @@ from alerts.channels.base import Batch, Result, SendOutcome
 from alerts.channels.content import MailContent, write_mail
 from alerts.events.messages.context import MessageContext
 from alerts.mail import Mailed, Mailer, new_message
-from alerts.model.receivers import EmailReceiver
+from alerts.model.receivers import EmailReceiver, counted_as
 from alerts.templating import WRONG_TEMPLATE, Templates
 
 
 class EmailChannel:
-    """One `[[emails]]` table: its addresses share a message. `now` is the service's clock."""
+    """One `[[emails]]` table, or a customer's own address: all its addresses share a message. `now` is the service's
+    clock.
+    """
 
+    target = ""
     gathers = True
 
     def __init__(
@@ -28,8 +31,10 @@ class EmailChannel:
         now: Callable[[], datetime],
     ) -> None:
         self.key = receiver.key
+        self.counted_as = counted_as(receiver)
         self.max_per_hour: int | None = receiver.max_per_hour
         self._to = receiver.to
+        self._customers_account = receiver.accounts[0] if receiver.untrusted else None
         self._mailer = mailer
         self._templates = templates
         self._context = context
@@ -59,12 +64,15 @@ class EmailChannel:
 
     def compose(self, batch: Batch) -> tuple[EmailMessage, str]:
         """Return the message of a batch, and a note for the log where an operator's own template could not be used."""
-        content, note = self._write(batch)
+        context = self._context
+        if self._customers_account is not None:
+            context = context.to_customer_of(self._customers_account)
+        content, note = self._write(batch, context)
         message = new_message(
             sender=self._mailer.sender,
             to=self._to,
             subject=content.subject,
-            at=self._now().astimezone(self._context.zone),
+            at=self._now().astimezone(context.zone),
             name=batch.name,
             text=content.text,
             html=content.html,
@@ -72,10 +80,10 @@ class EmailChannel:
         )
         return message, note
 
-    def _write(self, batch: Batch) -> tuple[MailContent, str]:
+    def _write(self, batch: Batch, context: MessageContext) -> tuple[MailContent, str]:
         events = [delivery.event for delivery in batch.deliveries]
         try:
-            return write_mail(events, self._templates, self._context), ""
+            return write_mail(events, self._templates, context), ""
         except WRONG_TEMPLATE as error:  # the alert goes out all the same
             note = f"by the built-in template, as your own is wrong ({type(error).__name__}: {error}); "
-            return write_mail(events, Templates(), self._context), note
+            return write_mail(events, Templates(), context), note

@@ -10,9 +10,11 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from alerts.channels.base import Batch, Result, SendOutcome
+from alerts.channels.secrets import signing_secrets
 from alerts.channels.signing import Signer
+from alerts.events.customers import customers_copy
 from alerts.model.limits import DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_KEPT, DELIVERY_DEADLINE_S
-from alerts.model.receivers import WebhookReceiver
+from alerts.model.receivers import WebhookReceiver, counted_as
 
 OVERLOADED = frozenset({429, 502, 504})
 GONE = 410
@@ -50,37 +52,49 @@ class Poster(Protocol):
 class WebhookChannel:
     """One receiver of webhooks. `wall` is the wall's time: what a receiver compares a signature's timestamp with."""
 
+    __slots__ = ("_poster", "_receiver", "_signer", "_wall", "counted_as", "key", "target")
     gathers = False
     max_per_hour: int | None = None
 
     def __init__(self, receiver: WebhookReceiver, poster: Poster, wall: Callable[[], datetime]) -> None:
         self.key = receiver.key
-        self._url = receiver.url
-        self._allowed = receiver.allow_http or urlsplit(receiver.url).scheme == "https"
-        self._signer = Signer([secret.get_secret_value() for secret in receiver.secrets])
+        self.counted_as = counted_as(receiver)
+        self.target = receiver.target
+        self._receiver = receiver
+        self._signer: tuple[int, Signer] | None = None
+        """How many secrets sign, and with them: made at the first attempt, and anew where one has ended."""
         self._poster = poster
         self._wall = wall
 
     async def send(self, batch: Batch) -> SendOutcome:
-        if not self._allowed:
+        receiver = self._receiver
+        if not receiver.allow_http and urlsplit(receiver.url).scheme != "https":
             return SendOutcome(Result.FAILED, 0, error="refused: the URL is not https, and allow_http is not set")
         event = batch.deliveries[0].event
+        body = customers_copy(event) if receiver.untrusted else event.body
         wall = self._wall()
         headers = {
             "content-type": "application/json",
             "user-agent": USER_AGENT,
-            **self._signer.headers(event.id, wall, event.body),
+            **self._signer_at(wall).headers(event.id, wall, body),
         }
         answer = await self._poster.post(
-            self._url,
+            receiver.url,
             headers=headers,
-            content=event.body,
+            content=body,
             deadline_s=DELIVERY_DEADLINE_S,
             max_bytes=DELIVERY_ANSWER_BYTES,
         )
         if isinstance(answer, PostFailed):
             return SendOutcome(Result.FAILED, answer.elapsed_ms, error=answer.reason)
         return judge_answer(answer, wall)
+
+    def _signer_at(self, wall: datetime) -> Signer:
+        """Return the signer of an attempt at `wall`: the end of an overlap needs no reload."""
+        secrets = signing_secrets(self._receiver, wall)
+        if self._signer is None or self._signer[0] != len(secrets):
+            self._signer = len(secrets), Signer([secret.get_secret_value() for secret in secrets])
+        return self._signer[1]
 
 
 def judge_answer(answer: Posted, wall: datetime) -> SendOutcome:

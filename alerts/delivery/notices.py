@@ -1,4 +1,4 @@
-"""The events about a receiver that fails or has recovered. They go to the other receivers only."""
+"""The events about a receiver: that it fails or has recovered, for the other receivers only; and a test of it."""
 
 from __future__ import annotations
 
@@ -53,6 +53,16 @@ def recovered(before: ReceiverState, pending: int, now: datetime) -> EventDraft:
         "observed_at": rfc3339(now),
     }
     return EventDraft(type=EventType.DELIVERY_RECOVERED, at=now, data=data, not_receiver=before.key)
+
+
+def ping(receiver: str, now: datetime) -> EventDraft:
+    """Return a `test.ping` to one receiver."""
+    data: dict[str, JsonValue] = {
+        "receiver": receiver,
+        "message": "This is a test. Nothing happened.",
+        "observed_at": rfc3339(now),
+    }
+    return EventDraft(type=EventType.TEST_PING, at=now, data=data, only_receiver=receiver)
 
 
 def _command(notice: ReceiverNotice, state: ReceiverState, event: Event) -> str:

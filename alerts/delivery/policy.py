@@ -87,9 +87,16 @@ def evaluate_receiver(
         return _gone(state, outcome, now)
     if outcome.result is Result.REFUSED:
         # The server answered, so the breaker closes. The refused addresses need a person: one notice a run of failures.
-        refused = replace(ReceiverState(state.key), notified_at=state.notified_at or now, last_error=outcome.error)
+        refused = replace(state.healthy(), notified_at=state.notified_at or now, last_error=outcome.error)
         return Consequence(refused, ReceiverNotice.REFUSED if state.notified_at is None else None)
     return _failed(state, outcome, verdict, now, roll)
+
+
+def is_told(notice: ReceiverNotice, before: ReceiverState, *, customers: bool) -> bool:
+    """Whether others hear of it: of a customer's receiver, only that its events stop, and that they go on again."""
+    if not customers or notice in (ReceiverNotice.PAUSED, ReceiverNotice.STOPPED):
+        return True
+    return notice is ReceiverNotice.RECOVERED and before.paused_since is not None
 
 
 def retry_after(outcome: SendOutcome) -> timedelta:
@@ -102,7 +109,7 @@ def retry_after(outcome: SendOutcome) -> timedelta:
 def _well_again(state: ReceiverState) -> Consequence:
     was_blocked = state.failures >= DELIVERY_BREAKER_AFTER or state.paused_since is not None
     return Consequence(
-        ReceiverState(state.key),
+        state.healthy(),
         ReceiverNotice.RECOVERED if state.notified_at is not None else None,
         reschedule_now=was_blocked,
     )

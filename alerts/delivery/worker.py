@@ -1,4 +1,4 @@
-"""One receiver's worker: takes what is due, sends it in order, then stores the results.
+"""One receiver's worker: takes what is due, sends it in order, then stores the results. It lives for one run.
 
 A worker that is killed loses nothing: what was sent without a stored result is sent again with the same id. Workers
 share only the store, so a dead receiver does not delay the others.
@@ -17,13 +17,13 @@ from typing import Protocol
 
 from alerts.channels.base import Batch, Channel, Result, SendOutcome
 from alerts.delivery import notices
-from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver
+from alerts.delivery.due import allowed_at, opened
+from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver, is_told
 from alerts.delivery.results import attempt_result, batch_name, cut_result, failures_before, outcome_of
 from alerts.events.messages.message import charge_under_way
 from alerts.model.events import Event, EventDraft
 from alerts.model.limits import (
     DELIVERY_BATCH,
-    DELIVERY_LONGEST_WAIT_S,
     DELIVERY_RESULTS_S,
     DELIVERY_STUCK_AFTER_S,
     DELIVERY_WIDTH,
@@ -34,10 +34,6 @@ from alerts.model.limits import (
 )
 from alerts.model.outbox import AttemptResult, DeliveryQueue, ReceiverState
 from alerts.model.values import replace
-
-HOUR = timedelta(hours=1)
-_CLOCK_STEP = timedelta(minutes=1)
-"""If the clock goes back by more, it was ahead: deliveries that it postponed are due."""
 
 
 class DeliveryClock(Protocol):
@@ -57,7 +53,10 @@ class Attempted:
 
 
 class ReceiverWorker:
-    """The deliveries of one receiver. At most one run of it is under way."""
+    """The deliveries of one receiver. At most one run of it is under way; `finished` is called with its key at its end.
+
+    `outcomes` counts what attempts came to: delivered, pending (to be tried again), dead.
+    """
 
     def __init__(
         self,
@@ -66,13 +65,14 @@ class ReceiverWorker:
         clock: DeliveryClock,
         rng: Random,
         observe: Callable[[Attempted], None],
-        finished: Callable[[], None],
+        finished: Callable[[str], None],
+        outcomes: Counter[str],
     ) -> None:
         self.key = channel.key
+        self.counted_as = channel.counted_as
         self.sent = 0
         self.failed = 0
-        self.outcomes: Counter[str] = Counter()
-        """What attempts came to since the start: delivered, pending (to be tried again), dead."""
+        self._outcomes = outcomes
         self._channel = channel
         self._queue = queue
         self._clock = clock
@@ -81,7 +81,6 @@ class ReceiverWorker:
         self._finished_run = finished
         self._task: asyncio.Task[None] | None = None
         self._not_before: datetime | None = None
-        self._seen_at: datetime | None = None
         self._patient = False
         self._state = ReceiverState(channel.key)
         self._saved = self._state
@@ -113,29 +112,6 @@ class ReceiverWorker:
             return ""
         still_s = asyncio.get_running_loop().time() - self._moved_s
         return f"delivery: {self.key} has hung for {still_s:.0f} s" if still_s > DELIVERY_STUCK_AFTER_S else ""
-
-    def ready_at(self, now: datetime) -> datetime | None:
-        """Return when the receiver's next delivery can be tried; None if none is pending."""
-        due_at = self._queue.next_due(self.key)
-        if due_at is None:
-            return None
-        state = self._queue.receiver(self.key)
-        if state.stopped_at is not None:
-            reason = f"the receiver is gone: {state.last_error}"
-            self._queue.settle([], state, [], now, abandon=reason)
-            return None
-        ready_at = max(at for at in (due_at, state.blocked_until, self._allowed_at(now)) if at is not None)
-        went_back = self._seen_at is not None and self._seen_at - now > _CLOCK_STEP
-        self._seen_at = now
-        if ready_at > now and (went_back or ready_at - now > timedelta(seconds=DELIVERY_LONGEST_WAIT_S)):
-            self._queue.settle([], replace(state, blocked_until=None), [], now, reschedule_now=True)
-            return now  # the wait was set by a clock that was ahead
-        return ready_at
-
-    def overdue(self) -> int:
-        """Return how many deliveries are pending if the receiver was reported as failing, else 0."""
-        state = self._queue.receiver(self.key)
-        return self._queue.pending(self.key) if state.notified_at is not None else 0
 
     def start(self, now: datetime, *, patient: bool = False) -> None:
         """Send all that is due by `now` and what becomes due meanwhile; a running worker checks the outbox again.
@@ -172,8 +148,8 @@ class ReceiverWorker:
     # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        self._state = self._saved = self._queue.receiver(self.key)
         try:
+            self._state = self._saved = opened(self._channel, self._queue, self._now())
             while True:
                 self._conclude_landed()
                 if self._patient and self._channel.gathers and self._more and not self._flying:
@@ -193,7 +169,7 @@ class ReceiverWorker:
                 task.cancel()
             self._flying.clear()
             self._waiting.clear()
-            self._finished_run()
+            self._finished_run(self.key)
 
     async def _linger(self) -> None:
         """Wait before a message: longer if one was sent recently, or until the result of a charge that has begun is
@@ -258,14 +234,14 @@ class ReceiverWorker:
         self._flush()
         flying = {delivery.number for batch, _ in self._flying.values() for delivery in batch.deliveries}
         limit = DELIVERY_BATCH + len(flying)
-        due = self._queue.due(self.key, now, limit)
+        due = self._queue.due(self.key, now, limit, pings=self._state.awaits_answer)
         self._more = len(due) == limit
         self._waiting.extend(Batch(one.event.id, (one,)) for one in due if one.number not in flying)
 
     def _gather(self, now: datetime) -> None:
         self._more = False
-        allowed_at = self._allowed_at(now)
-        if allowed_at is not None and allowed_at > now:
+        at = allowed_at(self._channel, self._queue, now)
+        if at is not None and at > now:
             return
         due = self._queue.due(self.key, now, DIGEST_EVENTS)
         if not due:
@@ -288,15 +264,8 @@ class ReceiverWorker:
         answers = first if first != batch.name else None
         return Batch(batch.name, batch.deliveries, batch.remaining_recipients, answers)
 
-    def _allowed_at(self, now: datetime) -> datetime | None:
-        most = self._channel.max_per_hour
-        if most is None:
-            return None
-        sent = self._queue.sent_since(self.key, now - HOUR)
-        return sent[-most].at + HOUR if len(sent) >= most else None
-
     def _width(self) -> int:
-        return 1 if self._channel.gathers or self._state.failures else DELIVERY_WIDTH
+        return 1 if self._channel.gathers or self._channel.target or self._state.failures else DELIVERY_WIDTH
 
     def _launch(self) -> None:
         if self._stopping or not self._state.is_open(self._now()):
@@ -349,7 +318,7 @@ class ReceiverWorker:
             evaluate_delivery(failures, self._state, outcome, now, roll) for failures in failures_before(batch, outcome)
         ]
         for delivery, verdict in zip(batch.deliveries, verdicts, strict=True):
-            self.outcomes[verdict.state.value] += 1
+            self._outcomes[verdict.state.value] += 1
             self._results.append(attempt_result(delivery, batch, outcome, verdict, started_at))
             event = delivery.event
             self._observe(Attempted(self.key, event.id, event.type.value, event.account, outcome, verdict))
@@ -364,18 +333,23 @@ class ReceiverWorker:
         self._state = consequence.receiver
         if outcome.result is Result.OK:
             self.sent += len(batch.deliveries)
-            if before.failures:
+            if before.awaits_answer:
+                self._state = replace(self._state, answered_at=now)
+            if before.failures or before.awaits_answer:
                 self._more = True
         else:
             self.failed += len(batch.deliveries)
             self._hold_back(batch)
         self._reschedule_now |= consequence.reschedule_now
         self._abandon = self._abandon or consequence.abandon
-        pending = self._queue.pending(self.key) if consequence.notice is not None else 0
-        if consequence.notice is ReceiverNotice.RECOVERED:
+        notice = consequence.notice
+        if notice is None or not is_told(notice, before, customers=self.counted_as != self.key):
+            return
+        pending = self._queue.pending(self.key)
+        if notice is ReceiverNotice.RECOVERED:
             self._drafts.append(notices.recovered(before, pending, now))
-        elif consequence.notice is not None:
-            self._drafts.append(notices.failing(consequence.notice, self._state, event, pending, now))
+        else:
+            self._drafts.append(notices.failing(notice, self._state, event, pending, now))
 
     def _hold_back(self, batch: Batch) -> None:
         """Put back what waits for the same account: the failed delivery is retried first."""

@@ -38,7 +38,7 @@ READINGS = (
         of_alert(
             ANY,
             _REASON,
-            Field("detail", TEXT, "One line for a person"),
+            Field("detail", TEXT, "One line for a person", operators=True),
             _POLLS,
             Field("since", INSTANT, "The first of them", nullable=True),
             Field("last_good_at", INSTANT, "The last good reading", nullable=True),

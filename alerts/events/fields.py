@@ -34,6 +34,8 @@ class Field:
     optional: bool = False
     in_unit: str = ""
     """It is there exactly where the event's `unit` is this one."""
+    operators: bool = False
+    """It is the operator's to know: a customer's copy leaves it out."""
 
     def schema(self) -> Schema:
         """Return the JSON Schema of the value, with its description."""
@@ -168,14 +170,21 @@ TOPUP = (
             Field("id", TEXT, "The top-up's id", nullable=True),
         ),
         "What was under way with the account's top-ups when the event was committed, or why there is none",
+        operators=True,
     ),
 )
 CHARGE = (
     Field("topup", TEXT, "The top-up's id"),
-    Field("payment_intent", TEXT, "The PaymentIntent: credit once for each", nullable=True),
-    Field("customer", TEXT, "The Stripe customer"),
+    Field("payment_intent", TEXT, "The PaymentIntent: credit once for each", nullable=True, operators=True),
+    Field("customer", TEXT, "The Stripe customer", operators=True),
     Field("amount_usd", USD, "The amount"),
-    Field("funded_before_usd", USD, "Balance and total charged at plan: every dollar credited before", nullable=True),
+    Field(
+        "funded_before_usd",
+        USD,
+        "Balance and total charged at plan: every dollar credited before",
+        nullable=True,
+        operators=True,
+    ),
     Field("available_usd", USD, "What was available at plan", nullable=True),
 )
 A_TOPUP_OR_NONE = (
@@ -185,6 +194,6 @@ A_TOPUP_OR_NONE = (
 )
 NO_TOPUP = tuple(Field(field.name, NULL, "Null: it is about the account") for field in A_TOPUP_OR_NONE)
 ACTION = (
-    Field("action", TEXT, "What a person must do"),
-    Field("command", TEXT, "The command to type then"),
+    Field("action", TEXT, "What a person must do", operators=True),
+    Field("command", TEXT, "The command to type then", operators=True),
 )

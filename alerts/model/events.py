@@ -65,6 +65,30 @@ class EventType(StrEnum):
     TEST_PING = "test.ping"
 
 
+SUBSCRIBABLE = frozenset(
+    {
+        EventType.BALANCE_LOW,
+        EventType.BALANCE_RECOVERED,
+        EventType.BALANCE_DEPLETED,
+        EventType.RUNWAY_SHORT,
+        EventType.RUNWAY_RECOVERED,
+        EventType.QUOTA_HIGH,
+        EventType.QUOTA_EXCEEDED,
+        EventType.QUOTA_RECOVERED,
+        EventType.BUDGET_REACHED,
+        EventType.BUDGET_PROJECTED,
+        EventType.USAGE_SPIKE,
+        EventType.USAGE_SPIKE_ENDED,
+        EventType.READING_UNAVAILABLE,
+        EventType.READING_RESTORED,
+        EventType.LIMITS_CHANGED,
+        EventType.TOPUP_SUCCEEDED,
+        EventType.TOPUP_CREDITED,
+    }
+)
+"""What a customer may hear of its own accounts. All else is the operator's to know and to act on."""
+
+
 @dataclass(frozen=True, slots=True)
 class EventDraft:
     """What happened, before it has a number. `data` is the payload in its wire names, without `sequence` and `store`.

@@ -8,6 +8,10 @@ DELIVERY_ANSWER_BYTES = 4096
 """Most bytes read of a receiver's answer."""
 DELIVERY_WIDTH = 4
 """Concurrent attempts to one receiver: one while it is failing, and never two for one account."""
+DELIVERY_AT_ONCE = 64
+"""Customers' receivers that are delivered to at once: however many hang, connections are left for all else."""
+DELIVERY_SLICE_S = 0.02
+"""Looking which receivers have something due pauses after so long, for everything else in the loop."""
 DELIVERY_BATCH = 200
 """Deliveries that one query of the outbox returns, per receiver."""
 DELIVERY_RESULTS_S = 0.05

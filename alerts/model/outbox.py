@@ -5,7 +5,7 @@ The daemon's store implements `DeliveryQueue`; nothing here knows SQL. One deliv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +43,7 @@ class ReceiverState:
 
     Not tried before `blocked_until` (breaker, Retry-After, daily probe). `stopped_at`: it answered 410, and gets
     nothing until something is replayed to it. `notified_at`: when `delivery.failing` was sent in this run of failures.
+    `target`, of a customer's URL: which URL this is about, since `asked_at`; `answered_at`: it answered a `test.ping`.
     """
 
     key: str
@@ -53,6 +54,18 @@ class ReceiverState:
     stopped_at: datetime | None = None
     notified_at: datetime | None = None
     last_error: str = ""
+    target: str = ""
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether its events wait until it has answered a `test.ping`."""
+        return bool(self.target) and self.answered_at is None
+
+    def healthy(self) -> ReceiverState:
+        """Return its state without failures."""
+        return ReceiverState(self.key, target=self.target, asked_at=self.asked_at, answered_at=self.answered_at)
 
     def is_open(self, now: datetime) -> bool:
         """Whether it may be tried at `now`."""
@@ -99,14 +112,22 @@ class DeliveryQueue(Protocol):
         """Return the state of the receiver; one that was never tried is healthy."""
         ...
 
-    def due(self, key: str, now: datetime, limit: int) -> Sequence[Delivery]:
-        """Return pending deliveries whose time has come, oldest first.
+    def told(self) -> set[str]:
+        """Return the receivers to which something was addressed since the last call."""
+        ...
+
+    def waiting(self) -> Collection[str]:
+        """Return the receivers with a pending delivery."""
+        ...
+
+    def due(self, key: str, now: datetime, limit: int, *, pings: bool = False) -> Sequence[Delivery]:
+        """Return pending deliveries whose time has come, oldest first; with `pings`, those of a `test.ping` alone.
 
         A delivery waits while an earlier one of the same account waits for its first retry: order where it can be.
         """
         ...
 
-    def next_due(self, key: str) -> datetime | None:
+    def next_due(self, key: str, *, pings: bool = False) -> datetime | None:
         """Return when the receiver's next delivery is due, whatever blocks the receiver; None where none is pending."""
         ...
 
@@ -128,6 +149,10 @@ class DeliveryQueue(Protocol):
 
     def pending(self, key: str) -> int:
         """Return the number of the receiver's pending deliveries."""
+        ...
+
+    def overdue(self) -> Mapping[str, int]:
+        """Return how many deliveries are pending to each receiver that was reported as failing."""
         ...
 
     def settle(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from pydantic import SecretStr
 
-from alerts.model.events import EventDraft, EventType
+from alerts.model.events import SUBSCRIBABLE, EventDraft, EventType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,9 @@ class _Receiver:
     owner: str = ""
     """The customer who subscribed; empty: the operator's own."""
     untrusted: bool = False
-    """A customer's, made by API. A URL is connected to at public addresses only, and answers a `test.ping` first."""
+    """A customer's: it hears `SUBSCRIBABLE` types alone, in a copy without what is the operator's. Its URL is connected
+    to at public addresses only, and answers a `test.ping` before its first event.
+    """
 
     @property
     def is_customers(self) -> bool:
@@ -27,21 +31,32 @@ class _Receiver:
 
     def wants(self, draft: EventDraft) -> bool:
         """Whether the receiver subscribes to this type and account; an event without an account passes."""
+        if self.untrusted and draft.type not in SUBSCRIBABLE:
+            return False
         if not any(fnmatchcase(draft.type.value, pattern) for pattern in self.events):
             return False
         return draft.account is None or any(fnmatchcase(draft.account, pattern) for pattern in self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class RetiringSecret:
+    """A signing secret that was replaced: it signs too, before `until`."""
+
+    secret: SecretStr
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookReceiver(_Receiver):
     """A URL that is posted to.
 
-    `secrets`: `whsec_…` or `whsk_…`, the current one first. With `own_threshold_microusd`, `balance.low` and
-    `balance.recovered` come from that threshold alone.
+    `secrets`: `whsec_…` or `whsk_…`, the current one first; those of `retiring` sign beside them until their end. With
+    `own_threshold_microusd`, `balance.low` and `balance.recovered` come from that threshold alone.
     """
 
     url: str
     secrets: tuple[SecretStr, ...]
+    retiring: tuple[RetiringSecret, ...] = ()
     own_threshold_microusd: int | None = None
     allow_http: bool = False
 
@@ -49,6 +64,11 @@ class WebhookReceiver(_Receiver):
     def key(self) -> str:
         """The receiver's name in the outbox, unique over all kinds."""
         return f"webhook:{self.id}"
+
+    @property
+    def target(self) -> str:
+        """What must have answered a `test.ping` before the first event: a digest of the URL. Empty: nothing must."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:16] if self.untrusted else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +91,11 @@ class ChatReceiver(_Receiver):
 
 
 Receiver = WebhookReceiver | EmailReceiver | ChatReceiver
+
+
+def counted_as(receiver: Receiver) -> str:
+    """Return the name under which attempts are counted and limited: its key, one name for all customers' of a kind."""
+    return f"{receiver.key.partition(':')[0]}:*" if receiver.untrusted else receiver.key
 
 
 @dataclass(frozen=True, slots=True)

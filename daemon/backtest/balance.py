@@ -18,7 +18,7 @@ from alerts.model.readings import Known, Metrics
 from alerts.rules.state import NO_TOPUP, TopupStatus
 from daemon.config.model import TopupConfig, TopupMode
 from daemon.store.topup_rows import Spend
-from daemon.topups.policy.gates import RELEASED_FOR, GateInputs, judge
+from daemon.topups.policy.gates import RELEASED_FOR, GateInputs, evaluate_gates
 
 CREDIT_DELAY = timedelta(minutes=15)
 """Default time from a charge until it shows in the balance."""
@@ -96,7 +96,7 @@ class SimulatedBalance:
         if self._waiting:
             return
         now = known.at
-        verdict = judge(
+        verdict = evaluate_gates(
             GateInputs(
                 now=now,
                 zone=self._zone,

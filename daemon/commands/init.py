@@ -165,10 +165,10 @@ def _completed(given: Answers, keys: Keys, *, ask: bool) -> Answers:
     key = key if _is_reference(key) else keys.add(account, key)
     params = _params(given, chosen, answer)
     below = percent = ""
-    if Has.BALANCE in chosen.tells:
+    if Has.BALANCE in chosen.provides:
         unit = "dollars" if chosen.unit == USD else chosen.unit
         below = answer(given.below, f"Alert when fewer {unit} are available than", "5.00")
-    if Has.LIMIT in chosen.tells:
+    if Has.LIMIT in chosen.provides:
         percent = answer(given.percent, "Alert at these percents of the quota", "80,90,100")
     webhook = answer(given.webhook, "Send webhooks to (empty: none)")
     secret = ""

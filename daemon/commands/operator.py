@@ -21,7 +21,7 @@ from daemon.topups.context import TopupContext
 from daemon.topups.executor import run
 from daemon.topups.listing import earlier_customers
 from daemon.topups.policy.gate import GateName
-from daemon.topups.policy.going_on import ALIVE
+from daemon.topups.policy.proceeding import ALIVE
 from daemon.topups.policy.step import Acknowledged
 
 DAYS_AHEAD = timedelta(days=1)

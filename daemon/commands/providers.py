@@ -106,7 +106,7 @@ def document(provider: Provider) -> dict[str, Any]:
 def _reads(provider: Provider) -> tuple[str, ...]:
     if provider.preset is not None:
         return tuple(provider.preset.fields)
-    return tuple(sorted(provider.tells)) if not provider.by_account else ()
+    return tuple(sorted(provider.provides)) if not provider.by_account else ()
 
 
 def reads_of(provider: Provider) -> str:

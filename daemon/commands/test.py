@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from alerts.channels.base import Batch, Result, SendOutcome
-from alerts.model.events import Event, EventDraft, EventType, Severity, encode_body
-from alerts.model.instants import rfc3339
+from alerts.delivery import notices
+from alerts.model.events import Event, Severity, encode_body
 from alerts.model.outbox import Delivery
 from alerts.model.receivers import Receiver
 from daemon.clock import RandomIds, SystemClock
@@ -80,12 +80,7 @@ def try_receiver(context: typer.Context, key: str, *, as_json: bool = False) -> 
 
 def ping(key: str, now: datetime) -> Event:
     """Return a fresh test.ping for one receiver."""
-    draft = EventDraft(
-        type=EventType.TEST_PING,
-        at=now,
-        data={"receiver": key, "message": "This is a test. Nothing happened.", "observed_at": rfc3339(now)},
-        only_receiver=key,
-    )
+    draft = notices.ping(key, now)
     return Event(
         id=RandomIds().new("evt"),
         type=draft.type,

@@ -120,7 +120,7 @@ def account_of(facts: LintFacts, id: str) -> AccountConfig:
         base_url=base,
         url=url or base + provider.path,
         api_key=_secret(facts, item.at("api_key")),
-        poll=table.told("poll"),
+        poll=table.effective("poll"),
         json=_mapping(facts, item) if provider.by_account else None,
         topup=_topup(topup.table, least_charge(facts, id)) if topup is not None else None,
     )
@@ -139,17 +139,17 @@ def _shown_url(facts: LintFacts, item: Item[AccountTable]) -> tuple[str, str]:
 
 def _mapping(facts: LintFacts, item: Item[AccountTable]) -> JsonMapping:
     table = item.table
-    checks = {key: table.told(key) for key in ("ok", "error", "currency", "unlimited", "unit")}
+    checks = {key: table.effective(key) for key in ("ok", "error", "currency", "unlimited", "unit")}
     url, body = facts.texts[item.at("url")], facts.texts.get(item.at("body"))
-    headers = {name: facts.texts[item.at(f"headers.{name}")] for name in table.told_headers}
+    headers = {name: facts.texts[item.at(f"headers.{name}")] for name in table.effective_headers}
     texts = [url, *headers.values(), *([body] if body is not None else ())]
     return JsonMapping(
-        answer=AnswerSpec(fields=table.told_fields, **checks),
+        answer=AnswerSpec(fields=table.effective_fields, **checks),
         headers={name: text.text for name, text in headers.items()},
         url=url.text,
-        method=table.told("method"),
+        method=table.effective("method"),
         body=body.text if body is not None else None,
-        auth=table.told_auth,
+        auth=table.effective_auth,
         secrets=tuple(secret for text in texts for secret in text.secrets),
     )
 

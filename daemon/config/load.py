@@ -219,7 +219,7 @@ def composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, 
             path = account.at(f"params.{name}")
             found[path] = secrets.compose(value, path)
             params[name] = found[path].text.get_secret_value()
-        if url := table.told("url"):
+        if url := table.effective("url"):
             filled = with_params(url, {name: value for name, value in params.items() if is_param(value)})
             found[account.at("url")] = secrets.compose(filled, account.at("url"), encode=percent_encoded)
             if _LITERAL_IN_QUERY.search(url):
@@ -227,10 +227,10 @@ def composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, 
                 problems.add(
                     ProblemId.SECRET_LITERAL, account.at("url"), "a secret is in the configuration itself", hint
                 )
-        if body := table.told("body"):
+        if body := table.effective("body"):
             encode = in_json if body.lstrip()[:1] in ("{", "[") else str
             found[account.at("body")] = secrets.compose(body, account.at("body"), encode=encode)
-        for name, value in table.told_headers.items():
+        for name, value in table.effective_headers.items():
             path, is_plain = account.at(f"headers.{name}"), not _SECRET_HEADER.search(name)
             found[path] = secrets.compose(value, path, literal_is_ok=is_plain)
     return found

@@ -213,18 +213,18 @@ class AccountTable(Table):
     def preset(self) -> Preset | None:
         return self.provider.preset if self.provider is not None else None
 
-    def told(self, key: str) -> Any:
+    def effective(self, key: str) -> Any:
         """Return what the account says, else its preset, else the default."""
         preset = self.preset
         own = getattr(self, key)
         return own if preset is None or key in self.model_fields_set else getattr(preset, key)
 
     @property
-    def told_headers(self) -> Mapping[str, str]:
+    def effective_headers(self) -> Mapping[str, str]:
         return self.headers if self.preset is None else {**self.preset.headers, **self.headers}
 
     @property
-    def told_fields(self) -> Mapping[str, str]:
+    def effective_fields(self) -> Mapping[str, str]:
         """The account's own expressions, and those of its preset for what it says nothing of."""
         if self.preset is None or not self.fields_:
             return self.fields_ if self.preset is None else self.preset.fields
@@ -238,8 +238,8 @@ class AccountTable(Table):
         """Return what its balance and what its quota are in."""
         if not self.by_account:
             return USD, GB
-        unit = self.told("unit")
-        in_gb = any(name.endswith("_gb") for name in self.told_fields)
+        unit = self.effective("unit")
+        in_gb = any(name.endswith("_gb") for name in self.effective_fields)
         return unit, GB if in_gb else unit
 
     @property
@@ -247,7 +247,7 @@ class AccountTable(Table):
         return self.provider.table if self.provider is not None else {}
 
     @property
-    def told_auth(self) -> Auth:
+    def effective_auth(self) -> Auth:
         """By a bearer's token where there is a key and nobody says how it is sent."""
         if self.auth is not None:
             return self.auth

@@ -16,7 +16,7 @@ from daemon.stripe.answers import GONE, NO_USE_WAITING, AnswerKind, Refused
 from daemon.stripe.objects import StripeEvent
 from daemon.topups.context import TopupContext, log
 from daemon.topups.policy import stops
-from daemon.topups.returned import CHARGES_FOR, disputed, refunded, take_charge
+from daemon.topups.returned import CHARGES_FOR, disputed, record_returns_of, refunded
 
 EVERY = timedelta(minutes=15)
 MOST_PAGES = 10
@@ -165,7 +165,7 @@ async def _list_charges(
         for charge in page.value.items:
             if (topup := ours.get(charge.payment_intent)) is not None:
                 seen.add(charge.payment_intent)
-                take_charge(context, topup, charge)
+                record_returns_of(context, topup, charge)
         if not page.value.has_more or not page.value.items:
             break
         after = page.value.items[-1].id
@@ -180,5 +180,5 @@ async def _ask_one_by_one(context: TopupContext, topups: Sequence[Topup]) -> int
             failed += 1
             continue
         for charge in page.value.items:
-            take_charge(context, topup, charge)
+            record_returns_of(context, topup, charge)
     return failed

@@ -20,7 +20,7 @@ from alerts.reports.views import report_view
 from alerts.templating import Templates
 from daemon import journal
 from daemon.config.model import Config, ReportConfig
-from daemon.jobs import moved
+from daemon.jobs import note_progress
 from daemon.limits import REPORT_RETRIES_S, REPORT_WAITING_TRIES, REPORTS_CAUGHT_UP
 from daemon.reports.facts import ReportError, accounts_of, facts_for, render
 from daemon.schedule import next_fire
@@ -78,7 +78,7 @@ class Reporter:
             return None
         for one in self.due(now):
             await self.send(one.report, one.span, now, one.waiting)
-            moved()
+            note_progress()
         instants = [at for report in self._config.reports for _, at in self._pending(report, now)]
         return min((at for at in [*instants, *self._fires(now)] if at > now), default=None)
 

@@ -47,19 +47,19 @@ class SubscriptionTable(WebhookTable):
     label: Text = ""
 
 
+_TABLES: dict[Kind, type[Table]] = {
+    Kind.ACCOUNT: ApiAccountTable,
+    Kind.TOPUP: TopupTable,
+    Kind.SUBSCRIPTION: SubscriptionTable,
+}
+
+
 def table_of_kind(kind: Kind, body: Mapping[str, Any]) -> type[Table] | None:
     """Return the table that reads a body, None for a rule of no known kind."""
     if kind is Kind.RULE:
         said = body.get("kind", body.get("id"))
         return RULE_TABLES.get(said) if isinstance(said, str) else None
     return _TABLES[kind]
-
-
-_TABLES: Mapping[Kind, type[Table]] = {
-    Kind.ACCOUNT: ApiAccountTable,
-    Kind.TOPUP: TopupTable,
-    Kind.SUBSCRIPTION: SubscriptionTable,
-}
 
 
 def is_secret_header(name: str) -> bool:

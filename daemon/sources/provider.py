@@ -117,13 +117,15 @@ class Provider:
     """How an answer is read: by the table, and by the account's own expressions where there are some."""
     preset: Preset | None = None
     """What an account leaves to it, where this is any JSON API with a name."""
-    tells: frozenset[Has] = field(init=False)
+    provides: frozenset[Has] = field(init=False)
     """What a reading can hold."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tells", told_by(self._mapped(self.preset.fields) if self.preset else self.table))
-        if self.tells.isdisjoint({Has.BALANCE, Has.VOLUME}):
-            raise ValueError(f"{self.name}: a provider tells a balance or a used volume")
+        object.__setattr__(
+            self, "provides", provided_by(self._mapped(self.preset.fields) if self.preset else self.table)
+        )
+        if self.provides.isdisjoint({Has.BALANCE, Has.VOLUME}):
+            raise ValueError(f"{self.name}: a provider provides a balance or a used volume")
 
     @property
     def by_account(self) -> bool:
@@ -135,16 +137,16 @@ class Provider:
         """The unit of its figures, where no account says another."""
         if self.preset is not None:
             return self.preset.unit
-        return USD if self.by_account or Has.BALANCE in self.tells else GB
+        return USD if self.by_account or Has.BALANCE in self.provides else GB
 
     @property
     def key_env(self) -> str:
         """The environment variable that `init` proposes for the API key."""
         return f"{self.name.upper().replace('-', '_')}_API_KEY"
 
-    def told_to(self, fields: Collection[str]) -> frozenset[Has]:
+    def provided_with(self, fields: Collection[str]) -> frozenset[Has]:
         """Return what a reading of an account can hold that maps these fields."""
-        return told_by(self._mapped(fields)) if self.by_account else self.tells
+        return provided_by(self._mapped(fields)) if self.by_account else self.provides
 
     def parser(self, spec: AnswerSpec | None = None) -> Parser:
         """Return what turns answers into readings. Raises ValueError where one of the account's expressions is."""
@@ -155,7 +157,7 @@ class Provider:
         return {name: entry for name, entry in self.table.items() if name in fields}
 
 
-def told_by(table: Table) -> frozenset[Has]:
+def provided_by(table: Table) -> frozenset[Has]:
     """Return what a reading can hold that is read by the table."""
     metrics = {metric for metric, _ in table.values()}
     return frozenset(has for has, metric in _METRIC_OF.items() if metric in metrics)

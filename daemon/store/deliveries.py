@@ -24,9 +24,10 @@ _HELD = """EXISTS (
 _DUE = f"""
 SELECT d.number, d.receiver, d.failures, d.parcel, d.rest, {EVENT_COLUMNS}
 FROM delivery d INDEXED BY delivery_due JOIN event e ON e.number = d.event
-WHERE d.receiver = ? AND d.state = 'pending' AND d.next_attempt_ms <= ? AND NOT {_HELD}
+WHERE d.receiver = ? AND d.state = 'pending' AND d.next_attempt_ms <= ? AND NOT {_HELD} {{more}}
 ORDER BY d.next_attempt_ms, d.number LIMIT ?
 """
+_PINGS = "AND d.account IS NULL AND e.type = 'test.ping'"
 
 _BATCH = f"""
 SELECT d.number, d.receiver, d.failures, d.parcel, d.rest, {EVENT_COLUMNS}
@@ -38,6 +39,17 @@ _NEXT_DUE = f"""
 SELECT d.next_attempt_ms FROM delivery d INDEXED BY delivery_due
 WHERE d.receiver = ? AND d.state = 'pending' AND NOT {_HELD}
 ORDER BY d.next_attempt_ms LIMIT 1
+"""
+
+_NEXT_PING = f"""
+SELECT d.next_attempt_ms FROM delivery d INDEXED BY delivery_due JOIN event e ON e.number = d.event
+WHERE d.receiver = ? AND d.state = 'pending' {_PINGS}
+ORDER BY d.next_attempt_ms LIMIT 1
+"""
+
+_OVERDUE = """
+SELECT r.key, COUNT(*) FROM receiver r JOIN delivery d ON d.receiver = r.key AND d.state = 'pending'
+WHERE r.told_ms IS NOT NULL GROUP BY r.key
 """
 
 _SENT = """
@@ -63,18 +75,18 @@ INSERT INTO attempt (delivery, ordinal, at_ms, elapsed_ms, status, error, answer
 SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ?
 """
 
-_SAVE_RECEIVER = """
-INSERT INTO receiver
-    (key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+_RECEIVER_COLUMNS = (
+    "key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error, "
+    "target, asked_ms, answered_ms"
+)
+
+_SAVE_RECEIVER = f"""
+INSERT INTO receiver ({_RECEIVER_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failing_since_ms = excluded.failing_since_ms,
     blocked_until_ms = excluded.blocked_until_ms, paused_since_ms = excluded.paused_since_ms,
-    stopped_ms = excluded.stopped_ms, told_ms = excluded.told_ms, last_error = excluded.last_error
+    stopped_ms = excluded.stopped_ms, told_ms = excluded.told_ms, last_error = excluded.last_error,
+    target = excluded.target, asked_ms = excluded.asked_ms, answered_ms = excluded.answered_ms
 """
-
-_RECEIVER_COLUMNS = (
-    "key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error"
-)
 
 
 NOT_CONFIGURED = "the receiver is no longer configured"
@@ -90,11 +102,19 @@ class StoredQueue:
     def receiver(self, key: str) -> ReceiverState:
         return find_receiver(self._store.reader, key) or ReceiverState(key)
 
-    def due(self, key: str, now: datetime, limit: int) -> Sequence[Delivery]:
-        return [_to_delivery(row) for row in self._store.reader.execute(_DUE, (key, to_ms(now), limit))]
+    def told(self) -> set[str]:
+        return self._outbox.take_told()
 
-    def next_due(self, key: str) -> datetime | None:
-        row = self._store.reader.execute(_NEXT_DUE, (key,)).fetchone()
+    def waiting(self) -> list[str]:
+        rows = self._store.reader.execute("SELECT DISTINCT receiver FROM delivery WHERE state = 'pending'")
+        return [receiver for (receiver,) in rows]
+
+    def due(self, key: str, now: datetime, limit: int, *, pings: bool = False) -> Sequence[Delivery]:
+        due = _DUE.format(more=_PINGS if pings else "")
+        return [_to_delivery(row) for row in self._store.reader.execute(due, (key, to_ms(now), limit))]
+
+    def next_due(self, key: str, *, pings: bool = False) -> datetime | None:
+        row = self._store.reader.execute(_NEXT_PING if pings else _NEXT_DUE, (key,)).fetchone()
         return None if row is None else from_ms(row[0])
 
     def name_batch(self, numbers: Sequence[int], name: str) -> None:
@@ -123,6 +143,9 @@ class StoredQueue:
         ).fetchone()
         return int(count)
 
+    def overdue(self) -> dict[str, int]:
+        return dict(self._store.reader.execute(_OVERDUE).fetchall())
+
     def settle(
         self,
         results: Sequence[AttemptResult],
@@ -147,8 +170,7 @@ class StoredQueue:
 
     def abandon_unconfigured(self, keys: Sequence[str], now: datetime) -> int:
         """Give up what is pending for receivers that are no longer configured; return the number of deliveries."""
-        rows = self._store.reader.execute("SELECT DISTINCT receiver FROM delivery WHERE state = 'pending'").fetchall()
-        gone = [receiver for (receiver,) in rows if receiver not in keys]
+        gone = sorted({*self.waiting()} - {*keys})
         if not gone:
             return 0
         with self._store.write(durable=True) as tx:
@@ -191,6 +213,9 @@ def save_receiver(tx: Transaction, state: ReceiverState) -> None:
             _ms(state.stopped_at),
             _ms(state.notified_at),
             mask(state.last_error),
+            state.target,
+            _ms(state.asked_at),
+            _ms(state.answered_at),
         ),
     )
 
@@ -261,7 +286,8 @@ def _to_delivery(row: Sequence[Any]) -> Delivery:
 
 
 def _to_receiver(row: Sequence[Any]) -> ReceiverState:
-    key, failures, failing_since, blocked_until, paused_since, stopped, notified, last_error = row
+    key, failures, failing_since, blocked_until, paused_since, stopped, notified, last_error, *of_url = row
+    target, asked, answered = of_url
     return ReceiverState(
         key=key,
         failures=failures,
@@ -271,6 +297,9 @@ def _to_receiver(row: Sequence[Any]) -> ReceiverState:
         stopped_at=_at(stopped),
         notified_at=_at(notified),
         last_error=last_error,
+        target=target,
+        asked_at=_at(asked),
+        answered_at=_at(answered),
     )
 
 

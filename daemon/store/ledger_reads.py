@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.money import from_cents
 from daemon.store.ledger import COLUMNS, decode
-from daemon.store.topup_rows import CHARGED, LONGEST_RETRY, OPEN, SECOND_LOOK, Send, Spend, State, Topup
+from daemon.store.topup_rows import CHARGED, LONGEST_RETRY, OPEN, SECOND_LISTING, Send, Spend, State, Topup
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM topups"
 _OPEN = "(" + ", ".join(f"'{state.value}'" for state in State if state in OPEN) + ")"
@@ -310,12 +310,12 @@ def attempts_on_card(conn: sqlite3.Connection, fingerprint: str, since: datetime
     return int(row[0])
 
 
-def abandoned_by_look(conn: sqlite3.Connection, account: str, since: datetime) -> int:
+def abandoned_by_second_listing(conn: sqlite3.Connection, account: str, since: datetime) -> int:
     """Return how many top-ups since then ended because the second listing differed."""
     row = conn.execute(
         "SELECT count(DISTINCT s.topup) FROM topup_steps_taken s JOIN topups t ON t.id = s.topup"
         " WHERE +t.account = ? AND s.after = 'abandoned' AND s.reason LIKE ? AND s.at >= ?",
-        (account, f"{SECOND_LOOK}%", to_ms(since)),
+        (account, f"{SECOND_LISTING}%", to_ms(since)),
     ).fetchone()
     return int(row[0])
 

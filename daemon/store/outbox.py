@@ -64,6 +64,7 @@ class Outbox:
         self._ids = ids
         self.appended: Callable[[], None] = lambda: None
         """Called in the transaction of each event, so that delivery starts once it is committed."""
+        self._told: set[str] = set()
 
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
         """Insert `draft` in the caller's transaction: its number, its bytes, and one delivery per receiver.
@@ -84,10 +85,17 @@ class Outbox:
             sequence=sequence,
             body=encode_body(draft, sequence, self.store_id),
         )
-        _insert(tx, event, self.receivers.route(draft), to_ms(now))
+        receivers = self.receivers.route(draft)
+        _insert(tx, event, receivers, to_ms(now))
+        self._told.update(receivers)
         once_committed(tx, partial(_say_alert, event))
         self.appended()
         return event
+
+    def take_told(self) -> set[str]:
+        """Return the receivers that events were addressed to since the last call."""
+        told, self._told = self._told, set()
+        return told
 
 
 def _take_number(tx: Transaction, account: str) -> int:

@@ -19,7 +19,7 @@ EVERYWHERE = "*"
 """The scope of a stop that concerns every account."""
 CUSTOMER_GONE = "customer_gone"
 """The reason of a suspension that `topups ack CUSTOMER` ends, not `resume`."""
-SECOND_LOOK = "second look: "
+SECOND_LISTING = "second look: "
 """Prefix of the reason of a top-up that was canceled because another charge appeared."""
 
 

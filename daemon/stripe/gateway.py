@@ -22,7 +22,7 @@ from alerts.model.instants import to_ms
 from daemon import journal
 from daemon.clock import Clock
 from daemon.config.model import StripeConfig, StripeMode
-from daemon.jobs import moved
+from daemon.jobs import note_progress
 from daemon.net.http import HttpClient, HttpFailure
 from daemon.stripe.answers import REFUSED_KEY, Answered, AnswerKind, Outcome, Refused
 from daemon.stripe.objects import (
@@ -245,7 +245,7 @@ class StripeGateway:
             detail=refused.message if refused is not None else "",
             dead=came.kind in REFUSED_KEY,
         )
-        moved()
+        note_progress()
         return came
 
     async def _call(self, call: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> Answered[T] | Refused:

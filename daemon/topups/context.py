@@ -40,9 +40,11 @@ log = structlog.get_logger("brimful.topups")
 
 PROBE_EVERY = timedelta(minutes=10)
 """How often Stripe is asked anew while the breaker is open."""
-FAILING_TOLD_AFTER = timedelta(minutes=30)
+FAILING_NOTIFY_AFTER = timedelta(minutes=30)
 FAILED_ANEW_AFTER = timedelta(days=1)
 REQUESTS = frozenset({Doing.CREATING, Doing.CONFIRMING, Doing.CANCELING})
+_NOT_WANTED = frozenset(GateName) - {GateName.READING}
+"""Gates whose refusal shows that nothing was to be read for a charge. A second read that fails is one of `reading`."""
 
 
 class EventSink(Protocol):
@@ -127,8 +129,8 @@ class TopupContext:
             self.reached(account, doing)
             return
         is_request = doing in REQUESTS
-        if not is_request:
-            self._read_failed(account, doing, outcome)
+        if not is_request and doing is not Doing.READING_BACK:
+            self.last_errors[account] = f"{account}: Stripe could not be asked ({doing}): {outcome.message}"
         if outcome.kind in REFUSED_KEY:
             self._trip(outcome)
         elif is_request and outcome.kind not in NO_ANSWER and doing is not Doing.CANCELING:
@@ -142,10 +144,6 @@ class TopupContext:
             self.failing(account, doing, outcome.message)
         elif doing is not Doing.READING_METHOD:  # whoever asked says what is wrong with the method
             self.commit(self.notice(account, SuspendedReason.STRIPE_LIST, outcome.message))
-
-    def _read_failed(self, account: str, doing: Doing, refused: Refused) -> None:
-        if doing is not Doing.READING_BACK:
-            self.last_errors[account] = f"{account}: Stripe could not be asked ({doing}): {refused.message}"
 
     def notice(self, account: str, reason: SuspendedReason, message: str) -> Change:
         """Return that an account is not charged, told once a day."""
@@ -165,7 +163,7 @@ class TopupContext:
             last = from_ms(int(bookmark[1])) if bookmark is not None and bookmark[1].isdigit() else None
             since = now if bookmark is None or last is None or _is_over(tx, account, doing, last, now) else bookmark[0]
             ledger.set_bookmark(tx, name, since, str(to_ms(now)))
-            if now - since >= FAILING_TOLD_AFTER:
+            if now - since >= FAILING_NOTIFY_AFTER:
                 self.apply(tx, [self.notice(account, reason, f"{doing}: {message} (since {rfc3339(since)})")])
 
     def reached(self, account: str, doing: Doing) -> None:
@@ -187,12 +185,12 @@ class TopupContext:
 def _is_over(tx: Transaction, account: str, doing: Doing, last: datetime, now: datetime) -> bool:
     """Whether what failed at `last` is over, so that a failure of now is another one.
 
-    After a day a request was given up. A read is over only where it was not wanted in between: an account may be polled
-    once a day. An instant that lies ahead was written by a clock that was.
+    After a day a request was given up. A read is over only where a gate refused in between, so that it was not wanted:
+    an account may be polled once a day. An instant that lies ahead was written by a clock that was.
     """
     if timedelta() <= now - last < FAILED_ANEW_AFTER:
         return False
     if last > now or doing in REQUESTS:
         return True
     counts = ledger_notes.decisions(tx, account)
-    return any(one.gate == GateName.THRESHOLD and one.last_at > last for one in counts)
+    return any(one.gate in _NOT_WANTED and one.last_at > last for one in counts)

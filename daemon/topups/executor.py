@@ -13,16 +13,16 @@ from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store import readings as stored_readings
 from daemon.store.connection import Transaction
 from daemon.store.ledger import Moved
-from daemon.store.topup_rows import SECOND_LOOK, Bookmark, State, Topup
+from daemon.store.topup_rows import SECOND_LISTING, Bookmark, State, Topup
 from daemon.stripe.answers import Answered, AnswerKind, Refused
 from daemon.stripe.declines import DeclineKind, classify_decline
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import Charge
 from daemon.topups.context import TopupContext, log
-from daemon.topups.judging import verdict
+from daemon.topups.gate_check import check_gates
 from daemon.topups.listing import list_intents
 from daemon.topups.policy.machine import decide
-from daemon.topups.policy.settle import LOOKS_DIFFERED_WITHIN
+from daemon.topups.policy.settle import LISTINGS_DIFFERED_WITHIN
 from daemon.topups.policy.step import (
     Acknowledged,
     Answer,
@@ -39,8 +39,8 @@ from daemon.topups.policy.step import (
     Reread,
     Snapshot,
 )
-from daemon.topups.returned import take_listed
-from daemon.topups.second_read import Pass, read_again
+from daemon.topups.returned import record_returns
+from daemon.topups.second_read import AccountReads, read_again
 
 MOST_STEPS = 60
 """A pass of one top-up ends after so many steps, whatever Stripe answers."""
@@ -49,7 +49,7 @@ _DOING = {"create": Doing.CREATING, "confirm": Doing.CONFIRMING, "cancel": Doing
 _DECLINED = frozenset({"requires_payment_method", "canceled"})
 
 
-async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None = None) -> Topup:
+async def run(context: TopupContext, topup: str, fact: Fact, seen: AccountReads | None = None) -> Topup:
     """Take a top-up as far as it goes now, and return it as it then is."""
     for _ in range(MOST_STEPS):
         row, command, send = _commit(context, topup, fact, seen)
@@ -62,7 +62,7 @@ async def run(context: TopupContext, topup: str, fact: Fact, seen: Pass | None =
 
 
 def _commit(
-    context: TopupContext, topup: str, fact: Fact, seen: Pass | None
+    context: TopupContext, topup: str, fact: Fact, seen: AccountReads | None
 ) -> tuple[Topup, Command | None, int | None]:
     """Record the fact, decide, and write down what follows, in one transaction."""
     now = context.clock.now()
@@ -80,7 +80,7 @@ def _commit(
 
 
 def _decide(
-    context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: Pass | None
+    context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: AccountReads | None
 ) -> tuple[Topup, Command | None]:
     now = context.clock.now()
     step = decide(_snapshot(context, tx, row, fact, seen), fact, now)
@@ -90,8 +90,8 @@ def _decide(
     context.apply(tx, step.changes)
     if row.warned_at is not None and before.warned_at is None and row.told_at is None and row.paid_at is not None:
         log.warning("credit_late", topup=row.id, minutes=(now - row.paid_at) // timedelta(minutes=1))
-    if row.reason.startswith(SECOND_LOOK) and row.reason != before.reason:
-        log.warning("second_look", topup=row.id, differs=row.reason.removeprefix(SECOND_LOOK))
+    if row.reason.startswith(SECOND_LISTING) and row.reason != before.reason:
+        log.warning("second_look", topup=row.id, differs=row.reason.removeprefix(SECOND_LISTING))
     return row, step.command
 
 
@@ -122,7 +122,7 @@ def _record(tx: Transaction, topup: str, fact: Fact, now: datetime) -> None:
         )
 
 
-def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: Pass | None) -> Snapshot:
+def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, seen: AccountReads | None) -> Snapshot:
     """Read all that the decision rests on."""
     now = context.clock.now()
     account = context.account(row.account)
@@ -136,7 +136,7 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
     judged = None
     if seen is not None and isinstance(fact, Listing | Need):
         listed = fact if isinstance(fact, Listing) else None
-        judged = verdict(context, tx, row.account, seen.readings, topup=row, listed=listed)
+        judged = check_gates(context, tx, row.account, seen.readings, topup=row, listed=listed)
     return Snapshot(
         topup=row,
         account=account,
@@ -146,14 +146,16 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
         stopped=not account.charges or any(not (row.probe and stop.is_for_card) for stop in stops),
         entered=ledger_reads.times_entered(tx, row.id),
         intents=ledger_reads.intents_of(tx, row.account) if row.state is State.CREATING else {},
-        looks_differed=ledger_reads.abandoned_by_look(tx, row.account, now - LOOKS_DIFFERED_WITHIN),
+        listings_differed=ledger_reads.abandoned_by_second_listing(tx, row.account, now - LISTINGS_DIFFERED_WITHIN),
         unread_since=unread[0] if unread is not None else None,
         outage_at=outage.last_at if outage is not None else None,
         hold_s=context.rng.uniform(*HOLD_S),
     )
 
 
-async def _perform(context: TopupContext, row: Topup, command: Command, send: int | None, seen: Pass | None) -> Fact:
+async def _perform(
+    context: TopupContext, row: Topup, command: Command, send: int | None, seen: AccountReads | None
+) -> Fact:
     """Do what was committed, and return what came of it."""
     match command:
         case Request():
@@ -165,7 +167,7 @@ async def _perform(context: TopupContext, row: Topup, command: Command, send: in
             listed = await list_intents(context, row.account)
             if isinstance(listed, Refused):
                 return NotRead(listed, by_list=True)
-            take_listed(context, listed)
+            record_returns(context, listed)
             return listed
         case Reread():
             assert seen is not None, "only a reading asks for another"

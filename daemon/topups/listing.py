@@ -1,4 +1,4 @@
-"""Listing: every PaymentIntent of an account, as Stripe shows it. Numbers come from it, and the second look too.
+"""Listing: every PaymentIntent of an account, as Stripe shows it. Numbers come from it, and the second listing too.
 
 A list by customer reads its own writes; a search lags. Newest first, pages of 100, until 35 days are covered and a
 PaymentIntent of this account was found, or the end; over 50 pages nothing is charged, and that is told.

@@ -20,16 +20,16 @@ from daemon.stripe.requests import create_key, create_params
 from daemon.topups.adoption import adopt
 from daemon.topups.context import TopupContext
 from daemon.topups.executor import run
-from daemon.topups.judging import verdict
+from daemon.topups.gate_check import check_gates
 from daemon.topups.listing import list_intents
 from daemon.topups.policy import messages, stops
 from daemon.topups.policy.gate import GateName, Verdict
 from daemon.topups.policy.step import Count, Doing, Emit, Need, Readings
-from daemon.topups.returned import take_listed
-from daemon.topups.second_read import Pass, read_again
+from daemon.topups.returned import record_returns
+from daemon.topups.second_read import AccountReads, read_again
 
 
-async def charge(context: TopupContext, config: TopupConfig, account: str, seen: Pass) -> None:
+async def charge(context: TopupContext, config: TopupConfig, account: str, seen: AccountReads) -> None:
     """Plan a top-up for the account, create it, and confirm it, as far as every gate agrees."""
     probing = any(stop.is_for_card for stop in ledger_notes.stops(context.store.reader, account))
     if _is_refused(context, account, seen.readings, probe=probing):
@@ -58,10 +58,10 @@ def _is_refused(context: TopupContext, account: str, readings: Readings, *, prob
     """Record what a gate says against a charge, where none is yet read twice. Returns whether one does."""
     readings = replace(readings, second=readings.second or readings.known)
     with context.store.write(durable=True) as tx:
-        return _judge(context, tx, account, readings, probe=probe) is None
+        return _passed(context, tx, account, readings, probe=probe) is None
 
 
-def _judge(
+def _passed(
     context: TopupContext,
     tx: Transaction,
     account: str,
@@ -71,8 +71,8 @@ def _judge(
     probe: bool = False,
     listed: Listing | None = None,
 ) -> Verdict | None:
-    """Judge the gates in the transaction; None where one says no, which is recorded."""
-    said = verdict(context, tx, account, readings, fingerprint=card, probe=probe, listed=listed)
+    """Evaluate the gates in the transaction; None where one says no, which is recorded."""
+    said = check_gates(context, tx, account, readings, fingerprint=card, probe=probe, listed=listed)
     if said is None or said.refused is None:
         return said
     context.apply(tx, stops.refusal(context.account(account), context.clock.now(), said))
@@ -82,7 +82,7 @@ def _judge(
 def _shadow(context: TopupContext, account: str, readings: Readings) -> None:
     """Record what would have been charged. Nothing is sent, adopted or numbered."""
     with context.store.write(durable=True) as tx:
-        said = _judge(context, tx, account, readings)
+        said = _passed(context, tx, account, readings)
         if said is not None:
             cents = said.amount_microusd // MICROUSD_PER_CENT
             ledger_notes.record_shadow(tx, account, context.clock.now(), amount_cents=cents, gates=said.encode())
@@ -96,7 +96,7 @@ async def _known(context: TopupContext, account: str) -> Listing | None:
     if isinstance(listed, Refused) or refused is not None:
         context.commit(Count(account, "look", refused.message if refused is not None else ""))
         return None
-    take_listed(context, listed)
+    record_returns(context, listed)
     if not listed.unreadable:
         return listed
     message = f"metadata that cannot be read: {listed.unreadable[0]}"
@@ -157,13 +157,13 @@ def _write(
     *,
     probe: bool,
 ) -> Topup | None:
-    """Judge the gates once more and write the plan, in one transaction. None where one says no, or it was changed."""
+    """Evaluate the gates once more and write the plan, in one transaction. None where one says no, or terms changed."""
     now, reading = context.clock.now(), readings.second or readings.known
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True) as tx:
         if context.topup(account) != config:
             return None  # other terms by now: the next reading is judged by them
-        said = _judge(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
+        said = _passed(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
         if said is None:
             return None
         seq, cents = 1 + ledger_reads.max_seq(tx, account), said.amount_microusd // MICROUSD_PER_CENT

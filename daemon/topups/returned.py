@@ -65,7 +65,7 @@ def _suspend(
     context.apply(tx, [SetStop(stop, draft, always=True)])
 
 
-def take_listed(context: TopupContext, listed: Listing) -> None:
+def record_returns(context: TopupContext, listed: Listing) -> None:
     """Take in what a list shows of refunds and disputes: no charge follows one that nobody has heard of yet."""
     since = context.clock.now() - CHARGES_FOR
     for one in listed.ours:
@@ -74,10 +74,10 @@ def take_listed(context: TopupContext, listed: Listing) -> None:
             continue
         topup = ledger_reads.get(context.store.reader, one.intent.id)
         if topup is not None:
-            take_charge(context, topup, charge)
+            record_returns_of(context, topup, charge)
 
 
-def take_charge(context: TopupContext, topup: Topup, charge: Charge) -> None:
+def record_returns_of(context: TopupContext, topup: Topup, charge: Charge) -> None:
     """Take in what a charge shows of refunds and disputes."""
     about = f"{charge.id} of {topup.payment_intent}"
     if charge.refunded_cents:

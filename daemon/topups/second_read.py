@@ -15,20 +15,20 @@ ReadAgain = Callable[[], Awaitable[Known | Unavailable]]
 
 
 @dataclass(slots=True)
-class Pass:
+class AccountReads:
     """What one pass knows of an account: its readings, and how to read it again."""
 
     readings: Readings
     ask: ReadAgain
 
 
-async def read_again(context: TopupContext, account: str, seen: Pass) -> Known | Unavailable:
-    """Read the account a second time; it counts where it bears the first reading out.
+async def read_again(context: TopupContext, account: str, seen: AccountReads) -> Known | Unavailable:
+    """Read the account a second time; it counts where it is consistent with the first.
 
     The plan rests on it: its size, and the sum from which the credit is awaited. What goes wrong for long is told.
     """
     again = await seen.ask()
-    second = again if isinstance(again, Known) and _bears_out(seen.readings.known, again) else None
+    second = again if isinstance(again, Known) and _is_consistent(seen.readings.known, again) else None
     seen.readings = replace(seen.readings, second=second)
     if context.account(account).may_post:
         if second is not None and second.metrics.available_microusd is not None:
@@ -38,7 +38,7 @@ async def read_again(context: TopupContext, account: str, seen: Pass) -> Known |
     return again
 
 
-def _bears_out(first: Known, second: Known) -> bool:
+def _is_consistent(first: Known, second: Known) -> bool:
     """Whether the second read can be true beside the first: what only grows has not fallen."""
     before, after = first.metrics, second.metrics
     pairs = ((before.funded_microusd, after.funded_microusd), (before.accrued_microusd, after.accrued_microusd))

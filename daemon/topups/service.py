@@ -15,7 +15,7 @@ from alerts.model.readings import Known
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupMode
-from daemon.jobs import together
+from daemon.jobs import gather_bounded
 from daemon.journal import about, holding
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
@@ -31,7 +31,7 @@ from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
 from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.step import Reading, Readings, Time
-from daemon.topups.second_read import Pass, ReadAgain
+from daemon.topups.second_read import AccountReads, ReadAgain
 
 _KEY_IS_GOOD = frozenset({*GONE, AnswerKind.BAD_REQUEST})
 """Refusals of a read that only a key that is good can meet: the customer is gone, say."""
@@ -61,16 +61,16 @@ class TopupService:
     # ── at start ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def recover(self, now: datetime) -> None:
-        """At start, before the first poll: take up what the last process left, then adopt what Stripe knows."""
+        """At start, before the first poll: resume what the last process left, then adopt what Stripe knows."""
         self.context.last_errors.clear()
         await self._probe(now)  # or the first pass after the key was mended would not charge yet
         try:
             try:
                 opened = ledger_reads.open_topups(self.context.store.reader)
                 # A credit is judged by the first reading: it may have come while nobody looked.
-                await together(self._take_up(topup) for topup in opened if topup.state is not State.PAID)
+                await gather_bounded(self._resume(topup) for topup in opened if topup.state is not State.PAID)
             finally:
-                await together(self._adopt(account) for account in self.context.config.accounts)
+                await gather_bounded(self._adopt(account) for account in self.context.config.accounts)
         except ExceptionGroup as error:  # alerts and the other top-ups go on; `run_due` meets it again and says so
             log.error("recover", exc_info=error)
             self.context.last_errors["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
@@ -141,9 +141,9 @@ class TopupService:
         async with holding(self.locks[account_id], account=account_id):
             self.context.last_errors.pop(account_id, None)
             for topup in ledger_reads.open_topups(self.context.store.reader, account_id):
-                await run(self.context, topup.id, Reading(), Pass(Readings(known, burn, falls), read_again))
+                await run(self.context, topup.id, Reading(), AccountReads(Readings(known, burn, falls), read_again))
             if is_low:
-                await charge(self.context, config, account_id, Pass(Readings(known, burn, falls), read_again))
+                await charge(self.context, config, account_id, AccountReads(Readings(known, burn, falls), read_again))
             else:
                 self._count_enough(account_id, known)
 
@@ -165,7 +165,7 @@ class TopupService:
         """Do what time alone brings, and return when to come back; None while nothing is open or counted."""
         await self._probe(now)
         try:
-            await together(self._take_up(topup) for topup in ledger_reads.due(self.context.store.reader, now))
+            await gather_bounded(self._resume(topup) for topup in ledger_reads.due(self.context.store.reader, now))
         finally:
             self.counts.flush(now)
             self._note_busy()
@@ -174,7 +174,7 @@ class TopupService:
         times = (due_at, ledger_notes.next_probe_at(conn), self.counts.due_at(now))
         return min((at for at in times if at is not None), default=None)
 
-    async def _take_up(self, topup: Topup) -> None:
+    async def _resume(self, topup: Topup) -> None:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
         async with holding(self.locks[topup.account], account=topup.account):
             current = ledger_reads.get(self.context.store.reader, topup.id)

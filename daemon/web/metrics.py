@@ -20,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from alerts.model.money import MICRO
+from alerts.model.receivers import counted_as
 from daemon.config.model import Config
 from daemon.jobs import Health
 from daemon.resources.ceiling import bounded
@@ -122,23 +123,31 @@ def _caps(config: Config, connection: sqlite3.Connection, now: datetime) -> str:
 
 
 def _deliveries(config: Config, connection: sqlite3.Connection, process: Process) -> Iterator[Metric]:
-    waiting = pending_by_receiver(connection)
-    failing = {state.key: state.failures for state in failing_receivers(connection)}
-    keys = [receiver.key for receiver in config.receivers.all]
-    pending = [((key,), waiting[key][0] if key in waiting else 0) for key in keys]
-    yield _gauge("deliveries_pending", "Deliveries that are not done.", ("receiver",), pending)
-    oldest = [((key,), max((process.now - waiting[key][1]).total_seconds(), 0.0)) for key in keys if key in waiting]
-    yield _gauge(
-        "delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done.", ("receiver",), oldest
-    )
-    failures = [((key,), failing.get(key, 0)) for key in keys]
-    says = "Attempts that failed since the last that succeeded."
-    yield _gauge("receiver_failures", says, ("receiver",), failures)
+    names = {receiver.key: counted_as(receiver) for receiver in config.receivers.all}
+    pending = dict.fromkeys(names.values(), 0)
+    oldest: dict[str, float] = {}
+    for key, (count, since) in pending_by_receiver(connection).items():
+        if (name := names.get(key)) is not None:
+            pending[name] += count
+            oldest[name] = max(oldest.get(name, 0.0), (process.now - since).total_seconds())
+    failures = dict.fromkeys(names.values(), 0)
+    for state in failing_receivers(connection):
+        if (name := names.get(state.key)) is not None:
+            failures[name] = max(failures[name], state.failures)
+    yield _gauge("deliveries_pending", "Deliveries that are not done.", ("receiver",), _labelled(pending))
+    says = "Age of the oldest delivery that is not done."
+    yield _gauge("delivery_oldest_pending_seconds", says, ("receiver",), _labelled(oldest))
+    says = "Attempts that failed since the last that succeeded; of customers' receivers, the most of any."
+    yield _gauge("receiver_failures", says, ("receiver",), _labelled(failures))
     attempts = [
         ((key, outcome), count) for key, counts in process.deliveries.items() for outcome, count in counts.items()
     ]
     says = "Attempts by what they came to: delivered, pending (to be tried again), dead."
     yield _counter("delivery_attempts", says, ("receiver", "outcome"), attempts)
+
+
+def _labelled(values: Mapping[str, float]) -> Samples:
+    return [((label,), value) for label, value in values.items()]
 
 
 def _jobs(process: Process) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ Source: Prometheus' text format 0.0.4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,8 @@ from daemon.status.overview import spent_of
 from daemon.web.forecasts import Forecasts
 
 _BYTES_PER_MICROGB = 1000
+_SUFFIXES = {USD: "_usd", GB: "_bytes"}
+"""What a name ends with by unit; an amount in any other has its unit as a label."""
 DAY_S = 86_400
 _MONEY = (
     ("balance", "Balance by the last believed reading.", "balance_microusd"),
@@ -69,7 +71,8 @@ class Samples:
     def __init__(self, config: Config, forecasts: Forecasts) -> None:
         self._accounts = config.accounts
         self._forecasts = forecasts
-        self._budgets = RuleIndex([rule for rule in config.rules if isinstance(rule, Budget)])
+        budgets = [rule for rule in config.rules if isinstance(rule, Budget)]
+        self._budgets, self._has_budgets = RuleIndex(budgets), bool(budgets)
 
     def text(self, taken: Taken) -> str:
         """Return the samples of all accounts; what is not known has none. For one thread at a time."""
@@ -82,7 +85,8 @@ class Samples:
                 self._add_reading(families, config.info, state, state.last)
                 age_s = max(int((taken.now - state.last.at).total_seconds()), 0)
                 families["reading_age_seconds"].append(f'brimful_reading_age_seconds{{account="{account}"}} {age_s}.0')
-                self._add_budgets(families, config.info, state, state.last, taken.now)
+                if self._has_budgets:
+                    self._add_budgets(families, config.info, state, state.last, taken.now)
             ok = taken.readable.get(account)
             if ok is not None:
                 families["reading_ok"].append(f'brimful_reading_ok{{account="{account}"}} {int(ok)}.0')
@@ -97,12 +101,13 @@ class Samples:
     ) -> None:
         metrics, labels = known.metrics, f'{{account="{info.id}"}}'
         for entries, unit in ((_MONEY, info.unit), (_VOLUME, info.quota_unit)):
-            suffix, said, form = _written(unit, labels)
+            suffix = _SUFFIXES.get(unit, "")
+            said = labels if suffix else _with_unit(labels, unit)
             for name, _, attribute in entries:
                 value = getattr(metrics, attribute)
                 if value is not None:
-                    families[name + suffix].append(f"brimful_{name}{suffix}{said} {form(value)!r}")
-        if metrics.effective_microgb is not None and metrics.limit_microgb:
+                    families[name + suffix].append(f"brimful_{name}{suffix}{said} {_number(value, unit)!r}")
+        if metrics.limit_microgb and metrics.effective_microgb is not None:
             ratio = metrics.effective_microgb / metrics.limit_microgb
             families["quota_ratio"].append(f"brimful_quota_ratio{labels} {ratio!r}")
         forecast = self._forecasts.of(state, known)
@@ -125,25 +130,18 @@ class Samples:
             if found is None:
                 continue
             labels = _labels(account=info.id, rule=rule.id, period=rule.period.value)
-            suffix, said, form = _written(found.unit, labels)
+            suffix = _SUFFIXES.get(found.unit, "")
+            said = labels if suffix else _with_unit(labels, found.unit)
             for name, value in (("spent", found.amount), ("limit", found.limit)):
-                families[f"budget_{name}{suffix}"].append(f"brimful_budget_{name}{suffix}{said} {form(value)!r}")
+                families[f"budget_{name}{suffix}"].append(
+                    f"brimful_budget_{name}{suffix}{said} {_number(value, found.unit)!r}"
+                )
             families["budget_ratio"].append(f"brimful_budget_ratio{labels} {found.amount / found.limit!r}")
 
 
-def _written(unit: str, labels: str) -> tuple[str, str, Callable[[int], float]]:
-    """Return what a name ends with in a unit, its labels, and how millionths of the unit are told."""
-    if unit == GB:
-        return "_bytes", labels, _bytes
-    return ("_usd", labels, _whole) if unit == USD else ("", _with_unit(labels, unit), _whole)
-
-
-def _whole(micro: int) -> float:
-    return micro / MICRO
-
-
-def _bytes(microgb: int) -> float:
-    return float(microgb * _BYTES_PER_MICROGB)
+def _number(micro: int, unit: str) -> float:
+    """Return millionths of a unit as they are written: whole units, and bytes for gigabytes."""
+    return float(micro * _BYTES_PER_MICROGB) if unit == GB else micro / MICRO
 
 
 def _with_unit(labels: str, unit: str) -> str:

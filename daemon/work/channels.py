@@ -87,7 +87,7 @@ def _message_context(config: Config, find: Callable[[str], AccountConfig | None]
 
     def account(id: str) -> AccountContext:
         known = find(id)
-        return UNKNOWN if known is None else AccountContext(known.info.label, _terms(known.topup))
+        return UNKNOWN if known is None else AccountContext(known.info.label, _terms(known.topup), known.timezone)
 
     stripe = config.stripe
     payments = STRIPE_PAYMENTS[stripe.mode] if stripe is not None and stripe.api_base == STRIPE_API else ""

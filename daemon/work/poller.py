@@ -108,7 +108,7 @@ class Poller:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._moved_s = 0.0
-        """When something last came on, by the loop's time: a poll began or ended, readings were committed."""
+        """When there last was progress, by the loop's time: a poll began or ended, readings were committed."""
         self._lines = PollLines()
 
     @property
@@ -273,7 +273,7 @@ class Poller:
         try:
             while True:
                 wait_s = self._release()
-                self._hire()
+                self._start_workers()
                 if self._broken is not None:
                     raise self._broken
                 if self._fetched:
@@ -303,7 +303,7 @@ class Poller:
         except TimeoutError:
             return
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         """Start as many workers as there is work for."""
         while self._free_hosts and len(self._workers) < POLLS_IN_FLIGHT:
             taken = self._take()
@@ -343,27 +343,19 @@ class Poller:
 
     async def _fetch(self, account: AccountConfig) -> None:
         """Fetch one account, a second time if the reading is implausible, and leave both for the next commit."""
-        self._move()
+        loop = asyncio.get_running_loop()
+        self._moved_s = started_s = loop.time()
         try:
-            self._fetched.append(await self._fetch_readings(account))
+            first, second = await self._fetcher.fetch(account), None
+            if isinstance(first, Known) and self._counts(account) and self._evaluator.is_implausible(account.id, first):
+                second = await self._fetcher.fetch(account)
+            self._moved_s = loop.time()
+            self._fetched.append(Fetched(account, first, second, int((self._moved_s - started_s) * 1000)))
         finally:
-            self._move()
             if self._asked.get(account.id) is account:
                 del self._asked[account.id]
                 del self._since_s[account.id]
             self._woken.set()
-
-    def _move(self) -> None:
-        self._moved_s = asyncio.get_running_loop().time()
-
-    async def _fetch_readings(self, account: AccountConfig) -> Fetched:
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        first = await self._fetcher.fetch(account)
-        second = None
-        if isinstance(first, Known) and self._counts(account) and self._evaluator.is_implausible(account.id, first):
-            second = await self._fetcher.fetch(account)
-        return Fetched(account, first, second, int((loop.time() - started_s) * 1000))
 
     def _counts(self, account: AccountConfig) -> bool:
         """Whether the account would still be asked as it was."""

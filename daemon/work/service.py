@@ -24,7 +24,7 @@ from alerts.model.readings import Known, Unavailable
 from alerts.model.receivers import Receiver
 from daemon.clock import Clock
 from daemon.config.model import Config, needs_topups
-from daemon.jobs import Job, together
+from daemon.jobs import Job, gather_bounded
 from daemon.limits import (
     BATCH_WAIT_OF_A_PASS_S,
     BATCH_WAIT_S,
@@ -57,6 +57,7 @@ from daemon.work.tally import PollTally
 if TYPE_CHECKING:
     from daemon.reconcile.reconciler import Reconciler
     from daemon.topups.service import TopupService
+
 
 log = structlog.get_logger("brimful.service")
 
@@ -115,7 +116,7 @@ class Service:
             fetcher,
             evaluator,
             clock,
-            done=self._polled,
+            done=self._on_result,
             finished=wake,
             batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
         )
@@ -127,8 +128,8 @@ class Service:
         self._reports = slow("reports", self._send_reports, deadline_s=REPORT_PASS_DEADLINE_S)
         self._delivery = job("delivery", self._deliver, deadline_s=DELIVERY_PASS_DEADLINE_S)
         self._retention = job("retention", self._retain, deadline_s=TIME_PASS_DEADLINE_S)
-        self._in_turn = (self._changes, self._time, self._money, self._reports, self._delivery, self._retention)
-        self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._in_turn, EPOCH)
+        self._jobs = (self._changes, self._time, self._money, self._reports, self._delivery, self._retention)
+        self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._jobs, EPOCH)
         """When each job is due; None if nothing is scheduled."""
         outbox.appended = self._deliver_now
         deliverer.idle = self._deliver_now
@@ -141,7 +142,7 @@ class Service:
     @property
     def jobs(self) -> tuple[Poller | Job, ...]:
         """All jobs, for the health page."""
-        return (self.poller, *self._in_turn)
+        return (self.poller, *self._jobs)
 
     @property
     def awaits_credit(self) -> bool:
@@ -157,7 +158,7 @@ class Service:
         self._start_polls(now)
         if not self._overlap:
             await self.poller.idle()
-        for job in self._in_turn:
+        for job in self._jobs:
             if self._is_due(job, now):
                 self._retry_later(job)
                 if self._overlap:
@@ -212,6 +213,7 @@ class Service:
 
     def changed_elsewhere(self) -> None:
         """Make due what a command beside the daemon may have changed: the configuration, deliveries, mutes, top-ups."""
+        self.deliverer.look_again()
         self._make_due(self._changes, self._time, self._money, self._delivery)
 
     def take(self, config: Config) -> None:
@@ -301,7 +303,7 @@ class Service:
         if (config := self.catch_up()) is not None:
             self.take(config)
 
-    def _polled(self, result: PollResult) -> None:
+    def _on_result(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
         self.polls.add(result, self.config.accounts[result.account].info.provider)
         if self.topups is None:
@@ -336,7 +338,7 @@ class Service:
         results, self._topup_readings = list(self._topup_readings.values()), {}
         errors: list[Exception] = []
         try:
-            await together(self._top_up(topups, one) for one in results)
+            await gather_bounded(self._top_up(topups, one) for one in results)
         except ExceptionGroup as group:
             errors.append(group)
         now = self._clock.now()

@@ -10,6 +10,9 @@ from alerts.model.readings import Reason, Unavailable
 from daemon.work.evaluator import PollResult
 from daemon.work.outcome import why_unreadable
 
+_SILENT = frozenset({Reason.TIMEOUT.value, Reason.UNREACHABLE.value})
+"""What a poll came to where no answer came at all."""
+
 
 class PollTally:
     """The result of each account's last poll, and the counts of all since the start."""
@@ -25,18 +28,18 @@ class PollTally:
 
     def add(self, result: PollResult, provider: str) -> None:
         """Count a poll."""
-        before = self.last.get(result.account)
-        self.read += (result.accepted is not None) - (before is not None and before.accepted is not None)
-        self.last[result.account] = result
-        reading = result.reading
-        outcome = "ok" if result.accepted is not None else "suspect"
+        account, reading, is_read = result.account, result.reading, result.accepted is not None
+        before = self.last.get(account)
+        self.read += is_read - (before is not None and before.accepted is not None)
+        self.last[account] = result
+        outcome = "ok" if is_read else "suspect"
         if isinstance(reading, Unavailable):
             outcome = reading.reason.value
         self.counts[provider, outcome] += 1
-        if isinstance(reading, Unavailable) and reading.reason in (Reason.TIMEOUT, Reason.UNREACHABLE):
-            self._silent.setdefault(result.account, reading.at)
-        else:
-            self._silent.pop(result.account, None)
+        if outcome in _SILENT:
+            self._silent.setdefault(account, reading.at)
+        elif self._silent:
+            self._silent.pop(account, None)
 
     def forget(self, accounts: Iterable[str]) -> None:
         """Leave out accounts that are gone; what their polls brought stays counted."""

@@ -242,7 +242,7 @@ CASES: list[tuple[str, str, str | bytes]] = [
         "api.master_key[1]",
         GOOD + '[api]\nenabled = true\nmaster_key = ["env:MASTER_KEY", "env:SHORT"]',
     ),
-    ("api-unserved", "api.enabled", GOOD + API + '[http]\nlisten = ""'),
+    ("api-unserved", "api.enabled", GOOD + '[api]\nenabled = true\n[http]\nlisten = ""'),
     ("templates-missing", "templates", 'templates = "nope"\n' + GOOD),
     ("templates-unknown", "templates", 'templates = "mine"\n' + GOOD),
     ("store-folder", "store.path", GOOD + '[store]\npath = "/nonexistent/b.db"'),

@@ -30,7 +30,7 @@ def test_no_other_file_names_a_provider() -> None:
 
 
 def row(provider: Provider) -> str:
-    tells = ", ".join(sorted(provider.tells)) if not provider.by_account else "what its `fields` name"
+    tells = ", ".join(sorted(provider.provides)) if not provider.by_account else "what its `fields` name"
     url = f"`{provider.base_url}{provider.path}`" if provider.base_url else "the account's `url`"
     header = f"`{provider.key_header}`" if provider.key_header else "the account's `auth`"
     least = format_usd(provider.min_charge_microusd) if provider.min_charge_microusd else "–"

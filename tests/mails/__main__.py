@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.mails import pictures
 from tests.mails.lint import problems
-from tests.mails.samples import TOGETHER, mails
+from tests.mails.samples import TO_CUSTOMER, TOGETHER, mails
 
 
 def lint(paths: list[str]) -> int:
@@ -21,7 +21,7 @@ def draw(folder: Path, paths: list[str]) -> int:
     """Write the pictures of each mail."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, html in _given(paths):
-        if paths or name in TOGETHER:
+        if paths or name in {**TOGETHER, **TO_CUSTOMER}:
             for path in pictures.take(html, name, folder):
                 print(f"{path} {path.stat().st_size:,} bytes")
     return 0

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.channels.content import MailContent, write_mail
 from alerts.events.messages.context import AccountContext, MessageContext, TopupTerms
-from alerts.model.events import Event, EventType
+from alerts.model.events import SUBSCRIBABLE, Event, EventType
 from alerts.templating import Templates
 from tests.helpers_events import example_event
 
@@ -26,6 +26,11 @@ TOGETHER: dict[str, Sequence[Event]] = {
     "digest": [LOW, PLANNED, CHARGED, example_event(EventType.QUOTA_HIGH), example_event(EventType.LIMITS_CHANGED)],
 }
 """The mails of which pictures are made: a charge with its result, and others that people see most."""
+TO_CUSTOMER = {
+    "customer": [LOW],
+    "customer-digest": [LOW, CHARGED, example_event(EventType.TOPUP_CREDITED), example_event(EventType.RUNWAY_SHORT)],
+}
+"""What a customer reads of its own account."""
 
 
 def mails() -> Iterator[tuple[str, MailContent]]:
@@ -34,3 +39,12 @@ def mails() -> Iterator[tuple[str, MailContent]]:
         yield name, write_mail(events, Templates(), CONTEXT)
     for type in EventType:
         yield type.value, write_mail([example_event(type)], Templates(), CONTEXT)
+    for name, mail in customers_mails():
+        yield name, mail
+
+
+def customers_mails() -> Iterator[tuple[str, MailContent]]:
+    """Yield every mail to a customer with the name of its file."""
+    single = {f"customer-{type}": [example_event(type)] for type in sorted(SUBSCRIBABLE)}
+    for name, events in {**TO_CUSTOMER, **single}.items():
+        yield name, write_mail(events, Templates(), CONTEXT.to_customer_of("clips"))

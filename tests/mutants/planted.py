@@ -347,7 +347,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "renamed-account-begins-anew",
-        "daemon/topups/judging.py",
+        "daemon/topups/gate_check.py",
         "if name not in context.config.accounts",
         "if not name",
         "an account with another name has its caps anew",

@@ -111,7 +111,7 @@ to = ["ops@example.com"]
         self.clock.advance(300)
         return [one.payload["type"] for one in self.receiver.accepted[before:]]
 
-    def told(self, kind: str) -> list[dict[str, object]]:
+    def events_of(self, kind: str) -> list[dict[str, object]]:
         """Return the data of each event of a type that the receiver accepted."""
         return [one.payload["data"] for one in self.receiver.accepted if one.payload["type"] == kind]
 

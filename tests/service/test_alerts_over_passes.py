@@ -49,11 +49,11 @@ async def test_five_passes_of_401_after_a_low_and_the_reminder_a_day_later(town:
     assert await town.once() == ["balance.low"]
     town.usage.fail(KEY, Status(401), times=5)
     assert [await town.once() for _ in range(5)] == [["reading.unavailable"], [], [], [], []]
-    assert town.told("reading.unavailable")[0]["reason"] == "unauthorized"
+    assert town.events_of("reading.unavailable")[0]["reason"] == "unauthorized"
     assert await town.once() == ["reading.restored"]
     town.clock.advance(24 * 3600)
     assert await town.once() == ["balance.low"]
-    low, reminder = town.told("balance.low")
+    low, reminder = town.events_of("balance.low")
     assert reminder["reminder"] is True
     assert reminder["episode"] == low["episode"]
     check_bodies(town)
@@ -82,7 +82,7 @@ async def test_a_total_that_runs_backwards_is_told_once_and_spend_goes_on(town: 
     account.total_charged = 6_000_000
     account.balance -= 6_000_000
     assert await town.once() == ["budget.reached"]
-    assert town.told("budget.reached")[0]["spent_usd"] == 6
+    assert town.events_of("budget.reached")[0]["spent_usd"] == 6
     check_bodies(town)
 
 
@@ -91,7 +91,7 @@ async def test_a_receiver_with_a_threshold_of_nine_alone_hears_of_eight(town: To
     path = town.configure()
     path.write_text(path.read_text().replace('id = "app"', 'id = "app"\nevent = "balance.low"\nthreshold = 9.0'))
     assert await town.once() == ["balance.low"]
-    (data,) = town.told("balance.low")
+    (data,) = town.events_of("balance.low")
     assert (data["rule"], data["threshold_usd"]) == ("webhook:app", 9)
     assert "sequence" not in data
     assert town.mailbox.kept == []
@@ -124,4 +124,4 @@ async def test_an_edited_threshold_is_judged_at_once_even_where_the_source_fails
     path.write_text(path.read_text().replace("below_usd = 5.00", "below_usd = 8.00"))
     town.usage.fail(KEY, Status(503))
     assert await town.once() == ["balance.low"]
-    assert town.told("balance.low")[0]["threshold_usd"] == 8
+    assert town.events_of("balance.low")[0]["threshold_usd"] == 8

@@ -99,12 +99,12 @@ def by_account(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 async def test_events_and_mails_are_in_each_accounts_unit(many: tuple[Town, Path]) -> None:
     town, _ = many
-    low = by_account(town.told("balance.low"))
+    low = by_account(town.events_of("balance.low"))
     assert set(low) == {"clips", "sms"}
     assert (low["sms"]["unit"], low["sms"]["available"], low["sms"]["threshold"]) == ("EUR", 4.28, 5)
     assert not [name for name in low["sms"] if "usd" in name]
     assert (low["clips"]["unit"], low["clips"]["available"], low["clips"]["available_usd"]) == ("USD", 4.96, 4.96)
-    quota = by_account(town.told("quota.high"))["translate"]
+    quota = by_account(town.events_of("quota.high"))["translate"]
     assert (quota["unit"], quota["used"], quota["limit"], quota["percent"]) == ("characters", 17e6, 20e6, 85)
     assert not [name for name in quota if name.endswith("_gb")]
     mails = mailed(town)

@@ -38,7 +38,7 @@ async def test_usage_cannot_lower_what_was_ever_credited(town: Town, said: dict[
     assert charges(town) == []
     assert told.count("reading.suspect") == 1
     assert told.count("topup.needs_review") == 1
-    [review] = town.told("topup.needs_review")
+    [review] = town.events_of("topup.needs_review")
     assert (review["reason"], review["command"]) == ("credits_fell", "brimful topups accept clips")
     town.usage.heal(KEY)
     assert "topup.planned" not in await live(town, timedelta(minutes=10))
@@ -119,7 +119,7 @@ async def test_a_key_that_stands_twice_charges_nothing(town: Town) -> None:
     told = await live(town, timedelta(hours=1))
     assert charges(town) == []
     assert "balance.low" not in told
-    [unavailable] = town.told("reading.unavailable")
+    [unavailable] = town.events_of("reading.unavailable")
     assert unavailable["reason"] == "bad_payload"
     assert "balance_usd" in str(unavailable["detail"])
 
@@ -178,7 +178,7 @@ async def test_two_keys_of_one_provider_account_are_one_need(town: Town) -> None
     told = await live(town, timedelta(hours=1))
     assert charges(town) == [5000]
     assert told.count("topup.succeeded") == 1
-    [held] = town.told("topup.suspended")
+    [held] = town.events_of("topup.suspended")
     assert held["reason"] == "twin"
     purse.balance, purse.total_charged = 4_000_000, 90_000_000
     await live(town, timedelta(hours=2))
@@ -201,7 +201,7 @@ async def test_a_credit_that_comes_late_is_told_so_and_confirmed_by_a_person(tow
     town.usage.credit(KEY, "50")
     told = await town.once()
     assert "topup.credited" in told
-    [credited] = town.told("topup.credited")
+    [credited] = town.events_of("topup.credited")
     assert (credited["late"], credited["command"]) == (True, "brimful topups ack clips-1")
     assert any("its credit came late" in one for one in town.passes[-1].needs_person)
     async with town.service() as service:

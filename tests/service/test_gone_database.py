@@ -64,9 +64,9 @@ async def test_nothing_is_charged_while_the_database_is_not_in_its_place(
         assert town.stripe.successes() == []
         [stale_jobs] = service.stale_jobs(town.clock.now())
         assert stale_jobs.startswith(f"database: the database {database} was deleted, moved or replaced")
-        [told] = town.told("topup.suspended")
+        [told] = town.events_of("topup.suspended")
         assert told["reason"] == "database"
-        assert town.told("balance.low")
+        assert town.events_of("balance.low")
         if befall is move:
             moved.rename(database)
             assert service.stale_jobs(town.clock.now()) == []

@@ -25,7 +25,7 @@ from daemon.clock import SeededIds
 from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.demo.standins.usage import Silence
-from daemon.jobs import Job, moved
+from daemon.jobs import Job, note_progress
 from daemon.process.beat import Beat
 from daemon.store.health import load as load_health
 from tests.service.conftest import KEY, Town
@@ -43,7 +43,7 @@ def test_a_pass_that_comes_on_is_fresh_and_one_that_stands_still_hangs() -> None
         async def work() -> None:
             for _ in range(10):
                 await asyncio.sleep(20)
-                moved()
+                note_progress()
             await asyncio.sleep(3600)
 
         job = Job("money", work, clock=TrueClock(START), deadline_s=9000, finished=lambda: None, stuck_after_s=45)
@@ -265,7 +265,7 @@ async def test_a_disk_that_is_full_at_the_start_is_waited_for(town: Town, small_
         assert process.poll() is None
         filler.unlink()
         await manager.until("READY=1")
-        await _until(lambda: town.told("balance.low"))
+        await _until(lambda: town.events_of("balance.low"))
     failed = logged(town.folder, "start")
     assert (failed[0]["level"], failed[0]["tries"], failed[0]["again_in_s"]) == ("error", 1, 5.0)
 

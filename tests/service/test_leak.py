@@ -42,19 +42,19 @@ async def test_a_leak_is_not_charged_and_is_told_with_its_numbers_until_a_person
     account = town.usage.prepaid(KEY, balance_usd="500", total_charged_usd="100", active_videos=10)
     path = town.configure(topup=TOPUP)
     await live(town, HOURS_OF_PAST, path)
-    assert town.told("topup.planned") == []
+    assert town.events_of("topup.planned") == []
     account.active_videos = 10_000
     await live(town, HOURS_OF_LEAK, path)
 
     assert town.stripe.intents() == []
-    (told,) = town.told("topup.needs_review")
+    (told,) = town.events_of("topup.needs_review")
     assert told["reason"] == "burn_brake"
     assert told["message"] == "$468.05 burnt in 6 h; the past's most $0.90"
     assert told["command"] == "brimful topups resume clips"
     subjects = [str(mail.message["Subject"]) for mail in town.mailbox.kept]
     assert [one for one in subjects if "top-ups need you: burn brake" in one], subjects
     assert not town.passes[-1].ok
-    assert len(town.told("balance.low")) == 1, "a brake holds back no alert"
+    assert len(town.events_of("balance.low")) == 1, "a brake holds back no alert"
 
     listed = json.loads(await typed(path, "--json"))
     assert [(stop["scope"], stop["reason"]) for stop in listed["stops"]] == [("clips", "burn_brake")]
@@ -83,5 +83,5 @@ async def test_a_busy_week_that_the_past_has_known_is_charged(town: Town) -> Non
     await live(town, HOURS_OF_PAST, path)
     account.active_videos = 2000
     await live(town, 24, path)
-    assert town.told("topup.needs_review") == []
+    assert town.events_of("topup.needs_review") == []
     assert town.stripe.successes()

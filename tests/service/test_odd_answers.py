@@ -38,7 +38,7 @@ async def test_a_balance_that_stands_twice_is_neither_told_as_low_nor_charged(to
     town.usage.fail(KEY, BadJson(body.encode()), times=ALWAYS)
     code, _ = await run(town.configure(LOW, topup=TOPUP), "once")
     assert code == 1
-    [told] = town.told("reading.unavailable")
+    [told] = town.events_of("reading.unavailable")
     assert (told["reason"], told["detail"]) == ("bad_payload", "balance_usd stands in the answer twice")
     assert [one.payload["type"] for one in town.receiver.accepted] == ["reading.unavailable"]
     assert town.stripe.intents() == []
@@ -75,7 +75,7 @@ async def test_a_limit_of_nothing_beside_a_low_balance_is_told_as_low_and_as_no_
     code, log = await run(path, "once")
     assert code == 0, log
     assert [one.payload["type"] for one in town.receiver.accepted] == ["balance.low"]
-    assert town.told("balance.low")[0]["available_usd"] == 4.2
+    assert town.events_of("balance.low")[0]["available_usd"] == 4.2
     assert '"why": ["limit_gb is zero"]' in log
     _, status = await run(path, "status", "third")
     assert "limit unknown" in status
@@ -89,7 +89,7 @@ async def test_an_error_in_a_good_status_is_told_in_the_apis_words_without_the_k
     town.usage.fail(KEY, BadJson(b'{"error": {"message": "invalid api key %s"}}' % KEY.encode()), times=ALWAYS)
     code, log = await run(town.configure(LOW), "once")
     assert code == 1
-    [told] = town.told("reading.unavailable")
+    [told] = town.events_of("reading.unavailable")
     words = "balance_usd is missing; the API says: invalid api key …"
     assert (told["reason"], told["detail"]) == ("bad_payload", words)
     assert KEY not in log
@@ -125,7 +125,7 @@ async def test_a_window_of_five_hours_is_told_again_after_the_one_before(town: T
         code, log = await run(path, "once")
         assert code == 0, log
         await asyncio.sleep(max(0.0, (turns_at - SystemClock().now()).total_seconds()))
-    first, second = town.told("budget.reached")
+    first, second = town.events_of("budget.reached")
     assert (first["percent"], second["percent"]) == (90, 95)
     assert first["period_end"] == second["period_start"]
     assert first["episode"] != second["episode"]

@@ -31,7 +31,7 @@ async def test_a_low_balance_is_told_charged_once_and_seen_through_to_its_end(to
     first = await town.once()
     assert first.count("balance.low") == 1
     assert first.count("topup.succeeded") == 1
-    (low,) = town.told("balance.low")
+    (low,) = town.events_of("balance.low")
     assert (low["available_usd"], low["balance_usd"], low["uncharged_usage_usd"]) == (4.21, 4.96, 0.75)
     assert [charge.amount for charge in town.stripe.successes()] == [5000]
     later = [kind for _ in range(4) for kind in await town.once()]
@@ -103,7 +103,7 @@ at_percent = [80, 90, 100]
     )
     told = await town.once() + await town.once()
     assert told.count("quota.high") == 1
-    (high,) = town.told("quota.high")
+    (high,) = town.events_of("quota.high")
     assert (high["percent"], high["step_percent"], high["effective_gb"]) == (92, 90, 942.08)
 
 
@@ -117,7 +117,7 @@ async def test_a_month_budget_counts_from_the_total_that_stood_when_the_month_be
     town.clock.set(town.clock.now() + timedelta(hours=20))
     told = await town.once()
     assert told.count("budget.reached") == 1
-    (reached,) = town.told("budget.reached")
+    (reached,) = town.events_of("budget.reached")
     assert (reached["percent"], reached["spent_usd"], reached["step_percent"]) == (50, 50, 50)
 
 

@@ -15,7 +15,7 @@ async def test_no_charge_follows_one_that_was_returned(town: Town, disk: str, ho
     for _ in range(3):
         await town.once()
     [charge] = town.stripe.successes()
-    assert town.told("topup.credited")
+    assert town.events_of("topup.credited")
     (town.stripe.books.dispute if how == "dispute" else town.stripe.books.refund)(charge)
     town.clock.advance(3600 * 3)
     town.usage.prepaid(KEY, balance_usd="4.96", uncharged_usd="0.75", total_charged_usd="64.24", active_videos=0)

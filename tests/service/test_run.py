@@ -56,7 +56,7 @@ async def test_run_polls_at_once_tells_and_ends_well_on_sigterm(town: Town) -> N
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     process = await _start(town.configure())
     try:
-        await _until(lambda: town.told("balance.low"))
+        await _until(lambda: town.events_of("balance.low"))
     finally:
         seconds, log = await _stop(process)
     assert process.returncode == 0
@@ -93,7 +93,7 @@ async def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_where_it_i
         assert not _ended(process)
         path.write_text(good.replace("below_usd = 5.00", "below_usd = 7.00"))
         process.send_signal(signal.SIGHUP)
-        await _until(lambda: town.told("balance.low"))
+        await _until(lambda: town.events_of("balance.low"))
     finally:
         _, log = await _stop(process, signal.SIGINT)
     assert process.returncode == 0

@@ -246,19 +246,19 @@ async def test_an_edited_rule_is_judged_at_once_by_the_last_reading(town: Town) 
         await asyncio.sleep(0.1)
         assert service.evaluator.state("clips") is untouched
         service.take(ruled(service.config, low("low", 20_000_000, "clips")))
-        await until(lambda: town.told("balance.low"))
+        await until(lambda: town.events_of("balance.low"))
         assert town.usage.asked[KEY] == 1
         service.take(ruled(service.config, low("low", 1_000_000, "clips")))
-        await until(lambda: town.told("balance.recovered"))
+        await until(lambda: town.events_of("balance.recovered"))
         service.take(ruled(service.config, low("every", 30_000_000)))
-        await until(lambda: len(town.told("balance.low")) == 2)
+        await until(lambda: len(town.events_of("balance.low")) == 2)
         assert town.usage.asked[KEY] == 1
 
 
 async def test_the_episode_of_a_rule_that_is_gone_ends_in_silence(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     async with running(town, town.configure()) as service:
-        await until(lambda: town.told("balance.low"))
+        await until(lambda: town.events_of("balance.low"))
         service.take(replace(service.config, rules=tuple(one for one in service.config.rules if one.id != "low")))
 
         def ended() -> list[str]:
@@ -279,7 +279,7 @@ async def test_a_subscription_hears_at_its_own_threshold_from_the_next_moment_on
         mine = replace(app, id="sub_1", accounts=("clips",), owner="acme", own_threshold_microusd=7_000_000)
         config = heard_by(service.config, *service.config.receivers.all, mine)
         service.take(ruled(config, low(mine.key, 7_000_000, "clips", only_receiver=mine.key)))
-        await until(lambda: town.told("balance.low"))
+        await until(lambda: town.events_of("balance.low"))
         rows = service.store.reader.execute("SELECT receiver, state FROM delivery").fetchall()
         assert rows == [("webhook:sub_1", "delivered")]
 

@@ -1,4 +1,4 @@
-"""What is changed by API in a run, drawn by the seed from a stream of its own: runs without it are as they ever were."""
+"""What is changed by API in a run, drawn by the seed from a stream of its own: runs without it stay as they were."""
 
 from __future__ import annotations
 

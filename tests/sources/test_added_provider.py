@@ -164,4 +164,4 @@ def test_a_misspelt_one_is_told_what_there_is(tmp_path: Path, url: str) -> None:
 
 
 def test_what_it_tells_follows_from_its_table() -> None:
-    assert ADDED.tells == {Has.BALANCE, Has.TOTAL, Has.VOLUME, Has.LIMIT}
+    assert ADDED.provides == {Has.BALANCE, Has.TOTAL, Has.VOLUME, Has.LIMIT}

@@ -196,7 +196,7 @@ async def test_a_key_that_is_repeated_is_in_no_word_of_a_reading(
 def test_it_says_all_that_a_person_needs(name: str) -> None:
     one, provider = preset(name), find(name)
     assert provider is not None
-    assert provider.tells
+    assert provider.provides
     assert all((one.title, one.documented, one.key))
     assert UNIT.fullmatch(one.unit)
     assert parse_cron(one.poll)

@@ -80,11 +80,11 @@ def test_metrics_with_nothing_to_judge_never_become_a_reading() -> None:
 
 
 def test_a_provider_that_tells_nothing_to_judge_cannot_be_made() -> None:
-    with pytest.raises(ValueError, match="bare: a provider tells a balance or a used volume"):
+    with pytest.raises(ValueError, match="bare: a provider provides a balance or a used volume"):
         Provider(name="bare", title="Bare", table={"limit": ("limit_microgb", to_millionths), "n": ("jobs", to_count)})
 
 
 def test_what_the_two_services_tell() -> None:
-    assert PROVIDERS["contentstats"].tells == {Has.BALANCE, Has.TOTAL}
-    assert PROVIDERS["tornado"].tells == {Has.VOLUME, Has.LIMIT, Has.PERIOD}
-    assert PROVIDERS["json"].told_to({"balance_usd", "period_start"}) == {Has.BALANCE, Has.PERIOD}
+    assert PROVIDERS["contentstats"].provides == {Has.BALANCE, Has.TOTAL}
+    assert PROVIDERS["tornado"].provides == {Has.VOLUME, Has.LIMIT, Has.PERIOD}
+    assert PROVIDERS["json"].provided_with({"balance_usd", "period_start"}) == {Has.BALANCE, Has.PERIOD}

@@ -88,7 +88,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "any charged": lambda conn: ledger_reads.any_charged_since(conn, NOW - 3 * DAY),
     "highest number": lambda conn: ledger_reads.max_seq(conn, "clips"),
     "attempts on a card": lambda conn: ledger_reads.attempts_on_card(conn, "fp", NOW - 3 * DAY),
-    "ended by a second look": lambda conn: ledger_reads.abandoned_by_look(conn, "clips", NOW - 3 * DAY),
+    "ended by a second listing": lambda conn: ledger_reads.abandoned_by_second_listing(conn, "clips", NOW - 3 * DAY),
 }
 
 

@@ -16,7 +16,7 @@ from daemon.demo.standins.stripe.payments import confirm as confirm_in_stripe
 from daemon.reconcile.audit import audit
 from daemon.store import ledger, ledger_reads
 from daemon.store.topup_rows import State
-from daemon.topups.policy.going_on import ALIVE
+from daemon.topups.policy.proceeding import ALIVE
 from tests.helpers_topups import Daemon, World, topup_config
 
 
@@ -81,7 +81,7 @@ async def test_what_was_charged_meanwhile_is_closed_as_credited_by_stripe_s_time
     [topup] = daemon.topups()
     assert (topup.state, topup.amount_cents, topup.charged_at) == ("credited", 7000, charged_at)
     assert daemon.events()[-2:] == ["topup.succeeded", "topup.credited"]
-    assert daemon.told("topup.succeeded")[0]["amount_usd"] == 70
+    assert daemon.events_of("topup.succeeded")[0]["amount_usd"] == 70
     spends = ledger_reads.spends(daemon.store.reader, "clips", charged_at)
     assert [spend.amount_microusd for spend in spends] == [70_000_000]
     assert [one.stripe for one in (await audit(daemon.service.context, "clips")).findings] == []

@@ -20,7 +20,7 @@ async def test_nothing_is_planned_beside_a_charge_whose_attempts_cannot_be_liste
     await daemon.restart(wipe=True)
     await daemon.run(timedelta(hours=1))
     assert len(world.stripe.intents()) == 1
-    assert daemon.told("topup.suspended")[0]["reason"] == "stripe_unreachable"
+    assert daemon.events_of("topup.suspended")[0]["reason"] == "stripe_unreachable"
     world.stripe.faults.clear()
     await daemon.run(timedelta(hours=4))
     assert world.successes == 1
@@ -90,7 +90,7 @@ async def test_a_payment_that_nobody_asked_for_so_is_told_from_a_fresh_disk_too(
     await daemon.restart(wipe=True)
     await daemon.run(timedelta(hours=2))
     assert daemon.states() == ["needs_review"]
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == reason
     assert told["command"] == "brimful topups ack clips-1"
     assert world.successes == 0
@@ -127,7 +127,7 @@ async def test_an_adopted_charge_that_is_pending_counts_as_no_decline(daemon: Da
     [adopted] = daemon.topups()
     assert (adopted.state, adopted.declines, adopted.declined_charge) == ("processing", 0, None)
     await daemon.run(timedelta(hours=1))
-    [told] = daemon.told("topup.declined")
+    [told] = daemon.events_of("topup.declined")
     assert told["attempt"] == 1
     [waiting] = daemon.topups()
     assert waiting.next_at is not None

@@ -56,7 +56,7 @@ async def test_what_one_account_was_charged_leaves_less_for_all(both: tuple[Daem
     burn(world)
     await poll(second)
     assert world.successes == 1
-    [told] = second.told("topup.capped")
+    [told] = second.events_of("topup.capped")
     assert told["account"] == "reels"
     assert (told["cap"], told["cap_usd"], told["spent_and_open_usd"], told["left_usd"]) == ("cap_day_total", 80, 50, 30)
     stand = second.topup_status("reels")
@@ -73,7 +73,7 @@ async def test_the_total_is_told_once_a_day_and_rolls_on(both: tuple[Daemon, Dae
         burn(world)
         await poll(second)
     assert world.successes == 1
-    assert [one["window"][:14] for one in second.told("topup.capped")] == ["day 2026-11-02", "day 2026-11-03"]
+    assert [one["window"][:14] for one in second.events_of("topup.capped")] == ["day 2026-11-02", "day 2026-11-03"]
     world.clock.advance(3601)
     burn(world)
     await poll(second)
@@ -110,7 +110,7 @@ async def test_an_attempt_is_judged_by_the_total_of_its_moment(both: tuple[Daemo
             world.clock.advance(60)
             await poll(first)
         assert world.successes == charged
-    [told] = first.told("topup.capped")
+    [told] = first.events_of("topup.capped")
     assert (told["cap"], told["cap_usd"], told["spent_and_open_usd"]) == ("cap_day_total", 90, 50)
 
 
@@ -143,7 +143,7 @@ async def test_a_ceiling_that_was_lowered_is_never_exceeded(world: World, tmp_pa
     )
     await daemon.run(timedelta(hours=1))
     assert world.successes == 0
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert told["reason"] == "size"
     assert told["message"] == "$0.00 of $40.00 a charge"
     said = explain_account(daemon.config, daemon.store.reader, "clips", world.clock.now())
@@ -158,7 +158,7 @@ async def test_a_lower_day_of_the_ceiling_bounds_what_the_api_made(world: World,
         burn(world)
         await daemon.run(timedelta(hours=1))
     assert world.successes == 1
-    assert daemon.told("topup.capped")[0]["cap_usd"] == 50
+    assert daemon.events_of("topup.capped")[0]["cap_usd"] == 50
     assert 'window="day"} 0.0' in _caps(daemon.config, daemon.store.reader, world.clock.now())
     daemon.store.close()
 

@@ -101,7 +101,7 @@ async def test_another_customer_leaves_what_is_open_to_the_first(daemon: Daemon,
     take(daemon, topup_config(customer="cus_2", payment_method="pm_2"))
     await daemon.run(timedelta(hours=2))
     assert (world.successes, daemon.states()) == (1, ["credited"])
-    assert [one["customer"] for one in daemon.told("topup.succeeded")] == ["cus_1"]
+    assert [one["customer"] for one in daemon.events_of("topup.succeeded")] == ["cus_1"]
 
 
 # ── an account that is gone ─────────────────────────────────────────────────────────────────────────────────────────

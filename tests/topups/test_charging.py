@@ -12,7 +12,7 @@ from alerts.model.values import replace
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike
 from daemon.store import ledger_notes
-from daemon.store.topup_rows import Bookmark
+from daemon.store.topup_rows import Bookmark, Stop, StopKind
 from daemon.topups.policy.step import Doing
 from tests.helpers_topups import DOLLAR, Daemon, World, topup_config
 
@@ -32,7 +32,7 @@ async def test_a_low_balance_is_charged_once_and_its_credit_is_told(daemon: Daem
 
 async def test_a_success_carries_all_that_a_service_needs_to_credit_the_account(daemon: Daemon, world: World) -> None:
     await daemon.poll()
-    [told] = daemon.told("topup.succeeded")
+    [told] = daemon.events_of("topup.succeeded")
     [intent] = world.stripe.intents()
     assert told["topup"] == "clips-1"
     assert told["payment_intent"] == intent.id
@@ -67,12 +67,12 @@ async def test_a_second_read_that_goes_wrong_for_long_is_told_once_a_day_and_cha
         await daemon.run(timedelta(minutes=29))
         assert daemon.events() == []
         await daemon.run(timedelta(hours=5))
-        [told] = daemon.told("topup.suspended")
+        [told] = daemon.events_of("topup.suspended")
         assert told["reason"] == "second_read"
         assert why in told["message"]
         assert told["command"] == "brimful check --online"
         await daemon.run(timedelta(hours=24))
-        assert len(daemon.told("topup.suspended")) == 2
+        assert len(daemon.events_of("topup.suspended")) == 2
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 1
     assert ledger_notes.bookmark(daemon.store.reader, Bookmark.FAILING.of("clips", Doing.READING_AGAIN)) is None
@@ -89,6 +89,21 @@ async def test_a_second_read_that_failed_long_ago_is_not_taken_for_one_that_last
     daemon.failing_reread = False
     await daemon.poll()
     assert world.successes == 1
+
+
+async def test_a_list_that_failed_before_a_long_pause_is_not_taken_for_one_that_lasts(
+    daemon: Daemon, world: World
+) -> None:
+    world.stripe.fail(Strike.DROP, "payment_intents.list", times=1)
+    await daemon.attend(world.read())
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.stop(tx, Stop("clips", StopKind.PAUSE, "paused by a person", "", world.clock.now()))
+    await daemon.run(timedelta(days=2))
+    with daemon.store.write(durable=True) as tx:
+        ledger_notes.lift(tx, "clips", StopKind.PAUSE)
+    world.stripe.fail(Strike.DROP, "payment_intents.list", times=1)
+    await daemon.attend(world.read())
+    assert (daemon.states(), daemon.events()) == ([], [])
 
 
 async def test_a_second_read_that_fails_once_a_day_is_told_on_the_second(daemon: Daemon, world: World) -> None:
@@ -114,7 +129,7 @@ async def test_a_credit_that_never_comes_is_told_after_two_hours_and_blocks_the_
     await daemon.run(timedelta(hours=5))
     assert world.successes == 1
     assert daemon.events().count("topup.not_credited") == 1
-    [told] = daemon.told("topup.not_credited")
+    [told] = daemon.events_of("topup.not_credited")
     assert told["command"] == "brimful topups ack clips-1"
     assert any("not seen" in sentence for sentence in daemon.needs_person())
 
@@ -143,7 +158,7 @@ async def test_one_call_that_stripe_does_not_answer_for_long_is_told_once_a_day(
     await daemon.run(timedelta(minutes=25))
     assert "topup.suspended" not in daemon.events()
     await daemon.run(timedelta(hours=5))
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["stripe_unreachable"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["stripe_unreachable"]
     world.stripe.faults.clear()
     await daemon.run(timedelta(hours=2))
     assert world.successes == 1
@@ -156,7 +171,7 @@ async def test_confirms_that_end_in_errors_of_stripes_own_are_told_when_that_las
     await daemon.run(timedelta(minutes=50))
     assert "topup.suspended" not in daemon.events()
     await daemon.run(timedelta(hours=3))
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["stripe_unreachable"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["stripe_unreachable"]
 
 
 async def test_a_glitch_long_ago_is_not_taken_for_a_failure_that_lasts(daemon: Daemon, world: World) -> None:

@@ -1,4 +1,4 @@
-"""The confirm and its answers: the second look, each row of the table, what is lost on the way, and giving it up."""
+"""The confirm and its answers: the second listing, each row of the table, what is lost on the way, and giving it up."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_a_parameter_that_stripe_refuses_cancels_and_suspends_with_its_wor
     gateway.create = create_then_detach  # type: ignore[method-assign]  # the card is taken away at the worst instant
     await daemon.run(timedelta(hours=2))
     assert daemon.states() == ["declined"]
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert told["reason"] == "refused_by_stripe"
     assert "does not have a payment method" in told["message"]
     assert world.stripe.intents()[0].status == "canceled"
@@ -163,7 +163,7 @@ async def test_a_key_that_belongs_to_other_parameters_abandons_nothing(daemon: D
     assert len(world.stripe.intents()) == 1
 
 
-# ── the second look ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the second listing ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_second_look_that_fails_confirms_nothing_and_is_counted(daemon: Daemon, world: World) -> None:
@@ -195,7 +195,7 @@ async def test_a_payment_that_appears_gives_way_and_three_times_in_a_day_asks_a_
     assert len(others) == 3
     assert confirms(world) == []
     assert all(one.status == "canceled" for one in world.stripe.intents() if int(one.metadata["seq"]) % 100)
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == "second_look"
     assert told["message"].startswith("3 times in a day another charge appeared; the last time pi_")
     assert told["command"] == "brimful topups resume clips"
@@ -203,7 +203,7 @@ async def test_a_payment_that_appears_gives_way_and_three_times_in_a_day_asks_a_
 
 
 async def changed(daemon: Daemon, world: World, change: Any) -> None:
-    """Let something happen in Stripe between the create and the second look."""
+    """Let something happen in Stripe between the create and the second listing."""
     gateway = daemon.service.context.gateway
     plain = gateway.create
 
@@ -318,7 +318,7 @@ async def test_an_adopted_retry_of_which_nothing_says_the_card_is_reviewed(daemo
         ledger.change(tx, the(daemon), world.clock.now(), payment_method=None)
     await daemon.run(timedelta(hours=2))
     assert daemon.states() == ["needs_review"]
-    assert "nothing says which payment method" in daemon.told("topup.needs_review")[0]["reason"]
+    assert "nothing says which payment method" in daemon.events_of("topup.needs_review")[0]["reason"]
 
 
 async def traceless(daemon: Daemon, world: World) -> Topup:

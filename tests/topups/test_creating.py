@@ -27,7 +27,7 @@ def creates(world: World) -> list[str]:
 
 
 def told(daemon: Daemon) -> list[tuple[str, str]]:
-    return [(one["reason"], one["message"]) for one in daemon.told("topup.suspended")]
+    return [(one["reason"], one["message"]) for one in daemon.events_of("topup.suspended")]
 
 
 # ── before the plan ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +232,7 @@ async def test_an_answer_that_is_not_what_was_asked_for_is_a_person_s_business(d
     gateway.create = another  # type: ignore[method-assign]  # Stripe answers with another amount
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["needs_review"]
-    [said] = daemon.told("topup.needs_review")
+    [said] = daemon.events_of("topup.needs_review")
     assert said["reason"] == "its amount is $99.00, planned was $50.00"
     assert world.successes == 0
 

@@ -104,10 +104,10 @@ async def test_a_credit_that_is_missing_is_told_with_the_first_reading_after_two
     await daemon.run_due()
     assert "topup.not_credited" not in daemon.events()
     await daemon.poll()
-    [told] = daemon.told("topup.not_credited")
+    [told] = daemon.events_of("topup.not_credited")
     assert told["action"].startswith("The card was charged and the balance does not show it")
     await daemon.run(timedelta(hours=3))
-    assert len(daemon.told("topup.not_credited")) == 1
+    assert len(daemon.events_of("topup.not_credited")) == 1
 
 
 async def test_a_reading_from_before_the_two_hours_does_not_say_that_the_credit_is_missing(
@@ -131,7 +131,7 @@ async def test_without_any_reading_it_is_told_half_an_hour_later_that_nobody_kno
     assert "topup.not_credited" not in daemon.events()
     world.clock.advance(300)
     await daemon.run_due()
-    [told] = daemon.told("topup.not_credited")
+    [told] = daemon.events_of("topup.not_credited")
     assert told["action"].startswith("The card was charged and since the credit was due no two reads")
     await daemon.poll()
     assert daemon.events()[-1] == "topup.credited"
@@ -145,7 +145,7 @@ async def test_a_credit_that_only_the_first_of_two_reads_shows_is_told_as_not_co
     await daemon.poll()
     daemon.failing_reread = True
     await daemon.run(timedelta(hours=5))
-    [told] = daemon.told("topup.not_credited")
+    [told] = daemon.events_of("topup.not_credited")
     assert "no two reads in a row could say whether it came" in told["action"]
     assert "could not be read" not in told["action"]
 
@@ -194,7 +194,7 @@ async def test_a_credit_that_came_while_the_bank_took_its_time_is_not_the_charge
     assert world.successes == 1
     await daemon.run(timedelta(hours=1))
     assert daemon.states() == ["credited"]
-    [told] = daemon.told("topup.succeeded")
+    [told] = daemon.events_of("topup.succeeded")
     assert told["funded_before_usd"] == pytest.approx(100 + 4.96 + 60)
     assert "topup.not_credited" not in daemon.events()
 
@@ -231,7 +231,7 @@ async def lives_on_with_another_s_credit(daemon: Daemon, world: World, before: s
     assert world.successes == 1
     await daemon.run(timedelta(minutes=70))
     assert daemon.states()[0] == "credited"
-    [told] = daemon.told("topup.succeeded")
+    [told] = daemon.events_of("topup.succeeded")
     assert told["funded_before_usd"] == pytest.approx(4.96 + 60)
 
 
@@ -294,7 +294,7 @@ async def test_nothing_is_tried_while_nobody_can_tell_whose_a_credit_is(daemon: 
     await daemon.run(timedelta(hours=3))
     assert world.successes == 1
     assert daemon.states() == ["credited"]
-    [told] = daemon.told("topup.succeeded")
+    [told] = daemon.events_of("topup.succeeded")
     assert told["funded_before_usd"] == pytest.approx(104.96 + 50)
 
 
@@ -336,7 +336,7 @@ async def test_an_old_answer_of_before_the_credit_charges_nothing_and_is_told(da
         world.clock.advance(300)
         await daemon.attend(Known("clips", world.clock.now(), before), stale(world, before))
     assert world.successes == 1
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == "credits_fell"
     assert str(told["message"]).startswith("$50.000000 of $154.960000 ever credited do not show since ")
 
@@ -352,7 +352,7 @@ async def test_a_total_that_was_put_back_is_believed_where_a_person_says_so(daem
     assert status is not None
     assert status.state == "held_back"
     assert "$149.960000 of $154.960000 ever credited do not show" in status.reason
-    assert daemon.told("topup.needs_review")[0]["command"] == "brimful topups accept clips"
+    assert daemon.events_of("topup.needs_review")[0]["command"] == "brimful topups accept clips"
     with daemon.store.write(durable=True) as tx:
         states.accept(tx, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
@@ -385,7 +385,7 @@ async def test_a_second_read_that_goes_wrong_beside_another_s_credit_is_told_and
         assert daemon.states() == ["abandoned"]
     else:
         assert daemon.states() == ["retry_wait"]
-        assert daemon.told("topup.suspended")[0]["reason"] == "second_read"
+        assert daemon.events_of("topup.suspended")[0]["reason"] == "second_read"
     assert world.successes == 0
 
 

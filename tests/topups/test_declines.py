@@ -33,7 +33,7 @@ async def test_a_stolen_card_is_tried_once_and_told(daemon: Daemon, world: World
     assert attempts(world.stripe) == 1
     assert daemon.states() == ["declined"]
     assert daemon.events() == ["topup.planned", "topup.declined", "topup.suspended"]
-    assert daemon.told("topup.suspended")[0]["command"] == "brimful topups resume clips"
+    assert daemon.events_of("topup.suspended")[0]["command"] == "brimful topups resume clips"
     assert world.stripe.intents()[0].status == "canceled"
 
 
@@ -113,7 +113,7 @@ async def test_a_card_that_has_had_its_fifteen_attempts_is_given_up_and_another_
     assert attempts(world.stripe) == 15
     assert daemon.states() == ["declined"] * 4
     assert {intent.status for intent in world.stripe.intents()} == {"canceled"}
-    assert "15 attempts on the card" in str(daemon.told("topup.suspended")[-1]["message"])
+    assert "15 attempts on the card" in str(daemon.events_of("topup.suspended")[-1]["message"])
     await daemon.run(timedelta(hours=2))
     assert attempts(world.stripe) == 15
     world.stripe.books.add_method("pm_2", customer=CUSTOMER)
@@ -184,8 +184,8 @@ async def test_a_stolen_card_is_not_tried_again_after_another_has_paid_and_that_
     await daemon.run(timedelta(hours=3))
     tried = [(charge.method, charge.succeeded) for charge in world.stripe.books.charges]
     assert tried == [(CARD, False), ("pm_2", True)]
-    assert daemon.told("topup.suspended")[-1]["message"] == "the card of pm_1 was refused for good before"
-    assert len(daemon.told("topup.suspended")) == 2
+    assert daemon.events_of("topup.suspended")[-1]["message"] == "the card of pm_1 was refused for good before"
+    assert len(daemon.events_of("topup.suspended")) == 2
     resume(daemon)
     world.stripe.method(CARD).outcome = SUCCEED
     await daemon.run(timedelta(hours=1))
@@ -218,7 +218,7 @@ async def test_a_stolen_card_is_not_tried_by_another_account_before_a_person_say
         await second.attend(world.read("films"))
         world.clock.advance(86400)
     assert len(world.stripe.books.charges) == 1
-    [told] = [one for one in second.told("topup.suspended") if one["account"] == "films"]
+    [told] = [one for one in second.events_of("topup.suspended") if one["account"] == "films"]
     assert str(told["message"]) == "the card of pm_1 was refused for good before"
     operator.resume(second.store, "films", world.clock.now())
     await second.attend(world.read("films"))

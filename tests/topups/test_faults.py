@@ -160,7 +160,7 @@ async def test_a_confirm_that_misses_something_else_than_its_payment_intent_is_c
     await daemon.run(timedelta(hours=3))
     assert [intent.status for intent in world.stripe.intents()] == ["canceled"]
     assert daemon.events() == ["topup.planned", "topup.suspended"]
-    assert "No such payment_method" in str(daemon.told("topup.suspended")[0]["message"])
+    assert "No such payment_method" in str(daemon.events_of("topup.suspended")[0]["message"])
     await http.aclose()
 
 

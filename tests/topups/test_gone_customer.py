@@ -31,7 +31,7 @@ async def test_an_earlier_customer_that_is_gone_stops_charging_and_is_told_once_
     await change_customer(daemon, world)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
     assert world.successes == 1
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert told["reason"] == "customer_gone"
     assert told["command"] == "brimful topups ack cus_1"
     assert "cus_1, an earlier customer, cannot be listed any more" in told["message"]
@@ -43,7 +43,7 @@ async def test_it_is_told_at_the_start_before_any_charge_is_wanted(daemon: Daemo
     await daemon.run(timedelta(hours=1))
     world.stripe.books.customer("cus_1").deleted = True
     await daemon.restart(topup=topup_config(customer="cus_new", payment_method="pm_new"))
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["customer_gone"]
 
 
 async def test_it_troubles_nobody_where_top_ups_are_off(daemon: Daemon, world: World) -> None:
@@ -74,7 +74,7 @@ async def test_to_resume_without_acknowledging_it_stops_again_and_is_told_again(
     operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
     assert world.successes == 1
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone", "customer_gone"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["customer_gone", "customer_gone"]
 
 
 async def test_the_audit_says_which_customer_it_could_not_list(daemon: Daemon, world: World) -> None:
@@ -132,7 +132,7 @@ async def test_a_key_of_another_stripe_account_is_no_customer_that_is_gone(daemo
     await operator.acknowledge(daemon.service.context, "cus_1")
     world.stripe.books.customer("cus_new").deleted = True
     await daemon.run(timedelta(hours=1))
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone", "stripe_list"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["customer_gone", "stripe_list"]
     assert ledger_notes.stops(daemon.store.reader) == ()
 
 

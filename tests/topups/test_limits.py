@@ -31,7 +31,7 @@ async def test_a_cap_of_100_a_day_lets_two_charges_of_50_pass_and_is_told_once(d
     await live_with_burn(daemon, world, 18, 10 * DOLLAR)
     assert world.successes == 2
     assert daemon.events().count("topup.capped") == 1
-    [told] = daemon.told("topup.capped")
+    [told] = daemon.events_of("topup.capped")
     assert told["cap_usd"] == 100
     assert told["left_usd"] == 0
 
@@ -48,7 +48,7 @@ async def test_a_cap_that_was_raised_and_is_reached_in_the_same_month_is_told_ag
             await daemon.run(timedelta(hours=1))
         await daemon.run(timedelta(days=1))
     assert world.successes == 4
-    told = daemon.told("topup.capped")
+    told = daemon.events_of("topup.capped")
     assert [one["cap_usd"] for one in told] == [100, 200]
     assert {one["window"] for one in told} == {"month 2026-11"}
     ids = daemon.store.reader.execute("SELECT count(DISTINCT id) FROM event WHERE type = 'topup.capped'").fetchone()
@@ -160,7 +160,7 @@ async def test_a_resume_after_a_declined_card_leaves_the_brake_on(daemon: Daemon
         daemon.memory = daemon.memory.fold(now, spent)
     world.clock.set(now)
     await daemon.run(timedelta(hours=1))
-    assert [told["reason"] for told in daemon.told("topup.needs_review")] == ["burn_brake"]
+    assert [told["reason"] for told in daemon.events_of("topup.needs_review")] == ["burn_brake"]
     assert world.successes == 0
     assert operator.resume(daemon.store, "clips", world.clock.now()) == ("suspension: burn_brake",)
     await daemon.run(timedelta(minutes=30))
@@ -181,7 +181,7 @@ async def test_a_refund_suspends_the_account_and_is_told_once(daemon: Daemon, wo
     world.stripe.books.refund(world.stripe.successes()[0])
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=30))
-    told = [event for event in daemon.told("topup.suspended") if event["reason"] == "refunded"]
+    told = [event for event in daemon.events_of("topup.suspended") if event["reason"] == "refunded"]
     assert len(told) == 1
 
 
@@ -212,7 +212,7 @@ async def test_a_dead_key_stops_all_charging_and_ends_with_the_next_good_read(da
     keys = dict(world.stripe.keys)
     world.stripe.keys.clear()
     await daemon.run(timedelta(hours=3))
-    assert [event["reason"] for event in daemon.told("topup.suspended")] == ["stripe_credentials"]
+    assert [event["reason"] for event in daemon.events_of("topup.suspended")] == ["stripe_credentials"]
     world.stripe.keys.update(keys)
     await daemon.run(timedelta(minutes=30))
     assert world.successes == 1
@@ -223,7 +223,7 @@ async def test_no_default_payment_method_is_told_and_heals_by_itself(world: Worl
     world.stripe.add_customer("cus_2")
     daemon = Daemon(world, tmp_path / "d", topup_config(customer="cus_2", payment_method=None))
     await daemon.run(timedelta(hours=1))
-    assert [event["reason"] for event in daemon.told("topup.suspended")] == ["payment_method"]
+    assert [event["reason"] for event in daemon.events_of("topup.suspended")] == ["payment_method"]
     world.stripe.books.add_method("pm_9", customer="cus_2")
     world.stripe.books.customer("cus_2").default_method = "pm_9"
     await daemon.run(timedelta(minutes=10))
@@ -268,7 +268,7 @@ async def test_a_payment_method_of_the_other_mode_is_told_at_once(daemon: Daemon
     method.livemode = True
     await daemon.poll()
     assert world.stripe.intents() == []
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["payment_method"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["payment_method"]
 
 
 async def test_polls_without_a_reading_are_counted_as_the_gate_that_says_no(daemon: Daemon) -> None:

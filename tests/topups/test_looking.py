@@ -152,7 +152,7 @@ async def test_more_than_fifty_pages_charge_nothing_and_are_told(daemon: Daemon,
     assert isinstance(found, Refused)
     assert lists(world) == 50
     await daemon.poll()
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert (told["reason"], told["message"]) == ("stripe_list", f"over 50 pages of PaymentIntents of {CUSTOMER}")
     assert daemon.topups() == ()
 
@@ -181,7 +181,7 @@ async def test_a_charge_of_another_key_of_the_same_account_that_another_disk_mad
     await daemon.poll()
     assert world.successes - before == charges
     assert [one.reason for one in stopped(daemon)] == []
-    told = [told["reason"] for told in daemon.told("topup.suspended")]
+    told = [told["reason"] for told in daemon.events_of("topup.suspended")]
     assert told == ([] if charges else ["twin"])
 
 

@@ -96,13 +96,13 @@ async def acked(shell: Shell, daemon: Daemon, world: World) -> None:
 
 async def test_an_acknowledged_credit_is_told_with_who_said_so(shell: Shell, daemon: Daemon, world: World) -> None:
     await acked(shell, daemon, world)
-    [told] = daemon.told("topup.credited")
+    [told] = daemon.events_of("topup.credited")
     assert told["credited_by"] == "a person"
     assert daemon.events() == ["topup.planned", "topup.succeeded", "topup.not_credited", "topup.credited"]
     world.lost = False
     await daemon.run(timedelta(hours=2))
     assert daemon.events().count("topup.credited") == 2
-    assert [one["credited_by"] for one in daemon.told("topup.credited")] == ["a person", "the balance"]
+    assert [one["credited_by"] for one in daemon.events_of("topup.credited")] == ["a person", "the balance"]
 
 
 async def test_ack_takes_a_word_on_the_command_line_and_says_no_to_what_it_cannot(
@@ -173,7 +173,7 @@ async def test_a_word_that_two_hours_of_readings_do_not_bear_out_is_a_disagreeme
     assert screen.exit_code == 1
     assert said["findings"][0]["ledger"] == "credited, $50.00"
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"].startswith("audit:pi_")
     assert told["command"] == "brimful topups audit clips"
 

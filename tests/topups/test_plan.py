@@ -22,7 +22,7 @@ from daemon.store.topup_rows import Spend, Stop, StopKind
 from daemon.stripe.intents import Metadata, UnreadableMetadata, read_metadata
 from daemon.stripe.requests import confirm_params, create_key, create_params
 from daemon.topups.policy.amounts import Cap, counted, size
-from daemon.topups.policy.gates import GateInputs, judge
+from daemon.topups.policy.gates import GateInputs, evaluate_gates
 from tests.helpers_topups import DOLLAR, topup_config
 
 NOW = datetime(2026, 11, 15, 12, 0, tzinfo=UTC)
@@ -50,7 +50,7 @@ def facts(**changes: Any) -> GateInputs:
 
 
 def refused(**changes: Any) -> str | None:
-    gate = judge(facts(**changes)).refused
+    gate = evaluate_gates(facts(**changes)).refused
     return None if gate is None else gate.name
 
 
@@ -63,14 +63,16 @@ def total(dollars: int) -> Cap:
 
 
 def test_the_days_total_reduces_an_amount_as_every_cap_does() -> None:
-    said = judge(facts(config=topup_config(amount_microusd=None, to_microusd=60 * DOLLAR), total=(total(4970),)))
+    said = evaluate_gates(
+        facts(config=topup_config(amount_microusd=None, to_microusd=60 * DOLLAR), total=(total(4970),))
+    )
     assert (said.refused, said.amount_microusd) == (None, 30 * DOLLAR)
     gate = next(gate for gate in said.gates if gate.name == "cap_day_total")
     assert (gate.number, gate.detail) == (7, "$4,970.00 spent or open of $5,000.00 a day over all accounts")
 
 
 def test_a_low_balance_with_nothing_against_it_passes_every_gate() -> None:
-    said = judge(facts())
+    said = evaluate_gates(facts())
     assert said.refused is None
     assert said.amount_microusd == 50 * DOLLAR
     assert [gate.number for gate in said.gates] == sorted(gate.number for gate in said.gates)
@@ -156,7 +158,7 @@ def test_what_does_not_stop_a_charge(changes: dict[str, Any]) -> None:
 
 
 def test_the_first_gate_that_says_no_decides() -> None:
-    said = judge(facts(stops=(Stop("*", StopKind.PAUSE, "paused", "", NOW),), open_topups={"clips-1": "paid"}))
+    said = evaluate_gates(facts(stops=(Stop("*", StopKind.PAUSE, "paused", "", NOW),), open_topups={"clips-1": "paid"}))
     assert said.refused is not None
     assert said.refused.name == "pause"
     assert sum(not gate.passed for gate in said.gates) == 2
@@ -191,7 +193,9 @@ def test_no_amount_ever_exceeds_a_cap(
     config = topup_config(**sizes[kind])
     spends = [spend(dollars, NOW - timedelta(hours=hours), is_open=is_open) for dollars, hours, is_open in spent]
     metrics = Metrics(balance_microusd=available)
-    said = judge(facts(config=config, metrics=metrics, second=metrics, spends=spends, burn=BurnNow(5 * DOLLAR)))
+    said = evaluate_gates(
+        facts(config=config, metrics=metrics, second=metrics, spends=spends, burn=BurnNow(5 * DOLLAR))
+    )
     if said.refused is None:
         day = sum(s.amount_microusd for s in spends if s.is_open or s.local_at >= NOW - timedelta(hours=24))
         assert said.amount_microusd % 10_000 == 0
@@ -226,7 +230,7 @@ def test_sizes_by_example(changes: dict[str, Any], available: int, burn: int | N
 
 def test_an_amount_is_reduced_in_whole_increments_to_what_a_cap_still_allows() -> None:
     metrics = Metrics(balance_microusd=-80 * DOLLAR)
-    said = judge(facts(metrics=metrics, second=metrics, spends=(spend(30, NOW - timedelta(hours=2)),)))
+    said = evaluate_gates(facts(metrics=metrics, second=metrics, spends=(spend(30, NOW - timedelta(hours=2)),)))
     assert said.refused is None
     assert said.amount_microusd == 50 * DOLLAR
 

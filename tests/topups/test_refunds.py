@@ -19,7 +19,7 @@ from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_co
 
 def returned(daemon: Daemon) -> list[tuple[str, Any]]:
     """What was told of refunds and disputes: the reason and the amount."""
-    told: list[Mapping[str, Any]] = daemon.told("topup.suspended")
+    told: list[Mapping[str, Any]] = daemon.events_of("topup.suspended")
     return [(one["reason"], one.get("returned_usd")) for one in told if one["reason"] in ("refunded", "disputed")]
 
 
@@ -40,7 +40,7 @@ async def test_each_partial_refund_is_told_once_with_its_amount(daemon: Daemon, 
     world.stripe.books.refund(charge, 1550)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
     assert returned(daemon) == [("refunded", 10), ("refunded", 15.5)]
-    first, second = daemon.told("topup.suspended")
+    first, second = daemon.events_of("topup.suspended")
     assert first["message"].startswith("$10.00 of $50.00 refunded: ch_")
     assert (second["payment_intent"], second["topup"]) == (charge.intent, "clips-1")
     assert second["command"] == "brimful topups resume clips"
@@ -75,7 +75,7 @@ async def test_a_dispute_suspends_and_is_told_once_with_its_amount(daemon: Daemo
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
     assert returned(daemon) == [("disputed", 50)]
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert told["action"] == "A charge is disputed: answer it in Stripe, then resume."
     assert told["message"].startswith(f"$50.00 of $50.00 disputed: {dispute.charge} of {charge.intent}, evt_")
     assert world.successes == 1
@@ -131,7 +131,7 @@ async def test_without_the_right_to_read_events_the_charges_tell_it_once_a_day(d
     world.stripe.books.dispute(charge)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
     assert returned(daemon) == [("refunded", 10), ("refunded", 5), ("disputed", None)]
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == "events_forbidden"
     assert told["command"] == "brimful check"
     assert ledger_notes.stops(daemon.store.reader)[0].kind is StopKind.SUSPENSION
@@ -219,9 +219,9 @@ async def test_charges_that_cannot_be_read_two_days_running_are_told_once(daemon
     await charged(daemon, world)
     world.stripe.fail(Strike.DROP, "charges.list", times=10_000)
     await daemon.run(timedelta(hours=26), every=timedelta(hours=1))
-    assert daemon.told("topup.needs_review") == []
+    assert daemon.events_of("topup.needs_review") == []
     await daemon.run(timedelta(days=4), every=timedelta(hours=1))
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == "charges_unread"
     assert told["message"] == "refunds and disputes of 1 charges cannot be seen: Stripe does not list them"
 

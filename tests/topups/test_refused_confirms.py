@@ -32,7 +32,7 @@ async def test_a_confirm_refused_for_good_is_sent_once_and_a_person_asked_where_
     await daemon.poll()
     await daemon.run(waits)
     assert daemon.states() == ["needs_review"]
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert says in told["reason"]
     assert told["command"] == "brimful topups ack clips-1"
     await daemon.run(timedelta(hours=30))

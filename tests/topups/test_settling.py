@@ -34,7 +34,7 @@ async def test_a_charge_of_another_amount_than_planned_is_a_person_s_business(da
     confirm_in_stripe(world.stripe.books, intent, {})
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["needs_review"]
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == "charged, but its amount is $70.00, planned was $50.00"
     assert told["command"] == "brimful topups ack clips-1"
     assert "topup.succeeded" not in daemon.events()
@@ -48,7 +48,7 @@ async def test_a_payment_that_stripe_does_not_know_is_reviewed_and_nothing_is_ca
     del world.stripe.books.objects[intent.id]
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["needs_review"]
-    assert daemon.told("topup.needs_review")[0]["reason"].startswith("Stripe does not know it here: No such")
+    assert daemon.events_of("topup.needs_review")[0]["reason"].startswith("Stripe does not know it here: No such")
     assert [e for e in world.stripe.exchanges if e.endpoint == "payment_intents.cancel"] == []
 
 
@@ -63,8 +63,8 @@ async def test_a_success_that_is_read_twice_is_told_once(daemon: Daemon, world: 
     await lost(daemon, world)
     before = the(daemon)
     confirm_in_stripe(world.stripe.books, world.stripe.intents()[0], {})
-    assert (await daemon.take_up(before)).state == "paid"
-    assert (await daemon.take_up(before)).state == "paid"
+    assert (await daemon.resume(before)).state == "paid"
+    assert (await daemon.resume(before)).state == "paid"
     assert daemon.events().count("topup.succeeded") == 1
 
 
@@ -72,8 +72,8 @@ async def test_a_cancel_that_is_read_after_the_end_changes_nothing(daemon: Daemo
     intent = await lost(daemon, world)
     intent.status = "canceled"
     before = the(daemon)
-    assert (await daemon.take_up(before)).state == "abandoned"
-    again = await daemon.take_up(before)
+    assert (await daemon.resume(before)).state == "abandoned"
+    again = await daemon.resume(before)
     assert (again.state, again.reason, again.next_at) == ("abandoned", "canceled in Stripe", None)
 
 
@@ -86,9 +86,9 @@ async def test_a_bank_that_wants_the_cardholder_is_canceled_suspended_and_told(d
     assert intent.status == "canceled"
     assert daemon.states() == ["declined"]
     assert daemon.events() == ["topup.planned", "topup.action_required", "topup.suspended"]
-    [asked] = daemon.told("topup.action_required")
+    [asked] = daemon.events_of("topup.action_required")
     assert asked["message"] == "The bank asks the cardholder to authenticate."
-    assert daemon.told("topup.suspended")[0]["reason"] == "authentication_required"
+    assert daemon.events_of("topup.suspended")[0]["reason"] == "authentication_required"
     [stop] = ledger_notes.stops(daemon.store.reader, "clips")
     assert stop.fingerprint == world.stripe.method(CARD).fingerprint
 
@@ -110,7 +110,7 @@ async def test_a_payment_without_a_method_and_without_an_error_is_reviewed(daemo
     intent.status = "requires_payment_method"
     await daemon.run(timedelta(minutes=10))
     assert daemon.states() == ["needs_review"]
-    assert daemon.told("topup.needs_review")[0]["reason"] == "it asks for a payment method and tells no error"
+    assert daemon.events_of("topup.needs_review")[0]["reason"] == "it asks for a payment method and tells no error"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_a_status_that_was_not_asked_for_freezes_and_is_told_once(
     intent.status = status
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["needs_review"]
-    assert [told["reason"] for told in daemon.told("topup.needs_review")] == [reason]
+    assert [told["reason"] for told in daemon.events_of("topup.needs_review")] == [reason]
     assert intent.status == status
 
 
@@ -176,7 +176,7 @@ async def test_a_payment_that_another_daemon_gave_up_tells_what_it_says_of_the_c
     await daemon.run(timedelta(minutes=5))
     assert daemon.states()[0] == ("declined" if stopped else "abandoned")
     assert bool(ledger_notes.stops(daemon.store.reader, "clips")) is stopped
-    assert bool(daemon.told("topup.suspended")) is stopped
+    assert bool(daemon.events_of("topup.suspended")) is stopped
 
 
 async def test_after_four_soft_declines_elsewhere_the_card_is_left_alone_here_too(daemon: Daemon, world: World) -> None:
@@ -185,12 +185,12 @@ async def test_after_four_soft_declines_elsewhere_the_card_is_left_alone_here_to
     await decline_and_cancel(daemon, intent, times=4)
     world.stripe.fail(Strike.DROP, "charges.list")
     before = the(daemon)
-    assert (await daemon.take_up(before)).state == "confirming", "nobody can say how often it was tried"
+    assert (await daemon.resume(before)).state == "confirming", "nobody can say how often it was tried"
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["declined"]
-    assert daemon.told("topup.suspended")[0]["reason"] == "declined"
-    assert (await daemon.take_up(before)).state == "declined"
-    assert len(daemon.told("topup.suspended")) == 1
+    assert daemon.events_of("topup.suspended")[0]["reason"] == "declined"
+    assert (await daemon.resume(before)).state == "declined"
+    assert len(daemon.events_of("topup.suspended")) == 1
 
 
 async def test_while_the_charges_cannot_be_listed_a_canceled_payment_is_asked_for_now_and_then(
@@ -205,7 +205,7 @@ async def test_while_the_charges_cannot_be_listed_a_canceled_payment_is_asked_fo
     before = len(world.stripe.exchanges)
     await daemon.run(timedelta(hours=1))
     assert len(world.stripe.exchanges) - before <= 36  # each poll, and between them ever more seldom
-    assert daemon.told("topup.suspended")[0]["reason"] == "stripe_unreachable"
+    assert daemon.events_of("topup.suspended")[0]["reason"] == "stripe_unreachable"
     world.stripe.faults.clear()
     await daemon.run(timedelta(minutes=15))
     assert daemon.states() == ["abandoned"]
@@ -223,7 +223,7 @@ async def test_a_canceled_payment_that_stripe_forgets_is_told_and_holds_up_nothi
     del world.stripe.books.objects[forgotten.payment_intent or ""]
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["abandoned", "paid"]
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["message"].startswith("Stripe does not know it here: No such payment_intent")
     assert daemon.topups()[0].watch_until is None
 
@@ -237,7 +237,7 @@ async def test_a_failure_of_another_day_is_not_taken_for_one_that_lasts(daemon: 
     world.burn(60 * DOLLAR)
     world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
     await daemon.poll()
-    assert daemon.told("topup.suspended") == []
+    assert daemon.events_of("topup.suspended") == []
 
 
 async def decline_and_cancel(daemon: Daemon, intent: Intent, times: int = 1) -> None:
@@ -315,7 +315,7 @@ async def test_a_card_that_is_refused_while_its_payment_is_given_up_is_not_forgo
     world.burn(world.balance - DOLLAR)
     await daemon.run(timedelta(hours=1))
     assert len(world.stripe.books.charges) == (1 if card == "stolen_card" else 2)
-    assert daemon.told("topup.declined")
+    assert daemon.events_of("topup.declined")
 
 
 async def test_a_card_that_is_refused_right_before_the_cancel_is_not_tried_again(daemon: Daemon, world: World) -> None:
@@ -334,7 +334,7 @@ async def test_a_card_that_is_refused_right_before_the_cancel_is_not_tried_again
     await daemon.run(timedelta(hours=1))
     assert intent.status == "canceled"
     assert daemon.states() == ["declined"]
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["declined"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["declined"]
     world.balance = DOLLAR
     await daemon.run(timedelta(hours=3))
     assert len(world.stripe.books.charges) == 1

@@ -38,7 +38,7 @@ async def test_to_let_a_customer_go_ends_no_dispute(daemon: Daemon, world: World
     await daemon.run(timedelta(hours=2))
     assert reasons(daemon) == ["disputed"]
     assert world.successes == 1
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["customer_gone", "disputed"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["customer_gone", "disputed"]
 
 
 async def test_to_let_a_customer_go_gives_no_stolen_card_another_try(daemon: Daemon, world: World) -> None:
@@ -69,7 +69,7 @@ async def test_a_customer_that_is_gone_is_told_also_where_the_card_was_refused(d
     world.stripe.books.add_method("pm_2", customer="cus_new")
     await daemon.restart(topup=topup_config(customer="cus_new", payment_method="pm_2"))
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["declined", "customer_gone"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["declined", "customer_gone"]
     assert world.successes == 1
 
 
@@ -88,7 +88,7 @@ async def test_a_leak_holds_another_card_too_until_a_person_resumes(daemon: Daem
     world.clock.set(max(at, world.clock.now()))
     await daemon.run(timedelta(hours=3))
     assert world.successes == 0
-    assert [told["reason"] for told in daemon.told("topup.needs_review")] == ["burn_brake"]
+    assert [told["reason"] for told in daemon.events_of("topup.needs_review")] == ["burn_brake"]
     assert reasons(daemon) == ["declined", "burn_brake"]
     operator.resume(daemon.store, "clips", world.clock.now())
     assert reasons(daemon) == []

@@ -34,7 +34,7 @@ async def test_a_list_that_cannot_be_read_names_what_to_do_and_goes_on_by_itself
     customer = world.stripe.books.customer(CUSTOMER)
     customer.deleted = True
     await daemon.poll()
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert told["reason"] == "stripe_list"
     assert "customer" in told["action"]
     assert told["command"] == "brimful check --online"
@@ -48,7 +48,7 @@ async def test_charges_that_cannot_be_read_name_what_to_do_without_stopping(daem
     await daemon.run(timedelta(hours=1))
     world.stripe.fail(Strike.DROP, "charges.list", times=10_000)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-    [told] = daemon.told("topup.needs_review")
+    [told] = daemon.events_of("topup.needs_review")
     assert told["reason"] == "charges_unread"
     assert "refunded or disputed" in told["action"]
     assert told["command"] == "brimful check --online"
@@ -60,11 +60,11 @@ async def test_charges_that_cannot_be_read_a_second_time_are_told_again(daemon: 
     for times in (1, 2):
         outage = world.stripe.fail(Strike.DROP, "charges.list", times=10_000)
         await daemon.run(timedelta(days=5), every=timedelta(hours=1))
-        told = daemon.told("topup.needs_review")
+        told = daemon.events_of("topup.needs_review")
         assert [one["reason"] for one in told] == ["charges_unread"] * times
         outage.times = 0
         await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-    assert len(daemon.told("topup.needs_review")) == 2
+    assert len(daemon.events_of("topup.needs_review")) == 2
 
 
 async def test_events_that_are_forbidden_a_second_time_are_told_again(daemon: Daemon, world: World) -> None:
@@ -72,8 +72,8 @@ async def test_events_that_are_forbidden_a_second_time_are_told_again(daemon: Da
     for times in (1, 2):
         outage = world.stripe.fail(Strike.FORBIDDEN, "events.list", times=10_000)
         await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-        told = daemon.told("topup.needs_review")
+        told = daemon.events_of("topup.needs_review")
         assert [one["reason"] for one in told] == ["events_forbidden"] * times
         outage.times = 0
         await daemon.run(timedelta(days=1), every=timedelta(hours=1))
-    assert len(daemon.told("topup.needs_review")) == 2
+    assert len(daemon.events_of("topup.needs_review")) == 2

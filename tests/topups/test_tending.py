@@ -100,7 +100,7 @@ async def test_a_bank_that_works_on_it_after_all_is_not_canceled(daemon: Daemon,
     world.stripe.next_outcome(CARD, processing(after=timedelta(minutes=30)))
     await daemon.service.context.gateway.confirm(world.stripe.intents()[0].id, {"payment_method": CARD}, "late")
     world.clock.advance(60)
-    await daemon.take_up(topup)
+    await daemon.resume(topup)
     assert daemon.states() == ["processing"]
     assert requests(world, "payment_intents.cancel") == 0
     await daemon.run(timedelta(hours=2))
@@ -119,7 +119,7 @@ async def test_what_was_never_confirmed_is_canceled_after_ten_minutes_without_an
         await daemon.run_due()
         assert daemon.states() == ["created"]
     [topup] = daemon.topups()
-    await daemon.take_up(topup)
+    await daemon.resume(topup)
     assert daemon.states() == ["created"], "asked before its time it stays"
     world.clock.advance(60)
     await daemon.run_due()
@@ -167,7 +167,7 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     world.lost = True
     await daemon.poll()
     [paid] = daemon.topups()
-    await daemon.take_up(paid)
+    await daemon.resume(paid)
     for _ in range(5):
         world.clock.advance(1800)
         await daemon.run_due()
@@ -175,8 +175,8 @@ async def test_a_credit_is_watched_by_time_alone_and_only_while_it_is_unseen(dae
     world.balance += 50 * DOLLAR
     await daemon.poll()
     assert daemon.states() == ["credited"]
-    await daemon.take_up(paid)
-    await daemon.take_up(replace(paid, paid_at=None))
+    await daemon.resume(paid)
+    await daemon.resume(replace(paid, paid_at=None))
     assert daemon.events().count("topup.not_credited") == 1
     [credited] = daemon.topups()
     assert credited.next_at is None
@@ -217,5 +217,5 @@ async def test_a_cancel_that_stripe_refuses_for_good_is_told(daemon: Daemon, wor
     assert daemon.states() == ["created"]
     world.clock.advance(3600)
     await daemon.run(timedelta(hours=6))
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert told["message"].startswith("canceling a PaymentIntent: ")

@@ -42,7 +42,7 @@ async def test_a_review_that_begins_again_is_told_again(daemon: Daemon, world: W
     await daemon.run(timedelta(hours=3))
     assert daemon.states() == ["needs_review"]
     assert ids(daemon) == [event_id(topup.create_key, REVIEW, one) for one in (0, 2)]
-    assert "captured" in daemon.told("topup.needs_review")[1]["reason"]
+    assert "captured" in daemon.events_of("topup.needs_review")[1]["reason"]
 
 
 async def test_a_disk_that_is_lost_tells_of_the_second_attempt_under_the_id_that_it_has_everywhere(

@@ -168,7 +168,7 @@ async def test_a_running_total_that_began_anew_says_nothing_against_a_credit_tha
     said = await audit(daemon.service.context, "clips")
     assert (said.findings, said.waiting, said.agreement) == ((), (), "all three agree")
     await daemon.run(timedelta(days=2), every=timedelta(hours=1))
-    assert daemon.told("topup.needs_review") == []
+    assert daemon.events_of("topup.needs_review") == []
 
 
 async def test_a_credit_that_was_seen_and_taken_back_disagrees(shell: Shell, daemon: Daemon, world: World) -> None:
@@ -237,7 +237,7 @@ async def test_the_daily_audit_tells_a_disagreement_once(daemon: Daemon, world: 
     world.stripe.books.intents[0].amount = 7000
     world.burn(5 * DOLLAR)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-    told = [event["reason"] for event in daemon.told("topup.needs_review")]
+    told = [event["reason"] for event in daemon.events_of("topup.needs_review")]
     assert len(told) == 1
     assert told[0].startswith("audit:pi_")
 
@@ -247,14 +247,14 @@ async def test_an_audit_that_cannot_ask_stripe_is_told_daily_and_made_up_for(dae
     world.stripe.books.intents[0].amount = 7000
     outage = world.stripe.fail(Strike.DROP, "payment_intents.list", times=10_000)
     await daemon.run(timedelta(days=3), every=timedelta(hours=1))
-    told = daemon.told("topup.suspended")
+    told = daemon.events_of("topup.suspended")
     days = {one["observed_at"][:10] for one in told}
     assert [one["reason"] for one in told] == ["stripe_unreachable"] * len(days)
     assert len(days) >= 3
     asked = [e.at for e in world.stripe.exchanges if e.endpoint == "payment_intents.list"][-50:]
     assert all(later - one >= timedelta(hours=1) for one, later in pairwise(asked))
-    assert daemon.told("topup.needs_review") == []
+    assert daemon.events_of("topup.needs_review") == []
     outage.times = 0
     await daemon.run(timedelta(hours=2))
-    assert [event["reason"].partition(":")[0] for event in daemon.told("topup.needs_review")] == ["audit"]
-    assert len(daemon.told("topup.suspended")) == len(told)
+    assert [event["reason"].partition(":")[0] for event in daemon.events_of("topup.needs_review")] == ["audit"]
+    assert len(daemon.events_of("topup.suspended")) == len(told)

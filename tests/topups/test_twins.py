@@ -68,7 +68,7 @@ async def test_two_daemons_in_the_same_second_make_one_charge(
     burn_numbers(second, burnt)
     await live_on(first, second, timedelta(hours=2))
     assert world.successes == before + 1
-    charges = {event["payment_intent"] for one in (first, second) for event in one.told("topup.succeeded")}
+    charges = {event["payment_intent"] for one in (first, second) for event in one.events_of("topup.succeeded")}
     assert len(charges - {None}) == 1
     live = [i for i in world.stripe.intents() if i.status not in ("canceled", "succeeded")]
     assert live == []

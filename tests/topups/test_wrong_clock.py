@@ -109,7 +109,7 @@ async def test_a_person_who_says_that_the_clock_is_right_ends_the_wait_for_one_t
         ledger.advance_latest(tx, clock.now() + timedelta(days=20))
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=3))
-    [told] = daemon.told("topup.suspended")
+    [told] = daemon.events_of("topup.suspended")
     assert (told["reason"], told["command"]) == ("clock_behind_ledger", "brimful topups resume clips")
     [ended] = operator.resume(daemon.store, "clips", clock.now())
     assert ended.startswith("wait for 2026-11-22T08:")
@@ -143,7 +143,7 @@ async def test_nothing_is_charged_while_stripes_clock_and_ours_differ_and_then_b
     clock.off = off
     await daemon.run(timedelta(hours=2))
     assert world.successes == 1
-    told = [event for event in daemon.told("topup.suspended") if event["reason"] == "stripe_clock"]
+    told = [event for event in daemon.events_of("topup.suspended") if event["reason"] == "stripe_clock"]
     assert len(told) == (0 if off < timedelta() else 1)  # a clock that is behind the ledger was refused before
     clock.off = timedelta(0)
     world.clock.advance(timedelta(hours=24).total_seconds())
@@ -178,7 +178,7 @@ async def test_a_probe_that_a_clock_far_ahead_put_off_is_made(daemon: Daemon, wo
     world.clock.set(START + timedelta(days=30))
     world.stripe.fail(Strike.UNAUTHORIZED, "payment_intents.list", times=1)
     await daemon.poll()
-    assert daemon.told("topup.suspended")[0]["reason"] == "stripe_credentials"
+    assert daemon.events_of("topup.suspended")[0]["reason"] == "stripe_credentials"
     world.clock.set(START)
     operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
@@ -194,7 +194,7 @@ async def test_a_second_read_that_goes_wrong_is_told_though_a_clock_far_ahead_ha
     world.clock.set(START)
     operator.resume(daemon.store, "clips", world.clock.now())
     await daemon.run(timedelta(hours=1))
-    assert [told["reason"] for told in daemon.told("topup.suspended")] == ["second_read"]
+    assert [told["reason"] for told in daemon.events_of("topup.suspended")] == ["second_read"]
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=60)])

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from alerts.model.values import replace
+
 
 @dataclass(frozen=True, slots=True)
 class TopupTerms:
@@ -21,6 +23,8 @@ class AccountContext:
 
     label: str = ""
     topup: TopupTerms | None = None
+    zone: ZoneInfo | None = None
+    """That of its customer, where it has one of its own."""
 
 
 UNKNOWN = AccountContext()
@@ -29,8 +33,17 @@ UNKNOWN = AccountContext()
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """How events are put into words. `account` finds one by its id; `payments` is where Stripe shows a payment."""
+    """How events are put into words. `account` finds one by its id; `payments` is where Stripe shows a payment.
+
+    `for_customer`: the reader is the customer whose account it is, and acts on nothing here: what happened is told, not
+    what the operator knows or does about it.
+    """
 
     zone: ZoneInfo
     account: Callable[[str], AccountContext] = lambda _: UNKNOWN
     payments: str = ""
+    for_customer: bool = False
+
+    def to_customer_of(self, account: str) -> MessageContext:
+        """Return the context of a message to the customer of an account, in that account's zone."""
+        return replace(self, zone=self.account(account).zone or self.zone, payments="", for_customer=True)

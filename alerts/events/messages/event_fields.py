@@ -148,7 +148,7 @@ class EventFields:
                 continue  # the same figure has a row, or one in the words of its own unit
             if (value := show(self, name)) not in ("", DASH):
                 seen.add(neutral)
-                before = name == "available_usd" and "funded_before_usd" in self.data
+                before = name == "available_usd" and self.data.get("amount_usd") is not None
                 yield Figure(f"{label} before" if before else label, value, self._link(name, value))
 
     def _link(self, name: str, value: str) -> str:

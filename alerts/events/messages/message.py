@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from alerts.events.catalogue import CATALOGUE
+from alerts.events.customers import customers_copy
 from alerts.events.messages.context import UNKNOWN, MessageContext
 from alerts.events.messages.event_fields import EventFields, Figure, show_moment
 from alerts.events.messages.sentences import sentence
@@ -65,7 +67,7 @@ def render_event(
     `steps` are earlier events of the same top-up, which this message tells too. `beside_topup`: what came of the
     account's top-up is told in the same mail, and need not be foretold.
     """
-    data = json.loads(event.body)["data"]
+    data = _data_of(event, context)
     account = event.account or ""
     known = context.account(account) if account else UNKNOWN
     fields = EventFields(data, context.zone, known, context.payments)
@@ -78,6 +80,8 @@ def render_event(
         then, command = (sentence(action), command) if typed else _split_action(action, command)
     if isinstance(typed, str) and typed:
         command = typed
+    if context.for_customer:
+        parts, then, command = parts._replace(does=""), "", ""
     name = known.label or account
     headline = f"{parts.headline} (reminder)" if data.get("reminder") is True else parts.headline
     past = tuple(Figure(STEPS[step.type], show_moment(step.at, context.zone)) for step in steps)
@@ -97,6 +101,13 @@ def render_event(
         provider=str(data.get("provider") or ""),
         event_id=event.id,
     )
+
+
+def _data_of(event: Event, context: MessageContext) -> dict[str, Any]:
+    if not context.for_customer:
+        data: dict[str, Any] = json.loads(event.body)["data"]
+        return data
+    return {name: value for name, value in json.loads(customers_copy(event))["data"].items() if name != "rule"}
 
 
 def fold_steps(events: Sequence[Event]) -> list[tuple[Event, tuple[Event, ...]]]:

@@ -50,39 +50,41 @@ def identity(facts: LintFacts, account: Item[AccountTable]) -> tuple[str, str] |
     table = account.table
     key = facts.secret(account.at("api_key")) or table.api_key or ""
     if table.by_account:
-        said = [f"{name.lower()}={facts.text(account.at(f'headers.{name}'))}" for name in sorted(table.told_headers)]
+        said = [
+            f"{name.lower()}={facts.text(account.at(f'headers.{name}'))}" for name in sorted(table.effective_headers)
+        ]
         sent = [key, facts.text(account.at("body")), *said]
-        return (facts.text(account.at("url")), "\n".join(sent)) if table.told("url") and any(sent) else None
+        return (facts.text(account.at("url")), "\n".join(sent)) if table.effective("url") and any(sent) else None
     base = base_url(table).lower()
     return (base, key) if base and key else None
 
 
 def _lint_keys(facts: LintFacts, account: Item[AccountTable]) -> None:
-    table, provider = account.table, account.table.provider
+    table, provider, given = account.table, account.table.provider, account.table.given
     if provider is None:
         return
     if not provider.by_account:
-        if "api_key" not in table.given:
+        if "api_key" not in given:
             facts.note(ProblemId.KEY_MISSING, account, "api_key", "this key is needed", 'write "env:NAME"')
         for key in BY_ACCOUNT:
-            if key in table.given:
+            if key in given:
                 hint = "write base_url" if key == "url" else ""
                 facts.note(ProblemId.ACCOUNT_KEYS, account, key, _has_no(provider, key), hint)
         return
-    for key, value in (("url", table.told("url")), ("fields", table.told_fields)):
-        if not value and key not in table.given:
+    for key, value in (("url", table.effective("url")), ("fields", table.effective_fields)):
+        if not value and key not in given:
             said = f'an account of the provider "{provider.name}" needs this key'
             facts.note(ProblemId.KEY_MISSING, account, key, said)
-    if "base_url" in table.given:
+    if "base_url" in given:
         facts.note(ProblemId.ACCOUNT_KEYS, account, "base_url", _has_no(provider, "base_url"), "write url")
-    if table.told("method") == "GET" and table.told("body"):
+    if table.effective("method") == "GET" and table.effective("body"):
         facts.note(ProblemId.ACCOUNT_KEYS, account, "body", "a GET request has no body", 'write method = "POST"')
     _lint_auth(facts, account)
     _lint_params(facts, account)
 
 
 def _lint_auth(facts: LintFacts, account: Item[AccountTable]) -> None:
-    table, auth = account.table, account.table.told_auth
+    table, auth = account.table, account.table.effective_auth
     if "auth" in table.broken:
         return
     if auth.kind is AuthKind.NONE:
@@ -100,7 +102,7 @@ def _lint_auth(facts: LintFacts, account: Item[AccountTable]) -> None:
 
 def _lint_params(facts: LintFacts, account: Item[AccountTable]) -> None:
     table = account.table
-    wanted = params_in(table.told("url") or "")
+    wanted = params_in(table.effective("url") or "")
     for name in wanted:
         if name not in table.params:
             said, hint = f"the URL has a place {{{name}}}", f'write params = {{ {name} = "…" }}'
@@ -120,7 +122,7 @@ def _has_no(provider: Provider, key: str) -> str:
 
 
 def _lint_secrets(facts: LintFacts, account: Item[AccountTable]) -> None:
-    names = account.table.told_headers if account.table.by_account else {}
+    names = account.table.effective_headers if account.table.by_account else {}
     sent = {f"headers.{name}": facts.text(account.at(f"headers.{name}")) for name in names}
     for key, value in {"api_key": facts.secret(account.at("api_key")), **sent}.items():
         if not value.isascii():
@@ -134,7 +136,7 @@ def _lint_secrets(facts: LintFacts, account: Item[AccountTable]) -> None:
 def _lint_url(facts: LintFacts, account: Item[AccountTable]) -> None:
     table = account.table
     if table.by_account:
-        if table.told("url") and (url := facts.text(account.at("url"))):
+        if table.effective("url") and (url := facts.text(account.at("url"))):
             facts.note_url(account, "url", with_params(url, dict.fromkeys(params_in(url), "x")), Plain.OWN)
         return
     if table.base_url is None:
@@ -147,7 +149,7 @@ def _lint_url(facts: LintFacts, account: Item[AccountTable]) -> None:
 
 
 def _lint_poll(facts: LintFacts, id: str, account: Item[AccountTable]) -> None:
-    _, longest = gaps(account.table.told("poll"), facts.zone)
+    _, longest = gaps(account.table.effective("poll"), facts.zone)
     if longest > _RARE and id in facts.tables.topups:
         said = f"up to {format_duration(longest)} pass between two polls of an account that is topped up"
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')
@@ -162,7 +164,7 @@ def _lint_fields(facts: LintFacts, account: Item[AccountTable]) -> None:
             facts.note(ProblemId.FIELD_UNKNOWN, account, f"fields.{name}", "there is no such field", hint)
     _lint_expressions(facts, account)
     _lint_units(facts, account)
-    if table.told_fields and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
+    if table.effective_fields and facts.has(account).isdisjoint({Has.BALANCE, Has.VOLUME}):
         said = "neither balance nor used is read: no rule could judge anything"
         facts.note(ProblemId.KEY_MISSING, account, "fields", said)
 
@@ -185,7 +187,7 @@ def _lint_expressions(facts: LintFacts, account: Item[AccountTable]) -> None:
 
 def _lint_units(facts: LintFacts, account: Item[AccountTable]) -> None:
     """Each figure once, and in the account's unit: the names in dollars and gigabytes mean just these."""
-    table, unit = account.table, account.table.told("unit")
+    table, unit = account.table, account.table.effective("unit")
     known = table.preset_table
     first: dict[str, str] = {}
     for name in table.fields_:
@@ -198,7 +200,7 @@ def _lint_units(facts: LintFacts, account: Item[AccountTable]) -> None:
             said = f"this field is in dollars, and the unit is {unit}"
             hint = f"write {name.removesuffix('_usd').removesuffix('_usage')}"
             facts.note(ProblemId.ACCOUNT_UNIT, account, f"fields.{name}", said, hint)
-    volumes = [name for name in table.told_fields if known.get(name, ("",))[0].endswith("microgb")]
+    volumes = [name for name in table.effective_fields if known.get(name, ("",))[0].endswith("microgb")]
     if len({name.endswith("_gb") for name in volumes}) > 1 and unit != GB:
         said = f"{listing(volumes)} are not all in one unit: without _gb a figure is in {unit}"
         facts.note(ProblemId.ACCOUNT_UNIT, account, "fields", said, "write all of them with _gb, or none")

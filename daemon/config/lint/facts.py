@@ -56,7 +56,7 @@ class LintFacts:
     def has(self, account: Item[AccountTable]) -> frozenset[Has]:
         """Return what a reading of the account can hold; everything if its provider is unknown."""
         provider = account.table.provider
-        return frozenset(Has) if provider is None else provider.told_to(account.table.told_fields)
+        return frozenset(Has) if provider is None else provider.provided_with(account.table.effective_fields)
 
     def covered(self, patterns: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of the accounts that match one of the patterns."""

@@ -81,7 +81,8 @@ def _lint_reads(facts: LintFacts, rule: Item[RuleTable]) -> None:
     fits = {}
     for id in named:
         account = facts.tables.accounts[id]
-        fits[id] = bool(wanted & facts.has(account)) and unit in (None, account.table.units[of_quota])
+        is_in_unit = unit is None or account.table.units[of_quota] == unit
+        fits[id] = is_in_unit and not wanted.isdisjoint(facts.has(account))
     if unit is not None and any(facts.tables.accounts[id].table.units[of_quota] != unit for id in named):
         name = f"{name} in {unit}"
     if named and not any(fits.values()):
@@ -134,7 +135,7 @@ def threshold_times(facts: LintFacts, rule: Item[RuleTable], id: str, burn_micro
     unit = account.units[0]
     if table.unit not in (None, unit):
         return
-    _, interval = gaps(account.told("poll"), facts.zone)
+    _, interval = gaps(account.effective("poll"), facts.zone)
     if table.line * _DAY_S < burn_microusd_per_day * (interval // timedelta(seconds=1)):
         said = (
             f'{when}, the account "{id}" burns {format_amount(table.line, unit)} within one poll interval of '
@@ -202,7 +203,7 @@ def _lint_stale(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, StaleTable)
     for id in facts.covered(table.accounts):
-        _, interval = gaps(facts.tables.accounts[id].table.told("poll"), facts.zone)
+        _, interval = gaps(facts.tables.accounts[id].table.effective("poll"), facts.zone)
         if table.after is not None and table.after <= interval:
             said = (
                 f'the account "{id}" is polled every {format_duration(interval)}: it would be stale between two polls'

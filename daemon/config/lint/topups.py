@@ -120,7 +120,7 @@ def burn_times(facts: LintFacts, id: str, item: Item[TopupTable], burn_microusd_
     if below is None or burn_microusd_per_day <= 0:
         return
     runway = timedelta(seconds=min(_DAY_S * below // burn_microusd_per_day, _FOR_EVER_S))
-    _, interval = gaps(facts.tables.accounts[id].table.told("poll"), facts.zone)
+    _, interval = gaps(facts.tables.accounts[id].table.effective("poll"), facts.zone)
     if runway < interval:
         said = (
             f"{when}, {format_usd(below)} last {_rough(runway)}, and the account is polled every {_rough(interval)}: "
@@ -145,7 +145,7 @@ def _rough(duration: timedelta) -> str:
 def _lint_provider(facts: LintFacts, id: str, item: Item[TopupTable]) -> None:
     has = facts.has(facts.tables.accounts[id])
     account = facts.tables.accounts[id].table
-    if (unit := account.told("unit")) != USD:
+    if (unit := account.effective("unit")) != USD:
         said = f"a charge is made in USD, and the account is in {unit}"
         facts.note(ProblemId.TOPUP_UNIT, item, "", said, "without the topup table it is watched all the same")
     if not account.topup_safe or (account.preset is not None and not account.preset.topup_safe):

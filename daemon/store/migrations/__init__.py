@@ -20,6 +20,7 @@ from daemon.store.migrations import (
     m0011_burn_said,
     m0012_report_basis,
     m0013_resources,
+    m0014_receiver_answered,
 )
 
 _STEPS = {
@@ -38,6 +39,7 @@ _STEPS = {
         m0011_burn_said,
         m0012_report_basis,
         m0013_resources,
+        m0014_receiver_answered,
     )
 }
 _TABLE = "_sqlite_migrations"  # named by sqlite-utils, which created the first databases

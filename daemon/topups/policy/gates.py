@@ -1,7 +1,7 @@
 """The gates: what must hold before a charge is planned, and again before each attempt. Pure, every number shown.
 
-All gates are judged, in order; the first that says no decides. Money in micro-dollars. Source: the rules for charging,
-`docs/topups.md`.
+All gates are evaluated, in order; the first that says no decides. Money in micro-dollars. Source: the rules for
+charging, `docs/topups.md`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STOPS = {StopKind.PAUSE: _N.PAUSE, StopKind.SUSPENSION: _N.SUSPENSION, StopKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateInputs:
-    """All that the gates are judged by. `itself` is the top-up that is about to be attempted; None when planning."""
+    """All that the gates are evaluated by. `itself` is the top-up that is about to be attempted; None when planning."""
 
     now: datetime
     zone: ZoneInfo
@@ -72,7 +72,7 @@ class GateInputs:
     in_place: bool = True
     """Whether the database that is open is the file at its path."""
     hold_until: datetime | None = None
-    """After a second look that differed: whoever plans later sees the other one."""
+    """After a second listing that differed: whoever plans later sees the other one."""
     probe: bool = False
     """The card is another one than the account was suspended for."""
     attempts_on_card: int = 0
@@ -82,8 +82,8 @@ class GateInputs:
     """The amount of the plan that is attempted; None when planning."""
 
 
-def judge(facts: GateInputs) -> Verdict:
-    """Judge every gate in order."""
+def evaluate_gates(facts: GateInputs) -> Verdict:
+    """Evaluate every gate in order."""
     available = _available(facts)
     wanted = size(facts.config, available or 0, facts.burn.microusd_per_day)
     own = caps(facts.config, facts.spends, facts.now, facts.stripe_now or facts.now, facts.zone, facts.itself)

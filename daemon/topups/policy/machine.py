@@ -15,8 +15,8 @@ from daemon.store.topup_rows import State
 from daemon.stripe.intents import Listing
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.credit_watch import acknowledge_late, acknowledge_paid, credit_by_reading, watch_credit
-from daemon.topups.policy.going_on import acknowledge_review, by_intent, not_read, read_again_or_back, read_back
-from daemon.topups.policy.requests import answered, create, find_created, second_look
+from daemon.topups.policy.proceeding import acknowledge_review, by_intent, not_read, read_again_or_back, read_back
+from daemon.topups.policy.requests import answered, create, find_created, second_listing
 from daemon.topups.policy.step import (
     Acknowledged,
     Answer,
@@ -68,7 +68,7 @@ _OPEN: Mapping[type[Any], Rule] = {
 }
 _ASIDE = {fact: rule for fact, rule in _OPEN.items() if fact is not Reading}
 """What waits for a person, or for its cancel: a reading says nothing of it."""
-_TRIED = {**_OPEN, Listing: _rule(second_look, _S.CONFIRMING, _S.NEEDS_REVIEW)}
+_TRIED = {**_OPEN, Listing: _rule(second_listing, _S.CONFIRMING, _S.NEEDS_REVIEW)}
 _ENDED: Mapping[type[Any], Rule] = {
     Time: _rule(read_back),
     Intent: _rule(by_intent, _S.CREATED, *_LIVE),

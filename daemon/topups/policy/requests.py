@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from alerts.model.reasons import SuspendedReason
-from daemon.store.topup_rows import SECOND_LOOK, Bookmark, State, Topup
+from daemon.store.topup_rows import SECOND_LISTING, Bookmark, State, Topup
 from daemon.stripe import answers
 from daemon.stripe.answers import Action, Answered, Refused
 from daemon.stripe.declines import Decline, DeclineKind
@@ -99,14 +99,14 @@ def _created(b: Builder, intent: PaymentIntent) -> None:
         b.to(State.CREATED, "Stripe has it", **has)
 
 
-def second_look(b: Builder, fact: Listing) -> None:
+def second_listing(b: Builder, fact: Listing) -> None:
     """Right before every attempt: if nobody else is charging and every gate agrees, try the card."""
     topup = b.topup
     differs = difference(topup, fact)
     if differs is not None:
         until = b.now + timedelta(seconds=b.snapshot.hold_s)
         b.changes.append(SetBookmark(Bookmark.HOLD.of(b.account.id), until))
-        b.give_up(State.ABANDONED, f"{SECOND_LOOK}{differs}")
+        b.give_up(State.ABANDONED, f"{SECOND_LISTING}{differs}")
         return
     listed = fact.find(topup.payment_intent)
     assert listed is not None, "one that is not listed differs"
@@ -152,7 +152,7 @@ def _attempt(b: Builder) -> None:
         return
     if verdict.refused is not None:
         if verdict.refused.name is GateName.CARD and not is_again:
-            _wear_out(b, verdict.refused.detail, verdict.encode())
+            _exhaust_card(b, verdict.refused.detail, verdict.encode())
         else:
             b.changes += stops.refusal(b.account, b.now, verdict)
         return
@@ -168,7 +168,7 @@ def _attempt(b: Builder) -> None:
     b.command = Request("confirm", n, confirm_key(topup.payment_intent, n), params, verdict.encode())
 
 
-def _wear_out(b: Builder, detail: str, gates: str) -> None:
+def _exhaust_card(b: Builder, detail: str, gates: str) -> None:
     """The card has had all its attempts: as after the last retry, it is given up, and a person is asked for another."""
     b.changes.append(Count(b.account.id, GateName.CARD, detail, gates))
     decline = Decline(DeclineKind.SOFT, "attempts", detail, b.topup.fingerprint)

@@ -11,7 +11,7 @@ from typing import Any
 
 from alerts.model.money import format_usd, from_cents
 from alerts.model.reasons import ReviewReason, SuspendedReason
-from daemon.store.topup_rows import SECOND_LOOK, State, Topup
+from daemon.store.topup_rows import SECOND_LISTING, State, Topup
 from daemon.stripe.answers import AnswerKind
 from daemon.stripe.declines import RETRY_AFTER, Decline, DeclineKind, classify_decline, retry_after
 from daemon.stripe.objects import PaymentIntent
@@ -19,9 +19,9 @@ from daemon.topups.policy import messages, stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.step import Doing, Intent, LiftCardStops
 
-PROCESSING_TOLD_AFTER = timedelta(hours=1)
-LOOKS_DIFFERED_WITHIN = timedelta(hours=24)
-LOOKS_DIFFERED_MOST = 3
+PROCESSING_NOTIFY_AFTER = timedelta(hours=1)
+LISTINGS_DIFFERED_WITHIN = timedelta(hours=24)
+LISTINGS_DIFFERED_MOST = 3
 """How many top-ups of a day may end because another charge appeared, before a person is asked."""
 
 
@@ -71,7 +71,7 @@ def _processing(b: Builder, fact: Intent) -> None:
     topup = b.topup
     if topup.state is not State.PROCESSING:
         b.to(State.PROCESSING, "the bank takes its time", told_at=None)
-    elif topup.told_at is None and b.now - topup.state_at >= PROCESSING_TOLD_AFTER:
+    elif topup.told_at is None and b.now - topup.state_at >= PROCESSING_NOTIFY_AFTER:
         # a disk that did not see the earlier attempts knows them by their declines, which may include this one's charge
         attempt = topup.declines + (fact.intent.latest_charge != topup.declined_charge)
         times = max(attempt, b.snapshot.entered.get(State.PROCESSING, 0))
@@ -170,9 +170,9 @@ def _canceled(b: Builder, fact: Intent) -> None:
         return
     reason = b.topup.reason if b.topup.cancel_as else "canceled in Stripe"
     b.to(b.topup.cancel_as or State.ABANDONED, reason, cancel_as=None)
-    differed = b.snapshot.looks_differed + 1
-    if reason.startswith(SECOND_LOOK) and differed >= LOOKS_DIFFERED_MOST:
-        said = f"{differed} times in a day another charge appeared; the last time {reason.removeprefix(SECOND_LOOK)}"
+    differed = b.snapshot.listings_differed + 1
+    if reason.startswith(SECOND_LISTING) and differed >= LISTINGS_DIFFERED_MOST:
+        said = f"{differed} times in a day another charge appeared; the last time {reason.removeprefix(SECOND_LISTING)}"
         b.changes.append(stops.account_stop(b.account, b.now, ReviewReason.SECOND_LOOK, said, topup.id))
 
 

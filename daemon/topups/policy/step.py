@@ -83,7 +83,7 @@ class Snapshot:
     """How often it has entered each state."""
     intents: Mapping[str, str] = field(default_factory=dict)
     """The account's PaymentIntents that the ledger knows: top-up by id."""
-    looks_differed: int = 0
+    listings_differed: int = 0
     """How many top-ups of the account ended in 24 hours because another charge appeared."""
     unread_since: datetime | None = None
     """Since when a reading is awaited that says whether the credit came."""

@@ -19,11 +19,11 @@ from daemon.topups.policy.amounts import ROLLING_DAY, Cap
 from daemon.topups.policy.builder import OWNER_HAS
 from daemon.topups.policy.credit import MISSING_AFTER
 from daemon.topups.policy.gate import Verdict
-from daemon.topups.policy.gates import RELEASED_FOR, GateInputs, judge
+from daemon.topups.policy.gates import RELEASED_FOR, GateInputs, evaluate_gates
 from daemon.topups.policy.step import Readings
 
 
-def verdict(
+def check_gates(
     context: TopupContext,
     conn: Transaction,
     account: str,
@@ -34,7 +34,7 @@ def verdict(
     probe: bool = False,
     listed: Listing | None = None,
 ) -> Verdict | None:
-    """Judge every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on.
+    """Evaluate every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on.
 
     `listed`: what Stripe has just listed. None is returned where the account has no top-up.
     """
@@ -46,7 +46,7 @@ def verdict(
     latest, hold, released = ledger_notes.bookmark_times(conn, names)
     card = fingerprint or (topup.fingerprint if topup else None)
     accepted_at = states.accepted(conn).get(account)
-    return judge(
+    return evaluate_gates(
         GateInputs(
             now=now,
             zone=context.config.timezone,
