@@ -63,8 +63,8 @@ async def open_service(
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()
     async with AsyncExitStack() as stack:
-        stack.enter_context(held(config.store.path))
-        store = Store(config.store.path, probe=probe)
+        stack.enter_context(held(config.store.place))
+        store = Store(config.store.place, probe=probe)
         stack.callback(store.close)
         store.check()
         migrate(store)
@@ -95,20 +95,22 @@ async def open_service(
             return open_topups()
 
         channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
+        evaluator = Evaluator(
+            config,
+            store=store,
+            outbox=outbox,
+            clock=clock,
+            ids=ids,
+            topup_status=status_now,
+            first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
+        )
+        stack.callback(evaluator.close)
         service = Service(
             config,
             store=store,
             outbox=outbox,
             fetcher=Fetcher(http, clock, strangers=at_accounts),
-            evaluator=Evaluator(
-                config,
-                store=store,
-                outbox=outbox,
-                clock=clock,
-                ids=ids,
-                topup_status=status_now,
-                first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
-            ),
+            evaluator=evaluator,
             deliverer=Deliverer(
                 queue,
                 map(channels.of, config.receivers.all),

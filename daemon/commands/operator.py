@@ -38,7 +38,7 @@ class NothingToSay(Exception):  # noqa: N818 – the message is a sentence for a
 def pause(store: Store, account: str | None, now: datetime) -> bool:
     """Charge nothing more, for an account or at all. Returns whether that is new."""
     scope = account or EVERYWHERE
-    with store.write(durable=True) as tx:
+    with store.write(durable=True, lock=scope) as tx:
         return ledger_notes.stop(tx, Stop(scope, StopKind.PAUSE, "paused by a person", "", now))
 
 
@@ -53,13 +53,13 @@ def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
     """
     scope = account or EVERYWHERE
     ended = []
-    with store.write(durable=True) as tx:
+    with store.write(durable=True, lock=scope) as tx:
         stops = [stop for stop in ledger_notes.stops(tx) if stop.scope == scope and stop.kind is not StopKind.BREAKER]
         for stop in stops:
             ledger_notes.lift(tx, scope, stop.kind)
             ended.append(f"{stop.kind}: {stop.reason}")
-        if account is None:
-            ledger_notes.pause_file_of(tx).unlink(missing_ok=True)
+        if account is None and (file := tx.pause_file()) is not None:
+            file.unlink(missing_ok=True)
         if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
             ledger_notes.forget_cards(tx, account)
             for stop in stops:
@@ -79,7 +79,7 @@ def accept(store: Store, account: str, now: datetime) -> str:
 
     Takes effect with the next reading. Returns what was accepted; raises NothingToSay where nothing has fallen.
     """
-    with store.write(durable=True) as tx:
+    with store.write(durable=True, lock=account) as tx:
         state = states.load(tx, account)
         falls, last = state.falls, state.last
         accepted_at = states.accepted(tx).get(account)

@@ -66,7 +66,8 @@ def _commit(
 ) -> tuple[Topup, Command | None, int | None]:
     """Record the fact, decide, and write down what follows, in one transaction."""
     now = context.clock.now()
-    with context.store.write(durable=True) as tx:
+    account = ledger_reads.account_of(context.store.reader, topup)
+    with context.store.write(durable=True, lock=account) as tx:
         _record(tx, topup, fact, now)
         row = ledger_reads.get(tx, topup)
         assert row is not None, "the ledger forgets nothing"

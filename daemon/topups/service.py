@@ -151,7 +151,7 @@ class TopupService:
         self.counts.add(account, GateName.THRESHOLD, "available is not below the threshold")
         if account in self._shadowing:
             self._shadowing.discard(account)
-            with self.context.store.write(durable=True) as tx:
+            with self.context.store.write(durable=True, lock=account) as tx:
                 ledger_notes.end_shadow(tx, account, known.at)
 
     def count_unread(self, account_id: str, why: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from alerts.model.events import Severity
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_ACCOUNTS
 from daemon.store import readings, states
+from daemon.store.connection import Connection
 
 
 class RowTone(StrEnum):
@@ -87,7 +87,7 @@ class Chosen:
         return self.wanted.link(page=self.wanted.page + 1) if self.wanted.page < self.pages else ""
 
 
-def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Chosen:
+def choose(config: Config, connection: Connection, wanted: Wanted) -> Chosen:
     """Return what is shown; a page beyond the last is the last."""
     tones = _tones(config, connection)
     counted = Counter(tones.values())
@@ -118,7 +118,7 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
     )
 
 
-def _tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
+def _tones(config: Config, connection: Connection) -> dict[str, RowTone]:
     poll_states, severities = readings.poll_states(connection), states.open_severities(connection)
     return {
         account: tone_of(*poll_states.get(account, (False, False)), severities.get(account, ()))

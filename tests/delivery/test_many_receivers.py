@@ -14,6 +14,7 @@ from alerts.model.receivers import EmailReceiver, Receivers, WebhookReceiver, co
 from daemon.demo.standins.receiver import Fault, ReceiverStandin
 from daemon.store.replays import Filter, replay
 from tests.delivery.conftest import START, World, WorldOf, webhook
+from tests.helpers_store import file_of
 
 
 async def run(world: World) -> None:
@@ -35,7 +36,7 @@ async def test_an_event_for_one_of_many_costs_a_few_queries(world_of: WorldOf, r
     world = world_of(*(own(receiver, number) for number in range(500)))
     await run(world)
     statements: list[str] = []
-    world.store.reader.set_trace_callback(statements.append)
+    file_of(world.store).set_trace_callback(statements.append)
     await run(world)
     assert statements == [], "a wake at which nothing is due asks nothing"
     event = world.tell(account="a42")

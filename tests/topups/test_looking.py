@@ -20,6 +20,7 @@ from daemon.stripe.answers import Refused
 from daemon.stripe.intents import Listing
 from daemon.topups.adoption import adopt
 from daemon.topups.listing import list_intents
+from tests.helpers_store import file_of
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -128,7 +129,7 @@ async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
     daemon = Daemon(world, tmp_path / "s", topup_config())
     await daemon.run(timedelta(hours=2))
     with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
-        daemon.store.reader.backup(backup)
+        file_of(daemon.store).backup(backup)
     world.lost = True
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=3))
