@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import httpx
 
     from daemon.reconcile.reconciler import Reconciler
+    from daemon.resources.registry import Registry
     from daemon.topups.service import TopupService
 
 
@@ -68,10 +69,14 @@ async def open_service(
         stack.callback(store.close)
         store.check()
         migrate(store)
-        refuse_lost(config, store.reader)
         with store.write(durable=True) as tx:
             name = store_id(tx, ids)
         outbox = Outbox(name, config.receivers, ids)
+        registry = _open_registry(config, store, outbox, clock, ids)
+        if registry is not None:
+            config = registry.config
+            outbox.receivers = config.receivers
+        refuse_lost(config, store.reader)
         queue = StoredQueue(store, outbox)
         queue.abandon_unconfigured([receiver.key for receiver in config.receivers.all], clock.now())
         http = HttpClient(transport=transport)
@@ -127,9 +132,20 @@ async def open_service(
             overlap=overlap,
             wake=wake,
         )
+        if registry is not None:
+            service.registry, service.catch_up, registry.taken = registry, registry.catch_up, service.take
         if needs_topups(config):
             service.topups, service.reconciler = open_topups()
         yield service
+
+
+def _open_registry(config: Config, store: Store, outbox: Outbox, clock: Clock, ids: Ids) -> Registry | None:
+    """Return what is managed as data, None where `[api]` is off; it is imported only where it is needed."""
+    if config.api is None:
+        return None
+    from daemon.resources.registry import Registry
+
+    return Registry(config, store=store, outbox=outbox, clock=clock, ids=ids)
 
 
 def strangers(api: ApiConfig | None) -> tuple[Reach, Reach]:

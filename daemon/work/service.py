@@ -56,6 +56,7 @@ from daemon.work.tally import PollTally
 
 if TYPE_CHECKING:
     from daemon.reconcile.reconciler import Reconciler
+    from daemon.resources.registry import Registry
     from daemon.topups.service import TopupService
 
 
@@ -85,6 +86,8 @@ class Service:
     ) -> None:
         self.config = config
         """The one in force. Whoever does not keep something of it asks here, each time anew."""
+        self.registry: Registry | None = None
+        """What is managed as data; None where `[api]` is off."""
         self.catch_up: Callable[[], Config | None] = lambda: None
         """Returns the configuration that another process has made of this one, None where it has not."""
         self.store = store
@@ -302,6 +305,7 @@ class Service:
         self._due_at[self._changes] = None
         if (config := self.catch_up()) is not None:
             self.take(config)
+            self._due_at[self._changes] = EPOCH  # there may be more
 
     def _on_result(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""

@@ -61,10 +61,8 @@ def _over_total(api: ApiWorld, intent: Intent, ceiling: ApiConfig) -> Iterator[s
     if world.lost_disks or len(world.boxes) > 1:
         return
     now = world.truth.now()
-    total, most = (
-        _spent(world, now - DAY, intent.id, None) + from_cents(intent.amount),
-        ceiling.max_per_day_total_microusd,
-    )
+    most = ceiling.max_per_day_total_microusd
+    total = _spent(world, now - DAY, intent.id, None) + from_cents(intent.amount)
     if total > most:
         yield f"{now}: {intent.id} makes {total / 1e6} in a day of all accounts, the total is {most / 1e6}"
 
