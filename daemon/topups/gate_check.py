@@ -123,8 +123,8 @@ def _twins(
         if min(abs(funded - before), abs(funded - before - topup.amount_microusd)) <= CENT_MICROUSD:
             found[topup.id] = topup.state.value
     for one in listed.others if listed is not None else ():
-        other, before = context.config.accounts[one.said.account], one.said.funded_microusd
-        is_theirs = other.url == account.url and ledger_reads.get(conn, one.intent.id) is None
+        other, before = context.config.accounts.get(one.said.account), one.said.funded_microusd
+        is_theirs = other is not None and other.url == account.url and ledger_reads.get(conn, one.intent.id) is None
         is_same = before is not None and abs(funded - before) <= CENT_MICROUSD
         if is_theirs and is_same and _may_come(context, one.intent):
             found[f"{one.said.account}-{one.said.seq}"] = one.intent.status

@@ -157,12 +157,14 @@ def _write(
     *,
     probe: bool,
 ) -> Topup | None:
-    """Evaluate the gates once more and write the plan, in one transaction. None where one says no."""
+    """Evaluate the gates once more and write the plan, in one transaction. None where one says no, or terms changed."""
     now, reading = context.clock.now(), readings.second or readings.known
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True, lock=account) as tx:
+        if context.topup(account) != config:
+            return None  # other terms by now: the next reading is judged by them
         said = _passed(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
-        if said is None or context.topup(account) != config:  # other terms by now: the next reading is judged by them
+        if said is None:
             return None
         seq, cents = 1 + ledger_reads.max_seq(tx, account), said.amount_microusd // MICROUSD_PER_CENT
         plan = Metadata(account, seq, funded, balance)

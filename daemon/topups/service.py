@@ -79,7 +79,7 @@ class TopupService:
     async def _adopt(self, account: str) -> None:
         """Adopt what Stripe knows. Where nothing is charged, nobody is troubled by what it does not say."""
         view = self.context.account(account)
-        if not view.may_post:
+        if view.config is None or not view.may_post:
             return
         refused = await about(self._list_and_adopt(account, view.charges), account=account)
         if refused is not None and not view.charges:

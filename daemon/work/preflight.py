@@ -150,7 +150,10 @@ def _note_lost(problems: Problems, connection: Connection, kept: Mapping[str, Ke
         said = f"the top-up {opened[0].id} is open, and there is no [stripe] to read back what became of it"
         hint = f'put it back, with mode = "off" if nothing is to be charged, until that has ended: {_see(opened[0])}'
         problems.add(ProblemId.TOPUP_OPEN, "stripe", said, hint)
+    of_the_api = resources.ids_of(connection, "account")
     for topup in opened:
+        if topup.account in of_the_api:
+            continue  # no change by API loses one, and what an account that is gone left open is canceled
         path = f"accounts.{topup.account}.topup"
         if topup.account not in kept:
             said = f"the top-up {topup.id} of this account is open, and the account or its topup table is gone"
