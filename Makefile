@@ -154,7 +154,7 @@ install: $(READY)
 # LOCKER may name another pip-compile (pip install pip-tools).
 LOCKER ?= pip-compile
 COMPILE := $(LOCKER) --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-header --annotation-style line \
-	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra chat
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra chat --extra postgresql
 lock:
 	@$(COMPILE) --upgrade --extra dev --output-file requirements.lock pyproject.toml
 	@cp requirements.lock packaging/requirements.lock

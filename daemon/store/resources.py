@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 def is_there(conn: Connection) -> bool:
     """Whether the database has the tables: a command that only reads does not migrate it."""
-    return conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'resource'").fetchone() is not None
+    return conn.has_table("resource")
 
 
 def find(conn: Connection, kind: str, id: str) -> Row | None:

@@ -144,7 +144,7 @@ def test_a_new_database_is_brought_up_to_date_once(postgres_server: PostgresServ
     ],
 )
 def test_a_statement_is_said_in_postgresqls_words(sql: str, said: str | None, names: tuple[str, ...] | None) -> None:
-    assert translated(sql) == (said or "SELECT x FROM d WHERE account = $1 AND a + b = 1", names)
+    assert translated(sql) == ((said or "SELECT x FROM d WHERE account = $1 AND a + b = 1").encode(), names)
 
 
 def test_the_lesser_and_the_greater_of_two_are_sqlites(file: Store, remote: Store) -> None:
