@@ -75,7 +75,7 @@ test: lint lint-mail
 
 bench: $(READY)
 	@missed=; for one in "idle --seconds 20" "many --minutes 1" peer "history --millions 1" "disk --days 60" \
-			"day --accounts 500 --hours 4" forecast spikes backtest delivery; do \
+			"day --accounts 500 --hours 4" forecast spikes backtest delivery taking; do \
 		$(PYTHON) -m benchmarks.$$one || missed="$$missed $${one%% *}"; \
 	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
 

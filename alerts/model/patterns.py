@@ -18,18 +18,23 @@ class PatternIndex:
     """Finds the lists that cover a name without asking each: ten thousand with a name each cost what one does."""
 
     def __init__(self, lists: Iterable[Sequence[str]]) -> None:
-        self._named: dict[str, list[int]] = {}
+        self._first: dict[str, int] = {}
+        self._others: dict[str, list[int]] = {}
+        """Apart, for most names are in one list: ten thousand numbers are nothing to the garbage collector."""
         self._globs: list[tuple[Callable[[str], object], int]] = []
         for number, patterns in enumerate(lists):
             for pattern in patterns:
-                if not is_glob(pattern):
-                    self._named.setdefault(pattern, []).append(number)
-                else:
+                if is_glob(pattern):
                     self._globs.append((_matcher(pattern), number))
+                elif self._first.setdefault(pattern, number) != number:
+                    self._others.setdefault(pattern, []).append(number)
 
     def covering(self, name: str) -> list[int]:
         """Return the positions of the lists with this name, or a pattern that matches it (case matters), ascending."""
-        return sorted({*self._named.get(name, ()), *(number for matches, number in self._globs if matches(name))})
+        found = {number for matches, number in self._globs if matches(name)}
+        if (first := self._first.get(name)) is not None:
+            found |= {first, *self._others.get(name, ())}
+        return sorted(found)
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
