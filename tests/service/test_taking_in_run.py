@@ -109,6 +109,6 @@ async def test_a_reload_after_it_starts_from_the_file(town: Town, monkeypatch: p
         await until(lambda: read(services[0], "late") and read(services[0], "clips"))
         path.write_text(path.read_text().replace("below_usd = 5.00", "below_usd = 7.00"))
         os.kill(os.getpid(), signal.SIGHUP)
-        await until(lambda: town.told("balance.low"))
+        await until(lambda: town.events_of("balance.low"))
         assert len(services) == 2
         assert set(services[1].config.accounts) == {"clips"}
