@@ -155,8 +155,7 @@ class Learnt(Struct, frozen=True, gc=False):
         wide it is taken to be, in parts of the usual.
         """
         own = [
-            [(off / width, part) for off in past]
-            for part, width, past in zip(PARTS, WIDTHS, self.errors, strict=True)
+            [(off / width, part) for off in past] for part, width, past in zip(PARTS, WIDTHS, self.errors, strict=True)
         ]
         usual = _quantile([*(pair for pairs in own for pair in pairs), *_usual(scale)])
         found: list[float] = []
