@@ -176,9 +176,13 @@ async def test_an_account_that_waits_for_its_turn_is_asked_once_as_it_is_by_then
         await until(lambda: town.usage.asked[KEY] == 9)  # as many as a host is asked at once
         service.take(having(service.config, account(town, "waits", KEY)))
         service.take(having(service.config, account(town, "waits", OTHER)))
-        await until(lambda: read(service, "waits"))
+        service.take(having(service.config, account(town, "back", OTHER), account(town, "gone", OTHER)))
+        service.take(without(service.config, "back", "gone"))
+        service.take(having(service.config, account(town, "back", OTHER)))
+        await until(lambda: read(service, "waits") and read(service, "back"))
         await until(lambda: not service.poller.busy)
-        assert (town.usage.asked[KEY], town.usage.asked[OTHER]) == (9, 1)
+        assert (town.usage.asked[KEY], town.usage.asked[OTHER]) == (9, 2)
+        assert service.poller.late() == ""
 
 
 async def test_another_label_or_schedule_asks_nobody(town: Town) -> None:
