@@ -262,6 +262,10 @@ class Drafting:
         body = draft.body
         assert body is not None
         is_exported = self._actor.role is Role.ADMIN and self._actor.is_free and isinstance(body.get("secret"), list)
+        given = (draft.change.body or {}).keys() & {"secret", "overlap_until"} if not is_exported else set()
+        for key in sorted(key for key in given if (draft.change.body or {})[key] is not None):
+            said = "signing secrets are drawn, not given"
+            self._note(draft.change, key, ProblemId.KEY_UNKNOWN.value, said, "leave it out")
         if before is not None:
             body |= {key: before[key] for key in ("secret", "overlap_until") if key in before}
         elif not is_exported:
