@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.responses import Response
 
+from alerts.events.customers import LEFT_OUT, customers_copy
 from alerts.model.events import Event, EventType
 from alerts.model.outbox import DeliveryState
 from daemon.api.access import Reader, Subscriber
@@ -59,9 +60,8 @@ async def list_events(
             number = feeds.number_of(connection, after) or 0
         found = feeds.events_after(connection, number, accounts, "" if type is None else type.value, limit + 1)
         following = found[limit - 1].id if len(found) > limit else None
-        return encode(
-            {"data": [_event(one) for one in found[:limit] if _is_own(config, actor, one)], "next": following}
-        )
+        data = [_event(one, _body(actor, one)) for one in found[:limit] if _is_told(config, actor, one)]
+        return encode({"data": data, "next": following})
 
     return Response(await api.read(page), media_type="application/json")
 
@@ -80,21 +80,24 @@ def _sees(config: Config, actor: Actor, event: Event) -> bool:
     return known is not None and actor.sees(known.id, known.info.owner)
 
 
-def _is_own(config: Config, actor: Actor, event: Event) -> bool:
-    """Whether an event is not of a threshold that somebody else set for a receiver of theirs."""
-    if not actor.owner or event.rule is None or not event.rule.startswith("webhook:"):
+def _is_told(config: Config, actor: Actor, event: Event) -> bool:
+    """Whether an event is one that customers hear, and not of a threshold that somebody else set for a receiver."""
+    if not actor.owner:
+        return True
+    if event.type not in LEFT_OUT:
+        return False
+    if event.rule is None or not event.rule.startswith("webhook:"):
         return True
     return any(one.key == event.rule and one.owner == actor.owner for one in config.receivers.all)
 
 
-def _event(one: Event) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "type": one.type.value,
-        "account": one.account,
-        "at": at(one.at),
-        "body": json.loads(one.body),
-    }
+def _body(actor: Actor, event: Event) -> bytes:
+    """The bytes that a receiver of the actor's gets."""
+    return customers_copy(event) if actor.owner else event.body
+
+
+def _event(one: Event, body: bytes) -> dict[str, Any]:
+    return {"id": one.id, "type": one.type.value, "account": one.account, "at": at(one.at), "body": json.loads(body)}
 
 
 # ── deliveries ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -171,7 +171,7 @@ def _tables(basis: Basis, sources: Sequence[ObjectSource], problems: Problems) -
         if kind is Kind.RULE:
             data = {"kind": data.get("kind", id), **data, "id": id}
         elif kind is Kind.SUBSCRIPTION:
-            data = {**data, "id": id, "allow_http": True}  # `reach` says where
+            data = {**data, "id": id, "allow_http": True}  # where that may be, `[api]` says
         items[kind][id] = Item(table_of(table, data, path, "", problems), path)
     accounts, topups = items[Kind.ACCOUNT], items[Kind.TOPUP]
     return Tables(

@@ -25,7 +25,8 @@ def test_every_curl_line_of_the_document_works(tmp_path: Path, beside: Standins)
         typed = typed.replace("https://usage.acme.example", beside.usage_url)
         typed = typed.replace("https://acme.example/hooks/balance", beside.receiver.url)
         first, second = typed.split("# accounts: PUT makes", 1)
-        waits = 'for i in $(seq 100); do curl -sS -H "$CUSTOMER" $API/deliveries | grep -q \'"id"\' && break; sleep 0.2; done'
+        asks = 'curl -sS -H "$CUSTOMER" $API/deliveries | grep -q \'"id"\''
+        waits = f"for i in $(seq 100); do {asks} && break; sleep 0.2; done"
         script = f"set -e\n{first}\n{waits}\n# accounts: PUT makes{second}"
         environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BRIMFUL_TOKEN": api.admin}
         done = subprocess.run(
@@ -35,6 +36,5 @@ def test_every_curl_line_of_the_document_works(tmp_path: Path, beside: Standins)
         assert json.loads((tmp_path / "subscription.json").read_text())["secret"].startswith("whsec_")
         export = json.loads((tmp_path / "export.json").read_text())
         assert "acme" in json.dumps(export)
-        assert (
-            json.loads((tmp_path / "openapi.json").read_text()) == httpx.get(f"{api.base}/api/v1/openapi.json").json()
-        )
+        document = httpx.get(f"{api.base}/api/v1/openapi.json").json()
+        assert json.loads((tmp_path / "openapi.json").read_text()) == document

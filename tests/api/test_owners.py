@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +43,7 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-def theirs(api: Api) -> Iterator[Theirs]:
+def theirs(api: Api) -> Theirs:
     url, receiver = api.standins.usage_url, api.standins.receiver
     api.standins.usage.prepaid("cs_test_theirs", balance_usd="3.21")
     api.standins.usage.prepaid("cs_test_mine", balance_usd=80)
@@ -75,7 +74,7 @@ def theirs(api: Api) -> Iterator[Theirs]:
         "delivery": delivery,
         "episode": episode,
     }
-    yield Theirs(ids, ("theirs", "bertha", "3.21", "cus_theirs", subscription, event, episode))
+    return Theirs(ids, ("theirs", "bertha", "3.21", "cus_theirs", subscription, event, episode))
 
 
 def operations(api: Api) -> list[tuple[str, str, dict[str, Any]]]:
