@@ -1,4 +1,4 @@
-"""`store check`: whether the database, or a backup of it, is whole and of this version."""
+"""`store check`: whether the database, or a backup of it, is whole. `store reseal`: its secrets by another key."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from daemon.commands.common import NO, fail, load_config, no_database, print_json
+from daemon.commands.common import NO, fail, load_config, no_database, print_json, tell
 
-app = typer.Typer(name="store", no_args_is_help=True, help="Check the database, or a backup of it.")
+app = typer.Typer(name="store", no_args_is_help=True, help="Check the database, or a backup of it; reseal it.")
 
 
 def register(typer_app: typer.Typer) -> None:
     """Add `store check`."""
     typer_app.add_typer(app)
-    app.callback()(lambda: None)  # a group, though it has one command
 
 
 @app.command()
@@ -43,6 +42,22 @@ def check(
         typer.echo(f"{path}: whole, {document['bytes']:,} bytes, {counted}")
     if document["problems"]:
         raise typer.Exit(NO)
+
+
+@app.command()
+def reseal(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Seal what the API was given in secret by the first [api] master_key, so that the others may be taken out."""
+    from daemon.commands.managers import registry
+    from daemon.resources.keyring import SealError
+
+    with registry(context) as opened:
+        try:
+            count = opened.reseal()
+        except SealError as error:
+            fail(f"nothing was resealed: {error}")
+    tell(f"{count} objects were sealed anew", {"resealed": count}, as_json=as_json)
 
 
 def _examined(path: Path) -> dict[str, Any]:
