@@ -208,6 +208,9 @@ def _lint_own(basis: Basis, facts: LintFacts, batch: list[ObjectSource]) -> None
                 facts.problems.add(ProblemId.KEY_UNKNOWN, f"{path}.topup", said, f"PUT /accounts/{id}/topup")
         elif kind is Kind.SUBSCRIPTION and api is not None and isinstance(body.get("url"), str):
             _note_reach(facts, f"{path}.url", refused_at(body["url"], api.allow_subscriptions_at))
+            if "allow_http" in body:
+                said = "there is no such key here: the configuration file says where plain http is taken"
+                facts.problems.add(ProblemId.KEY_UNKNOWN, f"{path}.allow_http", said)
 
 
 def _note_reach(facts: LintFacts, path: str, fault: tuple[ProblemId, str, str] | None) -> None:
