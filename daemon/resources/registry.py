@@ -45,7 +45,7 @@ from daemon.resources.rotating import rotated
 from daemon.resources.writing import Checks, MovedOn, set_digest_key, unchanged, written
 from daemon.store import Store, resources
 from daemon.store import tokens as token_rows
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.outbox import Outbox
 from daemon.store.resources import Row
 
@@ -225,6 +225,10 @@ class Registry:
             return None
         self._take(rows)
         return self._held.config if self._held.config is not before else None
+
+    def is_current(self, conn: Connection) -> bool:
+        """Whether everything that is stored was taken in: asked in the transaction of whoever acts on it."""
+        return resources.last_change(conn) == self._seen
 
     def _stored_since(self) -> list[Row]:
         if resources.last_change(self._store.reader) == self._seen:
