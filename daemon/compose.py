@@ -93,7 +93,10 @@ async def open_service(
             return None if service.topups is None else topup_status(service.config, store.reader, account, clock.now())
 
         def open_topups() -> tuple[TopupService, Reconciler]:
-            return _open_topups(service.config, store, outbox, http, clock, rng)
+            topups, reconciler = _open_topups(service.config, store, outbox, http, clock, rng)
+            if registry is not None:
+                topups.context.is_current = registry.is_current
+            return topups, reconciler
 
         async def open_topups_later() -> tuple[TopupService, Reconciler]:
             await asyncio.to_thread(import_module, "daemon.reconcile.reconciler")  # with Stripe's SDK: half a second

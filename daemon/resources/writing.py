@@ -33,11 +33,12 @@ class MovedOn(Exception):  # noqa: N818 – it is what happened to the row
     """Somebody else changed the object since it was read: draft the change anew."""
 
 
-def unchanged(conn: Connection, drafts: Sequence[Draft]) -> None:
-    """Raise MovedOn where an object is not as the draft found it."""
+def unchanged(tx: Transaction, drafts: Sequence[Draft]) -> None:
+    """Raise MovedOn where an object is not as the draft found it. Its account is locked, so that nothing is planned."""
+    for id in sorted({draft.id for draft in drafts if draft.was_there and draft.kind in (Kind.ACCOUNT, Kind.TOPUP)}):
+        tx.lock(id)
     for draft in drafts:
-        now = resources.find(conn, draft.kind.value, draft.id)
-        if now != draft.before:
+        if resources.find(tx, draft.kind.value, draft.id) != draft.before:
             raise MovedOn(draft.id)
 
 
@@ -61,10 +62,13 @@ class Checks:
         """An open top-up keeps its account, its customer and what ends it."""
         if draft.kind not in (Kind.ACCOUNT, Kind.TOPUP) or not draft.was_there:
             return
-        topup = made.accounts[draft.id].topup if draft.id in made.accounts else None
+        before, after = self._held.config.accounts.get(draft.id), made.accounts.get(draft.id)
+        topup = after.topup if after is not None else None
         for opened in open_topups(conn, draft.id):
             if draft.body is None:
                 raise _open(opened, "the account keeps its top-up until that has ended")
+            if before is not None and after is not None and not after.is_asked_as(before):
+                raise _open(opened, "its provider, its key and what is asked stay until that has ended")
             if draft.kind is Kind.ACCOUNT or topup is None:
                 continue
             if topup.customer != opened.customer:

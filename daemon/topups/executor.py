@@ -135,7 +135,8 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
         )
     stops = ledger_notes.stops(tx, row.account)
     judged = None
-    if seen is not None and isinstance(fact, Listing | Need):
+    is_tried = isinstance(fact, Need) or (isinstance(fact, Listing) and context.is_current(tx))
+    if seen is not None and is_tried:
         listed = fact if isinstance(fact, Listing) else None
         judged = check_gates(context, tx, row.account, seen.readings, topup=row, listed=listed)
     return Snapshot(

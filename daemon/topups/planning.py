@@ -161,7 +161,7 @@ def _write(
     now, reading = context.clock.now(), readings.second or readings.known
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True, lock=account) as tx:
-        if context.topup(account) != config:
+        if context.topup(account) != config or not context.is_current(tx):
             return None  # other terms by now: the next reading is judged by them
         said = _passed(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
         if said is None:

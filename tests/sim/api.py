@@ -11,11 +11,13 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from alerts.model.money import MICRO
 from alerts.model.values import replace
 from daemon.clock import SeededIds
 from daemon.config.model import ApiConfig
-from daemon.demo.standins.stripe import SUCCEED, Outcome, declined, processing
+from daemon.demo.standins.stripe import SUCCEED, Intent, Outcome, declined, processing
 from daemon.resources.model import Actor, Change, ChangeOutcome, Kind, RequestRefused, Role
 from daemon.resources.registry import Registry
 from daemon.store import Store
@@ -56,7 +58,7 @@ class ApiWorld:
     def begin(self) -> None:
         """Open the purses and the cards of the accounts that the API may make."""
         for account in ACCOUNTS:
-            balance, videos = self.rng.randrange(5, 60) * MICRO, self.rng.choice([10, 30, 70, 140])
+            balance, videos = self.rng.randrange(5, 60) * MICRO, self.rng.choice([70, 140, 200])
             self.world.ledgers[account] = Ledger(self.world.truth, balance, videos)
             for number in (1, 2):
                 self.world.stripe.add_customer(f"cus_{account}_{number}", card=f"pm_{account}_{number}")
@@ -74,16 +76,22 @@ class ApiWorld:
         else:
             self._waiting[event.moment].append(event)
 
-    def at_request(self, box: str, endpoint: str, *, answered: bool = False) -> None:
-        """A request to Stripe is on its way, or was answered: what waits for it begins."""
-        if box != "one" or self.world.faults_over:
+    def at_request(self, box: str, request: httpx.Request, *, answered: bool = False) -> None:
+        """A request to Stripe is on its way, or was answered: what waits for such a one of the account begins."""
+        moment = _moment(request, answered=answered)
+        if box != "one" or moment is None or not self._waiting[moment] or self.world.faults_over:
             return
-        moment = Moment.AFTER_CONFIRM if answered else endpoint
-        if answered and endpoint != Moment.AT_CONFIRM:
-            return
-        waiting, self._waiting[Moment(moment)] = self._waiting[Moment(moment)], []
-        for event in waiting:
+        account = self._account_of(request)
+        due = [event for event in self._waiting[moment] if event.account == account]
+        self._waiting[moment] = [event for event in self._waiting[moment] if event.account != account]
+        for event in due:
             self._start(event)
+
+    def _account_of(self, request: httpx.Request) -> str:
+        """Return whose request it is: the customers of accounts made by API bear their names."""
+        intent = self.world.stripe.books.objects.get(request.url.path.split("/")[3]) if _is_about_one(request) else None
+        said = f"{request.url.query!r} {request.content!r} {intent.customer if isinstance(intent, Intent) else ''}"
+        return next((account for account in ACCOUNTS if f"cus_{account}_" in said), "")
 
     def heal(self) -> None:
         """Nothing is changed any more."""
@@ -225,6 +233,19 @@ class ApiWorld:
             "cooldown": "60m",
         }
         return Change(kind=Kind.TOPUP, id=id, body=body, only_create=True)
+
+
+def _is_about_one(request: httpx.Request) -> bool:
+    return request.url.path.endswith(("/confirm", "/cancel"))
+
+
+def _moment(request: httpx.Request, *, answered: bool) -> Moment | None:
+    last = request.url.path.rsplit("/", 1)[-1]
+    if last == "confirm":
+        return Moment.AFTER_CONFIRM if answered else Moment.AT_CONFIRM
+    if last != "payment_intents" or answered:
+        return None
+    return Moment.AT_CREATE if request.method == "POST" else Moment.AT_LIST
 
 
 def _account(id: str, key: str) -> Change:

@@ -36,10 +36,10 @@ class ApiAct(StrEnum):
 
 
 class Moment(StrEnum):
-    """In which moment a change comes."""
+    """In which moment a change comes: at once, or with the account's next request to Stripe of a kind."""
 
     NOW = "now"
-    AT_LIST = "payment_intents.list"  # as a list of the account's payments is under way
+    AT_LIST = "payment_intents.list"
     AT_CREATE = "payment_intents.create"
     AT_CONFIRM = "payment_intents.confirm"
     AFTER_CONFIRM = "after"
@@ -66,20 +66,20 @@ class ApiPlan:
 
 
 _A_DAY = {
-    ApiAct.TOPUP: 0.2,
-    ApiAct.PROMOTE: 0.6,
-    ApiAct.SHADOW: 0.15,
-    ApiAct.OFF: 0.1,
+    ApiAct.TOPUP: 0.4,
+    ApiAct.PROMOTE: 1.0,
+    ApiAct.SHADOW: 0.2,
+    ApiAct.OFF: 0.15,
     ApiAct.CAPS: 1.0,
-    ApiAct.CUSTOMER: 0.2,
-    ApiAct.KEY: 0.1,
+    ApiAct.CUSTOMER: 0.3,
+    ApiAct.KEY: 0.2,
     ApiAct.UNTOP: 0.1,
-    ApiAct.ARCHIVE: 0.15,
+    ApiAct.ARCHIVE: 0.1,
     ApiAct.RACE: 0.3,
-    ApiAct.SUBSCRIBE: 0.3,
-    ApiAct.UNSUBSCRIBE: 0.2,
-    ApiAct.CEILING: 0.15,
-    ApiAct.CARD: 0.3,
+    ApiAct.SUBSCRIBE: 0.2,
+    ApiAct.UNSUBSCRIBE: 0.1,
+    ApiAct.CEILING: 0.05,
+    ApiAct.CARD: 0.5,
 }
 """How often a day each happens."""
 _INSIDE = frozenset({ApiAct.CEILING, ApiAct.CARD, ApiAct.ADD})
@@ -127,7 +127,7 @@ def _ceiling(rng: random.Random) -> ApiConfig:
 
 def other_ceiling(api: ApiConfig, value: float) -> ApiConfig:
     """Return the ceiling that a person writes into the file next: a lower or a higher one."""
-    factor = (0.2, 0.5, 1.0, 2.0)[int(value * 4)]
+    factor = (0.3, 0.6, 1.0, 2.0)[int(value * 4)]
     return replace(
         api,
         max_charge_microusd=_scaled(api.max_charge_microusd, factor),

@@ -105,7 +105,7 @@ class Wire(httpx.AsyncBaseTransport):
         if path.endswith("/confirm"):
             self._world.watch(path.split("/")[3], self._life.box.name)
         if self._world.api is not None:
-            await self._change_meanwhile(endpoint_of(request))
+            await self._change_meanwhile(request)
         self._world.senders.append(f"{self._life.box.name}/{len(self._life.box.lost_at)}")
         try:
             response = await self._world.stripe_transport.handle_async_request(request)
@@ -115,28 +115,18 @@ class Wire(httpx.AsyncBaseTransport):
                 strike = f" [{last.strike}]" if last.strike else ""
                 self._world.note(self._life.box.name, f"{last.endpoint} {last.key} {last.status}{strike}")
         if self._world.api is not None:
-            await self._change_meanwhile(self._world.stripe.exchanges[-1].endpoint, answered=True)
+            await self._change_meanwhile(request, answered=True)
         self._life.at_request("after")
         return response
 
-    async def _change_meanwhile(self, endpoint: str, *, answered: bool = False) -> None:
+    async def _change_meanwhile(self, request: httpx.Request, *, answered: bool = False) -> None:
         """Let what waits for this moment be changed by API while the request is under way."""
         assert self._world.api is not None, "nobody changes anything"
-        self._world.api.at_request(self._life.box.name, endpoint, answered=answered)
+        self._world.api.at_request(self._life.box.name, request, answered=answered)
         for _ in range(4):
             await asyncio.sleep(0)
         if self._life.dead:
             raise KilledError
-
-
-def endpoint_of(request: httpx.Request) -> str:
-    """Return what is asked of a PaymentIntent, as the stand-in names it."""
-    last = request.url.path.rsplit("/", 1)[-1]
-    if last in ("confirm", "cancel"):
-        return f"payment_intents.{last}"
-    if last == "payment_intents":
-        return "payment_intents.create" if request.method == "POST" else "payment_intents.list"
-    return last
 
 
 class Post:

@@ -104,6 +104,24 @@ async def test_another_customer_leaves_what_is_open_to_the_first(daemon: Daemon,
     assert [one["customer"] for one in daemon.events_of("topup.succeeded")] == ["cus_1"]
 
 
+async def test_nothing_is_planned_or_tried_by_terms_that_another_process_has_changed(
+    daemon: Daemon, world: World
+) -> None:
+    context = daemon.service.context
+    context.is_current = lambda conn: False
+    await daemon.run(timedelta(minutes=30))
+    assert (posts(world), daemon.topups()) == ([], ())
+    context.is_current = lambda conn: True
+    world.stripe.fail(Strike.DROP, "payment_intents.confirm")
+    await daemon.poll()
+    context.is_current = lambda conn: False
+    await daemon.run(timedelta(minutes=30))
+    assert (world.successes, daemon.states()) == (0, ["confirming"])
+    context.is_current = lambda conn: True
+    await daemon.run(timedelta(minutes=10))
+    assert world.successes == 1
+
+
 # ── an account that is gone ─────────────────────────────────────────────────────────────────────────────────────────
 
 
