@@ -68,13 +68,13 @@ async def list_events(
 
 def _accounts(config: Config, actor: Actor) -> Iterable[str] | None:
     """The accounts that the actor sees; None: all there are."""
-    if not actor.owner and actor.accounts is None:
+    if actor.is_free:
         return None
     return [one.id for one in config.accounts.values() if actor.sees(one.id, one.info.owner)]
 
 
 def _sees(config: Config, actor: Actor, event: Event) -> bool:
-    if not actor.owner and actor.accounts is None:
+    if actor.is_free:
         return True
     known = None if event.account is None else config.accounts.get(event.account)
     return known is not None and actor.sees(known.id, known.info.owner)
@@ -136,7 +136,7 @@ async def list_deliveries(
 
 def _receivers(config: Config, actor: Actor) -> list[str] | None:
     """The receivers whose deliveries the actor sees; None: all there are."""
-    if not actor.owner and actor.accounts is None:
+    if actor.is_free:
         return None
     return [
         one.key

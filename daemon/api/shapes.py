@@ -87,9 +87,11 @@ class AccountBody(Described):
         json_schema_extra={
             "examples": [
                 {
-                    "provider": "contentstats",
-                    "base_url": "https://api.example.com",
-                    "api_key": "cs_live_…",
+                    "provider": "json",
+                    "url": "https://usage.acme.example/balance",
+                    "fields": {"balance": "credits"},
+                    "unit": "credits",
+                    "api_key": "key_of_acme",
                     "owner": "acme",
                     "label": "Acme",
                     "tags": ["pro"],
@@ -138,7 +140,7 @@ class SubscriptionBody(Described):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"event": "balance.low", "threshold": 5.0, "url": "https://example.com/hooks/balance"}]
+            "examples": [{"event": "balance.low", "threshold": 5.0, "url": "https://acme.example/hooks/balance"}]
         }
     )
     url: Line

@@ -96,7 +96,7 @@ def choose(config: Config, connection: Connection, wanted: Wanted) -> Chosen:
     found = [
         account
         for account in config.accounts.values()
-        if (not text or any(text in said for said in _texts(account.info)))
+        if (not text or any(text in said for said in texts_of(account.info)))
         and (not wanted.tag or wanted.tag in account.info.tags)
         and (not wanted.tone or by_account[account.id] == wanted.tone)
     ]
@@ -119,7 +119,8 @@ def choose(config: Config, connection: Connection, wanted: Wanted) -> Chosen:
     )
 
 
-def _texts(info: AccountInfo) -> tuple[str, str, str]:
+def texts_of(info: AccountInfo) -> tuple[str, str, str]:
+    """Return what an account is found by: its id, label and owner, in small letters."""
     return info.id, info.label.casefold(), info.owner.casefold()
 
 
