@@ -22,7 +22,7 @@ QUICK = (
     "topups/test_tables.py",
     "topups/test_two_daemons.py",
 )
-"""What always runs over PostgreSQL, too. With `--postgresql` (`make test-postgresql`) all runs there, and only there."""
+"""What always runs over PostgreSQL, too. With `--postgresql` (`make test-postgresql`) all runs there alone."""
 BOTH = {"sqlite", "postgresql"}
 HERE = Path(__file__).parent
 
