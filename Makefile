@@ -20,11 +20,12 @@ DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: systemd-test dist help demo test lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
+.PHONY: systemd-test dist help demo test test-postgresql lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
 	@echo "make test    everything that CI runs: lint, types, tests with coverage"
+	@echo "make test-postgresql every test of the store, over PostgreSQL instead of SQLite"
 	@echo "make lint    ruff and mypy"
 	@echo "make lint-mail the mails: valid HTML, of what mail programs show; FILES names others"
 	@echo "make mail-pictures pictures of the mails by Chromium, in docs/mails; FILES names others"
@@ -72,6 +73,11 @@ test: lint lint-mail
 	@$(PYTHON) -m tests.sim --seeds 200 --days 10 --jobs $(JOBS)
 	@echo "planted bugs, a sample"
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
+
+# All that touches the store, over a PostgreSQL that the tests start themselves (Debian: apt-get install postgresql).
+# `make test` runs a part of it; where there is no PostgreSQL it skips that part and says so.
+test-postgresql: $(READY)
+	@$(PYTHON) -m pytest --postgresql -p no:cacheprovider
 
 bench: $(READY)
 	@missed=; for one in "idle --seconds 20" "many --minutes 1" peer "history --millions 1" "disk --days 60" \

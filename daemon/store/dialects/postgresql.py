@@ -58,7 +58,14 @@ class PostgresqlConnection:
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         text, server = translated(sql), self._live()
-        return self._run(server, server.pgconn, text.sql, text.values(parameters))
+        values = text.values(parameters)
+        try:
+            return self._run(server, server.pgconn, text.sql, values)
+        except sqlite3.OperationalError:
+            if self.inside or not server.closed:
+                raise
+        server = self._live()  # the server was away while nobody asked: nothing was begun
+        return self._run(server, server.pgconn, text.sql, values)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor:
         server = self._live()
@@ -82,6 +89,16 @@ class PostgresqlConnection:
         if said.error_message or (expected and said.command_status != expected):
             problem = " ".join(said.error_message.decode(errors="replace").split())
             raise sqlite3.OperationalError(problem or f"the server answered {said.command_status!r}")
+
+    def begin(self, text: bytes) -> None:
+        """Begin a transaction, on a new connection where the server was away while nobody asked."""
+        try:
+            self.command(text)
+        except sqlite3.OperationalError:
+            if not self._server.closed:
+                raise
+            self.command(text)
+        self.inside = True
 
     def has_table(self, name: str) -> bool:
         found = self.execute("SELECT to_regclass(quote_ident(?)) IS NOT NULL", (name,)).fetchone()
@@ -135,8 +152,7 @@ class Postgresql:
 
     def begin(self, *, durable: bool) -> None:
         assert not self.readonly, "the store was opened for reading"
-        self.connection.command(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
-        self.connection.inside = True
+        self.connection.begin(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
 
     def commit(self) -> None:
         text = "COMMIT"
@@ -158,8 +174,7 @@ class Postgresql:
             self.connection.inside = False
 
     def begin_snapshot(self) -> None:
-        self.connection.command(_SNAPSHOT)
-        self.connection.inside = True
+        self.connection.begin(_SNAPSHOT)
 
     def misplaced(self) -> str:
         return self.connection.lost
