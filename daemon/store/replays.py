@@ -55,7 +55,7 @@ WHERE {where} ORDER BY d.number DESC LIMIT ?
 
 def find(conn: Connection, wanted: Filter, limit: int) -> list[Logged]:
     """Return the newest deliveries that match the filter, newest first."""
-    return logged_where(conn, wanted, "1", (), limit)
+    return logged_where(conn, wanted, "TRUE", (), limit)
 
 
 def logged_where(conn: Connection, wanted: Filter, term: str, more: Sequence[Any], limit: int) -> list[Logged]:
