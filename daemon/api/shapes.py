@@ -87,10 +87,7 @@ class AccountBody(Described):
         json_schema_extra={
             "examples": [
                 {
-                    "provider": "json",
-                    "url": "https://usage.acme.example/balance",
-                    "fields": {"balance": "credits"},
-                    "unit": "credits",
+                    "provider": "deepseek",
                     "api_key": "key_of_acme",
                     "owner": "acme",
                     "label": "Acme",
