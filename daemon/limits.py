@@ -135,3 +135,26 @@ PAGE_CLOSES_WITHIN_S = 2
 """On stop, how long an open request to the page may take."""
 PAGE_DAYS_MAX = 400
 """Longest history in a chart of the page, in days."""
+
+API_REQUESTS = 32
+"""Requests to the API being answered at once; further ones get 503."""
+API_READS = 2
+"""Reads of the API at once, each in a thread with its own database connection."""
+API_BODY_BYTES = 4 * 1024 * 1024
+"""Largest body of a request: a batch of 500 accounts fits."""
+API_BODY_S = 20.0
+"""How long a body may take to arrive."""
+API_BODY_DEPTH = 16
+"""How deeply a body may be nested."""
+API_DECODED_IN_LOOP_BYTES = 32 * 1024
+"""A larger body is decoded in a thread."""
+API_BATCH = 500
+"""Accounts in one batch."""
+API_PAGE = 100
+API_PAGE_MAX = 500
+"""Entries on a page of the API, where nobody says how many, and at most."""
+API_PER_S = 100
+API_BURST = 1000
+"""Requests of one token a second, and at once after a rest."""
+API_TOKENS_COUNTED = 10_000
+"""Tokens whose requests are counted; beyond, all begin anew."""

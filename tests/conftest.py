@@ -13,16 +13,38 @@ from daemon.store.dialects import Dialect, open_dialect
 from tests.postgres import MISSING, PostgresServer, programs, serving
 
 OVER_BOTH = ("store", "topups", "delivery", "service")
+QUICK = (
+    "store",
+    "delivery/test_many_receivers.py",
+    "delivery/test_results.py",
+    "service/test_one_pass.py",
+    "service/test_on_postgresql.py",
+    "topups/test_tables.py",
+    "topups/test_two_daemons.py",
+)
+"""What always runs over PostgreSQL, too. With `--postgresql` (`make test-postgresql`) all runs there alone."""
 BOTH = {"sqlite", "postgresql"}
 HERE = Path(__file__).parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgresql", action="store_true", help="run every test of the store on PostgreSQL alone")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test over both databases, unless it is marked as one of either alone."""
-    room = metafunc.definition.path.relative_to(HERE).parts[0]
-    if "engine" in metafunc.fixturenames and room in OVER_BOTH and "tmp_path" in metafunc.fixturenames:
-        marks = {mark.name for mark in metafunc.definition.iter_markers()}
-        metafunc.parametrize("engine", sorted(marks & BOTH) or sorted(BOTH), indirect=True)
+    path = metafunc.definition.path.relative_to(HERE)
+    if path.parts[0] not in OVER_BOTH or not {"engine", "tmp_path"} <= set(metafunc.fixturenames):
+        return
+    quick = metafunc.config.getoption("--postgresql") or any(path.is_relative_to(one) for one in QUICK)
+    engines = {mark.name for mark in metafunc.definition.iter_markers()} & BOTH or (BOTH if quick else {"sqlite"})
+    if "postgresql" in engines:
+        metafunc.parametrize("engine", sorted(engines), indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--postgresql"):
+        items[:] = [item for item in items if "postgresql" in item.name.partition("[")[2]]
 
 
 @pytest.fixture(scope="session")

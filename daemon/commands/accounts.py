@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daemon.commands.common import USAGE, fail, load_config, print_json, reading
+from daemon.commands.common import USAGE, fail, held_by, load_config, print_json, reading
 from daemon.store.connection import Connection
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def status(
     from daemon.store.health import load as load_health
     from daemon.store.lock import holder
 
-    config = load_config(context, secrets=False)
+    config, problems = held_by(context, secrets=False)
     if account is not None and account not in config.accounts:
         _fail_unknown(account, list(config.accounts))
     with reading(config) as store:
@@ -42,10 +42,12 @@ def status(
         found = [one for one in overview(config, store.reader, now) if account in (None, one.account.id)]
         health, pid = load_health(store.reader), holder(config.store.place)
     if as_json:
-        print_json(document(found, now, health, pid))
+        print_json({**document(found, now, health, pid), "problems": problems})
     else:
         show(found, config.timezone)
         show_health(health, pid, config.timezone)
+        for problem in problems:
+            typer.echo(problem)
 
 
 def history(

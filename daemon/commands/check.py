@@ -11,7 +11,7 @@ import typer
 
 from daemon.commands.common import NO, OK, USAGE, Options, print_json
 from daemon.config.load import Inspection, inspect, summary
-from daemon.config.problems import Level, Problem
+from daemon.config.problems import Level, Problem, ProblemId
 
 if TYPE_CHECKING:
     from daemon.config.model import Config
@@ -44,8 +44,9 @@ def run_check(path: Path, *, online: bool, as_json: bool) -> int:
     found = inspect(path, secrets=online)
     if found.facts is not None and found.config is not None:
         _look_back(found, found.config)
+    config = None if found.config is None else _with_stored(found, found.config, secrets=online)
     errors = any(problem.severity is Level.ERROR for problem in found.problems)
-    outcomes = asyncio.run(_ask(found.config)) if online and found.config is not None and not errors else ()
+    outcomes = asyncio.run(_ask(config)) if online and config is not None and not errors else ()
     if found.facts is not None and outcomes:
         _look_at_burn(found, outcomes)
     if as_json:
@@ -63,6 +64,23 @@ def _look_back(found: Inspection, config: Config) -> None:
 
         assert found.facts is not None
         lint_past(found.facts, config.store.place)
+
+
+def _with_stored(found: Inspection, config: Config, *, secrets: bool) -> Config:
+    """Return the configuration with what the API manages; what of that does not work is noted."""
+    if config.api is None or not config.store.path.is_file():
+        return config
+    from daemon.resources.loading import combined
+    from daemon.store import Store
+
+    store = Store(config.store.path, readonly=True)
+    try:
+        held = combined(config, store.reader, secrets=secrets)
+    finally:
+        store.close()
+    for (kind, id), problem in sorted(held.problems.items()):
+        found.noted.add(ProblemId.API_OBJECT, f"{kind}/{id}", problem, "what it says may be changed by API")
+    return held.config
 
 
 def _look_at_burn(found: Inspection, outcomes: tuple[CheckOutcome, ...]) -> None:

@@ -76,14 +76,29 @@ def guarded() -> Iterator[None]:
 
 
 def load_config(context: typer.Context, *, secrets: bool = True) -> Config:
-    """Return the checked configuration; raises ConfigError with every problem.
+    """Return the checked configuration, with what the API manages; raises ConfigError with every problem of the file.
 
     `secrets=False` for a command that only works on the database: it runs where the secrets are not at hand.
     """
+    return held_by(context, secrets=secrets)[0]
+
+
+def held_by(context: typer.Context, *, secrets: bool = True) -> tuple[Config, list[str]]:
+    """Return the checked configuration with what the API manages, and what of that does not work, a line each."""
     from daemon.config.load import load
 
     options: Options = context.obj
-    return load(options.config_path(), secrets=secrets)
+    config = load(options.config_path(), secrets=secrets)
+    if config.api is None or not config.store.path.exists():
+        return config, []
+    from daemon.resources.loading import combined
+
+    store = Store(config.store.path, readonly=True)
+    try:
+        held = combined(config, store.reader, secrets=secrets)
+    finally:
+        store.close()
+    return held.config, [f"{kind} {id}: {problem}" for (kind, id), problem in sorted(held.problems.items())]
 
 
 def there(place: Place) -> Place:

@@ -20,6 +20,7 @@ from alerts.model.units import GB, OLDER_NAMES, USD
 from alerts.reports.sheet import harmless
 from alerts.rules.numbers import moment, money
 from daemon.commands.common import print_table
+from daemon.status.figures import FIELDS, IN_UNIT
 from daemon.status.text import amount, left, local
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.summaries import Summary
@@ -46,35 +47,14 @@ class History:
         return tuple(entry for entry in self.entries if isinstance(entry, Run))
 
 
-_IN_UNIT: tuple[tuple[str, str], ...] = (
-    ("balance", "balance_microusd"),
-    ("uncharged", "uncharged_microusd"),
-    ("available", "available_microusd"),
-    ("total_charged", "total_charged_microusd"),
-    ("used", "used_microgb"),
-    ("reserved", "reserved_microgb"),
-    ("effective", "effective_microgb"),
-    ("limit", "limit_microgb"),
-    ("period_used", "period_used_microgb"),
-)
-_FIELDS: tuple[tuple[str, str], ...] = (
-    ("total_snapshots", "total_snapshots"),
-    ("active_videos", "active_videos"),
-    ("cost_per_snapshot", "cost_per_snapshot_microusd"),
-    ("usage_count", "usage_count"),
-    ("billing_error", "billing_error"),
-)
-"""Names outside, and the metrics that they show; a name with `micro` in its metric is shown in whole units."""
-
-
 def fields_of(info: AccountInfo) -> tuple[tuple[str, str], ...]:
     """Return the names of an account's figures: where they are in dollars or gigabytes, the older ones first."""
     older = []
-    for name, attribute in _IN_UNIT:
+    for name, attribute in IN_UNIT:
         unit = info.quota_unit if attribute.endswith("gb") else info.unit
         if (old := OLDER_NAMES.get(unit, {}).get(name)) is not None:
             older.append((old, attribute))
-    return (*older, *_IN_UNIT, *_FIELDS)
+    return (*older, *IN_UNIT, *FIELDS)
 
 
 def document(found: History) -> dict[str, Any]:

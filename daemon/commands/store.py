@@ -1,4 +1,4 @@
-"""`store check`: whether the database, or a backup of it, is whole; `store copy`: a file's to a server."""
+"""`store`: `check` whether the database is whole, `copy` a file's to a server, `reseal` its secrets by another key."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daemon.commands.common import NO, USAGE, Options, fail, load_config, print_json, there
+from daemon.commands.common import NO, USAGE, Options, fail, load_config, print_json, tell, there
 
 if TYPE_CHECKING:
     from daemon.places import Place, ServerUrl
 
-app = typer.Typer(name="store", no_args_is_help=True, help="Check the database, or copy it to PostgreSQL.")
+app = typer.Typer(name="store", no_args_is_help=True, help="Check, copy or reseal the database.")
 
 
 def register(typer_app: typer.Typer) -> None:
@@ -78,6 +78,22 @@ def copy(
     rows = f"{sum(copied.values()):,} rows in {len(copied)} tables"
     typer.echo(f"{source} is copied to {target}: {rows}, counted on both")
     typer.echo(f"now write url instead of path in [store], and move {source} away before the daemon starts")
+
+
+@app.command()
+def reseal(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Seal what the API was given in secret by the first [api] master_key, so that the others may be taken out."""
+    from daemon.commands.managers import registry
+    from daemon.resources.keyring import SealError
+
+    with registry(context) as opened:
+        try:
+            count = opened.reseal()
+        except SealError as error:
+            fail(f"nothing was resealed: {error}")
+    tell(f"{count} objects were sealed anew", {"resealed": count}, as_json=as_json)
 
 
 def _server(context: typer.Context, written: str) -> ServerUrl:

@@ -15,7 +15,7 @@ from typing import Any
 import tomli
 from pydantic import SecretStr
 
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.config import build
 from daemon.config.lint import LintFacts, lint
 from daemon.config.lint.process import (
@@ -128,16 +128,6 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
     return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
 
 
-def documents(path: Path) -> dict[Path, dict[str, Any]]:
-    """Return the configuration and its included files as they are written, those that can be read."""
-    problems = Problems()
-    document = _document(path, problems, tomli.loads)
-    if document is None:
-        return {}
-    included = _included(document, path, problems, tomli.loads)
-    return {path: document, **{path.parent / name: there for name, there in included.items()}}
-
-
 def _store(tables: Tables, environ: Mapping[str, str], path: Path, problems: Problems) -> Place:
     """Return where the store is. Every command needs its URL: a secret that is not there is an error for all."""
     table = tables.store.table
@@ -147,6 +137,16 @@ def _store(tables: Tables, environ: Mapping[str, str], path: Path, problems: Pro
     store_folder(store, problems)
     store_of_unit(table.path, store, environ, problems)
     return store
+
+
+def documents(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return the configuration and its included files as they are written, those that can be read."""
+    problems = Problems()
+    document = _document(path, problems, tomli.loads)
+    if document is None:
+        return {}
+    included = _included(document, path, problems, tomli.loads)
+    return {path: document, **{path.parent / name: there for name, there in included.items()}}
 
 
 def lines(problems: Collection[Problem]) -> tuple[str, ...]:

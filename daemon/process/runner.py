@@ -13,6 +13,7 @@ import sqlite3
 import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -40,6 +41,9 @@ from daemon.store import StoreError
 from daemon.store.lock import DatabaseHeldError
 from daemon.work.preflight import load_to_run
 from daemon.work.service import Service
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 log = structlog.get_logger("brimful.run")
 
@@ -132,14 +136,19 @@ class Runner:
                 await service.drain(DRAIN_S)
 
     def _page(self, service: Service) -> AbstractAsyncContextManager[None]:
-        """Serve the local page while the configuration runs; starlette and uvicorn are loaded only then."""
+        """Serve the local page, and the API, while the configuration runs; what serves is loaded only then."""
         web = service.config.web
         if web.host is None:
             return nullcontext()
         from daemon.web.server import serving
         from daemon.web.site import site
 
-        return serving(site(service.config, service, self._clock, lambda: self.missed), web.host, web.port)
+        served: ASGIApp = site(service.config, service, self._clock, lambda: self.missed)
+        if service.registry is not None:
+            from daemon.api.app import api, beside
+
+            served = beside(served, api(service, service.registry, self._clock))
+        return serving(served, web.host, web.port)
 
     def _say_reloaded(self) -> None:
         """Say that the new configuration runs, and what it could not bring: systemd hands credentials over once."""
@@ -193,7 +202,8 @@ class Runner:
             elif was_misplaced and not misplaced:
                 log.info("database", problem="", path=str(service.store.place))
             was_misplaced = misplaced
-            if service.store.changed_elsewhere():
+            is_due = service.registry is not None and service.registry.is_due
+            if service.store.changed_elsewhere() or is_due:
                 service.changed_elsewhere()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 

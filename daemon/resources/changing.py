@@ -11,8 +11,8 @@ from daemon.clock import Clock, Ids
 from daemon.config.model import Config
 from daemon.resources.bodies import normal
 from daemon.resources.ceiling import over_the_ceiling
-from daemon.resources.compiling import Basis, Compiled, Source, compiled, units_of
-from daemon.resources.drafting import Draft, Drafting, path_in, sources_around
+from daemon.resources.compiling import Basis, Compiled, ObjectSource, compiled, units_of
+from daemon.resources.drafting import Draft, Drafting, Manner, accounts_named, path_in
 from daemon.resources.held import Held, source_of
 from daemon.resources.keyring import Keyring
 from daemon.resources.model import Actor, BodyFault, Change, Kind, RequestRefused
@@ -46,10 +46,10 @@ class Changing:
             protected=protected(file),
         )
 
-    def drafted(self, actor: Actor, changes: Sequence[Change], *, adopting: bool = False) -> list[Draft]:
+    def drafted(self, actor: Actor, changes: Sequence[Change], manner: Manner) -> list[Draft]:
         """Return the drafts; raises RequestRefused with every fault at once."""
         rows = self._rows(changes)
-        drafting = Drafting(actor, self._held, self._keyring, self._ids, adopting=adopting)
+        drafting = Drafting(actor, self._held, self._keyring, self._ids, manner)
         asked = {(change.kind, change.id) for change in changes}
         drafts, seen = [], set[tuple[Kind, str]]()
         for change in sorted(changes, key=lambda change: _IN_TURN[change.kind]):
@@ -85,28 +85,21 @@ class Changing:
 
     async def compiled(self, drafts: Sequence[Draft], now: datetime) -> Compiled:
         """Return what the drafts come to; raises 422 with every fault at once, the ceiling's among them."""
+        sources, around = self._sources(drafts)
         if len(drafts) < _IN_A_THREAD_FROM:
-            return self.compiled_now(drafts, now)
-        sources, around = self._sources(drafts)
-        made = await asyncio.to_thread(compiled, self.basis, units_of(sources), now, strict=True, around=around)
-        return self._judged(drafts, made)
-
-    def compiled_now(self, drafts: Sequence[Draft], now: datetime) -> Compiled:
-        """Do the same at once."""
-        sources, around = self._sources(drafts)
-        return self._judged(drafts, compiled(self.basis, units_of(sources), now, strict=True, around=around))
-
-    def _judged(self, drafts: Sequence[Draft], made: Compiled) -> Compiled:
+            made = compiled(self.basis, units_of(sources), now, strict=True, around=around)
+        else:
+            made = await asyncio.to_thread(compiled, self.basis, units_of(sources), now, strict=True, around=around)
         faults = [fault for draft in drafts if draft.body is not None for fault in self._faults_of(draft, made)]
         if faults:
             raise invalid(faults)
         return made
 
-    def _sources(self, drafts: Sequence[Draft]) -> tuple[list[Source], list[Source]]:
+    def _sources(self, drafts: Sequence[Draft]) -> tuple[list[ObjectSource], list[ObjectSource]]:
         """Return what is compiled (each account with its top-up, whichever of them changes), and what stands around."""
         drafted = {(draft.kind, draft.id): draft for draft in drafts}
         units = [draft.id for draft in drafts if draft.kind in (Kind.ACCOUNT, Kind.TOPUP)]
-        named = sorted(sources_around(drafts) - set(units))[:_AROUND_MOST]
+        named = sorted(accounts_named(drafts) - set(units))[:_AROUND_MOST]
         conn = self._store.reader
         stored = {
             Kind.ACCOUNT: resources.find_many(conn, Kind.ACCOUNT, {*units, *named}),
@@ -117,18 +110,18 @@ class Changing:
             for id in dict.fromkeys(units):
                 draft, row = drafted.get((kind, id)), stored[kind].get(id)
                 if draft is not None:
-                    sources += [Source(kind, id, draft.owner, draft.body)] if draft.body is not None else []
+                    sources += [ObjectSource(kind, id, draft.owner, draft.body)] if draft.body is not None else []
                 elif row is not None and row.archived_ms is None:
                     sources.append(source_of(row))
         others = (draft for draft in drafts if draft.kind in (Kind.RULE, Kind.SUBSCRIPTION))
-        sources += [Source(d.kind, d.id, d.owner, d.body) for d in others if d.body is not None]
+        sources += [ObjectSource(d.kind, d.id, d.owner, d.body) for d in others if d.body is not None]
         for id in named:
             row = stored[Kind.ACCOUNT].get(id)
             of_file = resource_of_file(self._held.file, Kind.ACCOUNT, id)
             if row is not None:
                 around.append(source_of(row))
             elif of_file is not None:
-                around.append(Source(Kind.ACCOUNT, id, "", normal(Kind.ACCOUNT, of_file.body)))
+                around.append(ObjectSource(Kind.ACCOUNT, id, "", normal(Kind.ACCOUNT, of_file.body)))
         return sources, around
 
     def _faults_of(self, draft: Draft, made: Compiled) -> list[BodyFault]:

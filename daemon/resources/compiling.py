@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from alerts.mail_address import AddressError, parse_address
+from alerts.model.patterns import is_glob
 from alerts.model.receivers import EmailReceiver, WebhookReceiver
-from alerts.model.specs import LowBalance, RuleSpec, is_glob
+from alerts.model.specs import LowBalance, RuleSpec
 from alerts.model.values import replace
 from daemon.config import build
 from daemon.config.lint import accounts as lint_accounts
@@ -55,7 +56,7 @@ _IGNORED = {ProblemId.ACCOUNT_UNKNOWN}
 """Whether an account is there is asked where the actor is known: nobody reads the names of others in a hint."""
 
 
-class Source(NamedTuple):
+class ObjectSource(NamedTuple):
     """One object to compile, in its normal form."""
 
     kind: Kind
@@ -64,11 +65,11 @@ class Source(NamedTuple):
     body: Mapping[str, Any]
 
 
-Unit = tuple[Source, ...]
+Unit = tuple[ObjectSource, ...]
 """An account with its top-up, or one other object: what is compiled together."""
 
 
-def units_of(sources: Iterable[Source]) -> list[Unit]:
+def units_of(sources: Iterable[ObjectSource]) -> list[Unit]:
     """Return the objects as units: each top-up beside its account."""
     found: dict[tuple[Kind, str], Unit] = {}
     for source in sources:
@@ -108,7 +109,7 @@ class Compiled:
 
 
 def compiled(
-    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[Source] = ()
+    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[ObjectSource] = ()
 ) -> Compiled:
     """Compile the objects, in batches. `strict`: an unset secret is a fault, as for who asks for a change; else the
     object is unavailable, as at the start. `around`: accounts that they name, for what those report.
@@ -120,7 +121,9 @@ def compiled(
     return found
 
 
-def _batch(basis: Basis, batch: list[Source], now: datetime, *, strict: bool, around: Sequence[Source]) -> Compiled:
+def _batch(
+    basis: Basis, batch: list[ObjectSource], now: datetime, *, strict: bool, around: Sequence[ObjectSource]
+) -> Compiled:
     found = Compiled()
     problems = Problems()
     tables = _tables(basis, [*batch, *around], problems)
@@ -158,7 +161,7 @@ class _Made(NamedTuple):
     webhooks: Mapping[str, Item[WebhookTable]]
 
 
-def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tables:
+def _tables(basis: Basis, sources: Sequence[ObjectSource], problems: Problems) -> Tables:
     items: dict[Kind, dict[str, Item[Any]]] = {kind: {} for kind in Kind}
     for kind, id, _, body in sources:
         path, table = f"{kind.value}/{id}", table_of_kind(kind, body)
@@ -169,7 +172,7 @@ def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tabl
         if kind is Kind.RULE:
             data = {"kind": data.get("kind", id), **data, "id": id}
         elif kind is Kind.SUBSCRIPTION:
-            data = {**data, "id": id}
+            data = {**data, "id": id, "allow_http": True}  # where that may be, `[api]` says
         items[kind][id] = Item(table_of(table, data, path, "", problems), path)
     accounts, topups = items[Kind.ACCOUNT], items[Kind.TOPUP]
     return Tables(
@@ -190,7 +193,7 @@ def _tables(basis: Basis, sources: Sequence[Source], problems: Problems) -> Tabl
     )
 
 
-def _lint_own(basis: Basis, facts: LintFacts, batch: list[Source]) -> None:
+def _lint_own(basis: Basis, facts: LintFacts, batch: list[ObjectSource]) -> None:
     """Check what an object made by API has beyond the file's tables, and where it may be reached."""
     api = basis.file.api
     for kind, id, _, body in batch:
@@ -205,6 +208,9 @@ def _lint_own(basis: Basis, facts: LintFacts, batch: list[Source]) -> None:
                 facts.problems.add(ProblemId.KEY_UNKNOWN, f"{path}.topup", said, f"PUT /accounts/{id}/topup")
         elif kind is Kind.SUBSCRIPTION and api is not None and isinstance(body.get("url"), str):
             _note_reach(facts, f"{path}.url", refused_at(body["url"], api.allow_subscriptions_at))
+            if "allow_http" in body:
+                said = "there is no such key here: the configuration file says where plain http is taken"
+                facts.problems.add(ProblemId.KEY_UNKNOWN, f"{path}.allow_http", said)
 
 
 def _note_reach(facts: LintFacts, path: str, fault: tuple[ProblemId, str, str] | None) -> None:
@@ -255,7 +261,7 @@ def _object_of(problem: Problem) -> tuple[tuple[str, str], str]:
     return (kind, id), path
 
 
-def _build(made: _Made, source: Source, now: datetime, found: Compiled) -> None:
+def _build(made: _Made, source: ObjectSource, now: datetime, found: Compiled) -> None:
     if source.kind is Kind.ACCOUNT:
         _build_account(made.facts, source, found)
     elif source.kind is Kind.SUBSCRIPTION:
@@ -268,7 +274,7 @@ def _build(made: _Made, source: Source, now: datetime, found: Compiled) -> None:
             found.off.add(source.id)
 
 
-def _build_account(facts: LintFacts, source: Source, found: Compiled) -> None:
+def _build_account(facts: LintFacts, source: ObjectSource, found: Compiled) -> None:
     id = source.id
     if (Kind.TOPUP.value, id) in found.faults:
         facts = replace(facts, tables=replace(facts.tables, topups={}))
@@ -289,7 +295,7 @@ def _build_account(facts: LintFacts, source: Source, found: Compiled) -> None:
 
 
 def _build_subscription(
-    facts: LintFacts, item: Item[WebhookTable], source: Source, now: datetime, found: Compiled
+    facts: LintFacts, item: Item[WebhookTable], source: ObjectSource, now: datetime, found: Compiled
 ) -> None:
     narrowed = replace(facts, tables=replace(facts.tables, webhooks=(item,)))
     (receiver,) = build.receivers(narrowed)

@@ -17,7 +17,7 @@ from alerts.model.specs import Spike, Stale
 from alerts.model.values import replace
 from daemon.config.model import AccountConfig, Config, ManagedBy
 from daemon.resources.bodies import ADOPTED
-from daemon.resources.compiling import Compiled, Source
+from daemon.resources.compiling import Compiled, ObjectSource
 from daemon.resources.model import Kind
 from daemon.store.resources import Row
 
@@ -34,9 +34,9 @@ def body_of(row: Row) -> dict[str, Any]:
     return found
 
 
-def source_of(row: Row) -> Source:
+def source_of(row: Row) -> ObjectSource:
     """Return a row as something to compile."""
-    return Source(Kind(row.kind), row.id, row.owner, body_of(row))
+    return ObjectSource(Kind(row.kind), row.id, row.owner, body_of(row))
 
 
 class Held:

@@ -92,5 +92,5 @@ def refuse_answered(store: Store, actor: Actor, idempotency: Idempotency, now: d
 
 def remember(tx: Transaction, actor: Actor, idempotency: Idempotency, status: int, answer: Any, now: datetime) -> None:
     """Keep an answer."""
-    kept = change_log.Answered(idempotency.digest, status, json.dumps(answer, ensure_ascii=False))
+    kept = change_log.KeptAnswer(idempotency.digest, status, json.dumps(answer, ensure_ascii=False))
     change_log.remember(tx, actor.name, idempotency.key, kept, to_ms(now), to_ms(now - KEPT))

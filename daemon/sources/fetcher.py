@@ -93,6 +93,8 @@ class Fetcher:
         While its key has to keep quiet (after a 429, or a spent budget that resets too late to wait for) nothing is
         sent and the reading is `Unavailable(rate_limited)` with `retry_at`.
         """
+        if account.unavailable:
+            return Unavailable(account.id, self._clock.now(), Reason.UNAUTHORIZED, one_line(account.unavailable))
         client = self._client(account)
         limit = client.rate_limit
         waited_s = 0.0

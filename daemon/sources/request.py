@@ -18,7 +18,7 @@ TOKEN_CHARACTERS = 8
 class Source(Protocol):
     """What is known of an account that is asked: `url` is whole but for secrets, one `host` shares a queue.
 
-    `untrusted`: whether a stranger chose the URL.
+    `untrusted`: whether a stranger chose the URL. `unavailable`: why it is not asked at all, empty where it is.
     """
 
     @property
@@ -33,6 +33,8 @@ class Source(Protocol):
     def api_key(self) -> SecretStr: ...
     @property
     def json(self) -> JsonMapping | None: ...
+    @property
+    def unavailable(self) -> str: ...
     @property
     def untrusted(self) -> bool: ...
 

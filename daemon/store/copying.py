@@ -54,6 +54,7 @@ def _copy(old: Store, new: Store, progress: Progress) -> dict[str, int]:
     with old.snapshot(), new.write(durable=True) as tx:
         assert isinstance(tx, PostgresqlConnection)
         tables = _parents_first(conn)
+        tx.execute("DELETE FROM resource_last WHERE change = 0")  # as a new store has it
         tx.execute("DELETE FROM meta WHERE key = 'beside'")  # of the commits that made the tables
         for table in tables:
             if tx.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:

@@ -197,8 +197,8 @@ def spent_in_all(conn: Connection, since: datetime, stripe_since: datetime, but_
     row = conn.execute(
         f"SELECT coalesce(sum(amount_cents), 0) FROM ({charged} paid_at >= ?1 UNION {charged} charged_at > ?2"
         f" UNION SELECT id, amount_cents FROM topups WHERE {_LIVE} AND state IN {_OPEN} AND state NOT IN {_CHARGED})"
-        " AS spent WHERE ?3 IS NULL OR id <> ?3",
-        (to_ms(since), to_ms(stripe_since) - 1000, but_of),
+        " AS spent WHERE id <> ?3",
+        (to_ms(since), to_ms(stripe_since) - 1000, but_of or ""),
     ).fetchone()
     return from_cents(int(row[0]))
 

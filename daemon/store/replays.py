@@ -55,8 +55,14 @@ WHERE {where} ORDER BY d.number DESC LIMIT ?
 
 def find(conn: Connection, wanted: Filter, limit: int) -> list[Logged]:
     """Return the newest deliveries that match the filter, newest first."""
+    return logged_where(conn, wanted, "TRUE", (), limit)
+
+
+def logged_where(conn: Connection, wanted: Filter, term: str, more: Sequence[Any], limit: int) -> list[Logged]:
+    """Return the newest deliveries that match the filter and one more term of the store's own."""
     where, values = _where(wanted)
-    return [_to_logged(row) for row in conn.execute(_LOGGED.format(where=where), (*values, limit))]
+    rows = conn.execute(_LOGGED.format(where=f"{where} AND {term}"), (*values, *more, limit))
+    return [_to_logged(row) for row in rows]
 
 
 def attempts(conn: Connection, number: int) -> list[Attempt]:

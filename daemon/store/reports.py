@@ -102,10 +102,12 @@ def _save(
 
 
 def dead_deliveries(conn: Connection, since: datetime, until: datetime) -> tuple[DeadDelivery, ...]:
-    """Return the deliveries given up in [since, until) and not replayed, newest first."""
+    """Return the deliveries given up in [since, until) and not replayed, newest first, but for customers' own URLs."""
     rows = conn.execute(
         "SELECT d.receiver, e.type, e.id, d.settled_ms FROM delivery d JOIN event e ON e.number = d.event"
-        " WHERE d.state = 'dead' AND d.settled_ms >= ? AND d.settled_ms < ? ORDER BY d.settled_ms DESC LIMIT ?",
+        " LEFT JOIN receiver r ON r.key = d.receiver"
+        " WHERE d.state = 'dead' AND COALESCE(r.target, '') = '' AND d.settled_ms >= ? AND d.settled_ms < ?"
+        " ORDER BY d.settled_ms DESC LIMIT ?",
         (to_ms(since), to_ms(until), _LISTED),
     )
     return tuple(DeadDelivery(receiver, kind, event, from_ms(ms)) for receiver, kind, event, ms in rows)

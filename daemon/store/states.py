@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.forecast.memory import BurnMemory
-from alerts.model.events import EventType, Severity
+from alerts.model.events import Severity
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known
 from alerts.model.spend import SpendMemory
@@ -19,7 +19,7 @@ from alerts.model.values import replace
 from alerts.rules.evaluation import Evaluation
 from alerts.rules.state import AccountState, Episode
 from daemon.store.connection import Connection, Transaction
-from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob
+from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob, read_episode
 
 DECISIONS_KEPT = 500
 """Most rows of decisions per account; equal ones of an episode are one row."""
@@ -28,6 +28,7 @@ _NEVER = 2**62
 """Milliseconds beyond every instant."""
 _HOUR = timedelta(hours=1)
 
+EPISODE_COLUMNS = "id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
 
 
@@ -282,13 +283,12 @@ def episodes(
 ) -> list[Episode]:
     """Return open episodes, then those that ended at or after `since`, newest first; at most `EPISODES_LISTED`."""
     rows = conn.execute(
-        "SELECT id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
-        " FROM episode"
+        f"SELECT {EPISODE_COLUMNS} FROM episode"
         " WHERE (account = ?1 OR ?1 IS NULL) AND (closed_at IS NULL OR closed_at >= ?2)"
         " ORDER BY closed_at IS NOT NULL, opened_at DESC, id LIMIT ?3",
         (account, _NEVER if open_only else 0 if since is None else to_ms(since), EPISODES_LISTED),
     )
-    return [_episode(row) for row in rows]
+    return [to_episode(row) for row in rows]
 
 
 def open_severities(conn: Connection) -> dict[str, set[Severity]]:
@@ -315,21 +315,11 @@ def decisions(
     ]
 
 
-def _episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
+def to_episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
     identity, account, rule, kind, severity, opened, why, notified, notified_type, closed, closed_why = row
-    return Episode(
-        id=identity,
-        account=account,
-        rule=rule,
-        kind=kind,
-        severity=Severity(severity),
-        opened_at=from_ms(opened),
-        why=why,
-        notified_at=None if notified is None else from_ms(notified),
-        notified_type=None if notified_type is None else EventType(notified_type),
-        closed_at=None if closed is None else from_ms(closed),
-        closed_why=closed_why,
-    )
+    value = [identity, kind, severity, opened, notified, notified_type, why]
+    episode = read_episode(value, account, rule)
+    return replace(episode, closed_at=None if closed is None else from_ms(closed), closed_why=closed_why)
 
 
 # ── accepted falls ──────────────────────────────────────────────────────────────────────────────────────────────────

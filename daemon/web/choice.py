@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from alerts.model.accounts import AccountInfo
 from alerts.model.events import Severity
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_ACCOUNTS
@@ -35,7 +36,7 @@ _ORDER = {tone: number for number, tone in enumerate(RowTone)}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a reader asked for: a text in an id or label, a tag, a tone, a page (from 1)."""
+    """What a reader asked for: a text in an id, label or owner, a tag, a tone, a page (from 1)."""
 
     text: str = ""
     tag: str = ""
@@ -89,17 +90,17 @@ class Chosen:
 
 def choose(config: Config, connection: Connection, wanted: Wanted) -> Chosen:
     """Return what is shown; a page beyond the last is the last."""
-    tones = _tones(config, connection)
-    counted = Counter(tones.values())
+    by_account = tones(config, connection)
+    counted = Counter(by_account.values())
     text = wanted.text.casefold()
     found = [
         account
         for account in config.accounts.values()
-        if (not text or text in account.id or text in account.info.label.casefold())
+        if (not text or any(text in said for said in texts_of(account.info)))
         and (not wanted.tag or wanted.tag in account.info.tags)
-        and (not wanted.tone or tones[account.id] == wanted.tone)
+        and (not wanted.tone or by_account[account.id] == wanted.tone)
     ]
-    found.sort(key=lambda account: _ORDER[tones[account.id]])
+    found.sort(key=lambda account: _ORDER[by_account[account.id]])
     pages = max(-(-len(found) // PAGE_ACCOUNTS), 1)
     wanted = Wanted(wanted.text, wanted.tag, wanted.tone, min(wanted.page, pages))
     first = (wanted.page - 1) * PAGE_ACCOUNTS
@@ -118,7 +119,13 @@ def choose(config: Config, connection: Connection, wanted: Wanted) -> Chosen:
     )
 
 
-def _tones(config: Config, connection: Connection) -> dict[str, RowTone]:
+def texts_of(info: AccountInfo) -> tuple[str, str, str]:
+    """Return what an account is found by: its id, label and owner, in small letters."""
+    return info.id, info.label.casefold(), info.owner.casefold()
+
+
+def tones(config: Config, connection: Connection) -> dict[str, RowTone]:
+    """Return how every account fares."""
     poll_states, severities = readings.poll_states(connection), states.open_severities(connection)
     return {
         account: tone_of(*poll_states.get(account, (False, False)), severities.get(account, ()))

@@ -20,7 +20,7 @@ from daemon.store.summaries import Summary, SummarySpan, summaries
 from daemon.store.topup_rows import EVERYWHERE, Stop, Topup
 from daemon.web import charts
 from daemon.web.choice import Wanted, choose, tone_of
-from daemon.web.rows import Meter, Rows, budget_meter, quota_meter
+from daemon.web.rows import Meter, Rows, budget_meter, quota_meter, whose
 
 LISTED = 50
 """Episodes, top-ups or stops in one list."""
@@ -30,7 +30,10 @@ HOURLY_UP_TO = timedelta(days=45)
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One account as its page shows it. `tone`: good, warning, critical, or quiet where nothing is known."""
+    """One account as its page shows it. `tone`: good, warning, critical, or quiet where nothing is known.
+
+    `provider`: also whose it is, and who manages it.
+    """
 
     id: str
     label: str
@@ -73,7 +76,7 @@ def front(
                 "stopped": one.stopped_at is not None,
                 "error": one.last_error,
             }
-            for one in failing_receivers(connection)
+            for one in sorted(failing_receivers(connection), key=lambda one: one.target != "")[:LISTED]
         ],
     }
 
@@ -87,7 +90,7 @@ def account(config: Config, connection: Connection, now: datetime, name: str, da
     episodes = states.episodes(connection, account=name, since=span.since)
     return {
         **_common(config, now),
-        "card": _card(one, zone),
+        "card": _card(one, zone, " · ".join([configured.info.provider, *whose(config, configured)])),
         "days": days,
         "charts": _charts(connection, one, span, episodes),
         "chart_height": charts.HEIGHT,
@@ -103,12 +106,12 @@ def _common(config: Config, now: datetime) -> dict[str, Any]:
 # ── an account ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _card(one: Overview, zone: ZoneInfo) -> Card:
+def _card(one: Overview, zone: ZoneInfo, provider: str) -> Card:
     headline, about = _headline(one)
     return Card(
         one.account.id,
         one.account.label,
-        one.account.provider,
+        provider,
         read_words(one),
         tone_of(one.known is not None, one.outage is not None, {episode.severity for episode in one.episodes}),
         headline,

@@ -14,7 +14,7 @@ from alerts.model.specs import Budget, Period, RuleIndex
 from alerts.rules.stale import default_after
 from alerts.rules.state import AccountState, Episode
 from daemon.config.cron import gaps
-from daemon.config.model import AccountConfig, Config
+from daemon.config.model import AccountConfig, Config, ManagedBy
 from daemon.status.overview import spent_of
 from daemon.status.text import age_words, days_words, local, outage_words
 from daemon.status.topups import topup_status
@@ -138,7 +138,7 @@ class Rows:
         return AccountRow(
             account.id,
             account.info.label or account.id,
-            " · ".join([account.info.provider, *account.info.tags]),
+            " · ".join([account.info.provider, *account.info.tags, *whose(self._config, account)]),
             read,
             tone_of(known is not None, outage is not None, {episode.severity for episode in episodes}),
             figure,
@@ -179,6 +179,14 @@ class Rows:
             return when, []
         name = f"{status.state.replace('_', ' ')}{'' if status.id is None else f', {status.id}'}"
         return when, [RowNotice("info", f"top-up {name}{f': {status.reason}' if status.reason else ''}")]
+
+
+def whose(config: Config, account: AccountConfig) -> tuple[str, ...]:
+    """Whose an account is, and who manages it; nothing where the file alone does."""
+    if config.api is None:
+        return ()
+    owner = (f"of {account.info.owner}",) if account.info.owner else ()
+    return (*owner, f"managed by {'the API' if account.managed_by is ManagedBy.API else 'the file'}")
 
 
 def quota_meter(metrics: Metrics, unit: str) -> Meter:

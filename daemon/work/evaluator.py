@@ -14,8 +14,9 @@ from functools import cache, partial
 from msgspec import Struct
 
 from alerts.model.instants import to_ms
+from alerts.model.patterns import is_glob
 from alerts.model.readings import Known, Reading
-from alerts.model.specs import RuleIndex, RuleSpec, is_glob
+from alerts.model.specs import RuleIndex, RuleSpec
 from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time, next_evaluation_at
 from alerts.rules.plausibility import find_anomaly
 from alerts.rules.stale import Watch

@@ -70,6 +70,8 @@ def lint_past(facts: LintFacts, database: Place, *, burn: bool = True) -> None:
         return
     try:
         kept = {id: KeptTopup(topup.table.customer, topup.table.mode) for id, topup in facts.tables.topups.items()}
+        if facts.tables.api.table.enabled:
+            kept |= _kept_by_api(facts, store)
         has_stripe = facts.tables.stripe is not None
         if pending(store.reader):
             # A table that needs a migration is checked after it, by `refuse_lost`.
@@ -84,6 +86,21 @@ def lint_past(facts: LintFacts, database: Place, *, burn: bool = True) -> None:
         facts.problems.add(ProblemId.STORE_UNREADABLE, _key(database), said)
     finally:
         store.close()
+
+
+def _kept_by_api(facts: LintFacts, store: Store) -> dict[str, KeptTopup]:
+    """Note what the file and the API both name; return the top-ups that the API manages."""
+    from daemon.resources.loading import kept_topups, note_twice
+
+    if not resources.is_there(store.reader):
+        return {}
+    rules = [item.table.id for item in facts.tables.rules if item.table.id is not None]
+    note_twice(store.reader, facts.tables.accounts, rules, facts.problems)
+    modes = {mode.value: mode for mode in TopupMode}
+    return {
+        source.id: KeptTopup(source.body.get("customer"), modes.get(source.body.get("mode", ""), TopupMode.OFF))
+        for source in kept_topups(store.reader)
+    }
 
 
 def _key(database: Place) -> str:

@@ -38,6 +38,7 @@ EUR = 'unit = "EUR"\n'
 OTHER_TOPUP = TOPUP.replace("clips", "other")
 EMAIL = SMTP + '[[emails]]\nid = "ops"\nto = ["ops@example.com"]\n'
 REPORT = '[[reports]]\nid = "finance"\nperiod = "month"\ncron = "0 8 1 * *"\nto = ["ops@example.com"]\n'
+API = "[api]\nenabled = true\n"
 QUOTA = '[[rules]]\nid = "quota"\nkind = "quota"\n'
 BUDGET = '[[rules]]\nid = "budget"\nkind = "budget"\nperiod = "month"\nlimit_usd = 100\n'
 
@@ -237,15 +238,15 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("http-listen", "http.listen", GOOD + '[http]\nlisten = "9750"'),
     ("http-open", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"'),
     ("http-token-short", "http.token", GOOD + '[http]\nlisten = "0.0.0.0:9750"\ntoken = "ab"'),
-    (
-        "api-master-key",
-        "api.master_key[1]",
-        GOOD + '[api]\nenabled = true\nmaster_key = ["env:MASTER_KEY", "env:SHORT"]',
-    ),
-    ("api-unserved", "api.enabled", GOOD + '[api]\nenabled = true\n[http]\nlisten = ""'),
+    ("api-master-key", "api.master_key[1]", GOOD + API + 'master_key = ["env:MASTER_KEY", "env:SHORT"]'),
+    ("api-unserved", "api.enabled", GOOD + API + '[http]\nlisten = ""'),
     ("templates-missing", "templates", 'templates = "nope"\n' + GOOD),
     ("templates-unknown", "templates", 'templates = "mine"\n' + GOOD),
     ("store-folder", "store.path", GOOD + '[store]\npath = "/nonexistent/b.db"'),
+    ("url-invalid", "store.url", GOOD + '[store]\nurl = "mysql://host/brimful"'),
+    ("value-invalid", "store.path", GOOD + '[store]\npath = "b.db"\nurl = "postgresql:///brimful"'),
+    ("secret-literal", "store.url", GOOD + '[store]\nurl = "postgresql://me:pass@host/brimful"'),
+    ("secret-unset", "store.url", GOOD + '[store]\nurl = "env:NO_SUCH_URL"'),
 ]
 ELSEWHERE = {
     "file-unreadable",  # below

@@ -6,6 +6,8 @@ import asyncio
 import time
 from datetime import timedelta
 
+import pytest
+
 from alerts.delivery.policy import ReceiverNotice, is_told
 from alerts.model.events import EventType
 from alerts.model.limits import DELIVERY_AT_ONCE
@@ -32,6 +34,7 @@ def own(standin: ReceiverStandin, number: int, **more: object) -> WebhookReceive
     return webhook(standin, f"r{number}", accounts=(f"a{number}",), **more)
 
 
+@pytest.mark.sqlite
 async def test_an_event_for_one_of_many_costs_a_few_queries(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     world = world_of(*(own(receiver, number) for number in range(500)))
     await run(world)

@@ -277,6 +277,7 @@ async def test_the_log_keeps_time_status_duration_and_first_bytes_of_the_answer(
     assert len(attempt.answer) == 512
 
 
+@pytest.mark.sqlite
 async def test_a_key_that_a_receiver_echoes_is_kept_nowhere(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     keys = ("sk_live_51Habcdef", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZI", "cs_test_clips", "eyJhbGciOiJIUzI1NiJ9.e30")
     world = world_of(webhook(receiver))

@@ -318,6 +318,7 @@ class World:
         """A daemon has started with what lies at its path: where its database was moved away, with a new one."""
         if box.name in self.misplaced:
             self.misplaced.discard(box.name)
+            self.paused = {(name, scope) for name, scope in self.paused if name != box.name}  # with the old one
             self.lost_disks.append(self.truth.now())
             box.lost_at.append(self.truth.now())
 

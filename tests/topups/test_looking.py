@@ -122,6 +122,7 @@ async def test_what_was_read_for_one_account_of_a_customer_is_not_read_for_the_o
     daemon.store.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("strange", [0, 105])
 async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
     world: World, tmp_path: Path, strange: int

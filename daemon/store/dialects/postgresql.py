@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -53,31 +52,53 @@ class PostgresqlConnection:
         """Whether a transaction is open: it is never gone on with on another connection."""
         self._again_at = 0.0
         self._server = _connect(url)
+        from daemon.store.dialects.wire import run, run_many  # needs the driver, which is there by now
+
+        self._run, self._run_many = run, run_many
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
-        text = translated(sql)
-        with translating():
-            return self._live().execute(text.sql, text.values(parameters))
+        text, server = translated(sql), self._live()
+        values = text.values(parameters)
+        try:
+            return self._run(server, server.pgconn, text.sql, values)
+        except sqlite3.OperationalError:
+            if self.inside or not server.closed:
+                raise
+        server = self._live()  # the server was away while nobody asked: nothing was begun
+        return self._run(server, server.pgconn, text.sql, values)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor:
-        with translating():
-            cursor = self._live().cursor()
-            cursor.executemany(translated(sql).sql, rows)
-            return cursor
+        server = self._live()
+        return self._run_many(server, server.pgconn, translated(sql).sql, rows)
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert many rows by COPY, in the transaction."""
         named = ", ".join(f'"{column}"' for column in columns)
-        with translating(), self._live().cursor().copy(f"COPY {table} ({named}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
+        import psycopg
+
+        try:
+            with self._live().cursor().copy(f"COPY {table} ({named}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise sqlite3.DatabaseError(str(error)) from error
 
     def command(self, text: bytes, expected: bytes = b"") -> None:
         """Run statements without parameters in one round trip."""
-        result = self._live().pgconn.exec_(text)
-        said = result.command_status or b""
-        if result.error_message or (expected and said != expected):
-            raise sqlite3.OperationalError(result.error_message.decode(errors="replace").strip() or said.decode())
+        said = self._live().pgconn.exec_(text)
+        if said.error_message or (expected and said.command_status != expected):
+            problem = " ".join(said.error_message.decode(errors="replace").split())
+            raise sqlite3.OperationalError(problem or f"the server answered {said.command_status!r}")
+
+    def begin(self, text: bytes) -> None:
+        """Begin a transaction, on a new connection where the server was away while nobody asked."""
+        try:
+            self.command(text)
+        except sqlite3.OperationalError:
+            if not self._server.closed:
+                raise
+            self.command(text)
+        self.inside = True
 
     def has_table(self, name: str) -> bool:
         found = self.execute("SELECT to_regclass(quote_ident(?)) IS NOT NULL", (name,)).fetchone()
@@ -131,8 +152,7 @@ class Postgresql:
 
     def begin(self, *, durable: bool) -> None:
         assert not self.readonly, "the store was opened for reading"
-        self.connection.command(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
-        self.connection.inside = True
+        self.connection.begin(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
 
     def commit(self) -> None:
         text = "COMMIT"
@@ -154,8 +174,7 @@ class Postgresql:
             self.connection.inside = False
 
     def begin_snapshot(self) -> None:
-        self.connection.command(_SNAPSHOT)
-        self.connection.inside = True
+        self.connection.begin(_SNAPSHOT)
 
     def misplaced(self) -> str:
         return self.connection.lost
@@ -180,25 +199,6 @@ class Postgresql:
         self.connection.close()
 
 
-@contextmanager
-def translating() -> Iterator[None]:
-    """Raise psycopg's errors as those of `sqlite3`, which callers know: the names are PEP 249's."""
-    import psycopg
-
-    try:
-        yield
-    except psycopg.IntegrityError as error:
-        raise sqlite3.IntegrityError(_first_line(error)) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise sqlite3.OperationalError(_first_line(error)) from error
-    except psycopg.Error as error:
-        raise sqlite3.DatabaseError(_first_line(error)) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
 def _connect(url: ServerUrl) -> psycopg.Connection[tuple[Any, ...]]:
     try:
         import psycopg
@@ -212,7 +212,6 @@ def _connect(url: ServerUrl) -> psycopg.Connection[tuple[Any, ...]]:
             autocommit=True,
             context=_adapters(),
             prepare_threshold=None,
-            cursor_factory=psycopg.RawCursor,
             connect_timeout=CONNECT_WITHIN_S,
             application_name=f"brimful {socket.gethostname()}:{os.getpid()}",
             keepalives_idle=5,
@@ -223,6 +222,7 @@ def _connect(url: ServerUrl) -> psycopg.Connection[tuple[Any, ...]]:
     except (psycopg.Error, UnicodeDecodeError) as error:
         raise StoreError(f"cannot open the database {url}: {_hidden(url, error)}") from error
     version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
+    connection.pgconn.nonblocking = 0
     if version >= LEAST_VERSION and encoding == "UTF8":
         return connection
     connection.close()

@@ -26,13 +26,11 @@ _TYPES = (
 class Translated(NamedTuple):
     """A statement with `$1`; `names` are its named parameters in that order, None where they have numbers."""
 
-    sql: str
+    sql: bytes
     names: tuple[str, ...] | None
 
-    def values(self, parameters: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any] | None:
-        """Return the parameters in the order of their numbers; None without any: such a text may be several."""
-        if not parameters:
-            return None
+    def values(self, parameters: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
+        """Return the parameters in the order of their numbers."""
         if self.names is None:
             assert not isinstance(parameters, Mapping), self.sql
             return parameters
@@ -62,7 +60,7 @@ def translated(sql: str) -> Translated:
             return f"${names.setdefault(name, len(names) + 1)}"
         return numbered(found["number"])
 
-    return Translated(_TOKEN.sub(other, sql), tuple(names) or None)
+    return Translated(_TOKEN.sub(other, sql).encode(), tuple(names) or None)
 
 
 def in_postgresql(statement: str, otherwise: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from daemon.store.migrations import (
     m0012_report_basis,
     m0013_resources,
     m0014_receiver_answered,
+    m0015_feeds,
 )
 
 _MODULES = (
@@ -42,6 +43,7 @@ _MODULES = (
     m0012_report_basis,
     m0013_resources,
     m0014_receiver_answered,
+    m0015_feeds,
 )
 _STEPS = {step.__name__.rpartition(".")[2]: step.STATEMENTS for step in _MODULES}
 _OTHERWISE = {step.__name__.rpartition(".")[2]: getattr(step, "POSTGRESQL", {}) for step in _MODULES}

@@ -37,7 +37,7 @@ def resource_of(row: Row, problem: str = "") -> Resource:
     )
 
 
-class Finding:
+class Lookup:
     """Looks objects up. Accounts are searched in memory, and only the rows of the page are read."""
 
     def __init__(self, held: Held, store: Store) -> None:
