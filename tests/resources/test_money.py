@@ -75,7 +75,7 @@ KEPT = [
     patch(Kind.TOPUP, version=2, customer="cus_other"),
     patch(Kind.TOPUP, version=2, mode="shadow"),
     patch(Kind.ACCOUNT, api_key="cs_another_key"),
-    patch(Kind.ACCOUNT, base_url="http://127.0.0.1:9"),
+    patch(Kind.ACCOUNT, base_url="http://127.0.0.1:9", api_key="cs_key_of_acme"),
 ]
 
 
