@@ -25,6 +25,7 @@ from daemon.store.outbox import Outbox, known_store_id
 from tests.sim.api_acts import ACCOUNTS, OWNER, ApiAct, ApiEvent, ApiPlan, Moment, other_ceiling
 from tests.sim.api_truth import stored_topup
 from tests.sim.box import KilledError, of_life
+from tests.sim.disks import ledger_has_open
 from tests.sim.source import Ledger
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class ApiWorld:
             case ApiAct.TOPUP if stored is None:
                 self._expect_shadow(id, await self._try(registry, [self._topup(id, event.value)]))
             case ApiAct.ARCHIVE:
-                await self._try(registry, [Change(kind=Kind.ACCOUNT, id=id, body=None)])
+                await self._end(box, registry, Change(kind=Kind.ACCOUNT, id=id, body=None))
             case ApiAct.KEY:
                 self._drawn += 1
                 body = {"api_key": f"key-{id}-{self._drawn}"}
@@ -173,7 +174,7 @@ class ApiWorld:
                 body = _PATCHES[act](event.value, id)
                 await self._try(registry, [_patch(id, body, stored.version)])
             case ApiAct.UNTOP if stored is not None:
-                await self._try(registry, [Change(kind=Kind.TOPUP, id=id, body=None, if_version=stored.version)])
+                await self._end(box, registry, Change(kind=Kind.TOPUP, id=id, body=None, if_version=stored.version))
 
     async def _try(
         self, registry: Registry, changes: Sequence[Change], actor: Actor = OPERATOR
@@ -190,6 +191,12 @@ class ApiWorld:
         self.world.boxes[0].wake()
         self.world.note("api", f"  done: {', '.join(f'{one.resource.kind}/{one.resource.id}' for one in outcomes)}")
         return outcomes
+
+    async def _end(self, box: Box, registry: Registry, change: Change) -> None:
+        """Archive an account, or delete its top-up: none goes while a charge of it is open."""
+        done = await self._try(registry, [change])
+        if not isinstance(done, RequestRefused) and ledger_has_open(box.database, change.id):
+            self.violations.append(f"{self.world.truth.now()}: {change.kind} {change.id} went, its charge is open")
 
     def _expect_shadow(self, id: str, made: list[ChangeOutcome] | RequestRefused) -> None:
         """One that is new begins as the file says."""

@@ -89,6 +89,7 @@ _INSIDE = frozenset({ApiAct.CEILING, ApiAct.CARD, ApiAct.ADD})
 def draw(seed: int, start: datetime, days: float, focus: frozenset[str]) -> ApiPlan | None:
     """Draw a run's changes; None where it has no API, as two thirds of all have."""
     rng = random.Random(seed + 6)
+    often_of = _A_DAY | {act: 1.0 for act in ApiAct if act in focus}
     if rng.random() >= 0.35 and "api" not in focus:
         return None
     events = []
@@ -96,7 +97,7 @@ def draw(seed: int, start: datetime, days: float, focus: frozenset[str]) -> ApiP
         added = start + timedelta(seconds=rng.uniform(300, days * 20_000))
         events += [_event(rng, ApiAct.ADD, added, account)]
         events += [_event(rng, ApiAct.PROMOTE, added + timedelta(hours=rng.uniform(0.1, 12)), account)]
-        for act, often in _A_DAY.items():
+        for act, often in often_of.items():
             for _ in range(_times(rng, often * days)):
                 seconds = rng.uniform(0, max(days * 86400 - (added - start).total_seconds(), 1.0))
                 events.append(_event(rng, act, added + timedelta(seconds=seconds), account))
