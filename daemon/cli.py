@@ -24,7 +24,7 @@ COMMANDS = {
     "run": ("run", "Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."),
     "once": ("run", "Do one pass over everything that is due, and end."),
     "backup": ("backup", "Copy the database while the daemon runs."),
-    "store": ("store", "Check the database, or a backup of it."),
+    "store": ("store", "Check the database, or a backup of it; seal its secrets anew."),
     "completion": ("manual", "Print the completion of bash, zsh or fish."),
     "manual": ("manual", "Print the man page."),
     "install-unit": ("install_unit", "Install systemd's unit, user, folders and a first configuration."),
@@ -37,6 +37,15 @@ COMMANDS = {
     "topups": ("topups", "The ledger; explain, acknowledge, pause, resume, audit."),
     "report": ("report", "Build a report for any period."),
     "providers": ("providers", "What an account's provider can be: the presets."),
+    "account": ("account", "Accounts as data: set, list, show, archive."),
+    "topup": ("account", "Top-ups as data: set."),
+    "subscribe": ("account", "Have events sent to a URL."),
+    "adopt": ("account", "Move an object from the file to the API."),
+    "token": ("token", "Tokens of the API: new, list, revoke."),
+    "audit": ("whole", "Who changed what of that by API."),
+    "export": ("whole", "Print all that the API manages."),
+    "plan": ("whole", "What `apply` would change."),
+    "apply": ("whole", "Make what the API manages as a document says."),
 }
 """Each command's module in `daemon.commands`, and what it does in one line. The module is imported when it is named."""
 

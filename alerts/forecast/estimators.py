@@ -95,6 +95,11 @@ def same_hours(past: Hours, end: int, lead: float) -> float:
     return _again(past.sums, end, lead, DAY, min(end // DAY, 7))
 
 
+def yesterday(past: Hours, end: int, lead: float) -> float:
+    """What the same hours of the last day grew by."""
+    return _again(past.sums, end, lead, DAY, 1)
+
+
 def since_rise(past: Hours, end: int, lead: float) -> float:
     """What goes on as in the hours since the rise: level, or the same hours of the days before it, whichever is less.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from functools import partial
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from daemon.api.shapes import AccountObject, AccountPatch, BatchObject, TopupObj
 from daemon.config.model import Config
 from daemon.limits import API_BATCH, PAGE_QUERY_CHARACTERS
 from daemon.resources.model import Actor, BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused, Role
+from daemon.store.connection import Connection
 from daemon.web.choice import RowTone, texts_of, tones
 
 routes = router("accounts")
@@ -46,16 +46,14 @@ async def list_accounts(
     page = api.registry.search(actor, Kind.ACCOUNT, filters, after, limit)
     known = api.service.evaluator.states().get
 
-    def build(connection: sqlite3.Connection) -> bytes:
+    def build(connection: Connection) -> bytes:
         data = [shown.account(api, one, connection, known) for one in page.resources]
         return encode({"data": data, "next": page.next})
 
     return Response(await api.read(build), media_type="application/json")
 
 
-def _matching(
-    config: Config, tag: str | None, state: RowTone | None, text: str, connection: sqlite3.Connection
-) -> set[str]:
+def _matching(config: Config, tag: str | None, state: RowTone | None, text: str, connection: Connection) -> set[str]:
     """Return the accounts that are asked for, of all owners: in a thread, since it looks at every account."""
     by_account = {} if state is None else tones(config, connection)
     return {

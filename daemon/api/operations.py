@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -34,6 +33,7 @@ from daemon.resources.model import Actor, AuditEntry, Kind, RequestRefused
 from daemon.resources.pauses import pause, resume
 from daemon.status.topups import still_ahead, still_stopped
 from daemon.store import ledger_notes
+from daemon.store.connection import Connection
 from daemon.store.topup_rows import EVERYWHERE
 
 pauses, tokens, audit, documents = router("pauses"), router("tokens"), router("audit"), router("config")
@@ -57,7 +57,7 @@ async def list_pauses(api: Api, actor: Reader, after: After = "", limit: Limit =
     """List what stops charging: pauses, and suspensions that end by a resume."""
     config = api.config
 
-    def rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    def rows(connection: Connection) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for stop in sorted(ledger_notes.stops(connection), key=lambda one: (one.scope, one.kind.value)):
             known = config.accounts.get(stop.scope)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from daemon.api.routes import DeliveryId, refusals, router
 from daemon.config.model import Config
 from daemon.resources.model import Actor, Kind, RequestRefused
 from daemon.store import feeds
+from daemon.store.connection import Connection
 from daemon.store.outbox import find_event
 from daemon.store.replays import Filter, Logged, replay
 
@@ -50,7 +50,7 @@ async def list_events(
         api.registry.find(actor, Kind.ACCOUNT, account)
     config = api.config
 
-    def page(connection: sqlite3.Connection) -> bytes:
+    def page(connection: Connection) -> bytes:
         accounts = [account] if account is not None else _accounts(config, actor)
         number = 0
         if after:
@@ -116,7 +116,7 @@ async def list_deliveries(
     """List deliveries, newest first: what was sent to whom, how often it was tried, and what came back."""
     config = api.config
 
-    def page(connection: sqlite3.Connection) -> bytes:
+    def page(connection: Connection) -> bytes:
         seen = _receivers(config, actor)
         if receiver is not None:
             seen = [receiver] if seen is None or receiver in seen else []
@@ -146,7 +146,7 @@ def _receivers(config: Config, actor: Actor) -> list[str] | None:
     ]
 
 
-def _delivery_of(connection: sqlite3.Connection, seen: list[str] | None, id: str) -> Logged | None:
+def _delivery_of(connection: Connection, seen: list[str] | None, id: str) -> Logged | None:
     event, _, receiver = id.partition(".")
     found = feeds.delivery_of(connection, event, receiver)
     return found if seen is None or receiver in seen else None

@@ -67,14 +67,15 @@ def is_secret_header(name: str) -> bool:
     return not _HARMLESS.fullmatch(name)
 
 
-def _is_money(key: str) -> bool:
+def is_money(key: str) -> bool:
+    """Whether a key of a body holds an amount, or a volume: a decimal text."""
     return key in _MONEY or key.endswith(("_usd", "_gb"))
 
 
 def normal(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body in its normal form: without nulls and read-only keys, numbers in one way, in the table's order."""
     said = {
-        key: _money(value) if _is_money(key) else _plain(value)
+        key: _money(value) if is_money(key) else _plain(value)
         for key, value in body.items()
         if value is not None and key not in _READ_ONLY
     }
@@ -100,7 +101,7 @@ def merged(before: Any, patch: Any) -> Any:
 
 def as_table(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body in its normal form as TOML would give it: exact decimals for money and other numbers."""
-    return {key: _decimal(value) if _is_money(key) else _exact(value) for key, value in body.items()}
+    return {key: _decimal(value) if is_money(key) else _exact(value) for key, value in body.items() if key != ADOPTED}
 
 
 def shown(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,6 +128,15 @@ def differences(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any])
             if key == "headers" and found[key][0] == found[key][1]:
                 found[key] = (CHANGED, CHANGED)
     return found
+
+
+def in_json(value: Any, key: str = "") -> Any:
+    """Return a document as TOML or JSON gave it in JSON's types, its money as decimal text."""
+    if isinstance(value, Mapping):
+        return {name: in_json(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [in_json(item) for item in value]
+    return _money(value) if is_money(key) else _plain(value)
 
 
 def _plain(value: Any) -> Any:

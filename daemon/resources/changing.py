@@ -12,7 +12,7 @@ from daemon.config.model import Config
 from daemon.resources.bodies import normal
 from daemon.resources.ceiling import over_the_ceiling
 from daemon.resources.compiling import Basis, Compiled, ObjectSource, compiled, units_of
-from daemon.resources.drafting import Draft, Drafting, accounts_named, path_in
+from daemon.resources.drafting import Draft, Drafting, Manner, accounts_named, path_in
 from daemon.resources.held import Held, source_of
 from daemon.resources.keyring import Keyring
 from daemon.resources.model import Actor, BodyFault, Change, Kind, RequestRefused
@@ -46,10 +46,10 @@ class Changing:
             protected=protected(file),
         )
 
-    def drafted(self, actor: Actor, changes: Sequence[Change], *, adopting: bool = False) -> list[Draft]:
+    def drafted(self, actor: Actor, changes: Sequence[Change], manner: Manner) -> list[Draft]:
         """Return the drafts; raises RequestRefused with every fault at once."""
         rows = self._rows(changes)
-        drafting = Drafting(actor, self._held, self._keyring, self._ids, adopting=adopting)
+        drafting = Drafting(actor, self._held, self._keyring, self._ids, manner)
         asked = {(change.kind, change.id) for change in changes}
         drafts, seen = [], set[tuple[Kind, str]]()
         for change in sorted(changes, key=lambda change: _IN_TURN[change.kind]):
@@ -85,18 +85,11 @@ class Changing:
 
     async def compiled(self, drafts: Sequence[Draft], now: datetime) -> Compiled:
         """Return what the drafts come to; raises 422 with every fault at once, the ceiling's among them."""
+        sources, around = self._sources(drafts)
         if len(drafts) < _IN_A_THREAD_FROM:
-            return self.compiled_now(drafts, now)
-        sources, around = self._sources(drafts)
-        made = await asyncio.to_thread(compiled, self.basis, units_of(sources), now, strict=True, around=around)
-        return self._judged(drafts, made)
-
-    def compiled_now(self, drafts: Sequence[Draft], now: datetime) -> Compiled:
-        """Do the same at once."""
-        sources, around = self._sources(drafts)
-        return self._judged(drafts, compiled(self.basis, units_of(sources), now, strict=True, around=around))
-
-    def _judged(self, drafts: Sequence[Draft], made: Compiled) -> Compiled:
+            made = compiled(self.basis, units_of(sources), now, strict=True, around=around)
+        else:
+            made = await asyncio.to_thread(compiled, self.basis, units_of(sources), now, strict=True, around=around)
         faults = [fault for draft in drafts if draft.body is not None for fault in self._faults_of(draft, made)]
         if faults:
             raise invalid(faults)

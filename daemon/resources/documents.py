@@ -7,21 +7,24 @@ Secrets are references, or sealed: they open with the same master key, and for t
 
 from __future__ import annotations
 
-import sqlite3
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from daemon.resources.bodies import ADOPTED
+from daemon.resources.bodies import ADOPTED, is_money
 from daemon.resources.held import body_of
 from daemon.resources.model import BodyFault, Change, Kind, RequestRefused
 from daemon.store import resources
+from daemon.store.connection import Connection
 from daemon.store.resources import Row
 
 _ARRAYS = {"rules": Kind.RULE, "subscriptions": Kind.SUBSCRIPTION}
 _AT_ONCE = 500
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
-def exported(conn: sqlite3.Connection) -> dict[str, Any]:
+def exported(conn: Connection) -> dict[str, Any]:
     """Return the document of what is stored. Each part is left out where it is empty."""
     accounts: dict[str, Any] = {row.id: _said(row) for row in _rows(conn, Kind.ACCOUNT)}
     for row in _rows(conn, Kind.TOPUP):
@@ -39,14 +42,14 @@ def _said(row: Row, *, owner: bool = True) -> dict[str, Any]:
     return {"owner": row.owner, **body} if owner and row.owner else body
 
 
-def _rows(conn: sqlite3.Connection, kind: Kind) -> Iterator[Row]:
+def _rows(conn: Connection, kind: Kind) -> Iterator[Row]:
     after = ""
     while rows := resources.page(conn, kind.value, owner=None, after=after, limit=_AT_ONCE):
         yield from rows
         after = rows[-1].id
 
 
-def changes_to(conn: sqlite3.Connection, document: Mapping[str, Any], *, prune: bool) -> list[Change]:
+def changes_to(conn: Connection, document: Mapping[str, Any], *, prune: bool) -> list[Change]:
     """Return a change for each object that the document names, and with `prune` for each that it does not."""
     wanted = _wanted(document)
     stored = {(kind, row.id): row for kind in Kind for row in _rows(conn, kind)}
@@ -98,3 +101,40 @@ def _wanted(document: Mapping[str, Any]) -> dict[tuple[Kind, str], tuple[str, Ma
     if faults:
         raise RequestRefused(422, "invalid", f"{faults[0].path}: {faults[0].said}", tuple(faults))
     return found
+
+
+# ── as TOML ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_toml(document: Mapping[str, Any]) -> str:
+    """Return a document as TOML, money as the configuration file writes it."""
+    parts = []
+    for id, body in document.get("accounts", {}).items():
+        parts.append(_table(f"[accounts.{id}]", {key: value for key, value in body.items() if key != "topup"}))
+        if "topup" in body:
+            parts.append(_table(f"[accounts.{id}.topup]", body["topup"]))
+    for name in _ARRAYS:
+        parts += [_table(f"[[{name}]]", item) for item in document.get(name, ())]
+    return "\n".join(parts)
+
+
+def _table(head: str, body: Mapping[str, Any]) -> str:
+    lines = [f"{_key(key)} = {value if is_money(key) else _value(value)}" for key, value in body.items()]
+    return "\n".join([head, *lines, ""])
+
+
+def _key(text: str) -> str:
+    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return str(value)

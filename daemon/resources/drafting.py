@@ -11,10 +11,11 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from alerts.model.instants import to_ms
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.clock import Ids
 from daemon.config.model import ManagedBy, TopupMode
 from daemon.config.places import place_of_account, place_of_item
@@ -90,15 +91,25 @@ class Draft:
         )
 
 
+class Manner(Enum):
+    """In what way a change is asked for."""
+
+    ONE = "one"
+    ADOPT = "adopt"  # taken over from the file
+    APPLY = "apply"  # a whole document
+
+
 class Drafting:
     """Drafts changes of one actor. `faults`: what is wrong with bodies, with paths of the whole request."""
 
-    def __init__(self, actor: Actor, held: Held, keyring: Keyring, ids: Ids, *, adopting: bool = False) -> None:
+    def __init__(self, actor: Actor, held: Held, keyring: Keyring, ids: Ids, manner: Manner) -> None:
         self._actor = actor
         self._held = held
         self._keyring = keyring
         self._ids = ids
-        self._adopting = adopting
+        self._adopting = manner is Manner.ADOPT
+        self._restoring = manner is Manner.APPLY and actor.is_free
+        """Whether a top-up charges at once where a whole document says so: what is restored goes on as it was."""
         self._new_accounts: dict[str, str] = {}
         """The accounts of the same request, with their owners: what comes with them may name them."""
         self.faults: list[BodyFault] = []
@@ -124,7 +135,7 @@ class Drafting:
         if (before or {}).get(ADOPTED) or self._adopting:
             draft.body = {**draft.body, ADOPTED: True} if draft.body is not None else None
         draft.changes = differences(change.kind, before or {}, draft.body or {})
-        if draft.owner and before is None:
+        if draft.owner and before is None and draft.kind is not Kind.TOPUP:
             draft.changes = {"owner": (None, draft.owner), **draft.changes}
         is_topped_up = topup is not None and topup.archived_ms is None
         if change.kind is Kind.ACCOUNT and before is not None and is_topped_up:
@@ -223,9 +234,10 @@ class Drafting:
         if api is None or (said is not None and said not in modes):
             return  # the table refuses what is no mode
         was = account.topup if before is not None and account is not None else None
+        as_said = self._restoring and said is not None
         if before is not None and said is None:
             body["mode"] = before.get("mode", TopupMode.SHADOW.value)
-        elif not self._adopting:
+        elif not self._adopting and not as_said:
             body["mode"] = mode_to_keep(modes.get(said or ""), was, api).value
         draft.body = normal(draft.kind, body)
 

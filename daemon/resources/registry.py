@@ -24,8 +24,8 @@ from daemon.resources.bodies import shown
 from daemon.resources.changing import Changing
 from daemon.resources.compiling import Compiled
 from daemon.resources.documents import changes_to, exported
-from daemon.resources.drafting import Draft
-from daemon.resources.held import Held
+from daemon.resources.drafting import Draft, Manner
+from daemon.resources.held import Held, body_of
 from daemon.resources.keyring import Keyring
 from daemon.resources.loading import AT_ONCE, compile_rows
 from daemon.resources.lookup import Lookup, resource_of
@@ -45,10 +45,11 @@ from daemon.resources.model import (
 )
 from daemon.resources.rights import need
 from daemon.resources.rotating import rotated
-from daemon.resources.writing import Checks, MovedOn, set_digest_key, unchanged, written
+from daemon.resources.secrets import resealed
+from daemon.resources.writing import Checks, MovedOn, reseal_digest_key, set_digest_key, unchanged, written
 from daemon.store import Store, resources
 from daemon.store import tokens as token_rows
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.outbox import Outbox
 from daemon.store.resources import Row
 
@@ -139,7 +140,7 @@ class Registry:
     async def adopt(self, actor: Actor, changes: Sequence[Change], *, dry_run: bool = False) -> list[ChangeOutcome]:
         """Take objects over from the file, which may go on naming them and is not asked any more (role `admin`)."""
         need(actor, Role.ADMIN)
-        return await self._changed(actor, changes, dry_run=dry_run, idempotency=None, adopting=True)
+        return await self._changed(actor, changes, dry_run=dry_run, idempotency=None, manner=Manner.ADOPT)
 
     async def _changed(
         self,
@@ -148,14 +149,14 @@ class Registry:
         *,
         dry_run: bool,
         idempotency: Idempotency | None,
-        adopting: bool = False,
+        manner: Manner = Manner.ONE,
     ) -> list[ChangeOutcome]:
         async with self._lock:
             for _ in range(_TRIES):
                 if idempotency is not None:
                     self.answered(actor, idempotency)
                 self._behind()
-                drafts = self._changing.drafted(actor, changes, adopting=adopting)
+                drafts = self._changing.drafted(actor, changes, manner)
                 made = await self._changing.compiled(drafts, self._clock.now())
                 try:
                     return self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)
@@ -213,6 +214,23 @@ class Registry:
 
     # ── taking effect ───────────────────────────────────────────────────────────────────────────────────────────
 
+    def reseal(self) -> int:
+        """Seal every secret by the first master key; return how many objects that changed. None changes its version.
+
+        Raises SealError where one does not open: the key that it names is missing.
+        """
+        count = 0
+        with self._store.write(durable=True) as tx:
+            reseal_digest_key(tx, self._keyring)
+            for row in resources.since(tx, 0):
+                body = body_of(row)
+                again = resealed(Kind(row.kind), row.id, body, self._keyring)
+                if again != body:
+                    count += 1
+                    change = resources.next_change(tx)
+                    resources.put(tx, row._replace(body=resources.encode(again), change=change))
+        return count
+
     def catch_up(self) -> Config | None:
         """Take in what others committed; return the new `Config`, None where nothing changed. Cheap to ask.
 
@@ -236,6 +254,10 @@ class Registry:
         """Whether time alone changes something: the signing secret before the current one of a subscription ends."""
         now = self._clock.now()
         return any(until <= now for until in self._held.overlap_ends.values())
+
+    def is_current(self, conn: Connection) -> bool:
+        """Whether everything that is stored was taken in: asked in the transaction of whoever acts on it."""
+        return resources.last_change(conn) == self._seen
 
     def _stored_since(self) -> list[Row]:
         if resources.last_change(self._store.reader) == self._seen:
@@ -359,17 +381,6 @@ class Registry:
         need(actor, Role.ADMIN)
         return exported(self._store.reader)
 
-    def plan(self, actor: Actor, document: Mapping[str, Any], *, prune: bool = False) -> list[ChangeOutcome]:
-        """Return what `apply` would change, nothing where it is empty (role `admin`)."""
-        need(actor, Role.ADMIN)
-        self._behind()
-        changes = changes_to(self._store.reader, document, prune=prune)
-        drafts = self._changing.drafted(actor, changes)
-        now = self._clock.now()
-        made = self._changing.compiled_now(drafts, now)
-        self._checks.check(self._store.reader, drafts, made)
-        return [outcome for outcome in _outcomes(changes, drafts, {}, now) if outcome.changes or outcome.gone]
-
     async def apply(
         self,
         actor: Actor,
@@ -379,14 +390,15 @@ class Registry:
         dry_run: bool = False,
         idempotency: Idempotency | None = None,
     ) -> list[ChangeOutcome]:
-        """Make the stored objects what the document says, in one transaction (role `admin`).
+        """Make the stored objects what the document says, in one transaction (role `admin`); return what changed.
 
-        `prune` also removes what it does not name. Money is bounded as for any change.
+        `prune` also removes what it does not name. Money is bounded as for any change. With `dry_run` it is the plan:
+        empty where there is nothing to do.
         """
         need(actor, Role.ADMIN)
         changes = changes_to(self._store.reader, document, prune=prune)
-        outcomes = await self._changed(actor, changes, dry_run=dry_run, idempotency=idempotency)
-        return [outcome for outcome in outcomes if outcome.changes or outcome.gone]
+        outcomes = await self._changed(actor, changes, dry_run=dry_run, idempotency=idempotency, manner=Manner.APPLY)
+        return [outcome for outcome in outcomes if outcome.created or outcome.changes or outcome.gone]
 
 
 def _outcomes(

@@ -6,6 +6,8 @@ import asyncio
 import time
 from datetime import timedelta
 
+import pytest
+
 from alerts.delivery.policy import ReceiverNotice, is_told
 from alerts.model.events import EventType
 from alerts.model.limits import DELIVERY_AT_ONCE
@@ -14,6 +16,7 @@ from alerts.model.receivers import EmailReceiver, Receivers, WebhookReceiver, co
 from daemon.demo.standins.receiver import Fault, ReceiverStandin
 from daemon.store.replays import Filter, replay
 from tests.delivery.conftest import START, World, WorldOf, webhook
+from tests.helpers_store import file_of
 
 
 async def run(world: World) -> None:
@@ -31,11 +34,12 @@ def own(standin: ReceiverStandin, number: int, **more: object) -> WebhookReceive
     return webhook(standin, f"r{number}", accounts=(f"a{number}",), **more)
 
 
+@pytest.mark.sqlite
 async def test_an_event_for_one_of_many_costs_a_few_queries(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     world = world_of(*(own(receiver, number) for number in range(500)))
     await run(world)
     statements: list[str] = []
-    world.store.reader.set_trace_callback(statements.append)
+    file_of(world.store).set_trace_callback(statements.append)
     await run(world)
     assert statements == [], "a wake at which nothing is due asks nothing"
     event = world.tell(account="a42")

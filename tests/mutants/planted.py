@@ -383,9 +383,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "remembered-before-it-is-committed",
         "daemon/work/evaluator.py",
-        "        with self._store.write(durable=durable) as tx:\n            self._record",
-        "        self._states |= {one.state.account: one.state for one in evaluations}\n"
-        "        with self._store.write(durable=durable) as tx:\n            self._record",
+        "        self._committing = True\n",
+        "        self._committing = True\n"
+        "        self._states |= {one.state.account: one.state for one in evaluations}\n",
         "what a full disk did not take is believed to be told",
         "disk_full",
     ),
