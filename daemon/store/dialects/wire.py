@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from psycopg import DataError
 from psycopg.abc import AdaptContext
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
@@ -51,7 +52,7 @@ def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]
     """Run one statement."""
     with_types = Transformer.from_context(context)
     if values:
-        sent = with_types.dump_sequence(values, [PyFormat.AUTO] * len(values))
+        sent = _dumped(with_types, values)
         result = pgconn.exec_params(sql, sent, with_types.types, with_types.formats)
     else:
         result = pgconn.exec_(sql)
@@ -71,18 +72,27 @@ def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[S
 
 def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence[Sequence[Any]]) -> int:
     with_types = Transformer.from_context(context)
-    formats = [PyFormat.AUTO] * len(rows[0])
     pgconn.enter_pipeline_mode()
     try:
-        with_types.dump_sequence(rows[0], formats)
+        _dumped(with_types, rows[0])
         pgconn.send_prepare(b"", sql, with_types.types)
         for row in rows:
-            pgconn.send_query_prepared(b"", with_types.dump_sequence(row, formats), with_types.formats)
+            pgconn.send_query_prepared(b"", _dumped(with_types, row), with_types.formats)
         pgconn.pipeline_sync()
         return _counted(pgconn)
     finally:
         if pgconn.status == ConnStatus.OK:
             pgconn.exit_pipeline_mode()
+
+
+def _dumped(with_types: Transformer, values: Sequence[Any]) -> Sequence[Any]:
+    """Return values as they are sent. Text holds no NUL there, as a provider's answer may: U+FFFD stands for it."""
+    formats = [PyFormat.AUTO] * len(values)
+    try:
+        return with_types.dump_sequence(values, formats)
+    except DataError:
+        clean = [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+        return with_types.dump_sequence(clean, formats)
 
 
 def _counted(pgconn: PGconn) -> int:
