@@ -18,13 +18,13 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 ROWS_AT_ONCE = 100
-"""Rows of one statement that are sent before the first result is read: far less than what a socket holds."""
+"""ResultRows of one statement that are sent before the first result is read: far less than what a socket holds."""
 _GOOD = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY})
 _LOST = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """Classes of errors that are of the server or of the moment, not of the statement."""
 
 
-class Rows:
+class ResultRows:
     """The rows of a statement."""
 
     __slots__ = ("_at", "_rows", "rowcount")
@@ -48,7 +48,7 @@ class Rows:
         return iter(self.fetchall())
 
 
-def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> Rows:
+def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> ResultRows:
     """Run one statement."""
     with_types = Transformer.from_context(context)
     if values:
@@ -59,15 +59,15 @@ def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]
     _check(pgconn, result)
     count = result.command_tuples
     with_types.set_pgresult(result)
-    return Rows(with_types.load_rows(0, result.ntuples, tuple), -1 if count is None else count)
+    return ResultRows(with_types.load_rows(0, result.ntuples, tuple), -1 if count is None else count)
 
 
-def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[Sequence[Any]]) -> Rows:
+def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[Sequence[Any]]) -> ResultRows:
     """Run one statement for every row, a hundred in one round trip."""
     count, left = 0, iter(rows)
     while some := list(islice(left, ROWS_AT_ONCE)):
         count += _pipelined(context, pgconn, sql, some)
-    return Rows([], count)
+    return ResultRows([], count)
 
 
 def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence[Sequence[Any]]) -> int:
