@@ -195,8 +195,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events-after-the-commit",
         "daemon/work/evaluator.py",
-        "            for evaluation in evaluations:\n                for draft in evaluation.drafts:\n"
-        "                    self._outbox.append(tx, draft, now)\n",
+        "        for evaluation in evaluations:\n            for draft in evaluation.drafts:\n"
+        "                self._outbox.append(tx, draft, now)\n\n"
+        "    def _take_over(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime])"
+        ' -> None:\n        """Go on from the states that were committed."""\n',
+        "\n    def _take_over(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime])"
+        ' -> None:\n        """Go on from the states that were committed."""\n'
         "        for evaluation in evaluations:\n            for draft in evaluation.drafts:\n"
         "                with self._store.write(durable=True) as tx:\n"
         "                    self._outbox.append(tx, draft, now)\n",
@@ -206,15 +210,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "sequence-skips",
         "daemon/store/outbox.py",
-        "DO UPDATE SET last = last + 1 RETURNING",
-        "DO UPDATE SET last = last + 2 RETURNING",
+        "DO UPDATE SET last = sequence.last + 1 RETURNING",
+        "DO UPDATE SET last = sequence.last + 2 RETURNING",
         "a receiver that counts believes that it missed something",
     ),
     Mutant(
         "bytes-differ-by-attempt",
         "alerts/channels/webhook.py",
-        "            content=event.body,\n",
-        '            content=event.body + b" " * batch.deliveries[0].failures,\n',
+        "            content=body,\n",
+        '            content=body + b" " * batch.deliveries[0].failures,\n',
         "the second attempt is another message under the same id",
         "receivers",
     ),
