@@ -214,8 +214,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "bytes-differ-by-attempt",
         "alerts/channels/webhook.py",
-        "            content=event.body,\n",
-        '            content=event.body + b" " * batch.deliveries[0].failures,\n',
+        "            content=body,\n",
+        '            content=body + b" " * batch.deliveries[0].failures,\n',
         "the second attempt is another message under the same id",
         "receivers",
     ),
