@@ -77,7 +77,7 @@ def _risen(hours: Sequence[int]) -> int:
 def bounded(past: Hours) -> Hours:
     """Return the history with bursts of the last day cut to the highest hour of the week before: they are no level.
 
-    A burst is an hour of at least twice that. What has risen for good is left as it is, and so is a history that is too young to say what is usual.
+    A burst is an hour of at least twice that. What has risen for good is left as it is, and so is a young history.
     """
     hours, sums = past.hours, past.sums
     most = max(hours[-WEEK - DAY : -DAY], default=0)
