@@ -13,6 +13,7 @@ from typing import Any
 
 from psycopg import DataError
 from psycopg.abc import AdaptContext
+from psycopg.abc import Transformer as Conversion
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
@@ -85,7 +86,7 @@ def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence
             pgconn.exit_pipeline_mode()
 
 
-def _dumped(with_types: Transformer, values: Sequence[Any]) -> Sequence[Any]:
+def _dumped(with_types: Conversion, values: Sequence[Any]) -> Sequence[Any]:
     """Return values as they are sent. Text holds no NUL there, as a provider's answer may: U+FFFD stands for it."""
     formats = [PyFormat.AUTO] * len(values)
     try:
