@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from psycopg import DataError
+from psycopg import DataError, abc
 from psycopg.abc import AdaptContext
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
@@ -85,7 +85,7 @@ def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence
             pgconn.exit_pipeline_mode()
 
 
-def _dumped(with_types: Transformer, values: Sequence[Any]) -> Sequence[Any]:
+def _dumped(with_types: abc.Transformer, values: Sequence[Any]) -> Sequence[Any]:
     """Return values as they are sent. Text holds no NUL there, as a provider's answer may: U+FFFD stands for it."""
     formats = [PyFormat.AUTO] * len(values)
     try:
