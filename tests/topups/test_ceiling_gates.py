@@ -174,6 +174,7 @@ async def test_what_the_api_made_charges_nothing_where_the_api_is_switched_off(w
     daemon.store.close()
 
 
+@pytest.mark.sqlite
 def test_the_total_is_counted_by_indexes_alone(tmp_path: Path) -> None:
     """What it costs follows a day's charges: no part of it walks through the ledger."""
     store = Store(tmp_path / "a.db")

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from psycopg import DataError
+from psycopg import DataError, abc
 from psycopg.abc import AdaptContext
-from psycopg.abc import Transformer as Conversion
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 ROWS_AT_ONCE = 100
-"""Rows of one statement that are sent before the first result is read: far less than what a socket holds."""
+"""ResultRows of one statement that are sent before the first result is read: far less than what a socket holds."""
 _GOOD = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY})
 _LOST = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """Classes of errors that are of the server or of the moment, not of the statement."""
@@ -86,7 +85,7 @@ def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence
             pgconn.exit_pipeline_mode()
 
 
-def _dumped(with_types: Conversion, values: Sequence[Any]) -> Sequence[Any]:
+def _dumped(with_types: abc.Transformer, values: Sequence[Any]) -> Sequence[Any]:
     """Return values as they are sent. Text holds no NUL there, as a provider's answer may: U+FFFD stands for it."""
     formats = [PyFormat.AUTO] * len(values)
     try:
