@@ -38,12 +38,15 @@ OBSERVED: tuple[Estimator, ...] = (
 PLANNED: tuple[Estimator, ...] = (estimators.as_scheduled, estimators.led_hours)
 HALF_LIFE = 100.0
 """In hours: an error counts half of one made so much later."""
-STEEPNESS = 20.0
-"""An estimator with half of another's errors weighs 2 ** 20 times as much: nearly the best alone."""
+STEEPNESS = 14.0
+"""An estimator with half of another's errors weighs 2 ** 14 times as much: nearly the best alone."""
 PRIOR_WEIGHT = 24.0
-PRIOR = tuple(map(log, (0.4, 0.8, 1.0, 1.0, 1.4, 1.0)))
-"""So many independent errors are taken to have been these parts of the usual before any is known. They count less where
-errors are small: in a wild account a mean is hard to beat, in a calm one there is little to average out."""
+"""How many independent errors the expectations below count for."""
+EXPECTED = tuple(map(log, (1.0, 0.8, 1.0, 1.0, 1.2, 0.9, 0.8, 0.9)))
+"""What part of the others' errors each estimator's are expected to be: the last day is hard to beat, while a week..."""
+WILD = log(0.4)
+"""...has to be seen more often than once. Where errors are as large as what is forecast, the mean of all hours and the
+schedule are hard to beat; in a calm account, where there is little to average out, they are not favoured."""
 SCHEDULE_MARGIN = log(1 / 0.9)
 """The provider's own schedule is taken, and led by, unless another estimator's errors are a tenth smaller..."""
 UNEXPLAINED = 0.1
@@ -55,13 +58,13 @@ SCHEDULED_WIDTH = 0.5
 """As much of it where the provider's own schedule is taken."""
 USUAL = (0.1, 0.2, 0.3, 0.41, 0.52, 0.66, 0.81, 1.0, 1.28, 2.0)
 """Ten errors as a normal distribution has them, as parts of that width."""
-RANGE_WEIGHT = 8.0
+RANGE_WEIGHT = 8.5
 """How many independent past errors they count for."""
-KEPT_ERRORS = 12
-"""Of each lead: three days of them are what the range is made of."""
+KEPT_ERRORS = 14
+"""Of each lead: some three days of them are what the range is made of."""
 LEAST_WIDTH = 0.01
 """No range is narrower: a past without any error promises none."""
-CLOSE = 0.2
+CLOSE = 0.125
 """Part of all estimators' mean error that is added to each one's: a lucky hit is worth no more."""
 _WORST, _LEAST = 5.0, 0.002
 """Relative errors of days remaining are judged between these."""
@@ -103,11 +106,13 @@ class Learnt(Struct, frozen=True, gc=False):
         known, totals = self.weight, self.totals if planned else self.totals[: len(OBSERVED)]
         usual = sum(totals) / len(totals) / known if known else 0.0
         prior = PRIOR_WEIGHT * min(1.0, exp(usual))
-        expected = (*PRIOR, PRIOR[0], 0.0)
-        scores = [(x + prior * (usual + y)) / (known + prior) for x, y in zip(totals, expected, strict=False)]
+        long = WILD * prior / (known + prior)
+        always = PRIOR_WEIGHT / (known + PRIOR_WEIGHT) * (1 - _LEAST / exp(usual))
+        scores = [(x + prior * usual) / (known + prior) + always * y for x, y in zip(totals, EXPECTED, strict=False)]
+        scores[0] += long
         if len(scores) > len(OBSERVED):
             place = len(OBSERVED)
-            scores[place] += 0.0 if self.explained else inf
+            scores[place] += long if self.explained else inf
             scores[place + 1] -= SCHEDULE_MARGIN
             if scores[place] - SCHEDULE_MARGIN <= min(scores):
                 return [1.0 if index == place else 0.0 for index in range(len(scores))]
@@ -133,7 +138,9 @@ class Learnt(Struct, frozen=True, gc=False):
             common = CLOSE * sum(off) / len(off) + _LEAST
             totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
             weight += part
-            errors.append((*before[-KEPT_ERRORS:], abs(log(actual / (said[-1] + least)))))
+            # No balance ends in a stretch without any spend, so such a miss says nothing of a range.
+            own = (abs(log(actual / (said[-1] + least))),) if actual > least else ()
+            errors.append((*before, *own)[-KEPT_ERRORS:])
         judged = Learnt(hour, self.estimators, totals, weight, self.said, errors, _explains(past, end))
         weights = judged.weights()
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
@@ -211,7 +218,7 @@ class Belief(Struct, frozen=True, gc=False):
     def of(cls, learnt: Learnt, past: Hours) -> Belief:
         chosen, unplanned = learnt.weights(), learnt.weights(planned=False)
         widths = learnt.widths(SCHEDULED_WIDTH if learnt.with_plan and chosen[len(OBSERVED)] == 1 else 1.0)
-        return cls(learnt, past, _believed(learnt, chosen), _believed(learnt, unplanned), widths)
+        return cls(learnt, estimators.bounded(past), _believed(learnt, chosen), _believed(learnt, unplanned), widths)
 
 
 def learn(counter: Hourly, schedule: Hourly | None = None) -> Belief | None:
@@ -242,7 +249,7 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
     ):
         learnt = before.learnt
         if learnt.hour > hour - STEP:
-            return Belief(learnt, past, before.planned, before.unplanned, before.widths)
+            return Belief(learnt, estimators.bounded(past), before.planned, before.unplanned, before.widths)
     else:
         begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
         learnt = Learnt.begin(-(-begin // STEP) * STEP - STEP, with_plan)

@@ -47,7 +47,7 @@ class ApiContext:
             return await asyncio.to_thread(partial(self._in_snapshot, read))
 
     def _in_snapshot(self, read: Callable[[Connection], _T]) -> _T:
-        with closing(Store(self.service.store.path, readonly=True)) as store, store.snapshot() as connection:
+        with closing(Store(self.config.store.place, readonly=True)) as store, store.snapshot() as connection:
             return read(connection)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, create_mod
 
 from daemon.api.instants import Instant
 from daemon.resources.model import Role
+from daemon.sources.registry import PROVIDERS
 
 ID = r"^[a-z0-9_-]{1,64}$"
 """An id that the caller gives."""
@@ -87,10 +88,8 @@ class AccountBody(Described):
         json_schema_extra={
             "examples": [
                 {
-                    "provider": "json",
-                    "url": "https://usage.acme.example/balance",
-                    "fields": {"balance": "credits"},
-                    "unit": "credits",
+                    "provider": next(name for name, one in PROVIDERS.items() if not one.by_account),
+                    "base_url": "https://usage.acme.example",
                     "api_key": "key_of_acme",
                     "owner": "acme",
                     "label": "Acme",

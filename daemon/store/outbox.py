@@ -86,10 +86,13 @@ class Outbox:
         )
         receivers = self.receivers.route(draft)
         _insert(tx, event, receivers, to_ms(now))
-        self._told.update(receivers)
         once_committed(tx, partial(_say_alert, event))
-        once_committed(tx, self.appended)
+        once_committed(tx, partial(self._tell, receivers))
         return event
+
+    def _tell(self, receivers: Sequence[str]) -> None:
+        self._told.update(receivers)
+        self.appended()
 
     def take_told(self) -> set[str]:
         """Return the receivers that events were addressed to since the last call."""

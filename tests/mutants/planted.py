@@ -195,26 +195,27 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events-after-the-commit",
         "daemon/work/evaluator.py",
-        "            for evaluation in evaluations:\n                for draft in evaluation.drafts:\n"
-        "                    self._outbox.append(tx, draft, now)\n",
         "        for evaluation in evaluations:\n            for draft in evaluation.drafts:\n"
-        "                with self._store.write(durable=True) as tx:\n"
-        "                    self._outbox.append(tx, draft, now)\n",
+        "                self._outbox.append(tx, draft, now)\n",
+        "        def later() -> None:\n            for evaluation in evaluations:\n"
+        "                for draft in evaluation.drafts:\n"
+        "                    with self._store.write(durable=True) as other:\n"
+        "                        self._outbox.append(other, draft, now)\n\n        tx.committed.append(later)\n",
         "a kill between state and event loses the event",
         "kill_at_commit",
     ),
     Mutant(
         "sequence-skips",
         "daemon/store/outbox.py",
-        "DO UPDATE SET last = last + 1 RETURNING",
-        "DO UPDATE SET last = last + 2 RETURNING",
+        "DO UPDATE SET last = sequence.last + 1 RETURNING",
+        "DO UPDATE SET last = sequence.last + 2 RETURNING",
         "a receiver that counts believes that it missed something",
     ),
     Mutant(
         "bytes-differ-by-attempt",
         "alerts/channels/webhook.py",
-        "            content=event.body,\n",
-        '            content=event.body + b" " * batch.deliveries[0].failures,\n',
+        "            content=body,\n",
+        '            content=body + b" " * batch.deliveries[0].failures,\n',
         "the second attempt is another message under the same id",
         "receivers",
     ),

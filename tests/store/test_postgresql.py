@@ -161,6 +161,14 @@ def test_text_is_ordered_by_its_bytes(file: Store, remote: Store) -> None:
     assert remote.reader.execute(asked).fetchall() == file.reader.execute(asked).fetchall()
 
 
+def test_text_with_a_nul_is_kept_with_a_sign_for_it(remote: Store) -> None:
+    with remote.write(durable=False) as tx:
+        tx.execute("INSERT INTO meta (key, value) VALUES (?, ?)", ("one", "a\0b"))
+        tx.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", [("two", "c"), ("three", "\0")])
+    found = remote.reader.execute("SELECT value FROM meta WHERE key <> 'beside' ORDER BY key").fetchall()
+    assert found == [("a\ufffdb",), ("\ufffd",), ("c",)]
+
+
 # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

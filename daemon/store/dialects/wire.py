@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from psycopg import DataError
 from psycopg.abc import AdaptContext
+from psycopg.abc import Transformer as Conversion
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
@@ -23,7 +25,7 @@ _LOST = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 """Classes of errors that are of the server or of the moment, not of the statement."""
 
 
-class Rows:
+class ResultRows:
     """The rows of a statement."""
 
     __slots__ = ("_at", "_rows", "rowcount")
@@ -47,42 +49,51 @@ class Rows:
         return iter(self.fetchall())
 
 
-def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> Rows:
+def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> ResultRows:
     """Run one statement."""
     with_types = Transformer.from_context(context)
     if values:
-        sent = with_types.dump_sequence(values, [PyFormat.AUTO] * len(values))
+        sent = _dumped(with_types, values)
         result = pgconn.exec_params(sql, sent, with_types.types, with_types.formats)
     else:
         result = pgconn.exec_(sql)
     _check(pgconn, result)
     count = result.command_tuples
     with_types.set_pgresult(result)
-    return Rows(with_types.load_rows(0, result.ntuples, tuple), -1 if count is None else count)
+    return ResultRows(with_types.load_rows(0, result.ntuples, tuple), -1 if count is None else count)
 
 
-def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[Sequence[Any]]) -> Rows:
+def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[Sequence[Any]]) -> ResultRows:
     """Run one statement for every row, a hundred in one round trip."""
     count, left = 0, iter(rows)
     while some := list(islice(left, ROWS_AT_ONCE)):
         count += _pipelined(context, pgconn, sql, some)
-    return Rows([], count)
+    return ResultRows([], count)
 
 
 def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence[Sequence[Any]]) -> int:
     with_types = Transformer.from_context(context)
-    formats = [PyFormat.AUTO] * len(rows[0])
     pgconn.enter_pipeline_mode()
     try:
-        with_types.dump_sequence(rows[0], formats)
+        _dumped(with_types, rows[0])
         pgconn.send_prepare(b"", sql, with_types.types)
         for row in rows:
-            pgconn.send_query_prepared(b"", with_types.dump_sequence(row, formats), with_types.formats)
+            pgconn.send_query_prepared(b"", _dumped(with_types, row), with_types.formats)
         pgconn.pipeline_sync()
         return _counted(pgconn)
     finally:
         if pgconn.status == ConnStatus.OK:
             pgconn.exit_pipeline_mode()
+
+
+def _dumped(with_types: Conversion, values: Sequence[Any]) -> Sequence[Any]:
+    """Return values as they are sent. Text holds no NUL there, as a provider's answer may: U+FFFD stands for it."""
+    formats = [PyFormat.AUTO] * len(values)
+    try:
+        return with_types.dump_sequence(values, formats)
+    except DataError:
+        clean = [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+        return with_types.dump_sequence(clean, formats)
 
 
 def _counted(pgconn: PGconn) -> int:
