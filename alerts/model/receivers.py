@@ -117,8 +117,6 @@ class Receivers:
             return (only.key,) if only is not None and _accepts(only, draft) else ()
         others = [r for r in self._near(draft.account) if r.key != draft.not_receiver]
         chosen = [r for r in others if not _has_own_threshold(r, draft) and r.wants(draft)]
-        if draft.type in _FOR_THE_OPERATOR:
-            chosen = [r for r in chosen if not r.is_customers]
         if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in chosen):
             keys = {r.key for r in chosen}
             chosen = [r for r in others if r.key in keys or isinstance(r, EmailReceiver)]
@@ -141,8 +139,6 @@ class Receivers:
         return PatternIndex(receiver.accounts for receiver in self.all)
 
 
-_FOR_THE_OPERATOR = frozenset({EventType.TOPUP_LIMITS_CHANGED})
-"""What no customer's receiver hears, whatever it subscribes to."""
 _ABOUT_DELIVERY = frozenset({EventType.DELIVERY_FAILING, EventType.DELIVERY_RECOVERED})
 
 

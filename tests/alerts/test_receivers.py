@@ -32,7 +32,7 @@ def test_limits_of_a_top_up_are_told_to_the_operator_alone() -> None:
         (
             webhook("app"),
             EmailReceiver(id="ops", to=("ops@example.com",)),
-            webhook("sub_1", owner="acme"),
+            webhook("sub_1", owner="acme", untrusted=True),
             webhook("sub_2", untrusted=True),
             EmailReceiver(id="account:clips", to=("x@example.com",), untrusted=True),
         )

@@ -483,9 +483,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "limits-told-to-customers",
         "alerts/model/receivers.py",
-        "        if draft.type in _FOR_THE_OPERATOR:\n",
+        "        if self.untrusted and draft.type not in SUBSCRIBABLE:\n",
         "        if False:\n",
         "a customer hears what its account may be charged",
         "api",
+        (
+            (
+                "alerts/events/customers.py",
+                "    if event.type not in LEFT_OUT:\n        raise",
+                "    if event.type not in LEFT_OUT:\n        return event.body\n        raise",
+            ),
+        ),
     ),
 )
