@@ -162,7 +162,7 @@ def test_rotation_of_the_master_key(tmp_path: Path) -> None:
         registry = there.open()
         there_is = asyncio.run(
             registry.change(ADMIN, [put("j", JSON), put("", {**SUBSCRIPTION, "account": "j"}, Kind.SUBSCRIPTION)])
-        )  # noqa: E501
+        )
         there.write(FILE.replace('master_key = "env:MASTER_KEY"', 'master_key = ["env:OTHER_KEY", "env:MASTER_KEY"]'))
         both = there.open()
         assert both.problems == {}
