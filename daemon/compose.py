@@ -148,7 +148,7 @@ def _open_registry(config: Config, store: Store, outbox: Outbox, clock: Clock, i
         return None
     from daemon.resources.registry import Registry
 
-    return Registry(config, store=store, outbox=outbox, clock=clock, ids=ids)
+    return Registry(config, store=store, outbox=outbox, clock=clock, ids=ids, told=journal.object_broken)
 
 
 def strangers(api: ApiConfig | None) -> tuple[Reach, Reach]:

@@ -159,6 +159,11 @@ def report(id: str, period: str, *, error: str = "", refused: Sequence[str] = ()
     )
 
 
+def object_broken(resource: str, problem: str) -> None:
+    """Write the line of what the API manages and does not work."""
+    _say("warning", "object", resource=resource, problem=problem)
+
+
 def _say(level: str, kind: str, **said: Any) -> None:
     """Write a line without the fields that say nothing."""
     if structlog.is_configured():  # a command that set up no logs writes none between its words

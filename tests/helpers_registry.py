@@ -65,14 +65,14 @@ class World:
     def write(self, text: str) -> None:
         self.path.write_text(text, encoding="utf-8")
 
-    def open(self, store: Store | None = None) -> Registry:
+    def open(self, store: Store | None = None, **more: Any) -> Registry:
         """Open a registry, as a process does at its start."""
         file = load(self.path, environ=self.environ)
         store = store or self.store
         with store.write(durable=True) as tx:
             name = store_id(tx, self.ids)
         outbox = Outbox(name, file.receivers, self.ids)
-        return Registry(file, store=store, outbox=outbox, clock=self.clock, ids=self.ids, environ=self.environ)
+        return Registry(file, store=store, outbox=outbox, clock=self.clock, ids=self.ids, environ=self.environ, **more)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from alerts.model.instants import to_ms
@@ -246,14 +247,14 @@ class Drafting:
         assert draft.body is not None
         actor, owner = self._actor, draft.owner
         is_limited = bool(owner) or not actor.is_free
-        if "accounts" not in draft.body:
-            seen = seen_accounts(actor, self._held, owner) if is_limited else list(self._held.accounts)[:2]
-            if len(seen) == 1:
-                draft.body["accounts"] = seen
-            elif is_limited or draft.kind is Kind.SUBSCRIPTION:
+        if "accounts" not in draft.body and (is_limited or draft.kind is Kind.SUBSCRIPTION):
+            everybody = {**dict.fromkeys(islice(self._held.accounts, 2)), **self._new_accounts}
+            seen = seen_accounts(actor, self._held, owner) if is_limited else list(everybody)
+            if len(seen) != 1:
                 said = "this token sees several accounts" if seen else "this token sees no account"
                 self._note(draft.change, "accounts", ProblemId.KEY_MISSING.value, said, "name them")
                 return
+            draft.body["accounts"] = seen
         said_accounts = draft.body.get("accounts")
         for number, name in enumerate(said_accounts if isinstance(said_accounts, list) else ()):
             if isinstance(name, str) and is_glob(name) and is_limited:

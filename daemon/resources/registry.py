@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from alerts.model.instants import to_ms
 from alerts.model.values import replace
 from daemon.clock import Clock, Ids
@@ -53,8 +51,6 @@ from daemon.store.connection import Connection, Transaction
 from daemon.store.outbox import Outbox
 from daemon.store.resources import Row
 
-log = structlog.get_logger("brimful.resources")
-
 _TRIES = 5
 """How often a change is drafted anew where somebody else changed the same object meanwhile."""
 
@@ -77,8 +73,13 @@ class Registry:
         clock: Clock,
         ids: Ids,
         environ: Mapping[str, str] | None = None,
+        told: Callable[[str, str], None] = lambda resource, problem: None,
     ) -> None:
-        """Load what is stored. `file`: the configuration as the file says it, with `[api]` enabled."""
+        """Load what is stored. `file`: the configuration as the file says it, with `[api]` enabled.
+
+        `told` is called with each object that does not work, and why.
+        """
+        self._told = told
         self.taken = lambda config: None
         self._store = store
         self._outbox = outbox
@@ -271,12 +272,16 @@ class Registry:
     def _take(self, rows: list[Row]) -> None:
         made = compile_rows(self._changing.basis, self._store.reader, rows, self._clock.now())
         self._held.take(rows, made)
-        touched = {(row.kind, row.id) for row in rows} & self._held.problems.keys()
-        for kind, id in sorted(touched)[:WARNINGS_LOGGED]:
-            log.warning("object", kind=kind, id=id, problem=self._held.problems[kind, id])
-        if len(touched) > WARNINGS_LOGGED:
-            log.warning("object", problem=f"{len(touched)} objects do not work: ask `brimful status`")
         self._seen = max([self._seen, *(row.change for row in rows)])
+        self._tell(rows)
+
+    def _tell(self, rows: Iterable[Row]) -> None:
+        """Tell what of these objects does not work."""
+        wrong = sorted({(row.kind, row.id) for row in rows} & self._held.problems.keys())
+        for kind, id in wrong[:WARNINGS_LOGGED]:
+            self._told(f"{kind}/{id}", self._held.problems[kind, id])
+        if len(wrong) > WARNINGS_LOGGED:
+            self._told(f"{len(wrong)} objects", "do not work: `brimful account list` says why")
 
     def _catch_up_with(self, rows: list[Row], made: Compiled) -> None:
         """Take in one's own rows as they were compiled, after those that others committed before them."""
