@@ -122,6 +122,10 @@ class Receivers:
             chosen = [r for r in others if r.key in keys or isinstance(r, EmailReceiver)]
         return tuple(r.key for r in chosen)
 
+    def find(self, key: str) -> Receiver | None:
+        """Return the receiver of this key."""
+        return self._by_key.get(key)
+
     def _near(self, account: str | None) -> Sequence[Receiver]:
         """Return the receivers that name the account; of events without one customers hear nothing."""
         return self._own if account is None else [self.all[n] for n in self._index.covering(account)]

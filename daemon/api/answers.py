@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.model.instants import rfc3339
 from alerts.model.money import MICROUSD_PER_CENT, to_decimal
 from daemon.resources.model import ChangeOutcome, Role, Token
+from daemon.store.subscriptions import SubscriptionPhase
 
 Instant = datetime
 """RFC 3339 with Z."""
@@ -88,10 +89,22 @@ class RuleShown(Managed):
     """A rule."""
 
 
+class DeliveryStatus(BaseModel):
+    """How a subscription fares. `since`: when the phase began; null where its URL was not asked yet."""
+
+    phase: SubscriptionPhase
+    since: Instant | None
+    last_error: str | None
+
+
 class SubscriptionShown(Managed):
-    """A webhook subscription. `secret` is shown where it was made or rotated, once; else it is not there."""
+    """A webhook subscription. `secret` is shown where it was made or rotated, once; else it is not there.
+
+    `status` is null where it is the file's, or does not work just now (`problem` says why).
+    """
 
     owner: str
+    status: DeliveryStatus | None
     secret: str | None = None
 
 

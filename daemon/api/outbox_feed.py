@@ -14,12 +14,13 @@ from alerts.model.events import Event, EventType
 from alerts.model.outbox import DeliveryState
 from daemon.api.access import Reader, Subscriber
 from daemon.api.answers import DeliveryPage, EventPage, PlanShown, Replayed, at
-from daemon.api.context import DEFAULT_LIMIT, Api, ApiContext, DryRun, Limit, Once
+from daemon.api.context import DEFAULT_LIMIT, Api, DryRun, Limit, Once
 from daemon.api.history import unknown_cursor
 from daemon.api.problems import encode, json_answer
 from daemon.api.routes import DeliveryId, refusals, router
 from daemon.config.model import Config
-from daemon.resources.model import Actor, Kind, RequestRefused
+from daemon.resources.model import Actor, Kind, RequestRefused, Role
+from daemon.resources.rights import need
 from daemon.store import feeds
 from daemon.store.connection import Connection
 from daemon.store.outbox import find_event
@@ -185,6 +186,9 @@ async def replay_delivery(api: Api, actor: Subscriber, id: DeliveryId, once: Onc
     found = _delivery_of(store.reader, _receivers(api.config, actor), id)
     if found is None:
         raise RequestRefused(404, "not-found", f"there is no delivery {id}")
+    receiver = api.config.receivers.find(found.receiver)
+    if receiver is None or not receiver.is_customers:  # the operator's own
+        need(actor, Role.WRITE)
     if dry_run:
         return json_answer({"dry_run": True, "changes": []})
     answer = {"id": id, "replayed": True}
@@ -193,12 +197,8 @@ async def replay_delivery(api: Api, actor: Subscriber, id: DeliveryId, once: Onc
         api.registry.answered(actor, kept)
     with store.write(durable=True) as tx:
         replay(tx, Filter(number=found.number), now)
-        api.registry.record(tx, actor, f"delivery/{id}", "replay", {}, now, owner=_owner_of(api, found.receiver))
+        api.registry.record(tx, actor, f"delivery/{id}", "replay", {}, now, owner=receiver.owner if receiver else "")
         if kept is not None:
             api.registry.remember(tx, actor, kept, 202, answer)
     api.service.changed_elsewhere()
     return json_answer(answer, 202)
-
-
-def _owner_of(api: ApiContext, receiver: str) -> str:
-    return next((one.owner for one in api.config.receivers.all if one.key == receiver), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from alerts.model.receivers import WebhookReceiver
 from alerts.rules.state import AccountState
 from daemon.api import answers
 from daemon.api.context import ApiContext
@@ -13,6 +14,7 @@ from daemon.resources.model import Resource
 from daemon.status.topups import topup_status
 from daemon.store import states
 from daemon.store.connection import Connection
+from daemon.store.subscriptions import SubscriptionPhase, SubscriptionState, subscription_state
 from daemon.web.choice import tone_of
 
 
@@ -32,6 +34,17 @@ def managed(api: ApiContext, resource: Resource) -> dict[str, Any]:
 
 def owned(api: ApiContext, resource: Resource) -> dict[str, Any]:
     return {**managed(api, resource), "owner": resource.owner}
+
+
+def subscription(api: ApiContext, resource: Resource) -> dict[str, Any]:
+    """Return a subscription with what became of its deliveries. One that was just made has no receiver yet."""
+    receiver, status = api.config.receivers.find(f"webhook:{resource.id}"), None
+    if resource.managed_by is ManagedBy.API and not resource.problem:
+        state = SubscriptionState(SubscriptionPhase.PENDING)
+        if isinstance(receiver, WebhookReceiver):
+            state = subscription_state(api.service.store.reader, receiver)
+        status = {"phase": state.phase.value, "since": answers.at(state.since), "last_error": state.last_error or None}
+    return {**owned(api, resource), "status": status}
 
 
 def account(

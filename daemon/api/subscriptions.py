@@ -27,7 +27,9 @@ from daemon.api.routes import CHANGE, ETAG, READ, REMOVE, ObjectId, refusals, ro
 from daemon.api.shapes import RotationBody, RuleObject, SubscriptionObject, SubscriptionPatch
 from daemon.clock import RandomIds
 from daemon.config.durations import parse_duration
-from daemon.resources.model import BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused
+from daemon.config.model import ManagedBy
+from daemon.resources.model import BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused, Role
+from daemon.resources.rights import need
 from daemon.store.outbox import Outbox, known_store_id
 
 subscriptions = router("subscriptions")
@@ -38,7 +40,7 @@ rules = router("rules")
 
 
 def _subscription(api: ApiContext, outcome: ChangeOutcome, *, secret: bool) -> dict[str, Any]:
-    document = shown.owned(api, outcome.resource)
+    document = shown.subscription(api, outcome.resource)
     return {**document, "secret": outcome.secret if secret else None}
 
 
@@ -46,7 +48,7 @@ def _subscription(api: ApiContext, outcome: ChangeOutcome, *, secret: bool) -> d
 async def list_subscriptions(api: Api, actor: Reader, after: After = "", limit: Limit = DEFAULT_LIMIT) -> Response:
     """List subscriptions by id."""
     page = api.registry.search(actor, Kind.SUBSCRIPTION, Filters(), after, limit)
-    return json_answer({"data": [shown.owned(api, one) for one in page.resources], "next": page.next})
+    return json_answer({"data": [shown.subscription(api, one) for one in page.resources], "next": page.next})
 
 
 @subscriptions.post(
@@ -80,7 +82,7 @@ async def subscribe(
 async def get_subscription(api: Api, actor: Reader, id: ObjectId) -> Response:
     """Show a subscription, without its secret."""
     resource = api.registry.find(actor, Kind.SUBSCRIPTION, id)
-    return json_answer(shown.owned(api, resource), headers=etag(resource.version))
+    return json_answer(shown.subscription(api, resource), headers=etag(resource.version))
 
 
 @subscriptions.patch(
@@ -101,7 +103,7 @@ async def patch_subscription(
     outcome = await change_one(api, actor, change, dry_run=dry_run)
     if dry_run:
         return json_answer(plan_of([outcome]))
-    return json_answer(shown.owned(api, outcome.resource), headers=etag(outcome.resource.version))
+    return json_answer(shown.subscription(api, outcome.resource), headers=etag(outcome.resource.version))
 
 
 @subscriptions.delete(
@@ -123,10 +125,12 @@ async def unsubscribe(
 async def try_subscription(api: Api, actor: Subscriber, id: ObjectId, once: Once, dry_run: DryRun = False) -> Response:
     """Send a `test.ping` to the subscription's URL, as any event is sent: `/deliveries` shows what came of it."""
     resource = api.registry.find(actor, Kind.SUBSCRIPTION, id)
+    if resource.managed_by is ManagedBy.FILE:
+        need(actor, Role.WRITE)
     key = f"webhook:{resource.id}"
     if dry_run:
         return json_answer({"dry_run": True, "changes": []})
-    if not any(one.key == key for one in api.config.receivers.all):
+    if api.config.receivers.find(key) is None:
         raise RequestRefused(409, "subscription-off", resource.problem or "the subscription does not work just now")
     now, store = api.clock.now(), api.service.store
     data = {"receiver": key, "message": "This is a test. Nothing happened.", "observed_at": rfc3339(now)}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
+from alerts.channels.secrets import NEW_SECRET_BYTES, new_secret
 from alerts.model.instants import to_ms
 from alerts.model.patterns import is_glob
 from daemon.clock import Ids
@@ -39,7 +39,6 @@ from daemon.resources.secrets import MASTER_KEY_MISSING, Sealing, without_secret
 from daemon.store.resources import Row, encode
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
-_SIGNING_BYTES = 32
 MANAGED_BY_FILE = "managed-by-file"
 
 
@@ -301,8 +300,8 @@ def path_in(change: Change, path: str) -> str:
 
 
 def new_signing_secret() -> str:
-    """Return a new secret that signs webhooks (Standard Webhooks 1.0.0)."""
-    return f"whsec_{b64encode(secrets.token_bytes(_SIGNING_BYTES)).decode()}"
+    """Return a new secret that signs webhooks."""
+    return new_secret(secrets.token_bytes(NEW_SECRET_BYTES)).get_secret_value()
 
 
 def accounts_named(drafts: Sequence[Draft]) -> set[str]:

@@ -119,6 +119,16 @@ def test_a_post_that_comes_twice_is_done_once_and_its_secret_shown_once(api: Api
         assert client.delete(f"/subscriptions/{subscription}").status_code == 204
 
 
+def test_the_files_own_webhooks_are_for_the_role_write(api: Api) -> None:
+    with api.client(api.token("subscribe")) as subscriber, api.client(api.token("write")) as writer:
+        refused(subscriber.post("/subscriptions/house/test"), 403, "role-needed")
+        sent = writer.post("/subscriptions/house/test")
+        assert sent.status_code == 202, sent.text
+        path = f"/deliveries/{sent.json()['delivery']}/replay"
+        refused(subscriber.post(path), 403, "role-needed")
+        assert writer.post(path).status_code == 202
+
+
 def test_a_batch_is_all_or_nothing_and_every_fault_is_named(api: Api) -> None:
     with api.client(api.admin) as client:
         good = [{"id": f"batch-{number}", **body(api, f"batch{number}", tags=["batch"])} for number in range(3)]

@@ -24,7 +24,7 @@ def heard(api: Api, secret: str, kind: str) -> list[dict[str, Any]]:
 
 def test_the_shortest_body_hears_of_its_own_threshold_signed_with_the_secret_shown_once(api: Api) -> None:
     usage, receiver = api.standins.usage, api.standins.receiver
-    account = usage.prepaid("cs_test_seed", balance_usd="6.00")
+    usage.prepaid("cs_test_seed", balance_usd="6.00")
     with api.client(api.admin) as admin:
         body = {"provider": "contentstats", "base_url": api.standins.usage_url, "api_key": "cs_test_seed"}
         made = admin.put("/accounts/seed", json={**body, "owner": "seed"})
@@ -36,20 +36,23 @@ def test_the_shortest_body_hears_of_its_own_threshold_signed_with_the_secret_sho
         subscription, secret = made.json(), made.json()["secret"]
         assert secret.startswith("whsec_")
         assert subscription["threshold"] == "5.0"
+        assert subscription["status"] == {"phase": "pending", "since": None, "last_error": None}
         assert customer.get(f"/subscriptions/{subscription['id']}").json().get("secret") is None
         receiver_key = f"webhook:{subscription['id']}"
 
         assert customer.post(f"/subscriptions/{subscription['id']}/test").status_code == 202
         wait_until(lambda: heard(api, secret, "test.ping"))
-        account.balance = 4_990_000
         with api.client(api.admin) as admin:
-            admin.patch("/accounts/seed", json={"poll": "* * * * *", "label": "asked anew"})
+            usage.prepaid("cs_test_seed_2", balance_usd="4.99")
+            assert admin.patch("/accounts/seed", json={"api_key": "cs_test_seed_2"}).status_code == 200  # asked at once
         (event, *_) = wait_until(lambda: heard(api, secret, "balance.low"), 90)
         assert event["data"]["available_usd"] == 4.99
         assert event["data"]["threshold_usd"] == 5
         feed = customer.get("/events", params={"type": "balance.low"}).json()["data"]
         assert [one["body"] for one in feed] == [event]
         assert customer.get("/deliveries", params={"receiver": receiver_key}).json()["data"][0]["state"] == "delivered"
+        status = customer.get(f"/subscriptions/{subscription['id']}").json()["status"]
+        assert (status["phase"], status["last_error"]) == ("active", None)
 
 
 def test_no_secret_lies_in_clear_in_the_database_the_log_or_an_answer(api: Api) -> None:
