@@ -20,11 +20,12 @@ DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: systemd-test dist help demo test lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
+.PHONY: systemd-test dist help demo test test-postgresql lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
 	@echo "make test    everything that CI runs: lint, types, tests with coverage"
+	@echo "make test-postgresql every test of the store, over PostgreSQL instead of SQLite"
 	@echo "make lint    ruff and mypy"
 	@echo "make lint-mail the mails: valid HTML, of what mail programs show; FILES names others"
 	@echo "make mail-pictures pictures of the mails by Chromium, in docs/mails; FILES names others"
@@ -73,9 +74,14 @@ test: lint lint-mail
 	@echo "planted bugs, a sample"
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 
+# All that touches the store, over a PostgreSQL that the tests start themselves (Debian: apt-get install postgresql).
+# `make test` runs a part of it; where there is no PostgreSQL it skips that part and says so.
+test-postgresql: $(READY)
+	@$(PYTHON) -m pytest --postgresql -p no:cacheprovider
+
 bench: $(READY)
 	@missed=; for one in "idle --seconds 20" "many --minutes 1" peer "history --millions 1" "disk --days 60" \
-			"day --accounts 500 --hours 4" forecast spikes backtest delivery; do \
+			"day --accounts 500 --hours 4" forecast spikes backtest delivery taking; do \
 		$(PYTHON) -m benchmarks.$$one || missed="$$missed $${one%% *}"; \
 	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
 
@@ -154,7 +160,7 @@ install: $(READY)
 # LOCKER may name another pip-compile (pip install pip-tools).
 LOCKER ?= pip-compile
 COMPILE := $(LOCKER) --quiet --generate-hashes --allow-unsafe --no-strip-extras --no-header --annotation-style line \
-	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra chat
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra chat --extra postgresql
 lock:
 	@$(COMPILE) --upgrade --extra dev --output-file requirements.lock pyproject.toml
 	@cp requirements.lock packaging/requirements.lock

@@ -64,8 +64,8 @@ async def open_service(
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()
     async with AsyncExitStack() as stack:
-        stack.enter_context(held(config.store.path))
-        store = Store(config.store.path, probe=probe)
+        stack.enter_context(held(config.store.place))
+        store = Store(config.store.place, probe=probe)
         stack.callback(store.close)
         store.check()
         migrate(store)
@@ -93,27 +93,32 @@ async def open_service(
             return None if service.topups is None else topup_status(service.config, store.reader, account, clock.now())
 
         def open_topups() -> tuple[TopupService, Reconciler]:
-            return _open_topups(service.config, store, outbox, http, clock, rng)
+            topups, reconciler = _open_topups(service.config, store, outbox, http, clock, rng)
+            if registry is not None:
+                topups.context.is_current = registry.is_current
+            return topups, reconciler
 
         async def open_topups_later() -> tuple[TopupService, Reconciler]:
             await asyncio.to_thread(import_module, "daemon.reconcile.reconciler")  # with Stripe's SDK: half a second
             return open_topups()
 
         channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
+        evaluator = Evaluator(
+            config,
+            store=store,
+            outbox=outbox,
+            clock=clock,
+            ids=ids,
+            topup_status=status_now,
+            first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
+        )
+        stack.callback(evaluator.close)
         service = Service(
             config,
             store=store,
             outbox=outbox,
             fetcher=Fetcher(http, clock, strangers=at_accounts),
-            evaluator=Evaluator(
-                config,
-                store=store,
-                outbox=outbox,
-                clock=clock,
-                ids=ids,
-                topup_status=status_now,
-                first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
-            ),
+            evaluator=evaluator,
             deliverer=Deliverer(
                 queue,
                 map(channels.of, config.receivers.all),

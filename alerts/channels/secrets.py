@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from secrets import token_bytes
 
 from pydantic import SecretStr
 
@@ -28,9 +26,14 @@ class SigningSecrets:
     retiring: tuple[RetiringSecret, ...] = ()
 
 
-def new_secret(draw: Callable[[int], bytes] = token_bytes) -> SecretStr:
-    """Return a fresh `whsec_` secret of 32 random bytes."""
-    return SecretStr(SYMMETRIC + base64.b64encode(draw(NEW_SECRET_BYTES)).decode())
+def new_secret(drawn: bytes) -> SecretStr:
+    """Return the `whsec_` secret of `NEW_SECRET_BYTES` that the caller drew by chance (`secrets.token_bytes`).
+
+    Raises ValueError for another number of bytes.
+    """
+    if len(drawn) != NEW_SECRET_BYTES:
+        raise ValueError(f"a new secret is {NEW_SECRET_BYTES} bytes")
+    return SecretStr(SYMMETRIC + base64.b64encode(drawn).decode())
 
 
 def rotate(secrets: SigningSecrets, new: SecretStr, now: datetime, overlap: timedelta) -> SigningSecrets:

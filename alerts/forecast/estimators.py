@@ -22,6 +22,10 @@ RISE = 2
 """...where it is at least so many times the mean of the week before."""
 
 
+BURST_KNOWN = 4 * DAY
+"""Hours of history before which nothing is taken for a burst."""
+
+
 class Hours(Struct, frozen=True, gc=False):
     """The whole hours of a counter: `sums[i]` is what the first i of them grew by, `scheduled` what was planned.
 
@@ -70,6 +74,20 @@ def _risen(hours: Sequence[int]) -> int:
     return len(hours) - begin if min(hours[begin:]) > sorted(before)[len(before) * 19 // 20] else 0
 
 
+def bounded(past: Hours) -> Hours:
+    """Return the history with bursts of the last day cut to the highest hour of the week before: they are no level.
+
+    A burst is an hour of at least twice that. What has risen for good is left as it is, and so is a young history.
+    """
+    hours, sums = past.hours, past.sums
+    most = max(hours[-WEEK - DAY : -DAY], default=0)
+    if past.risen or len(hours) < BURST_KNOWN or not 0 < RISE * most <= max(hours[-DAY:]):
+        return past
+    last = [most if grown >= RISE * most else grown for grown in hours[-DAY:]]
+    bounded_sums = [*sums[: -DAY - 1], *accumulate(last, initial=sums[-DAY - 1])]
+    return Hours(past.start, [*hours[:-DAY], *last], bounded_sums, past.scheduled)
+
+
 Estimator = Callable[[Hours, int, float], float]
 """Returns the growth over a lead in hours after the first so many whole hours of the history, at least a day."""
 
@@ -93,6 +111,11 @@ def last_hours(past: Hours, end: int, lead: float) -> float:
 def same_hours(past: Hours, end: int, lead: float) -> float:
     """What the same hours of the last seven days grew by."""
     return _again(past.sums, end, lead, DAY, min(end // DAY, 7))
+
+
+def yesterday(past: Hours, end: int, lead: float) -> float:
+    """What the same hours of the last day grew by."""
+    return _again(past.sums, end, lead, DAY, 1)
 
 
 def since_rise(past: Hours, end: int, lead: float) -> float:

@@ -40,6 +40,13 @@ def _pack(hours: Sequence[int]) -> array[int]:
     return array(_NARROW if max(hours, default=0) <= _LARGEST_NARROW else _WIDE, hours)
 
 
+def _joined(packed: array[int], closed: list[int]) -> array[int]:
+    """Return the last hours of both, as machine integers throughout where they fit: copied every hour."""
+    if packed.typecode != _NARROW or max(closed, default=0) > _LARGEST_NARROW:
+        return _pack([*packed, *closed][-KEPT_HOURS:])
+    return (packed + array(_NARROW, closed))[-KEPT_HOURS:]
+
+
 def _no_hours() -> array[int]:
     return array(_NARROW)
 
@@ -108,7 +115,7 @@ class Hourly(Struct, frozen=True, gc=False):
             if not began_inside:
                 closed.append(min(after - before, _LARGEST))
             before = after
-        packed = _pack([*self.packed[-KEPT_HOURS:], *closed][-KEPT_HOURS:])
+        packed = _joined(self.packed, closed)
         return Hourly(self.first_ms, self.first, at_ms, value, before, packed, Memo(learnt=self.memo.learnt))
 
     def value_at(self, at_ms: int) -> int:

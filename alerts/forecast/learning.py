@@ -25,7 +25,7 @@ LEADS = (6, 12, 24, 48, 96)
 """Leads in hours at which forecasts are judged; the width of the range is interpolated between them."""
 PARTS = tuple((STEP / lead) ** 0.5 for lead in LEADS)
 """What an error at each lead counts: longer ones overlap more, but are what a balance is asked for."""
-LEARNING_DAYS = 8
+LEARNING_DAYS = 10
 """Forecasts older than this are not judged again."""
 OBSERVED: tuple[Estimator, ...] = (
     estimators.everything,
@@ -33,17 +33,20 @@ OBSERVED: tuple[Estimator, ...] = (
     estimators.last_hours,
     estimators.same_hours,
     estimators.same_weekdays,
+    estimators.yesterday,
 )
 PLANNED: tuple[Estimator, ...] = (estimators.as_scheduled, estimators.led_hours)
-HALF_LIFE = 60.0
+HALF_LIFE = 100.0
 """In hours: an error counts half of one made so much later."""
-STEEPNESS = 16.0
-"""An estimator with half of another's errors weighs 2 ** 16 times as much: nearly the best alone."""
-PRIOR_WEIGHT = 12.0
-PRIOR_FACTOR = log(0.5)
-"""Until so many independent errors say otherwise, the mean of all hours is taken for twice as good as the others..."""
-TAME = 0.3
-"""...but for less where errors are below three tenths: in a calm account there is little to average out."""
+STEEPNESS = 14.0
+"""An estimator with half of another's errors weighs 2 ** 14 times as much: nearly the best alone."""
+PRIOR_WEIGHT = 24.0
+"""How many independent errors the expectations below count for."""
+EXPECTED = tuple(map(log, (1.0, 0.8, 1.0, 1.0, 1.2, 0.9, 0.8, 0.9)))
+"""What part of the others' errors each estimator's are expected to be: the last day is hard to beat, while a week..."""
+WILD = log(0.4)
+"""...has to be seen more often than once. Where errors are as large as what is forecast, the mean of all hours and the
+schedule are hard to beat; in a calm account, where there is little to average out, they are not favoured."""
 SCHEDULE_MARGIN = log(1 / 0.9)
 """The provider's own schedule is taken, and led by, unless another estimator's errors are a tenth smaller..."""
 UNEXPLAINED = 0.1
@@ -55,12 +58,16 @@ SCHEDULED_WIDTH = 0.5
 """As much of it where the provider's own schedule is taken."""
 USUAL = (0.1, 0.2, 0.3, 0.41, 0.52, 0.66, 0.81, 1.0, 1.28, 2.0)
 """Ten errors as a normal distribution has them, as parts of that width."""
-RANGE_WEIGHT = 5.5
+RANGE_WEIGHT = 8.5
 """How many independent past errors they count for."""
-LEAST_WIDTH = 0.005
+KEPT_ERRORS = 14
+"""Of each lead: some three days of them are what the range is made of."""
+LEAST_WIDTH = 0.01
 """No range is narrower: a past without any error promises none."""
-_WORST, _LEAST = 3.0, 0.002
-"""Errors are judged between these: a miss by a factor of twenty is no worse than any other, a hit no better."""
+CLOSE = 0.125
+"""Part of all estimators' mean error that is added to each one's: a lucky hit is worth no more."""
+_WORST, _LEAST = 5.0, 0.002
+"""Relative errors of days remaining are judged between these."""
 _NEGLIGIBLE = 0.02
 """Weights below this part of the best's are left out."""
 _FLOOR = 0.03
@@ -98,13 +105,14 @@ class Learnt(Struct, frozen=True, gc=False):
         """Return each estimator's weight, the best's being 1; the schedule's alone where it is taken."""
         known, totals = self.weight, self.totals if planned else self.totals[: len(OBSERVED)]
         usual = sum(totals) / len(totals) / known if known else 0.0
-        prior = PRIOR_WEIGHT * min(1.0, exp(usual) / TAME)
-        scores = [(total + prior * usual) / (known + prior) for total in totals]
-        favoured = PRIOR_FACTOR * prior / (known + prior)
-        scores[0] += favoured
+        prior = PRIOR_WEIGHT * min(1.0, exp(usual))
+        long = WILD * prior / (known + prior)
+        always = PRIOR_WEIGHT / (known + PRIOR_WEIGHT) * (1 - _LEAST / exp(usual))
+        scores = [(x + prior * usual) / (known + prior) + always * y for x, y in zip(totals, EXPECTED, strict=False)]
+        scores[0] += long
         if len(scores) > len(OBSERVED):
             place = len(OBSERVED)
-            scores[place] += favoured if self.explained else inf
+            scores[place] += long if self.explained else inf
             scores[place + 1] -= SCHEDULE_MARGIN
             if scores[place] - SCHEDULE_MARGIN <= min(scores):
                 return [1.0 if index == place else 0.0 for index in range(len(scores))]
@@ -124,11 +132,15 @@ class Learnt(Struct, frozen=True, gc=False):
                 errors.append(before)
                 continue
             least, part = floor * lead, PARTS[place]
-            actual = log(sums[end] - sums[end - lead] + least)
-            off = [min(abs(log(estimate + least) - actual), _WORST) for estimate in self.said[-back][place]]
-            totals = [total + part * log(x + _LEAST) for total, x in zip(totals, off, strict=False)]
+            actual = sums[end] - sums[end - lead] + least
+            said = self.said[-back][place]
+            off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said[:-1]]
+            common = CLOSE * sum(off) / len(off) + _LEAST
+            totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
             weight += part
-            errors.append((*before[-LEARNING_DAYS * DAY // STEP :], off[-1]))
+            # No balance ends in a stretch without any spend, so such a miss says nothing of a range.
+            own = (abs(log(actual / (said[-1] + least))),) if actual > least else ()
+            errors.append((*before, *own)[-KEPT_ERRORS:])
         judged = Learnt(hour, self.estimators, totals, weight, self.said, errors, _explains(past, end))
         weights = judged.weights()
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
@@ -149,10 +161,9 @@ class Learnt(Struct, frozen=True, gc=False):
         An account that is calmer or wilder than usual at one lead is expected to be so at the others. `scale` is how
         wide it is taken to be, in parts of the usual.
         """
-        own = []
-        fade = 0.5 ** (STEP / HALF_LIFE)
-        for part, width, past in zip(PARTS, WIDTHS, self.errors, strict=True):
-            own.append([(off / width, part * fade**age) for age, off in enumerate(reversed(past))])
+        own = [
+            [(off / width, part) for off in past] for part, width, past in zip(PARTS, WIDTHS, self.errors, strict=True)
+        ]
         usual = _quantile([*(pair for pairs in own for pair in pairs), *_usual(scale)])
         found: list[float] = []
         for place, (width, pairs) in enumerate(zip(WIDTHS, own, strict=True)):
@@ -207,7 +218,7 @@ class Belief(Struct, frozen=True, gc=False):
     def of(cls, learnt: Learnt, past: Hours) -> Belief:
         chosen, unplanned = learnt.weights(), learnt.weights(planned=False)
         widths = learnt.widths(SCHEDULED_WIDTH if learnt.with_plan and chosen[len(OBSERVED)] == 1 else 1.0)
-        return cls(learnt, past, _believed(learnt, chosen), _believed(learnt, unplanned), widths)
+        return cls(learnt, estimators.bounded(past), _believed(learnt, chosen), _believed(learnt, unplanned), widths)
 
 
 def learn(counter: Hourly, schedule: Hourly | None = None) -> Belief | None:
@@ -238,7 +249,7 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
     ):
         learnt = before.learnt
         if learnt.hour > hour - STEP:
-            return Belief(learnt, past, before.planned, before.unplanned, before.widths)
+            return Belief(learnt, estimators.bounded(past), before.planned, before.unplanned, before.widths)
     else:
         begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
         learnt = Learnt.begin(-(-begin // STEP) * STEP - STEP, with_plan)

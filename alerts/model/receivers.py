@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from pydantic import SecretStr
 
 from alerts.model.events import SUBSCRIBABLE, EventDraft, EventType
+from alerts.model.patterns import PatternIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,30 +101,44 @@ def counted_as(receiver: Receiver) -> str:
     return f"{receiver.key.partition(':')[0]}:*" if receiver.untrusted else receiver.key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Receivers:
-    """All receivers of a configuration, and the fan-out of an event to them."""
+    """All receivers of a configuration, and the fan-out of an event to them, at the cost of those that may want it."""
 
     all: tuple[Receiver, ...] = field(default=())
 
     def route(self, draft: EventDraft) -> tuple[str, ...]:
         """Return the keys of the receivers that get `draft`, in configured order.
 
-        Failing receivers are always reported by mail: if no mail receiver subscribes to that, all of them get it.
+        Failing receivers are always reported by mail: if no mail receiver subscribes to that, all of ours get it.
         """
         if draft.only_receiver is not None:
-            return tuple(r.key for r in self.all if r.key == draft.only_receiver and _accepts(r, draft))
-        others = [r for r in self.all if r.key != draft.not_receiver]
+            only = self._by_key.get(draft.only_receiver)
+            return (only.key,) if only is not None and _accepts(only, draft) else ()
+        others = [r for r in self._near(draft.account) if r.key != draft.not_receiver]
         chosen = [r for r in others if not _has_own_threshold(r, draft) and r.wants(draft)]
-        if draft.type in _FOR_THE_OPERATOR:
-            chosen = [r for r in chosen if not r.is_customers]
         if draft.type in _ABOUT_DELIVERY and not any(isinstance(r, EmailReceiver) for r in chosen):
-            chosen = [r for r in others if r in chosen or isinstance(r, EmailReceiver)]
+            keys = {r.key for r in chosen}
+            chosen = [r for r in others if r.key in keys or isinstance(r, EmailReceiver)]
         return tuple(r.key for r in chosen)
 
+    def _near(self, account: str | None) -> Sequence[Receiver]:
+        """Return the receivers that name the account; of events without one customers hear nothing."""
+        return self._own if account is None else [self.all[n] for n in self._index.covering(account)]
 
-_FOR_THE_OPERATOR = frozenset({EventType.TOPUP_LIMITS_CHANGED})
-"""What no customer's receiver hears, whatever it subscribes to."""
+    @cached_property
+    def _by_key(self) -> Mapping[str, Receiver]:
+        return {receiver.key: receiver for receiver in self.all}
+
+    @cached_property
+    def _own(self) -> Sequence[Receiver]:
+        return [receiver for receiver in self.all if not receiver.is_customers]
+
+    @cached_property
+    def _index(self) -> PatternIndex:
+        return PatternIndex(receiver.accounts for receiver in self.all)
+
+
 _ABOUT_DELIVERY = frozenset({EventType.DELIVERY_FAILING, EventType.DELIVERY_RECOVERED})
 
 

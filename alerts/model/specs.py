@@ -10,12 +10,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from alerts.model.events import Severity
+from alerts.model.patterns import PatternIndex
 from alerts.model.units import USD
-
-
-def is_glob(pattern: str) -> bool:
-    """Whether a pattern of accounts may name several: `*`, `?` or a set in brackets."""
-    return any(letter in pattern for letter in "*?[")
 
 
 class Period(StrEnum):
@@ -115,18 +111,10 @@ class RuleIndex:
 
     def __init__(self, rules: Sequence[RuleSpec]) -> None:
         self._rules = rules
-        self._named: dict[str, set[int]] = {}
-        self._globs: list[int] = []
+        self._index = PatternIndex(rule.accounts for rule in rules)
         self._shared: dict[tuple[int, ...], tuple[RuleSpec, ...]] = {}
-        for number, rule in enumerate(rules):
-            for pattern in rule.accounts:
-                if not is_glob(pattern):
-                    self._named.setdefault(pattern, set()).add(number)
-            if any(map(is_glob, rule.accounts)):
-                self._globs.append(number)
 
     def covering(self, account_id: str) -> tuple[RuleSpec, ...]:
         """Return the rules that cover the account, in their order."""
-        covering = self._named.get(account_id, set()) | {n for n in self._globs if self._rules[n].covers(account_id)}
-        numbers = tuple(sorted(covering))
+        numbers = tuple(self._index.covering(account_id))
         return self._shared.setdefault(numbers, tuple(self._rules[number] for number in numbers))

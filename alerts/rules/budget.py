@@ -125,9 +125,10 @@ def unit_of(rule: Budget, info: AccountInfo, metrics: Metrics) -> str | None:
 
 def limit_of(rule: Budget) -> int:
     """Return the limit in micro-units: of the three ways to say it exactly one is used."""
-    found = [one for one in (rule.limit_microusd, rule.limit_microgb, rule.limit_micro) if one is not None]
-    assert len(found) == 1
-    return found[0]
+    of_volume = rule.limit_micro if rule.limit_microgb is None else rule.limit_microgb
+    found = of_volume if rule.limit_microusd is None else rule.limit_microusd
+    assert found is not None
+    return found
 
 
 def _unit(rule: Budget, view: RuleView) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -15,9 +15,11 @@ from daemon.api.context import DEFAULT_LIMIT, After, Api, ApiContext, Conditione
 from daemon.api.problems import encode, json_answer
 from daemon.api.routes import CHANGE, ETAG, READ, REMOVE, AccountId, refusals, router
 from daemon.api.shapes import AccountObject, AccountPatch, BatchObject, TopupObject
+from daemon.config.model import Config
 from daemon.limits import API_BATCH, PAGE_QUERY_CHARACTERS
 from daemon.resources.model import Actor, BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused, Role
-from daemon.web.choice import RowTone, tones
+from daemon.store.connection import Connection
+from daemon.web.choice import RowTone, texts_of, tones
 
 routes = router("accounts")
 _Text = Annotated[str, Query(max_length=PAGE_QUERY_CHARACTERS)]
@@ -37,18 +39,30 @@ async def list_accounts(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List accounts by id: those of an owner, with a tag, in a state, or with a text in id, label or owner."""
-    keep = None
-    if state is not None:
-        found = await api.read(lambda connection: tones(api.config, connection))
-        keep = {id for id, tone in found.items() if tone is state}.__contains__
-    page = api.registry.search(actor, Kind.ACCOUNT, Filters(owner=owner, tag=tag, text=q, keep=keep), after, limit)
+    filters = Filters(owner=owner)
+    if state is not None or tag is not None or q:
+        found = await api.read(partial(_matching, api.config, tag, state, q.casefold()))
+        filters = Filters(owner=owner, keep=found.__contains__)
+    page = api.registry.search(actor, Kind.ACCOUNT, filters, after, limit)
     known = api.service.evaluator.states().get
 
-    def build(connection: sqlite3.Connection) -> bytes:
+    def build(connection: Connection) -> bytes:
         data = [shown.account(api, one, connection, known) for one in page.resources]
         return encode({"data": data, "next": page.next})
 
     return Response(await api.read(build), media_type="application/json")
+
+
+def _matching(config: Config, tag: str | None, state: RowTone | None, text: str, connection: Connection) -> set[str]:
+    """Return the accounts that are asked for, of all owners: in a thread, since it looks at every account."""
+    by_account = {} if state is None else tones(config, connection)
+    return {
+        account.id
+        for account in config.accounts.values()
+        if (tag is None or tag in account.info.tags)
+        and (state is None or by_account[account.id] is state)
+        and (not text or any(text in said for said in texts_of(account.info)))
+    }
 
 
 @routes.post("/accounts:batch", response_model=BatchAnswer | PlanShown, responses=refusals(*CHANGE), openapi_extra={})

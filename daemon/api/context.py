@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from daemon.limits import API_PAGE, API_PAGE_MAX, API_READS
 from daemon.resources.model import Actor, Change, ChangeOutcome, Idempotency, Kind, RequestRefused
 from daemon.resources.registry import Registry
 from daemon.store import Store
+from daemon.store.connection import Connection
 from daemon.web.forecasts import Forecasts
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class ApiContext:
     def config(self) -> Config:
         return self.registry.config
 
-    async def read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def read(self, read: Callable[[Connection], _T]) -> _T:
         async with self._reads:
             return await asyncio.to_thread(partial(self._in_snapshot, read))
 
-    def _in_snapshot(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        with closing(Store(self.service.store.path, readonly=True)) as store, store.snapshot() as connection:
+    def _in_snapshot(self, read: Callable[[Connection], _T]) -> _T:
+        with closing(Store(self.config.store.place, readonly=True)) as store, store.snapshot() as connection:
             return read(connection)
 
 

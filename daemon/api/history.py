@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any
@@ -24,6 +23,7 @@ from daemon.resources.model import Actor, BodyFault, Kind, RequestRefused
 from daemon.status.explain import summary
 from daemon.status.figures import FIELDS, IN_UNIT
 from daemon.store import feeds, ledger_reads, readings
+from daemon.store.connection import Connection
 from daemon.store.reading_rows import OutageRun, Run
 from daemon.store.topup_rows import Topup
 
@@ -58,7 +58,7 @@ async def list_readings(
     now = api.clock.now()
     begin = after or since or now - SINCE
 
-    def rows(connection: sqlite3.Connection) -> list[Run | OutageRun]:
+    def rows(connection: Connection) -> list[Run | OutageRun]:
         every = readings.history(connection, id, begin, until or now + timedelta(days=1))
         return list(islice((one for one in every if after is None or one.first_at > after), limit + 1))
 
@@ -83,7 +83,7 @@ async def list_episodes(
     """List alerts of an account, the latest first: why each was opened, and why it ended."""
     _seen(api, actor, id)
 
-    def rows(connection: sqlite3.Connection) -> list[Episode]:
+    def rows(connection: Connection) -> list[Episode]:
         last = feeds.episode_of(connection, after) if after else None
         if after and (last is None or last.account != id):
             raise unknown_cursor()
@@ -126,7 +126,7 @@ async def list_topups(
     """List top-ups of an account, the latest first."""
     _seen(api, actor, id)
 
-    def rows(connection: sqlite3.Connection) -> list[Topup]:
+    def rows(connection: Connection) -> list[Topup]:
         every = list(reversed(ledger_reads.of_account(connection, id)))
         if not after:
             return every[: limit + 1]
@@ -163,7 +163,7 @@ async def get_statement(
         raise RequestRefused(422, "invalid", f"period: {str(error)[:200]}", (fault,)) from error
     report = ReportConfig(id=f"api:{id}", period=ReportPeriod(span.kind.value), cron="", to=(), accounts=(id,))
 
-    def made(connection: sqlite3.Connection) -> bytes:
+    def made(connection: Connection) -> bytes:
         from daemon.reports.document import to_json
         from daemon.reports.facts import gather
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -26,13 +25,15 @@ from daemon.api.answers import (
 )
 from daemon.api.bodies import JSON, TOML
 from daemon.api.context import DEFAULT_LIMIT, After, Api, ApiContext, DryRun, Limit, Once
-from daemon.api.problems import json_answer
+from daemon.api.problems import encode, json_answer
 from daemon.api.routes import CHANGE, ObjectId, ScopeId, refusals, router
 from daemon.api.shapes import TokenBody
+from daemon.resources.documents import exported
 from daemon.resources.model import Actor, AuditEntry, Kind, RequestRefused
 from daemon.resources.pauses import pause, resume
 from daemon.status.topups import still_ahead, still_stopped
 from daemon.store import ledger_notes
+from daemon.store.connection import Connection
 from daemon.store.topup_rows import EVERYWHERE
 
 pauses, tokens, audit, documents = router("pauses"), router("tokens"), router("audit"), router("config")
@@ -46,7 +47,7 @@ def _scope(api: ApiContext, actor: Actor, scope: str) -> tuple[str | None, str]:
     """Return the account (None: all) and its owner; who sees only some accounts does not see all."""
     if scope != EVERYWHERE:
         return scope, api.registry.find(actor, Kind.ACCOUNT, scope).owner
-    if actor.owner or actor.accounts is not None:
+    if not actor.is_free:
         raise RequestRefused(404, "not-found", f"there is no account {scope}")
     return None, ""
 
@@ -56,11 +57,11 @@ async def list_pauses(api: Api, actor: Reader, after: After = "", limit: Limit =
     """List what stops charging: pauses, and suspensions that end by a resume."""
     config = api.config
 
-    def rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    def rows(connection: Connection) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for stop in sorted(ledger_notes.stops(connection), key=lambda one: (one.scope, one.kind.value)):
             known = config.accounts.get(stop.scope)
-            everywhere = stop.scope == EVERYWHERE and not actor.owner and actor.accounts is None
+            everywhere = stop.scope == EVERYWHERE and actor.is_free
             if f"{stop.scope}:{stop.kind.value}" > after and (
                 everywhere or (known is not None and actor.sees(known.id, known.info.owner))
             ):
@@ -186,18 +187,27 @@ def _entry(one: AuditEntry) -> dict[str, Any]:
 
 # ── everything as one document ──────────────────────────────────────────────────────────────────────────────────────
 
+
+def _require_operator(actor: Actor) -> None:
+    """Refuse a token that sees only some things: the document is of all."""
+    if not actor.is_free:
+        raise RequestRefused(403, "role-needed", "this needs the role admin in a token without owner and accounts")
+
+
 _TAKES: dict[str, Any] = {"x-takes": [JSON, TOML]}
 
 
 @documents.get("/config:export", response_model=dict[str, Any], responses=refusals())
 async def export_config(api: Api, actor: Admin) -> Response:
     """Show every object that is managed by the API, as the configuration file would say it."""
-    return json_answer(api.registry.export(actor))
+    _require_operator(actor)
+    return Response(await api.read(lambda connection: encode(exported(connection))), media_type="application/json")
 
 
 @documents.post("/config:plan", response_model=PlanShown, responses=refusals(*CHANGE), openapi_extra=_TAKES)
 async def plan_config(api: Api, actor: Admin, body: dict[str, Any], prune: _Prune = False) -> Response:
     """Show what `config:apply` would change. No changes: nothing to do."""
+    _require_operator(actor)
     return json_answer(plan_of(await api.registry.apply(actor, body, prune=prune, dry_run=True)))
 
 
@@ -208,6 +218,7 @@ async def apply_config(
     api: Api, actor: Admin, body: dict[str, Any], once: Once, prune: _Prune = False, dry_run: DryRun = False
 ) -> Response:
     """Make the objects that are managed by the API what the document says, all or none."""
+    _require_operator(actor)
 
     def answer(outcomes: Any) -> tuple[int, Any]:
         return 200, {"changes": changes_of(outcomes)}

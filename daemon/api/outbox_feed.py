@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from daemon.api.routes import DeliveryId, refusals, router
 from daemon.config.model import Config
 from daemon.resources.model import Actor, Kind, RequestRefused
 from daemon.store import feeds
+from daemon.store.connection import Connection
 from daemon.store.outbox import find_event
 from daemon.store.replays import Filter, Logged, replay
 
@@ -50,7 +50,7 @@ async def list_events(
         api.registry.find(actor, Kind.ACCOUNT, account)
     config = api.config
 
-    def page(connection: sqlite3.Connection) -> bytes:
+    def page(connection: Connection) -> bytes:
         accounts = [account] if account is not None else _accounts(config, actor)
         number = 0
         if after:
@@ -68,13 +68,13 @@ async def list_events(
 
 def _accounts(config: Config, actor: Actor) -> Iterable[str] | None:
     """The accounts that the actor sees; None: all there are."""
-    if not actor.owner and actor.accounts is None:
+    if actor.is_free:
         return None
     return [one.id for one in config.accounts.values() if actor.sees(one.id, one.info.owner)]
 
 
 def _sees(config: Config, actor: Actor, event: Event) -> bool:
-    if not actor.owner and actor.accounts is None:
+    if actor.is_free:
         return True
     known = None if event.account is None else config.accounts.get(event.account)
     return known is not None and actor.sees(known.id, known.info.owner)
@@ -116,7 +116,7 @@ async def list_deliveries(
     """List deliveries, newest first: what was sent to whom, how often it was tried, and what came back."""
     config = api.config
 
-    def page(connection: sqlite3.Connection) -> bytes:
+    def page(connection: Connection) -> bytes:
         seen = _receivers(config, actor)
         if receiver is not None:
             seen = [receiver] if seen is None or receiver in seen else []
@@ -136,7 +136,7 @@ async def list_deliveries(
 
 def _receivers(config: Config, actor: Actor) -> list[str] | None:
     """The receivers whose deliveries the actor sees; None: all there are."""
-    if not actor.owner and actor.accounts is None:
+    if actor.is_free:
         return None
     return [
         one.key
@@ -146,7 +146,7 @@ def _receivers(config: Config, actor: Actor) -> list[str] | None:
     ]
 
 
-def _delivery_of(connection: sqlite3.Connection, seen: list[str] | None, id: str) -> Logged | None:
+def _delivery_of(connection: Connection, seen: list[str] | None, id: str) -> Logged | None:
     event, _, receiver = id.partition(".")
     found = feeds.delivery_of(connection, event, receiver)
     return found if seen is None or receiver in seen else None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, create_mod
 
 from daemon.api.instants import Instant
 from daemon.resources.model import Role
+from daemon.sources.registry import PROVIDERS
 
 ID = r"^[a-z0-9_-]{1,64}$"
 """An id that the caller gives."""
@@ -87,9 +88,9 @@ class AccountBody(Described):
         json_schema_extra={
             "examples": [
                 {
-                    "provider": "contentstats",
-                    "base_url": "https://api.example.com",
-                    "api_key": "cs_live_…",
+                    "provider": next(name for name, one in PROVIDERS.items() if not one.by_account),
+                    "base_url": "https://usage.acme.example",
+                    "api_key": "key_of_acme",
                     "owner": "acme",
                     "label": "Acme",
                     "tags": ["pro"],
@@ -138,7 +139,7 @@ class SubscriptionBody(Described):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"event": "balance.low", "threshold": 5.0, "url": "https://example.com/hooks/balance"}]
+            "examples": [{"event": "balance.low", "threshold": 5.0, "url": "https://acme.example/hooks/balance"}]
         }
     )
     url: Line

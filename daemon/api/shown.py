@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from daemon.config.model import AccountConfig, ManagedBy
 from daemon.resources.model import Resource
 from daemon.status.topups import topup_status
 from daemon.store import states
+from daemon.store.connection import Connection
 from daemon.web.choice import tone_of
 
 
@@ -35,7 +35,7 @@ def owned(api: ApiContext, resource: Resource) -> dict[str, Any]:
 
 
 def account(
-    api: ApiContext, resource: Resource, connection: sqlite3.Connection, known: Callable[[str], AccountState | None]
+    api: ApiContext, resource: Resource, connection: Connection, known: Callable[[str], AccountState | None]
 ) -> dict[str, Any]:
     """Return an account with its status. `known` is what the process remembers of it."""
     configured = api.config.accounts.get(resource.id)
@@ -46,7 +46,7 @@ def _status(
     api: ApiContext,
     id: str,
     configured: AccountConfig | None,
-    connection: sqlite3.Connection,
+    connection: Connection,
     known: Callable[[str], AccountState | None],
 ) -> Mapping[str, Any]:
     state = known(id) or states.load(connection, id)

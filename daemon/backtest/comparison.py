@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from daemon.backtest.balance import SimulatedCharge
 from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Replay, ReplayOutcome, is_false_alarm
 from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode
 from daemon.schedule import longest_gap
+from daemon.store.connection import Connection
 from daemon.store.ledger_reads import charged_between
 from daemon.store.past import episodes, notifications
 from daemon.store.readings import history
@@ -76,7 +76,7 @@ class AdviceRequest:
 
 
 def compare(
-    connection: sqlite3.Connection,
+    connection: Connection,
     account: str,
     configs: Mapping[str, Config],
     since: datetime,
@@ -113,7 +113,7 @@ def compare(
 
 
 def _replay(
-    connection: sqlite3.Connection,
+    connection: Connection,
     config: Config,
     account: AccountConfig,
     since: datetime,
@@ -133,7 +133,7 @@ def _replay(
     return Replay(config, account, since, until, keep_spend=keep_spend).run(past, report)
 
 
-def _happened(connection: sqlite3.Connection, account: str, own: ReplayOutcome, poll: timedelta) -> RecordedOutcome:
+def _happened(connection: Connection, account: str, own: ReplayOutcome, poll: timedelta) -> RecordedOutcome:
     charges = [
         SimulatedCharge(topup.paid_at, from_cents(topup.amount_cents))
         for topup in charged_between(connection, account, own.since, own.until)
@@ -158,7 +158,7 @@ def _happened(connection: sqlite3.Connection, account: str, own: ReplayOutcome, 
 
 
 def _advise(
-    connection: sqlite3.Connection,
+    connection: Connection,
     config: Config,
     account: AccountConfig,
     own: ReplayOutcome,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daemon.commands.common import USAGE, fail, held_by, load_config, print_json, reading
+from daemon.store.connection import Connection
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from daemon.config.model import Config
 
 
@@ -41,7 +40,7 @@ def status(
     with reading(config) as store:
         now = _now(store.reader)
         found = [one for one in overview(config, store.reader, now) if account in (None, one.account.id)]
-        health, pid = load_health(store.reader), holder(config.store.path)
+        health, pid = load_health(store.reader), holder(config.store.place)
     if as_json:
         print_json({**document(found, now, health, pid), "problems": problems})
     else:
@@ -92,7 +91,7 @@ def history(
         show(found, config.timezone)
 
 
-def _now(connection: sqlite3.Connection) -> datetime:
+def _now(connection: Connection) -> datetime:
     """This clock's time, or the latest reading's: a demonstration's database may lie in what is the future here."""
     from daemon.clock import SystemClock
     from daemon.store.readings import latest_at
@@ -105,7 +104,7 @@ def _midnight(instant: datetime) -> datetime:
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _require_known(account: str, config: Config, connection: sqlite3.Connection) -> None:
+def _require_known(account: str, config: Config, connection: Connection) -> None:
     """An account that is not configured any more still has its history."""
     from daemon.store import readings
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from daemon.commands.common import load_config, no_database, print_json
-from daemon.store import Store
+from daemon.commands.common import load_config, print_json, there
+from daemon.store import Store, StoreError
 
 
 def register(app: typer.Typer) -> None:
@@ -24,9 +24,9 @@ def backup(
     from daemon.store.backup import back_up
 
     config = load_config(context, secrets=False)
-    source = config.store.path
-    if not source.exists():
-        raise no_database(source)
+    source = there(config.store.place)
+    if not isinstance(source, Path):
+        raise StoreError(f"{source} is backed up by PostgreSQL's own means: pg_dump -Fc, or pg_basebackup with its WAL")
     target = path / source.name if path.is_dir() else path
     store = Store(source, readonly=True)
     try:

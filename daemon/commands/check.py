@@ -59,11 +59,11 @@ def run_check(path: Path, *, online: bool, as_json: bool) -> int:
 
 
 def _look_back(found: Inspection, config: Config) -> None:
-    if config.store.path.is_file():
+    if config.store.place.is_file():
         from daemon.work.preflight import lint_past  # opens the database: only where there is one
 
         assert found.facts is not None
-        lint_past(found.facts, config.store.path)
+        lint_past(found.facts, config.store.place)
 
 
 def _with_stored(found: Inspection, config: Config, *, secrets: bool) -> Config:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from daemon.config.problems import ConfigError
+from daemon.places import Place
 from daemon.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -100,12 +101,19 @@ def held_by(context: typer.Context, *, secrets: bool = True) -> tuple[Config, li
     return held.config, [f"{kind} {id}: {problem}" for (kind, id), problem in sorted(held.problems.items())]
 
 
+def there(place: Place) -> Place:
+    """Return the place of a database, where there is one; raises StoreError."""
+    if isinstance(place, Path) and not place.exists():
+        raise no_database(place)
+    return place
+
+
 def no_database(path: Path, said: str = "`brimful run` or `brimful once` makes it") -> StoreError:
     """Return the error of a database that is not there, with its whole path, and where else it may lie."""
     return StoreError(f"there is no database at {path.absolute()} yet: {said}{elsewhere(path)}")
 
 
-def elsewhere(path: Path) -> str:
+def elsewhere(path: Place) -> str:
     """Return how to name the daemon's database, where the path depends on the folder that the command is typed in."""
     if path.is_absolute():
         return ""
@@ -117,9 +125,7 @@ def reading(config: Config) -> Iterator[Store]:
     """Open the store for reading, beside a running daemon or without one. Never migrates."""
     from daemon.store.migrations import require_current
 
-    if not config.store.path.exists():
-        raise no_database(config.store.path)
-    store = Store(config.store.path, readonly=True)
+    store = Store(there(config.store.place), readonly=True)
     try:
         require_current(store)
         yield store
@@ -132,9 +138,7 @@ def writing(config: Config) -> Iterator[Store]:
     """Open the store for one short transaction, safe beside a running daemon. Never migrates."""
     from daemon.store.migrations import require_current
 
-    if not config.store.path.exists():
-        raise no_database(config.store.path)
-    store = Store(config.store.path)
+    store = Store(there(config.store.place))
     try:
         require_current(store)
         yield store

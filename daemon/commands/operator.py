@@ -14,7 +14,7 @@ from daemon.resources import pauses
 from daemon.store import ledger, ledger_notes, ledger_reads, states
 from daemon.store.connection import Store
 from daemon.store.ledger import Moved
-from daemon.store.topup_rows import Bookmark, State, StopKind, Topup
+from daemon.store.topup_rows import EVERYWHERE, Bookmark, State, StopKind, Topup
 from daemon.stripe.answers import GONE, Answered, AnswerKind, Refused
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
@@ -37,13 +37,13 @@ class NothingToSay(Exception):  # noqa: N818 – the message is a sentence for a
 
 def pause(store: Store, account: str | None, now: datetime) -> bool:
     """Charge nothing more, for an account or at all. Returns whether that is new."""
-    with store.write(durable=True) as tx:
+    with store.write(durable=True, lock=account or EVERYWHERE) as tx:
         return pauses.pause(tx, account, now)
 
 
 def resume(store: Store, account: str | None, now: datetime) -> tuple[str, ...]:
     """End the pause, and for an account its suspension too. Returns what was ended."""
-    with store.write(durable=True) as tx:
+    with store.write(durable=True, lock=account or EVERYWHERE) as tx:
         return pauses.resume(tx, account, now)
 
 
@@ -52,7 +52,7 @@ def accept(store: Store, account: str, now: datetime) -> str:
 
     Takes effect with the next reading. Returns what was accepted; raises NothingToSay where nothing has fallen.
     """
-    with store.write(durable=True) as tx:
+    with store.write(durable=True, lock=account) as tx:
         state = states.load(tx, account)
         falls, last = state.falls, state.last
         accepted_at = states.accepted(tx).get(account)

@@ -100,7 +100,7 @@ def _writing(config: Config) -> Iterator[Store]:
 
     with reading(config):
         pass
-    store = Store(config.store.path)
+    store = Store(config.store.place)
     try:
         yield store
     finally:

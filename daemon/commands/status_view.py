@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from shutil import get_terminal_size
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 
 from alerts.model.spend import Spent
 from alerts.model.units import GB, USD, with_older_names
@@ -173,7 +173,7 @@ def show(found: Sequence[Overview], zone: ZoneInfo) -> None:
     """Print the accounts for a person."""
     if not found:
         typer.echo("no account is configured")
-    elif len(found) >= TABLE_FROM_ACCOUNTS and Console().width >= TABLE_FROM_COLUMNS:
+    elif len(found) >= TABLE_FROM_ACCOUNTS and get_terminal_size().columns >= TABLE_FROM_COLUMNS:
         _show_table(found)
     else:
         for number_, one in enumerate(found):

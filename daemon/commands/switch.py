@@ -20,6 +20,7 @@ from daemon.commands.common import NO, UNIT_DATABASE, USAGE, JsonOption, Options
 
 if TYPE_CHECKING:
     from daemon.config.load import Outline
+    from daemon.places import Place
     from daemon.store import Store
 
 AccountArgument = Annotated[str | None, typer.Argument(help="An account's id; all accounts without one.")]
@@ -49,11 +50,12 @@ def pause(
     from daemon.clock import SystemClock
     from daemon.commands import operator
     from daemon.store import StoreError
+    from daemon.store.lock import is_held
     from daemon.store.usage_checks import was_used
 
     outline = _outline(context, database)
-    if not outline.store.exists():
-        if _is_held(outline.store):
+    if isinstance(outline.store, Path) and not outline.store.exists():
+        if is_held(outline.store):
             _pause_by_file(outline.store, "a daemon runs, but its database was deleted or moved", as_json=as_json)
             return
         if database is not None:
@@ -66,7 +68,9 @@ def pause(
             new = operator.pause(store, account, SystemClock().now())
             used = was_used(store.reader)
     except (StoreError, sqlite3.Error) as error:
-        if not (_is_held(outline.store) or isinstance(error, sqlite3.OperationalError)):
+        if not isinstance(outline.store, Path):
+            raise
+        if not (is_held(outline.store) or isinstance(error, sqlite3.OperationalError)):
             raise  # no daemon works with this file, and it may be no database: nothing would be paused
         _pause_by_file(outline.store, f"the database cannot be written ({error})", as_json=as_json)
         return
@@ -98,7 +102,7 @@ def resume(
     from daemon.store import ledger_notes
 
     outline = _outline(context, database)
-    if not outline.store.exists():
+    if isinstance(outline.store, Path) and not outline.store.exists():
         if account is None and (file := _end_pause_by_file(outline.store)) is not None:
             said = f"all accounts: ended the pause by {file.absolute()}"
             tell(said, {"account": None, "ended": ["pause"], "left": []}, as_json=as_json)
@@ -148,22 +152,9 @@ def _check_known(outline: Outline, account: str | None, store: Store | None = No
     fail(f"there is no account {account} with a topup table, and {outline.store.absolute()} knows none either", USAGE)
 
 
-def _is_held(path: Path) -> bool:
-    """Whether a daemon runs with the database of this path, whatever became of the file."""
-    from daemon.store.lock import DatabaseHeldError, held, lock_path
-
-    if not lock_path(path).exists():
-        return False
-    try:
-        with held(path):
-            return False
-    except DatabaseHeldError:
-        return True
-
-
 def _pause_by_file(path: Path, why: str, *, as_json: bool) -> None:
     """Pause every charge by a file beside the database: an empty one needs no room on a full disk."""
-    from daemon.store.connection import pause_file
+    from daemon.store.dialects.sqlite import pause_file
 
     file = pause_file(path)
     try:
@@ -178,7 +169,7 @@ def _pause_by_file(path: Path, why: str, *, as_json: bool) -> None:
 
 def _end_pause_by_file(path: Path) -> Path | None:
     """Take the file away; return where it was, None where there is none."""
-    from daemon.store.connection import pause_file
+    from daemon.store.dialects.sqlite import pause_file
 
     file = pause_file(path)
     if not file.exists():
@@ -188,7 +179,7 @@ def _end_pause_by_file(path: Path) -> Path | None:
 
 
 @contextmanager
-def _switch(path: Path) -> Iterator[Store]:
+def _switch(path: Place) -> Iterator[Store]:
     """Open the store for the kill switch: whatever else its schema lacks, the switch works where its table is."""
     from daemon.store import Store, StoreError
     from daemon.store.ledger_notes import has_stops
@@ -219,7 +210,7 @@ def _make_database(path: Path) -> None:
         fail(f"nothing was paused, pause again: {error}")
 
 
-def _say_unused(path: Path) -> None:
+def _say_unused(path: Place) -> None:
     said = (
         f"no daemon has used {path.absolute()} yet: nothing that runs was stopped, the pause holds from its first "
         f"start. For a daemon that runs with another database: --database PATH (the packaged unit's: {UNIT_DATABASE}), "

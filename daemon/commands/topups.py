@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
@@ -14,6 +13,7 @@ import typer
 from daemon.commands import switch, topups_view
 from daemon.commands.common import NO, USAGE, JsonOption, fail, load_config, print_json, reading, tell, writing
 from daemon.commands.switch import AccountArgument
+from daemon.store.connection import Connection
 
 if TYPE_CHECKING:
     from daemon.clock import Clock
@@ -71,7 +71,7 @@ def topups(
     topups_view.print_ledger(document)
 
 
-def _open_and_latest(conn: sqlite3.Connection) -> tuple[Topup, ...]:
+def _open_and_latest(conn: Connection) -> tuple[Topup, ...]:
     """Return what holds a slot, however old, and the latest that ended, newest first."""
     from daemon.store import ledger_reads
 

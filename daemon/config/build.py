@@ -46,6 +46,7 @@ from daemon.config.schema import (
     TopupTable,
 )
 from daemon.config.urls import origin
+from daemon.places import Place
 from daemon.sources.provider import AnswerSpec, JsonMapping
 
 DEFAULT_KEEP = timedelta(days=90)
@@ -55,7 +56,7 @@ DEFAULT_PORTS = {SmtpSecurity.NONE: 25, SmtpSecurity.STARTTLS: 587, SmtpSecurity
 V = TypeVar("V")
 
 
-def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) -> Config:
+def build(facts: LintFacts, path: Path, store: Place, warnings: tuple[str, ...]) -> Config:
     """Return the configuration; `facts` must hold no error."""
     tables = facts.tables
     host, port = listen_at(tables.http.table.listen) or (None, 0)
@@ -63,7 +64,11 @@ def build(facts: LintFacts, path: Path, store: Path, warnings: tuple[str, ...]) 
     return Config(
         path=path,
         timezone=facts.zone,
-        store=StoreConfig(path=store, keep_readings=tables.store.table.keep_readings or DEFAULT_KEEP),
+        store=StoreConfig(
+            path=store if isinstance(store, Path) else Path(),
+            url=None if isinstance(store, Path) else store,
+            keep_readings=tables.store.table.keep_readings or DEFAULT_KEEP,
+        ),
         accounts={id: account_of(facts, id) for id in tables.accounts},
         rules=(*_rules(facts), *own_thresholds(facts)),
         receivers=Receivers(receivers(facts)),

@@ -15,10 +15,17 @@ from typing import Any
 import tomli
 from pydantic import SecretStr
 
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.config import build
 from daemon.config.lint import LintFacts, lint
-from daemon.config.lint.process import master_key_paths, store_folder, store_of_unit, templates_folder, zone
+from daemon.config.lint.process import (
+    master_key_paths,
+    server_of,
+    store_folder,
+    store_of_unit,
+    templates_folder,
+    zone,
+)
 from daemon.config.lint.receivers import secret_paths
 from daemon.config.model import Config
 from daemon.config.problems import ConfigError as ConfigError
@@ -27,6 +34,7 @@ from daemon.config.problems import summary as summary
 from daemon.config.reading import Tables, read
 from daemon.config.secret import Composed, Secrets, in_json, percent_encoded
 from daemon.limits import CONFIG_BYTES, INCLUDED_FILES, WARNINGS_LOGGED
+from daemon.places import Place
 from daemon.sources.preset import is_param, with_params
 
 _WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
@@ -59,7 +67,7 @@ class Inspection:
 class Outline:
     """The part of a configuration that is valid whatever else is wrong: the database's path, and the accounts."""
 
-    store: Path
+    store: Place
     accounts: frozenset[str]
     topups: frozenset[str]
 
@@ -93,9 +101,7 @@ def inspect(
     secrets_read, texts = resolved(tables, references), composed(tables, references, problems)
     facts = LintFacts(tables, secrets_read, zone(tables.root.timezone, problems), problems, texts)
     lint(facts)
-    store = build.store_at(tables.store.table.path, environ)
-    store_folder(store, problems)
-    store_of_unit(tables.store.table.path, store, environ, problems)
+    store = _store(tables, environ, path, problems)
     templates = build.templates_at(tables.root.templates, path)
     if templates is not None:
         templates_folder(templates, problems)
@@ -115,11 +121,22 @@ def outline(path: Path, *, environ: Mapping[str, str] | None = None) -> Outline:
     if document is None:
         raise ConfigError(path, problems.sorted)
     tables = read(document, problems, _included(document, path, problems, tomli.loads))
-    wrong = tuple(problem for problem in problems.errors if problem.key_path in ("store", "store.path"))
+    store = _store(tables, os.environ if environ is None else environ, path, problems)
+    wrong = tuple(problem for problem in problems.errors if problem.key_path in ("store", "store.path", "store.url"))
     if wrong:
         raise ConfigError(path, wrong)
-    store = build.store_at(tables.store.table.path, os.environ if environ is None else environ)
     return Outline(store, frozenset(tables.accounts), frozenset(tables.topups))
+
+
+def _store(tables: Tables, environ: Mapping[str, str], path: Path, problems: Problems) -> Place:
+    """Return where the store is. Every command needs its URL: a secret that is not there is an error for all."""
+    table = tables.store.table
+    if table.url:
+        return server_of(table.url, table.path, Secrets(environ, path.parent, problems, required=True), problems)
+    store = build.store_at(table.path, environ)
+    store_folder(store, problems)
+    store_of_unit(table.path, store, environ, problems)
+    return store
 
 
 def documents(path: Path) -> dict[Path, dict[str, Any]]:

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from alerts.model.accounts import AccountInfo
 from alerts.model.receivers import Receivers
 from alerts.model.specs import RuleSpec
+from daemon.places import Place, ServerUrl
 from daemon.sources.provider import JsonMapping, Provider
 
 NO_SECRET = SecretStr("")
@@ -119,7 +120,13 @@ class AccountConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
     path: Path
+    url: ServerUrl | None = None
     keep_readings: timedelta = timedelta(days=90)
+
+    @property
+    def place(self) -> Place:
+        """Where the store is: the server where one is named, else the file."""
+        return self.url or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,7 @@ class Table(BaseModel):
 
 class StoreTable(Table):
     path: Text = ""
+    url: Secret = ""
     keep_readings: Duration | None = None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from daemon.demo.drive import Month
 from daemon.demo.scenario import CARD_REPLACED_AT, OUTAGE_FROM, OUTAGE_TO, PREPAID
 from daemon.demo.timeline import Timeline
 from daemon.store import ledger_reads, reports
+from daemon.store.connection import Connection
 from daemon.store.topup_rows import State
 
 
@@ -35,7 +35,7 @@ class Evidence:
 
     month: Month
     timeline: Timeline
-    conn: sqlite3.Connection
+    conn: Connection
     facts: ReportFacts | None
     """The facts of the finance report; None before its month is over."""
 

@@ -118,7 +118,7 @@ class Runner:
             stack.callback(scheduler.shutdown, wait=False)
             look = asyncio.ensure_future(self._look_for_commands(service))
             stack.callback(look.cancel)
-            log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.path))
+            log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.place))
             self._started = True
             notify("READY=1")
             beat = asyncio.ensure_future(Beat(service, self._clock).run())
@@ -200,7 +200,7 @@ class Runner:
             if misplaced and not was_misplaced:
                 log.error("database", problem=misplaced)
             elif was_misplaced and not misplaced:
-                log.info("database", problem="", path=str(service.store.path))
+                log.info("database", problem="", path=str(service.store.place))
             was_misplaced = misplaced
             is_due = service.registry is not None and service.registry.is_due
             if service.store.changed_elsewhere() or is_due:
@@ -258,8 +258,8 @@ class Runner:
         except ConfigError as error:
             _log_kept(str(error))
             return False
-        if config.store.path != self._config.store.path:
-            _log_kept("[store] path cannot change while running: restart instead")
+        if config.store.place != self._config.store.place:
+            _log_kept("[store] path or url cannot change while running: restart instead")
             return False
         self._config, self._before = config, self._config
         _log_warnings(config)

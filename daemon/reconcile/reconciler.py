@@ -75,7 +75,7 @@ class Reconciler:
             self._context.note(account, Doing.LISTING, said.refused)
             return
         self._context.reached(account, Doing.LISTING)
-        with self._context.store.write(durable=True) as tx:
+        with self._context.store.write(durable=True, lock=account) as tx:
             view = self._context.account(account)
             for finding in (one for one in said.findings if not one.notified):
                 message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.spans import Span, SpanKind, span_at, span_before
@@ -25,9 +23,11 @@ from alerts.reports.totals import totals
 from alerts.templating import WRONG_TEMPLATE, Templates, where_wrong
 from daemon.config.model import Config, ReportConfig
 from daemon.limits import CHARTS_PER_REPORT
+from daemon.places import Place
 from daemon.reports.charts import draw
 from daemon.store import Store, report_basis, reports
 from daemon.store.card_side import CardPeriod, card_side, declines
+from daemon.store.connection import Connection
 from daemon.store.readings import accounts_seen
 from daemon.store.statement_readings import past_over
 
@@ -54,7 +54,7 @@ class _Gathering:
     """What every statement of one report needs."""
 
     config: Config
-    conn: sqlite3.Connection
+    conn: Connection
     span: Span
     before: Span
     now: datetime
@@ -66,12 +66,12 @@ class _Gathering:
     """The statements of the period before, where its report is stored."""
 
 
-def gather(config: Config, conn: sqlite3.Connection, report: ReportConfig, span: Span, now: datetime) -> ReportFacts:
+def gather(config: Config, conn: Connection, report: ReportConfig, span: Span, now: datetime) -> ReportFacts:
     """Return what the report of this period says: as it is stored, else as the store tells it now. Only reads."""
     return report_basis.load(conn, report.id, span) or gather_anew(config, conn, report, span, now).facts
 
 
-def gather_anew(config: Config, conn: sqlite3.Connection, report: ReportConfig, span: Span, now: datetime) -> Gathered:
+def gather_anew(config: Config, conn: Connection, report: ReportConfig, span: Span, now: datetime) -> Gathered:
     """Return what the store tells of the period now, whatever is stored of the report. Only reads."""
     zone = config.timezone
     before = span_before(span.kind, span.start, zone)
@@ -192,7 +192,7 @@ async def facts_for(
 
     It is stored where the period has ended and the store can be written: every later report of the period reads it.
     """
-    found = await asyncio.to_thread(_gather_apart, config, store.path, report, span, now)
+    found = await asyncio.to_thread(_gather_apart, config, store.place, report, span, now)
     if isinstance(found, ReportFacts):
         return replace(found, preview=preview)
     if store.readonly or preview or now < span.end:
@@ -231,10 +231,10 @@ def _drawings(facts: ReportFacts) -> dict[str, Drawing]:
 
 
 def _gather_apart(
-    config: Config, path: Path, report: ReportConfig, span: Span, now: datetime
+    config: Config, place: Place, report: ReportConfig, span: Span, now: datetime
 ) -> ReportFacts | Gathered:
     """Gather in a thread, on a connection of its own: a long history holds up no poll."""
-    store = Store(path, readonly=True)
+    store = Store(place, readonly=True)
     try:
         with store.snapshot() as conn:
             return report_basis.load(conn, report.id, span) or gather_anew(config, conn, report, span, now)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from alerts.mail_address import AddressError, parse_address
+from alerts.model.patterns import is_glob
 from alerts.model.receivers import EmailReceiver, WebhookReceiver
-from alerts.model.specs import LowBalance, RuleSpec, is_glob
+from alerts.model.specs import LowBalance, RuleSpec
 from alerts.model.values import replace
 from daemon.config import build
 from daemon.config.lint import accounts as lint_accounts

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from daemon.resources.bodies import ADOPTED, is_money
 from daemon.resources.held import body_of
 from daemon.resources.model import BodyFault, Change, Kind, RequestRefused
 from daemon.store import resources
+from daemon.store.connection import Connection
 from daemon.store.resources import Row
 
 _ARRAYS = {"rules": Kind.RULE, "subscriptions": Kind.SUBSCRIPTION}
@@ -24,7 +24,7 @@ _AT_ONCE = 500
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
-def exported(conn: sqlite3.Connection) -> dict[str, Any]:
+def exported(conn: Connection) -> dict[str, Any]:
     """Return the document of what is stored. Each part is left out where it is empty."""
     accounts: dict[str, Any] = {row.id: _said(row) for row in _rows(conn, Kind.ACCOUNT)}
     for row in _rows(conn, Kind.TOPUP):
@@ -42,14 +42,14 @@ def _said(row: Row, *, owner: bool = True) -> dict[str, Any]:
     return {"owner": row.owner, **body} if owner and row.owner else body
 
 
-def _rows(conn: sqlite3.Connection, kind: Kind) -> Iterator[Row]:
+def _rows(conn: Connection, kind: Kind) -> Iterator[Row]:
     after = ""
     while rows := resources.page(conn, kind.value, owner=None, after=after, limit=_AT_ONCE):
         yield from rows
         after = rows[-1].id
 
 
-def changes_to(conn: sqlite3.Connection, document: Mapping[str, Any], *, prune: bool) -> list[Change]:
+def changes_to(conn: Connection, document: Mapping[str, Any], *, prune: bool) -> list[Change]:
     """Return a change for each object that the document names, and with `prune` for each that it does not."""
     wanted = _wanted(document)
     stored = {(kind, row.id): row for kind in Kind for row in _rows(conn, kind)}

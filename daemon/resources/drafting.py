@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from alerts.model.instants import to_ms
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.clock import Ids
 from daemon.config.model import ManagedBy, TopupMode
 from daemon.config.places import place_of_account, place_of_item

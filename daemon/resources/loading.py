@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
@@ -17,18 +16,19 @@ from daemon.resources.keyring import Keyring
 from daemon.resources.model import Kind
 from daemon.resources.secrets import protected
 from daemon.store import resources
+from daemon.store.connection import Connection
 from daemon.store.resources import Row
 
 AT_ONCE = 500
 """Most objects that are caught up with at once: a tenth of a second of the loop."""
 
 
-def compile_rows(basis: Basis, conn: sqlite3.Connection, rows: Collection[Row], now: datetime) -> Compiled:
+def compile_rows(basis: Basis, conn: Connection, rows: Collection[Row], now: datetime) -> Compiled:
     """Compile what rows hold, each account with its top-up. What is archived comes to nothing."""
     return compiled(basis, sources_of(conn, rows), now, strict=False)
 
 
-def sources_of(conn: sqlite3.Connection, rows: Collection[Row]) -> Iterator[Unit]:
+def sources_of(conn: Connection, rows: Collection[Row]) -> Iterator[Unit]:
     """Yield the units of rows; an account whose top-up alone changed is read beside it."""
     of_unit: dict[Kind, dict[str, Row]] = {Kind.ACCOUNT: {}, Kind.TOPUP: {}}
     for row in rows:
@@ -51,9 +51,7 @@ def _unit(account: Row, topup: Row | None) -> Unit:
     return source_of(account), source_of(topup)
 
 
-def combined(
-    file: Config, conn: sqlite3.Connection, *, secrets: bool = True, environ: Mapping[str, str] | None = None
-) -> Held:
+def combined(file: Config, conn: Connection, *, secrets: bool = True, environ: Mapping[str, str] | None = None) -> Held:
     """Return the file's objects and the stored ones together, for a command that only reads.
 
     `secrets=False`: no secret is needed, and none is read.
@@ -72,7 +70,7 @@ def combined(
     return held
 
 
-def note_twice(conn: sqlite3.Connection, accounts: Collection[str], rules: Collection[str], problems: Problems) -> None:
+def note_twice(conn: Connection, accounts: Collection[str], rules: Collection[str], problems: Problems) -> None:
     """Note what the file names and the API manages: an error, but a warning where `adopt` moved it."""
     for kind, named, path in ((Kind.ACCOUNT, accounts, "accounts"), (Kind.RULE, rules, "rules")):
         for id in sorted(resources.ids_of(conn, kind.value) & set(named)):
@@ -87,7 +85,7 @@ def note_twice(conn: sqlite3.Connection, accounts: Collection[str], rules: Colle
             problems.add(ProblemId.MANAGED_TWICE, f"{path}.{id}", said, "take it out of the file", level=level)
 
 
-def kept_topups(conn: sqlite3.Connection) -> Iterator[ObjectSource]:
+def kept_topups(conn: Connection) -> Iterator[ObjectSource]:
     """Yield the top-ups that are stored and not deleted: what is open of them is not lost."""
     if not resources.is_there(conn):
         return

@@ -42,8 +42,8 @@ def resume(tx: Transaction, account: str | None, now: datetime, *, take_back_clo
     for stop in stops:
         ledger_notes.lift(tx, scope, stop.kind)
         ended.append(f"{stop.kind}: {stop.reason}")
-    if account is None:
-        ledger_notes.pause_file_of(tx).unlink(missing_ok=True)
+    if account is None and (file := tx.pause_file()) is not None:
+        file.unlink(missing_ok=True)
     if account is not None and any(stop.kind is StopKind.SUSPENSION for stop in stops):
         ledger_notes.forget_cards(tx, account)
         for stop in stops:

@@ -47,7 +47,7 @@ from daemon.resources.secrets import resealed
 from daemon.resources.writing import Checks, MovedOn, reseal_digest_key, set_digest_key, unchanged, written
 from daemon.store import Store, resources
 from daemon.store import tokens as token_rows
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.outbox import Outbox
 from daemon.store.resources import Row
 
@@ -255,6 +255,10 @@ class Registry:
         """Whether time alone changes something: the signing secret before the current one of a subscription ends."""
         now = self._clock.now()
         return any(until <= now for until in self._held.overlap_ends.values())
+
+    def is_current(self, conn: Connection) -> bool:
+        """Whether everything that is stored was taken in: asked in the transaction of whoever acts on it."""
+        return resources.last_change(conn) == self._seen
 
     def _stored_since(self) -> list[Row]:
         if resources.last_change(self._store.reader) == self._seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.config.model import ManagedBy
 from daemon.resources.held import Held
 from daemon.resources.model import Actor, Kind, RequestRefused, Role

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -18,7 +17,7 @@ from daemon.resources.keyring import Keyring, SealError, is_sealed
 from daemon.resources.model import Actor, Kind, RequestRefused
 from daemon.resources.records import record
 from daemon.store import resources
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.ledger_reads import open_topups
 from daemon.store.outbox import Outbox
 from daemon.store.resources import Row
@@ -34,11 +33,12 @@ class MovedOn(Exception):  # noqa: N818 – it is what happened to the row
     """Somebody else changed the object since it was read: draft the change anew."""
 
 
-def unchanged(conn: sqlite3.Connection, drafts: Sequence[Draft]) -> None:
-    """Raise MovedOn where an object is not as the draft found it."""
+def unchanged(tx: Transaction, drafts: Sequence[Draft]) -> None:
+    """Raise MovedOn where an object is not as the draft found it. Its account is locked, so that nothing is planned."""
+    for id in sorted({draft.id for draft in drafts if draft.was_there and draft.kind in (Kind.ACCOUNT, Kind.TOPUP)}):
+        tx.lock(id)
     for draft in drafts:
-        now = resources.find(conn, draft.kind.value, draft.id)
-        if now != draft.before:
+        if resources.find(tx, draft.kind.value, draft.id) != draft.before:
             raise MovedOn(draft.id)
 
 
@@ -51,21 +51,24 @@ class Checks:
         self._of_file: dict[str, str] | None = None
         """The digests of the keys of the file's accounts."""
 
-    def check(self, conn: sqlite3.Connection, drafts: Sequence[Draft], made: Compiled) -> dict[str, str | None]:
+    def check(self, conn: Connection, drafts: Sequence[Draft], made: Compiled) -> dict[str, str | None]:
         """Raise 409 or 422 for what the ledger, other accounts or an owner's number forbid; return digests of keys."""
         for draft in drafts:
             self._check_open(conn, draft, made)
         self._check_number(conn, drafts)
         return self._digests(conn, drafts, made)
 
-    def _check_open(self, conn: sqlite3.Connection, draft: Draft, made: Compiled) -> None:
+    def _check_open(self, conn: Connection, draft: Draft, made: Compiled) -> None:
         """An open top-up keeps its account, its customer and what ends it."""
         if draft.kind not in (Kind.ACCOUNT, Kind.TOPUP) or not draft.was_there:
             return
-        topup = made.accounts[draft.id].topup if draft.id in made.accounts else None
+        before, after = self._held.config.accounts.get(draft.id), made.accounts.get(draft.id)
+        topup = after.topup if after is not None else None
         for opened in open_topups(conn, draft.id):
             if draft.body is None:
                 raise _open(opened, "the account keeps its top-up until that has ended")
+            if before is not None and after is not None and not after.is_asked_as(before):
+                raise _open(opened, "its provider, its key and what is asked stay until that has ended")
             if draft.kind is Kind.ACCOUNT or topup is None:
                 continue
             if topup.customer != opened.customer:
@@ -73,7 +76,7 @@ class Checks:
             if topup.mode is TopupMode.SHADOW and opened.state not in ENDS_UNSENT:
                 raise _open(opened, 'mode "shadow" would send nothing that ends it: say "off"')
 
-    def _check_number(self, conn: sqlite3.Connection, drafts: Sequence[Draft]) -> None:
+    def _check_number(self, conn: Connection, drafts: Sequence[Draft]) -> None:
         new: dict[str, int] = {}
         for draft in drafts:
             if draft.kind is Kind.SUBSCRIPTION and draft.action == "create":
@@ -84,7 +87,7 @@ class Checks:
                 said = f"an owner has at most {SUBSCRIPTIONS_AN_OWNER} subscriptions, this one {has}"
                 raise RequestRefused(422, "too-many-subscriptions", said)
 
-    def _digests(self, conn: sqlite3.Connection, drafts: Sequence[Draft], made: Compiled) -> dict[str, str | None]:
+    def _digests(self, conn: Connection, drafts: Sequence[Draft], made: Compiled) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
         taken: dict[str, str] = {}
         for draft in drafts:
@@ -103,14 +106,14 @@ class Checks:
                 raise RequestRefused(409, "provider-key-taken", f"{draft.id}: another account has this provider's key")
         return found
 
-    def _file_digests(self, conn: sqlite3.Connection) -> Mapping[str, str]:
+    def _file_digests(self, conn: Connection) -> Mapping[str, str]:
         if self._of_file is None:
             accounts = self._held.file.accounts.values()
             said = {account.id: identity_of(account) for account in accounts}
             self._of_file = {self._digest(conn, text): id for id, text in said.items() if text is not None}
         return self._of_file
 
-    def _digest(self, conn: sqlite3.Connection, text: str) -> str:
+    def _digest(self, conn: Connection, text: str) -> str:
         key = resources.meta(conn, _DIGEST_KEY)
         if is_sealed(key):
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from daemon.config.model import Config, TopupConfig
 from daemon.resources.ceiling import bounded
 from daemon.status.topups import topup_status
 from daemon.store import ledger_notes, ledger_reads, readings
+from daemon.store.connection import Connection
 from daemon.store.ledger_notes import GateCount
 from daemon.store.ledger_reads import Shadow
 from daemon.store.topup_rows import Send, Stop, Topup
@@ -20,7 +20,7 @@ from daemon.store.topup_rows import Send, Stop, Topup
 Document = dict[str, Any]
 
 
-def explain_topup(conn: sqlite3.Connection, topup: Topup) -> Document:
+def explain_topup(conn: Connection, topup: Topup) -> Document:
     """Return everything that is known of a top-up: reading, rule, gates, attempts, read-backs, steps, credit."""
     return {
         **summary(topup),
@@ -64,7 +64,7 @@ def explain_topup(conn: sqlite3.Connection, topup: Topup) -> Document:
     }
 
 
-def explain_account(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> Document:
+def explain_account(config: Config, conn: Connection, account: str, now: datetime) -> Document:
     """Return why an account was not charged: what stops it, the counts of each gate, and what is open."""
     last = readings.last(conn, account)
     stand = topup_status(config, conn, account, now)

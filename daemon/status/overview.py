@@ -5,7 +5,6 @@ Read only: from the state that the evaluation left, the store of readings and th
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +28,7 @@ from daemon.config.cron import gaps
 from daemon.config.model import AccountConfig, Config
 from daemon.status.topups import topup_status
 from daemon.store import readings, states
+from daemon.store.connection import Connection
 from daemon.store.reading_rows import OutageRun
 
 
@@ -102,7 +102,7 @@ class Overview:
         return None if self.known is None else max(self.now - self.known.at, timedelta())
 
 
-def overview(config: Config, connection: sqlite3.Connection, now: datetime) -> tuple[Overview, ...]:
+def overview(config: Config, connection: Connection, now: datetime) -> tuple[Overview, ...]:
     """Return one overview a configured account, in the order of the configuration."""
     remembered = states.load_all(connection)
     return tuple(
@@ -112,7 +112,7 @@ def overview(config: Config, connection: sqlite3.Connection, now: datetime) -> t
 
 
 def look(
-    config: Config, account: AccountConfig, state: AccountState, connection: sqlite3.Connection, now: datetime
+    config: Config, account: AccountConfig, state: AccountState, connection: Connection, now: datetime
 ) -> Overview:
     """Return the overview of one account from what is remembered of it. Forecasts begin at the last reading."""
     known = state.last
@@ -227,7 +227,7 @@ def _budget(rule: Budget, view: RuleView, now: datetime) -> BudgetLine | None:
     )
 
 
-def _topup(config: Config, account: AccountConfig, connection: sqlite3.Connection, now: datetime) -> TopupLine | None:
+def _topup(config: Config, account: AccountConfig, connection: Connection, now: datetime) -> TopupLine | None:
     found = topup_status(config, connection, account.id, now)
     if found is None or account.topup is None:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from alerts.rules.state import TopupStatus
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.resources.ceiling import bounded
 from daemon.store import ledger_notes, ledger_reads
+from daemon.store.connection import Connection
 from daemon.store.ledger_notes import GateCount
 from daemon.store.topup_rows import CUSTOMER_GONE, ENDS_UNSENT, EVERYWHERE, Bookmark, State, Stop, StopKind, Topup
 from daemon.topups.policy.amounts import ROLLING_DAY
@@ -72,7 +72,7 @@ def is_under_way(
     return abs(now - (sent_at or topup.state_at)) < UNDER_WAY_AFTER_SENT
 
 
-def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: datetime) -> TopupStatus | None:
+def topup_status(config: Config, conn: Connection, account: str, now: datetime) -> TopupStatus | None:
     """Return the account's standing, None where no top-up is configured."""
     configured = config.accounts.get(account)
     bounds = bounded(configured, config.api) if configured is not None else None
@@ -95,9 +95,7 @@ def topup_status(config: Config, conn: sqlite3.Connection, account: str, now: da
     )
 
 
-def _refused(
-    config: Config, topup: TopupConfig, conn: sqlite3.Connection, account: str, now: datetime
-) -> TopupStatus | None:
+def _refused(config: Config, topup: TopupConfig, conn: Connection, account: str, now: datetime) -> TopupStatus | None:
     """Return what held a charge back last, where it still may: nothing was charged since, nor was there no need."""
     said = [one for one in ledger_notes.decisions(conn, account) if one.gate != "reading" or one.gates != NOT_JUDGED]
     tried_at = ledger_reads.last_attempt_at(conn, account)
@@ -133,7 +131,7 @@ def _is_raised(said: GateCount, cap_microusd: int) -> bool:
     return then is not None and cap_microusd > int(then)
 
 
-def needs_person(config: Config, conn: sqlite3.Connection, last_errors: Mapping[str, str]) -> list[str]:
+def needs_person(config: Config, conn: Connection, last_errors: Mapping[str, str]) -> list[str]:
     """Return a sentence for every charge that needs a person, or whose outcome is still unknown."""
     sentences = list(last_errors.values())
     for stop in ledger_notes.stops(conn):
@@ -166,7 +164,7 @@ def _is_shadow(config: Config, account: str) -> bool:
     return configured is not None and configured.topup is not None and configured.topup.mode is TopupMode.SHADOW
 
 
-def still_stopped(conn: sqlite3.Connection, accounts: Container[str], account: str | None) -> tuple[str, ...]:
+def still_stopped(conn: Connection, accounts: Container[str], account: str | None) -> tuple[str, ...]:
     """Return a sentence for each stop that is left, with the command that ends it; without an account for all known."""
     return tuple(
         _left(stop)
@@ -186,7 +184,7 @@ def _left(stop: Stop) -> str:
     return said if stop.reason == CUSTOMER_GONE else f"{said}: brimful topups resume {stop.scope}"
 
 
-def still_ahead(conn: sqlite3.Connection, now: datetime) -> str | None:
+def still_ahead(conn: Connection, now: datetime) -> str | None:
     """Return a sentence where the ledger is ahead of the clock, and what has to end before that is taken back."""
     latest = ledger_notes.bookmark(conn, Bookmark.LATEST)
     if latest is None or latest[0] - now <= CLOCK_TOLERANCE:

@@ -43,6 +43,7 @@ def back_up(store: Store, to: Path) -> int:
 
 def _copy(store: Store, partial: Path) -> None:
     with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
+        assert isinstance(store.reader, sqlite3.Connection)
         store.reader.backup(copy, pages=-1)
         copy.execute("PRAGMA journal_mode=DELETE")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +12,7 @@ from alerts.model.instants import from_ms, to_ms
 from alerts.model.money import from_cents, to_micro
 from alerts.reports.credits import RETURNED_WITHIN, CardCharge, CardReturn, DeclinedCharge, Refusal
 from alerts.reports.statements import CardSide
+from daemon.store.connection import Connection
 
 _AT = "coalesce(t.charged_at, t.paid_at)"
 _LEARNED = "(SELECT min(s.at) FROM topup_steps_taken s WHERE s.topup = t.id AND s.after = 'paid')"
@@ -46,7 +46,7 @@ class CardPeriod:
 
 
 def card_side(
-    conn: sqlite3.Connection, account: str, period: CardPeriod, declines: tuple[DeclinedCharge, ...] = ()
+    conn: Connection, account: str, period: CardPeriod, declines: tuple[DeclinedCharge, ...] = ()
 ) -> CardSide:
     """Return what the ledger says of the account's card. A charge is of the period in which Stripe made it.
 
@@ -91,7 +91,7 @@ def _charge(row: tuple[Any, ...], is_late: bool) -> CardCharge:
     )
 
 
-def _refusals(conn: sqlite3.Connection, account: str, period: CardPeriod) -> Iterator[Refusal]:
+def _refusals(conn: Connection, account: str, period: CardPeriod) -> Iterator[Refusal]:
     rows = conn.execute(
         "SELECT day, gate, count, detail FROM topup_refusals WHERE account = ? AND day BETWEEN ? AND ?"
         " ORDER BY day, gate",
@@ -100,7 +100,7 @@ def _refusals(conn: sqlite3.Connection, account: str, period: CardPeriod) -> Ite
     return (Refusal(*row) for row in rows)
 
 
-def declines(conn: sqlite3.Connection, start: datetime, end: datetime) -> dict[str, tuple[DeclinedCharge, ...]]:
+def declines(conn: Connection, start: datetime, end: datetime) -> dict[str, tuple[DeclinedCharge, ...]]:
     """Return what banks refused between the two instants, by account."""
     found: dict[str, tuple[DeclinedCharge, ...]] = {}
     for account, at_ms, body in conn.execute(_DECLINES, (to_ms(start), to_ms(start), to_ms(end))):

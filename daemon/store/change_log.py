@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import NamedTuple
 
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 
 _COLUMNS = "at_ms, actor, source, owner, resource, action, changes, request"
 
@@ -28,9 +27,7 @@ def record(tx: Transaction, entry: Entry) -> None:
     tx.execute(f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", entry)
 
 
-def page(
-    conn: sqlite3.Connection, *, resource: str, actor: str, owner: str, after: int, limit: int
-) -> list[tuple[int, Entry]]:
+def page(conn: Connection, *, resource: str, actor: str, owner: str, after: int, limit: int) -> list[tuple[int, Entry]]:
     """Return changes with their numbers, oldest first, beginning after a number; what is empty asks for nothing."""
     asked = {"resource": resource, "actor": actor, "owner": owner}
     where = [f"{column} = ?" for column, value in asked.items() if value]
@@ -49,7 +46,7 @@ class KeptAnswer(NamedTuple):
     answer: str
 
 
-def answered(conn: sqlite3.Connection, token: str, key: str, since_ms: int) -> KeptAnswer | None:
+def answered(conn: Connection, token: str, key: str, since_ms: int) -> KeptAnswer | None:
     """Return what a token was answered to an idempotency key, unless that was before `since_ms`."""
     row = conn.execute(
         "SELECT digest, status, answer FROM idempotency WHERE token = ? AND key = ? AND at_ms >= ?",

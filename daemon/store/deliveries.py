@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from alerts.model.events import EventDraft
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.outbox import AttemptResult, Delivery, DeliveryState, ReceiverState, SentBatch
 from daemon.logs import mask
-from daemon.store.connection import Store, Transaction
+from daemon.store.connection import Connection, Store, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
 
 _HELD = """EXISTS (
@@ -177,13 +176,13 @@ class StoredQueue:
             return sum(abandon_pending(tx, key, NOT_CONFIGURED, now) for key in gone)
 
 
-def find_receiver(conn: sqlite3.Connection, key: str) -> ReceiverState | None:
+def find_receiver(conn: Connection, key: str) -> ReceiverState | None:
     """Return the state of a receiver, None if it was never tried."""
     row = conn.execute(f"SELECT {_RECEIVER_COLUMNS} FROM receiver WHERE key = ?", (key,)).fetchone()
     return None if row is None else _to_receiver(row)
 
 
-def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
+def failing_receivers(conn: Connection) -> list[ReceiverState]:
     """Return the receivers that are failing, paused or stopped, for the status page and the reports."""
     rows = conn.execute(
         f"SELECT {_RECEIVER_COLUMNS} FROM receiver WHERE failures > 0 OR stopped_ms IS NOT NULL ORDER BY key"
@@ -191,11 +190,12 @@ def failing_receivers(conn: sqlite3.Connection) -> list[ReceiverState]:
     return [_to_receiver(row) for row in rows]
 
 
-def pending_by_receiver(conn: sqlite3.Connection) -> dict[str, tuple[int, datetime]]:
+def pending_by_receiver(conn: Connection) -> dict[str, tuple[int, datetime]]:
     """Return how many deliveries to each receiver are not done, and when the oldest came: by their index alone."""
     rows = conn.execute(
         "SELECT receiver, waiting, created_ms FROM (SELECT receiver, count(*) AS waiting, min(number) AS oldest"
-        " FROM delivery WHERE state = 'pending' GROUP BY receiver) JOIN delivery USING (receiver) WHERE number = oldest"
+        " FROM delivery WHERE state = 'pending' GROUP BY receiver) AS w"
+        " JOIN delivery USING (receiver) WHERE number = oldest"
     )
     return {receiver: (waiting, from_ms(created_ms)) for receiver, waiting, created_ms in rows}
 

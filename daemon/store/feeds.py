@@ -6,7 +6,6 @@ An owner's cursor is the id of an event: numbers are counted over everybody, and
 from __future__ import annotations
 
 import heapq
-import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -14,6 +13,7 @@ from itertools import islice
 from alerts.model.events import Event
 from alerts.model.instants import to_ms
 from alerts.rules.state import Episode
+from daemon.store.connection import Connection
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 from daemon.store.replays import Filter, Logged, logged_where
 from daemon.store.states import EPISODE_COLUMNS, to_episode
@@ -21,15 +21,13 @@ from daemon.store.states import EPISODE_COLUMNS, to_episode
 _LARGEST = 2**63 - 1
 
 
-def number_of(conn: sqlite3.Connection, event_id: str) -> int | None:
+def number_of(conn: Connection, event_id: str) -> int | None:
     """Return the number of an event, None where there is none."""
     row = conn.execute("SELECT number FROM event WHERE id = ?", (event_id,)).fetchone()
     return None if row is None else int(row[0])
 
 
-def events_after(
-    conn: sqlite3.Connection, number: int, accounts: Iterable[str] | None, type: str, limit: int
-) -> list[Event]:
+def events_after(conn: Connection, number: int, accounts: Iterable[str] | None, type: str, limit: int) -> list[Event]:
     """Return the events after `number`, oldest first; of all accounts (and of none) where `accounts` is None."""
     where, values = ("AND e.type = ?", (type,)) if type else ("", ())
     if accounts is None:
@@ -51,7 +49,7 @@ def events_after(
 
 
 def deliveries_before(
-    conn: sqlite3.Connection, delivery: int | None, receivers: Sequence[str] | None, wanted: Filter, limit: int
+    conn: Connection, delivery: int | None, receivers: Sequence[str] | None, wanted: Filter, limit: int
 ) -> list[Logged]:
     """Return deliveries older than the one of this number, newest first; of all receivers where `receivers` is None."""
     before = _LARGEST if delivery is None else delivery
@@ -63,15 +61,13 @@ def deliveries_before(
     return sorted(found, key=lambda one: -one.number)[:limit]
 
 
-def delivery_of(conn: sqlite3.Connection, event_id: str, receiver: str) -> Logged | None:
+def delivery_of(conn: Connection, event_id: str, receiver: str) -> Logged | None:
     """Return the delivery of an event to a receiver."""
     found = logged_where(conn, Filter(), "e.id = ? AND d.receiver = ?", (event_id, receiver), 1)
     return found[0] if found else None
 
 
-def episodes_before(
-    conn: sqlite3.Connection, account: str, before: tuple[datetime, str] | None, limit: int
-) -> list[Episode]:
+def episodes_before(conn: Connection, account: str, before: tuple[datetime, str] | None, limit: int) -> list[Episode]:
     """Return the account's episodes, the latest opened first, that were opened before that one."""
     opened, id = (_LARGEST, "") if before is None else (to_ms(before[0]), before[1])
     rows = conn.execute(
@@ -82,7 +78,7 @@ def episodes_before(
     return [to_episode(row) for row in rows]
 
 
-def episode_of(conn: sqlite3.Connection, id: str) -> Episode | None:
+def episode_of(conn: Connection, id: str) -> Episode | None:
     """Return an episode by its id."""
     row = conn.execute(f"SELECT {EPISODE_COLUMNS} FROM episode WHERE id = ?", (id,)).fetchone()
     return None if row is None else to_episode(row)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.model.instants import from_ms, to_ms
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +23,13 @@ class StoredHealth:
 def save(tx: Transaction, health: StoredHealth) -> None:
     """Write the judgement; the caller does so when it changes."""
     text = json.dumps({"fresh": health.fresh, "reasons": list(health.reasons), "since_ms": to_ms(health.since)})
-    tx.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('health', ?)", (text,))
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES ('health', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (text,),
+    )
 
 
-def load(connection: sqlite3.Connection) -> StoredHealth | None:
+def load(connection: Connection) -> StoredHealth | None:
     """Return the last judgement; None where no daemon has written one."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'health'").fetchone()
     if row is None:

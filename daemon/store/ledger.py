@@ -89,7 +89,7 @@ def _update(tx: Transaction, before: Topup, after: Topup) -> None:
     sets = ", ".join(f"{column} = ?" for column in changed)
     values = [encode(column, getattr(after, column)) for column in changed]
     done = tx.execute(
-        f"UPDATE topups SET {sets} WHERE id = ? AND state = ? AND cancel_as IS ?",
+        f"UPDATE topups SET {sets} WHERE id = ? AND state = ? AND cancel_as IS NOT DISTINCT FROM ?",
         [*values, before.id, before.state.value, before.cancel_as.value if before.cancel_as else None],
     )
     if done.rowcount != 1:
@@ -164,9 +164,9 @@ def record_past_send(
 ) -> None:
     """Record an attempt of another database, as Stripe's charges show it. Known ones stay as they are."""
     tx.execute(
-        "INSERT OR IGNORE INTO topup_sends"
+        "INSERT INTO topup_sends"
         " (topup, kind, n, send, key, params, fingerprint, sent_at, answered_at, answer, message)"
-        " VALUES (?, 'confirm', ?, 1, ?, '{}', ?, ?, ?, ?, ?)",
+        " VALUES (?, 'confirm', ?, 1, ?, '{}', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             topup.id,
             n,
@@ -201,7 +201,7 @@ def record_readback(
 
 def remember_customer(tx: Transaction, account: str, customer: str, now: datetime) -> None:
     """Record a customer of the account: its PaymentIntents are listed for ever."""
-    tx.execute("INSERT OR IGNORE INTO topup_customers VALUES (?, ?, ?)", (account, customer, to_ms(now)))
+    tx.execute("INSERT INTO topup_customers VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (account, customer, to_ms(now)))
 
 
 def advance_latest(tx: Transaction, now: datetime) -> None:
@@ -209,23 +209,19 @@ def advance_latest(tx: Transaction, now: datetime) -> None:
     advance_bookmark(tx, Bookmark.LATEST, now)
 
 
-def lock_total(tx: Transaction) -> None:
-    """Let no other transaction count what all accounts are charged until this one has ended.
-
-    With SQLite every transaction that writes has locked everything. A server locks a row: after the account's, always.
-    """
-    tx.execute("INSERT INTO sequence (account, last) VALUES ('*', 0) ON CONFLICT (account) DO UPDATE SET last = 0")
-
-
 def set_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
     """Set a bookmark: when a job last ran, and its cursor. It goes back if the clock was set back."""
-    tx.execute("INSERT OR REPLACE INTO topup_marks (name, at, text) VALUES (?, ?, ?)", (name, to_ms(at), text))
+    tx.execute(
+        "INSERT INTO topup_marks (name, at, text) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET at = excluded.at, text = excluded.text",
+        (name, to_ms(at), text),
+    )
 
 
 def advance_bookmark(tx: Transaction, name: str, at: datetime, text: str = "") -> None:
     """Set a bookmark whose instant never goes back."""
     tx.execute(
         "INSERT INTO topup_marks (name, at, text) VALUES (?, ?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET at = max(at, excluded.at), text = excluded.text",
+        " ON CONFLICT (name) DO UPDATE SET at = max(topup_marks.at, excluded.at), text = excluded.text",
         (name, to_ms(at), text),
     )

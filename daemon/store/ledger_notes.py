@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from alerts.model.instants import from_ms, to_ms
-from daemon.store.connection import Transaction, pause_file
+from daemon.store.connection import Connection, Transaction
 from daemon.store.topup_rows import EVERYWHERE, Stop, StopKind
 
 
@@ -42,17 +40,16 @@ class SeenIntent:
 # ── stops ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def has_stops(conn: sqlite3.Connection) -> bool:
+def has_stops(conn: Connection) -> bool:
     """Whether the database has the table of stops: the kill switch needs no other."""
-    found = conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'topup_stops'").fetchone()
-    return found is not None
+    return conn.has_table("topup_stops")
 
 
 def stop(tx: Transaction, stop: Stop) -> bool:
     """Set a stop; one of the same scope, kind and reason stays as it is. Return whether it is new."""
     done = tx.execute(
-        "INSERT OR IGNORE INTO topup_stops (scope, kind, reason, message, topup, fingerprint, since_at, probe_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO topup_stops (scope, kind, reason, message, topup, fingerprint, since_at, probe_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             stop.scope,
             stop.kind.value,
@@ -77,7 +74,7 @@ def lift_for_card(tx: Transaction, scope: str) -> None:
 
 def lift(tx: Transaction, scope: str, kind: StopKind, reason: str | None = None) -> bool:
     """End the stops of a kind, or only that with this reason; return whether there was one."""
-    where = "scope = ?1 AND kind = ?2 AND (?3 IS NULL OR reason = ?3)"
+    where = "scope = ?1 AND kind = ?2 AND (reason = ?3 OR ?3 IS NULL)"
     return tx.execute(f"DELETE FROM topup_stops WHERE {where}", (scope, kind.value, reason)).rowcount > 0
 
 
@@ -86,7 +83,7 @@ def probe_later(tx: Transaction, scope: str, kind: StopKind, at: datetime) -> No
     tx.execute("UPDATE topup_stops SET probe_at = ? WHERE scope = ? AND kind = ?", (to_ms(at), scope, kind.value))
 
 
-def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, ...]:
+def stops(conn: Connection, account: str | None = None) -> tuple[Stop, ...]:
     """Return the stops of an account, the global ones first; without an account, all."""
     where = "WHERE scope IN ('*', ?)" if account is not None else ""
     rows = conn.execute(
@@ -109,13 +106,10 @@ def stops(conn: sqlite3.Connection, account: str | None = None) -> tuple[Stop, .
     )
 
 
-def pause_file_of(conn: sqlite3.Connection) -> Path:
-    """Return the file that pauses every charge while it exists, beside the open database."""
-    return pause_file(Path(conn.execute("PRAGMA database_list").fetchone()[2]))
-
-
-def _paused_by_file(conn: sqlite3.Connection) -> tuple[Stop, ...]:
-    path = pause_file_of(conn)
+def _paused_by_file(conn: Connection) -> tuple[Stop, ...]:
+    path = conn.pause_file()
+    if path is None:
+        return ()
     try:
         since = path.stat().st_mtime_ns // 1_000_000
     except OSError:
@@ -123,7 +117,7 @@ def _paused_by_file(conn: sqlite3.Connection) -> tuple[Stop, ...]:
     return (Stop(EVERYWHERE, StopKind.PAUSE, f"paused by a person, by the file {path.name}", "", from_ms(since)),)
 
 
-def next_probe_at(conn: sqlite3.Connection) -> datetime | None:
+def next_probe_at(conn: Connection) -> datetime | None:
     """Return when the next stop is probed; None if none is."""
     (at,) = conn.execute("SELECT min(probe_at) FROM topup_stops").fetchone()
     return None if at is None else from_ms(at)
@@ -139,16 +133,16 @@ def count_decision(
     tx.execute(
         "INSERT INTO topup_decisions (account, gate, count, first_at, last_at, detail, gates)"
         " VALUES (:account, :gate, :times, :now, :now, :detail, :gates) ON CONFLICT (account, gate) DO UPDATE SET"
-        " count = count + :times, last_at = :now, detail = :detail, gates = :gates",
+        " count = topup_decisions.count + :times, last_at = :now, detail = :detail, gates = :gates",
         {"account": account, "gate": gate, "times": times, "now": to_ms(now), "detail": detail, "gates": gates},
     )
 
 
-def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[GateCount, ...]:
+def decisions(conn: Connection, account: str | None = None) -> tuple[GateCount, ...]:
     """Return the counts per gate, the latest first."""
     rows = conn.execute(
         "SELECT account, gate, count, first_at, last_at, detail, gates FROM topup_decisions"
-        " WHERE ?1 IS NULL OR account = ?1 ORDER BY last_at DESC, gate",
+        " WHERE account = ?1 OR ?1 IS NULL ORDER BY last_at DESC, gate",
         (account,),
     )
     return tuple(GateCount(r[0], r[1], r[2], from_ms(r[3]), from_ms(r[4]), r[5], r[6]) for r in rows)
@@ -159,14 +153,16 @@ def decisions(conn: sqlite3.Connection, account: str | None = None) -> tuple[Gat
 
 def notify_once(tx: Transaction, account: str, what: str, window: str, now: datetime) -> bool:
     """Return whether `what` was not sent yet in this window, and record it as sent."""
-    done = tx.execute("INSERT OR IGNORE INTO topup_told VALUES (?, ?, ?, ?)", (account, what, window, to_ms(now)))
+    done = tx.execute(
+        "INSERT INTO topup_told VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (account, what, window, to_ms(now))
+    )
     return done.rowcount == 1
 
 
 def remember_card(tx: Transaction, account: str, fingerprint: str, reason: str, now: datetime) -> None:
     """Record a card that the bank refused permanently."""
     tx.execute(
-        "INSERT OR IGNORE INTO topup_cards (account, fingerprint, reason, at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO topup_cards (account, fingerprint, reason, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (account, fingerprint, reason, to_ms(now)),
     )
 
@@ -181,7 +177,7 @@ def forget_card(tx: Transaction, fingerprint: str) -> None:
     tx.execute("DELETE FROM topup_cards WHERE fingerprint = ?", (fingerprint,))
 
 
-def refused_cards(conn: sqlite3.Connection, account: str, for_all: Iterable[str]) -> frozenset[str]:
+def refused_cards(conn: Connection, account: str, for_all: Iterable[str]) -> frozenset[str]:
     """Return the permanently refused cards: those of the account, and of any account for a reason in `for_all`."""
     reasons = tuple(for_all)
     rows = conn.execute(
@@ -191,13 +187,13 @@ def refused_cards(conn: sqlite3.Connection, account: str, for_all: Iterable[str]
     return frozenset(row[0] for row in rows)
 
 
-def bookmark(conn: sqlite3.Connection, name: str) -> tuple[datetime, str] | None:
+def bookmark(conn: Connection, name: str) -> tuple[datetime, str] | None:
     """Return a bookmark's instant and text, None if it is not set."""
     row = conn.execute("SELECT at, text FROM topup_marks WHERE name = ?", (name,)).fetchone()
     return None if row is None else (from_ms(row[0]), row[1])
 
 
-def bookmarks_under(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime]:
+def bookmarks_under(conn: Connection, prefix: str) -> dict[str, datetime]:
     """Return the instant of every bookmark whose name begins with `prefix`."""
     rows = conn.execute(
         "SELECT name, at FROM topup_marks WHERE name >= ? AND name < ?", (prefix, f"{prefix}\U0010ffff")
@@ -205,7 +201,7 @@ def bookmarks_under(conn: sqlite3.Connection, prefix: str) -> dict[str, datetime
     return {name: from_ms(at) for name, at in rows}
 
 
-def bookmark_times(conn: sqlite3.Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
+def bookmark_times(conn: Connection, names: Sequence[str]) -> tuple[datetime | None, ...]:
     """Return the bookmarks' instants, in the order of the names."""
     rows = conn.execute(f"SELECT name, at FROM topup_marks WHERE name IN ({', '.join('?' * len(names))})", names)
     found = {name: from_ms(at) for name, at in rows}
@@ -226,7 +222,7 @@ def remember_intents(tx: Transaction, intents: Iterable[SeenIntent], now: dateti
         "INSERT INTO stripe_intents VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payment_intent) DO UPDATE SET"
         " status = excluded.status, amount_cents = excluded.amount_cents, created_at = excluded.created_at,"
         " seen_at = excluded.seen_at"
-        " WHERE status <> excluded.status OR amount_cents <> excluded.amount_cents",
+        " WHERE stripe_intents.status <> excluded.status OR stripe_intents.amount_cents <> excluded.amount_cents",
         [
             (i.payment_intent, i.account, i.customer, i.seq, i.status, i.amount_cents, to_ms(i.created_at), to_ms(now))
             for i in intents

@@ -1,4 +1,7 @@
-"""One daemon per database: a lock file beside it, which the kernel releases however the process ends."""
+"""One daemon per database: a lock that ends however the process ends.
+
+Of a file, a lock file beside it, by the kernel; on a server, an advisory lock of a session of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon.store.connection import whose
+from daemon.places import Place
+from daemon.store.dialects.sqlite import whose
 
 
 class DatabaseHeldError(Exception):
     """Another process has locked the database; the message says which and what to do."""
+
+
+_HOLDS = "holds {}: stop it first, or let it do the work"
 
 
 def lock_path(database: Path) -> Path:
@@ -21,8 +28,16 @@ def lock_path(database: Path) -> Path:
 
 
 @contextmanager
-def held(database: Path) -> Iterator[None]:
+def held(database: Place) -> Iterator[None]:
     """Lock the database for this process; raises DatabaseHeldError at once if another holds it."""
+    if not isinstance(database, Path):
+        from daemon.store.dialects import postgresql_lock
+
+        with postgresql_lock.session(database) as session:
+            if not session.take():
+                raise DatabaseHeldError(f"a daemon{_named(session.holder())} {_HOLDS.format(database)}")
+            yield
+        return
     path = lock_path(database)
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -38,9 +53,7 @@ def held(database: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise DatabaseHeldError(
-                f"a daemon{_holder(descriptor)} holds {database}: stop it first, or let it do the work"
-            ) from error
+            raise DatabaseHeldError(f"a daemon{_holder(descriptor)} {_HOLDS.format(database)}") from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -48,8 +61,25 @@ def held(database: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def holder(database: Path) -> int | None:
+def is_held(database: Place) -> bool:
+    """Whether a daemon runs with the database, whatever became of the file."""
+    if isinstance(database, Path) and not lock_path(database).exists():
+        return False
+    try:
+        with held(database):
+            return False
+    except DatabaseHeldError:
+        return True
+
+
+def holder(database: Place) -> int | None:
     """Return the pid of the daemon that holds the database, None where none runs. Takes no lock: it disturbs nobody."""
+    if not isinstance(database, Path):
+        from daemon.store.dialects import postgresql_lock
+
+        with postgresql_lock.session(database) as session:
+            said = session.holder().rpartition(":")[2]
+        return int(said) if said.isdecimal() else None
     try:
         pid = int(lock_path(database).read_text(encoding="ascii"))
         os.kill(pid, 0)
@@ -63,3 +93,7 @@ def holder(database: Path) -> int | None:
 def _holder(descriptor: int) -> str:
     pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
     return f" (pid {pid})" if pid.isdecimal() else ""
+
+
+def _named(application: str) -> str:
+    return f" ({application})" if application else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.model.events import EventType
 from alerts.model.instants import from_ms
+from daemon.store.connection import Connection
 
 NOTIFICATIONS_LISTED = 1000
 
@@ -32,13 +32,13 @@ class StoredNotification:
     recipients: tuple[Recipient, ...]
 
 
-def notifications_of(conn: sqlite3.Connection, episodes: Sequence[str]) -> Mapping[str, list[StoredNotification]]:
+def notifications_of(conn: Connection, episodes: Sequence[str]) -> Mapping[str, list[StoredNotification]]:
     """Return the events of each episode in the order of their commits; the latest `NOTIFICATIONS_LISTED` deliveries."""
     found: dict[str, dict[str, StoredNotification]] = {}
     rows = conn.execute(
         "SELECT * FROM (SELECT e.number, e.episode, e.id, e.type, e.at_ms, d.receiver, d.state, d.settled_ms, d.number"
         f" FROM event e LEFT JOIN delivery d ON d.event = e.number WHERE e.episode IN ({','.join('?' * len(episodes))})"
-        f" ORDER BY e.number DESC, d.number DESC LIMIT {NOTIFICATIONS_LISTED}) ORDER BY 1, 9",
+        f" ORDER BY e.number DESC, d.number DESC LIMIT {NOTIFICATIONS_LISTED}) AS latest_ones ORDER BY 1, 9",
         tuple(episodes),
     )
     for _, episode, event, kind, at_ms, receiver, state, settled, _ in rows:

@@ -5,7 +5,6 @@ Its id and the bytes of its body are the same on every later attempt.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -15,12 +14,12 @@ from alerts.model.events import Event, EventDraft, EventType, Severity, encode_b
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.receivers import Receivers
 from daemon.clock import Ids
-from daemon.store.connection import Transaction, once_committed
+from daemon.store.connection import Connection, Transaction, once_committed
 
 EVENT_COLUMNS = "e.id, e.type, e.at_ms, e.account, e.severity, e.rule, e.episode, e.sequence, e.body"
 
 
-def known_store_id(connection: sqlite3.Connection) -> str:
+def known_store_id(connection: Connection) -> str:
     """Return the id of the database, empty if it has none yet. Only reads."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
     return row[0] if row else ""
@@ -28,7 +27,7 @@ def known_store_id(connection: sqlite3.Connection) -> str:
 
 def store_id(tx: Transaction, ids: Ids) -> str:
     """Return the database's id, drawn once: events are numbered within it."""
-    tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('store', ?)", (ids.new("store"),))
+    tx.execute("INSERT INTO meta (key, value) VALUES ('store', ?) ON CONFLICT DO NOTHING", (ids.new("store"),))
     (value,) = tx.execute("SELECT value FROM meta WHERE key = 'store'").fetchone()
     return str(value)
 
@@ -49,7 +48,7 @@ def to_event(row: Sequence[Any]) -> Event:
     )
 
 
-def find_event(conn: sqlite3.Connection, event_id: str) -> Event | None:
+def find_event(conn: Connection, event_id: str) -> Event | None:
     """Return the event of this id, if there is one."""
     row = conn.execute(f"SELECT {EVENT_COLUMNS} FROM event e WHERE e.id = ?", (event_id,)).fetchone()
     return None if row is None else to_event(row)
@@ -63,7 +62,7 @@ class Outbox:
         self.receivers = receivers
         self._ids = ids
         self.appended: Callable[[], None] = lambda: None
-        """Called in the transaction of each event, so that delivery starts once it is committed."""
+        """Called once an event is committed, so that its delivery starts."""
         self._told: set[str] = set()
 
     def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event:
@@ -87,10 +86,13 @@ class Outbox:
         )
         receivers = self.receivers.route(draft)
         _insert(tx, event, receivers, to_ms(now))
-        self._told.update(receivers)
         once_committed(tx, partial(_say_alert, event))
-        self.appended()
+        once_committed(tx, partial(self._tell, receivers))
         return event
+
+    def _tell(self, receivers: Sequence[str]) -> None:
+        self._told.update(receivers)
+        self.appended()
 
     def take_told(self) -> set[str]:
         """Return the receivers that events were addressed to since the last call."""
@@ -101,7 +103,7 @@ class Outbox:
 def _take_number(tx: Transaction, account: str) -> int:
     (number,) = tx.execute(
         "INSERT INTO sequence (account, last) VALUES (?, 1) "
-        "ON CONFLICT (account) DO UPDATE SET last = last + 1 RETURNING last",
+        "ON CONFLICT (account) DO UPDATE SET last = sequence.last + 1 RETURNING last",
         (account,),
     ).fetchone()
     return int(number)
@@ -114,9 +116,9 @@ def _say_alert(event: Event) -> None:
 
 
 def _insert(tx: Transaction, event: Event, receivers: Sequence[str], now_ms: int) -> None:
-    number = tx.execute(
+    (number,) = tx.execute(
         "INSERT INTO event (id, type, at_ms, committed_ms, account, severity, rule, episode, sequence, body) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
         (
             event.id,
             event.type.value,
@@ -129,7 +131,7 @@ def _insert(tx: Transaction, event: Event, receivers: Sequence[str], now_ms: int
             event.sequence,
             event.body,
         ),
-    ).lastrowid
+    ).fetchone()
     tx.executemany(
         "INSERT INTO delivery (event, receiver, account, created_ms, next_attempt_ms) VALUES (?, ?, ?, ?, ?)",
         [(number, receiver, event.account, now_ms, now_ms) for receiver in receivers],

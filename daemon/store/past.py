@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from alerts.model.instants import from_ms, to_ms
+from daemon.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +21,16 @@ class PastNotification:
     is_reminder: bool
 
 
-def notifications(
-    connection: sqlite3.Connection, account: str, since: datetime, until: datetime
-) -> list[PastNotification]:
+def notifications(connection: Connection, account: str, since: datetime, until: datetime) -> list[PastNotification]:
     """Return the account's events that happened in [since, until], oldest first."""
     rows = connection.execute(
-        "SELECT type, at_ms, rule, episode, coalesce(json_extract(CAST(body AS TEXT), '$.data.reminder'), 0)"
-        " FROM event WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY number",
+        "SELECT type, at_ms, rule, episode, body FROM event"
+        " WHERE account = ? AND at_ms BETWEEN ? AND ? ORDER BY number",
         (account, to_ms(since), to_ms(until)),
     )
     return [
-        PastNotification(type, from_ms(at_ms), rule, episode, bool(reminder))
-        for type, at_ms, rule, episode, reminder in rows
+        PastNotification(type, from_ms(at_ms), rule, episode, bool(json.loads(body)["data"].get("reminder")))
+        for type, at_ms, rule, episode, body in rows
     ]
 
 
@@ -44,7 +43,7 @@ class PastEpisode:
     closed_at: datetime | None
 
 
-def episodes(connection: sqlite3.Connection, account: str, since: datetime, until: datetime) -> list[PastEpisode]:
+def episodes(connection: Connection, account: str, since: datetime, until: datetime) -> list[PastEpisode]:
     """Return the account's episodes that opened in [since, until], oldest first."""
     rows = connection.execute(
         "SELECT rule, opened_at, closed_at FROM episode WHERE account = ? AND opened_at BETWEEN ? AND ?"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known, Metrics, Reading, Unavailable
 from daemon.limits import FOLD_ROWS
 from daemon.store import summaries as sums
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.reading_rows import COLUMNS, OutageRun, Run, Values, metrics_of, outage_of, run_of, values_of
 
 _METRICS = ", ".join(COLUMNS)
@@ -42,7 +41,10 @@ _HOUR_AT = _OUTAGE_AT + len(_OUTAGE)
 
 # Only names of our own are formatted into these statements, never a value.
 _LOAD = f"SELECT {', '.join(_LATEST)} FROM latest WHERE account IN (SELECT value FROM json_each(?))"
-_SAVE = f"INSERT OR REPLACE INTO latest ({', '.join(_LATEST)}) VALUES (?{', ?' * (len(_LATEST) - 1)})"
+_SAVE = (
+    f"INSERT INTO latest ({', '.join(_LATEST)}) VALUES (?{', ?' * (len(_LATEST) - 1)}) "
+    "ON CONFLICT (account) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in _LATEST[1:])
+)
 _TOUCH = "UPDATE latest SET last_ms = ?, count = ?, samples = ?, seen_last_ms = ? WHERE account = ?"
 _SEEN_AGAIN = (
     "UPDATE latest SET last_ms = max(last_ms, ?1), count = count + 1, samples = samples + 1,"
@@ -55,7 +57,10 @@ _END_RUN = (
 _END_OUTAGE = (
     "INSERT INTO outages (account, first_ms, last_ms, count, reason, status, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_KEEP_EXTRA = "INSERT OR REPLACE INTO extras (account, at_ms, extra) VALUES (?, ?, ?)"
+_KEEP_EXTRA = (
+    "INSERT INTO extras (account, at_ms, extra) VALUES (?, ?, ?)"
+    " ON CONFLICT (account, at_ms) DO UPDATE SET extra = excluded.extra"
+)
 
 
 @dataclass(slots=True)
@@ -230,7 +235,7 @@ def _write(tx: Transaction, current: Mapping[str, _Current], ended: _Ended) -> N
         sums.flush(tx, ended.hours)
 
 
-def last(connection: sqlite3.Connection, account: str) -> Known | None:
+def last(connection: Connection, account: str) -> Known | None:
     """Return the account's last good reading with its unknown fields."""
     row = connection.execute(
         f"SELECT last_ms, extra, {_METRICS} FROM latest WHERE account = ? AND count IS NOT NULL",
@@ -239,7 +244,7 @@ def last(connection: sqlite3.Connection, account: str) -> Known | None:
     return None if row is None else Known(account, from_ms(row[0]), metrics_of(row[2:], row[1]))
 
 
-def current_outage(connection: sqlite3.Connection, account: str) -> OutageRun | None:
+def current_outage(connection: Connection, account: str) -> OutageRun | None:
     """Return the current outage, or None if the last poll gave a reading."""
     row = connection.execute(
         f"SELECT {', '.join(_OUTAGE)} FROM latest WHERE account = ? AND outage_first_ms IS NOT NULL",
@@ -248,32 +253,30 @@ def current_outage(connection: sqlite3.Connection, account: str) -> OutageRun | 
     return None if row is None else outage_of(row)
 
 
-def accounts_seen(connection: sqlite3.Connection) -> dict[str, datetime | None]:
+def accounts_seen(connection: Connection) -> dict[str, datetime | None]:
     """Return every account that was ever polled, with the instant of its first good reading."""
     rows = connection.execute("SELECT account, since_ms FROM latest ORDER BY account")
     return {account: None if since is None else from_ms(since) for account, since in rows}
 
 
-def poll_states(connection: sqlite3.Connection) -> dict[str, tuple[bool, bool]]:
+def poll_states(connection: Connection) -> dict[str, tuple[bool, bool]]:
     """Return for every account ever polled whether it ever had a reading, and whether it has an outage now."""
     rows = connection.execute("SELECT account, since_ms IS NOT NULL, outage_first_ms IS NOT NULL FROM latest")
     return {account: (bool(was_read), bool(is_out)) for account, was_read, is_out in rows}
 
 
-def latest_at(connection: sqlite3.Connection) -> datetime | None:
+def latest_at(connection: Connection) -> datetime | None:
     """Return the instant of the latest reading of any account."""
     row = connection.execute("SELECT max(last_ms) FROM latest").fetchone()
     return None if row[0] is None else from_ms(row[0])
 
 
-def first_at(connection: sqlite3.Connection, account: str) -> datetime | None:
+def first_at(connection: Connection, account: str) -> datetime | None:
     """Return the instant of the account's first good reading, even if it was deleted since."""
     return accounts_seen(connection).get(account)
 
 
-def history(
-    connection: sqlite3.Connection, account: str, since: datetime, until: datetime
-) -> Iterator[Run | OutageRun]:
+def history(connection: Connection, account: str, since: datetime, until: datetime) -> Iterator[Run | OutageRun]:
     """Yield the runs and outages that overlap [since, until), current ones included, by their start."""
     runs: Iterator[Run | OutageRun] = _runs(connection, account, to_ms(since), to_ms(until))
     outages: Iterator[Run | OutageRun] = _outages(connection, account, to_ms(since), to_ms(until))
@@ -284,7 +287,7 @@ _REACHING_IN = "coalesce((SELECT max(first_ms) FROM {table} WHERE account = :acc
 """Of those that began before `since`, only the last can overlap it: no earlier one is read."""
 
 
-def _runs(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[Run]:
+def _runs(connection: Connection, account: str, since_ms: int, until_ms: int) -> Iterator[Run]:
     fields = f"first_ms, last_ms, count, {_METRICS}"
     for row in connection.execute(
         f"SELECT {fields} FROM runs WHERE account = :account AND first_ms < :until AND last_ms >= :since"
@@ -299,7 +302,7 @@ def _runs(connection: sqlite3.Connection, account: str, since_ms: int, until_ms:
         yield run_of(row)
 
 
-def _outages(connection: sqlite3.Connection, account: str, since_ms: int, until_ms: int) -> Iterator[OutageRun]:
+def _outages(connection: Connection, account: str, since_ms: int, until_ms: int) -> Iterator[OutageRun]:
     for row in connection.execute(
         "SELECT first_ms, last_ms, count, reason, status, detail FROM outages"
         " WHERE account = :account AND first_ms < :until AND last_ms >= :since"
@@ -314,7 +317,7 @@ def _outages(connection: sqlite3.Connection, account: str, since_ms: int, until_
         yield outage_of(row)
 
 
-def around(connection: sqlite3.Connection, account: str, instant: datetime) -> tuple[Run | None, Run | None]:
+def around(connection: Connection, account: str, instant: datetime) -> tuple[Run | None, Run | None]:
     """Return the last run that began at or before `instant` and the first that began after it."""
     at_ms = to_ms(instant)
     fields = f"first_ms, last_ms, count, {_METRICS}"
@@ -337,9 +340,7 @@ def around(connection: sqlite3.Connection, account: str, instant: datetime) -> t
     return (None if before is None else run_of(before), None if after is None else run_of(after))
 
 
-def extras(
-    connection: sqlite3.Connection, account: str, since: datetime, until: datetime
-) -> Iterator[tuple[datetime, str]]:
+def extras(connection: Connection, account: str, since: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
     """Yield each change of the unknown fields in [since, until): its time and the new canonical JSON."""
     for at_ms, extra in connection.execute(
         "SELECT at_ms, extra FROM extras WHERE account = ? AND at_ms >= ? AND at_ms < ? ORDER BY at_ms",
@@ -348,7 +349,7 @@ def extras(
         yield from_ms(at_ms), extra
 
 
-def accounts_after(connection: sqlite3.Connection, account: str) -> Iterator[str]:
+def accounts_after(connection: Connection, account: str) -> Iterator[str]:
     """Yield every account ever polled whose name follows `account`, in order."""
     for (name,) in connection.execute("SELECT account FROM latest WHERE account > ? ORDER BY account", (account,)):
         yield name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any
 from alerts.model.events import Event
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.outbox import Attempt, DeliveryState
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, to_event
 
 
@@ -54,19 +53,19 @@ WHERE {where} ORDER BY d.number DESC LIMIT ?
 """
 
 
-def find(conn: sqlite3.Connection, wanted: Filter, limit: int) -> list[Logged]:
+def find(conn: Connection, wanted: Filter, limit: int) -> list[Logged]:
     """Return the newest deliveries that match the filter, newest first."""
-    return logged_where(conn, wanted, "1", (), limit)
+    return logged_where(conn, wanted, "TRUE", (), limit)
 
 
-def logged_where(conn: sqlite3.Connection, wanted: Filter, term: str, more: Sequence[Any], limit: int) -> list[Logged]:
+def logged_where(conn: Connection, wanted: Filter, term: str, more: Sequence[Any], limit: int) -> list[Logged]:
     """Return the newest deliveries that match the filter and one more term of the store's own."""
     where, values = _where(wanted)
     rows = conn.execute(_LOGGED.format(where=f"{where} AND {term}"), (*values, *more, limit))
     return [_to_logged(row) for row in rows]
 
 
-def attempts(conn: sqlite3.Connection, number: int) -> list[Attempt]:
+def attempts(conn: Connection, number: int) -> list[Attempt]:
     """Return every attempt of a delivery, oldest first."""
     rows = conn.execute(
         "SELECT at_ms, elapsed_ms, status, error, answer FROM attempt WHERE delivery = ? ORDER BY ordinal", (number,)
@@ -76,7 +75,7 @@ def attempts(conn: sqlite3.Connection, number: int) -> list[Attempt]:
     ]
 
 
-def event_of(conn: sqlite3.Connection, number: int) -> Event | None:
+def event_of(conn: Connection, number: int) -> Event | None:
     """Return the event that a delivery carries."""
     row = conn.execute(
         f"SELECT {EVENT_COLUMNS} FROM delivery d JOIN event e ON e.number = d.event WHERE d.number = ?", (number,)
@@ -84,7 +83,7 @@ def event_of(conn: sqlite3.Connection, number: int) -> Event | None:
     return None if row is None else to_event(row)
 
 
-def counts(conn: sqlite3.Connection) -> dict[tuple[str, DeliveryState], int]:
+def counts(conn: Connection) -> dict[tuple[str, DeliveryState], int]:
     """Return the number of deliveries by receiver and state."""
     rows = conn.execute("SELECT receiver, state, COUNT(*) FROM delivery GROUP BY receiver, state")
     return {(receiver, DeliveryState(state)): count for receiver, state, count in rows}
@@ -117,7 +116,7 @@ def replay(tx: Transaction, wanted: Filter, now: datetime) -> int:
 
 
 def _where(wanted: Filter) -> tuple[str, list[Any]]:
-    terms: list[str] = ["1"]
+    terms: list[str] = ["TRUE"]
     values: list[Any] = []
 
     def add(term: str, value: Any) -> None:
@@ -130,7 +129,7 @@ def _where(wanted: Filter) -> tuple[str, list[Any]]:
         add("d.receiver = ?", wanted.receiver)
     if wanted.event is not None:
         if "." in wanted.event or "*" in wanted.event:
-            add("e.type GLOB ?", wanted.event)
+            add(r"e.type LIKE ? ESCAPE '\'", wanted.event.replace("_", r"\_").replace("%", r"\%").replace("*", "%"))
         else:
             add("e.id = ?", wanted.event)
     if wanted.state is not None:

@@ -6,7 +6,6 @@ of the next, whatever readings came or were folded away in between.
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,7 +18,7 @@ from alerts.model.instants import from_ms, to_ms
 from alerts.model.spans import Span
 from alerts.reports.facts import ReportFacts
 from alerts.reports.past import Edge
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 
 
 def _encode(value: Any) -> Any:
@@ -38,7 +37,7 @@ _FACTS = msgspec.json.Decoder(ReportFacts, dec_hook=_decode)
 _EDGE = msgspec.json.Decoder(Edge)
 
 
-def load(conn: sqlite3.Connection | Transaction, report: str, span: Span) -> ReportFacts | None:
+def load(conn: Connection, report: str, span: Span) -> ReportFacts | None:
     """Return what the report of this period rests on, None where it was never made; raises ValueError for damage."""
     row = conn.execute(
         "SELECT facts FROM report_basis WHERE report = ? AND start_ms = ? AND end_ms = ?",
@@ -56,7 +55,7 @@ def keep(tx: Transaction, facts: ReportFacts, edges: Iterable[tuple[str, Edge]])
     """Store what a report rests on, unless it was stored already; returns what is stored."""
     span = facts.span
     tx.execute(
-        "INSERT OR IGNORE INTO report_basis VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO report_basis VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             facts.report,
             span.key,
@@ -67,13 +66,13 @@ def keep(tx: Transaction, facts: ReportFacts, edges: Iterable[tuple[str, Edge]])
         ),
     )
     tx.executemany(
-        "INSERT OR IGNORE INTO report_edge VALUES (?, ?, ?)",
+        "INSERT INTO report_edge VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(account, to_ms(edge.at), msgspec.json.encode(edge).decode()) for account, edge in edges if edge.known],
     )
     return load(tx, facts.report, span) or facts
 
 
-def made_before(conn: sqlite3.Connection, report: str, start: datetime) -> datetime | None:
+def made_before(conn: Connection, report: str, start: datetime) -> datetime | None:
     """Return when the report's latest stored period that ended by `start` was made; None without one."""
     row = conn.execute(
         "SELECT made_ms FROM report_basis WHERE report = ? AND end_ms <= ? ORDER BY end_ms DESC LIMIT 1",
@@ -82,7 +81,7 @@ def made_before(conn: sqlite3.Connection, report: str, start: datetime) -> datet
     return None if row is None else from_ms(row[0])
 
 
-def pinned(conn: sqlite3.Connection, account: str, start: datetime, end: datetime) -> dict[datetime, Edge]:
+def pinned(conn: Connection, account: str, start: datetime, end: datetime) -> dict[datetime, Edge]:
     """Return the levels that reports were already made with, by their instant."""
     rows = conn.execute(
         "SELECT edge FROM report_edge WHERE account = ? AND at_ms BETWEEN ? AND ?",

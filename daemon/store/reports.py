@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from alerts.model.instants import from_ms, to_ms
 from alerts.model.spans import Span
 from alerts.reports.facts import Blocked, DeadDelivery, OpenAlert
 from daemon.store import ledger_notes, ledger_reads
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.topup_rows import CUSTOMER_GONE, EVERYWHERE, State, Stop, StopKind
 
 _NOBODY: Mapping[str, str] = {}
@@ -38,7 +37,7 @@ class Sending:
     waiting: Mapping[str, str]
 
 
-def sendings(conn: sqlite3.Connection, report: str) -> dict[str, Sending]:
+def sendings(conn: Connection, report: str) -> dict[str, Sending]:
     """Return the sendings of a report, by period."""
     rows = conn.execute(
         "SELECT report, period, message_id, sent_ms, failures, next_attempt_ms, last_error, waiting FROM report"
@@ -102,17 +101,19 @@ def _save(
     )
 
 
-def dead_deliveries(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[DeadDelivery, ...]:
-    """Return the deliveries given up in [since, until) and not replayed, newest first."""
+def dead_deliveries(conn: Connection, since: datetime, until: datetime) -> tuple[DeadDelivery, ...]:
+    """Return the deliveries given up in [since, until) and not replayed, newest first, but for customers' own URLs."""
     rows = conn.execute(
         "SELECT d.receiver, e.type, e.id, d.settled_ms FROM delivery d JOIN event e ON e.number = d.event"
-        " WHERE d.state = 'dead' AND d.settled_ms >= ? AND d.settled_ms < ? ORDER BY d.settled_ms DESC LIMIT ?",
+        " LEFT JOIN receiver r ON r.key = d.receiver"
+        " WHERE d.state = 'dead' AND COALESCE(r.target, '') = '' AND d.settled_ms >= ? AND d.settled_ms < ?"
+        " ORDER BY d.settled_ms DESC LIMIT ?",
         (to_ms(since), to_ms(until), _LISTED),
     )
     return tuple(DeadDelivery(receiver, kind, event, from_ms(ms)) for receiver, kind, event, ms in rows)
 
 
-def alerts(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[OpenAlert, ...]:
+def alerts(conn: Connection, since: datetime, until: datetime) -> tuple[OpenAlert, ...]:
     """Return the episodes that were open at some time between the two instants, those first that were at its end."""
     rows = conn.execute(
         "SELECT account, rule, severity, opened_at, closed_at, why FROM episode"
@@ -131,7 +132,7 @@ def _ended(closed_ms: int | None, until: datetime) -> datetime | None:
     return closed if closed is not None and closed < until else None
 
 
-def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[Blocked, ...]:
+def capped(conn: Connection, since: datetime, until: datetime) -> tuple[Blocked, ...]:
     """Return the top-ups that a cap refused in [since, until), newest first."""
     rows = conn.execute(
         "SELECT account, at_ms, body FROM event WHERE type = 'topup.capped' AND committed_ms >= ? AND committed_ms < ?"
@@ -144,7 +145,7 @@ def capped(conn: sqlite3.Connection, since: datetime, until: datetime) -> tuple[
     )
 
 
-def stopped(conn: sqlite3.Connection, until: datetime | None = None) -> tuple[Blocked, ...]:
+def stopped(conn: Connection, until: datetime | None = None) -> tuple[Blocked, ...]:
     """Return what waits for a person: pauses, suspensions, breakers, reviews, and late credits to confirm.
 
     `until` leaves out what began only then.
@@ -199,11 +200,11 @@ def _instant(ms: int | None) -> datetime | None:
     return None if ms is None else from_ms(ms)
 
 
-def event_ids(conn: sqlite3.Connection) -> frozenset[str]:
+def event_ids(conn: Connection) -> frozenset[str]:
     """Return the ids of every event that was ever committed."""
     return frozenset(row[0] for row in conn.execute("SELECT id FROM event"))
 
 
-def deliveries_by_state(conn: sqlite3.Connection) -> dict[str, int]:
+def deliveries_by_state(conn: Connection) -> dict[str, int]:
     """Return how many deliveries are pending, delivered and dead; states without any are left out."""
     return dict(conn.execute("SELECT state, COUNT(*) FROM delivery GROUP BY state"))

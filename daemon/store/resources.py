@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 
 _COLUMNS = "kind, id, owner, version, change, body, created_ms, changed_ms, archived_ms"
 _MOST_NAMED = 500
@@ -30,18 +30,18 @@ class Row(NamedTuple):
     archived_ms: int | None
 
 
-def is_there(conn: sqlite3.Connection) -> bool:
+def is_there(conn: Connection) -> bool:
     """Whether the database has the tables: a command that only reads does not migrate it."""
-    return conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'resource'").fetchone() is not None
+    return conn.has_table("resource")
 
 
-def find(conn: sqlite3.Connection, kind: str, id: str) -> Row | None:
+def find(conn: Connection, kind: str, id: str) -> Row | None:
     """Return one object, archived or not."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM resource WHERE kind = ? AND id = ?", (kind, id)).fetchone()
     return None if row is None else Row(*row)
 
 
-def find_many(conn: sqlite3.Connection, kind: str, ids: Collection[str]) -> dict[str, Row]:
+def find_many(conn: Connection, kind: str, ids: Collection[str]) -> dict[str, Row]:
     """Return those of the named objects that there are, archived or not, by id."""
     found: dict[str, Row] = {}
     rest = iter(ids)
@@ -52,7 +52,7 @@ def find_many(conn: sqlite3.Connection, kind: str, ids: Collection[str]) -> dict
     return found
 
 
-def since(conn: sqlite3.Connection, change: int, limit: int | None = None) -> list[Row]:
+def since(conn: Connection, change: int, limit: int | None = None) -> list[Row]:
     """Return what was changed after a number, in the order of the changes: the first, or all of it."""
     most = "" if limit is None else f" LIMIT {limit:d}"
     rows = conn.execute(f"SELECT {_COLUMNS} FROM resource WHERE change > ? ORDER BY change{most}", (change,))
@@ -60,7 +60,7 @@ def since(conn: sqlite3.Connection, change: int, limit: int | None = None) -> li
 
 
 def page(
-    conn: sqlite3.Connection, kind: str, *, owner: str | None, after: str, limit: int, archived: bool = False
+    conn: Connection, kind: str, *, owner: str | None, after: str, limit: int, archived: bool = False
 ) -> list[Row]:
     """Return objects of a kind by id, beginning after an id; of one owner, or of all where it is None."""
     of_owner, values = ("", (kind, after)) if owner is None else ("AND owner = ? ", (kind, after, owner))
@@ -73,7 +73,7 @@ def page(
     return [Row(*row) for row in rows]
 
 
-def count(conn: sqlite3.Connection, kind: str, owner: str) -> int:
+def count(conn: Connection, kind: str, owner: str) -> int:
     """Return how many objects of a kind an owner has."""
     (found,) = conn.execute(
         "SELECT count(*) FROM resource WHERE kind = ? AND owner = ? AND archived_ms IS NULL", (kind, owner)
@@ -81,14 +81,14 @@ def count(conn: sqlite3.Connection, kind: str, owner: str) -> int:
     return int(found)
 
 
-def ids_of(conn: sqlite3.Connection, kind: str) -> frozenset[str]:
+def ids_of(conn: Connection, kind: str) -> frozenset[str]:
     """Return every id of a kind, archived ones too; none where the database has no such table yet."""
     with suppress(sqlite3.OperationalError):
         return frozenset(row[0] for row in conn.execute("SELECT id FROM resource WHERE kind = ?", (kind,)))
     return frozenset()
 
 
-def last_change(conn: sqlite3.Connection) -> int:
+def last_change(conn: Connection) -> int:
     """Return the number of the latest change of all."""
     (found,) = conn.execute("SELECT change FROM resource_last WHERE one = 1").fetchone()
     return int(found)
@@ -118,7 +118,7 @@ def encode(body: Mapping[str, Any]) -> str:
 # ── which account has which key at a provider ───────────────────────────────────────────────────────────────────────
 
 
-def account_with_key(conn: sqlite3.Connection, digest: str) -> str | None:
+def account_with_key(conn: Connection, digest: str) -> str | None:
     """Return the account that has a key at its provider, by the key's digest."""
     row = conn.execute("SELECT account FROM provider_key WHERE digest = ?", (digest,)).fetchone()
     return None if row is None else str(row[0])
@@ -131,7 +131,7 @@ def set_key(tx: Transaction, account: str, digest: str | None) -> None:
         tx.execute("INSERT INTO provider_key (digest, account) VALUES (?, ?)", (digest, account))
 
 
-def meta(conn: sqlite3.Connection, key: str) -> str:
+def meta(conn: Connection, key: str) -> str:
     """Return a value of the database as a whole, empty where there is none."""
     row = conn.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return "" if row is None else str(row[0])

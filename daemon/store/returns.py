@@ -70,7 +70,7 @@ def record(
 ) -> None:
     """Record a refund or a dispute once. `reference` tells it from others of the charge; `at` is Stripe's time."""
     tx.execute(
-        "INSERT OR IGNORE INTO topup_returns VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO topup_returns VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (topup, kind.value, reference, cents, to_ms(at), to_ms(seen_at)),
     )
 
@@ -98,6 +98,6 @@ def count_refusal(tx: Transaction, account: str, gate: str, day: dt.date, detail
     """Count that a gate refused a charge on a day. One row an account, day and gate: it does not grow with polls."""
     tx.execute(
         "INSERT INTO topup_refusals VALUES (?1, ?2, ?3, 1, ?4) ON CONFLICT (account, day, gate)"
-        " DO UPDATE SET count = count + 1, detail = ?4",
+        " DO UPDATE SET count = topup_refusals.count + 1, detail = ?4",
         (account, day.isoformat(), gate, detail),
     )

@@ -6,6 +6,8 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+from daemon.store.connection import Connection, Store
+
 PROBLEMS_SHOWN = 5
 
 
@@ -22,7 +24,23 @@ def problems_of(path: Path) -> list[str]:
         return [f"a row of {row[0]} names one of {row[2]} that is gone" for row in rows]
 
 
-def rows_of(connection: sqlite3.Connection) -> dict[str, int]:
+def problems_on_server(store: Store) -> list[str]:
+    """Return what is wrong with a server's database: every table is read whole, which finds pages that are damaged."""
+    problems = []
+    tables = store.reader.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY table_name"
+    ).fetchall()
+    for (table,) in tables:
+        try:
+            store.reader.execute(f'SELECT count(t.*) FROM "{table}" t')
+        except sqlite3.Error as error:
+            problems.append(f"{table} cannot be read: {error}")
+    unsure = "SELECT conrelid::regclass, conname FROM pg_constraint WHERE NOT convalidated"
+    problems += [f"{table} may break its rule {name}" for table, name in store.reader.execute(unsure)]
+    return problems[:PROBLEMS_SHOWN]
+
+
+def rows_of(connection: Connection) -> dict[str, int]:
     """Return how many rows there are of what matters, in the words of the commands."""
     tables = {"accounts": "latest", "readings": "runs", "episodes": "episode", "events": "event", "top-ups": "topups"}
     return {name: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for name, table in tables.items()}

@@ -115,8 +115,8 @@ def _read_rule(value: dict[str, Any], account: str, rule: str) -> RuleMemory:
     return RuleMemory(
         rule_fingerprint=value.get("judged", ""),
         breaches=value.get("breaches", 0),
-        episode=None if episode is None else _read_episode(episode, account, rule),
-        suspended=None if suspended is None else _read_episode(suspended, account, rule),
+        episode=None if episode is None else read_episode(episode, account, rule),
+        suspended=None if suspended is None else read_episode(suspended, account, rule),
         notified=Notified(
             entered=value.get("entered", False),
             step=None if step is None else Decimal(step),
@@ -143,7 +143,8 @@ def _episode(episode: Episode) -> list[Any]:
     ]
 
 
-def _read_episode(value: list[Any], account: str, rule: str) -> Episode:
+def read_episode(value: list[Any], account: str, rule: str) -> Episode:
+    """Return the episode of such a list, without an end."""
     identity, kind, severity, opened, notified, notified_type, why = value
     return Episode(
         id=identity,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +19,7 @@ from alerts.reports.past import (
     edge_between,
     past_of,
 )
+from daemon.store.connection import Connection
 from daemon.store.reading_rows import Run
 from daemon.store.readings import around, history
 from daemon.store.summaries import Summary, SummarySpan, summaries
@@ -42,20 +42,21 @@ _GOING_ON = (
 _BESIDE = (
     "SELECT *, lag(first_ms) OVER w AS f0, lag(last_ms) OVER w AS l0, lag(b) OVER w AS b0, lag(t) OVER w AS t0,"
     " lag(u) OVER w AS u0, lag(p) OVER w AS p0, lead(first_ms) OVER w AS f1"
-    " FROM ({runs}) WINDOW w AS (ORDER BY first_ms, number)"
+    " FROM ({runs}) AS runs_read WINDOW w AS (ORDER BY first_ms, number)"
 )
 _INSIDE = "first_ms > :start"
 _JUMPED = (
-    "CASE WHEN b IS NULL OR b0 IS NULL THEN 0 WHEN t IS NULL OR t0 IS NULL THEN b > b0"
+    "CASE WHEN b IS NULL OR b0 IS NULL THEN FALSE WHEN t IS NULL OR t0 IS NULL THEN b > b0"
     " ELSE t - t0 < -:noise OR abs(b - b0 + t - t0) > :noise END"
 )
 _LAST_OF_BUCKET = "f1 IS NULL OR (first_ms - :start) / :width <> (f1 - :start) / :width"
 _PICKED = (
-    f"SELECT first_ms, b, t, u, p, e, f0, l0, b0, t0, u0, p0, {_JUMPED}, {_LAST_OF_BUCKET} FROM ({{beside}})"
+    f"SELECT first_ms, b, t, u, p, e, f0, l0, b0, t0, u0, p0, {_JUMPED}, {_LAST_OF_BUCKET} FROM ({{beside}}) AS pairs"
     f" WHERE {_INSIDE} AND ({_JUMPED} OR (p <> p0) OR {_LAST_OF_BUCKET}) ORDER BY first_ms"
 )
 _TOLD = (
-    "SELECT coalesce(sum(count), 0), max(e), coalesce(min(t IS NOT NULL), 1) FROM ({runs})"
+    "SELECT coalesce(sum(count), 0), max(e), coalesce(min(CASE WHEN t IS NULL THEN 0 ELSE 1 END), 1)"
+    " FROM ({runs}) AS runs_read"
     " WHERE first_ms > :start AND last_ms <= :end"
 )
 # Names of our own stand in these statements, never a value. Without the run that goes on nothing has to be sorted.
@@ -65,7 +66,7 @@ _ALL = [
 
 
 def past_over(
-    connection: sqlite3.Connection,
+    connection: Connection,
     account: str,
     cuts: Sequence[datetime],
     pinned: Mapping[datetime, Edge] = _NOTHING,
@@ -134,7 +135,7 @@ def _series(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(points.items()))
 
 
-def _edge(connection: sqlite3.Connection, account: str, at: datetime) -> Edge:
+def _edge(connection: Connection, account: str, at: datetime) -> Edge:
     before, after = around(connection, account, at)
     known = None if before is None else Known(account, min(before.last_at, at), before.metrics)
     if known is not None and before is not None and before.last_at > at:
@@ -142,7 +143,7 @@ def _edge(connection: sqlite3.Connection, account: str, at: datetime) -> Edge:
     return edge_between(known, None if after is None else Known(account, after.first_at, after.metrics), at)
 
 
-def _reaching(connection: sqlite3.Connection, account: str, start: datetime, end: datetime) -> list[Run]:
+def _reaching(connection: Connection, account: str, start: datetime, end: datetime) -> list[Run]:
     """The runs that reach over an edge of the period: at most two."""
     found: dict[datetime, Run] = {}
     for at in (start, end):
@@ -165,7 +166,7 @@ def _polls_within(run: Run, start: datetime, end: datetime) -> int:
 # ── folded readings ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _is_folded(connection: sqlite3.Connection, account: str, start: datetime, after: Run | None) -> bool:
+def _is_folded(connection: Connection, account: str, start: datetime, after: Run | None) -> bool:
     """Whether readings before the first run were folded away, rather than never made."""
     row = connection.execute("SELECT since_ms FROM latest WHERE account = ?", (account,)).fetchone()
     if row is None or row[0] is None:
@@ -173,7 +174,7 @@ def _is_folded(connection: sqlite3.Connection, account: str, start: datetime, af
     return after is None or from_ms(row[0]) < after.first_at
 
 
-def _with_folded(connection: sqlite3.Connection, account: str, start: datetime, end: datetime) -> list[Known]:
+def _with_folded(connection: Connection, account: str, start: datetime, end: datetime) -> list[Known]:
     """The first and last values of each hour, then what the kept runs say, in order, with one on either side."""
     _, after = around(connection, account, end)
     just_after = end + timedelta(milliseconds=1)  # a reading at the very end is the closing one
@@ -189,7 +190,7 @@ def _with_folded(connection: sqlite3.Connection, account: str, start: datetime, 
 
 
 def _folded(
-    connection: sqlite3.Connection, account: str, start: datetime, end: datetime, kept_from: datetime
+    connection: Connection, account: str, start: datetime, end: datetime, kept_from: datetime
 ) -> Iterator[Known]:
     until = min(kept_from, end + _LOOK_BACK)
     before: Summary | None = None

@@ -5,38 +5,40 @@ A save writes only the changed columns: one column of one row if nothing but the
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.forecast.memory import BurnMemory
-from alerts.model.events import EventType, Severity
+from alerts.model.events import Severity
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known
 from alerts.model.spend import SpendMemory
 from alerts.model.values import replace
 from alerts.rules.evaluation import Evaluation
 from alerts.rules.state import AccountState, Episode
-from daemon.store.connection import Transaction
-from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob
+from daemon.store.connection import Connection, Transaction
+from daemon.store.statecodec import decode_metrics, decode_state_blob, encode_metrics, encode_state_blob, read_episode
 
 DECISIONS_KEPT = 500
 """Most rows of decisions per account; equal ones of an episode are one row."""
 EPISODES_LISTED = 200
+_NEVER = 2**62
+"""Milliseconds beyond every instant."""
 _HOUR = timedelta(hours=1)
 
 EPISODE_COLUMNS = "id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
 
 
-def load(conn: sqlite3.Connection, account: str) -> AccountState:
+def load(conn: Connection, account: str) -> AccountState:
     """Return the account's state; the empty one if it was never evaluated."""
     row = conn.execute(f"{_SELECT} WHERE account = ?", (account,)).fetchone()
     return AccountState.new(account) if row is None else _read(row)
 
 
-def load_all(conn: sqlite3.Connection) -> dict[str, AccountState]:
+def load_all(conn: Connection) -> dict[str, AccountState]:
     """Return the state of every account that was ever evaluated."""
     return {row[0]: _read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
 
@@ -74,33 +76,64 @@ def is_seen_again(evaluation: Evaluation, previous: AccountState) -> bool:
 
 def save(tx: Transaction, evaluation: Evaluation, previous: AccountState | None) -> None:
     """Write what the evaluation changed. `previous`: the stored state; None writes everything."""
-    state = evaluation.state
-    if previous is None:
-        _insert(tx, state)
-    else:
-        _update(tx, state, previous)
-    for episode in evaluation.episodes:
-        _save_episode(tx, episode)
-    save_decisions(tx, evaluation)
+    save_all(tx, [(evaluation, previous)])
 
 
-def _insert(tx: Transaction, state: AccountState) -> None:
+def save_all(tx: Transaction, changed: Sequence[tuple[Evaluation, AccountState | None]]) -> None:
+    """Write what evaluations changed, each with its stored state: one statement for all that changed the same."""
+    whole: list[AccountState] = []
+    updates: dict[str, list[tuple[AccountState, list[int | str]]]] = {}
+    for evaluation, previous in changed:
+        state = evaluation.state
+        if previous is None:
+            whole.append(state)
+        else:
+            columns, values = _changes(state, previous)
+            if columns:
+                updates.setdefault(columns, []).append((state, values))
+        for episode in evaluation.episodes:
+            _save_episode(tx, episode)
+        save_decisions(tx, evaluation)
+    for columns, rows in updates.items():
+        statement = f"UPDATE account_state SET {columns} WHERE account = ?"
+        if tx.executemany(statement, [values for _, values in rows]).rowcount != len(rows):
+            whole += _not_stored(tx, [state for state, _ in rows])
+    if whole:
+        tx.executemany(_INSERT, [_row(state) for state in whole])
+
+
+_INSERT = (
+    "INSERT INTO account_state (account, last_at, metrics, spend, burn, memory) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (account) DO UPDATE SET last_at = excluded.last_at, metrics = excluded.metrics,"
+    " spend = excluded.spend, burn = excluded.burn, memory = excluded.memory"
+)
+
+
+def _not_stored(tx: Transaction, states: Sequence[AccountState]) -> list[AccountState]:
+    named = json.dumps([state.account for state in states])
+    stored = {
+        account
+        for (account,) in tx.execute(
+            "SELECT account FROM account_state WHERE account IN (SELECT value FROM json_each(?))", (named,)
+        )
+    }
+    return [state for state in states if state.account not in stored]
+
+
+def _row(state: AccountState) -> tuple[str | int | None, ...]:
     last, spend = state.last, state.spend
-    tx.execute(
-        "INSERT OR REPLACE INTO account_state (account, last_at, metrics, spend, burn, memory)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            state.account,
-            None if last is None else to_ms(last.at),
-            None if last is None else encode_metrics(last.metrics),
-            None if spend is None else spend.encode(),
-            state.burn.encode(),
-            encode_state_blob(state),
-        ),
+    return (
+        state.account,
+        None if last is None else to_ms(last.at),
+        None if last is None else encode_metrics(last.metrics),
+        None if spend is None else spend.encode(),
+        state.burn.encode(),
+        encode_state_blob(state),
     )
 
 
-def _update(tx: Transaction, state: AccountState, previous: AccountState) -> None:
+def _changes(state: AccountState, previous: AccountState) -> tuple[str, list[int | str]]:
+    """Return the columns that changed, as they are set, and their values with the account."""
     columns: list[str] = []
     values: list[int | str] = []
     last, before, spend = state.last, previous.last, state.spend
@@ -125,12 +158,8 @@ def _update(tx: Transaction, state: AccountState, previous: AccountState) -> Non
     ):
         columns.append("memory = ?")
         values.append(encode_state_blob(state))
-    if not columns:
-        return
     values.append(state.account)
-    changed = tx.execute(f"UPDATE account_state SET {', '.join(columns)} WHERE account = ?", values).rowcount
-    if not changed:
-        _insert(tx, state)
+    return ", ".join(columns), values
 
 
 def _same_hours(burn: BurnMemory, before: BurnMemory) -> bool:
@@ -250,19 +279,19 @@ class CountedDecision:
 
 
 def episodes(
-    conn: sqlite3.Connection, *, account: str | None = None, since: datetime | None = None, open_only: bool = False
+    conn: Connection, *, account: str | None = None, since: datetime | None = None, open_only: bool = False
 ) -> list[Episode]:
     """Return open episodes, then those that ended at or after `since`, newest first; at most `EPISODES_LISTED`."""
     rows = conn.execute(
         f"SELECT {EPISODE_COLUMNS} FROM episode"
-        " WHERE (?1 IS NULL OR account = ?1) AND (closed_at IS NULL OR (NOT ?2 AND closed_at >= ?3))"
-        " ORDER BY closed_at IS NOT NULL, opened_at DESC, id LIMIT ?4",
-        (account, open_only, 0 if since is None else to_ms(since), EPISODES_LISTED),
+        " WHERE (account = ?1 OR ?1 IS NULL) AND (closed_at IS NULL OR closed_at >= ?2)"
+        " ORDER BY closed_at IS NOT NULL, opened_at DESC, id LIMIT ?3",
+        (account, _NEVER if open_only else 0 if since is None else to_ms(since), EPISODES_LISTED),
     )
     return [to_episode(row) for row in rows]
 
 
-def open_severities(conn: sqlite3.Connection) -> dict[str, set[Severity]]:
+def open_severities(conn: Connection) -> dict[str, set[Severity]]:
     """Return the severities of the open episodes by account."""
     found: dict[str, set[Severity]] = {}
     rows = conn.execute("SELECT account, severity FROM episode INDEXED BY episode_open WHERE closed_at IS NULL")
@@ -272,12 +301,12 @@ def open_severities(conn: sqlite3.Connection) -> dict[str, set[Severity]]:
 
 
 def decisions(
-    conn: sqlite3.Connection, *, account: str | None = None, since: datetime | None = None, limit: int = 50
+    conn: Connection, *, account: str | None = None, since: datetime | None = None, limit: int = 50
 ) -> list[CountedDecision]:
     """Return the decisions not to notify, latest first."""
     rows = conn.execute(
         "SELECT account, rule, episode, reason, first_at, last_at, times FROM decision"
-        " WHERE (?1 IS NULL OR account = ?1) AND last_at >= ?2 ORDER BY last_at DESC, id DESC LIMIT ?3",
+        " WHERE (account = ?1 OR ?1 IS NULL) AND last_at >= ?2 ORDER BY last_at DESC, id DESC LIMIT ?3",
         (account, 0 if since is None else to_ms(since), limit),
     )
     return [
@@ -288,38 +317,31 @@ def decisions(
 
 def to_episode(row: tuple[str, str, str, str, str, int, str, int | None, str | None, int | None, str]) -> Episode:
     identity, account, rule, kind, severity, opened, why, notified, notified_type, closed, closed_why = row
-    return Episode(
-        id=identity,
-        account=account,
-        rule=rule,
-        kind=kind,
-        severity=Severity(severity),
-        opened_at=from_ms(opened),
-        why=why,
-        notified_at=None if notified is None else from_ms(notified),
-        notified_type=None if notified_type is None else EventType(notified_type),
-        closed_at=None if closed is None else from_ms(closed),
-        closed_why=closed_why,
-    )
+    value = [identity, kind, severity, opened, notified, notified_type, why]
+    episode = read_episode(value, account, rule)
+    return replace(episode, closed_at=None if closed is None else from_ms(closed), closed_why=closed_why)
 
 
 # ── accepted falls ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def accepted(conn: sqlite3.Connection) -> Mapping[str, datetime]:
+def accepted(conn: Connection) -> Mapping[str, datetime]:
     """Return when a person last accepted a fall of `funded`, by account."""
     return {account: from_ms(at) for account, at in conn.execute("SELECT account, at FROM accepted_fall")}
 
 
 def accept(tx: Transaction, account: str, now: datetime) -> None:
     """Accept the account's fall: later readings are compared with the lower `funded`."""
-    tx.execute("INSERT OR REPLACE INTO accepted_fall (account, at) VALUES (?, ?)", (account, to_ms(now)))
+    tx.execute(
+        "INSERT INTO accepted_fall (account, at) VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET at = excluded.at",
+        (account, to_ms(now)),
+    )
 
 
 # ── mutes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def mutes(conn: sqlite3.Connection, now: datetime) -> Mapping[str, datetime]:
+def mutes(conn: Connection, now: datetime) -> Mapping[str, datetime]:
     """Return the rules that are muted at `now`, and until when."""
     rows = conn.execute("SELECT rule, until_at FROM mute WHERE until_at > ?", (to_ms(now),))
     return {rule: from_ms(until) for rule, until in rows}
@@ -329,7 +351,9 @@ def set_mute(tx: Transaction, rule: str, now: datetime, until: datetime) -> None
     """Mute a rule for every account, replacing its last mute. Delete the mutes that have ended."""
     tx.execute("DELETE FROM mute WHERE until_at <= ?", (to_ms(now),))
     tx.execute(
-        "INSERT OR REPLACE INTO mute (rule, muted_at, until_at) VALUES (?, ?, ?)", (rule, to_ms(now), to_ms(until))
+        "INSERT INTO mute (rule, muted_at, until_at) VALUES (?, ?, ?) ON CONFLICT (rule) DO UPDATE SET"
+        " muted_at = excluded.muted_at, until_at = excluded.until_at",
+        (rule, to_ms(now), to_ms(until)),
     )
 
 

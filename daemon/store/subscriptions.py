@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from alerts.model.outbox import ReceiverState
 from alerts.model.receivers import WebhookReceiver
+from daemon.store.connection import Connection
 from daemon.store.deliveries import find_receiver
 
 
@@ -33,7 +33,7 @@ class SubscriptionState:
     last_error: str = ""
 
 
-def subscription_state(conn: sqlite3.Connection, receiver: WebhookReceiver) -> SubscriptionState:
+def subscription_state(conn: Connection, receiver: WebhookReceiver) -> SubscriptionState:
     """Return the state of a subscription; what was told of an earlier URL of it does not count."""
     state = find_receiver(conn, receiver.key)
     if state is None or state.target != receiver.target:

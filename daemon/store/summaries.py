@@ -6,7 +6,6 @@ The hours of a past day are packed into one row.
 from __future__ import annotations
 
 import json
-import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Metrics
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -83,19 +82,20 @@ _SUM = frozenset({"samples", "spent", "credited", "used_grown"})
 
 def _merged(name: str) -> str:
     """Return the SQL that merges a column of an hour into its day; NULL changes nothing."""
+    old = f"summaries.{name}"
     both = {
-        name in _LEAST: f"min({name}, excluded.{name})",
-        name in _MOST: f"max({name}, excluded.{name})",
-        name in _SUM: f"{name} + excluded.{name}",
-        name in _FIRST: name,
+        name in _LEAST: f"min({old}, excluded.{name})",
+        name in _MOST: f"max({old}, excluded.{name})",
+        name in _SUM: f"{old} + excluded.{name}",
+        name in _FIRST: old,
     }.get(True, f"excluded.{name}")
-    return f"{name} = coalesce({both}, {name}, excluded.{name})"
+    return f"{name} = coalesce({both}, {old}, excluded.{name})"
 
 
 _MERGE = ", ".join(map(_merged, COLUMNS))
 _FLUSH = (
     f"INSERT INTO summaries (account, span, start_ms, {', '.join(COLUMNS)}) "
-    f"VALUES (?, ?, ?{', ?' * len(COLUMNS)}) ON CONFLICT DO UPDATE SET {_MERGE}"
+    f"VALUES (?, ?, ?{', ?' * len(COLUMNS)}) ON CONFLICT (account, span, start_ms) DO UPDATE SET {_MERGE}"
 )
 
 Hour = list[Any]
@@ -157,7 +157,7 @@ def flush(tx: Transaction, ended: Sequence[tuple[str, Hour]]) -> None:
 
 
 def summaries(
-    connection: sqlite3.Connection, account: str, span: SummarySpan, since: datetime, until: datetime
+    connection: Connection, account: str, span: SummarySpan, since: datetime, until: datetime
 ) -> Iterator[Summary]:
     """Yield the hours or days that start in [since, until), in order, the current one included."""
     width = HOUR_MS if span is SummarySpan.HOUR else DAY_MS
@@ -185,7 +185,7 @@ DayPoint = tuple[datetime, int | None, int | None]
 """A start, the lowest available balance in micro-dollars, and the highest effective volume in micro-gigabytes."""
 
 
-def day_points(connection: sqlite3.Connection, accounts: Sequence[str], since: datetime) -> dict[str, list[DayPoint]]:
+def day_points(connection: Connection, accounts: Sequence[str], since: datetime) -> dict[str, list[DayPoint]]:
     """Return the days (UTC) of many accounts that start at or after `since`, in order; last the hour that goes on."""
     found: dict[str, list[DayPoint]] = {}
     rows = connection.execute(
@@ -200,9 +200,7 @@ def day_points(connection: sqlite3.Connection, accounts: Sequence[str], since: d
     return found
 
 
-def _stored(
-    connection: sqlite3.Connection, account: str, span: SummarySpan, first: int, last: int
-) -> list[Sequence[Any]]:
+def _stored(connection: Connection, account: str, span: SummarySpan, first: int, last: int) -> list[Sequence[Any]]:
     """Return the rows that start in [first, last), in order, packed ones included."""
     rows: list[Sequence[Any]] = connection.execute(
         f"SELECT start_ms, {', '.join(COLUMNS)} FROM summaries"
@@ -239,7 +237,9 @@ def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
     day_ms = start_ms - start_ms % DAY_MS
     rows = _stored(tx, account, SummarySpan.HOUR, day_ms, day_ms + DAY_MS)
     tx.execute(
-        "INSERT OR REPLACE INTO packed_hours (account, day_ms, hours) VALUES (?, ?, ?)", (account, day_ms, pack(rows))
+        "INSERT INTO packed_hours (account, day_ms, hours) VALUES (?, ?, ?)"
+        " ON CONFLICT (account, day_ms) DO UPDATE SET hours = excluded.hours",
+        (account, day_ms, pack(rows)),
     )
     tx.execute(
         "DELETE FROM summaries WHERE account = ? AND span = ? AND start_ms >= ? AND start_ms < ?",

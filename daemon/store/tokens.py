@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import NamedTuple
 
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 
 _COLUMNS = "id, name, role, owner, accounts, created_ms, expires_ms, last_used_ms, revoked_ms"
 
@@ -32,19 +31,19 @@ def insert(tx: Transaction, row: TokenRow, digest: str) -> None:
     )
 
 
-def by_digest(conn: sqlite3.Connection, digest: str) -> TokenRow | None:
+def by_digest(conn: Connection, digest: str) -> TokenRow | None:
     """Return the token with a digest: whoever does not know the token gains nothing from how long this takes."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM token WHERE digest = ?", (digest,)).fetchone()
     return None if row is None else TokenRow(*row)
 
 
-def find(conn: sqlite3.Connection, id: str) -> TokenRow | None:
+def find(conn: Connection, id: str) -> TokenRow | None:
     """Return the token with an id."""
     row = conn.execute(f"SELECT {_COLUMNS} FROM token WHERE id = ?", (id,)).fetchone()
     return None if row is None else TokenRow(*row)
 
 
-def page(conn: sqlite3.Connection, after: str, limit: int) -> list[TokenRow]:
+def page(conn: Connection, after: str, limit: int) -> list[TokenRow]:
     """Return tokens by id, beginning after an id."""
     rows = conn.execute(f"SELECT {_COLUMNS} FROM token WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
     return [TokenRow(*row) for row in rows]

@@ -73,7 +73,7 @@ async def _charges(context: TopupContext, account: str, intent: PaymentIntent) -
 def _enter(context: TopupContext, account: str, one: Ours, fact: Intent, listed: Listing) -> None:
     """Enter one PaymentIntent in one transaction, with what it causes."""
     now = context.clock.now()
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=account) as tx:
         known = ledger_reads.get(tx, one.intent.id) or _by_number(tx, account, one)
         if known is not None and not (known.state in _ENDED or known.state is State.CREATING):
             return

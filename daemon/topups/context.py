@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, assert_never
@@ -17,7 +17,7 @@ from daemon.clock import Clock
 from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.resources.ceiling import bounded
 from daemon.store import ledger, ledger_notes, returns
-from daemon.store.connection import Store, Transaction
+from daemon.store.connection import Connection, Store, Transaction
 from daemon.store.topup_rows import EVERYWHERE, Bookmark, Stop, StopKind
 from daemon.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
 from daemon.stripe.gateway import Gateway
@@ -64,6 +64,8 @@ class TopupContext:
     clock: Clock
     rng: random.Random
     last_errors: dict[str, str] = field(default_factory=dict)
+    is_current: Callable[[Connection], bool] = lambda conn: True
+    """Whether `config` is all that is stored: another process may have changed it a moment ago."""
     ran_at: dict[str, datetime] = field(default_factory=dict)
     """When this process last did a job that is done over and over."""
 

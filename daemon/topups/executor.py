@@ -66,7 +66,8 @@ def _commit(
 ) -> tuple[Topup, Command | None, int | None]:
     """Record the fact, decide, and write down what follows, in one transaction."""
     now = context.clock.now()
-    with context.store.write(durable=True) as tx:
+    account = ledger_reads.account_of(context.store.reader, topup)
+    with context.store.write(durable=True, lock=account) as tx:
         _record(tx, topup, fact, now)
         row = ledger_reads.get(tx, topup)
         assert row is not None, "the ledger forgets nothing"
@@ -134,7 +135,8 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
         )
     stops = ledger_notes.stops(tx, row.account)
     judged = None
-    if seen is not None and isinstance(fact, Listing | Need):
+    is_tried = isinstance(fact, Need) or (isinstance(fact, Listing) and context.is_current(tx))
+    if seen is not None and is_tried:
         listed = fact if isinstance(fact, Listing) else None
         judged = check_gates(context, tx, row.account, seen.readings, topup=row, listed=listed)
     return Snapshot(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from alerts.model.instants import EPOCH
 from alerts.model.reasons import CapReason
 from alerts.rules.falls import CENT_MICROUSD
 from daemon.config.model import TopupConfig
-from daemon.store import ledger, ledger_notes, ledger_reads, states
-from daemon.store.connection import Transaction
-from daemon.store.topup_rows import Bookmark, Spend, Topup
+from daemon.store import ledger_notes, ledger_reads, states
+from daemon.store.connection import Connection, Transaction
+from daemon.store.topup_rows import EVERYWHERE, Bookmark, Spend, Topup
 from daemon.stripe.declines import ATTEMPTS_WITHIN, BAD_CARDS
 from daemon.stripe.intents import Listing
 from daemon.stripe.objects import PaymentIntent
@@ -34,13 +32,15 @@ def check_gates(
     probe: bool = False,
     listed: Listing | None = None,
 ) -> Verdict | None:
-    """Evaluate every gate by what the ledger says in `conn`: a transaction, where the verdict is acted on.
+    """Evaluate every gate by what the ledger says in `conn`, the transaction in which the verdict is acted on.
 
+    Gates look at other accounts, too (of the same customer, of the same card): no two verdicts are reached at once.
     `listed`: what Stripe has just listed. None is returned where the account has no top-up.
     """
     config = context.topup(account)
     if config is None:
         return None
+    conn.lock(EVERYWHERE)
     now = context.clock.now()
     names = (Bookmark.LATEST, Bookmark.HOLD.of(account), Bookmark.BRAKE_RELEASED.of(account))
     latest, hold, released = ledger_notes.bookmark_times(conn, names)
@@ -61,7 +61,7 @@ def check_gates(
             falls=readings.falls,
             credited_microusd=ledger_reads.highest_credited(conn, account, accepted_at or EPOCH),
             twins=_twins(context, conn, config, account, readings, listed),
-            in_place=context.store.is_in_place(),
+            in_place=not context.store.misplaced(),
             spends=_spends(context, conn, config, account),
             total=_total(context, conn, topup),
             burn=readings.burn,
@@ -77,7 +77,7 @@ def check_gates(
     )
 
 
-def _spends(context: TopupContext, conn: sqlite3.Connection, config: TopupConfig, account: str) -> tuple[Spend, ...]:
+def _spends(context: TopupContext, conn: Connection, config: TopupConfig, account: str) -> tuple[Spend, ...]:
     """Return what the caps count: the account's charges, and the customer's under ids that are configured no more."""
     since = ledger_reads.since_for_caps(context.clock.now())
     listed = ledger_reads.spends_of_customer(conn, config.customer, since)
@@ -93,7 +93,6 @@ def _total(context: TopupContext, tx: Transaction, topup: Topup | None) -> tuple
     api, now, zone = context.config.api, context.clock.now(), context.config.timezone
     if api is None:
         return ()
-    ledger.lock_total(tx)
     since, stripe_since = now - ROLLING_DAY, (context.gateway.stripe_now(now) or now) - ROLLING_DAY
     spent = ledger_reads.spent_in_all(tx, since, stripe_since, topup.id if topup else None)
     window = f"day {now.astimezone(zone):%Y-%m-%d} over all accounts"
@@ -102,7 +101,7 @@ def _total(context: TopupContext, tx: Transaction, topup: Topup | None) -> tuple
 
 def _twins(
     context: TopupContext,
-    conn: sqlite3.Connection,
+    conn: Connection,
     config: TopupConfig,
     id: str,
     readings: Readings,
@@ -124,8 +123,8 @@ def _twins(
         if min(abs(funded - before), abs(funded - before - topup.amount_microusd)) <= CENT_MICROUSD:
             found[topup.id] = topup.state.value
     for one in listed.others if listed is not None else ():
-        other, before = context.config.accounts[one.said.account], one.said.funded_microusd
-        is_theirs = other.url == account.url and ledger_reads.get(conn, one.intent.id) is None
+        other, before = context.config.accounts.get(one.said.account), one.said.funded_microusd
+        is_theirs = other is not None and other.url == account.url and ledger_reads.get(conn, one.intent.id) is None
         is_same = before is not None and abs(funded - before) <= CENT_MICROUSD
         if is_theirs and is_same and _may_come(context, one.intent):
             found[f"{one.said.account}-{one.said.seq}"] = one.intent.status

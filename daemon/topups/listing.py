@@ -6,12 +6,11 @@ PaymentIntent of this account was found, or the end; over 50 pages nothing is ch
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime, timedelta
 
 from alerts.model.values import replace
 from daemon.store import ledger_notes, ledger_reads
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.ledger_notes import SeenIntent
 from daemon.store.topup_rows import Bookmark
 from daemon.stripe.answers import GONE, AnswerKind, Refused
@@ -34,7 +33,7 @@ async def list_intents(context: TopupContext, account: str) -> Listing | Refused
         context.note(account, Doing.LISTING, listed)
         return listed
     context.reached(account, Doing.LISTING)
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=account) as tx:
         _remember(tx, [*listed.ours, *listed.former], context.clock.now())
     return listed
 
@@ -68,7 +67,7 @@ def _listed_within(context: TopupContext, account: str, customer: str, within: t
     return listed is not None and timedelta() <= context.clock.now() - listed[0] < within
 
 
-def earlier_customers(conn: sqlite3.Connection, account: str) -> tuple[str, ...]:
+def earlier_customers(conn: Connection, account: str) -> tuple[str, ...]:
     """Return the customers that the account has had, but for those that a person said are gone."""
     had = ledger_reads.customers(conn, account)
     return tuple(one for one in had if ledger_notes.bookmark(conn, Bookmark.CUSTOMER_GONE.of(account, one)) is None)

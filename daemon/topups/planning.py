@@ -57,7 +57,7 @@ async def charge(context: TopupContext, config: TopupConfig, account: str, seen:
 def _is_refused(context: TopupContext, account: str, readings: Readings, *, probe: bool = False) -> bool:
     """Record what a gate says against a charge, where none is yet read twice. Returns whether one does."""
     readings = replace(readings, second=readings.second or readings.known)
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=account) as tx:
         return _passed(context, tx, account, readings, probe=probe) is None
 
 
@@ -81,7 +81,7 @@ def _passed(
 
 def _shadow(context: TopupContext, account: str, readings: Readings) -> None:
     """Record what would have been charged. Nothing is sent, adopted or numbered."""
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=account) as tx:
         said = _passed(context, tx, account, readings)
         if said is not None:
             cents = said.amount_microusd // MICROUSD_PER_CENT
@@ -157,12 +157,14 @@ def _write(
     *,
     probe: bool,
 ) -> Topup | None:
-    """Evaluate the gates once more and write the plan, in one transaction. None where one says no."""
+    """Evaluate the gates once more and write the plan, in one transaction. None where one says no, or terms changed."""
     now, reading = context.clock.now(), readings.second or readings.known
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=account) as tx:
+        if context.topup(account) != config or not context.is_current(tx):
+            return None  # other terms by now: the next reading is judged by them
         said = _passed(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
-        if said is None or context.topup(account) != config:  # other terms by now: the next reading is judged by them
+        if said is None:
             return None
         seq, cents = 1 + ledger_reads.max_seq(tx, account), said.amount_microusd // MICROUSD_PER_CENT
         plan = Metadata(account, seq, funded, balance)

@@ -27,7 +27,7 @@ def refunded(context: TopupContext, topup: Topup, total_cents: int, about: str, 
 
     `total_cents` is what has been refunded of the charge so far; `at` is Stripe's time of it, where that is told.
     """
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=topup.account) as tx:
         cents = returns.refund(tx, topup, total_cents, at, context.clock.now())
         if cents > 0:
             _suspend(context, tx, topup, SuspendedReason.REFUNDED, str(total_cents), cents, about)
@@ -40,7 +40,7 @@ def disputed(
 
     A charge says only that it is disputed: the first dispute that is named afterwards was told already.
     """
-    with context.store.write(durable=True) as tx:
+    with context.store.write(durable=True, lock=topup.account) as tx:
         number = returns.dispute(tx, topup, dispute, cents, at, context.clock.now())
         if number > 0:
             _suspend(context, tx, topup, SuspendedReason.DISPUTED, str(number), cents, about)

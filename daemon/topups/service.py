@@ -79,7 +79,7 @@ class TopupService:
     async def _adopt(self, account: str) -> None:
         """Adopt what Stripe knows. Where nothing is charged, nobody is troubled by what it does not say."""
         view = self.context.account(account)
-        if not view.may_post:
+        if view.config is None or not view.may_post:
             return
         refused = await about(self._list_and_adopt(account, view.charges), account=account)
         if refused is not None and not view.charges:
@@ -151,7 +151,7 @@ class TopupService:
         self.counts.add(account, GateName.THRESHOLD, "available is not below the threshold")
         if account in self._shadowing:
             self._shadowing.discard(account)
-            with self.context.store.write(durable=True) as tx:
+            with self.context.store.write(durable=True, lock=account) as tx:
                 ledger_notes.end_shadow(tx, account, known.at)
 
     def count_unread(self, account_id: str, why: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from alerts.model.events import Severity
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_ACCOUNTS
 from daemon.store import readings, states
+from daemon.store.connection import Connection
 
 
 class RowTone(StrEnum):
@@ -88,7 +88,7 @@ class Chosen:
         return self.wanted.link(page=self.wanted.page + 1) if self.wanted.page < self.pages else ""
 
 
-def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Chosen:
+def choose(config: Config, connection: Connection, wanted: Wanted) -> Chosen:
     """Return what is shown; a page beyond the last is the last."""
     by_account = tones(config, connection)
     counted = Counter(by_account.values())
@@ -96,7 +96,7 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
     found = [
         account
         for account in config.accounts.values()
-        if (not text or any(text in said for said in _texts(account.info)))
+        if (not text or any(text in said for said in texts_of(account.info)))
         and (not wanted.tag or wanted.tag in account.info.tags)
         and (not wanted.tone or by_account[account.id] == wanted.tone)
     ]
@@ -119,11 +119,12 @@ def choose(config: Config, connection: sqlite3.Connection, wanted: Wanted) -> Ch
     )
 
 
-def _texts(info: AccountInfo) -> tuple[str, str, str]:
+def texts_of(info: AccountInfo) -> tuple[str, str, str]:
+    """Return what an account is found by: its id, label and owner, in small letters."""
     return info.id, info.label.casefold(), info.owner.casefold()
 
 
-def tones(config: Config, connection: sqlite3.Connection) -> dict[str, RowTone]:
+def tones(config: Config, connection: Connection) -> dict[str, RowTone]:
     """Return how every account fares."""
     poll_states, severities = readings.poll_states(connection), states.open_severities(connection)
     return {

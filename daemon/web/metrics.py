@@ -25,7 +25,7 @@ from daemon.config.model import Config
 from daemon.jobs import Health
 from daemon.resources.ceiling import bounded
 from daemon.store import ledger_notes, ledger_reads
-from daemon.store.connection import database_bytes
+from daemon.store.connection import Connection
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
 from daemon.store.topup_rows import EVERYWHERE
 from daemon.topups.policy.amounts import caps
@@ -51,7 +51,7 @@ class Process:
     committing_s: float
 
 
-def exposition(config: Config, connection: sqlite3.Connection, accounts: str, process: Process) -> bytes:
+def exposition(config: Config, connection: Connection, accounts: str, process: Process) -> bytes:
     """Return the whole text: the samples of the accounts, and what one snapshot of the database and the process say."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(
@@ -94,7 +94,7 @@ def _counter(name: str, says: str, labels: tuple[str, ...], samples: Samples) ->
     return family
 
 
-def _topups(config: Config, connection: sqlite3.Connection) -> Iterator[Metric]:
+def _topups(config: Config, connection: Connection) -> Iterator[Metric]:
     live = Counter((topup.account, topup.state.value) for topup in ledger_reads.open_topups(connection))
     says = "Top-ups that hold their account's slot."
     yield _gauge("topups_open", says, ("account", "state"), live.items())
@@ -107,7 +107,7 @@ def _topups(config: Config, connection: sqlite3.Connection) -> Iterator[Metric]:
     yield _gauge("charging_stopped", says, ("account", "kind"), stopped.items())
 
 
-def _caps(config: Config, connection: sqlite3.Connection, now: datetime) -> str:
+def _caps(config: Config, connection: Connection, now: datetime) -> str:
     """Return what may be charged yet, as text: thousands of accounts at once."""
     spent = ledger_reads.all_spends(connection, ledger_reads.since_for_caps(now))
     lines = []
@@ -122,7 +122,7 @@ def _caps(config: Config, connection: sqlite3.Connection, now: datetime) -> str:
     return family("topup_cap_left_usd", "What may be charged yet in the window.", lines)
 
 
-def _deliveries(config: Config, connection: sqlite3.Connection, process: Process) -> Iterator[Metric]:
+def _deliveries(config: Config, connection: Connection, process: Process) -> Iterator[Metric]:
     names = {receiver.key: counted_as(receiver) for receiver in config.receivers.all}
     pending = dict.fromkeys(names.values(), 0)
     oldest: dict[str, float] = {}
@@ -166,11 +166,11 @@ def _jobs(process: Process) -> Iterator[Metric]:
     yield _gauge("build_info", "Always 1: what runs.", tuple(name for name, _ in labels), built)
 
 
-def _store(connection: sqlite3.Connection, process: Process) -> Iterator[Metric]:
+def _store(connection: Connection, process: Process) -> Iterator[Metric]:
     commits = SummaryMetricFamily("brimful_commit_seconds", "Commits of the database, and how long they took.")
     commits.add_metric((), process.commits, process.committing_s)
     yield commits
-    size = database_bytes(connection)
+    size = connection.size_bytes()
     yield _gauge("database_bytes", "Size of the database, without its write-ahead log.", (), [((), size)])
 
 

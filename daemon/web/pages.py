@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from daemon.config.model import Config
 from daemon.status.overview import Overview, look
 from daemon.status.text import lines, local, read_words
 from daemon.store import ledger_notes, ledger_reads, states
+from daemon.store.connection import Connection
 from daemon.store.deliveries import failing_receivers
 from daemon.store.summaries import Summary, SummarySpan, summaries
 from daemon.store.topup_rows import EVERYWHERE, Stop, Topup
@@ -48,7 +48,7 @@ class Card:
 
 def front(
     config: Config,
-    connection: sqlite3.Connection,
+    connection: Connection,
     now: datetime,
     stale_jobs: Sequence[str],
     wanted: Wanted,
@@ -76,12 +76,12 @@ def front(
                 "stopped": one.stopped_at is not None,
                 "error": one.last_error,
             }
-            for one in failing_receivers(connection)
+            for one in sorted(failing_receivers(connection), key=lambda one: one.target != "")[:LISTED]
         ],
     }
 
 
-def account(config: Config, connection: sqlite3.Connection, now: datetime, name: str, days: int) -> dict[str, Any]:
+def account(config: Config, connection: Connection, now: datetime, name: str, days: int) -> dict[str, Any]:
     """Return the values of an account's page; the account is configured."""
     zone = config.timezone
     configured = config.accounts[name]
@@ -147,7 +147,7 @@ def _meters(one: Overview) -> list[Meter]:
 
 
 def _charts(
-    connection: sqlite3.Connection, one: Overview, span: charts.ChartSpan, episodes: Sequence[Episode]
+    connection: Connection, one: Overview, span: charts.ChartSpan, episodes: Sequence[Episode]
 ) -> list[charts.Chart]:
     name, unit, quota_unit = one.account.id, one.account.unit, one.account.quota_unit
     daily = span.until - span.since > HOURLY_UP_TO

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from daemon.status.overview import spent_of
 from daemon.status.text import age_words, days_words, local, outage_words
 from daemon.status.topups import topup_status
 from daemon.store import readings, states
+from daemon.store.connection import Connection
 from daemon.store.summaries import DayPoint, day_points
 from daemon.web import charts
 from daemon.web.choice import tone_of
@@ -86,7 +86,7 @@ class Rows:
 
     def build(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         accounts: Sequence[AccountConfig],
         known: Mapping[str, AccountState],
         now: datetime,
@@ -107,7 +107,7 @@ class Rows:
 
     def _row(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         account: AccountConfig,
         state: AccountState,
         points: Sequence[DayPoint],
@@ -169,9 +169,7 @@ class Rows:
                 found.append(budget_meter(rule.id, rule.period, one.amount, one.limit, one.unit))
         return found
 
-    def _topup(
-        self, connection: sqlite3.Connection, account: AccountConfig, now: datetime
-    ) -> tuple[str, list[RowNotice]]:
+    def _topup(self, connection: Connection, account: AccountConfig, now: datetime) -> tuple[str, list[RowNotice]]:
         """When the account is charged; and what is under way, or held back, where there is something."""
         status = topup_status(self._config, connection, account.id, now)
         if status is None or account.topup is None:

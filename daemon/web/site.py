@@ -22,6 +22,7 @@ from daemon.clock import Clock
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
 from daemon.store import Store, StoreError, states
+from daemon.store.connection import Connection
 from daemon.web import metrics, pages
 from daemon.web.choice import RowTone, Wanted
 from daemon.web.forecasts import Forecasts
@@ -87,7 +88,7 @@ class _Site:
         stale_jobs, wanted = self._service.stale_jobs(now), _wanted(request.query_params)
         known, view = self._service.evaluator.states(), self._view
 
-        def values(connection: sqlite3.Connection) -> dict[str, Any]:
+        def values(connection: Connection) -> dict[str, Any]:
             return pages.front(view.config, connection, now, stale_jobs, wanted, view.rows, known)
 
         return await self._page("page.html.j2", values)
@@ -96,7 +97,7 @@ class _Site:
         name, days = self._account(request).id, _days(request.query_params.get("days"))
         now, config = self._clock.now(), self._service.config
 
-        def values(connection: sqlite3.Connection) -> dict[str, Any]:
+        def values(connection: Connection) -> dict[str, Any]:
             return {**pages.account(config, connection, now, name, days), "choices": CHOICES}
 
         return await self._page("account.html.j2", values)
@@ -120,7 +121,7 @@ class _Site:
         )
         taken, view = Taken(now, service.evaluator.states(), service.polls.readable()), self._view
 
-        def build(connection: sqlite3.Connection) -> bytes:
+        def build(connection: Connection) -> bytes:
             return metrics.exposition(view.config, connection, view.samples.text(taken), process)
 
         async with self._scraping:
@@ -134,8 +135,8 @@ class _Site:
             raise HTTPException(503, f"{account.id} was never read: ask /healthz or `brimful status` why")
         return JSONResponse(usage(account.provider, account.info, state.last, self._clock.now()))
 
-    async def _page(self, template: str, values: Callable[[sqlite3.Connection], dict[str, Any]]) -> Response:
-        def build(connection: sqlite3.Connection) -> str:
+    async def _page(self, template: str, values: Callable[[Connection], dict[str, Any]]) -> Response:
+        def build(connection: Connection) -> str:
             found = values(connection)
             try:
                 return self._templates.text(template, found)
@@ -146,12 +147,12 @@ class _Site:
 
         return HTMLResponse(await self._read(build))
 
-    async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def _read(self, read: Callable[[Connection], _T]) -> _T:
         async with self._reads:
             return await asyncio.to_thread(partial(self._in_snapshot, read))
 
-    def _in_snapshot(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
-        with closing(Store(self._service.config.store.path, readonly=True)) as store, store.snapshot() as connection:
+    def _in_snapshot(self, read: Callable[[Connection], _T]) -> _T:
+        with closing(Store(self._service.config.store.place, readonly=True)) as store, store.snapshot() as connection:
             return read(connection)
 
     def _account(self, request: Request) -> AccountConfig:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 from msgspec import Struct
 
 from alerts.model.instants import to_ms
+from alerts.model.patterns import is_glob
 from alerts.model.readings import Known, Reading
-from alerts.model.specs import RuleIndex, RuleSpec, is_glob
+from alerts.model.specs import RuleIndex, RuleSpec
 from alerts.rules.evaluation import Context, Evaluation, evaluate, evaluate_time, next_evaluation_at
 from alerts.rules.plausibility import find_anomaly
 from alerts.rules.stale import Watch
@@ -30,6 +31,7 @@ from daemon.store.outbox import Outbox
 from daemon.work.changed import Changed
 
 _AGAIN = timedelta(seconds=BEAT_S)
+_SOON = timedelta(milliseconds=50)
 
 
 class Fetched(Struct, frozen=True, gc=False):
@@ -71,6 +73,8 @@ class Evaluator:
     ) -> None:
         self._config = config
         self._store = store
+        self._lane = store.lane()
+        self._committing = False
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
@@ -136,6 +140,27 @@ class Evaluator:
 
     def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
         """Evaluate a batch and commit it as one transaction; the results are in the order of `fetched`."""
+        now, mutes, evaluations = self._evaluated(fetched)
+        self._commit(evaluations, now, mutes)
+        return self._results(fetched, evaluations)
+
+    async def evaluate_apart(self, fetched: Sequence[Fetched]) -> list[PollResult]:
+        """As `evaluate`; where the store is on a server, other work goes on while it writes. One batch at a time."""
+        now, mutes, evaluations = self._evaluated(fetched)
+        self._committing = True
+        try:
+            await self._lane.write_apart(partial(self._write, evaluations, now), durable=_is_news(evaluations))
+        finally:
+            self._committing = False
+        self._take_over(evaluations, now, mutes)
+        return self._results(fetched, evaluations)
+
+    def close(self) -> None:
+        """Close the connection of its own, where there is one."""
+        if self._lane is not self._store:
+            self._lane.close()
+
+    def _evaluated(self, fetched: Sequence[Fetched]) -> tuple[datetime, Mapping[str, datetime], list[Evaluation]]:
         now = self._clock.now()
         mutes = states.mutes(self._store.reader, now)
         self._accepted = states.accepted(self._store.reader)
@@ -143,7 +168,10 @@ class Evaluator:
             evaluate(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
             for one in fetched
         ]
-        self._commit(evaluations, now, mutes)
+        return now, mutes, evaluations
+
+    @staticmethod
+    def _results(fetched: Sequence[Fetched], evaluations: Sequence[Evaluation]) -> list[PollResult]:
         return [
             PollResult(one.account.id, evaluation.recorded, evaluation.accepted, evaluation.state)
             for one, evaluation in zip(fetched, evaluations, strict=True)
@@ -157,6 +185,8 @@ class Evaluator:
         Return when to call again: now if more is due, None if nothing will be. An account is due when it may have
         become stale, or when a reminder is due or a mute ends; there is no periodic scan of all accounts.
         """
+        if self._committing:
+            return now + _SOON  # what is being written is not yet known here
         for interval, watch in self._watches.items():
             self._watches[interval] = watch.beat(now, interval)
         self._make_all_due(now)
@@ -214,14 +244,22 @@ class Evaluator:
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _commit(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
-        durable = any(evaluation.drafts or evaluation.episodes for evaluation in evaluations)
-        with self._store.write(durable=durable) as tx:
-            self._record(tx, evaluations)
-            for evaluation in evaluations:
-                for draft in evaluation.drafts:
-                    self._outbox.append(tx, draft, now)
+        with self._store.write(durable=_is_news(evaluations)) as tx:
+            self._write(evaluations, now, tx)
+        self._take_over(evaluations, now, mutes)
+
+    def _write(self, evaluations: Sequence[Evaluation], now: datetime, tx: Transaction) -> None:
+        self._record(tx, evaluations)
+        for evaluation in evaluations:
+            for draft in evaluation.drafts:
+                self._outbox.append(tx, draft, now)
+
+    def _take_over(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
+        """Go on from the states that were committed."""
         for evaluation in evaluations:
             account, before = evaluation.state.account, self._states.get(evaluation.state.account)
+            if account not in self._config.accounts:  # gone while its state was written
+                continue
             self._states[account] = evaluation.state
             after = evaluation.state
             moved = before is None or after.remind_at != before.remind_at or after.held is not before.held
@@ -232,6 +270,7 @@ class Evaluator:
         """Write readings and states. Most readings equal the last one: one statement writes all of those."""
         seen: list[tuple[int, str]] = []
         recorded: list[Reading] = []
+        changed: list[tuple[Evaluation, AccountState | None]] = []
         for evaluation in evaluations:
             account, previous = evaluation.state.account, self._states.get(evaluation.state.account)
             if previous is not None and evaluation.evaluated is not None and states.is_seen_again(evaluation, previous):
@@ -240,7 +279,9 @@ class Evaluator:
                 continue
             if evaluation.evaluated is not None:
                 recorded.append(evaluation.recorded)
-            states.save(tx, evaluation, previous)
+            changed.append((evaluation, previous))
+        if changed:
+            states.save_all(tx, changed)
         if seen:
             readings.seen_again(tx, seen)
             states.seen_again(tx, seen)
@@ -273,3 +314,8 @@ class Evaluator:
         if rules is None:
             rules = self._rules[account_id] = self._index.covering(account_id)
         return rules
+
+
+def _is_news(evaluations: Sequence[Evaluation]) -> bool:
+    """Whether anything is to be told of them, or was: then it must not be lost."""
+    return any(evaluation.drafts or evaluation.episodes for evaluation in evaluations)

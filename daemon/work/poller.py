@@ -279,7 +279,7 @@ class Poller:
                 if self._fetched:
                     if self._under_way and len(self._fetched) < BATCH_READINGS:
                         await asyncio.sleep(self._batch_wait_s)
-                    self._commit()
+                    await self._commit()
                     await asyncio.sleep(0)
                 elif self._under_way or wait_s is not None:
                     await self._wait(wait_s)
@@ -362,18 +362,20 @@ class Poller:
         current = self._accounts.get(account.id)
         return current is account or (current is not None and current.is_asked_as(account))
 
-    def _commit(self) -> None:
+    async def _commit(self) -> None:
         fetched = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
         batch = [one for one in fetched if self._counts(one.account)]
         if not batch:
             return
         try:
-            results = self._evaluator.evaluate(batch)
+            results = await self._evaluator.evaluate_apart(batch)
         except Exception as error:  # like a job: an error in one batch must not stop the next
             self.health.fail(error)
             log.error("batch failed", lane=self.name, exc_info=error)
             return
         self.health.last_error = ""
         for one, result in zip(batch, results, strict=True):
+            if not self._counts(one.account):  # gone while the batch was written
+                continue
             self._lines.polled(result.account, result.reading, result.accepted, one.ms)
             self._done(result)

@@ -19,7 +19,9 @@ from daemon.config.load import ConfigError, inspect, lines
 from daemon.config.model import Config, TopupMode
 from daemon.config.problems import ProblemId, Problems
 from daemon.limits import BURN_LINTED_ACCOUNTS
+from daemon.places import Place
 from daemon.store import Store, StoreError, resources
+from daemon.store.connection import Connection
 from daemon.store.ledger_reads import OpenTopup, open_in_any_version
 from daemon.store.migrations import pending
 from daemon.store.readings import around, last
@@ -47,14 +49,14 @@ def load_to_run(path: Path, *, beside_others: bool = False) -> Config:
     found = inspect(path, parse=tomllib.loads if beside_others else tomli.loads)
     if found.config is not None and found.facts is not None:
         few = len(found.config.accounts) <= BURN_LINTED_ACCOUNTS
-        lint_past(found.facts, found.config.store.path, burn=few)
+        lint_past(found.facts, found.config.store.place, burn=few)
     wrong = [problem for problem in found.noted.errors if problem.id is not ProblemId.STORE_UNREADABLE]
     if found.config is None or wrong:
         raise ConfigError(path, found.problems)
     return replace(found.config, warnings=lines(found.problems))
 
 
-def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
+def lint_past(facts: LintFacts, database: Place, *, burn: bool = True) -> None:
     """Note the conflicts of the configuration with the database; none if there is no database yet.
 
     `burn`: whether to compare thresholds with each account's burn, which needs a read per account.
@@ -64,7 +66,7 @@ def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
     try:
         store = Store(database, readonly=True)
     except StoreError as error:
-        facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", str(error))
+        facts.problems.add(ProblemId.STORE_UNREADABLE, _key(database), str(error))
         return
     try:
         kept = {id: KeptTopup(topup.table.customer, topup.table.mode) for id, topup in facts.tables.topups.items()}
@@ -73,7 +75,7 @@ def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
         has_stripe = facts.tables.stripe is not None
         if pending(store.reader):
             # A table that needs a migration is checked after it, by `refuse_lost`.
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.DatabaseError):
                 _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
         else:
             if burn:
@@ -81,7 +83,7 @@ def lint_past(facts: LintFacts, database: Path, *, burn: bool = True) -> None:
             _note_lost(facts.problems, store.reader, kept, has_stripe=has_stripe)
     except sqlite3.Error as error:
         said = f"the database {database} cannot be read: {error}"
-        facts.problems.add(ProblemId.STORE_UNREADABLE, "store.path", said)
+        facts.problems.add(ProblemId.STORE_UNREADABLE, _key(database), said)
     finally:
         store.close()
 
@@ -101,7 +103,11 @@ def _kept_by_api(facts: LintFacts, store: Store) -> dict[str, KeptTopup]:
     }
 
 
-def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
+def _key(database: Place) -> str:
+    return "store.path" if isinstance(database, Path) else "store.url"
+
+
+def refuse_lost(config: Config, connection: Connection) -> None:
     """Raise ConfigError if an open top-up would lose its account, its customer, or the means to end it.
 
     Call with the lock held and migrations applied: a top-up may have opened since the file was validated.
@@ -117,7 +123,7 @@ def refuse_lost(config: Config, connection: sqlite3.Connection) -> None:
         raise ConfigError(config.path, problems.sorted)
 
 
-def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, int]:
+def burns(connection: Connection, accounts: Iterable[str]) -> dict[str, int]:
     """Return each account's burn in micro-dollars a day: the larger of the scheduled burn and that of last week."""
     found = {}
     for id in accounts:
@@ -137,16 +143,17 @@ def burns(connection: sqlite3.Connection, accounts: Iterable[str]) -> dict[str, 
     return found
 
 
-def _note_lost(
-    problems: Problems, connection: sqlite3.Connection, kept: Mapping[str, KeptTopup], *, has_stripe: bool
-) -> None:
+def _note_lost(problems: Problems, connection: Connection, kept: Mapping[str, KeptTopup], *, has_stripe: bool) -> None:
     """Note what an open top-up would lose: until it ends it needs its account, its customer and Stripe."""
     opened = open_in_any_version(connection)
     if opened and not has_stripe:
         said = f"the top-up {opened[0].id} is open, and there is no [stripe] to read back what became of it"
         hint = f'put it back, with mode = "off" if nothing is to be charged, until that has ended: {_see(opened[0])}'
         problems.add(ProblemId.TOPUP_OPEN, "stripe", said, hint)
+    of_the_api = resources.ids_of(connection, "account")
     for topup in opened:
+        if topup.account in of_the_api:
+            continue  # no change by API loses one, and what an account that is gone left open is canceled
         path = f"accounts.{topup.account}.topup"
         if topup.account not in kept:
             said = f"the top-up {topup.id} of this account is open, and the account or its topup table is gone"

@@ -98,7 +98,7 @@ class Service:
         self.reporter = reporter
         self.retention = retention
         self.heartbeat = heartbeat
-        self._outbox = outbox
+        self.outbox = outbox
         self._fetcher = fetcher
         self._clock = clock
         self._channel = channel
@@ -231,7 +231,7 @@ class Service:
         channels = [self._channel(receiver) for receiver in changed.receivers]
         now, gone = self._clock.now(), [account.id for account in changed.gone]
         self.config = config
-        self._outbox.receivers = config.receivers
+        self.outbox.receivers = config.receivers
         self._gone_receivers |= set(changed.gone_receivers)
         self._gone_receivers -= {channel.key for channel in channels}
         self.deliverer.take(channels, changed.gone_receivers)

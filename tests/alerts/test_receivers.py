@@ -32,13 +32,13 @@ def test_limits_of_a_top_up_are_told_to_the_operator_alone() -> None:
         (
             webhook("app"),
             EmailReceiver(id="ops", to=("ops@example.com",)),
-            webhook("sub_1", owner="acme"),
+            webhook("sub_1", owner="acme", untrusted=True),
             webhook("sub_2", untrusted=True),
             EmailReceiver(id="account:clips", to=("x@example.com",), untrusted=True),
         )
     )
     assert everybody.route(draft(EventType.TOPUP_LIMITS_CHANGED)) == ("webhook:app", "email:ops")
-    assert len(everybody.route(draft(EventType.TOPUP_CAPPED))) == 5
+    assert len(everybody.route(draft(EventType.TOPUP_SUCCEEDED))) == 5
 
 
 def test_a_rules_event_goes_to_everyone_who_asked_but_not_to_own_thresholds() -> None:

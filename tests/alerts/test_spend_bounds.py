@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -112,3 +113,13 @@ def test_a_rule_covers_the_accounts_that_it_names_and_those_of_its_patterns() ->
     assert index.covering("cloud") == (glob, every)
     assert index.covering("other") == (every,)
     assert index.covering("cloth") is index.covering("cloud")
+
+
+def test_a_rule_that_names_an_account_and_matches_it_too_is_found_once_and_thousands_cost_little() -> None:
+    both = Stale(id="both", accounts=("clips", "c[lo]ips", "c?ips"))
+    many = [Stale(id=f"own-{n}", accounts=(f"a{n}",)) for n in range(10_000)]
+    started = time.process_time()
+    index = RuleIndex([*many, both])
+    assert time.process_time() - started < 0.1
+    assert index.covering("clips") == index.covering("coips") == (both,)
+    assert index.covering("a77") == (many[77],)

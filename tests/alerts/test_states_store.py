@@ -13,6 +13,7 @@ from alerts.model.specs import Budget, LowBalance, Period, Quota, RuleSpec, Runw
 from daemon.store import Store, states
 from daemon.store.migrations import migrate
 from tests.helpers_alerts import Watched, metrics
+from tests.helpers_store import file_of
 
 RULES: tuple[RuleSpec, ...] = (
     LowBalance(id="low", below_microusd=to_micro(5), clear_above_microusd=to_micro(6)),
@@ -138,13 +139,13 @@ def test_a_reading_that_changes_nothing_writes_one_row_of_one_table(account: Sto
     account.save()
     account.read(balance=50, total=1)
     account.save()
-    before = account.store.reader.total_changes
+    before = file_of(account.store).total_changes
     statements: list[str] = []
-    account.store.reader.set_trace_callback(statements.append)
+    file_of(account.store).set_trace_callback(statements.append)
     account.read(1, balance=50, total=1)
     account.save()
-    account.store.reader.set_trace_callback(None)
-    assert account.store.reader.total_changes - before == 1
+    file_of(account.store).set_trace_callback(None)
+    assert file_of(account.store).total_changes - before == 1
     assert next(s for s in statements if s.startswith("UPDATE")).startswith("UPDATE account_state SET last_at = ")
 
 
@@ -152,9 +153,9 @@ def test_time_that_changes_nothing_writes_nothing(account: Stored) -> None:
     account.read(balance=50)
     account.save()
     account.beat(1)
-    before = account.store.reader.total_changes
+    before = file_of(account.store).total_changes
     account.save()
-    assert account.store.reader.total_changes == before
+    assert file_of(account.store).total_changes == before
 
 
 def test_one_open_episode_a_rule_and_account_is_held_by_the_database(account: Stored) -> None:

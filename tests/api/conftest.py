@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +150,12 @@ def brimful(folder: Path, *arguments: str) -> str:
 
 def first_token(folder: Path) -> str:
     """Make the first token, before the daemon runs."""
-    config = load(folder / "config.toml", environ={**os.environ, **ENVIRON})
+    return token_for(folder / "config.toml", {**os.environ, **ENVIRON})
+
+
+def token_for(path: Path, environ: Mapping[str, str]) -> str:
+    """Make a token of the operator's in the store of a configuration."""
+    config = load(path, environ=environ)
     with closing(Store(config.store.path)) as store:
         migrate(store)
         with store.write(durable=True) as tx:

@@ -177,6 +177,14 @@ def test_what_the_file_manages_is_read_only(api: Api) -> None:
             assert "config.toml, line" in found["detail"]
 
 
+def test_the_page_says_whose_an_account_is_and_who_manages_it(api: Api) -> None:
+    with api.client(api.admin) as client:
+        assert client.put("/accounts/shown", json=body(api, "shown", owner="whoever")).status_code == 201
+    for path in ("/?q=whoever", "/accounts/shown"):
+        assert "of whoever · managed by the API" in httpx.get(f"{api.base}{path}").text
+    assert "managed by the file" in httpx.get(f"{api.base}/accounts/own").text
+
+
 def test_a_pause_is_the_kill_switch_of_the_command_line(api: Api) -> None:
     with api.client(api.admin) as client, api.client(api.token("write")) as writer:
         refused(writer.put("/pauses/own"), 403, "role-needed")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.api.conftest import Standins, daemon
+from tests.api.conftest import Standins, brimful, daemon
 from tests.commands.test_newcomer import ROOT
 
 
@@ -28,7 +28,8 @@ def test_every_curl_line_of_the_document_works(tmp_path: Path, beside: Standins)
         asks = 'curl -sS -H "$CUSTOMER" $API/deliveries | grep -q \'"id"\''
         waits = f"for i in $(seq 100); do {asks} && break; sleep 0.2; done"
         script = f"set -e\n{first}\n{waits}\n# accounts: PUT makes{second}"
-        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BRIMFUL_TOKEN": api.admin}
+        token = brimful(tmp_path, "token", "new", "--role", "admin").splitlines()[-1]
+        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "BRIMFUL_TOKEN": token}
         done = subprocess.run(
             ["bash", "-xc", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
         )

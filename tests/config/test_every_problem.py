@@ -243,6 +243,10 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("templates-missing", "templates", 'templates = "nope"\n' + GOOD),
     ("templates-unknown", "templates", 'templates = "mine"\n' + GOOD),
     ("store-folder", "store.path", GOOD + '[store]\npath = "/nonexistent/b.db"'),
+    ("url-invalid", "store.url", GOOD + '[store]\nurl = "mysql://host/brimful"'),
+    ("value-invalid", "store.path", GOOD + '[store]\npath = "b.db"\nurl = "postgresql:///brimful"'),
+    ("secret-literal", "store.url", GOOD + '[store]\nurl = "postgresql://me:pass@host/brimful"'),
+    ("secret-unset", "store.url", GOOD + '[store]\nurl = "env:NO_SUCH_URL"'),
 ]
 ELSEWHERE = {
     "file-unreadable",  # below

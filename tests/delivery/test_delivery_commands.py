@@ -16,6 +16,8 @@ from daemon.demo.standins.receiver import TEST_SECRET, Fault, ReceiverStandin
 from daemon.store.lock import held
 from tests.delivery.conftest import World, WorldOf, webhook
 
+pytestmark = pytest.mark.sqlite
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -6,14 +6,17 @@ import asyncio
 import time
 from datetime import timedelta
 
+import pytest
+
 from alerts.delivery.policy import ReceiverNotice, is_told
-from alerts.model.events import EventType
+from alerts.model.events import EventDraft, EventType
 from alerts.model.limits import DELIVERY_AT_ONCE
 from alerts.model.outbox import DeliveryState, ReceiverState
 from alerts.model.receivers import EmailReceiver, Receivers, WebhookReceiver, counted_as
 from daemon.demo.standins.receiver import Fault, ReceiverStandin
 from daemon.store.replays import Filter, replay
 from tests.delivery.conftest import START, World, WorldOf, webhook
+from tests.helpers_store import file_of
 
 
 async def run(world: World) -> None:
@@ -31,11 +34,12 @@ def own(standin: ReceiverStandin, number: int, **more: object) -> WebhookReceive
     return webhook(standin, f"r{number}", accounts=(f"a{number}",), **more)
 
 
+@pytest.mark.sqlite
 async def test_an_event_for_one_of_many_costs_a_few_queries(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     world = world_of(*(own(receiver, number) for number in range(500)))
     await run(world)
     statements: list[str] = []
-    world.store.reader.set_trace_callback(statements.append)
+    file_of(world.store).set_trace_callback(statements.append)
     await run(world)
     assert statements == [], "a wake at which nothing is due asks nothing"
     event = world.tell(account="a42")
@@ -45,11 +49,12 @@ async def test_an_event_for_one_of_many_costs_a_few_queries(world_of: WorldOf, r
     assert len(world.deliverer._workers) == 0, "a worker lives while it has something to do"
 
 
+@pytest.mark.sqlite
 async def test_customers_that_hang_leave_room_for_the_others_and_all_are_served_in_turn(
     world_of: WorldOf, receiver: ReceiverStandin
 ) -> None:
     async with ReceiverStandin() as hanging:
-        hanging.fault = Fault(delay_s=2)
+        hanging.fault = Fault(delay_s=3)
         customers = [own(hanging, number, untrusted=True) for number in range(DELIVERY_AT_ONCE + 20)]
         world = world_of(*customers, webhook(receiver))
         while world.deliverer.start_due(world.clock.now()) is not None:
@@ -68,6 +73,18 @@ async def test_customers_that_hang_leave_room_for_the_others_and_all_are_served_
             await asyncio.sleep(0.02)
     outcomes = world.deliverer.outcomes()
     assert outcomes == {"webhook:*": {"delivered": len(customers) + 1}, "webhook:app": {"delivered": 1}}
+
+
+async def test_a_receiver_is_looked_at_once_its_event_is_committed(
+    world_of: WorldOf, receiver: ReceiverStandin
+) -> None:
+    world = world_of(own(receiver, 1))
+    with world.store.write(durable=True) as tx:
+        draft = EventDraft(type=EventType.BALANCE_LOW, at=START, data={}, account="a1")
+        world.outbox.append(tx, draft, START)
+        assert world.queue.told() == set()
+    assert world.queue.told() == {"webhook:r1"}
+    assert world.queue.told() == set()
 
 
 async def test_receivers_come_and_go_while_it_runs(world_of: WorldOf, receiver: ReceiverStandin) -> None:

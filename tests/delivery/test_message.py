@@ -30,7 +30,7 @@ def test_every_event_has_a_title_a_sentence_numbers_and_what_to_do(type: EventTy
     whole = " ".join((message.title, message.sentence, message.next))
     assert DASH not in whole, whole
     assert "None" not in whole
-    assert "_" not in re.sub(r"`[^`]+`|\w+_usd|base_url|pi_\w+", "", whole), whole
+    assert "_" not in re.sub(r"`[^`]+`|\w+_usd|base_url|(pi|tok)_\w+", "", whole), whole
     assert message.command == "" or message.command.startswith("brimful ")
 
 

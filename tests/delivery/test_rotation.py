@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from secrets import token_bytes
 
 import pytest
 from pydantic import SecretStr
@@ -12,14 +13,20 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from svix.webhooks import Webhook as SvixWebhook
 from svix.webhooks import WebhookVerificationError as SvixVerificationError
 
-from alerts.channels.secrets import MAX_RETIRING, SigningSecrets, new_secret, rotate, signing_secrets
+from alerts.channels.secrets import MAX_RETIRING, NEW_SECRET_BYTES, SigningSecrets, new_secret, rotate, signing_secrets
 from alerts.channels.signing import Signer
 from alerts.model.receivers import RetiringSecret
 from daemon.demo.standins.receiver import Received, ReceiverStandin
 from tests.delivery.conftest import START, WorldOf, webhook
 
 HOUR = timedelta(hours=1)
-A, B = new_secret(), new_secret()
+
+
+def drawn() -> SecretStr:
+    return new_secret(token_bytes(NEW_SECRET_BYTES))
+
+
+A, B = drawn(), drawn()
 
 
 def fits(secret: SecretStr, one: Received) -> bool:
@@ -36,34 +43,33 @@ def fits(secret: SecretStr, one: Received) -> bool:
     return found[0]
 
 
-def test_a_new_secret_is_whsec_and_32_bytes_that_differ() -> None:
-    secret = new_secret().get_secret_value()
-    assert secret.startswith("whsec_")
-    assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
-    assert secret != new_secret().get_secret_value()
+def test_a_new_secret_is_whsec_and_32_bytes() -> None:
+    secret = new_secret(b"x" * NEW_SECRET_BYTES).get_secret_value()
+    assert secret == "whsec_" + base64.b64encode(b"x" * 32).decode()
     Signer([secret])
-    assert new_secret(lambda size: b"x" * size).get_secret_value() == "whsec_" + base64.b64encode(b"x" * 32).decode()
+    with pytest.raises(ValueError, match="32 bytes"):
+        new_secret(b"short")
 
 
 def test_a_rotation_lets_the_old_secret_sign_until_the_overlap_ends() -> None:
     after = rotate(SigningSecrets((A,)), B, START, HOUR)
     assert after == SigningSecrets((B,), (RetiringSecret(A, START + HOUR),))
-    again = rotate(after, new_secret(), START + HOUR / 2, HOUR)
+    again = rotate(after, drawn(), START + HOUR / 2, HOUR)
     assert [one.until for one in again.retiring] == [START + HOUR * 1.5, START + HOUR]
-    late = rotate(after, new_secret(), START + HOUR, HOUR)
+    late = rotate(after, drawn(), START + HOUR, HOUR)
     assert [one.secret for one in late.retiring] == [B], "what has ended is dropped"
 
 
 def test_without_an_overlap_no_older_secret_signs_any_more() -> None:
     after = rotate(SigningSecrets((A,)), B, START, HOUR)
-    fresh = new_secret()
+    fresh = drawn()
     assert rotate(after, fresh, START, timedelta(0)) == SigningSecrets((fresh,))
 
 
 def test_however_often_it_is_rotated_a_header_holds_few_signatures() -> None:
     secrets = SigningSecrets((A,))
     for minute in range(10):
-        secrets = rotate(secrets, new_secret(), START + timedelta(minutes=minute), HOUR)
+        secrets = rotate(secrets, drawn(), START + timedelta(minutes=minute), HOUR)
     assert len(secrets.retiring) == MAX_RETIRING
     assert secrets.retiring[0].until == START + timedelta(minutes=9) + HOUR
 

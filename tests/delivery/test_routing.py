@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,3 +58,33 @@ def test_where_one_mail_receiver_asked_for_failing_receivers_the_others_are_left
     ops = EmailReceiver(id="ops", to=("o@example.com",), events=("delivery.*",))
     both = Receivers((*ALL.all, ops))
     assert both.route(draft(EventType.DELIVERY_FAILING, None)) == ("webhook:everything", "email:ops")
+
+
+MANY = Receivers(
+    (
+        *ALL.all,
+        *(hook(f"sub_{n}", accounts=(f"a{n}",), owner=f"o{n}", untrusted=True) for n in range(2000)),
+        hook("sub_pair", accounts=("a7", "a8"), owner="o7", untrusted=True),
+        EmailReceiver(id="account:a7", to=("a7@example.com",), accounts=("a7",), owner="o7", untrusted=True),
+    )
+)
+
+
+def test_among_thousands_an_event_goes_to_those_who_named_its_account_in_configured_order() -> None:
+    told = ("webhook:everything", "webhook:low_only", "chat:team", "webhook:sub_7", "webhook:sub_pair")
+    assert MANY.route(draft(EventType.BALANCE_LOW, "a7")) == (*told, "email:account:a7")
+    assert MANY.route(draft(EventType.BALANCE_LOW, "a7", only_receiver="webhook:sub_7")) == ("webhook:sub_7",)
+    assert MANY.route(draft(EventType.BALANCE_LOW, "a7", only_receiver="webhook:gone")) == ()
+
+
+def test_no_customer_hears_what_is_about_no_account() -> None:
+    assert MANY.route(draft(EventType.DELIVERY_FAILING, None)) == ("webhook:everything", "email:finance")
+    assert MANY.route(draft(EventType.REPORT_FAILED, None)) == ("webhook:everything",)
+
+
+def test_an_event_asks_only_the_receivers_that_named_its_account() -> None:
+    MANY.route(draft(EventType.BALANCE_LOW, "a7"))
+    started = time.process_time()
+    for _ in range(1000):
+        MANY.route(draft(EventType.BALANCE_LOW, "a7"))
+    assert time.process_time() - started < 0.2, "as if each of the two thousand were asked"

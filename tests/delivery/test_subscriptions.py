@@ -6,6 +6,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from alerts.events.customers import customers_copy
 from alerts.model.events import EventType
 from alerts.model.outbox import DeliveryState
 from alerts.model.receivers import EmailReceiver, Receivers, WebhookReceiver
@@ -197,6 +200,15 @@ async def test_a_customer_hears_its_own_types_in_a_copy_without_what_is_the_oper
     }
     assert {"amount_usd", "topup", "credited_by", "late"} <= data.keys()
     assert not data.keys() & {"payment_intent", "customer", "funded_before_usd", "action", "command"}
+
+
+def test_no_copy_is_made_of_what_no_customer_hears() -> None:
+    with pytest.raises(ValueError, match="told to no customer"):
+        customers_copy(example_event(EventType.TOPUP_DECLINED))
+    ping = example_event(EventType.TEST_PING)
+    assert customers_copy(ping) == ping.body
+    quota = example_event(EventType.QUOTA_HIGH)
+    assert customers_copy(quota) == quota.body
 
 
 async def test_a_customers_mail_says_what_happened_and_nothing_of_the_operators(

@@ -112,6 +112,31 @@ def test_a_burst_of_hours_moves_little_and_one_that_has_ended_is_no_level() -> N
         assert _forecast(memory, now).per_day < most * 24_000_000
 
 
+def test_a_burst_that_has_ended_leaves_nothing_behind_and_one_within_the_usual_is_not_cut() -> None:
+    begin = MONDAY + timedelta(days=10)
+    for level, after, low, high in ((10, 4, 0.99, 1.01), (10, 30, 0.99, 1.6), (1.9, 15, 1.0, 1.9)):
+        end = begin + timedelta(hours=9)
+        memory, now = _live(
+            10 + (9 + after) / 24,
+            lambda at, end=end, level=level: round(1e6 * (level if begin <= at < end else 1)),  # type: ignore[misc]
+        )
+        assert low <= _forecast(memory, now).per_day / 24_000_000 <= high
+
+
+def test_a_rise_of_office_hours_is_known_on_its_second_day() -> None:
+    rise = MONDAY + timedelta(days=10, hours=8)
+    memory, now = _live(11.5, lambda at: (_office(at) + 50_000) * (3 if at >= rise else 1))
+    assert _forecast(memory, now).per_day > 2.5 * 11_200_000
+
+
+def test_a_stretch_without_spend_is_no_miss_of_the_range() -> None:
+    memory, _ = _live(6, _office)
+    assert memory.spend is not None
+    found = learn(memory.spend)
+    assert found is not None
+    assert [len(errors) for errors in found.learnt.errors] == [10, 14, 14, 13, 5]
+
+
 def test_a_rise_by_day_is_none_of_the_nights() -> None:
     rise = MONDAY + timedelta(days=10, hours=8)
     memory, now = _live(10 + 15 / 24, lambda at: (_office(at) + 50_000) * (3 if at >= rise else 1))

@@ -201,3 +201,13 @@ def test_silence_is_not_counted_as_nothing_spent_for_longer_than_the_hour() -> N
 def test_text_that_is_no_memory_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a burn memory"):
         BurnMemory.decode(text)
+
+
+def test_hours_too_large_for_four_bytes_are_kept_exactly_and_so_are_those_after_them() -> None:
+    counter, value = Hourly.begin(0, 0), 0
+    grown = [5, 2**31 + 7, 3, 2**40, *range(KEPT_HOURS)]
+    for hour, amount in enumerate(grown, start=1):
+        value += amount
+        counter = counter.fold(hour * HOUR_MS, value)
+        assert list(counter.hours) == grown[max(hour - KEPT_HOURS, 0) : hour]
+    assert counter.packed.itemsize == 4

@@ -52,7 +52,9 @@ def test_lock_holds_hashes_and_no_address(lock: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [(LOCK, ("chat", "dev")), (RUNTIME_LOCK, ("chat",))], ids=["all", "runtime"]
+    ("lock", "extras"),
+    [(LOCK, ("chat", "postgresql", "dev")), (RUNTIME_LOCK, ("chat", "postgresql"))],
+    ids=["all", "runtime"],
 )
 def test_lock_is_whole_without_a_resolver(lock: Path, extras: tuple[str, ...]) -> None:
     """Each requirement of each locked package is locked too, with its extras: pip has to install, not to look."""
@@ -86,7 +88,11 @@ def test_every_package_that_is_imported_is_declared() -> None:
     """A package that another one brings today may be gone tomorrow, and one that only a machine has was never there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
-    declared |= {canonicalize_name(Requirement(line).name) for line in project["optional-dependencies"]["chat"]}
+    declared |= {
+        canonicalize_name(Requirement(line).name)
+        for extra in ("chat", "postgresql")
+        for line in project["optional-dependencies"][extra]
+    }
     own = {"alerts", "daemon", "pydantic_core"}  # pydantic pins its core, and documents it as its own
     distributions = metadata.packages_distributions()
     for path in [*ROOT.glob("alerts/**/*.py"), *ROOT.glob("daemon/**/*.py")]:

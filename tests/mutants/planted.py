@@ -195,26 +195,27 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events-after-the-commit",
         "daemon/work/evaluator.py",
-        "            for evaluation in evaluations:\n                for draft in evaluation.drafts:\n"
-        "                    self._outbox.append(tx, draft, now)\n",
         "        for evaluation in evaluations:\n            for draft in evaluation.drafts:\n"
-        "                with self._store.write(durable=True) as tx:\n"
-        "                    self._outbox.append(tx, draft, now)\n",
+        "                self._outbox.append(tx, draft, now)\n",
+        "        def later() -> None:\n            for evaluation in evaluations:\n"
+        "                for draft in evaluation.drafts:\n"
+        "                    with self._store.write(durable=True) as other:\n"
+        "                        self._outbox.append(other, draft, now)\n\n        tx.committed.append(later)\n",
         "a kill between state and event loses the event",
         "kill_at_commit",
     ),
     Mutant(
         "sequence-skips",
         "daemon/store/outbox.py",
-        "DO UPDATE SET last = last + 1 RETURNING",
-        "DO UPDATE SET last = last + 2 RETURNING",
+        "DO UPDATE SET last = sequence.last + 1 RETURNING",
+        "DO UPDATE SET last = sequence.last + 2 RETURNING",
         "a receiver that counts believes that it missed something",
     ),
     Mutant(
         "bytes-differ-by-attempt",
         "alerts/channels/webhook.py",
-        "            content=event.body,\n",
-        '            content=event.body + b" " * batch.deliveries[0].failures,\n',
+        "            content=body,\n",
+        '            content=body + b" " * batch.deliveries[0].failures,\n',
         "the second attempt is another message under the same id",
         "receivers",
     ),
@@ -383,9 +384,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "remembered-before-it-is-committed",
         "daemon/work/evaluator.py",
-        "        with self._store.write(durable=durable) as tx:\n            self._record",
-        "        self._states |= {one.state.account: one.state for one in evaluations}\n"
-        "        with self._store.write(durable=durable) as tx:\n            self._record",
+        "        self._committing = True\n",
+        "        self._committing = True\n"
+        "        self._states |= {one.state.account: one.state for one in evaluations}\n",
         "what a full disk did not take is believed to be told",
         "disk_full",
     ),
@@ -410,6 +411,87 @@ MUTANTS: tuple[Mutant, ...] = (
                 "daemon/store/migrations/m0003_ledger.py",
                 "CREATE UNIQUE INDEX topups_one_open_plan",
                 "CREATE INDEX topups_one_open_plan",
+            ),
+        ),
+    ),
+    Mutant(
+        "days-total-omitted",
+        "daemon/topups/gate_check.py",
+        "    if api is None:\n        return ()",
+        "    if True:\n        return ()",
+        "all accounts together are charged without an end",
+        "api,burn",
+    ),
+    Mutant(
+        "ceiling-not-applied-at-load",
+        "daemon/resources/ceiling.py",
+        "    is_by_api = account.managed_by is ManagedBy.API\n",
+        "    is_by_api = False\n",
+        "a ceiling that was lowered bounds nothing that the API made before",
+        "api,ceiling",
+        slow=True,
+    ),
+    Mutant(
+        "shadow-ignored",
+        "daemon/topups/planning.py",
+        "    if config.mode is TopupMode.SHADOW:\n",
+        "    if False:\n",
+        "a top-up in shadow mode charges",
+        "api",
+        (
+            (
+                "daemon/topups/policy/gates.py",
+                "permitted = mode is TopupMode.CHARGE or (mode is TopupMode.SHADOW and not sending)",
+                "permitted = mode is not TopupMode.OFF",
+            ),
+        ),
+    ),
+    Mutant(
+        "first-charge-ignored",
+        "daemon/resources/ceiling.py",
+        "if asked not in (None, TopupMode.CHARGE) else api.first_charge",
+        "if asked not in (None, TopupMode.CHARGE) else TopupMode.CHARGE",
+        "a top-up made by API charges before anybody let it",
+        "api",
+    ),
+    Mutant(
+        "charged-by-terms-that-are-gone",
+        "daemon/topups/planning.py",
+        "if context.topup(account) != config or not context.is_current(tx):",
+        "if False:",
+        "what is changed while a charge is planned is charged as it was",
+        "api",
+        slow=True,
+    ),
+    Mutant(
+        "archived-beside-an-open-top-up",
+        "daemon/resources/writing.py",
+        "            if draft.body is None:\n                raise _open(",
+        "            if False:\n                raise _open(",
+        "an account goes while its charge is under way",
+        "api",
+        slow=True,
+    ),
+    Mutant(
+        "both-writers-win",
+        "daemon/resources/drafting.py",
+        "or not is_there or row.version != change.if_version):",
+        "or not is_there):",
+        "the second of two writers overwrites what it has not seen",
+        "api",
+    ),
+    Mutant(
+        "limits-told-to-customers",
+        "alerts/model/receivers.py",
+        "        if self.untrusted and draft.type not in SUBSCRIBABLE:\n",
+        "        if False:\n",
+        "a customer hears what its account may be charged",
+        "api",
+        (
+            (
+                "alerts/events/customers.py",
+                "    if event.type not in LEFT_OUT:\n        raise",
+                "    if event.type not in LEFT_OUT:\n        return event.body\n        raise",
             ),
         ),
     ),

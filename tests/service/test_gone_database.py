@@ -15,6 +15,8 @@ import pytest
 from tests.service.conftest import KEY, TOPUP, Town
 from tests.service.test_run import ROOT
 
+pytestmark = pytest.mark.sqlite
+
 
 def typed(path: Path, *words: str, file_bytes: int | None = None) -> tuple[int, str]:
     """Type a command in a process of its own, which may write files of `file_bytes` at most: a full disk for it."""

@@ -27,6 +27,7 @@ from daemon.config.load import load
 from daemon.demo.standins.usage import Silence
 from daemon.jobs import Job, note_progress
 from daemon.process.beat import Beat
+from daemon.store import Store
 from daemon.store.health import load as load_health
 from tests.service.conftest import KEY, Town
 from tests.service.test_idle import START, Apis
@@ -300,11 +301,10 @@ def test_the_judgement_of_a_daemon_that_is_gone_is_not_told(tmp_path: Path) -> N
 
 
 def test_the_stored_judgement_is_read_back(tmp_path: Path) -> None:
-    import sqlite3
-
     _, _ = lived(tmp_path, 200, mailer=HangingMailer())
-    with sqlite3.connect(tmp_path / "b.db") as connection:
-        stored = load_health(connection)
+    store = Store(tmp_path / "b.db", readonly=True)
+    stored = load_health(store.reader)
+    store.close()
     assert stored is not None
     assert not stored.fresh
     assert stored.reasons[0].startswith("delivery: email:ops has hung")

@@ -113,16 +113,16 @@ BEATS = HOUR_S / BEAT_S
 
 
 def test_an_idle_hour_takes_a_step_a_beat_and_runs_no_job(tmp_path: Path) -> None:
-    steps, (polls, time, money, reports, delivery, retention) = lived(tmp_path, "0 0 1 1 *", 2, Apis(), HOUR_S)
+    steps, (polls, changes, time, money, reports, delivery, retention) = lived(tmp_path, "0 0 1 1 *", 2, Apis(), HOUR_S)
     assert steps.taken <= BEATS + 5
-    assert (polls, money, reports, delivery, retention) == (0, 0, 0, 0, 0)
+    assert (polls, changes, money, reports, delivery, retention) == (0, 0, 0, 0, 0, 0)
     assert time <= 2 * 2  # the end of an hour of silence, for each account
 
 
 @pytest.mark.parametrize("accounts", [2, 200])
 def test_polls_that_bring_nothing_new_wake_no_delivery_and_cost_no_step_each(tmp_path: Path, accounts: int) -> None:
     apis = Apis()
-    steps, (polls, _, money, reports, delivery, _) = lived(tmp_path, "* * * * *", accounts, apis, HOUR_S)
+    steps, (polls, _, _, money, reports, delivery, _) = lived(tmp_path, "* * * * *", accounts, apis, HOUR_S)
     assert apis.asked["usage.example"] >= 60 * accounts
     assert (polls, money, reports, delivery) == (60, 0, 0, 0)
     assert steps.taken <= BEATS + 4 * 60

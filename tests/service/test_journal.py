@@ -110,6 +110,7 @@ async def test_a_dead_stripe_key_is_an_error(town: Town) -> None:
     assert {(line["status"], line["outcome"]) for line in refused} == {(401, "unauthorized")}
 
 
+@pytest.mark.sqlite
 async def test_a_report_that_was_sent_is_a_line(today: Town) -> None:
     town = today
     town.usage.prepaid(KEY, balance_usd="40.50", active_videos=0)

@@ -28,6 +28,7 @@ def charged(town: Town) -> list[str]:
     return [charge.metadata["account"] for charge in town.stripe.successes()]
 
 
+@pytest.mark.sqlite
 async def test_a_service_does_not_open_where_an_open_topup_would_lose_its_account(town: Town) -> None:
     town.credit_after = timedelta(hours=1)
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
@@ -57,6 +58,7 @@ async def test_a_service_does_not_open_with_another_customer_while_a_topup_is_op
             pytest.fail("opened")
 
 
+@pytest.mark.sqlite
 async def test_an_upgrade_and_a_new_id_in_one_restart_start_nothing(town: Town) -> None:
     town.credit_after = timedelta(hours=1)
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
@@ -108,6 +110,7 @@ async def test_a_reload_goes_back_where_a_charge_came_to_be_open_after_the_file_
     ]
 
 
+@pytest.mark.sqlite
 async def test_a_replay_beside_a_lost_topup_says_that_nothing_starts(town: Town) -> None:
     town.credit_after = timedelta(hours=1)
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from alerts.delivery import notices
+from alerts.model.readings import Unavailable
 from alerts.model.receivers import Receiver, Receivers, WebhookReceiver
 from alerts.model.specs import LowBalance, RuleSpec
 from alerts.model.values import replace
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.config.model import AccountConfig, Config
+from daemon.config.model import AccountConfig, ApiConfig, Config, ManagedBy
 from daemon.demo.standins.receiver import Fault
 from daemon.demo.standins.usage import Slow
 from daemon.work.service import Service
@@ -30,9 +33,9 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def running(town: Town, path: Path) -> AsyncIterator[Service]:
+async def running(town: Town, path: Path, **changes: object) -> AsyncIterator[Service]:
     """The service as `run` has it: it steps whenever it is woken, and every moment."""
-    woken = asyncio.Event()
+    woken, config = asyncio.Event(), replace(load(path), **changes)
 
     async def steps(service: Service) -> None:
         while True:
@@ -44,7 +47,7 @@ async def running(town: Town, path: Path) -> AsyncIterator[Service]:
             except TimeoutError:
                 continue
 
-    async with open_service(load(path), clock=town.clock, ids=town.ids, overlap=True, wake=woken.set) as service:
+    async with open_service(config, clock=town.clock, ids=town.ids, overlap=True, wake=woken.set) as service:
         stepping = asyncio.ensure_future(steps(service))
         try:
             yield service
@@ -173,9 +176,13 @@ async def test_an_account_that_waits_for_its_turn_is_asked_once_as_it_is_by_then
         await until(lambda: town.usage.asked[KEY] == 9)  # as many as a host is asked at once
         service.take(having(service.config, account(town, "waits", KEY)))
         service.take(having(service.config, account(town, "waits", OTHER)))
-        await until(lambda: read(service, "waits"))
+        service.take(having(service.config, account(town, "back", OTHER), account(town, "gone", OTHER)))
+        service.take(without(service.config, "back", "gone"))
+        service.take(having(service.config, account(town, "back", OTHER)))
+        await until(lambda: read(service, "waits") and read(service, "back"))
         await until(lambda: not service.poller.busy)
-        assert (town.usage.asked[KEY], town.usage.asked[OTHER]) == (9, 1)
+        assert (town.usage.asked[KEY], town.usage.asked[OTHER]) == (9, 2)
+        assert service.poller.late() == ""
 
 
 async def test_another_label_or_schedule_asks_nobody(town: Town) -> None:
@@ -339,3 +346,63 @@ async def test_other_terms_are_judged_by_a_new_reading_and_none_charge_no_more(t
         await until(lambda: "balance.low" in types(service, "clips"))
         await asyncio.sleep(0.2)
         assert len(town.stripe.intents()) == 1
+
+
+# ── strangers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def api(**allow: object) -> ApiConfig:
+    """A ceiling of a dollar."""
+    return ApiConfig(
+        max_charge_microusd=1_000_000,
+        max_per_day_microusd=1_000_000,
+        max_per_month_microusd=1_000_000,
+        max_per_day_total_microusd=1_000_000,
+        **allow,  # type: ignore[arg-type]
+    )
+
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+async def test_an_account_made_by_api_is_polled_in_no_network_of_ours_unless_that_is_allowed(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="12.45", active_videos=0)
+    town.usage.prepaid(OTHER, balance_usd="3.00", active_videos=0)
+    path = town.configure()
+    theirs = account(town, "theirs", OTHER, managed_by=ManagedBy.API)
+    async with running(town, path, api=api(allow_subscriptions_at=LOOPBACK)) as service:
+        service.take(having(service.config, theirs))
+        await until(lambda: "theirs" in service.polls.last)
+        reading = service.polls.last["theirs"].reading
+        assert isinstance(reading, Unavailable)
+        assert "[api] allow_accounts_at" in reading.detail
+        assert town.usage.asked[OTHER] == 0
+        await until(lambda: read(service, "clips"))
+    async with running(town, path, api=api(allow_accounts_at=LOOPBACK)) as service:
+        service.take(having(service.config, theirs))
+        await until(lambda: read(service, "theirs"))
+
+
+async def test_a_customers_url_is_posted_to_in_no_network_of_ours_unless_that_is_allowed(town: Town) -> None:
+    town.usage.prepaid(KEY, balance_usd="12.45", active_videos=0)
+    path = town.configure()
+
+    async def ping(service: Service) -> str:
+        """Post a ping; return what became of the first attempt."""
+        app = service.config.receivers.all[0]
+        mine = replace(app, id="sub_1", accounts=("clips",), owner="acme", untrusted=True)
+        service.take(heard_by(service.config, *service.config.receivers.all, mine))
+        now = town.clock.now()
+        with service.store.write(durable=True) as tx:
+            service.outbox.append(tx, notices.ping(mine.key, now), now)
+        query = "SELECT error, status FROM attempt ORDER BY at_ms DESC LIMIT 1"
+        await until(lambda: service.store.reader.execute(query).fetchone())
+        error, status = service.store.reader.execute(query).fetchone()
+        return str(error or status)
+
+    async with running(town, path, api=api(allow_accounts_at=LOOPBACK)) as service:
+        assert "[api] allow_subscriptions_at" in await ping(service)
+        assert town.receiver.received == []
+    path = town.configure(database="b.db")
+    async with running(town, path, api=api(allow_subscriptions_at=LOOPBACK)) as service:
+        assert await ping(service) == "200"

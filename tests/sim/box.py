@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import shutil
 import sqlite3
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -103,6 +104,8 @@ class Wire(httpx.AsyncBaseTransport):
         path = request.url.path
         if path.endswith("/confirm"):
             self._world.watch(path.split("/")[3], self._life.box.name)
+        if self._world.api is not None:
+            await self._change_meanwhile(request)
         self._world.senders.append(f"{self._life.box.name}/{len(self._life.box.lost_at)}")
         try:
             response = await self._world.stripe_transport.handle_async_request(request)
@@ -111,8 +114,19 @@ class Wire(httpx.AsyncBaseTransport):
             if request.method == "POST":
                 strike = f" [{last.strike}]" if last.strike else ""
                 self._world.note(self._life.box.name, f"{last.endpoint} {last.key} {last.status}{strike}")
+        if self._world.api is not None:
+            await self._change_meanwhile(request, answered=True)
         self._life.at_request("after")
         return response
+
+    async def _change_meanwhile(self, request: httpx.Request, *, answered: bool = False) -> None:
+        """Let what waits for this moment be changed by API while the request is under way."""
+        assert self._world.api is not None, "nobody changes anything"
+        self._world.api.at_request(self._life.box.name, request, answered=answered)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        if self._life.dead:
+            raise KilledError
 
 
 class Post:
@@ -147,6 +161,15 @@ def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_task_factory(factory)  # type: ignore[arg-type]  # the stub's protocol is wider
 
 
+def of_life(life: Life | None, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start a task that belongs to a life, and dies with it; None: to another process."""
+    token = _OWNER.set(life)
+    try:
+        return asyncio.get_running_loop().create_task(coro)
+    finally:
+        _OWNER.reset(token)
+
+
 def in_dead_life() -> bool:
     """Whether the caller belongs to a process that was killed: what it meets any more happened to nobody."""
     life = _OWNER.get()
@@ -169,6 +192,7 @@ class Box:
         self.lost_at: list[datetime] = []
         self._before_start: Callable[[], None] | None = None
         self._stopped = False
+        self._changed = asyncio.Event()
 
     @property
     def database(self) -> Path:
@@ -276,7 +300,26 @@ class Box:
         while not life.dead:
             wake = await service.step(clock.now())
             pause = min(wake - clock.now(), DENSE) if _dense(service) else self.world.until_next(SPARSE)
-            await asyncio.sleep(max(pause.total_seconds(), 0.05))
+            await self._pause(max(pause.total_seconds(), 0.05))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until something is changed by API."""
+        if self.world.api is None:
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        self._changed.clear()
+
+    def notice_changes(self) -> None:
+        """See that another process has committed, as the daemon does within a second."""
+        if self.service is not None and self.life is not None and not self.life.dead:
+            self.service.changed_elsewhere()
+            self._changed.set()
+
+    def wake(self) -> None:
+        """Let the daemon look at once: it has changed something itself."""
+        self._changed.set()
 
 
 def _dense(service: Service) -> bool:

@@ -15,6 +15,8 @@ from daemon.demo.standins.stripe import Charge, Intent
 from daemon.store.topup_rows import EVERYWHERE
 from daemon.stripe.declines import BAD_CARDS
 from tests.helpers_events import wrong
+from tests.sim import api_checks
+from tests.sim.api_acts import ACCOUNTS
 from tests.sim.disks import HEAL, Committed, read_events, read_given_up, read_waiting
 from tests.sim.swarm import Act
 from tests.sim.world import World
@@ -57,21 +59,26 @@ class Watch:
         name, account = account, self.world.purse(account)
         if account not in self.world.ledgers or not isinstance(intent, Intent) or intent.status in _OVER:
             return  # another machine was faster, with the same key: this one moves no money
+        now = self.world.truth.now()
+        if self.world.api is not None:
+            self.violations += api_checks.look(self.world.api, intent, name, box)
+        if name in ACCOUNTS:
+            self._credited(now, intent_id, account)
+            return
         topup = self.world.scenario.config.accounts[account if name == "films" else name].topup
         assert topup is not None
-        now = self.world.truth.now()
         available = min(self.world.source.visible(account)[0], self.world.ledgers[account].available)
         if available >= topup.when_below_microusd:
             self.violations.append(
                 f"{now}: {intent_id} is confirmed though {account} has {available / 1e6:.2f}: a false reading"
             )
-        self._others(now, intent_id, account)
+        self._credited(now, intent_id, account)
         if box in self.world.misplaced:
             self.violations.append(f"{now}: {intent_id} is confirmed by {box}, whose database is not in its place")
         if {(box, name), (box, EVERYWHERE)} & self.world.paused:
             self.violations.append(f"{now}: {intent_id} is confirmed by {box}, where a person paused it")
 
-    def _others(self, now: datetime, intent_id: str, account: str) -> None:
+    def _credited(self, now: datetime, intent_id: str, account: str) -> None:
         credited = {why for _, _, why in self.world.ledgers[account].credits}
         others = [one for name in self.world.names(account) for one in self.world.stripe.intents(name)]
         for other in others:
@@ -110,6 +117,8 @@ def check(world: World, watch: Watch) -> list[str]:
     found += _episodes(world, committed)
     found += [found for event in committed for found in wrong(event.body)]
     found += _false_alarms(world, committed)
+    if world.api is not None:
+        found += api_checks.check(world.api, committed)
     return found
 
 
@@ -304,15 +313,17 @@ def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:
     that went back to a backup does not know what it has told, and may tell it again in other words.
     """
     went_back = any(box.restored for box in world.boxes)
+    hooks = {one.id for one in world.scenario.config.receivers.all if isinstance(one, WebhookReceiver)}
     heard: dict[tuple[str, str], dict[str, bytes]] = defaultdict(dict)
     for told in world.receivers.told:
+        if told.receiver not in hooks:
+            continue  # a customer's copy says less, and a test is nobody else's
         key = (str(told.data.get("store", "")), told.id)
         first = heard[key].setdefault(told.receiver, told.body)
         if first != told.body and not went_back:
             yield f"{told.id} arrived with other bytes"
     known = {event.key: event for event in [*world.buried, *committed]}
     given_up = read_given_up(world.boxes[0])
-    hooks = {one.id for one in world.scenario.config.receivers.all if isinstance(one, WebhookReceiver)}
     for key, bodies in heard.items():
         event = known.get(key)
         if event is None and not world.lost_disks:
@@ -321,7 +332,7 @@ def _deliveries(world: World, committed: list[Committed]) -> Iterator[str]:
             yield f"{key[1]} was delivered with other bytes than were committed"
     for event in committed:
         missing = {name for name in hooks - heard[event.key].keys() if (event.id, name) not in given_up}
-        if event.box == "one" and event.certain and missing and not event.type.startswith("delivery."):
+        if event.box == "one" and event.certain and missing and not event.type.startswith(("delivery.", "test.")):
             yield f"{event.type} {event.id} never reached {', '.join(sorted(missing))}"
 
 
@@ -418,4 +429,9 @@ def _spent(world: World, account: str, topup: TopupConfig) -> bool:
         from_cents(one.amount) for one in charges if one.at > world.end - timedelta(hours=24) - world.most_skew
     )
     room = 60_000_000
+    if world.api is not None:
+        since = world.end - timedelta(hours=24) - world.most_skew
+        total = sum(from_cents(one.amount) for one in world.stripe.successes() if one.at > since)
+        if total > world.api.least_total - room:
+            return True
     return by_month > topup.max_per_month_microusd - room or by_day > topup.max_per_day_microusd - room

@@ -27,6 +27,7 @@ STARTS = (
 )
 ZONES = ("Europe/Berlin", "America/New_York", "UTC")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+MASTER_KEY = SecretStr("c2ltdWxhdGVkIGtleSBvZiAzMiBieXRlcywgYmFzZTY=")
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class Source:
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
-        account = request.url.path.rsplit("/", 1)[-1]
+        account = next(part for part in reversed(request.url.path.split("/")) if part in self.ledgers)
         if self.outage is not None:
             return await self._out(request)
         if self.slow_rate and self._rng.random() < self.slow_rate:

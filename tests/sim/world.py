@@ -14,7 +14,9 @@ from alerts.model.money import from_cents
 from alerts.model.values import replace
 from daemon.config.model import Config
 from daemon.demo.standins.stripe import Charge, Exchange, Outcome, Strike, StripeStandin, declined, processing
-from tests.sim import scenario, swarm
+from tests.sim import api_acts, scenario, swarm
+from tests.sim.api import ApiWorld
+from tests.sim.api_acts import ApiEvent
 from tests.sim.box import Box, Life
 from tests.sim.clocks import SkewedClock, TrueClock
 from tests.sim.disks import HEAL, Committed, burn_number, ledger_has_open, read_events
@@ -43,6 +45,10 @@ class World:
         self.rng = random.Random(seed)
         self.days = days
         self.scenario = scenario.draw(self.rng, focus)
+        plan = api_acts.draw(seed, self.scenario.start, max(days - HEAL.days, 1.0), focus)
+        self.api = None if plan is None else ApiWorld(self, plan)
+        if plan is not None:
+            self.scenario = replace(self.scenario, config=replace(self.scenario.config, api=plan.config))
         self.truth = TrueClock(self.scenario.start)
         self.end = self.scenario.start + timedelta(days=days)
         self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - HEAL.days, 1.0), focus)
@@ -90,6 +96,8 @@ class World:
         for name in self.scenario.config.accounts.keys() - self.purses.keys():
             self.ledgers[name] = Ledger(self.truth, self.scenario.balances[name], self.scenario.videos[name])
         self.stripe.add_customer("cus_1", card="pm_1")
+        if self.api is not None:
+            self.api.begin()
         if self.rng.random() < 0.3:
             self._charge_long_ago()
         self.source.lie_rate = self.swarm.lie_rate
@@ -101,7 +109,7 @@ class World:
 
     def _charge_long_ago(self) -> None:
         """The last top-up of an account was 40 days ago, and no disk knows of it."""
-        account = self.rng.choice(sorted(self.ledgers))
+        account = self.rng.choice(sorted(self.of_the_file))
         ledger, at = self.ledgers[account], self.truth.now() - LONG_AGO
         metadata = {
             "app": "brimful",
@@ -125,6 +133,8 @@ class World:
             lives[0] += 1
             if not (disk / "brimful.db").exists():
                 self.source.falsehood = ""  # who has no past believes the first that it hears
+            if self.api is not None:
+                self.api.opened(name, self.configs[name].api)
             return self._open_service(self.configs[name], clock, life, f"{self.seed}/{name}/{lives[0]}")
 
         box = Box(self, name, disk, open_service)
@@ -139,6 +149,14 @@ class World:
     def latency(self) -> float:
         """How many seconds a request is under way to Stripe."""
         return self._latency.uniform(0.05, 1.5)
+
+    @property
+    def of_the_file(self) -> frozenset[str]:
+        """The purses of the file's accounts."""
+        return frozenset(self.ledgers) - frozenset(api_acts.ACCOUNTS)
+
+    def box(self, name: str) -> Box:
+        return next(box for box in self.boxes if box.name == name)
 
     def clock_of(self, box: Box) -> SkewedClock:
         return self.clocks[box.name]
@@ -173,7 +191,7 @@ class World:
                 self.losing = False
                 self.note("provider", f"LOST the credit of {charge.intent}")
                 by_hand = partial(self.ledgers[account].credit, from_cents(charge.amount), charge.intent)
-                self._later(timedelta(hours=self._lag.uniform(3, 6)).total_seconds(), by_hand)
+                self.later(timedelta(hours=self._lag.uniform(3, 6)).total_seconds(), by_hand)
                 return
             self.note("provider", f"credited {charge.amount} to {account}")
             self.ledgers[account].credit(from_cents(charge.amount), charge.intent)
@@ -182,8 +200,14 @@ class World:
 
     async def befall(self) -> None:
         """Let the swarm's faults happen, each at its time; then heal the world and let it converge."""
-        for happening in self.swarm.happenings:
+        changes = self.api.plan.events if self.api is not None else ()
+        script: list[ScriptedEvent | ApiEvent] = [*self.swarm.happenings, *changes]
+        for happening in sorted(script, key=lambda one: one.at):
             await self._until(happening.at)
+            if isinstance(happening, ApiEvent):
+                assert self.api is not None, "who changes nothing by API has drawn none"
+                self.api.befall(happening)
+                continue
             self.note("fault", f"{happening.act} {happening.value} {happening.seconds:.0f}")
             self._act(happening)
         await self._until(self.end - HEAL)
@@ -195,7 +219,7 @@ class World:
         if seconds > 0:
             await asyncio.sleep(seconds)
 
-    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(seconds, do)
 
     def _act(self, happening: ScriptedEvent) -> None:
@@ -203,17 +227,17 @@ class World:
         match happening.act:
             case Act.OUTAGE:
                 self.source.outage = Outage(happening.value)
-                self._later(happening.seconds, self._end_outage)
+                self.later(happening.seconds, self._end_outage)
             case Act.FREEZE:
                 self.source.freeze()
-                self._later(min(happening.seconds, 7200.0), self.source.thaw)
+                self.later(min(happening.seconds, 7200.0), self.source.thaw)
             case Act.CREDIT:
                 self._act_on_ledger(lambda ledger: ledger.credit(int(happening.value) * 1_000_000, "by hand"))
             case Act.BURN:
                 self._act_on_ledger(lambda ledger: self._change_burn(ledger, happening.value))
             case Act.RECEIVER_DOWN:
                 self.receivers.down.add(happening.value)
-                self._later(happening.seconds, lambda: self.receivers.down.discard(happening.value))
+                self.later(happening.seconds, lambda: self.receivers.down.discard(happening.value))
             case Act.KILL:
                 box.kill(happening.seconds)
             case Act.KILL_AT_COMMIT if box.life is not None:
@@ -228,9 +252,9 @@ class World:
                 box.kill(happening.seconds, lambda: self._lose(box, box.wipe))
             case Act.TWIN if len(self.boxes) < 3:
                 twin = self.add_box(f"twin{len(self.boxes)}", other_amount=happening.value == "other_amount")
-                self._later(happening.seconds, partial(self._retire, twin))
+                self.later(happening.seconds, partial(self._retire, twin))
                 if happening.value == "burnt":
-                    self._later(60.0, partial(burn_number, twin, sorted(self.ledgers)[0]))
+                    self.later(60.0, partial(burn_number, twin, sorted(self.of_the_file)[0]))
             case Act.CLOCK_STEP:
                 clock = self.clock_of(box)
                 clock.skew += timedelta(seconds=happening.seconds)
@@ -244,21 +268,21 @@ class World:
                 self._give_back(happening.value)
             case Act.STRIPE_OUT:
                 fault = self.stripe.fail(Strike(happening.value), "*", times=1_000_000)
-                self._later(happening.seconds, lambda: setattr(fault, "times", 0))
+                self.later(happening.seconds, lambda: setattr(fault, "times", 0))
             case Act.FALSE_ZERO | Act.SAID_TWICE:
                 self._say_falsely(happening.value or "twice", happening.seconds)
             case Act.PENDING_JUMP:  # over a poll of a full hour
                 before = max((self.until_next(timedelta(hours=1)) - timedelta(seconds=30)).total_seconds(), 0.0)
                 if self._jumped_at is None or self.truth.now() - self._jumped_at > timedelta(days=1):
                     self._jumped_at = self.truth.now()  # two in a row would stand for longer than any rule waits
-                    self._later(before, lambda: self._say_falsely("pending", 800.0))
+                    self.later(before, lambda: self._say_falsely("pending", 800.0))
             case Act.RENAME:
                 box.kill(happening.seconds, lambda: self._rename(box))
             case Act.MOVE_DATABASE if box.life is not None and not self.misplaced:
                 self._misplace(box, happening.seconds)
             case Act.DISK_FULL if box.service is not None:
                 box.fill_disk()
-                self._later(happening.seconds, box.free_disk)
+                self.later(happening.seconds, box.free_disk)
             case Act.LOST_CREDIT:
                 self.losing = True
             case _:
@@ -267,7 +291,7 @@ class World:
     def _say_falsely(self, what: str, seconds: float) -> None:
         if not self.source.falsehood and not self.faults_over:
             self.source.falsehood = what
-            self._later(seconds, lambda: setattr(self.source, "falsehood", ""))
+            self.later(seconds, lambda: setattr(self.source, "falsehood", ""))
 
     def _rename(self, box: Box) -> None:
         """Give an account another name; where a top-up of it is open the daemon would not start."""
@@ -288,12 +312,13 @@ class World:
             return
         away = box.database.rename(box.disk / "away.db")
         self.misplaced.add(box.name)
-        self._later(seconds, lambda: self._put_back(box, away))
+        self.later(seconds, lambda: self._put_back(box, away))
 
     def began(self, box: Box) -> None:
         """A daemon has started with what lies at its path: where its database was moved away, with a new one."""
         if box.name in self.misplaced:
             self.misplaced.discard(box.name)
+            self.paused = {(name, scope) for name, scope in self.paused if name != box.name}  # with the old one
             self.lost_disks.append(self.truth.now())
             box.lost_at.append(self.truth.now())
 
@@ -322,7 +347,7 @@ class World:
         self.source.outage = None
 
     def _act_on_ledger(self, do: Callable[[Ledger], None]) -> None:
-        ledger = self.ledgers[self.rng.choice(sorted(self.ledgers))]
+        ledger = self.ledgers[self.rng.choice(sorted(self.of_the_file))]
         ledger.settle()
         do(ledger)
 
@@ -350,6 +375,8 @@ class World:
         self.receivers.fail_rate = self.receivers.lost_rate = self.receivers.slow_rate = 0.0
         self.stripe.faults.clear()
         self.stripe.method("pm_1").queue.clear()
+        if self.api is not None:
+            self.api.heal()
         self.source.falsehood = ""
         self.losing = False
         for box in self.boxes:

@@ -10,6 +10,8 @@ import pytest
 from daemon.store import Store, StoreError
 from daemon.store.migrations import migrate
 
+pytestmark = pytest.mark.sqlite
+
 
 def damage(path: Path, table: str) -> None:
     """Overwrite the first page of a table."""
@@ -32,7 +34,7 @@ def test_a_damaged_file_is_refused_and_a_large_history_is_not_read_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, whole: bool, found: bool
 ) -> None:
     if not whole:
-        monkeypatch.setattr("daemon.store.connection.CHECKED_WHOLE_BYTES", 0)
+        monkeypatch.setattr("daemon.store.dialects.sqlite.CHECKED_WHOLE_BYTES", 0)
     path = tmp_path / "b.db"
     store = Store(path)
     migrate(store)

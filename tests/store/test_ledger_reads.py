@@ -92,6 +92,7 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS.keys())
 def test_a_pass_costs_the_same_however_many_charges_the_ledger_holds(
     store: Store, ask: Callable[[Any], object]

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.store import Store
 
+pytestmark = pytest.mark.sqlite
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 SCRIPT = """

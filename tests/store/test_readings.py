@@ -307,6 +307,7 @@ def _agrees(kept: list[Summary], good: list[Known]) -> None:
         assert kept[-1].uncharged_last == good[-1].metrics.uncharged_microusd
 
 
+@pytest.mark.sqlite
 def test_a_poll_costs_the_same_whatever_the_history_and_however_many_accounts(store: Store) -> None:
     def next_poll(at: datetime) -> Callable[[], None]:
         return lambda: keep(store, known(at, spent(1)), known(at + MINUTE, spent(2)), known(at + 2 * MINUTE, spent(2)))
@@ -320,6 +321,7 @@ def test_a_poll_costs_the_same_whatever_the_history_and_however_many_accounts(st
     assert effort(store, next_poll(later + MINUTE)) < young * 2
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "ask",
     [

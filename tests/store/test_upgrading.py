@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from daemon.store import Store, ledger_notes
 from daemon.store.migrations import m0003_ledger, migrate, pending
+
+pytestmark = pytest.mark.sqlite
 
 
 def _leave_as_before_stops_stood_for_themselves(store: Store) -> None:

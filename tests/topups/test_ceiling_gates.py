@@ -16,6 +16,7 @@ from daemon.store import ledger_reads
 from daemon.store.connection import Store
 from daemon.store.migrations import migrate
 from daemon.web.metrics import _caps
+from tests.helpers_store import file_of
 from tests.helpers_topups import DOLLAR, START, Daemon, World, topup_config
 
 API = ApiConfig(
@@ -173,14 +174,15 @@ async def test_what_the_api_made_charges_nothing_where_the_api_is_switched_off(w
     daemon.store.close()
 
 
+@pytest.mark.sqlite
 def test_the_total_is_counted_by_indexes_alone(tmp_path: Path) -> None:
     """What it costs follows a day's charges: no part of it walks through the ledger."""
     store = Store(tmp_path / "a.db")
     migrate(store)
     asked: list[str] = []
-    store.reader.set_trace_callback(asked.append)
+    file_of(store).set_trace_callback(asked.append)
     ledger_reads.spent_in_all(store.reader, START, START, "clips-1")
-    store.reader.set_trace_callback(None)
+    file_of(store).set_trace_callback(None)
     [sql] = [one for one in asked if "amount_cents" in one]
     plan = [row[3] for row in store.reader.execute(f"EXPLAIN QUERY PLAN {sql}")]
     reads = [step for step in plan if "topups" in step]

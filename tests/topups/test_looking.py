@@ -20,6 +20,7 @@ from daemon.stripe.answers import Refused
 from daemon.stripe.intents import Listing
 from daemon.topups.adoption import adopt
 from daemon.topups.listing import list_intents
+from tests.helpers_store import file_of
 from tests.helpers_topups import CARD, CUSTOMER, DOLLAR, Daemon, World, topup_config
 
 
@@ -121,6 +122,7 @@ async def test_what_was_read_for_one_account_of_a_customer_is_not_read_for_the_o
     daemon.store.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("strange", [0, 105])
 async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
     world: World, tmp_path: Path, strange: int
@@ -128,7 +130,7 @@ async def test_a_backup_of_40_days_ago_finds_the_charge_that_it_does_not_know(
     daemon = Daemon(world, tmp_path / "s", topup_config())
     await daemon.run(timedelta(hours=2))
     with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
-        daemon.store.reader.backup(backup)
+        file_of(daemon.store).backup(backup)
     world.lost = True
     world.burn(50 * DOLLAR)
     await daemon.run(timedelta(hours=3))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from alerts.model.specs import is_glob
+from alerts.model.patterns import is_glob
 from daemon.config.problems import Level, ProblemId, Problems, suggestion
 from daemon.config.reading import Item, Tables
 from daemon.config.schema import AccountTable

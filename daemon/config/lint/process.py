@@ -14,7 +14,9 @@ from daemon.config.model import SmtpSecurity
 from daemon.config.problems import ProblemId, Problems, quoted, suggestion
 from daemon.config.reading import Item
 from daemon.config.schema import ApiTable, SmtpTable
+from daemon.config.secret import Secrets
 from daemon.config.urls import Plain, is_loopback
+from daemon.places import ServerUrl, has_password, problem_of
 
 KEEP_AT_LEAST = timedelta(days=1)
 
@@ -70,6 +72,18 @@ def store_folder(path: Path, problems: Problems) -> None:
     elif not os.access(folder, os.W_OK):
         said = f"this user may not write to the folder {folder}"
         problems.add(ProblemId.STORE_FOLDER, "store.path", said, "check it as the user that the daemon runs as")
+
+
+def server_of(written: str, path: str, secrets: Secrets, problems: Problems) -> ServerUrl:
+    """Return the server of a store; note a URL that is none, and a password that stands in the configuration."""
+    url = ServerUrl(secrets.resolve(written, "store.url", literal_is_ok=not has_password(written)).get_secret_value())
+    if url.text and (said := problem_of(url.text)):
+        hint = 'such as "env:DATABASE_URL", which holds postgresql://user:password@host/name'
+        problems.add(ProblemId.URL_INVALID, "store.url", said, hint)
+    if path:
+        said = "a store is a file or on a server: path and url exclude each other"
+        problems.add(ProblemId.VALUE_INVALID, "store.path", said, "take one of them out")
+    return url
 
 
 def store_of_unit(written: str, path: Path, environ: Mapping[str, str], problems: Problems) -> None:

@@ -222,3 +222,22 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE TABLE topup_marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL, text TEXT NOT NULL DEFAULT '') STRICT",
 )
+
+POSTGRESQL = {
+    "CREATE TRIGGER topups_step ": """
+    CREATE FUNCTION topups_step() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NEW.state <> OLD.state
+           AND NOT EXISTS (SELECT 1 FROM topup_steps WHERE before = OLD.state AND after = NEW.state) THEN
+            RAISE integrity_constraint_violation USING MESSAGE = 'a top-up cannot take this step';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER topups_step BEFORE UPDATE OF state ON topups FOR EACH ROW EXECUTE FUNCTION topups_step();
+    """,
+    "CREATE TRIGGER topups_stay ": """
+    CREATE FUNCTION topups_stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE integrity_constraint_violation USING MESSAGE = 'the ledger forgets nothing';
+    END $$;
+    CREATE TRIGGER topups_stay BEFORE DELETE OR TRUNCATE ON topups EXECUTE FUNCTION topups_stay();
+    """,
+}

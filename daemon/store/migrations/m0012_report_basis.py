@@ -54,3 +54,5 @@ STATEMENTS: tuple[str, ...] = (
     "ALTER TABLE topups ADD COLUMN card TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE topups ADD COLUMN receipt TEXT NOT NULL DEFAULT ''",
 )
+
+POSTGRESQL = {"INSERT OR IGNORE INTO topup_returns": ""}  # no database of an earlier version is on PostgreSQL

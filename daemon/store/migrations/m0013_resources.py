@@ -77,3 +77,14 @@ STATEMENTS: tuple[str, ...] = (
     """,
     "CREATE INDEX idempotency_at ON idempotency (at_ms)",
 )
+
+_REFUSES = """
+    CREATE OR REPLACE FUNCTION audit_is_only_added_to() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE integrity_constraint_violation USING MESSAGE = 'the audit is only added to';
+    END $$;
+    CREATE TRIGGER {name} BEFORE {what} ON audit EXECUTE FUNCTION audit_is_only_added_to();
+"""
+POSTGRESQL = {
+    "CREATE TRIGGER audit_is_not_changed ": _REFUSES.format(name="audit_is_not_changed", what="UPDATE"),
+    "CREATE TRIGGER audit_is_not_deleted ": _REFUSES.format(name="audit_is_not_deleted", what="DELETE OR TRUNCATE"),
+}

@@ -52,6 +52,8 @@ def by_intent(b: Builder, fact: Intent) -> None:
         b.next_at = b.now if b.topup.cancel_as is not None else None
     elif b.topup.cancel_as is not None:
         b.cancel(fact.intent.status)
+    elif b.account.config is None and b.topup.state in _NOT_MADE_YET - {State.PROCESSING}:
+        b.give_up(State.ABANDONED, "its account is no longer topped up", watch=True)
     else:
         _proceed(b, fact)
 

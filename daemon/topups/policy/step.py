@@ -52,8 +52,8 @@ class Account:
 
     @property
     def may_post(self) -> bool:
-        """Whether anything may be sent for the account: never in shadow mode, nor for one that is gone."""
-        return self.config is not None and self.config.mode is not TopupMode.SHADOW
+        """Whether anything may be sent for the account: never in shadow mode. For one that is gone it is a cancel."""
+        return self.config is None or self.config.mode is not TopupMode.SHADOW
 
     @property
     def charges(self) -> bool:

@@ -1,0 +1,268 @@
+"""PostgreSQL 14 or later, by psycopg: one connection, `synchronous_commit`, and row locks where money is decided.
+
+A connection that was lost is made anew by whoever asks next; until then every call fails at once. Nothing here needs a
+session that lasts, so that PgBouncer's transaction mode will do: no LISTEN, no SET, nothing prepared on the server.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING, Any
+
+from daemon.limits import STORE_BUSY_TIMEOUT_S
+from daemon.places import ServerUrl
+from daemon.store.dialects import Cursor, StoreError
+from daemon.store.dialects.translation import in_postgresql, translated
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.adapt import AdaptersMap
+
+LEAST_VERSION = 140_000
+CONNECT_WITHIN_S = 3
+CONNECT_AGAIN_AFTER_S = 2.0
+_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{STORE_BUSY_TIMEOUT_S:g}s'"
+_ASYNCHRONOUS = f"{_BEGIN}; SET LOCAL synchronous_commit = off".encode()
+_SYNCHRONOUS = _BEGIN.encode()
+_SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_BESIDE = "INSERT INTO meta (key, value) VALUES ('beside', '{}') ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_PAIRS = "CREATE OR REPLACE FUNCTION {0}(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS " + (
+    "'SELECT CASE WHEN $1 IS NULL OR $2 IS NULL THEN NULL WHEN $1 {1} $2 THEN $1 ELSE $2 END'"
+)
+FOUNDATION = (
+    "SELECT pg_advisory_xact_lock(7237117)",  # one daemon at a time brings the tables up to date
+    _PAIRS.format("max", ">"),  # of two values, as SQLite knows them
+    _PAIRS.format("min", "<"),
+)
+
+
+class PostgresqlConnection:
+    """What the store needs of a connection, over psycopg's."""
+
+    def __init__(self, url: ServerUrl) -> None:
+        self.url = url
+        self.committed: list[Callable[[], None]] = []
+        self.lost = ""
+        """Why the server cannot be reached, the empty text while it can."""
+        self.inside = False
+        """Whether a transaction is open: it is never gone on with on another connection."""
+        self._again_at = 0.0
+        self._server = _connect(url)
+        from daemon.store.dialects.wire import run, run_many  # needs the driver, which is there by now
+
+        self._run, self._run_many = run, run_many
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
+        text, server = translated(sql), self._live()
+        values = text.values(parameters)
+        try:
+            return self._run(server, server.pgconn, text.sql, values)
+        except sqlite3.OperationalError:
+            if self.inside or not server.closed:
+                raise
+        server = self._live()  # the server was away while nobody asked: nothing was begun
+        return self._run(server, server.pgconn, text.sql, values)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor:
+        server = self._live()
+        return self._run_many(server, server.pgconn, translated(sql).sql, rows)
+
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert many rows by COPY, in the transaction."""
+        named = ", ".join(f'"{column}"' for column in columns)
+        import psycopg
+
+        try:
+            with self._live().cursor().copy(f"COPY {table} ({named}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise sqlite3.DatabaseError(str(error)) from error
+
+    def command(self, text: bytes, expected: bytes = b"") -> None:
+        """Run statements without parameters in one round trip."""
+        said = self._live().pgconn.exec_(text)
+        if said.error_message or (expected and said.command_status != expected):
+            problem = " ".join(said.error_message.decode(errors="replace").split())
+            raise sqlite3.OperationalError(problem or f"the server answered {said.command_status!r}")
+
+    def begin(self, text: bytes) -> None:
+        """Begin a transaction, on a new connection where the server was away while nobody asked."""
+        try:
+            self.command(text)
+        except sqlite3.OperationalError:
+            if not self._server.closed:
+                raise
+            self.command(text)
+        self.inside = True
+
+    def has_table(self, name: str) -> bool:
+        found = self.execute("SELECT to_regclass(quote_ident(?)) IS NOT NULL", (name,)).fetchone()
+        return bool(found[0])
+
+    def size_bytes(self) -> int:
+        return int(self.execute("SELECT pg_database_size(current_database())").fetchone()[0])
+
+    def pause_file(self) -> None:
+        return None
+
+    def lock(self, name: str) -> None:
+        take = "SELECT 1 FROM sequence WHERE account = ? FOR UPDATE"
+        if self.execute(take, (name,)).fetchone() is None:
+            self.execute("INSERT INTO sequence (account, last) VALUES (?, 0) ON CONFLICT DO NOTHING", (name,))
+            self.execute(take, (name,))
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _live(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return the connection, made anew where it was lost."""
+        if not self._server.closed and not self._server.broken:
+            return self._server
+        if self.inside:
+            raise sqlite3.OperationalError("the connection to the server was lost within a transaction")
+        if self.lost and monotonic() < self._again_at:
+            raise sqlite3.OperationalError(self.lost)
+        try:
+            self._server = _connect(self.url)
+        except StoreError as error:
+            self.lost, self._again_at = str(error), monotonic() + CONNECT_AGAIN_AFTER_S
+            raise sqlite3.OperationalError(self.lost) from error
+        self.lost = ""
+        return self._server
+
+
+class Postgresql:
+    """One open database of a server."""
+
+    foundation = FOUNDATION
+
+    def __init__(self, url: ServerUrl, *, readonly: bool) -> None:
+        self.url = url
+        self.readonly = readonly
+        self.connection = PostgresqlConnection(url)
+        self._others: str | None = None
+        self._watches = False
+        """Whether this process is one that is told, rather than a command that tells."""
+        self._tells: bool | None = None
+
+    def begin(self, *, durable: bool) -> None:
+        assert not self.readonly, "the store was opened for reading"
+        self.connection.begin(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
+
+    def commit(self) -> None:
+        text = "COMMIT"
+        if not self._watches:
+            self._tells = self._tells or self.connection.has_table("meta")
+            if self._tells:
+                text = f"{_BESIDE.format(f'{os.getpid()}-{time_ns()}')}; COMMIT"
+        self.connection.command(text.encode(), b"COMMIT")
+        self.connection.inside = False
+
+    def roll_back(self) -> None:
+        if not self.connection.inside:
+            return
+        try:
+            self.connection.command(b"ROLLBACK")
+        except sqlite3.OperationalError:
+            self.connection.close()  # the server rolls back what nobody commits
+        finally:
+            self.connection.inside = False
+
+    def begin_snapshot(self) -> None:
+        self.connection.begin(_SNAPSHOT)
+
+    def misplaced(self) -> str:
+        return self.connection.lost
+
+    def changed_elsewhere(self) -> bool:
+        was_lost, before, self._watches = self.connection.lost, self._others, True
+        try:
+            row = self.connection.execute("SELECT value FROM meta WHERE key = 'beside'").fetchone()
+        except sqlite3.Error:
+            return False
+        self._others = row[0] if row is not None else ""
+        return bool(was_lost) or (before is not None and self._others != before)
+
+    def check(self) -> str:
+        """Nothing: whether its pages are whole a server looks after by itself."""
+        return ""
+
+    def statements(self, statements: Sequence[str], otherwise: Mapping[str, str]) -> Sequence[str]:
+        return [text for one in statements if (text := in_postgresql(one, otherwise))]
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def _connect(url: ServerUrl) -> psycopg.Connection[tuple[Any, ...]]:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise StoreError(
+            "a store on PostgreSQL needs psycopg: pip install 'brimful[postgresql]', or name a file by [store] path"
+        ) from error
+    try:
+        connection = psycopg.connect(
+            url.text,
+            autocommit=True,
+            context=_adapters(),
+            prepare_threshold=None,
+            connect_timeout=CONNECT_WITHIN_S,
+            application_name=f"brimful {socket.gethostname()}:{os.getpid()}",
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        )
+    except (psycopg.Error, UnicodeDecodeError) as error:
+        raise StoreError(f"cannot open the database {url}: {_hidden(url, error)}") from error
+    version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
+    connection.pgconn.nonblocking = 0
+    if version >= LEAST_VERSION and encoding == "UTF8":
+        return connection
+    connection.close()
+    raise StoreError(
+        f"the database {url} is of PostgreSQL {version // 10_000} in {encoding}: it must be 14 or later, in UTF8"
+    )
+
+
+def _hidden(url: ServerUrl, error: Exception) -> str:
+    """Return libpq's words in one line; where they repeat the URL, nothing of it that may be secret."""
+    said = " ".join(str(error).split())
+    is_of_url = isinstance(error, UnicodeDecodeError) or "://" in said or not said.startswith("connection")
+    return "the URL cannot be read" if is_of_url else said
+
+
+def _adapters() -> Any:
+    global _KEPT
+    if _KEPT is None:
+        import psycopg
+        from psycopg.adapt import AdaptersMap, Loader
+        from psycopg.types.numeric import Int8Dumper
+
+        class WholeLoader(Loader):
+            """A sum of bigint is numeric: a whole number all the same."""
+
+            def load(self, data: Any) -> int:
+                return int(bytes(data))
+
+        _KEPT = AdaptersMap(psycopg.adapters)
+        _KEPT.register_dumper(int, Int8Dumper)  # one type for all, whatever the value: statements stay the same
+        _KEPT.register_loader("numeric", WholeLoader)
+    return _Adapted(_KEPT)
+
+
+class _Adapted:
+    """What psycopg takes adapters from."""
+
+    def __init__(self, adapters: AdaptersMap) -> None:
+        self.adapters = adapters
+        self.connection = None
+
+
+_KEPT: AdaptersMap | None = None

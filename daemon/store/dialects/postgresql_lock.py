@@ -1,0 +1,42 @@
+"""The lock of a server's database: a session of its own that holds an advisory lock, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from daemon.places import ServerUrl
+from daemon.store.dialects.postgresql import PostgresqlConnection
+
+_NUMBER = 7237118
+_HOLDER = """
+SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objid = ? AND l.classid = 0
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+class LockSession:
+    """A connection that may hold the lock."""
+
+    def __init__(self, connection: PostgresqlConnection) -> None:
+        self._connection = connection
+
+    def take(self) -> bool:
+        """Take the lock, until the connection ends; return whether nobody else has it."""
+        return bool(self._connection.execute("SELECT pg_try_advisory_lock(?)", (_NUMBER,)).fetchone()[0])
+
+    def holder(self) -> str:
+        """Return who holds the lock, as `brimful HOST:PID`; the empty text where nobody does."""
+        row = self._connection.execute(_HOLDER, (_NUMBER,)).fetchone()
+        return str(row[0]) if row is not None else ""
+
+
+@contextmanager
+def session(url: ServerUrl) -> Iterator[LockSession]:
+    """Open a session; raises StoreError where the server cannot be reached."""
+    connection = PostgresqlConnection(url)
+    try:
+        yield LockSession(connection)
+    finally:
+        connection.close()

@@ -1,0 +1,134 @@
+"""Statements on PostgreSQL's wire: libpq's calls by psycopg's binding, with psycopg's conversions, and nothing between.
+
+A quarter of what a cursor of psycopg costs a statement. Errors are those of `sqlite3`, whose names are PEP 249's.
+"""
+
+from __future__ import annotations
+
+import select
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from psycopg import DataError, abc
+from psycopg.abc import AdaptContext
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+ROWS_AT_ONCE = 100
+"""ResultRows of one statement that are sent before the first result is read: far less than what a socket holds."""
+_GOOD = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY})
+_LOST = frozenset({"08", "25", "40", "53", "55", "57", "58"})
+"""Classes of errors that are of the server or of the moment, not of the statement."""
+
+
+class ResultRows:
+    """The rows of a statement."""
+
+    __slots__ = ("_at", "_rows", "rowcount")
+
+    def __init__(self, rows: list[tuple[Any, ...]], rowcount: int) -> None:
+        self._rows = rows
+        self._at = 0
+        self.rowcount = rowcount
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        if self._at >= len(self._rows):
+            return None
+        self._at += 1
+        return self._rows[self._at - 1]
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        rows, self._at = self._rows[self._at :], len(self._rows)
+        return rows
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.fetchall())
+
+
+def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> ResultRows:
+    """Run one statement."""
+    with_types = Transformer.from_context(context)
+    if values:
+        sent = _dumped(with_types, values)
+        result = pgconn.exec_params(sql, sent, with_types.types, with_types.formats)
+    else:
+        result = pgconn.exec_(sql)
+    _check(pgconn, result)
+    count = result.command_tuples
+    with_types.set_pgresult(result)
+    return ResultRows(with_types.load_rows(0, result.ntuples, tuple), -1 if count is None else count)
+
+
+def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[Sequence[Any]]) -> ResultRows:
+    """Run one statement for every row, a hundred in one round trip."""
+    count, left = 0, iter(rows)
+    while some := list(islice(left, ROWS_AT_ONCE)):
+        count += _pipelined(context, pgconn, sql, some)
+    return ResultRows([], count)
+
+
+def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence[Sequence[Any]]) -> int:
+    with_types = Transformer.from_context(context)
+    pgconn.enter_pipeline_mode()
+    try:
+        _dumped(with_types, rows[0])
+        pgconn.send_prepare(b"", sql, with_types.types)
+        for row in rows:
+            pgconn.send_query_prepared(b"", _dumped(with_types, row), with_types.formats)
+        pgconn.pipeline_sync()
+        return _counted(pgconn)
+    finally:
+        if pgconn.status == ConnStatus.OK:
+            pgconn.exit_pipeline_mode()
+
+
+def _dumped(with_types: abc.Transformer, values: Sequence[Any]) -> Sequence[Any]:
+    """Return values as they are sent. Text holds no NUL there, as a provider's answer may: U+FFFD stands for it."""
+    formats = [PyFormat.AUTO] * len(values)
+    try:
+        return with_types.dump_sequence(values, formats)
+    except DataError:
+        clean = [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+        return with_types.dump_sequence(clean, formats)
+
+
+def _counted(pgconn: PGconn) -> int:
+    """Read every result up to the end of the pipeline; return how many rows they touched. Raises the first error."""
+    count, wrong = 0, None
+    while True:
+        while pgconn.is_busy():  # libpq would wait with Python's lock held
+            select.select([pgconn.socket], [], [])
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            if pgconn.status != ConnStatus.OK:
+                raise sqlite3.OperationalError(_words(pgconn.error_message))
+            continue
+        if result.status == ExecStatus.PIPELINE_SYNC:
+            break
+        if result.status in _GOOD:
+            count += result.command_tuples or 0
+        elif wrong is None:
+            wrong = result
+    if wrong is not None:
+        _check(pgconn, wrong)
+    return count
+
+
+def _check(pgconn: PGconn, result: PGresult) -> None:
+    if result.status in _GOOD:
+        return
+    state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+    said = _words(result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message)
+    if state[:2] == "23":
+        raise sqlite3.IntegrityError(said)
+    if pgconn.status != ConnStatus.OK or not state or state[:2] in _LOST:
+        raise sqlite3.OperationalError(said)
+    raise sqlite3.DatabaseError(said)
+
+
+def _words(message: bytes) -> str:
+    return " ".join(message.decode(errors="replace").split())
