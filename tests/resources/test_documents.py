@@ -34,7 +34,8 @@ def filled(there: World) -> None:
 @pytest.mark.parametrize("form", ["toml", "json"])
 def test_export_applied_to_an_empty_store_gives_an_equal_export(tmp_path: Path, form: str) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    first.mkdir(), second.mkdir()
+    first.mkdir()
+    second.mkdir()
     with world(first) as there:
         filled(there)
         document = there.open().export(ADMIN)

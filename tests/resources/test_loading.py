@@ -10,7 +10,7 @@ import pytest
 from alerts.model.readings import Reason, Unavailable
 from daemon.clock import ManualClock
 from daemon.config.load import ConfigError, load
-from daemon.config.model import ManagedBy, TopupMode
+from daemon.config.model import Config, ManagedBy, TopupMode
 from daemon.net.http import HttpClient
 from daemon.resources.loading import combined
 from daemon.resources.model import Change, Kind, RequestRefused
@@ -141,7 +141,8 @@ def test_what_a_new_file_forbids_is_kept_and_told(tmp_path: Path) -> None:
 
 def test_other_processes_changes_are_caught_up_with(tmp_path: Path) -> None:
     with world(tmp_path) as there:
-        registry, seen = there.open(), []
+        registry = there.open()
+        seen: list[Config] = []
         registry.taken = seen.append
         assert registry.catch_up() is None
         other = Store(there.store.path)
