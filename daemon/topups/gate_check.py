@@ -86,10 +86,7 @@ def _spends(context: TopupContext, conn: Connection, config: TopupConfig, accoun
 
 
 def _total(context: TopupContext, tx: Transaction, topup: Topup | None) -> tuple[Cap, ...]:
-    """Return the cap of a day over all accounts, if there is one: counted while no other transaction adds to it.
-
-    It is told once a calendar day: what it counts changes with every account.
-    """
+    """Return the cap of a day over all accounts, if there is one: told once a calendar day, as others add to it."""
     api, now, zone = context.config.api, context.clock.now(), context.config.timezone
     if api is None:
         return ()

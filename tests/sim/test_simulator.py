@@ -17,6 +17,14 @@ def test_a_world_that_breaks_and_is_healed_ends_in_order(seed: int) -> None:
     assert run_seed(seed, 5.0).violations == []
 
 
+def test_a_world_that_is_changed_by_api_ends_in_order() -> None:
+    found = run_seed(105, 6.0, frozenset({"api"}))
+    assert found.violations == []
+    assert any(" CHARGED " in line and " for a" in line for line in found.trace)
+    for refusal in ("409 topup-open", "412 version-differs"):
+        assert any(refusal in line for line in found.trace)
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     first, second = run_seed(5, 4.0), run_seed(5, 4.0)
     assert first.trace == second.trace
