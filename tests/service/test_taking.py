@@ -287,8 +287,11 @@ async def test_a_subscription_hears_at_its_own_threshold_from_the_next_moment_on
         config = heard_by(service.config, *service.config.receivers.all, mine)
         service.take(ruled(config, low(mine.key, 7_000_000, "clips", only_receiver=mine.key)))
         await until(lambda: town.events_of("balance.low"))
-        rows = service.store.reader.execute("SELECT receiver, state FROM delivery").fetchall()
-        assert rows == [("webhook:sub_1", "delivered")]
+
+        def rows() -> list[tuple[str, str]]:
+            return service.store.reader.execute("SELECT receiver, state FROM delivery").fetchall()
+
+        await until(lambda: rows() == [("webhook:sub_1", "delivered")])
 
 
 async def test_what_is_pending_for_a_receiver_that_is_gone_is_given_up(town: Town) -> None:
