@@ -68,12 +68,12 @@ def _look_back(found: Inspection, config: Config) -> None:
 
 def _with_stored(found: Inspection, config: Config, *, secrets: bool) -> Config:
     """Return the configuration with what the API manages; what of that does not work is noted."""
-    if config.api is None or not config.store.path.is_file():
+    if config.api is None or not config.store.place.is_file():
         return config
     from daemon.resources.loading import combined
     from daemon.store import Store
 
-    store = Store(config.store.path, readonly=True)
+    store = Store(config.store.place, readonly=True)
     try:
         held = combined(config, store.reader, secrets=secrets)
     finally:

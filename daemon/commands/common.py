@@ -89,11 +89,11 @@ def held_by(context: typer.Context, *, secrets: bool = True) -> tuple[Config, li
 
     options: Options = context.obj
     config = load(options.config_path(), secrets=secrets)
-    if config.api is None or not config.store.path.exists():
+    if config.api is None or not config.store.place.exists():
         return config, []
     from daemon.resources.loading import combined
 
-    store = Store(config.store.path, readonly=True)
+    store = Store(config.store.place, readonly=True)
     try:
         held = combined(config, store.reader, secrets=secrets)
     finally:

@@ -101,8 +101,8 @@ def registry(context: typer.Context) -> Iterator[Registry]:
     config = load(options.config_path())
     if config.api is None:
         fail(f"{config.path}: [api] is not enabled: write enabled = true there", USAGE)
-    is_new = not config.store.path.exists()
-    store = Store(config.store.path)
+    is_new = not config.store.place.exists()
+    store = Store(config.store.place)
     try:
         if is_new:
             migrate(store)

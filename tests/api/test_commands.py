@@ -70,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_local_store_from_the_first_token_to_the_archive(folder: Path) -> None:
+def test_tokens_of_the_local_store(folder: Path) -> None:
     token = told(
         folder, "token", "new", "--role", "subscribe", "--owner", "acme", "--accounts", "a,b", "--expires", "90d"
     )
@@ -80,6 +80,10 @@ def test_local_store_from_the_first_token_to_the_archive(folder: Path) -> None:
     assert listed["id"] == token["id"]
     assert "token" not in listed
     assert told(folder, "token", "revoke", token["id"])["revoked"]
+
+
+@pytest.mark.timeout(240)  # a process for each command
+def test_local_store_from_an_account_to_its_archive(folder: Path) -> None:
     made = told(
         folder, "account", "set", "acme", "--provider", "contentstats", "--owner", "acme", "--api-key-stdin",
         "--set", 'tags=["vip"]', said="cs_secret_of_acme\n",
@@ -106,6 +110,7 @@ def test_local_store_from_the_first_token_to_the_archive(folder: Path) -> None:
         assert b"cs_secret_of_acme" not in file.read_bytes()
 
 
+@pytest.mark.timeout(240)
 def test_what_is_refused_is_a_sentence_and_an_exit_code(folder: Path) -> None:
     for code, said, arguments in (
         (1, "managed by the file: change it at", ("account", "set", "own", "--set", "label=x")),
@@ -140,6 +145,7 @@ def test_what_is_refused_is_a_sentence_and_an_exit_code(folder: Path) -> None:
     assert "[api] is not enabled" in done.stderr
 
 
+@pytest.mark.timeout(240)
 def test_export_plan_apply_and_adopt(folder: Path) -> None:
     told(folder, "account", "set", "acme", "--provider", "contentstats", "--api-key-stdin", said="cs_1\n")
     toml = typed(folder, "export").stdout
@@ -169,6 +175,7 @@ def test_export_plan_apply_and_adopt(folder: Path) -> None:
     assert typed(folder, "once").returncode == 2
 
 
+@pytest.mark.timeout(240)
 def test_master_key_is_rotated_by_a_command(folder: Path) -> None:
     told(folder, "account", "set", "acme", "--provider", "contentstats", "--api-key-stdin", said="cs_1\n")
     text, other = (folder / "config.toml").read_text(), "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI="
@@ -198,6 +205,7 @@ def test_running_daemon_takes_what_a_command_changes(api: Api) -> None:
         wait_until(lambda: client.get("/accounts/typed").status_code == 404)
 
 
+@pytest.mark.timeout(240)
 def test_server_is_managed_by_its_api(api: Api) -> None:
     def on(*arguments: str, said: str = "") -> Any:
         return told(api.folder, *arguments, "--server", api.base, said=said, BRIMFUL_TOKEN=api.admin)
