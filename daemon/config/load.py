@@ -38,7 +38,7 @@ from daemon.places import Place
 from daemon.sources.preset import is_param, with_params
 
 _WHERE = re.compile(r"^(?P<said>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$", re.DOTALL)
-_LITERAL_IN_QUERY = re.compile(r"[?&][^=&]*(?:auth|key|token|secret|password)[^=&]*=[^$&][^&]{7,}", re.IGNORECASE)
+LITERAL_IN_QUERY = re.compile(r"[?&][^=&]*(?:auth|key|token|secret|password)[^=&]*=[^$&][^&]{7,}", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
@@ -239,7 +239,7 @@ def composed(tables: Tables, secrets: Secrets, problems: Problems) -> dict[str, 
         if url := table.effective("url"):
             filled = with_params(url, {name: value for name, value in params.items() if is_param(value)})
             found[account.at("url")] = secrets.compose(filled, account.at("url"), encode=percent_encoded)
-            if _LITERAL_IN_QUERY.search(url):
+            if LITERAL_IN_QUERY.search(url):
                 hint = 'write auth = "query:NAME", or "${env:NAME}" in its place'
                 problems.add(
                     ProblemId.SECRET_LITERAL, account.at("url"), "a secret is in the configuration itself", hint

@@ -31,6 +31,8 @@ _MONEY = frozenset({"below", "clear_above", "limit", "threshold", "min_usd_per_d
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 _HARMLESS = re.compile(r"accept(-.*)?|content-type|user-agent|.*-version|version", re.IGNORECASE)
 
+_SECRET_NAME = re.compile(r"auth|key|token|secret|password", re.IGNORECASE)
+
 
 class ApiAccountTable(AccountTable):
     """An account as the API takes it."""
@@ -65,6 +67,11 @@ def table_of_kind(kind: Kind, body: Mapping[str, Any]) -> type[Table] | None:
 def is_secret_header(name: str) -> bool:
     """Whether the value of a request header may be a secret: all but a few that never are."""
     return not _HARMLESS.fullmatch(name)
+
+
+def is_secret_param(name: str) -> bool:
+    """Whether what stands in a place of the URL may be a secret, by the place's name."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def is_money(key: str) -> bool:
@@ -110,6 +117,8 @@ def shown(kind: Kind, body: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: value for key, value in body.items() if key not in hidden and key != ADOPTED}
     if isinstance(headers := found.get("headers"), Mapping):
         found["headers"] = {name: HIDDEN if is_secret_header(name) else value for name, value in headers.items()}
+    if isinstance(params := found.get("params"), Mapping):
+        found["params"] = {name: HIDDEN if is_secret_param(name) else value for name, value in params.items()}
     return found
 
 

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from alerts.model.receivers import ChatReceiver, WebhookReceiver
+from daemon.config.load import LITERAL_IN_QUERY
 from daemon.config.model import Config
 from daemon.config.problems import Level, ProblemId, Problems
 from daemon.config.secret import Composed, Secrets
-from daemon.resources.bodies import HIDDEN, is_secret_header
+from daemon.resources.bodies import HIDDEN, is_secret_header, is_secret_param
 from daemon.resources.keyring import Keyring, SealError, is_sealed
 from daemon.resources.model import BodyFault, Kind
 
@@ -117,6 +118,9 @@ class Sealing:
         `given`: what the caller said, as far as it did.
         """
         kept: list[str] = []
+        if isinstance(url := body.get("url"), str) and LITERAL_IN_QUERY.search(url):
+            said, hint = "a secret would stand in the URL in clear", 'give it as api_key, with auth = "query:NAME"'
+            self.faults.append(BodyFault(id=ProblemId.SECRET_LITERAL.value, path="url", said=said, hint=hint))
         if "api_key" not in body and "api_key" in old and not _keeps_none(body):
             body = {**body, "api_key": HIDDEN}
         for path, text in texts_of(body):
@@ -190,14 +194,16 @@ def resealed(kind: Kind, id: str, body: Mapping[str, Any], keyring: Keyring) -> 
 def without_secrets(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what stays of an archived object's body."""
     found = {key: value for key, value in body.items() if key not in ("api_key", "secret", "overlap_until")}
-    if isinstance(headers := found.get("headers"), Mapping):
-        found["headers"] = {name: value for name, value in headers.items() if not is_sealed(value)}
+    for key in ("headers", "params"):
+        if isinstance(table := found.get(key), Mapping):
+            found[key] = {name: value for name, value in table.items() if not is_sealed(value)}
     return found
 
 
 def _is_secret_place(path: str) -> bool:
     key, _, name = path.partition(".")
-    return key == "api_key" or (key == "headers" and is_secret_header(name))
+    is_named = (key == "headers" and is_secret_header(name)) or (key == "params" and is_secret_param(name))
+    return key == "api_key" or is_named
 
 
 def _keeps_none(body: Mapping[str, Any]) -> bool:

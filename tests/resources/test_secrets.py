@@ -84,6 +84,30 @@ def test_no_secret_is_kept_shown_or_recorded_in_clear(tmp_path: Path) -> None:
             assert b"team-secret" not in file.read_bytes()
 
 
+def test_secret_in_a_place_of_the_url_is_sealed_and_one_in_its_query_refused(tmp_path: Path) -> None:
+    body = {**JSON, "url": "https://api.example.com/{team}/{api_key}/usage"}
+    body["params"] = {"team": "acme", "api_key": "key-in-the-path"}
+    with world(tmp_path) as there:
+        registry = there.open()
+        asyncio.run(registry.change(ADMIN, [put("p", body)]))
+        shown = registry.shown(registry.find(ADMIN, Kind.ACCOUNT, "p"))
+        assert shown["params"] == {"team": "acme", "api_key": "(secret)"}
+        mapping = registry.config.accounts["p"].json
+        assert mapping is not None
+        assert mapping.url is not None
+        assert mapping.url.get_secret_value() == "https://api.example.com/acme/key-in-the-path/usage"
+        asyncio.run(registry.change(ADMIN, [put("p", {**shown, "label": "P"})]))
+        mapping = registry.config.accounts["p"].json
+        assert mapping is not None
+        assert mapping.url is not None
+        assert "key-in-the-path" in mapping.url.get_secret_value()
+        in_clear = {**JSON, "url": "https://api.example.com/usage?api_key=in-the-query"}
+        assert ("secret-literal", "url") in faults(refused(registry, ADMIN, put("q", in_clear)))
+        for file in tmp_path.glob("brimful.db*"):
+            assert b"key-in-the-path" not in file.read_bytes()
+            assert b"in-the-query" not in file.read_bytes()
+
+
 @pytest.mark.parametrize(
     "moved",
     [
