@@ -224,6 +224,7 @@ class Fleet:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            running.exception()  # nobody else hears of it
             raise
 
     @staticmethod

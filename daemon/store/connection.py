@@ -115,6 +115,7 @@ class Store:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            running.exception()  # nobody else hears of it
             raise
         finally:
             self._after_commit()

@@ -58,9 +58,9 @@ class PostgresqlConnection:
         """Whether a transaction is open: it is never gone on with on another connection."""
         self._again_at = 0.0
         self._server = _connect(url)
-        from daemon.store.dialects.wire import run, run_many  # needs the driver, which is there by now
+        from daemon.store.dialects.wire import run, run_many, run_text  # needs the driver, which is there by now
 
-        self._run, self._run_many = run, run_many
+        self._run, self._run_many, self._run_text = run, run_many, run_text
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         text, server = translated(sql), self._live()
@@ -91,7 +91,7 @@ class PostgresqlConnection:
 
     def command(self, text: bytes, expected: bytes = b"") -> bytes | None:
         """Run statements without parameters in one round trip; return what the server says the last one did."""
-        said = self._live().pgconn.exec_(text)
+        said = self._run_text(self._live().pgconn, text)
         if said.error_message or (expected and said.command_status != expected):
             problem = " ".join(said.error_message.decode(errors="replace").split())
             raise sqlite3.OperationalError(problem or f"the server answered {said.command_status!r}")
