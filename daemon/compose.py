@@ -68,6 +68,7 @@ async def open_service(
     rng = rng or random.SystemRandom()
     async with AsyncExitStack() as stack:
         shared = overlap and config.store.url is not None
+        holdings = NOTHING if shared else EVERYTHING
         if not shared:
             stack.enter_context(held(config.store.place))
         store = Store(config.store.place, probe=probe)
@@ -130,7 +131,7 @@ async def open_service(
             evaluator=evaluator,
             deliverer=Deliverer(
                 queue,
-                map(channels.of, config.receivers.all),
+                map(channels.of, holdings.of(config).receivers.all),
                 clock,
                 rng,
                 observe=journal.delivery,
@@ -141,7 +142,7 @@ async def open_service(
             clock=clock,
             channel=channels.of,
             open_topups=open_topups_later,
-            holdings=NOTHING if shared else EVERYTHING,
+            holdings=holdings,
             overlap=overlap,
             wake=wake,
         )

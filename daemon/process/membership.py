@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from time import time_ns
 
 from alerts.rules.state import AccountState
 from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.fleet.fleet import Fleet
 from daemon.fleet.holdings import ACCOUNTS, RECEIVERS, Bucket, Holdings, bucket_of
+from daemon.store import Store
+from daemon.store.fleet import tell
 from daemon.work.service import Service
 
 
@@ -66,6 +69,11 @@ class HeldWork:
         await topups.recover(self._clock.now(), gained.account)
 
 
+def _tell(store: Store) -> None:
+    with store.write(durable=False) as tx:
+        tell(tx, str(time_ns()))
+
+
 @asynccontextmanager
 async def in_fleet(service: Service, clock: Clock, name: str) -> AsyncIterator[Fleet]:
     """Join the fleet, beat while the block runs, and give everything back after it."""
@@ -73,6 +81,7 @@ async def in_fleet(service: Service, clock: Clock, name: str) -> AsyncIterator[F
     try:
         await fleet.join()
         service.held_back = lambda: fleet.problem
+        service.tell_others = lambda: _tell(service.store)
         beating = asyncio.ensure_future(fleet.run())
         try:
             yield fleet

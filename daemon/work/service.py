@@ -63,6 +63,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("brimful.service")
 
+_AGAIN = timedelta(seconds=BEAT_S)
+"""When a job is due again that fails; a pass that ends well sets its own time."""
+
 
 class Service:
     """Runs the jobs. `overlap` is for `run`; `wake` is called when there may be something to do."""
@@ -90,10 +93,8 @@ class Service:
         """The one in force. Whoever does not keep something of it asks here, each time anew."""
         self.holdings = holdings
         """What of it is this process's to do: all, or its part in a fleet."""
-        self.held_back: Callable[[], str] = lambda: ""
-        """Returns why nothing is done, the empty text where all is well."""
-        self.tell_others: Callable[[], None] = lambda: None
-        """Lets the other daemons of a fleet look for what was changed here."""
+        self.held_back: Callable[[], str] = lambda: ""  # why nothing is done, in a fleet
+        self.tell_others: Callable[[], None] = lambda: None  # of a fleet, to look for what was changed here
         self.registry: Registry | None = None
         """What is managed as data; None where `[api]` is off."""
         self.catch_up: Callable[[], Config | None] = lambda: None
@@ -113,8 +114,7 @@ class Service:
         self._open_topups = open_topups
         self._overlap = overlap
         self._wake = wake
-        self.held = holdings.of(config)
-        """The part of the configuration that is held."""
+        self.held = holdings.of(config)  # the part of the configuration
         self._due_polls = DuePolls(self.held)
         self.polls = PollTally()
         self.started_at: datetime | None = None
@@ -146,8 +146,7 @@ class Service:
         self._jobs = (self._changes, self._time, self._money, self._reports, self._delivery, self._retention)
         self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._jobs, EPOCH)
         """When each job is due; None if nothing is scheduled."""
-        outbox.appended = self._deliver_now
-        deliverer.idle = self._deliver_now
+        outbox.appended = deliverer.idle = partial(self._make_due, self._delivery)
 
     @property
     def crons(self) -> tuple[str, ...]:
@@ -180,8 +179,8 @@ class Service:
         if not self._overlap:
             await self.poller.idle()
         for job in self._jobs:
-            if self._is_due(job, now):
-                self._retry_later(job)
+            if (at := self._due_at[job]) is not None and at <= now:
+                self._due_at[job] = self._clock.now() + _AGAIN
                 if self._overlap:
                     job.start()
                 else:
@@ -411,10 +410,6 @@ class Service:
         else:
             self._due_at[self._delivery] = await self.deliverer.deliver_due(now)
 
-    def _deliver_now(self) -> None:
-        """Make delivery due: an event was committed, or a receiver's worker has finished."""
-        self._make_due(self._delivery)
-
     def _make_due(self, *jobs: Job) -> None:
         self._due_at |= dict.fromkeys(jobs, EPOCH)
         self._wake()
@@ -422,10 +417,6 @@ class Service:
     async def _retain(self) -> None:
         mine = self.holdings.duty(RETENTION)
         self._due_at[self._retention] = self.retention.fold(self._clock.now()) if mine else None
-
-    def _retry_later(self, job: Job) -> None:
-        """Make the job due in `BEAT_S`, for the case that it fails; a pass that ends well sets its own time."""
-        self._due_at[job] = self._clock.now() + timedelta(seconds=BEAT_S)
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -446,10 +437,6 @@ class Service:
         if self.topups is None:
             return {}
         return self._due_polls.for_credit(self.topups.accounts_awaiting_credit())
-
-    def _is_due(self, job: Job, now: datetime) -> bool:
-        at = self._due_at[job]
-        return at is not None and at <= now
 
     def _outcome(self) -> PassOutcome:
         errors = self.topups.context.last_errors if self.topups is not None else None
