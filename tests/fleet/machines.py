@@ -119,11 +119,3 @@ def polls(served: Server, since: float = 0.0) -> Counter[str]:
 def hooks(served: Server) -> list[tuple[float, str, str, str]]:
     """Return the webhooks that arrived: when, id, account, type."""
     return [(at, id, account, kind) for at, id, account, kind in served.ask("/hooks")["hooks"]]
-
-
-def by_minute(served: Server) -> dict[int, Counter[str]]:
-    """Return how often each account was polled in each minute of the clock."""
-    found: dict[int, Counter[str]] = {}
-    for at, account in served.ask("/polls")["polls"]:
-        found.setdefault(int(at // 60), Counter())[account] += 1
-    return found

@@ -86,8 +86,6 @@ def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[S
             count += _pipelined(context, pgconn, sql, some)
         except psycopg.Error as error:
             raise sqlite3.OperationalError(" ".join(str(error).split())) from error
-    return Rows([], count)
-        count += _pipelined(context, pgconn, sql, some)
     return ResultRows([], count)
 
 
