@@ -37,6 +37,7 @@ help:
 	@echo "make mutants every planted bug, caught by the simulator"
 	@echo "make mutate  the pure core changed in one place at a time: what no test notices; N=200 draws so many"
 	@echo "make crash   real processes, killed at random instants: N=300"
+	@echo "make fleet   three daemons on one PostgreSQL, killed, paused and cut off: ACCOUNTS=10000 N=300"
 	@echo "make generate the examples, schemas and pages of the events, from their catalogue"
 	@echo "make dist    dist/ with the wheel and its lock, as docs/install.md takes it to a machine"
 	@echo "make systemd-test docs/install.md in a booted Debian: root, debootstrap and systemd-container are needed"

@@ -107,7 +107,7 @@ def give_back(tx: Transaction, number: int, given: Collection[tuple[str, int]]) 
     tx.executemany(give, [(kind, bucket, number) for kind, bucket in sorted(given)])
 
 
-class News(NamedTuple):
+class Committed(NamedTuple):
     """What others may have committed: the last change of what is managed as data, the last delivery, and what is
     pending of those after a given one: the number of the last and how many, by receiver.
     """
@@ -117,7 +117,7 @@ class News(NamedTuple):
     pending: dict[str, tuple[int, int]]
 
 
-def news(conn: Connection, delivery: int | None) -> News:
+def news(conn: Connection, delivery: int | None) -> Committed:
     """Return how far the others are; what is pending after `delivery`, nothing where it is None."""
     last = "COALESCE((SELECT MAX(number) FROM delivery), 0)"
     change, number = conn.execute(f"SELECT (SELECT change FROM resource_last), {last}").fetchone()
@@ -125,7 +125,7 @@ def news(conn: Connection, delivery: int | None) -> News:
         "SELECT receiver, MAX(number), COUNT(*) FROM delivery WHERE number > ? AND state = 'pending' GROUP BY receiver",
         (number if delivery is None else delivery,),
     )
-    return News(change, number, {receiver: (latest, count) for receiver, latest, count in rows})
+    return Committed(change, number, {receiver: (latest, count) for receiver, latest, count in rows})
 
 
 def tell(tx: Transaction, what: str) -> None:

@@ -62,10 +62,7 @@ class TopupService:
     # ── at start ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def recover(self, now: datetime, taken_over: Callable[[str], bool] | None = None) -> None:
-        """At start, before the first poll: resume what the last process left, then adopt what Stripe knows.
-
-        `taken_over`: only the accounts that were another daemon's until now.
-        """
+        """At start, or for what was taken over: resume what the last process left, then adopt what Stripe knows."""
         mine = taken_over or self.context.holds
         self.context.last_errors.clear()
         self._shadowing |= ledger_reads.shadowing(self.context.store.reader)
@@ -139,14 +136,12 @@ class TopupService:
         """
         config = self.context.topup(account_id)
         available = known.metrics.available_microusd
-        if config is None or available is None:
+        if config is None or available is None or not self.context.holds(account_id):
             return
         is_low = available < config.when_below_microusd
         if is_low and config.mode is TopupMode.SHADOW:
             self._shadowing.add(account_id)
         async with holding(self.locks[account_id], account=account_id):
-            if not self.context.holds(account_id):
-                return
             self.context.last_errors.pop(account_id, None)
             for topup in ledger_reads.open_topups(self.context.store.reader, account_id):
                 await run(self.context, topup.id, Reading(), AccountReads(Readings(known, burn, falls), read_again))
@@ -187,10 +182,12 @@ class TopupService:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
         async with holding(self.locks[topup.account], account=topup.account):
             current = ledger_reads.get(self.context.store.reader, topup.id)
-            if current is None or (current.state, current.next_at) != (topup.state, topup.next_at):
+            if (
+                current is None
+                or not self.context.holds(topup.account)
+                or (current.state, current.next_at) != (topup.state, topup.next_at)
+            ):
                 return  # a reading has moved it on meanwhile
-            if not self.context.holds(topup.account):
-                return  # it was handed over meanwhile
             try:
                 await run(self.context, topup.id, Time())
             except Moved:

@@ -83,9 +83,8 @@ def _together(
     after = _counted(served, accounts, disturbed, time.time())
     events = hooks(served)
     low = {account for _, _, account, kind in events if kind == "balance.low"}
-    print(
-        f"{len(events)} webhooks of {len({id for _, id, _, _ in events})} events, {len(low)} of {-(-accounts // 25)} lows"
-    )
+    ids, lows = {id for _, id, _, _ in events}, -(-accounts // 25)
+    print(f"{len(events)} webhooks of {len(ids)} events, {len(low)} of {lows} lows")
     print(f"in peace: {quiet}; killed and paused: {after} (accounts twice in a minute, accounts left out of one)")
     return 1 if quiet != (0, 0) or after[1] or len(low) != lows else 0
 
