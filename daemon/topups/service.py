@@ -182,12 +182,9 @@ class TopupService:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
         async with holding(self.locks[topup.account], account=topup.account):
             current = ledger_reads.get(self.context.store.reader, topup.id)
-            if (
-                current is None
-                or not self.context.holds(topup.account)
-                or (current.state, current.next_at) != (topup.state, topup.next_at)
-            ):
-                return  # a reading has moved it on meanwhile
+            moved = current is None or (current.state, current.next_at) != (topup.state, topup.next_at)
+            if moved or not self.context.holds(topup.account):
+                return  # a reading has moved it on meanwhile, or it was handed over
             try:
                 await run(self.context, topup.id, Time())
             except Moved:

@@ -28,7 +28,7 @@ from daemon.demo.standins.stripe import Charge, StripeStandin
 from daemon.demo.standins.usage import UsageStandin
 from daemon.demo.standins.usage.prepaid import PrepaidAccount
 from daemon.places import ServerUrl
-from daemon.store import Store
+from daemon.store import Store, ledger_notes, ledger_reads, states
 from tests.postgres import MISSING, PostgresServer, programs, serving
 
 NAMES = ("a", "b", "c")
@@ -118,6 +118,19 @@ class Truth:
         with closing(Store(self.url, readonly=True)) as store:
             rows = store.reader.execute("SELECT id, type, body FROM event").fetchall()
         return [f"{kind} {id}" for id, kind, body in rows if got.get(id) != {bytes(body)}]
+
+    def about(self, key: str) -> str:
+        """Say what the database knows of an account whose need was not met."""
+        account = key.replace("cs_test_", "a")
+        with closing(Store(self.url, readonly=True)) as store:
+            topups = ledger_reads.of_account(store.reader, account)
+            stops = [(one.kind.value, one.reason) for one in ledger_notes.stops(store.reader, account)]
+            counts = ledger_notes.decisions(store.reader, account)
+            last = states.load(store.reader, account).last
+        refused = max(counts, key=lambda one: one.last_at, default=None)
+        at = None if last is None else f"{last.at:%H:%M:%S} {last.metrics.available_microusd}"
+        ended = topups[-1] if topups else None
+        return f"unmet: {account}: read {at}, {ended and (ended.state, ended.reason)}, stops {stops}, {refused}"
 
     async def start(self, name: str) -> None:
         self.running[name] = await create_subprocess_exec(
@@ -223,7 +236,7 @@ async def _settle(truth: Truth) -> None:
 
 def _verdict(truth: Truth, done: dict[str, int]) -> int:
     lost, low, charges = truth.lost(), truth.low(), len(truth.stripe.successes())
-    for line in [*truth.doubles[:10], *(f"lost: {one}" for one in lost[:10]), *(f"unmet: {one}" for one in low[:10])]:
+    for line in [*truth.doubles[:10], *(f"lost: {one}" for one in lost[:10]), *map(truth.about, low[:10])]:
         print(line)
     ids = [one.id for one in truth.receiver.received]
     print(
