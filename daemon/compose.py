@@ -114,7 +114,7 @@ async def open_service(
 
         channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
         evaluator = Evaluator(
-            config,
+            holdings.of(config),
             store=store,
             outbox=outbox,
             clock=clock,
