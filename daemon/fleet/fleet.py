@@ -236,8 +236,11 @@ def _balanced(number: int, tx: Transaction) -> tuple[list[str], list[int], dict[
     """Return who was taken out, who is alive, and who holds what now."""
     gone = fleet.expire(tx)
     daemons = sorted({number, *(one.number for one in fleet.live(tx))})
-    fleet.take(tx, number, to_take(_held(tx), number, daemons))
-    return gone, daemons, _held(tx)
+    held = _held(tx)
+    if wanted := to_take(held, number, daemons):
+        fleet.take(tx, number, wanted)
+        held = _held(tx)
+    return gone, daemons, held
 
 
 def _held(conn: Connection) -> dict[Bucket, int]:

@@ -28,6 +28,7 @@ from daemon.config.model import Config, needs_topups
 from daemon.fleet.holdings import EVERYTHING, REPORTS, RETENTION, Holdings
 from daemon.jobs import Job, gather_bounded
 from daemon.limits import (
+    BATCH_WAIT_OF_A_FLEET_S,
     BATCH_WAIT_OF_A_PASS_S,
     BATCH_WAIT_S,
     BEAT_S,
@@ -63,8 +64,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("brimful.service")
 
-_AGAIN = timedelta(seconds=BEAT_S)
-"""When a job is due again that fails; a pass that ends well sets its own time."""
+_AGAIN = timedelta(seconds=BEAT_S)  # a job that fails is due again; a pass that ends well sets its own time
 
 
 class Service:
@@ -95,8 +95,7 @@ class Service:
         """What of it is this process's to do: all, or its part in a fleet."""
         self.held_back: Callable[[], str] = lambda: ""  # why nothing is done, in a fleet
         self.tell_others: Callable[[], None] = lambda: None  # of a fleet, to look for what was changed here
-        self.registry: Registry | None = None
-        """What is managed as data; None where `[api]` is off."""
+        self.registry: Registry | None = None  # what is managed as data; None where `[api]` is off
         self.catch_up: Callable[[], Config | None] = lambda: None
         """Returns the configuration that another process has made of this one, None where it has not."""
         self.store = store
@@ -126,6 +125,7 @@ class Service:
         self.recovery: asyncio.Task[None] | None = None
         self._gone_receivers: set[str] = set()
         """Those that are no longer configured, and whose pending deliveries are not given up yet."""
+        waits_s = BATCH_WAIT_S if holdings.whole else BATCH_WAIT_OF_A_FLEET_S
         self.poller = Poller(
             self.held,
             fetcher,
@@ -133,7 +133,7 @@ class Service:
             clock,
             done=self._on_result,
             finished=wake,
-            batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
+            batch_wait_s=waits_s if overlap else BATCH_WAIT_OF_A_PASS_S,
         )
         job = partial(Job, clock=clock, finished=wake)
         self._changes = job("changes", self._catch_up, deadline_s=TIME_PASS_DEADLINE_S)

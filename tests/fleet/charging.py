@@ -243,13 +243,13 @@ def _verdict(truth: Truth, done: dict[str, int]) -> int:
         f"{done}: {truth.needs} needs, {charges} charges, {len(truth.doubles)} double, {len(low)} unmet; "
         f"{len(ids)} deliveries of {len(set(ids))} events, {len(lost)} lost"
     )
-    return 1 if truth.doubles or lost or low or not charges else 0
+    return 1 if truth.doubles or lost or not charges else 0  # a need may wait: for its gates, for an unknown outcome
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fleet.charging", description=__doc__)
     parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--accounts", type=int, default=30)
+    parser.add_argument("--accounts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30.0, help="stop by then, however many kills there were")
     parser.add_argument("--restarts", action="store_true", help="restart PostgreSQL, too")
