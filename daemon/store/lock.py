@@ -90,8 +90,10 @@ def holder(database: Place) -> int | None:
         from daemon.store.dialects import postgresql_lock
 
         with postgresql_lock.session(database) as session:
-            said, daemons = session.holder().rpartition(":")[2], session.daemons()
-        return int(said) if said.isdecimal() else next((one.pid for one in daemons), None)
+            daemons, said = session.daemons(), session.holder().rpartition(":")[2]
+        if daemons:
+            return daemons[0].pid
+        return int(said) if said.isdecimal() else None
     try:
         pid = int(lock_path(database).read_text(encoding="ascii"))
         os.kill(pid, 0)
