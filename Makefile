@@ -16,11 +16,12 @@ COVERED := 91
 SEEDS ?= 2000
 DAYS ?= 30
 N ?= 300
+ACCOUNTS ?= 10000
 DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: systemd-test dist help demo test test-postgresql lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash generate
+.PHONY: systemd-test dist help demo test test-postgresql lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash fleet generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
@@ -36,6 +37,7 @@ help:
 	@echo "make mutants every planted bug, caught by the simulator"
 	@echo "make mutate  the pure core changed in one place at a time: what no test notices; N=200 draws so many"
 	@echo "make crash   real processes, killed at random instants: N=300"
+	@echo "make fleet   three daemons on one PostgreSQL, killed, paused and cut off: ACCOUNTS=10000 N=300"
 	@echo "make generate the examples, schemas and pages of the events, from their catalogue"
 	@echo "make dist    dist/ with the wheel and its lock, as docs/install.md takes it to a machine"
 	@echo "make systemd-test docs/install.md in a booted Debian: root, debootstrap and systemd-container are needed"
@@ -105,6 +107,11 @@ mutate: $(READY)
 
 crash: $(READY)
 	@$(PYTHON) -m tests.sim.crash --kills $(N)
+
+# Three daemons on one PostgreSQL: ACCOUNTS accounts each minute, then N kills while they charge. Some 25 minutes.
+fleet: $(READY)
+	@$(PYTHON) -m tests.fleet --accounts $(ACCOUNTS)
+	@$(PYTHON) -m tests.fleet.charging --kills $(N) --restarts
 
 # The examples are recorded from the service itself; all else is made from the catalogue in alerts/events.
 generate: $(READY)

@@ -98,6 +98,8 @@ class Server:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 def get(url: str, timeout_s: float = 60.0) -> tuple[bytes, float]:

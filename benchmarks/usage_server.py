@@ -6,9 +6,10 @@
     GET  /a/N/metrics         the same numbers as Prometheus text
     POST /hook                a webhook: the instant of its arrival is kept, by account
     GET  /v1/…                Stripe: an empty list, for whoever lists payments
-    GET  /drop?accounts=1,2   the next answers of these accounts say a low balance
+    GET  /drop?accounts=1,2   the next answers of these accounts say a low balance; /raise a good one
     GET  /every?polls=60      the numbers of an account move with every 60th answer (0: never)
     GET  /stats               what was asked and when, as JSON; /reset forgets it
+    GET  /polls, /hooks       each poll (when, of whom), each webhook (when, its id, its account, its type)
 
 It is as quick as Python can be, so that the machine measures its client.
 """
@@ -42,24 +43,38 @@ class World:
         self.by_second: dict[int, int] = {}
         self.low_answered_at: dict[str, float] = {}
         self.hooked_at: dict[str, float] = {}
+        self.polls: list[tuple[float, str]] = []
+        self.hooks: list[tuple[float, str, str, str]] = []
 
-    def answer(self, method: str, target: str, body: bytes) -> bytes:
+    def answer(self, method: str, target: str, body: bytes, head: bytes = b"") -> bytes:
         path, _, query = target.partition("?")
         if path.startswith("/a/"):
             return self._usage(path)
         if path == "/hook":
-            self.hooked_at.setdefault(json.loads(body)["data"]["account"], time.time())
+            said, now = json.loads(body), time.time()
+            account = said["data"]["account"]
+            self.hooked_at.setdefault(account, now)
+            self.hooks.append((now, _header(head, b"webhook-id"), account, said["type"]))
             return _answer(_JSON, b"{}")
         if path.startswith("/v1/"):
             return _answer(_JSON, b'{"object":"list","data":[],"has_more":false,"url":"/v1/payment_intents"}')
         given = parse_qs(query)
         if path == "/drop":
             self.low.update(given["accounts"][0].split(","))
+        elif path == "/raise":
+            self.low.difference_update(given["accounts"][0].split(","))
         elif path == "/every":
             self.every = int(given["polls"][0])
         elif path == "/reset":
             self.forget()
-        return _answer(_JSON, json.dumps(self._stats()).encode() if path == "/stats" else b"{}")
+        found: dict[str, object] = {}
+        if path == "/stats":
+            found = self._stats()
+        elif path == "/polls":
+            found = {"polls": self.polls}
+        elif path == "/hooks":
+            found = {"hooks": self.hooks}
+        return _answer(_JSON, json.dumps(found).encode())
 
     def _usage(self, path: str) -> bytes:
         account = path[3 : path.index("/", 3)]
@@ -69,6 +84,7 @@ class World:
         self.last_at = now
         self.asked += 1
         self.by_second[int(now)] = self.by_second.get(int(now), 0) + 1
+        self.polls.append((now, account))
         count = self.answered.get(account, 0)
         self.answered[account] = count + 1
         moved = count // self.every if self.every else 0
@@ -103,6 +119,11 @@ _METRICS = (
 )
 
 
+def _header(head: bytes, name: bytes) -> str:
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return next((value.strip().decode() for key, _, value in lines if key.lower() == name), "")
+
+
 def _answer(kind: bytes, body: bytes) -> bytes:
     return _HEAD % (kind, len(body), body)
 
@@ -129,7 +150,7 @@ class _Connection(asyncio.Protocol):
             body, self._buffer = self._buffer[end + 4 : end + 4 + length], self._buffer[end + 4 + length :]
             method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
             assert self._transport is not None
-            self._transport.write(self._world.answer(method, target, body))
+            self._transport.write(self._world.answer(method, target, body, head))
 
 
 async def _serve() -> None:

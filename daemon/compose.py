@@ -16,6 +16,7 @@ from alerts.rules.state import TopupStatus
 from daemon import journal
 from daemon.clock import Clock, Ids, RandomIds, SystemClock
 from daemon.config.model import AccountConfig, ApiConfig, Config, needs_topups
+from daemon.fleet.holdings import EVERYTHING, NOTHING, STRIPE
 from daemon.limits import BEAT_S
 from daemon.net.addresses import Reach
 from daemon.net.heartbeat import Heartbeat
@@ -24,6 +25,7 @@ from daemon.reports.reporter import Reporter
 from daemon.sources.fetcher import Fetcher
 from daemon.status.topups import topup_status
 from daemon.store import Store
+from daemon.store.connection import Fence
 from daemon.store.deliveries import StoredQueue
 from daemon.store.lock import held
 from daemon.store.migrations import migrate
@@ -58,15 +60,21 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Lock the database, compose the parts with real defaults, and yield the service; close everything after.
 
+    With `overlap` and a store on a server nothing is held until a fleet hands it out (`daemon.process.membership`).
     Raises DatabaseHeldError if another process has the database, StoreError if it cannot be used, ConfigError if an
     open top-up in it would lose its account, its customer or Stripe.
     """
     clock, ids = clock or SystemClock(), ids or RandomIds()
     rng = rng or random.SystemRandom()
     async with AsyncExitStack() as stack:
-        stack.enter_context(held(config.store.place))
+        shared = overlap and config.store.url is not None
+        holdings = NOTHING if shared else EVERYTHING
+        if not shared:
+            stack.enter_context(held(config.store.place))
         store = Store(config.store.place, probe=probe)
         stack.callback(store.close)
+        if shared:
+            store.dialect.fence = Fence()
         store.check()
         migrate(store)
         with store.write(durable=True) as tx:
@@ -96,6 +104,8 @@ async def open_service(
             topups, reconciler = _open_topups(service.config, store, outbox, http, clock, rng)
             if registry is not None:
                 topups.context.is_current = registry.is_current
+            topups.context.holds = lambda account: service.holdings.account(account)
+            reconciler.reads_events = lambda: service.holdings.duty(STRIPE)
             return topups, reconciler
 
         async def open_topups_later() -> tuple[TopupService, Reconciler]:
@@ -104,7 +114,7 @@ async def open_service(
 
         channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
         evaluator = Evaluator(
-            config,
+            holdings.of(config),
             store=store,
             outbox=outbox,
             clock=clock,
@@ -121,7 +131,7 @@ async def open_service(
             evaluator=evaluator,
             deliverer=Deliverer(
                 queue,
-                map(channels.of, config.receivers.all),
+                map(channels.of, holdings.of(config).receivers.all),
                 clock,
                 rng,
                 observe=journal.delivery,
@@ -132,6 +142,7 @@ async def open_service(
             clock=clock,
             channel=channels.of,
             open_topups=open_topups_later,
+            holdings=holdings,
             overlap=overlap,
             wake=wake,
         )

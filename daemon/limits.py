@@ -22,6 +22,8 @@ BATCH_READINGS = 96
 """Most readings in one commit."""
 BATCH_WAIT_S = 0.1
 """How long a commit of `run` waits for more readings while requests are in flight."""
+BATCH_WAIT_OF_A_FLEET_S = 0.5
+"""The same for a daemon of a fleet: it has a part of the readings, and a transaction on a server is dearer."""
 BATCH_WAIT_OF_A_PASS_S = 0.005
 """The same for `once`, where somebody waits for the pass."""
 POLL_STUCK_AFTER_S = 120.0

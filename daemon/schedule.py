@@ -41,6 +41,11 @@ def next_fire(cron: str, zone: ZoneInfo, after: datetime) -> datetime:
     return next(CronSim(cron, after.astimezone(zone))).astimezone(UTC)
 
 
+def last_fire(cron: str, zone: ZoneInfo, before: datetime) -> datetime:
+    """Return the last fire before `before` (aware) of the expression in `zone`, in UTC."""
+    return next(CronSim(cron, before.astimezone(zone), reverse=True)).astimezone(UTC)
+
+
 def longest_gap(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
     """Return the longest time between two of the next twelve fires."""
     simulated = CronSim(cron, now.astimezone(zone))

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -55,6 +56,9 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.start: Callable[[], None] = lambda: None
+        self.stop: Callable[[], None] = lambda: None
+        self.pid = 0
         self._template = ""
         self._numbers = count(1)
         self._admin: psycopg.Connection[tuple[object, ...]] | None = None
@@ -114,16 +118,26 @@ def serving(where: Path) -> Iterator[PostgresServer]:
         command = [str(where / "postgres"), "-D", str(data), "-k", str(folder)]
         for setting in _SETTINGS:
             command += ["-c", setting]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **as_user)
         server = PostgresServer(folder)
-        try:
+        running: list[subprocess.Popen[bytes]] = []
+
+        def start() -> None:
+            with (folder / "log").open("ab") as log:
+                running.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **as_user))
+            server.pid = running[-1].pid
             _wait(server)
+
+        def stop() -> None:
+            server.close()
+            running[-1].send_signal(signal.SIGQUIT)  # at once, without a checkpoint
+            running[-1].wait(STARTS_WITHIN_S)
+
+        server.start, server.stop = start, stop
+        start()
+        try:
             yield server
         finally:
-            server.close()
-            process.send_signal(3)  # at once, without a checkpoint
-            process.wait(STARTS_WITHIN_S)
+            stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

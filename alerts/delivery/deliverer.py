@@ -105,6 +105,20 @@ class Deliverer:
         self._reap()
         return self._start(now, frozenset(), patient=True)
 
+    def busy(self) -> frozenset[str]:
+        """Return the receivers with a worker: something is under way to them."""
+        return frozenset(self._workers)
+
+    async def let_go(self) -> None:
+        """Cancel every attempt, and return when its result is stored or lost. What is taken afterwards is delivered."""
+        self._cut()
+        while running := self._tasks():
+            await asyncio.wait(running)
+        for key in list(self._ended):
+            self._running[self._workers[key].counted_as] -= 1
+            self._workers.pop(key).take_error()
+        self._ended.clear()
+
     async def settle(self) -> None:
         """Wait until no worker is running."""
         while running := self._tasks():

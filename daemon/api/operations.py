@@ -86,7 +86,7 @@ async def put_pause(api: Api, actor: Payer, scope: ScopeId, dry_run: DryRun = Fa
         new = pause(tx, account, now)
         if new:
             api.registry.record(tx, actor, f"pause/{scope}", "pause", {}, now, owner=owner)
-    api.service.changed_elsewhere()
+    api.service.changed_here()
     return json_answer({"scope": scope, "paused": True, "already": not new})
 
 
@@ -104,7 +104,7 @@ async def delete_pause(api: Api, actor: Payer, scope: ScopeId, dry_run: DryRun =
     still = still_stopped(store.reader, api.config.accounts, account)
     ahead = still_ahead(store.reader, now)
     left = [one for one in (*still, ahead) if one and (not actor.owner or one.startswith(f"{account}:"))]
-    api.service.changed_elsewhere()
+    api.service.changed_here()
     return json_answer({"scope": scope, "ended": list(ended), "left": left})
 
 

@@ -200,5 +200,5 @@ async def replay_delivery(api: Api, actor: Subscriber, id: DeliveryId, once: Onc
         api.registry.record(tx, actor, f"delivery/{id}", "replay", {}, now, owner=receiver.owner if receiver else "")
         if kept is not None:
             api.registry.remember(tx, actor, kept, 202, answer)
-    api.service.changed_elsewhere()
+    api.service.changed_here()
     return json_answer(answer, 202)

@@ -145,7 +145,7 @@ async def try_subscription(api: Api, actor: Subscriber, id: ObjectId, once: Once
         api.registry.record(tx, actor, f"subscription/{resource.id}", "test", {}, now, owner=resource.owner)
         if kept is not None:
             api.registry.remember(tx, actor, kept, 202, answer)
-    api.service.changed_elsewhere()
+    api.service.changed_here()
     return json_answer(answer, 202)
 
 

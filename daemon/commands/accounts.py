@@ -29,8 +29,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Balance, burn, days left, quota, month spend, open alerts and top-ups of every account, and how old that is."""
-    from daemon.commands.status_view import document, show, show_health
+    from daemon.commands.status_view import document, show, show_daemons, show_health
     from daemon.status.overview import overview
+    from daemon.store.fleet import live
     from daemon.store.health import load as load_health
     from daemon.store.lock import holder
 
@@ -41,11 +42,13 @@ def status(
         now = _now(store.reader)
         found = [one for one in overview(config, store.reader, now) if account in (None, one.account.id)]
         health, pid = load_health(store.reader), holder(config.store.place)
+        daemons = live(store.reader)
     if as_json:
-        print_json({**document(found, now, health, pid), "problems": problems})
+        print_json({**document(found, now, health, pid, daemons), "problems": problems})
     else:
         show(found, config.timezone)
         show_health(health, pid, config.timezone)
+        show_daemons(daemons, now)
         for problem in problems:
             typer.echo(problem)
 

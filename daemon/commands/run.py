@@ -31,6 +31,9 @@ def _load(context: typer.Context) -> Config:
 
 def run(
     context: typer.Context,
+    name: Annotated[
+        str, typer.Option("--name", help="Its name beside other daemons of this host on one PostgreSQL.")
+    ] = "",
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Run until SIGTERM or SIGINT; SIGHUP reloads the configuration."""
@@ -43,7 +46,7 @@ def run(
     _set_up_logs(log_level)
 
     async def main() -> None:
-        await Runner(config).run()
+        await Runner(config, instance=name).run()
 
     try:
         asyncio.run(main())

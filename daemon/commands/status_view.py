@@ -14,17 +14,40 @@ from alerts.model.spend import Spent
 from alerts.model.units import GB, USD, with_older_names
 from alerts.rules.numbers import moment, money, number, span, to_the_cent, up_to_the_cent
 from daemon.commands.common import print_table
+from daemon.fleet.holdings import BUCKETS
 from daemon.status.overview import BudgetLine, Overview
 from daemon.status.text import amount, days_words, has_money, left, lines, month_words, quota_words, read_words
+from daemon.store.fleet import DaemonRow
 from daemon.store.health import StoredHealth
 
 TABLE_FROM_ACCOUNTS = 4
 TABLE_FROM_COLUMNS = 140
 
 
-def document(found: Sequence[Overview], now: datetime, health: StoredHealth | None, pid: int | None) -> dict[str, Any]:
-    """Return what `status --json` prints; the names are those of the events."""
-    return {"now": moment(now), "daemon": _daemon(health, pid), "accounts": [_entry(one) for one in found]}
+def document(
+    found: Sequence[Overview],
+    now: datetime,
+    health: StoredHealth | None,
+    pid: int | None,
+    daemons: Sequence[DaemonRow] = (),
+) -> dict[str, Any]:
+    """Return what `status --json` prints; the names are those of the events. `daemons`: that share a server."""
+    return {
+        "now": moment(now),
+        "daemon": _daemon(health, pid),
+        "daemons": [
+            {
+                "name": one.name,
+                "host": one.host,
+                "pid": one.pid,
+                "buckets": one.buckets,
+                "since": moment(one.since),
+                "renewed_at": moment(one.renewed_at),
+            }
+            for one in daemons
+        ],
+        "accounts": [_entry(one) for one in found],
+    }
 
 
 def _daemon(health: StoredHealth | None, pid: int | None) -> dict[str, Any]:
@@ -189,6 +212,16 @@ def show_health(health: StoredHealth | None, pid: int | None, zone: ZoneInfo) ->
     typer.echo(f"\nthe daemon (pid {pid}) is not fresh since {health.since.astimezone(zone):%Y-%m-%d %H:%M}:")
     for reason in health.reasons:
         typer.echo(f"  {reason}")
+
+
+def show_daemons(daemons: Sequence[DaemonRow], now: datetime) -> None:
+    """Name the daemons that share a server, and what part of the accounts each holds; nothing where there is none."""
+    if daemons:
+        typer.echo()
+    for one in daemons:
+        heard_s = max((now - one.renewed_at).total_seconds(), 0)
+        held = f"{one.buckets} of {BUCKETS} buckets"
+        typer.echo(f"daemon {one.name} (pid {one.pid} on {one.host}): {held}, heard of {heard_s:.0f} s ago")
 
 
 def _show_table(found: Sequence[Overview]) -> None:

@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -25,6 +25,7 @@ from daemon.clock import Clock, SystemClock
 from daemon.compose import open_service
 from daemon.config.load import ConfigError
 from daemon.config.model import Config
+from daemon.fleet.fleet import name_of
 from daemon.limits import (
     BEAT_S,
     DRAIN_S,
@@ -35,6 +36,7 @@ from daemon.limits import (
     SWITCH_THREADS_S,
 )
 from daemon.process.beat import Beat
+from daemon.process.membership import in_fleet
 from daemon.process.notify import notify
 from daemon.schedule import next_fire
 from daemon.store import StoreError
@@ -70,8 +72,10 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no 
 class Runner:
     """Runs the service until SIGTERM or SIGINT; SIGHUP reloads the configuration, unless the new one is wrong."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, *, clock: Clock | None = None, instance: str = "") -> None:
+        """`instance`: what this daemon is called beside others of its host, where several share a store."""
         self._config = config
+        self._name = name_of(instance)
         self._before: Config | None = None  # what ran until a reload, while the new one has not started
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
@@ -113,6 +117,8 @@ class Runner:
             )
             if self._before is not None:
                 self._say_reloaded()
+            if service.store.dialect.fence is not None:
+                await stack.enter_async_context(in_fleet(service, self._clock, self._name))
             await stack.enter_async_context(self._page(service))
             scheduler = self._schedule(service)
             stack.callback(scheduler.shutdown, wait=False)
@@ -182,7 +188,13 @@ class Runner:
 
     async def _one_step(self, service: Service) -> None:
         self._woken.clear()
-        next_at = await service.step(self._clock.now())
+        try:
+            next_at = await service.step(self._clock.now())
+        except sqlite3.Error as error:
+            if service.store.dialect.fence is None:
+                raise
+            log.warning("step", problem=str(error))  # the server is gone for now: the fleet holds back, and says so
+            next_at = self._clock.now() + timedelta(seconds=LOOK_FOR_COMMANDS_S)
         delay_s = min((next_at - self._clock.now()).total_seconds(), BEAT_S)
         reload = self._reload_asked and self._loading is None
         if delay_s > 0 and not self._stopping and not reload:

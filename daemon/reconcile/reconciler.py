@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from alerts.model.instants import EPOCH
@@ -28,20 +29,25 @@ class Reconciler:
     def __init__(self, topups: TopupService) -> None:
         self._topups = topups
         self._context = topups.context
+        self.reads_events: Callable[[], bool] = lambda: True
+        """Whether this process reads what concerns all accounts: of a fleet only one does."""
 
     async def run_due(self, now: datetime) -> datetime | None:
         """Reconcile if it is due; return when it is due next."""
         due = refunds.due_at(self._context)
         if due is None or due > now:
             return due
-        await refunds.read_events(self._context)
+        if self.reads_events():
+            await refunds.read_events(self._context)
+        else:
+            refunds.leave_events(self._context)
         await self._audit(now)
         return refunds.due_at(self._context)
 
     async def _audit(self, now: datetime) -> None:
         """Once a day: read refunds and disputes from our own charges, and audit every account."""
         (done_at,) = ledger_notes.bookmark_times(self._context.store.reader, ("audit",))
-        if self._is_due_again("audit", done_at, now):
+        if self.reads_events() and self._is_due_again("audit", done_at, now):
             await refunds.read_charges(self._context)
             with self._context.store.write(durable=True) as tx:
                 ledger.set_bookmark(tx, "audit", now)
@@ -54,6 +60,7 @@ class Reconciler:
         waiting = [
             (done.get(f"{_AUDIT}{account}", EPOCH), account)
             for account in self._context.charging()
+            if self._context.holds(account)
             if self._is_due_again(f"{_AUDIT}{account}", done.get(f"{_AUDIT}{account}"), now)
         ]
         return [account for _, account in sorted(waiting)]
@@ -70,6 +77,8 @@ class Reconciler:
         job = f"{_AUDIT}{account}"
         self._context.ran_at[job] = now
         async with holding(self._topups.locks[account], account=account):
+            if not self._context.holds(account):
+                return
             said = await audit(self._context, account)
         if said.refused is not None:
             self._context.note(account, Doing.LISTING, said.refused)

@@ -10,6 +10,8 @@ from time import perf_counter
 
 from daemon.places import Place
 from daemon.store.dialects import Connection as Connection
+from daemon.store.dialects import Fence as Fence
+from daemon.store.dialects import LostLease as LostLease
 from daemon.store.dialects import StoreError as StoreError
 from daemon.store.dialects import Transaction as Transaction
 from daemon.store.dialects import open_dialect
@@ -94,6 +96,7 @@ class Store:
         if isinstance(self.place, Path):
             return self
         lane = Store(self.place, probe=self._probe)
+        lane.dialect.fence = self.dialect.fence
         lane.changed_elsewhere()  # it is this process's own: it tells nobody of its commits
         return lane
 
@@ -112,6 +115,7 @@ class Store:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            running.exception()  # nobody else hears of it
             raise
         finally:
             self._after_commit()

@@ -15,7 +15,7 @@ from daemon.store.dialects.sqlite import pause_file
 from daemon.store.migrations import migrate, require_current
 
 ROWS_AT_ONCE = 5_000
-_OWN = frozenset({"_sqlite_migrations", "sqlite_sequence", "topup_steps"})
+_OWN = frozenset({"_sqlite_migrations", "sqlite_sequence", "topup_steps", "daemon", "lease"})
 """Tables that each store fills by itself."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -127,11 +128,13 @@ def due(conn: Connection, now: datetime) -> tuple[Topup, ...]:
     return _all(conn, f"WHERE {_TIMED} AND (next_at <= :now OR next_at > :far) ORDER BY planned_at", values)
 
 
-def next_due_at(conn: Connection, now: datetime) -> datetime | None:
-    """Return when the next top-up is due by time; None if there is none."""
+def next_due_at(
+    conn: Connection, now: datetime, holds: Callable[[str], bool] = lambda account: True
+) -> datetime | None:
+    """Return when the next top-up of the accounts that are held is due by time; None if there is none."""
     values = {"now": to_ms(now), "retried": to_ms(now + LONGEST_RETRY)}
-    row = conn.execute(f"SELECT min(next_at) FROM topups WHERE {_TIMED}", values).fetchone()
-    return _instant(row[0])
+    rows = conn.execute(f"SELECT account, next_at FROM topups WHERE {_TIMED}", values)
+    return _instant(min((at for account, at in rows if at is not None and holds(account)), default=None))
 
 
 def charged_between(conn: Connection, account: str, since: datetime, until: datetime) -> tuple[Topup, ...]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.places import Place
+from daemon.store.dialects import Dialect
 from daemon.store.dialects.sqlite import whose
 
 
@@ -36,6 +37,8 @@ def held(database: Place) -> Iterator[None]:
         with postgresql_lock.session(database) as session:
             if not session.take():
                 raise DatabaseHeldError(f"a daemon{_named(session.holder())} {_HOLDS.format(database)}")
+            if alive := ", ".join(f"{one.name}, pid {one.pid} on {one.host}" for one in session.daemons()):
+                raise DatabaseHeldError(f"a daemon ({alive}) {_HOLDS.format(database)}")
             yield
         return
     path = lock_path(database)
@@ -61,6 +64,15 @@ def held(database: Place) -> Iterator[None]:
         os.close(descriptor)
 
 
+def refuse_held(server: Dialect) -> None:
+    """Raise DatabaseHeldError if a command has locked the database of a server for itself."""
+    from daemon.store.dialects import postgresql, postgresql_lock
+
+    assert isinstance(server, postgresql.Postgresql)
+    if holder := postgresql_lock.LockSession(server.connection).holder():
+        raise DatabaseHeldError(f"a command ({holder}) {_HOLDS.format(server.url)}")
+
+
 def is_held(database: Place) -> bool:
     """Whether a daemon runs with the database, whatever became of the file."""
     if isinstance(database, Path) and not lock_path(database).exists():
@@ -78,7 +90,9 @@ def holder(database: Place) -> int | None:
         from daemon.store.dialects import postgresql_lock
 
         with postgresql_lock.session(database) as session:
-            said = session.holder().rpartition(":")[2]
+            daemons, said = session.daemons(), session.holder().rpartition(":")[2]
+        if daemons:
+            return daemons[0].pid
         return int(said) if said.isdecimal() else None
     try:
         pid = int(lock_path(database).read_text(encoding="ascii"))

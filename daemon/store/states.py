@@ -6,7 +6,7 @@ A save writes only the changed columns: one column of one row if nothing but the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +41,13 @@ def load(conn: Connection, account: str) -> AccountState:
 def load_all(conn: Connection) -> dict[str, AccountState]:
     """Return the state of every account that was ever evaluated."""
     return {row[0]: _read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
+
+
+def load_some(conn: Connection, accounts: Collection[str]) -> dict[str, AccountState]:
+    """Return the states of these accounts; the empty one of those that were never evaluated."""
+    where = "WHERE account IN (SELECT value FROM json_each(?))"
+    found = {row[0]: _read(row) for row in conn.execute(f"{_SELECT} {where}", (json.dumps(list(accounts)),))}
+    return {account: found.get(account) or AccountState.new(account) for account in accounts}
 
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:

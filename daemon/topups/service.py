@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from alerts.forecast.pace import BurnNow
@@ -60,17 +61,19 @@ class TopupService:
 
     # ── at start ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def recover(self, now: datetime) -> None:
-        """At start, before the first poll: resume what the last process left, then adopt what Stripe knows."""
+    async def recover(self, now: datetime, taken_over: Callable[[str], bool] | None = None) -> None:
+        """At start, or for what was taken over: resume what the last process left, then adopt what Stripe knows."""
+        mine = taken_over or self.context.holds
         self.context.last_errors.clear()
+        self._shadowing |= ledger_reads.shadowing(self.context.store.reader)
         await self._probe(now)  # or the first pass after the key was mended would not charge yet
         try:
             try:
-                opened = ledger_reads.open_topups(self.context.store.reader)
+                opened = [one for one in ledger_reads.open_topups(self.context.store.reader) if mine(one.account)]
                 # A credit is judged by the first reading: it may have come while nobody looked.
                 await gather_bounded(self._resume(topup) for topup in opened if topup.state is not State.PAID)
             finally:
-                await gather_bounded(self._adopt(account) for account in self.context.config.accounts)
+                await gather_bounded(self._adopt(account) for account in self.context.config.accounts if mine(account))
         except ExceptionGroup as error:  # alerts and the other top-ups go on; `run_due` meets it again and says so
             log.error("recover", exc_info=error)
             self.context.last_errors["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
@@ -133,7 +136,7 @@ class TopupService:
         """
         config = self.context.topup(account_id)
         available = known.metrics.available_microusd
-        if config is None or available is None:
+        if config is None or available is None or not self.context.holds(account_id):
             return
         is_low = available < config.when_below_microusd
         if is_low and config.mode is TopupMode.SHADOW:
@@ -165,12 +168,13 @@ class TopupService:
         """Do what time alone brings, and return when to come back; None while nothing is open or counted."""
         await self._probe(now)
         try:
-            await gather_bounded(self._resume(topup) for topup in ledger_reads.due(self.context.store.reader, now))
+            due = [one for one in ledger_reads.due(self.context.store.reader, now) if self.context.holds(one.account)]
+            await gather_bounded(self._resume(topup) for topup in due)
         finally:
             self.counts.flush(now)
             self._note_busy()
         conn = self.context.store.reader
-        due_at = ledger_reads.next_due_at(conn, self.context.clock.now())
+        due_at = ledger_reads.next_due_at(conn, self.context.clock.now(), self.context.holds)
         times = (due_at, ledger_notes.next_probe_at(conn), self.counts.due_at(now))
         return min((at for at in times if at is not None), default=None)
 
@@ -178,8 +182,9 @@ class TopupService:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
         async with holding(self.locks[topup.account], account=topup.account):
             current = ledger_reads.get(self.context.store.reader, topup.id)
-            if current is None or (current.state, current.next_at) != (topup.state, topup.next_at):
-                return  # a reading has moved it on meanwhile
+            moved = current is None or (current.state, current.next_at) != (topup.state, topup.next_at)
+            if moved or not self.context.holds(topup.account):
+                return  # a reading has moved it on meanwhile, or it was handed over
             try:
                 await run(self.context, topup.id, Time())
             except Moved:
@@ -187,7 +192,7 @@ class TopupService:
 
     def accounts_awaiting_credit(self) -> tuple[str, ...]:
         """Return the accounts whose open top-up waits for a reading: to be polled every five minutes."""
-        return tuple(sorted(ledger_reads.open_accounts(self.context.store.reader)))
+        return tuple(sorted(filter(self.context.holds, ledger_reads.open_accounts(self.context.store.reader))))
 
     def _note_busy(self) -> None:
         self._busy = ledger_reads.open_accounts(self.context.store.reader)

@@ -24,7 +24,7 @@ from alerts.model.receivers import counted_as
 from daemon.config.model import Config
 from daemon.jobs import Health
 from daemon.resources.ceiling import bounded
-from daemon.store import ledger_notes, ledger_reads
+from daemon.store import fleet, ledger_notes, ledger_reads
 from daemon.store.connection import Connection
 from daemon.store.deliveries import failing_receivers, pending_by_receiver
 from daemon.store.topup_rows import EVERYWHERE
@@ -60,6 +60,7 @@ def exposition(config: Config, connection: Connection, accounts: str, process: P
                 *_topups(config, connection),
                 *_deliveries(config, connection, process),
                 *_jobs(process),
+                *_daemons(connection),
                 *_store(connection, process),
             ]
         )
@@ -92,6 +93,12 @@ def _counter(name: str, says: str, labels: tuple[str, ...], samples: Samples) ->
     for values, value in samples:
         family.add_metric(values, float(value))
     return family
+
+
+def _daemons(connection: Connection) -> Iterator[Metric]:
+    if daemons := fleet.live(connection):
+        says = "Buckets of accounts, of 256, that each daemon which is alive holds: those that share one PostgreSQL."
+        yield _gauge("daemon_buckets", says, ("daemon",), [((one.name,), one.buckets) for one in daemons])
 
 
 def _topups(config: Config, connection: Connection) -> Iterator[Metric]:

@@ -13,7 +13,7 @@ from alerts.rules.state import AccountState, Episode
 from daemon.config.model import Config
 from daemon.status.overview import Overview, look
 from daemon.status.text import lines, local, read_words
-from daemon.store import ledger_notes, ledger_reads, states
+from daemon.store import fleet, ledger_notes, ledger_reads, states
 from daemon.store.connection import Connection
 from daemon.store.deliveries import failing_receivers
 from daemon.store.summaries import Summary, SummarySpan, summaries
@@ -63,6 +63,10 @@ def front(
         **_common(config, now),
         "chosen": chosen,
         "rows": rows.build(connection, chosen.accounts, known, now),
+        "daemons": [
+            {"name": one.name, "pid": one.pid, "buckets": one.buckets, "since": local(one.since, zone)}
+            for one in fleet.live(connection)
+        ],
         "unfresh": list(stale_jobs),
         "topups": [_topup(topup, zone) for topup in topups[:LISTED]],
         "topups_open": len(topups),

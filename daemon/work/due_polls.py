@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
 from alerts.model.instants import EPOCH
-from daemon.config.model import Config
+from alerts.rules.state import AccountState
+from daemon.config.model import AccountConfig, Config
 from daemon.limits import POLL_OPEN_TOPUP_EVERY_S, SCHEDULE_LATE_AFTER_S
-from daemon.schedule import Timetable, groups, next_fire
+from daemon.schedule import Timetable, groups, last_fire, next_fire
 from daemon.work.changed import Changed
 
 
@@ -85,6 +87,23 @@ class DuePolls:
             self._asked_at.pop(id, None)
         if left or joined:
             self._follow(now)
+
+    def missed(
+        self, accounts: Iterable[AccountConfig], states: Mapping[str, AccountState], now: datetime
+    ) -> tuple[str, ...]:
+        """Return those of accounts which another daemon polled that have not been asked since their last time."""
+        fired = cache(lambda cron: last_fire(cron, self._zone, now))
+        missed = []
+        for account in accounts:
+            state = states.get(account.id)
+            asked_at = EPOCH
+            if state is not None and state.last is not None:
+                asked_at = state.last.at
+            if state is not None and state.outage is not None:
+                asked_at = max(asked_at, state.outage.last_at)
+            if asked_at < fired(account.poll):
+                missed.append(account.id)
+        return tuple(missed)
 
     def _follow(self, now: datetime) -> None:
         """Forget the schedules that nobody has any more, and take those in that are new."""

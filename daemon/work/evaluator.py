@@ -114,9 +114,9 @@ class Evaluator:
         """Return the longest time between two polls of the account."""
         return self._poll_interval(self._config.accounts[account_id].poll)
 
-    def take(self, config: Config, changed: Changed) -> None:
+    def take(self, config: Config, changed: Changed, states: Mapping[str, AccountState] | None = None) -> None:
         """Go on with another configuration. Each account whose rules or terms it changes is due for `evaluate_time`,
-        which judges edited rules by the last reading.
+        which judges edited rules by the last reading. `states`: those of accounts that were another process's.
         """
         now = self._clock.now()
         self._config = config
@@ -125,6 +125,7 @@ class Evaluator:
                 kept.pop(account.id, None)
             self._holding.discard(account.id)
         self._watched_since |= {account.id: now for account in changed.added}
+        self._states |= {id: state for id, state in (states or {}).items() if id in config.accounts}
         if changed.rules:
             self._index = RuleIndex(config.rules)
         patterns = {pattern for rule in changed.rules for pattern in rule.accounts}

@@ -101,6 +101,8 @@ class Poller:
         self._asked: dict[str, AccountConfig] = {}
         """Those of them whose request is under way, as they were configured when it began."""
         self._fetched: deque[Fetched] = deque()
+        self._written: Sequence[Fetched] = ()
+        """What is being committed."""
         self._workers: set[asyncio.Task[None]] = set()
         self._patient: set[asyncio.Task[None]] = set()
         """Fetches that wait for the rate limit of their API key: they take no worker."""
@@ -157,6 +159,10 @@ class Poller:
                 host.accounts += 1
         self._offsets.clear()
 
+    def under_way(self) -> set[str]:
+        """Return the accounts whose answer is awaited, or not committed yet."""
+        return {*self._asked, *(one.account.id for one in (*self._fetched, *self._written))}
+
     async def idle(self) -> None:
         """Wait until nothing is queued or in flight."""
         while self._task is not None and self.busy:
@@ -167,6 +173,7 @@ class Poller:
         self._sweeps.clear()
         self._since_s.clear()
         self._asked.clear()
+        self._fetched.clear()
         for host in self._hosts.values():
             host.waiting.clear()
         if self._task is not None and not self._task.done():
@@ -367,12 +374,15 @@ class Poller:
         batch = [one for one in fetched if self._counts(one.account)]
         if not batch:
             return
+        self._written = batch
         try:
             results = await self._evaluator.evaluate_apart(batch)
         except Exception as error:  # like a job: an error in one batch must not stop the next
             self.health.fail(error)
             log.error("batch failed", lane=self.name, exc_info=error)
             return
+        finally:
+            self._written = ()
         self.health.last_error = ""
         for one, result in zip(batch, results, strict=True):
             if not self._counts(one.account):  # gone while the batch was written

@@ -9,7 +9,7 @@ Every wake has a cause: a schedule, a committed event, a low reading, a job that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,15 +22,17 @@ from alerts.forecast.pace import burn_now
 from alerts.model.instants import EPOCH
 from alerts.model.readings import Known, Unavailable
 from alerts.model.receivers import Receiver
+from alerts.rules.state import AccountState
 from daemon.clock import Clock
 from daemon.config.model import Config, needs_topups
+from daemon.fleet.holdings import EVERYTHING, REPORTS, RETENTION, Holdings
 from daemon.jobs import Job, gather_bounded
 from daemon.limits import (
+    BATCH_WAIT_OF_A_FLEET_S,
     BATCH_WAIT_OF_A_PASS_S,
     BATCH_WAIT_S,
     BEAT_S,
     DELIVERY_PASS_DEADLINE_S,
-    FIRST_READING_WITHIN_S,
     MONEY_PASS_DEADLINE_S,
     ONCE_WAITS_FOR_MONEY_S,
     RECOVERY_HEAD_START_S,
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("brimful.service")
 
+_AGAIN = timedelta(seconds=BEAT_S)  # a job that fails is due again; a pass that ends well sets its own time
+
 
 class Service:
     """Runs the jobs. `overlap` is for `run`; `wake` is called when there may be something to do."""
@@ -81,13 +85,17 @@ class Service:
         clock: Clock,
         channel: Callable[[Receiver], Channel],
         open_topups: Callable[[], Awaitable[tuple[TopupService, Reconciler]]],
+        holdings: Holdings = EVERYTHING,
         overlap: bool = False,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         """The one in force. Whoever does not keep something of it asks here, each time anew."""
-        self.registry: Registry | None = None
-        """What is managed as data; None where `[api]` is off."""
+        self.holdings = holdings
+        """What of it is this process's to do: all, or its part in a fleet."""
+        self.held_back: Callable[[], str] = lambda: ""  # why nothing is done, in a fleet
+        self.tell_others: Callable[[], None] = lambda: None  # of a fleet, to look for what was changed here
+        self.registry: Registry | None = None  # what is managed as data; None where `[api]` is off
         self.catch_up: Callable[[], Config | None] = lambda: None
         """Returns the configuration that another process has made of this one, None where it has not."""
         self.store = store
@@ -105,23 +113,27 @@ class Service:
         self._open_topups = open_topups
         self._overlap = overlap
         self._wake = wake
-        self._due_polls = DuePolls(config)
+        self.held = holdings.of(config)  # the part of the configuration
+        self._due_polls = DuePolls(self.held)
         self.polls = PollTally()
-        self._started_at: datetime | None = None
-        self._ending = False
+        self.started_at: datetime | None = None
+        self.ending = False
         self._open_polls: dict[str, datetime] = {}
         self._topup_readings: dict[str, PollResult] = {}
-        self._recovery: asyncio.Task[None] | None = None
+        self._acted_on: set[str] = set()
+        """The accounts whose readings the running pass over money acts on."""
+        self.recovery: asyncio.Task[None] | None = None
         self._gone_receivers: set[str] = set()
         """Those that are no longer configured, and whose pending deliveries are not given up yet."""
+        waits_s = BATCH_WAIT_S if holdings.whole else BATCH_WAIT_OF_A_FLEET_S
         self.poller = Poller(
-            config,
+            self.held,
             fetcher,
             evaluator,
             clock,
             done=self._on_result,
             finished=wake,
-            batch_wait_s=BATCH_WAIT_S if overlap else BATCH_WAIT_OF_A_PASS_S,
+            batch_wait_s=waits_s if overlap else BATCH_WAIT_OF_A_PASS_S,
         )
         job = partial(Job, clock=clock, finished=wake)
         self._changes = job("changes", self._catch_up, deadline_s=TIME_PASS_DEADLINE_S)
@@ -134,13 +146,18 @@ class Service:
         self._jobs = (self._changes, self._time, self._money, self._reports, self._delivery, self._retention)
         self._due_at: dict[Job, datetime | None] = dict.fromkeys(self._jobs, EPOCH)
         """When each job is due; None if nothing is scheduled."""
-        outbox.appended = self._deliver_now
-        deliverer.idle = self._deliver_now
+        outbox.appended = deliverer.idle = partial(self._make_due, self._delivery)
 
     @property
     def crons(self) -> tuple[str, ...]:
         """The poll schedules, each once: another tuple where they changed."""
         return self._due_polls.crons
+
+    @property
+    def charging(self) -> set[str]:
+        """The accounts whose money something is under way with, or about to be."""
+        locked = {id for id, lock in self.topups.locks.items() if lock.locked()} if self.topups is not None else set()
+        return locked | self._topup_readings.keys() | (self._acted_on if self._money.busy else set())
 
     @property
     def jobs(self) -> tuple[Poller | Job, ...]:
@@ -162,8 +179,8 @@ class Service:
         if not self._overlap:
             await self.poller.idle()
         for job in self._jobs:
-            if self._is_due(job, now):
-                self._retry_later(job)
+            if (at := self._due_at[job]) is not None and at <= now:
+                self._due_at[job] = self._clock.now() + _AGAIN
                 if self._overlap:
                     job.start()
                 else:
@@ -187,7 +204,7 @@ class Service:
 
     async def drain(self, within_s: float) -> None:
         """Let work in flight finish; cancel the rest after `within_s`. A cancelled charge stays recorded as unknown."""
-        self._ending = True
+        self.ending = True
         self.poller.drain()
         self.deliverer.stop()
         try:
@@ -198,9 +215,9 @@ class Service:
                 log.warning("cut", lanes=busy)
         finally:
             await asyncio.gather(*(job.cut() for job in self.jobs))
-            if self._recovery is not None and not self._recovery.done():
-                self._recovery.cancel()
-                await asyncio.wait([self._recovery])
+            if self.recovery is not None and not self.recovery.done():
+                self.recovery.cancel()
+                await asyncio.wait([self.recovery])
             await self.deliverer.drain(0.0)
             if self.heartbeat is not None:
                 await self.heartbeat.aclose()
@@ -219,24 +236,32 @@ class Service:
         self.deliverer.look_again()
         self._make_due(self._changes, self._time, self._money, self._delivery)
 
-    def take(self, config: Config) -> None:
+    def changed_here(self) -> None:
+        """The same after what this process itself has changed for somebody outside; the rest of a fleet is told."""
+        self.changed_elsewhere()
+        self.tell_others()
+
+    def take(self, config: Config, states: Mapping[str, AccountState] | None = None) -> None:
         """Go on with another configuration, of the same store and zone, in which what did not change is identical.
 
         An account that is new, or asked otherwise, is polled at once; edited rules are judged by the last reading.
-        Whatever an account that is gone, or was asked otherwise, still answers is dropped.
+        Whatever an account that is gone, or was asked otherwise, still answers is dropped. `states`: of accounts that
+        another daemon has handed over.
         """
-        if self._ending:
+        if self.ending:
             return
-        changed = Changed.between(self.config, config)
+        held = self.holdings.of(config)
+        changed = Changed.between(self.held, held)
         channels = [self._channel(receiver) for receiver in changed.receivers]
         now, gone = self._clock.now(), [account.id for account in changed.gone]
-        self.config = config
+        if config.receivers is not self.config.receivers:
+            self._gone_receivers |= {one.key for one in self.config.receivers.all}
+            self._gone_receivers -= {one.key for one in config.receivers.all}
+        self.config, self.held = config, held
         self.outbox.receivers = config.receivers
-        self._gone_receivers |= set(changed.gone_receivers)
-        self._gone_receivers -= {channel.key for channel in channels}
         self.deliverer.take(channels, changed.gone_receivers)
-        self.evaluator.take(config, changed)
-        self.poller.take(config, changed)
+        self.evaluator.take(held, changed, states)
+        self.poller.take(held, changed)
         self.reporter.take(config)
         self._due_polls.take(changed, now)
         self.polls.forget(gone)
@@ -248,17 +273,17 @@ class Service:
         for account in gone:
             self._topup_readings.pop(account, None)
         if self._due_polls.begun:
-            self._poll_now(changed.to_poll)
-        self._make_due(self._time, self._money, self._reports, self._delivery)
+            self._poll_now(changed.to_poll if states is None else self._due_polls.missed(changed.added, states, now))
+        self._make_due(self._time, self._money, self._reports, self._delivery, self._retention)
 
     def freshness(self, now: datetime) -> Freshness:
         """Judge whether every job is fresh: not failing, not hanging, not silent for far longer than its schedule."""
         late = [StaleJob(f"{job.name}: {job.health.last_error}") for job in self.jobs if job.health.last_error]
         late += [StaleJob(stuck, hangs=True) for job in self.jobs if (stuck := job.stuck())]
         late += [StaleJob(stuck, hangs=True) for stuck in self.deliverer.stuck()]
-        if misplaced := self.store.misplaced():
-            late.append(StaleJob(f"database: {misplaced}"))
-        if waiting := self.poller.late() or self._unanswered(now):
+        late += [StaleJob(f"database: {why}") for why in (self.store.misplaced() or self.held_back(),) if why]
+        for_s = 0.0 if self.started_at is None or not self.poller.busy else (now - self.started_at).total_seconds()
+        if waiting := self.poller.late() or self.polls.unanswered(len(self.held.accounts), for_s):
             late.append(StaleJob(waiting))
         late += [StaleJob(why, hangs=True) for why in self._due_polls.late(now)]
         return Freshness(tuple(late), self._doing())
@@ -267,16 +292,8 @@ class Service:
         """Return a sentence for each job that is not fresh."""
         return self.freshness(now).words
 
-    def _unanswered(self, now: datetime) -> str:
-        """Return a sentence where no usage API at all answers: the polls bring nothing, whoever's fault it is."""
-        if silent := self.polls.unanswered(len(self.config.accounts)):
-            return silent
-        late = self._started_at is not None and now - self._started_at > timedelta(seconds=FIRST_READING_WITHIN_S)
-        return "poll: no account was read since the start" if late and not self.polls.last and self.poller.busy else ""
-
     def _doing(self) -> str:
-        unread = len(self.polls.last) - self.polls.read
-        said = f"{len(self.config.accounts)} accounts, {self.polls.read} read" + (f", {unread} not" if unread else "")
+        said = self.polls.said(len(self.held.accounts))
         if self.polls.last and (at := self._due_polls.next_at()) is not None:
             said += f", next poll {at.astimezone(self.config.timezone):%H:%M:%S}"
         return f"{said}, {len(self._open_polls)} top-ups open" if self._open_polls else said
@@ -293,11 +310,11 @@ class Service:
         """Resume open top-ups before the first poll; in `run` the polls do not wait for a slow Stripe."""
         if self.topups is not None:
             if self._overlap:
-                self._recovery = asyncio.ensure_future(self.topups.recover(now))
-                await asyncio.wait([self._recovery], timeout=RECOVERY_HEAD_START_S)
+                self.recovery = asyncio.ensure_future(self.topups.recover(now))
+                await asyncio.wait([self.recovery], timeout=RECOVERY_HEAD_START_S)
             else:
                 await self.topups.recover(now)
-        self._started_at = now
+        self.started_at = now
         self._due_polls.begin(now)
 
     async def _catch_up(self) -> None:
@@ -309,7 +326,7 @@ class Service:
 
     def _on_result(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
-        self.polls.add(result, self.config.accounts[result.account].info.provider)
+        self.polls.add(result, self.held.accounts[result.account].info.provider)
         if self.topups is None:
             return
         if result.accepted is None:
@@ -332,14 +349,15 @@ class Service:
     async def _run_topups(self) -> None:
         if self.topups is None and needs_topups(self.config):
             self.topups, self.reconciler = await self._open_topups()
-            self._recovery = asyncio.ensure_future(self.topups.recover(self._clock.now()))
-            self._poll_now([one.id for one in self.config.accounts.values() if one.topup is not None])
+            self.recovery = asyncio.ensure_future(self.topups.recover(self._clock.now()))
+            self._poll_now([one.id for one in self.held.accounts.values() if one.topup is not None])
         topups = self.topups
         if topups is None:
             self._due_at[self._money] = None
             return
         await self._recovered(topups)
         results, self._topup_readings = list(self._topup_readings.values()), {}
+        self._acted_on = {one.account for one in results}
         errors: list[Exception] = []
         try:
             await gather_bounded(self._top_up(topups, one) for one in results)
@@ -357,13 +375,13 @@ class Service:
 
     async def _recovered(self, topups: TopupService) -> None:
         """Wait until the open top-ups are resumed: nothing is charged before."""
-        recovery = self._recovery
+        recovery = self.recovery
         if recovery is None:
             return
         if recovery.done() and recovery.exception() is not None:
-            recovery = self._recovery = asyncio.ensure_future(topups.recover(self._clock.now()))
+            recovery = self.recovery = asyncio.ensure_future(topups.recover(self._clock.now()))
         await asyncio.shield(recovery)
-        self._recovery = None
+        self.recovery = None
 
     async def _top_up(self, topups: TopupService, result: PollResult) -> None:
         async def reread() -> Known | Unavailable:
@@ -375,6 +393,9 @@ class Service:
             await topups.on_reading(result.account, known, reread, burn, state.falls)
 
     async def _send_reports(self) -> None:
+        if not self.holdings.duty(REPORTS):
+            self._due_at[self._reports] = None
+            return
         self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())
 
     async def _deliver(self) -> None:
@@ -389,20 +410,13 @@ class Service:
         else:
             self._due_at[self._delivery] = await self.deliverer.deliver_due(now)
 
-    def _deliver_now(self) -> None:
-        """Make delivery due: an event was committed, or a receiver's worker has finished."""
-        self._make_due(self._delivery)
-
     def _make_due(self, *jobs: Job) -> None:
         self._due_at |= dict.fromkeys(jobs, EPOCH)
         self._wake()
 
     async def _retain(self) -> None:
-        self._due_at[self._retention] = self.retention.fold(self._clock.now())
-
-    def _retry_later(self, job: Job) -> None:
-        """Make the job due in `BEAT_S`, for the case that it fails; a pass that ends well sets its own time."""
-        self._due_at[job] = self._clock.now() + timedelta(seconds=BEAT_S)
+        mine = self.holdings.duty(RETENTION)
+        self._due_at[self._retention] = self.retention.fold(self._clock.now()) if mine else None
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -414,7 +428,7 @@ class Service:
 
     def _poll_now(self, accounts: Sequence[str]) -> None:
         """Poll accounts besides their schedules."""
-        if accounts and not self._ending:
+        if accounts and not self.ending:
             self._due_polls.asked(accounts, self._clock.now())
             self.poller.poll(accounts)
 
@@ -424,23 +438,13 @@ class Service:
             return {}
         return self._due_polls.for_credit(self.topups.accounts_awaiting_credit())
 
-    def _is_due(self, job: Job, now: datetime) -> bool:
-        at = self._due_at[job]
-        return at is not None and at <= now
-
-    def _needs_person(self) -> list[str]:
-        if self.topups is None:
-            return []
-        return needs_person(self.config, self.store.reader, self.topups.context.last_errors)
-
     def _outcome(self) -> PassOutcome:
+        errors = self.topups.context.last_errors if self.topups is not None else None
+        reports = [f"report {report} could not be sent" for report in self.reporter.failing()]
         return PassOutcome(
             read=self.polls.read,
             unreadable=self.polls.unreadable,
-            needs_person=self._needs_person(),
+            needs_person=[] if errors is None else needs_person(self.config, self.store.reader, errors),
             undelivered=self.deliverer.failed_in_last_pass(),
-            failed=[
-                *(f"report {report} could not be sent" for report in self.reporter.failing()),
-                *(f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error),
-            ],
+            failed=[*reports, *(f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error)],
         )

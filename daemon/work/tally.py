@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from alerts.model.readings import Reason, Unavailable
+from daemon.limits import FIRST_READING_WITHIN_S
 from daemon.work.evaluator import PollResult
 from daemon.work.outcome import why_unreadable
 
@@ -48,8 +49,17 @@ class PollTally:
             self.read -= result is not None and result.accepted is not None
             self._silent.pop(account, None)
 
-    def unanswered(self, accounts: int) -> str:
-        """Return a sentence where each of so many accounts was asked, and no usage API answers at all; else nothing."""
+    def said(self, accounts: int) -> str:
+        """Return in words what the last polls of so many accounts brought."""
+        unread = len(self.last) - self.read
+        return f"{accounts} accounts, {self.read} read" + (f", {unread} not" if unread else "")
+
+    def unanswered(self, accounts: int, for_s: float = 0.0) -> str:
+        """Return a sentence where no usage API at all answers, or nothing: each of so many accounts was asked, or none
+        was read though it has been tried for so long.
+        """
+        if for_s > FIRST_READING_WITHIN_S and not self.last:
+            return "poll: no account was read since the start"
         if not self._silent or not len(self._silent) == len(self.last) == accounts:
             return ""
         account, since = next(iter(self._silent.items()))

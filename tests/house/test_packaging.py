@@ -294,3 +294,14 @@ def libraries() -> str:
     import pydantic
 
     return f"{Path(pydantic.__file__).parents[1]}\n"
+
+
+def test_the_unit_of_several_is_that_of_one_but_for_its_name() -> None:
+    one = (ROOT / "packaging" / "brimful.service").read_text().splitlines()
+    several = (ROOT / "packaging" / "brimful@.service").read_text().splitlines()
+    own = [line for line in several if line not in one and not line.startswith("#")]
+    assert own == [
+        "Description=Brimful %i: alerts and top-ups for metered API accounts",
+        "ExecStart=/opt/brimful/bin/brimful --config /etc/brimful/config.toml run --name %i",
+    ]
+    assert len([line for line in one if line not in several and not line.startswith("#")]) == len(own)

@@ -7,6 +7,7 @@ Both raise `sqlite3.Error` and its subclasses: their names are those of PEP 249,
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,8 +49,25 @@ class Transaction(Connection, Protocol):
         """
 
 
+class Fence:
+    """The daemon whose writes a store takes: each transaction first asks whether it is still one of the fleet.
+
+    `number` is its row, None while it has none: then nothing is written. `armed` from when it first joined.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.number: int | None = None
+
+
+class LostLease(sqlite3.OperationalError):
+    """This daemon is no longer one of the fleet: nothing was written."""
+
+
 class Dialect(Protocol):
     """One open database."""
+
+    fence: Fence | None
 
     @property
     def foundation(self) -> Sequence[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.limits import STORE_BUSY_TIMEOUT_S
 from daemon.places import ServerUrl
-from daemon.store.dialects import Cursor, StoreError
+from daemon.store.dialects import Cursor, Fence, LostLease, StoreError
 from daemon.store.dialects.translation import in_postgresql, translated
 
 if TYPE_CHECKING:
@@ -25,9 +25,15 @@ if TYPE_CHECKING:
 LEAST_VERSION = 140_000
 CONNECT_WITHIN_S = 3
 CONNECT_AGAIN_AFTER_S = 2.0
+IDLE_IN_TRANSACTION_S = 5.0
+"""After so long without a statement the server ends a transaction of one of a fleet: a paused process locks nothing."""
 _BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{STORE_BUSY_TIMEOUT_S:g}s'"
 _ASYNCHRONOUS = f"{_BEGIN}; SET LOCAL synchronous_commit = off".encode()
 _SYNCHRONOUS = _BEGIN.encode()
+_FENCED = (
+    f"; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S:g}s'"
+    "; SELECT 1 FROM daemon WHERE number = {} FOR KEY SHARE"
+)
 _SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _BESIDE = "INSERT INTO meta (key, value) VALUES ('beside', '{}') ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _PAIRS = "CREATE OR REPLACE FUNCTION {0}(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS " + (
@@ -52,9 +58,9 @@ class PostgresqlConnection:
         """Whether a transaction is open: it is never gone on with on another connection."""
         self._again_at = 0.0
         self._server = _connect(url)
-        from daemon.store.dialects.wire import run, run_many  # needs the driver, which is there by now
+        from daemon.store.dialects.wire import run, run_many, run_text  # needs the driver, which is there by now
 
-        self._run, self._run_many = run, run_many
+        self._run, self._run_many, self._run_text = run, run_many, run_text
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         text, server = translated(sql), self._live()
@@ -83,22 +89,24 @@ class PostgresqlConnection:
         except psycopg.Error as error:
             raise sqlite3.DatabaseError(str(error)) from error
 
-    def command(self, text: bytes, expected: bytes = b"") -> None:
-        """Run statements without parameters in one round trip."""
-        said = self._live().pgconn.exec_(text)
+    def command(self, text: bytes, expected: bytes = b"") -> bytes | None:
+        """Run statements without parameters in one round trip; return what the server says the last one did."""
+        said = self._run_text(self._live().pgconn, text)
         if said.error_message or (expected and said.command_status != expected):
             problem = " ".join(said.error_message.decode(errors="replace").split())
             raise sqlite3.OperationalError(problem or f"the server answered {said.command_status!r}")
+        return said.command_status
 
-    def begin(self, text: bytes) -> None:
+    def begin(self, text: bytes) -> bytes | None:
         """Begin a transaction, on a new connection where the server was away while nobody asked."""
         try:
-            self.command(text)
+            said = self.command(text)
         except sqlite3.OperationalError:
             if not self._server.closed:
                 raise
-            self.command(text)
+            said = self.command(text)
         self.inside = True
+        return said
 
     def has_table(self, name: str) -> bool:
         found = self.execute("SELECT to_regclass(quote_ident(?)) IS NOT NULL", (name,)).fetchone()
@@ -140,6 +148,7 @@ class Postgresql:
     """One open database of a server."""
 
     foundation = FOUNDATION
+    fence: Fence | None = None
 
     def __init__(self, url: ServerUrl, *, readonly: bool) -> None:
         self.url = url
@@ -152,7 +161,21 @@ class Postgresql:
 
     def begin(self, *, durable: bool) -> None:
         assert not self.readonly, "the store was opened for reading"
-        self.connection.begin(_SYNCHRONOUS if durable else _ASYNCHRONOUS)
+        text, fence = _SYNCHRONOUS if durable else _ASYNCHRONOUS, self.fence
+        if fence is None or not fence.armed:
+            self.connection.begin(text)
+            return
+        if (number := fence.number) is None:
+            raise LostLease("this daemon holds nothing: it may not write")
+        try:
+            said = self.connection.begin(text + _FENCED.format(number).encode())
+        except sqlite3.OperationalError:
+            self.connection.inside = True  # perhaps
+            self.roll_back()
+            raise
+        if said != b"SELECT 1":
+            self.roll_back()
+            raise LostLease("others have taken over from this daemon, which was not heard of: nothing was written")
 
     def commit(self) -> None:
         text = "COMMIT"

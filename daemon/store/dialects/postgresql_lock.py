@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from daemon.places import ServerUrl
 from daemon.store.dialects.postgresql import PostgresqlConnection
+from daemon.store.fleet import DaemonRow, live
 
 _NUMBER = 7237118
 _HOLDER = """
@@ -30,6 +31,10 @@ class LockSession:
         """Return who holds the lock, as `brimful HOST:PID`; the empty text where nobody does."""
         row = self._connection.execute(_HOLDER, (_NUMBER,)).fetchone()
         return str(row[0]) if row is not None else ""
+
+    def daemons(self) -> list[DaemonRow]:
+        """Return the daemons that share the database."""
+        return live(self._connection)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.limits import CHECKED_WHOLE_BYTES, STORE_BUSY_TIMEOUT_S
-from daemon.store.dialects import StoreError
+from daemon.store.dialects import Fence, StoreError
 
 _HISTORY = frozenset(
     {"runs", "outages", "extras", "summaries", "packed_hours", "event", "delivery", "attempt", "decision", "episode"}
@@ -45,6 +45,8 @@ class Sqlite:
     """One open file."""
 
     foundation: Sequence[str] = ()
+
+    fence: Fence | None = None
 
     def __init__(self, path: Path, *, readonly: bool) -> None:
         self.path = path

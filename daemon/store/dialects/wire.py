@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import psycopg
 from psycopg import DataError, abc
 from psycopg.abc import AdaptContext
 from psycopg.adapt import PyFormat, Transformer
@@ -50,6 +51,21 @@ class ResultRows:
 
 def run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> ResultRows:
     """Run one statement."""
+    try:
+        return _run(context, pgconn, sql, values)
+    except psycopg.Error as error:  # the server closed the connection, without a result that could say so
+        raise sqlite3.OperationalError(" ".join(str(error).split())) from error
+
+
+def run_text(pgconn: PGconn, text: bytes) -> PGresult:
+    """Run statements without parameters in one round trip."""
+    try:
+        return pgconn.exec_(text)
+    except psycopg.Error as error:
+        raise sqlite3.OperationalError(" ".join(str(error).split())) from error
+
+
+def _run(context: AdaptContext, pgconn: PGconn, sql: bytes, values: Sequence[Any]) -> ResultRows:
     with_types = Transformer.from_context(context)
     if values:
         sent = _dumped(with_types, values)
@@ -66,7 +82,10 @@ def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[S
     """Run one statement for every row, a hundred in one round trip."""
     count, left = 0, iter(rows)
     while some := list(islice(left, ROWS_AT_ONCE)):
-        count += _pipelined(context, pgconn, sql, some)
+        try:
+            count += _pipelined(context, pgconn, sql, some)
+        except psycopg.Error as error:
+            raise sqlite3.OperationalError(" ".join(str(error).split())) from error
     return ResultRows([], count)
 
 

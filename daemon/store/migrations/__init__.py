@@ -26,6 +26,7 @@ from daemon.store.migrations import (
     m0013_resources,
     m0014_receiver_answered,
     m0015_feeds,
+    m0016_fleet,
 )
 
 _MODULES = (
@@ -44,6 +45,7 @@ _MODULES = (
     m0013_resources,
     m0014_receiver_answered,
     m0015_feeds,
+    m0016_fleet,
 )
 _STEPS = {step.__name__.rpartition(".")[2]: step.STATEMENTS for step in _MODULES}
 _OTHERWISE = {step.__name__.rpartition(".")[2]: getattr(step, "POSTGRESQL", {}) for step in _MODULES}

@@ -1,0 +1,1 @@
+"""Several daemons on one PostgreSQL: who holds what, and how it is handed over. See docs/scaling.md."""

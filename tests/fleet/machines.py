@@ -1,0 +1,121 @@
+"""A fleet of real daemons on one real PostgreSQL, and what the world saw of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.process import ROOT, Process, Server, accounts_toml
+from daemon.fleet.holdings import BUCKETS
+from daemon.places import ServerUrl
+from daemon.store import Store, StoreError, fleet
+from tests.postgres import PostgresServer
+
+HOOK = """
+[[webhooks]]
+id = "app{number}"
+url = "{url}/hook"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+allow_http = true
+events = ["balance.*"]
+accounts = ["a*{number}"]
+"""
+
+
+class Machines:
+    """Daemons by name. Each event goes to one of ten receivers, so that every daemon delivers some."""
+
+    def __init__(
+        self, folder: Path, postgres: PostgresServer, served: Server, accounts: int, *, poll: str = "* * * * *"
+    ) -> None:
+        self.folder = folder
+        self.url: ServerUrl = postgres.database()
+        self.config = folder / "config.toml"
+        hooks = "".join(HOOK.format(number=number, url=served.url) for number in range(10))
+        rule = '[[rules]]\nid = "low"\nkind = "low_balance"\nbelow_usd = 5.00\n'
+        store = '[store]\nurl = "env:DATABASE_URL"\n'
+        self.config.write_text(store + rule + hooks + accounts_toml(served.url, accounts, poll=poll))
+        self.running: dict[str, Process] = {}
+
+    def start(self, name: str) -> Process:
+        """Start a daemon; its log lies in the folder."""
+        command = [sys.executable, "-m", "daemon", "--config", str(self.config), "run", "--name", name]
+        log = self.folder / f"{name}-{time.monotonic_ns()}.log"
+        environ = {"DATABASE_URL": self.url.text, "PYTHONPATH": str(ROOT)}
+        self.running[name] = process = Process(command, log=log, **environ)
+        return process
+
+    def kill(self, name: str) -> None:
+        """End a daemon as `kill -9` does."""
+        process = self.running.pop(name)
+        process.signal(signal.SIGKILL)
+        process.stop()
+
+    def stop(self) -> None:
+        """End all that run."""
+        for process in self.running.values():
+            process.signal(signal.SIGCONT)
+            process.stop()
+        self.running.clear()
+
+    def buckets(self) -> dict[str, int]:
+        """Return how many buckets of accounts each daemon that is alive holds; nothing while there is no database."""
+        try:
+            store = Store(self.url, readonly=True)
+        except StoreError:
+            return {}
+        try:
+            return {one.name.rpartition("-")[2]: one.buckets for one in fleet.live(store.reader)}
+        finally:
+            store.close()
+
+    def shared_by(self, *names: str, within_s: float = 30.0) -> float:
+        """Wait until these daemons, and no other, hold all there is in fair shares; return how many seconds it took."""
+        share = BUCKETS // len(names)
+
+        def shared() -> bool:
+            found = self.buckets()
+            return found.keys() == set(names) and sum(found.values()) == BUCKETS and min(found.values()) >= share
+
+        return wait(shared, within_s, lambda: str(self.buckets()))
+
+    def brimful(self, *words: str) -> str:
+        """Run a command beside the daemons; return what it prints."""
+        return subprocess.run(
+            [sys.executable, "-m", "daemon", "--config", str(self.config), *words],
+            env={**os.environ, "DATABASE_URL": self.url.text, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    def logs(self) -> str:
+        """Return what all daemons have logged."""
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+
+def wait(until: Callable[[], bool], within_s: float, said: Callable[[], str] = lambda: "") -> float:
+    """Wait until this is so; return how many seconds it took."""
+    began = time.monotonic()
+    while not until():
+        if time.monotonic() - began > within_s:
+            raise AssertionError(f"not within {within_s:g} s: {said()}")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def polls(served: Server, since: float = 0.0) -> Counter[str]:
+    """Return how often each account was polled since then."""
+    return Counter(account for at, account in served.ask("/polls")["polls"] if at >= since)
+
+
+def hooks(served: Server) -> list[tuple[float, str, str, str]]:
+    """Return the webhooks that arrived: when, id, account, type."""
+    return [(at, id, account, kind) for at, id, account, kind in served.ask("/hooks")["hooks"]]

@@ -1,0 +1,142 @@
+"""The fence: a daemon that is out writes nothing, whatever it still believes, and locks nothing for the others."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from daemon.places import ServerUrl
+from daemon.store import Store, fleet
+from daemon.store.connection import Fence, LostLease
+from daemon.store.lock import DatabaseHeldError, held, holder, is_held
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> Iterator[ServerUrl]:
+    url = postgres_server.database()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def other(url: ServerUrl) -> Iterator[Store]:
+    store = Store(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def daemon(url: ServerUrl) -> Iterator[Store]:
+    """A store whose writes are those of daemon 7."""
+    store = Store(url)
+    with store.write(durable=True) as tx:
+        assert fleet.join(tx, 7, "seven", "host", 70, dead=())
+    store.dialect.fence = fence = Fence()
+    fence.number, fence.armed = 7, True
+    yield store
+    store.close()
+
+
+def write(store: Store) -> None:
+    with store.write(durable=False) as tx:
+        tx.execute("INSERT INTO meta (key, value) VALUES ('written', '1') ON CONFLICT (key) DO NOTHING")
+
+
+def written(store: Store) -> bool:
+    return store.reader.execute("SELECT 1 FROM meta WHERE key = 'written'").fetchone() is not None
+
+
+def let_pass(store: Store) -> None:
+    """Let so much time pass for the database that nobody was heard of."""
+    with store.write(durable=True) as tx:
+        tx.execute("UPDATE daemon SET until_ms = 0")
+
+
+def test_one_of_the_fleet_writes(daemon: Store, other: Store) -> None:
+    write(daemon)
+    assert written(other)
+
+
+def test_one_that_is_out_writes_nothing_by_any_of_its_connections(daemon: Store, other: Store) -> None:
+    lane = daemon.lane()
+    let_pass(other)
+    with other.write(durable=True) as tx:
+        assert fleet.expire(tx) == ["seven"]
+    for store in (daemon, lane):
+        with pytest.raises(LostLease):
+            write(store)
+    assert not written(other)
+    assert daemon.dialect.fence is not None
+    daemon.dialect.fence.number = None
+    with pytest.raises(LostLease):
+        write(daemon)
+    lane.close()
+
+
+def test_one_that_was_late_and_that_nobody_took_out_goes_on(daemon: Store, other: Store) -> None:
+    let_pass(other)
+    with other.write(durable=True) as tx:
+        assert fleet.renew(tx, 7)
+        assert fleet.expire(tx) == []
+    write(daemon)
+    assert written(other)
+
+
+def test_one_within_a_transaction_is_not_taken_out_under_its_hands(daemon: Store, other: Store) -> None:
+    let_pass(other)
+    with daemon.write(durable=False) as tx:
+        tx.execute("INSERT INTO meta (key, value) VALUES ('written', '1')")
+        with other.write(durable=True) as another:
+            assert fleet.expire(another) == []
+    assert written(other)
+    with other.write(durable=True) as another:
+        assert fleet.expire(another) == ["seven"]
+
+
+@pytest.mark.slow
+def test_one_that_sleeps_within_a_transaction_loses_it(daemon: Store, other: Store) -> None:
+    def sleepy() -> None:
+        with daemon.write(durable=False) as tx:
+            tx.execute("INSERT INTO meta (key, value) VALUES ('written', '1')")
+            time.sleep(5.5)
+
+    with pytest.raises(sqlite3.OperationalError):
+        sleepy()
+    assert not written(other)
+    write(daemon)
+    assert written(other), "another connection, and still one of the fleet"
+
+
+def test_what_was_held_is_free_with_its_holder(daemon: Store, other: Store) -> None:
+    with other.write(durable=True) as tx:
+        fleet.take(tx, 7, {("accounts", 1), ("accounts", 2)})
+        assert fleet.join(tx, 8, "eight", "host", 80, dead=())
+        fleet.take(tx, 8, {("accounts", 2), ("accounts", 3)})
+    assert [(one.bucket, one.holder) for one in fleet.leases(other.reader)] == [(1, 7), (2, 7), (3, 8)]
+    assert [(one.name, one.buckets) for one in fleet.live(other.reader)] == [("seven", 2), ("eight", 1)]
+    with other.write(durable=True) as tx:
+        fleet.give_back(tx, 8, {("accounts", 1), ("accounts", 3)})
+        fleet.leave(tx, 7)
+    assert fleet.leases(other.reader) == []
+
+
+def test_a_name_is_one_daemons_until_it_was_not_heard_of(daemon: Store, other: Store) -> None:
+    with other.write(durable=True) as tx:
+        assert not fleet.join(tx, 8, "seven", "elsewhere", 80, dead=())
+    let_pass(other)
+    with other.write(durable=True) as tx:
+        assert fleet.join(tx, 8, "seven", "elsewhere", 80, dead=())
+
+
+def test_a_command_that_needs_all_is_refused_while_a_daemon_lives(daemon: Store, url: ServerUrl, other: Store) -> None:
+    assert is_held(url)
+    assert holder(url) == 70
+    with pytest.raises(DatabaseHeldError, match="seven, pid 70 on host"), held(url):
+        pass
+    let_pass(other)
+    with held(url):
+        pass
