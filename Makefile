@@ -67,7 +67,7 @@ mail-pictures: $(READY)
 
 test: lint lint-mail
 	@echo "pytest"
-	@$(PYTHON) -m pytest --cov --cov-report=
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=
 	@echo "coverage: $(COVERED) % of everything, 100 % of the pure core"
 	@$(PYTHON) -m coverage report --fail-under=$(COVERED)
 	@$(PYTHON) -m coverage report --include='$(PURE)' --omit='$(IMPURE)' --fail-under=100
