@@ -88,3 +88,8 @@ def test_an_event_asks_only_the_receivers_that_named_its_account() -> None:
     for _ in range(1000):
         MANY.route(draft(EventType.BALANCE_LOW, "a7"))
     assert time.process_time() - started < 0.2, "as if each of the two thousand were asked"
+
+
+def test_a_receiver_is_found_by_its_key() -> None:
+    assert ALL.find("webhook:low_only") is ALL.all[1]
+    assert ALL.find("webhook:nobody") is None

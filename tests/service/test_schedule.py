@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from daemon.schedule import Group, Timetable, groups, longest_gap, next_fire, spread_offset_s
+from daemon.schedule import Group, Timetable, groups, last_fire, longest_gap, next_fire, spread_offset_s
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 10, 24, 10, 0, tzinfo=UTC)
@@ -46,6 +46,14 @@ def test_every_five_minutes_goes_on_evenly_through_the_repeated_hour() -> None:
 )
 def test_the_longest_gap_is_how_long_silence_is_no_news(cron: str, gap: timedelta) -> None:
     assert longest_gap(cron, BERLIN, NOON) == gap
+
+
+def test_the_last_fire_is_strictly_before_and_that_of_the_repeated_hour_the_same() -> None:
+    at = datetime(2026, 11, 2, 8, tzinfo=UTC)  # nine o'clock there
+    assert last_fire("0 9 * * *", BERLIN, at) == at - timedelta(days=1)
+    assert last_fire("0 9 * * *", BERLIN, at + timedelta(minutes=1)) == at
+    repeated = next_fire("30 2 * * *", BERLIN, NOON)
+    assert last_fire("30 2 * * *", BERLIN, repeated + timedelta(hours=4)) == repeated
 
 
 def test_everything_is_due_at_the_start_and_missed_fires_are_one() -> None:
