@@ -63,6 +63,8 @@ class AccountRow:
     id: str
     label: str
     about: str
+    managed: str
+    """Whose it is and who manages it; empty where the file alone does."""
     read: str
     tone: str
     figure: str
@@ -138,7 +140,8 @@ class Rows:
         return AccountRow(
             account.id,
             account.info.label or account.id,
-            " · ".join([account.info.provider, *account.info.tags, *whose(self._config, account)]),
+            " · ".join([account.info.provider, *account.info.tags]),
+            " · ".join(whose(self._config, account)),
             read,
             tone_of(known is not None, outage is not None, {episode.severity for episode in episodes}),
             figure,

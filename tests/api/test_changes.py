@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from typing import Any
@@ -193,6 +194,8 @@ def test_the_page_says_whose_an_account_is_and_who_manages_it(api: Api) -> None:
     for path in ("/?q=whoever", "/accounts/shown"):
         assert "of whoever · managed by the API" in httpx.get(f"{api.base}{path}").text
     assert "managed by the file" in httpx.get(f"{api.base}/accounts/own").text
+    shown_on_a_phone = re.sub(r'<span class="more">.*?</span>', "", httpx.get(f"{api.base}/?q=whoever").text)
+    assert "of whoever · managed by the API" in shown_on_a_phone
 
 
 def test_a_pause_is_the_kill_switch_of_the_command_line(api: Api) -> None:
