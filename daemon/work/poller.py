@@ -371,7 +371,8 @@ class Poller:
 
     async def _commit(self) -> None:
         fetched = [self._fetched.popleft() for _ in range(min(len(self._fetched), BATCH_READINGS))]
-        batch = [one for one in fetched if self._counts(one.account)]
+        # one that is asked anew while it waits answers twice: both would be judged by the state before either
+        batch = list({one.account.id: one for one in fetched if self._counts(one.account)}.values())
         if not batch:
             return
         self._written = batch

@@ -20,6 +20,7 @@ from daemon.config.load import load
 from daemon.config.model import AccountConfig, ApiConfig, Config, ManagedBy
 from daemon.demo.standins.receiver import Fault
 from daemon.demo.standins.usage import Slow
+from daemon.work.evaluator import Fetched
 from daemon.work.service import Service
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
@@ -123,6 +124,22 @@ async def test_an_account_is_added_while_the_poll_of_another_is_in_flight(town: 
         assert not read(service, "clips")
         await until(lambda: read(service, "clips"))
         assert town.usage.asked[OTHER] == 1
+
+
+async def test_two_answers_of_one_account_in_a_batch_are_judged_once(town: Town) -> None:
+    """Its terms changed while it waited for an answer, so that it was asked twice."""
+    town.usage.prepaid(KEY, balance_usd="7.50", active_videos=0)
+    async with running(town, town.configure()) as service:
+        await until(lambda: read(service, "clips"))
+        service.take(ruled(service.config, low("lower", 7_000_000, "clips")))
+        town.usage.prepaid(KEY, balance_usd="6.50", active_videos=0)
+        account = service.config.accounts["clips"]
+        answers = [Fetched(account, await service.poller.reread("clips")) for _ in range(2)]
+        service.poller._fetched.extend(answers)
+        await service.poller._commit()
+        assert service.poller.health.last_error == ""
+        rows = service.store.reader.execute("SELECT count(*) FROM episode WHERE rule = 'lower'").fetchone()
+        assert rows == (1,)
 
 
 async def test_an_account_that_is_gone_is_polled_no_more_and_what_it_still_answers_is_dropped(town: Town) -> None:
