@@ -62,9 +62,22 @@ def fold(
     """
     if drop is None and falls.funded_microusd == known.metrics.funded_microusd and _is_plain(falls):
         return falls  # by far the most frequent case
+    dropped = (drop.before, drop.after) if drop is not None else _contradiction(falls, known)
     funded = _fold_funded(falls, known, accepted_at, accepted_after)
-    after = Falls(*funded, *_fold_drop(falls, known, drop), *_fold_stood(falls, known))
+    after = Falls(*funded, *_fold_drop(falls, known, dropped), *_fold_stood(falls, known))
     return falls if after == falls else after
+
+
+def _contradiction(falls: Falls, known: Known) -> tuple[int, int] | None:
+    """Return from what to what available fell where `funded` is below what the reading before alone showed.
+
+    One of the two is wrong, and which one is not known yet; that they are both above what was accepted is.
+    """
+    funded, available = known.metrics.funded_microusd, known.metrics.available_microusd
+    if falls.risen_microusd is None or funded is None or available is None:
+        return None
+    missing, is_new = falls.risen_microusd - funded, funded > (falls.funded_microusd or 0) + CENT_MICROUSD
+    return (available + missing, available) if is_new and missing > CENT_MICROUSD else None
 
 
 def _is_plain(falls: Falls) -> bool:
@@ -99,9 +112,9 @@ def _still_at_zero(falls: Falls, known: Known) -> bool:
     return falls.fallen_since is not None and known.metrics.balance_microusd == 0
 
 
-def _fold_drop(falls: Falls, known: Known, drop: Finding | None) -> tuple[datetime | None, int, int]:
-    if drop is not None:
-        return known.at, drop.before, drop.after
+def _fold_drop(falls: Falls, known: Known, dropped: tuple[int, int] | None) -> tuple[datetime | None, int, int]:
+    if dropped is not None:
+        return known.at, *dropped
     if falls.dropped_at is None or _came_back(falls, known) or accepts_drop(falls, known):
         return None, 0, 0
     return falls.dropped_at, falls.dropped_from_microusd, falls.dropped_to_microusd

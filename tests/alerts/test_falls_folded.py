@@ -45,8 +45,23 @@ def test_a_fall_that_still_shows_changes_nothing() -> None:
 def test_a_credit_is_confirmed_by_the_lower_of_two_readings_in_a_row() -> None:
     once = fold(of(100), read(500), None)
     assert (once.funded_microusd, once.risen_microusd) == (to_micro(100), to_micro(500))
-    assert fold(once, read(200), None) == of(200)
+    lower = fold(once, read(200, START + MINUTE), None)
+    assert (lower.funded_microusd, lower.risen_microusd, lower.fallen_since) == (to_micro(200), None, None)
     assert fold(once, read(600), None) == Falls(funded_microusd=to_micro(500), risen_microusd=to_micro(600))
+
+
+def test_two_readings_that_disagree_above_what_was_accepted_are_a_drop_until_the_lower_one_stands() -> None:
+    once = fold(of(0), read(66), None)
+    lower = fold(once, read(53, START + MINUTE), None)
+    assert (lower.dropped_at, lower.dropped_from_microusd, lower.dropped_to_microusd) == (
+        START + MINUTE,
+        to_micro(66),
+        to_micro(53),
+    )
+    assert fold(lower, read(66, START + 2 * MINUTE), None).dropped_at is None
+    stood = fold(lower, read(53, START + MINUTE + DROP_STANDS_AFTER), None)
+    assert (stood.dropped_at, stood.funded_microusd) == (None, to_micro(53))
+    assert fold(once, read("65.99", START + MINUTE), None).dropped_at is None, "a cent is rounding"
 
 
 def test_two_readings_that_are_too_high_with_a_plain_one_between_bear_nothing_out() -> None:
