@@ -11,13 +11,14 @@ from starlette.responses import Response
 from daemon.api import shown
 from daemon.api.access import Payer, Reader, Subscriber, Writer, require
 from daemon.api.answers import AccountPage, AccountShown, BatchAnswer, PlanShown, TopupShown, etag, plan_of
-from daemon.api.context import DEFAULT_LIMIT, After, Api, ApiContext, Conditioned, DryRun, Limit, Once, change_one
+from daemon.api.context import DEFAULT_LIMIT, After, Api, ApiContext, Conditioned, DryRun, Limit, Once
+from daemon.api.one_object import put_one, remove_one
 from daemon.api.problems import encode, json_answer
 from daemon.api.routes import CHANGE, ETAG, READ, REMOVE, AccountId, refusals, router
 from daemon.api.shapes import AccountObject, AccountPatch, BatchObject, TopupObject
 from daemon.config.model import Config
 from daemon.limits import API_BATCH, PAGE_QUERY_CHARACTERS
-from daemon.resources.model import Actor, BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused, Role
+from daemon.resources.model import BodyFault, Change, Filters, Kind, RequestRefused, Role
 from daemon.store.connection import Connection
 from daemon.web.choice import RowTone, texts_of, tones
 
@@ -112,7 +113,7 @@ async def put_account(
     api: Api, actor: Writer, id: AccountId, body: AccountObject, when: Conditioned, dry_run: DryRun = False
 ) -> Response:
     """Make an account, or replace it whole. Its owner is fixed when it is made."""
-    return await _change(api, actor, id, body, when, merge=False, dry_run=dry_run)
+    return await put_one(api, actor, Kind.ACCOUNT, id, body, when, _account, dry_run=dry_run)
 
 
 @routes.patch(
@@ -128,19 +129,7 @@ async def patch_account(
     if set(body) != {"email"}:
         require(actor, Role.WRITE)
     api.registry.find(actor, Kind.ACCOUNT, id)
-    return await _change(api, actor, id, body, when, merge=True, dry_run=dry_run)
-
-
-async def _change(
-    api: ApiContext, actor: Actor, id: str, body: Any, when: Conditioned, *, merge: bool, dry_run: bool
-) -> Response:
-    version = when.version(api, actor, Kind.ACCOUNT, id)
-    change = Change(kind=Kind.ACCOUNT, id=id, body=body, merge=merge, if_version=version, only_create=when.only_create)
-    outcome = await change_one(api, actor, change, dry_run=dry_run)
-    if dry_run:
-        return json_answer(plan_of([outcome]))
-    status = 201 if outcome.created else 200
-    return json_answer(_account(api, outcome.resource), status, etag(outcome.resource.version))
+    return await put_one(api, actor, Kind.ACCOUNT, id, body, when, _account, merge=True, dry_run=dry_run)
 
 
 @routes.delete("/accounts/{id}", status_code=204, responses={**refusals(*REMOVE), 200: {"model": PlanShown}})
@@ -148,15 +137,7 @@ async def archive_account(
     api: Api, actor: Writer, id: AccountId, when: Conditioned, dry_run: DryRun = False
 ) -> Response:
     """Archive an account: it is polled no more, its history stays, its id is never given away again."""
-    return await remove(api, actor, Kind.ACCOUNT, id, when, dry_run=dry_run)
-
-
-async def remove(api: ApiContext, actor: Actor, kind: Kind, id: str, when: Conditioned, *, dry_run: bool) -> Response:
-    """Remove an object, as every DELETE does."""
-    version = when.version(api, actor, kind, id)
-    change = Change(kind=kind, id=id, body=None, if_version=version, only_create=when.only_create)
-    outcome: ChangeOutcome = await change_one(api, actor, change, dry_run=dry_run)
-    return json_answer(plan_of([outcome])) if dry_run else Response(status_code=204)
+    return await remove_one(api, actor, Kind.ACCOUNT, id, when, dry_run=dry_run)
 
 
 # ── the top-up of an account ────────────────────────────────────────────────────────────────────────────────────────
@@ -178,16 +159,10 @@ async def put_topup(
     api: Api, actor: Payer, id: AccountId, body: TopupObject, when: Conditioned, dry_run: DryRun = False
 ) -> Response:
     """Make the top-up of an account, or replace it: `If-Match` is demanded then. Bounded by the file's ceiling."""
-    version = when.version(api, actor, Kind.TOPUP, id)
-    change = Change(kind=Kind.TOPUP, id=id, body=body, if_version=version, only_create=when.only_create)
-    outcome = await change_one(api, actor, change, dry_run=dry_run)
-    if dry_run:
-        return json_answer(plan_of([outcome]))
-    status = 201 if outcome.created else 200
-    return json_answer(shown.managed(api, outcome.resource), status, etag(outcome.resource.version))
+    return await put_one(api, actor, Kind.TOPUP, id, body, when, shown.managed, dry_run=dry_run)
 
 
 @routes.delete("/accounts/{id}/topup", status_code=204, responses={**refusals(*REMOVE), 200: {"model": PlanShown}})
 async def delete_topup(api: Api, actor: Payer, id: AccountId, when: Conditioned, dry_run: DryRun = False) -> Response:
     """Charge this account no more. A charge that is open comes to its end."""
-    return await remove(api, actor, Kind.TOPUP, id, when, dry_run=dry_run)
+    return await remove_one(api, actor, Kind.TOPUP, id, when, dry_run=dry_run)

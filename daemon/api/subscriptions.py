@@ -10,7 +10,6 @@ from alerts.model.events import EventDraft, EventType
 from alerts.model.instants import rfc3339
 from daemon.api import shown
 from daemon.api.access import Reader, Subscriber, Writer
-from daemon.api.accounts import remove
 from daemon.api.answers import (
     PingSent,
     PlanShown,
@@ -22,6 +21,7 @@ from daemon.api.answers import (
     plan_of,
 )
 from daemon.api.context import DEFAULT_LIMIT, After, Api, ApiContext, Conditioned, DryRun, Limit, Once, change_one
+from daemon.api.one_object import put_one, remove_one
 from daemon.api.problems import json_answer
 from daemon.api.routes import CHANGE, ETAG, READ, REMOVE, ObjectId, refusals, router
 from daemon.api.shapes import RotationBody, RuleObject, SubscriptionObject, SubscriptionPatch
@@ -96,14 +96,7 @@ async def patch_subscription(
 ) -> Response:
     """Change some keys of a subscription; null takes one away."""
     api.registry.find(actor, Kind.SUBSCRIPTION, id)
-    version = when.version(api, actor, Kind.SUBSCRIPTION, id)
-    change = Change(
-        kind=Kind.SUBSCRIPTION, id=id, body=body, merge=True, if_version=version, only_create=when.only_create
-    )
-    outcome = await change_one(api, actor, change, dry_run=dry_run)
-    if dry_run:
-        return json_answer(plan_of([outcome]))
-    return json_answer(shown.subscription(api, outcome.resource), headers=etag(outcome.resource.version))
+    return await put_one(api, actor, Kind.SUBSCRIPTION, id, body, when, shown.subscription, merge=True, dry_run=dry_run)
 
 
 @subscriptions.delete(
@@ -113,7 +106,7 @@ async def unsubscribe(
     api: Api, actor: Subscriber, id: ObjectId, when: Conditioned, dry_run: DryRun = False
 ) -> Response:
     """End a subscription; what is under way to it is given up."""
-    return await remove(api, actor, Kind.SUBSCRIPTION, id, when, dry_run=dry_run)
+    return await remove_one(api, actor, Kind.SUBSCRIPTION, id, when, dry_run=dry_run)
 
 
 @subscriptions.post(
@@ -199,16 +192,10 @@ async def put_rule(
     api: Api, actor: Writer, id: ObjectId, body: RuleObject, when: Conditioned, dry_run: DryRun = False
 ) -> Response:
     """Make a rule, or replace it: it is judged against the last readings at once."""
-    version = when.version(api, actor, Kind.RULE, id)
-    change = Change(kind=Kind.RULE, id=id, body=body, if_version=version, only_create=when.only_create)
-    outcome = await change_one(api, actor, change, dry_run=dry_run)
-    if dry_run:
-        return json_answer(plan_of([outcome]))
-    status = 201 if outcome.created else 200
-    return json_answer(shown.managed(api, outcome.resource), status, etag(outcome.resource.version))
+    return await put_one(api, actor, Kind.RULE, id, body, when, shown.managed, dry_run=dry_run)
 
 
 @rules.delete("/rules/{id}", status_code=204, responses={**refusals(*REMOVE), 200: {"model": PlanShown}})
 async def delete_rule(api: Api, actor: Writer, id: ObjectId, when: Conditioned, dry_run: DryRun = False) -> Response:
     """Delete a rule; its open episodes end."""
-    return await remove(api, actor, Kind.RULE, id, when, dry_run=dry_run)
+    return await remove_one(api, actor, Kind.RULE, id, when, dry_run=dry_run)

@@ -14,6 +14,7 @@ from daemon.commands.managers import (
     ACCOUNTS,
     ServerOption,
     TokenFileOption,
+    as_text,
     manager,
     person,
     planned,
@@ -112,7 +113,7 @@ def show_account(
     if as_json:
         print_json(found)
     else:
-        fields({key: _cell(value) for key, value in found.items() if value not in (None, "")})
+        fields({key: as_text(value) for key, value in found.items() if value not in (None, "")})
 
 
 @account.command("archive")
@@ -214,9 +215,3 @@ def _value(text: str) -> Any:
         return json.loads(text, parse_float=Decimal)
     except ValueError:
         return text
-
-
-def _cell(value: Any) -> str:
-    import json
-
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

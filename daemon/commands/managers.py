@@ -386,6 +386,13 @@ def _instant(text: str) -> Any:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+def as_text(value: Any) -> str:
+    """Return a value of a body for a person."""
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def split(names: Sequence[str] | None) -> list[str]:
     """Return names that were given one by one, or with commas between."""
     return [name.strip() for said in names or () for name in said.split(",") if name.strip()]

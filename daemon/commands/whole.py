@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from daemon.commands.common import JsonOption, print_json, print_table
-from daemon.commands.managers import ServerOption, TokenFileOption, manager, read_document
+from daemon.commands.managers import Manager, ServerOption, TokenFileOption, as_text, manager, read_document
 
 DocumentOption = Annotated[Path, typer.Option("-f", "--file", help="A TOML or JSON document; - is stdin.")]
 PruneOption = Annotated[bool, typer.Option("--prune", help="Also remove what the document does not name.")]
@@ -54,10 +55,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what `apply` would change."""
-    document = read_document(file)
-    with manager(context, server, token_file) as managed:
-        found = managed.apply(document, prune=prune, dry_run=True)
-    _print(found, as_json=as_json)
+    _apply(manager(context, server, token_file), file, prune=prune, dry_run=True, as_json=as_json)
 
 
 def apply(
@@ -69,10 +67,7 @@ def apply(
     as_json: JsonOption = False,
 ) -> None:
     """Make what the API manages as the document says, all or nothing."""
-    document = read_document(file)
-    with manager(context, server, token_file) as managed:
-        found = managed.apply(document, prune=prune, dry_run=False)
-    _print(found, as_json=as_json)
+    _apply(manager(context, server, token_file), file, prune=prune, dry_run=False, as_json=as_json)
 
 
 def audit(
@@ -93,7 +88,10 @@ def audit(
     print_table("Changes", ("at", "by", "what", "of", "changes"), rows, empty="none")
 
 
-def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
+def _apply(opened: AbstractContextManager[Manager], file: Path, *, prune: bool, dry_run: bool, as_json: bool) -> None:
+    document = read_document(file)
+    with opened as managed:
+        found = managed.apply(document, prune=prune, dry_run=dry_run)
     if as_json:
         print_json({"changes": found})
         return
@@ -105,11 +103,4 @@ def _print(found: list[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def _words(changes: dict[str, Any]) -> str:
-    import json
-
-    def text(value: Any) -> str:
-        if value is None:
-            return "nothing"
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-    return ", ".join(f"{key} {text(old)} → {text(new)}" for key, (old, new) in changes.items())
+    return ", ".join(f"{key} {as_text(old)} → {as_text(new)}" for key, (old, new) in changes.items())

@@ -42,6 +42,7 @@ _HELD_BACK = {
     "look": "what was charged already cannot be listed: ",
     "payment_method": "no payment method can be charged: ",
     "card": "",
+    "terms": "",
     "size": "no amount lies within the bounds: ",
 }
 """What is said before the words of a gate that said no last. Others end by themselves, or stand as a stop."""

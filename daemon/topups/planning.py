@@ -162,7 +162,8 @@ def _write(
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True, lock=account) as tx:
         if context.topup(account) != config or not context.is_current(tx):
-            return None  # other terms by now: the next reading is judged by them
+            context.apply(tx, [Count(account, "terms", "its terms have changed: the next reading is judged by them")])
+            return None
         said = _passed(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)
         if said is None:
             return None

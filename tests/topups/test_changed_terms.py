@@ -34,6 +34,9 @@ async def test_terms_that_change_while_a_charge_is_planned_are_those_of_the_next
     await daemon.attend(world.read(), reread)
     assert world.stripe.intents() == []
     assert daemon.states() == []
+    status = daemon.topup_status("clips")
+    assert status is not None
+    assert status.reason == "its terms have changed: the next reading is judged by them"
     await daemon.attend(world.read())
     [charge] = world.stripe.intents()
     assert charge.customer == changes.get("customer", topup_config().customer)
