@@ -23,6 +23,7 @@ from daemon.store.resources import Row
 
 _IN_A_THREAD_FROM = 20
 """Compiling fewer objects takes no longer than other work of the loop."""
+_DRAFTED_AT_ONCE = 50
 _AROUND_MOST = 50
 """Accounts that a rule or a subscription names, whose readings are looked at."""
 
@@ -46,13 +47,15 @@ class Changing:
             protected=protected(file),
         )
 
-    def drafted(self, actor: Actor, changes: Sequence[Change], manner: Manner) -> list[Draft]:
-        """Return the drafts; raises RequestRefused with every fault at once."""
+    async def drafted(self, actor: Actor, changes: Sequence[Change], manner: Manner) -> list[Draft]:
+        """Return the drafts; raises RequestRefused with every fault at once. Other work goes on between them."""
         rows = self._rows(changes)
         drafting = Drafting(actor, self._held, self._keyring, self._ids, manner)
         asked = {(change.kind, change.id) for change in changes}
         drafts, seen = [], set[tuple[Kind, str]]()
-        for change in sorted(changes, key=lambda change: _IN_TURN[change.kind]):
+        for number, change in enumerate(sorted(changes, key=lambda change: _IN_TURN[change.kind]), 1):
+            if number % _DRAFTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if change.id and (change.kind, change.id) in seen:
                 said = f"{change.id} occurs twice"
                 drafting.faults.append(BodyFault(id="id-duplicate", path=path_in(change, "id"), said=said))

@@ -157,7 +157,7 @@ class Registry:
                 if idempotency is not None:
                     self.answered(actor, idempotency)
                 self._behind()
-                drafts = self._changing.drafted(actor, changes, manner)
+                drafts = await self._changing.drafted(actor, changes, manner)
                 made = await self._changing.compiled(drafts, self._clock.now())
                 try:
                     return self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.resources.documents import to_toml
+from daemon.resources.documents import changes_to, to_toml
+from daemon.resources.drafting import Manner
 from daemon.resources.model import Change, Kind, RequestRefused, Role
+from daemon.resources.registry import Registry
 from tests.helpers_registry import ACCOUNT, ADMIN, RULE, SUBSCRIPTION, TOPUP, World, put, token, world
 
 
@@ -97,3 +99,26 @@ def test_archived_account_takes_its_topup_along(tmp_path: Path) -> None:
         assert "topup" not in str(registry.export(ADMIN).get("accounts"))
         assert there.open().config == registry.config
         assert [entry.resource for entry in registry.audit(ADMIN)[0]][-2:] == ["account/acme", "topup/acme"]
+
+
+def test_polls_go_on_while_a_large_document_is_planned(tmp_path: Path) -> None:
+    document = {"accounts": {f"a{number}": {**ACCOUNT, "api_key": f"key-{number}"} for number in range(300)}}
+    turns = 0
+
+    async def plan(registry: Registry) -> int:
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        drafts = await registry._changing.drafted(
+            ADMIN, changes_to(registry._store.reader, document, prune=False), Manner.APPLY
+        )
+        counting.cancel()
+        return len(drafts)
+
+    with world(tmp_path) as there:
+        assert asyncio.run(plan(there.open())) == 300
+    assert turns >= 5
