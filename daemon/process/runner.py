@@ -214,8 +214,7 @@ class Runner:
             elif was_misplaced and not misplaced:
                 log.info("database", problem="", path=str(service.store.place))
             was_misplaced = misplaced
-            is_due = service.registry is not None and service.registry.is_due
-            if service.store.changed_elsewhere() or is_due:
+            if service.store.changed_elsewhere():
                 service.changed_elsewhere()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 

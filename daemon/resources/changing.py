@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from daemon.clock import Clock, Ids
 from daemon.config.model import Config
@@ -86,13 +85,13 @@ class Changing:
             found.update(((kind, id), row) for id, row in resources.find_many(self._store.reader, kind, ids).items())
         return found
 
-    async def compiled(self, drafts: Sequence[Draft], now: datetime) -> Compiled:
+    async def compiled(self, drafts: Sequence[Draft]) -> Compiled:
         """Return what the drafts come to; raises 422 with every fault at once, the ceiling's among them."""
         sources, around = self._sources(drafts)
         if len(drafts) < _IN_A_THREAD_FROM:
-            made = compiled(self.basis, units_of(sources), now, strict=True, around=around)
+            made = compiled(self.basis, units_of(sources), strict=True, around=around)
         else:
-            made = await asyncio.to_thread(compiled, self.basis, units_of(sources), now, strict=True, around=around)
+            made = await asyncio.to_thread(compiled, self.basis, units_of(sources), strict=True, around=around)
         faults = [fault for draft in drafts if draft.body is not None for fault in self._faults_of(draft, made)]
         if faults:
             raise invalid(faults)

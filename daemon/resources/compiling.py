@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from alerts.mail_address import AddressError, parse_address
 from alerts.model.patterns import is_glob
-from alerts.model.receivers import EmailReceiver, WebhookReceiver
+from alerts.model.receivers import EmailReceiver, RetiringSecret, WebhookReceiver
 from alerts.model.specs import LowBalance, RuleSpec
 from alerts.model.values import replace
 from daemon.config import build
@@ -108,22 +108,18 @@ class Compiled:
             getattr(self, name).update(getattr(other, name))
 
 
-def compiled(
-    basis: Basis, units: Iterable[Unit], now: datetime, *, strict: bool, around: Sequence[ObjectSource] = ()
-) -> Compiled:
+def compiled(basis: Basis, units: Iterable[Unit], *, strict: bool, around: Sequence[ObjectSource] = ()) -> Compiled:
     """Compile the objects, in batches. `strict`: an unset secret is a fault, as for who asks for a change; else the
     object is unavailable, as at the start. `around`: accounts that they name, for what those report.
     """
     found = Compiled()
     rest = iter(units)
     while batch := [source for unit in islice(rest, AT_ONCE) for source in unit]:
-        found.take(_batch(basis, batch, now, strict=strict, around=around))
+        found.take(_batch(basis, batch, strict=strict, around=around))
     return found
 
 
-def _batch(
-    basis: Basis, batch: list[ObjectSource], now: datetime, *, strict: bool, around: Sequence[ObjectSource]
-) -> Compiled:
+def _batch(basis: Basis, batch: list[ObjectSource], *, strict: bool, around: Sequence[ObjectSource]) -> Compiled:
     found = Compiled()
     problems = Problems()
     tables = _tables(basis, [*batch, *around], problems)
@@ -149,7 +145,7 @@ def _batch(
     )
     for source in batch:
         if (source.kind.value, source.id) not in found.faults:
-            _build(made, source, now, found)
+            _build(made, source, found)
     return found
 
 
@@ -261,11 +257,11 @@ def _object_of(problem: Problem) -> tuple[tuple[str, str], str]:
     return (kind, id), path
 
 
-def _build(made: _Made, source: ObjectSource, now: datetime, found: Compiled) -> None:
+def _build(made: _Made, source: ObjectSource, found: Compiled) -> None:
     if source.kind is Kind.ACCOUNT:
         _build_account(made.facts, source, found)
     elif source.kind is Kind.SUBSCRIPTION:
-        _build_subscription(made.facts, made.webhooks[source.id], source, now, found)
+        _build_subscription(made.facts, made.webhooks[source.id], source, found)
     elif source.kind is Kind.RULE:
         item = made.rules[source.id]
         if item.table.enabled:
@@ -294,22 +290,18 @@ def _build_account(facts: LintFacts, source: ObjectSource, found: Compiled) -> N
         )
 
 
-def _build_subscription(
-    facts: LintFacts, item: Item[WebhookTable], source: ObjectSource, now: datetime, found: Compiled
-) -> None:
+def _build_subscription(facts: LintFacts, item: Item[WebhookTable], source: ObjectSource, found: Compiled) -> None:
     narrowed = replace(facts, tables=replace(facts.tables, webhooks=(item,)))
     (receiver,) = build.receivers(narrowed)
     assert isinstance(receiver, WebhookReceiver)
-    secrets = receiver.secrets if overlaps(source.body, now) else receiver.secrets[:1]
-    found.webhooks[receiver.id] = replace(receiver, secrets=secrets, owner=source.owner, untrusted=True)
+    until, retiring = source.body.get("overlap_until"), tuple[RetiringSecret, ...]()
+    if isinstance(until, str):
+        retiring = tuple(RetiringSecret(one, datetime.fromisoformat(until)) for one in receiver.secrets[1:])
+    found.webhooks[receiver.id] = replace(
+        receiver, secrets=receiver.secrets[:1], retiring=retiring, owner=source.owner, untrusted=True
+    )
     for rule in build.own_thresholds(narrowed):
         found.thresholds[rule.id] = rule
-
-
-def overlaps(body: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the signing secret before the current one signs as well, after a rotation."""
-    until = body.get("overlap_until")
-    return isinstance(until, str) and datetime.fromisoformat(until) > now
 
 
 def named_ids(body: Mapping[str, Any]) -> tuple[str, ...]:

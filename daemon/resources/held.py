@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from alerts.model.accounts import AccountInfo
@@ -48,8 +47,6 @@ class Held:
         self.made = Compiled()
         self.problems: dict[Key, str] = {}
         self.adopted: set[Key] = set()
-        self.overlap_ends: dict[str, datetime] = {}
-        """Until when the signing secret before the current one of a subscription signs, too."""
         self.accounts: dict[str, AccountInfo] = {id: account.info for id, account in file.accounts.items()}
         """Every account that there is, whether it works or not."""
         self._ids = sorted(self.accounts)
@@ -139,7 +136,7 @@ class Held:
             if kind in (Kind.ACCOUNT, Kind.TOPUP):
                 self._take_account(row, made, accounts, entered)
             elif row.archived_ms is None:
-                self._take_other(kind, row.id, body, made)
+                self._take_other(kind, row.id, made)
         if len(entered) > len(self.accounts) // 4:
             self.enter_all(entered)
         else:
@@ -172,7 +169,7 @@ class Held:
         if row.kind == Kind.ACCOUNT.value:
             entered[id] = account.info if account is not None else AccountInfo(id, "", owner=row.owner)
 
-    def _take_other(self, kind: Kind, id: str, body: Mapping[str, Any], made: Compiled) -> None:
+    def _take_other(self, kind: Kind, id: str, made: Compiled) -> None:
         if kind is Kind.RULE:
             if id in made.rules:
                 self.made.rules[id] = made.rules[id]
@@ -182,8 +179,6 @@ class Held:
             self.made.webhooks[id] = webhook
             if rule := made.thresholds.get(f"webhook:{id}"):
                 self.made.thresholds[rule.id] = rule
-            if len(webhook.secrets) > 1 and isinstance(until := body.get("overlap_until"), str):
-                self.overlap_ends[id] = datetime.fromisoformat(until)
 
     def _forget(self, kind: Kind, id: str) -> None:
         """Drop what an object was compiled to before."""
@@ -196,7 +191,6 @@ class Held:
         elif kind is Kind.SUBSCRIPTION:
             self.made.webhooks.pop(id, None)
             self.made.thresholds.pop(f"webhook:{id}", None)
-            self.overlap_ends.pop(id, None)
 
     def _assembled(self, accounts: Mapping[str, AccountConfig], touched: set[Kind]) -> Config:
         rules, receivers = self.config.rules, self.config.receivers

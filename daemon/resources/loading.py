@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
 
-from daemon.clock import SystemClock
 from daemon.config.model import Config
 from daemon.config.problems import Level, ProblemId, Problems
 from daemon.resources.bodies import ADOPTED
@@ -23,9 +21,9 @@ AT_ONCE = 500
 """Most objects that are caught up with at once: a tenth of a second of the loop."""
 
 
-def compile_rows(basis: Basis, conn: Connection, rows: Collection[Row], now: datetime) -> Compiled:
+def compile_rows(basis: Basis, conn: Connection, rows: Collection[Row]) -> Compiled:
     """Compile what rows hold, each account with its top-up. What is archived comes to nothing."""
-    return compiled(basis, sources_of(conn, rows), now, strict=False)
+    return compiled(basis, sources_of(conn, rows), strict=False)
 
 
 def sources_of(conn: Connection, rows: Collection[Row]) -> Iterator[Unit]:
@@ -66,7 +64,7 @@ def combined(file: Config, conn: Connection, *, secrets: bool = True, environ: M
         protected=protected(file),
     )
     rows = resources.since(conn, 0)
-    held.take(rows, compile_rows(basis, conn, rows, SystemClock().now()))
+    held.take(rows, compile_rows(basis, conn, rows))
     return held
 
 

@@ -158,7 +158,7 @@ class Registry:
                     self.answered(actor, idempotency)
                 self._behind()
                 drafts = await self._changing.drafted(actor, changes, manner)
-                made = await self._changing.compiled(drafts, self._clock.now())
+                made = await self._changing.compiled(drafts)
                 try:
                     return self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)
                 except MovedOn:
@@ -209,7 +209,7 @@ class Registry:
             now = self._clock.now()
             row = resources.find(self._store.reader, Kind.SUBSCRIPTION.value, subscription)
             draft = rotated(row, subscription, self._keyring, overlap, now)
-            made = await self._changing.compiled([draft], now)
+            made = await self._changing.compiled([draft])
             (outcome,) = self._commit(actor, [draft.change], [draft], made, dry_run=dry_run, idempotency=idempotency)
             return outcome
 
@@ -239,22 +239,10 @@ class Registry:
         """
         before = self._held.config
         rows = self._stored_since()
-        now = self._clock.now()
-        ended = [id for id, until in self._held.overlap_ends.items() if until <= now]
-        if ended:
-            named = {row.id for row in rows}
-            found = resources.find_many(self._store.reader, Kind.SUBSCRIPTION.value, ended)
-            rows += [row for id, row in found.items() if id not in named]
         if not rows:
             return None
         self._take(rows)
         return self._held.config if self._held.config is not before else None
-
-    @property
-    def is_due(self) -> bool:
-        """Whether time alone changes something: the signing secret before the current one of a subscription ends."""
-        now = self._clock.now()
-        return any(until <= now for until in self._held.overlap_ends.values())
 
     def is_current(self, conn: Connection) -> bool:
         """Whether everything that is stored was taken in: asked in the transaction of whoever acts on it."""
@@ -270,7 +258,7 @@ class Registry:
             self.taken(config)
 
     def _take(self, rows: list[Row]) -> None:
-        made = compile_rows(self._changing.basis, self._store.reader, rows, self._clock.now())
+        made = compile_rows(self._changing.basis, self._store.reader, rows)
         self._held.take(rows, made)
         self._seen = max([self._seen, *(row.change for row in rows)])
         self._tell(rows)
