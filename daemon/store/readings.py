@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -61,6 +61,10 @@ _KEEP_EXTRA = (
     "INSERT INTO extras (account, at_ms, extra) VALUES (?, ?, ?)"
     " ON CONFLICT (account, at_ms) DO UPDATE SET extra = excluded.extra"
 )
+
+
+_Write = Callable[[str, Sequence[Sequence[Any]]], object]
+"""Runs a statement for many rows."""
 
 
 @dataclass(slots=True)
@@ -116,7 +120,7 @@ def record(tx: Transaction, readings: Sequence[Reading]) -> None:
             _known(row, reading, ended)
         else:
             _unavailable(row, reading, ended)
-    _write(tx, current, ended)
+    _write(tx.write_rows if len(current) == len(readings) else tx.executemany, current, ended)
 
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
@@ -124,7 +128,7 @@ def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
 
     Same effect as `record`, only for readings within the hour of the last one and without an outage since.
     """
-    tx.executemany(_SEEN_AGAIN, seen)
+    tx.write_rows(_SEEN_AGAIN, seen)
 
 
 def _load(tx: Transaction, readings: Sequence[Reading]) -> dict[str, _Current]:
@@ -214,7 +218,7 @@ def _end_outage(row: _Current, ended: _Ended) -> None:
         row.outage = None
 
 
-def _write(tx: Transaction, current: Mapping[str, _Current], ended: _Ended) -> None:
+def _write(write: _Write, current: Mapping[str, _Current], ended: _Ended) -> None:
     touched, saved = [], []
     for row in current.values():
         if row.changed:
@@ -222,17 +226,17 @@ def _write(tx: Transaction, current: Mapping[str, _Current], ended: _Ended) -> N
         elif row.hour is not None:
             touched.append((row.last_ms, row.count, row.hour[1], row.hour[3], row.account))
     if touched:
-        tx.executemany(_TOUCH, touched)
+        write(_TOUCH, touched)
     if saved:
-        tx.executemany(_SAVE, saved)
+        write(_SAVE, saved)
     if ended.runs:
-        tx.executemany(_END_RUN, ended.runs)
+        write(_END_RUN, ended.runs)
     if ended.outages:
-        tx.executemany(_END_OUTAGE, ended.outages)
+        write(_END_OUTAGE, ended.outages)
     if ended.extras:
-        tx.executemany(_KEEP_EXTRA, ended.extras)
+        write(_KEEP_EXTRA, ended.extras)
     if ended.hours:
-        sums.flush(tx, ended.hours)
+        sums.flush(write, ended.hours)
 
 
 def last(connection: Connection, account: str) -> Known | None:

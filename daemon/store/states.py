@@ -52,7 +52,7 @@ def load_some(conn: Connection, accounts: Collection[str]) -> dict[str, AccountS
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
     """Write the new time of readings that changed nothing else: (milliseconds, account)."""
-    tx.executemany("UPDATE account_state SET last_at = ? WHERE account = ?", seen)
+    tx.write_rows("UPDATE account_state SET last_at = ? WHERE account = ?", seen)
 
 
 def is_seen_again(evaluation: Evaluation, previous: AccountState) -> bool:
@@ -103,10 +103,10 @@ def save_all(tx: Transaction, changed: Sequence[tuple[Evaluation, AccountState |
         save_decisions(tx, evaluation)
     for columns, rows in updates.items():
         statement = f"UPDATE account_state SET {columns} WHERE account = ?"
-        if tx.executemany(statement, [values for _, values in rows]).rowcount != len(rows):
+        if tx.write_rows(statement, [values for _, values in rows]).rowcount != len(rows):
             whole += _not_stored(tx, [state for state, _ in rows])
     if whole:
-        tx.executemany(_INSERT, [_row(state) for state in whole])
+        tx.write_rows(_INSERT, [_row(state) for state in whole])
 
 
 _INSERT = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -146,14 +146,14 @@ def _growth(now: int, before: int | None) -> int:
     return 0 if before is None or now < before else now - before
 
 
-def flush(tx: Transaction, ended: Sequence[tuple[str, Hour]]) -> None:
+def flush(write: Callable[[str, Sequence[Sequence[Any]]], object], ended: Sequence[tuple[str, Hour]]) -> None:
     """Write the hours that ended, and add them to their days."""
     rows = []
     for account, hour in ended:
         start = hour[0]
         rows.append((account, SummarySpan.HOUR, start, *hour[1:]))
         rows.append((account, SummarySpan.DAY, start - start % DAY_MS, *hour[1:]))
-    tx.executemany(_FLUSH, rows)
+    write(_FLUSH, rows)
 
 
 def summaries(

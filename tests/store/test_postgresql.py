@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from daemon.places import ServerUrl, problem_of
 from daemon.store import Store, StoreError
@@ -167,6 +169,43 @@ def test_text_with_a_nul_is_kept_with_a_sign_for_it(remote: Store) -> None:
         tx.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", [("two", "c"), ("three", "\0")])
     found = remote.reader.execute("SELECT value FROM meta WHERE key <> 'beside' ORDER BY key").fetchall()
     assert found == [("a\ufffdb",), ("\ufffd",), ("c",)]
+
+
+_TEXTS = st.text(alphabet="ab,\"\\{}'\0\n\x1fé\U0001f600") | st.just("NULL") | st.none()
+_ROWS = st.lists(st.tuples(_TEXTS, st.none() | st.integers(-(2**62), 2**62), _TEXTS), min_size=1, max_size=5)
+
+
+@given(_ROWS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_rows_at_once_are_written_as_one_by_one(remote: Store, rows: list[tuple[Any, ...]]) -> None:
+    insert = (
+        "INSERT INTO extras_of (key, account, number, extra) VALUES (?, ?, ?, coalesce(?, '-'))"
+        " ON CONFLICT (key) DO UPDATE SET account = excluded.account, number = excluded.number, extra = excluded.extra"
+    )
+    update = "UPDATE extras_of SET number = max(number, ?1) + 1, extra = ?2 WHERE key = ?3"
+    found = []
+    for all_at_once in (True, False):
+        with remote.write(durable=False) as tx:
+            tx.execute(
+                "CREATE TEMPORARY TABLE extras_of (key bigint PRIMARY KEY, account text, number bigint, extra text)"
+            )
+            write = tx.write_rows if all_at_once else tx.executemany
+            keyed = list(enumerate(rows))
+            count = write(insert, [(key, *row) for key, row in keyed]).rowcount
+            write(insert, [(key, row[0], row[1], row[0]) for key, row in keyed[::2]])
+            count += write(update, [(number, text, key) for key, (text, number, _) in keyed]).rowcount
+            count += write("UPDATE extras_of SET number = ? WHERE key = ?", [(None, -1)]).rowcount
+            found.append((count, tx.execute("SELECT * FROM extras_of ORDER BY key").fetchall()))
+            tx.execute("DROP TABLE extras_of")
+    assert found[0] == found[1]
+    assert found[0][0] == 2 * len(rows)
+
+
+def test_what_no_array_holds_is_written_row_by_row(remote: Store) -> None:
+    with remote.write(durable=False) as tx:
+        tx.execute("CREATE TEMPORARY TABLE blobs (key bigint PRIMARY KEY, body bytea)")
+        tx.write_rows("INSERT INTO blobs (key, body) VALUES (?, ?)", [(1, b"\0{"), (2, None)])
+        assert tx.execute("SELECT * FROM blobs ORDER BY key").fetchall() == [(1, b"\0{"), (2, None)]
 
 
 # ── transactions ────────────────────────────────────────────────────────────────────────────────────────────────────

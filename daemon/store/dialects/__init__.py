@@ -42,6 +42,12 @@ class Transaction(Connection, Protocol):
     """What is to be done once it is committed."""
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor: ...
+    def write_rows(self, sql: str, rows: Sequence[Sequence[Any]], /) -> Cursor:
+        """As `executemany`, for an `UPDATE … WHERE` or an `INSERT … VALUES` whose rows are of a key each.
+
+        PostgreSQL runs it once for all of them.
+        """
+
     def lock(self, name: str) -> None:
         """Wait until no other transaction has locked this name: the id of an account, or `*` for what all share.
 

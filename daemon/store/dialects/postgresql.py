@@ -58,9 +58,15 @@ class PostgresqlConnection:
         """Whether a transaction is open: it is never gone on with on another connection."""
         self._again_at = 0.0
         self._server = _connect(url)
-        from daemon.store.dialects.wire import run, run_many, run_text  # needs the driver, which is there by now
+        from daemon.store.dialects.wire import (  # needs the driver, which is there by now
+            run,
+            run_for_all,
+            run_many,
+            run_text,
+        )
 
         self._run, self._run_many, self._run_text = run, run_many, run_text
+        self._run_for_all = run_for_all
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         text, server = translated(sql), self._live()
@@ -76,6 +82,10 @@ class PostgresqlConnection:
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor:
         server = self._live()
         return self._run_many(server, server.pgconn, translated(sql).sql, rows)
+
+    def write_rows(self, sql: str, rows: Sequence[Sequence[Any]], /) -> Cursor:
+        done = self._run_for_all(self._live().pgconn, sql, rows)
+        return self.executemany(sql, rows) if done is None else done
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert many rows by COPY, in the transaction."""

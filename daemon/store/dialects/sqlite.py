@@ -37,6 +37,9 @@ class SqliteConnection(sqlite3.Connection):
     def pause_file(self) -> Path:
         return pause_file(Path(self.execute("PRAGMA database_list").fetchone()[2]))
 
+    def write_rows(self, sql: str, rows: Sequence[Sequence[Any]], /) -> sqlite3.Cursor:
+        return self.executemany(sql, rows)
+
     def lock(self, name: str) -> None:
         """Nothing: `BEGIN IMMEDIATE` has locked the whole database."""
 

@@ -23,6 +23,10 @@ _TYPES = (
 )
 
 
+_NUMBERED = re.compile(r"\$(\d+)")
+_VALUES = re.compile(r"\bVALUES \((.*?)\)(?= ON CONFLICT|$)")
+
+
 class Translated(NamedTuple):
     """A statement with `$1`; `names` are its named parameters in that order, None where they have numbers."""
 
@@ -61,6 +65,22 @@ def translated(sql: str) -> Translated:
         return numbered(found["number"])
 
     return Translated(_TOKEN.sub(other, sql).encode(), tuple(names) or None)
+
+
+@lru_cache(STATEMENTS_KEPT)
+def translated_for_all(sql: str, types: tuple[str, ...]) -> bytes:
+    """Return one statement that does for many rows what `sql` does for one; its parameters are columns, as arrays.
+
+    `types` says what each column holds; the empty text where it is NULL in every row: that one is no parameter.
+    """
+    given = [number for number, kind in enumerate(types, 1) if kind]
+    arrays = ", ".join(f"${at}::{types[number - 1]}[]" for at, number in enumerate(given, 1))
+    rows = f"FROM unnest({arrays}) AS given ({', '.join(f'p{number}' for number in given)})"
+    one = translated(sql).sql.decode()
+    text = _NUMBERED.sub(lambda found: f"given.p{found[1]}" if types[int(found[1]) - 1] else "NULL", one)
+    if text.startswith("UPDATE "):
+        return text.replace(" WHERE ", f" {rows} WHERE ", 1).encode()
+    return _VALUES.sub(lambda found: f"SELECT {found[1]} {rows}", text, count=1).encode()
 
 
 def in_postgresql(statement: str, otherwise: Mapping[str, str]) -> str:

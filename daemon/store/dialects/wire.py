@@ -9,6 +9,7 @@ import select
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from types import NoneType
 from typing import Any
 
 import psycopg
@@ -17,6 +18,8 @@ from psycopg.abc import AdaptContext
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
+
+from daemon.store.dialects.translation import translated_for_all
 
 ROWS_AT_ONCE = 100
 """ResultRows of one statement that are sent before the first result is read: far less than what a socket holds."""
@@ -89,6 +92,40 @@ def run_many(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Iterable[S
     return ResultRows([], count)
 
 
+def run_for_all(pgconn: PGconn, sql: str, rows: Sequence[Sequence[Any]]) -> ResultRows | None:
+    """Run one statement once for all rows; None where a column holds something else than integers, or texts."""
+    columns = [_column(values) for values in zip(*rows, strict=True)]
+    known = [one for one in columns if one is not None]
+    if len(known) < len(columns):
+        return None
+    text = translated_for_all(sql, tuple(kind for kind, _ in known))
+    try:
+        result = pgconn.exec_params(text, [array for kind, array in known if kind])
+    except psycopg.Error as error:
+        raise sqlite3.OperationalError(" ".join(str(error).split())) from error
+    _check(pgconn, result)
+    return ResultRows([], result.command_tuples or 0)
+
+
+def _column(values: Sequence[Any]) -> tuple[str, bytes] | None:
+    """Return the type of a column and its values as an array is written; no type where all are NULL."""
+    kinds = set(map(type, values))
+    if kinds == {NoneType}:
+        return "", b""
+    if kinds <= {int, NoneType}:
+        return "bigint", f"{{{','.join(map(str, values))}}}".replace("None", "NULL").encode()
+    if not all(issubclass(kind, str) for kind in kinds - {NoneType}):
+        return None
+    return "text", f"{{{','.join(map(_quoted, values))}}}".encode()
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
+        return "NULL"
+    escaped = _without_nul(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _pipelined(context: AdaptContext, pgconn: PGconn, sql: bytes, rows: Sequence[Sequence[Any]]) -> int:
     with_types = Transformer.from_context(context)
     pgconn.enter_pipeline_mode()
@@ -110,8 +147,12 @@ def _dumped(with_types: abc.Transformer, values: Sequence[Any]) -> Sequence[Any]
     try:
         return with_types.dump_sequence(values, formats)
     except DataError:
-        clean = [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+        clean = [_without_nul(value) if isinstance(value, str) else value for value in values]
         return with_types.dump_sequence(clean, formats)
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\ufffd")
 
 
 def _counted(pgconn: PGconn) -> int:
