@@ -7,7 +7,7 @@
     POST /hook                a webhook: the instant of its arrival is kept, by account
     GET  /v1/…                Stripe: an empty list, for whoever lists payments
     GET  /drop?accounts=1,2   the next answers of these accounts say a low balance; /raise a good one
-    GET  /every?polls=60      the numbers of an account move with every 60th answer (0: never)
+    GET  /every?polls=60      the numbers of an account move with every 60th answer (0: never), of each at another one
     GET  /stats               what was asked and when, as JSON; /reset forgets it
     GET  /polls, /hooks       each poll (when, of whom), each webhook (when, its id, its account, its type)
 
@@ -20,6 +20,7 @@ import asyncio
 import json
 import sys
 import time
+import zlib
 from urllib.parse import parse_qs
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n%s"
@@ -87,7 +88,7 @@ class World:
         self.polls.append((now, account))
         count = self.answered.get(account, 0)
         self.answered[account] = count + 1
-        moved = count // self.every if self.every else 0
+        moved = (count + zlib.crc32(account.encode()) % self.every) // self.every if self.every else 0
         spent = 45 * moved
         balance = LOW_CENTS if account in self.low else FULL_CENTS
         if account in self.low:

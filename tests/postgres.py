@@ -93,6 +93,18 @@ class PostgresServer:
     def drop(self, url: ServerUrl) -> None:
         self.execute(f"DROP DATABASE {url.text.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let the server, with all its processes, stand still while the block runs."""
+        stopped = [self.pid, *_children(self.pid)]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
     def close(self) -> None:
         if self._admin is not None:
             self._admin.close()
@@ -140,6 +152,11 @@ def serving(where: Path) -> Iterator[PostgresServer]:
             stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(pid: int) -> list[int]:
+    said = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], check=False, capture_output=True, text=True)
+    return [int(one) for one in said.stdout.split()]
 
 
 def _user() -> pwd.struct_passwd | None:

@@ -72,8 +72,7 @@ class Fleet:
         self.problem = ""
         self._fence: Fence = fence
         self._work = work
-        self._lane = store.lane()
-        self._lane.dialect.fence = None  # it asks for its row by itself
+        self._lane = store.lane(keeps_row=True)
         self._mine: frozenset[Bucket] = frozenset()
         self._tried_at = self._renewed_at = 0.0
         self._change: int | None = None
@@ -188,6 +187,7 @@ class Fleet:
 
     def _note(self, error: BaseException | None) -> None:
         if error is None:
+            self._fence.unreachable = ""
             if self._fence.number is not None:
                 self.problem = ""
         elif isinstance(error, (sqlite3.Error, StoreError, DatabaseHeldError)):

@@ -91,12 +91,12 @@ class Store:
         """
         return _Writing(self, durable, lock)
 
-    def lane(self) -> Store:
+    def lane(self, *, keeps_row: bool = False) -> Store:
         """Return the store for `write_apart`: of a server one with a connection of its own, of a file this one."""
         if isinstance(self.place, Path):
             return self
         lane = Store(self.place, probe=self._probe)
-        lane.dialect.fence = self.dialect.fence
+        lane.dialect.fence, lane.dialect.keeps_row = self.dialect.fence, keeps_row
         lane.changed_elsewhere()  # it is this process's own: it tells nobody of its commits
         return lane
 

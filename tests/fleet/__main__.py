@@ -25,15 +25,17 @@ NAMES = ("a", "b", "c")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fleet", description=__doc__)
     parser.add_argument("--accounts", type=int, default=10_000)
+    parser.add_argument("--every", type=int, default=12, help="an account's numbers move with every so manieth answer")
     parser.add_argument("--minutes", type=int, default=3, help="measured, of each")
     said = parser.parse_args()
     where = programs()
     if where is None:
         raise SystemExit(MISSING)
     with tempfile.TemporaryDirectory(prefix="brimful-fleet-") as folder:
-        alone = _alone(Path(folder), said.accounts, said.minutes)
+        alone = _alone(Path(folder), said.accounts, said.minutes, said.every)
         print(f"one daemon, SQLite: {alone:.1f} s of CPU for 10,000 polls", flush=True)
         with serving(where) as postgres, server() as served:
+            served.ask(f"/every?polls={said.every}")
             machines = Machines(Path(folder), postgres, served, said.accounts)
             try:
                 return _together(machines, postgres, served, said.accounts, said.minutes, alone)
@@ -41,9 +43,10 @@ def main() -> int:
                 machines.stop()
 
 
-def _alone(folder: Path, accounts: int, minutes: int) -> float:
+def _alone(folder: Path, accounts: int, minutes: int, every: int) -> float:
     """Return what one daemon with a file uses of CPU for 10,000 polls."""
     with server() as served:
+        served.ask(f"/every?polls={every}")
         config = configuration(folder, served, free_port(), accounts_toml(served.url, accounts))
         with brimful(config, PYTHONPATH=".") as process:
             _first_sweep(served, accounts)

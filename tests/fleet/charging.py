@@ -198,7 +198,7 @@ async def _set_up(stack: AsyncExitStack, disk: Path, postgres: PostgresServer, a
 
 
 async def _disturb(truth: Truth, rng: random.Random, kills: int, until: float, restarts: bool) -> dict[str, int]:
-    done = {"kills": 0, "pauses": 0, "restarts": 0}
+    done = {"kills": 0, "pauses": 0, "restarts": 0, "hangs": 0}
     while done["kills"] < kills and time.monotonic() < until:
         for key in rng.sample(sorted(truth.accounts), len(truth.accounts) // 3):
             truth.burn(key)
@@ -215,6 +215,10 @@ async def _disturb(truth: Truth, rng: random.Random, kills: int, until: float, r
             await asyncio.sleep(rng.choice([0.1, 3.0, 11.0]))
             await asyncio.to_thread(truth.postgres.start)
             done["restarts"] += 1
+        elif roll < 0.14 and restarts:
+            with truth.postgres.hanging():
+                await asyncio.sleep(PAUSE_S)
+            done["hangs"] += 1
         else:
             await truth.kill(name)
             if rng.random() < 0.2:
@@ -252,7 +256,7 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30.0, help="stop by then, however many kills there were")
-    parser.add_argument("--restarts", action="store_true", help="restart PostgreSQL, too")
+    parser.add_argument("--restarts", action="store_true", help="restart PostgreSQL, and let it hang, too")
     said = parser.parse_args()
     return asyncio.run(charging(said.kills, said.accounts, said.seed, minutes=said.minutes, restarts=said.restarts))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 from daemon.places import ServerUrl
 from daemon.store import Store, fleet
 from daemon.store.connection import Fence, LostLease
+from daemon.store.dialects import wire
 from daemon.store.lock import DatabaseHeldError, held, holder, is_held
 from tests.postgres import PostgresServer
 
@@ -109,6 +112,57 @@ def test_one_that_sleeps_within_a_transaction_loses_it(daemon: Store, other: Sto
     assert not written(other)
     write(daemon)
     assert written(other), "another connection, and still one of the fleet"
+
+
+@pytest.fixture
+def hung(daemon: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The server's process behind the daemon's connection stands still."""
+    monkeypatch.setattr(wire, "ANSWER_WITHIN_S", 0.1)
+    (pid,) = daemon.reader.execute("SELECT pg_backend_pid()").fetchone()
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("hung")
+def test_a_server_that_hangs_is_lost_to_the_daemon_until_the_keeper_of_its_row_has_reached_it(daemon: Store) -> None:
+    fence = daemon.dialect.fence
+    assert fence is not None
+    keeper, lane = daemon.lane(keeps_row=True), daemon.lane()
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="does not answer within"):
+            write(daemon)
+        assert daemon.misplaced() == fence.unreachable
+    daemon.changed_elsewhere()
+    with pytest.raises(sqlite3.OperationalError, match="does not answer within"):
+        daemon.reader.execute("SELECT 1")
+    assert not written(lane), "one that is connected may ask"
+    with keeper.write(durable=True) as tx:
+        assert fleet.renew(tx, 7)
+    fence.unreachable = ""
+    assert daemon.changed_elsewhere(), "what was told meanwhile was not heard"
+    write(daemon)
+    assert written(keeper)
+    keeper.close()
+    lane.close()
+
+
+def test_many_rows_that_hang_are_lost_at_once(daemon: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "ANSWER_WITHIN_S", 0.1)
+
+    def slow() -> None:
+        with daemon.write(durable=False) as tx:
+            tx.executemany("SELECT pg_sleep(?)", [(5,), (5,)])
+
+    with pytest.raises(sqlite3.OperationalError, match="does not answer within"):
+        slow()
+
+
+def test_a_command_of_a_person_waits(url: ServerUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "ANSWER_WITHIN_S", 0.1)
+    store = Store(url)
+    assert store.reader.execute("SELECT 1 FROM pg_sleep(0.5)").fetchone() == (1,)
+    store.close()
 
 
 def test_what_was_held_is_free_with_its_holder(daemon: Store, other: Store) -> None:

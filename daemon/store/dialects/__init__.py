@@ -59,11 +59,13 @@ class Fence:
     """The daemon whose writes a store takes: each transaction first asks whether it is still one of the fleet.
 
     `number` is its row, None while it has none: then nothing is written. `armed` from when it first joined.
+    `unreachable` says why the server is not to be asked, until the connection that keeps the row has reached it again.
     """
 
     def __init__(self) -> None:
         self.armed = False
         self.number: int | None = None
+        self.unreachable = ""
 
 
 class LostLease(sqlite3.OperationalError):
@@ -74,6 +76,8 @@ class Dialect(Protocol):
     """One open database."""
 
     fence: Fence | None
+    keeps_row: bool
+    """Whether this connection keeps the daemon's row: it is not fenced, and is the first to reach a lost server."""
 
     @property
     def foundation(self) -> Sequence[str]:

@@ -52,10 +52,13 @@ class PostgresqlConnection:
     def __init__(self, url: ServerUrl) -> None:
         self.url = url
         self.committed: list[Callable[[], None]] = []
-        self.lost = ""
-        """Why the server cannot be reached, the empty text while it can."""
+        self.fence: Fence | None = None
+        self.keeps_row = False
+        self.renewed = False
+        """Whether it was made anew since this was last set back."""
         self.inside = False
         """Whether a transaction is open: it is never gone on with on another connection."""
+        self._lost = ""
         self._again_at = 0.0
         self._server = _connect(url)
         from daemon.store.dialects.wire import (  # needs the driver, which is there by now
@@ -68,23 +71,32 @@ class PostgresqlConnection:
         self._run, self._run_many, self._run_text = run, run_many, run_text
         self._run_for_all = run_for_all
 
+    @property
+    def lost(self) -> str:
+        """Why the server cannot be reached, the empty text while it can."""
+        return self._lost or (self.fence.unreachable if self.fence is not None else "")
+
+    @property
+    def _hurry(self) -> Fence | None:
+        """Whether the server has to answer soon: to a daemon of a fleet, not to a person's command."""
+        return self.fence if self.fence is not None and self.fence.armed else None
+
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         text, server = translated(sql), self._live()
         values = text.values(parameters)
         try:
-            return self._run(server, server.pgconn, text.sql, values)
+            return self._run(server, text.sql, values, self._hurry)
         except sqlite3.OperationalError:
             if self.inside or not server.closed:
                 raise
         server = self._live()  # the server was away while nobody asked: nothing was begun
-        return self._run(server, server.pgconn, text.sql, values)
+        return self._run(server, text.sql, values, self._hurry)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Cursor:
-        server = self._live()
-        return self._run_many(server, server.pgconn, translated(sql).sql, rows)
+        return self._run_many(self._live(), translated(sql).sql, rows, self._hurry)
 
     def write_rows(self, sql: str, rows: Sequence[Sequence[Any]], /) -> Cursor:
-        done = self._run_for_all(self._live().pgconn, sql, rows)
+        done = self._run_for_all(self._live(), sql, rows, self._hurry)
         return self.executemany(sql, rows) if done is None else done
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -101,7 +113,7 @@ class PostgresqlConnection:
 
     def command(self, text: bytes, expected: bytes = b"") -> bytes | None:
         """Run statements without parameters in one round trip; return what the server says the last one did."""
-        said = self._run_text(self._live().pgconn, text)
+        said = self._run_text(self._live(), text, self._hurry)
         if said.error_message or (expected and said.command_status != expected):
             problem = " ".join(said.error_message.decode(errors="replace").split())
             raise sqlite3.OperationalError(problem or f"the server answered {said.command_status!r}")
@@ -143,14 +155,18 @@ class PostgresqlConnection:
             return self._server
         if self.inside:
             raise sqlite3.OperationalError("the connection to the server was lost within a transaction")
-        if self.lost and monotonic() < self._again_at:
-            raise sqlite3.OperationalError(self.lost)
+        fence = None if self.keeps_row else self.fence
+        if fence is not None and fence.unreachable:
+            raise sqlite3.OperationalError(fence.unreachable)
+        if self._lost and monotonic() < self._again_at:
+            raise sqlite3.OperationalError(self._lost)
         try:
-            self._server = _connect(self.url)
+            self._server, self._lost, self.renewed = _connect(self.url), "", True
         except StoreError as error:
-            self.lost, self._again_at = str(error), monotonic() + CONNECT_AGAIN_AFTER_S
-            raise sqlite3.OperationalError(self.lost) from error
-        self.lost = ""
+            self._lost, self._again_at = str(error), monotonic() + CONNECT_AGAIN_AFTER_S
+            if fence is not None and fence.armed:
+                fence.unreachable = self._lost
+            raise sqlite3.OperationalError(self._lost) from error
         return self._server
 
 
@@ -158,7 +174,6 @@ class Postgresql:
     """One open database of a server."""
 
     foundation = FOUNDATION
-    fence: Fence | None = None
 
     def __init__(self, url: ServerUrl, *, readonly: bool) -> None:
         self.url = url
@@ -169,10 +184,26 @@ class Postgresql:
         """Whether this process is one that is told, rather than a command that tells."""
         self._tells: bool | None = None
 
+    @property
+    def fence(self) -> Fence | None:
+        return self.connection.fence
+
+    @fence.setter
+    def fence(self, fence: Fence | None) -> None:
+        self.connection.fence = fence
+
+    @property
+    def keeps_row(self) -> bool:
+        return self.connection.keeps_row
+
+    @keeps_row.setter
+    def keeps_row(self, keeps: bool) -> None:
+        self.connection.keeps_row = keeps
+
     def begin(self, *, durable: bool) -> None:
         assert not self.readonly, "the store was opened for reading"
         text, fence = _SYNCHRONOUS if durable else _ASYNCHRONOUS, self.fence
-        if fence is None or not fence.armed:
+        if fence is None or not fence.armed or self.keeps_row:
             self.connection.begin(text)
             return
         if (number := fence.number) is None:
@@ -213,13 +244,14 @@ class Postgresql:
         return self.connection.lost
 
     def changed_elsewhere(self) -> bool:
-        was_lost, before, self._watches = self.connection.lost, self._others, True
+        before, self._watches = self._others, True
         try:
             row = self.connection.execute("SELECT value FROM meta WHERE key = 'beside'").fetchone()
         except sqlite3.Error:
             return False
         self._others = row[0] if row is not None else ""
-        return bool(was_lost) or (before is not None and self._others != before)
+        renewed, self.connection.renewed = self.connection.renewed, False
+        return renewed or (before is not None and self._others != before)
 
     def check(self) -> str:
         """Nothing: whether its pages are whole a server looks after by itself."""

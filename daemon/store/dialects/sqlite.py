@@ -50,6 +50,7 @@ class Sqlite:
     foundation: Sequence[str] = ()
 
     fence: Fence | None = None
+    keeps_row = False
 
     def __init__(self, path: Path, *, readonly: bool) -> None:
         self.path = path
