@@ -353,10 +353,19 @@ def extras(connection: Connection, account: str, since: datetime, until: datetim
         yield from_ms(at_ms), extra
 
 
-def accounts_after(connection: Connection, account: str) -> Iterator[str]:
-    """Yield every account ever polled whose name follows `account`, in order."""
-    for (name,) in connection.execute("SELECT account FROM latest WHERE account > ? ORDER BY account", (account,)):
-        yield name
+def accounts_after(
+    connection: Connection, account: str, before: datetime, hours_before: datetime
+) -> list[tuple[str, bool]]:
+    """Return the next hundred accounts ever polled whose names follow `account`, in order, and whether there is
+    anything of each to delete that ended before `before`, or hours to pack before `hours_before`.
+    """
+    values = {
+        "after": account,
+        "before": to_ms(before),
+        "hours": sums.whole_days_ms(hours_before),
+        "span": sums.SummarySpan.HOUR,
+    }
+    return [(name, bool(old)) for name, old in connection.execute(_NEXT, values)]
 
 
 def fold_old(tx: Transaction, account: str, before: datetime, rows: int = FOLD_ROWS) -> bool:
@@ -368,6 +377,13 @@ def fold_old(tx: Transaction, account: str, before: datetime, rows: int = FOLD_R
     return max(gone) >= rows
 
 
+_NEXT = (
+    "SELECT account, EXISTS (SELECT 1 FROM runs r WHERE r.account = a.account AND first_ms < :before"
+    " AND last_ms < :before) OR EXISTS (SELECT 1 FROM outages o WHERE o.account = a.account AND first_ms < :before"
+    " AND last_ms < :before) OR EXISTS (SELECT 1 FROM extras e WHERE e.account = a.account AND at_ms < :before)"
+    " OR EXISTS (SELECT 1 FROM summaries s WHERE s.account = a.account AND span = :span AND start_ms < :hours)"
+    " FROM (SELECT account FROM latest WHERE account > :after ORDER BY account LIMIT 100) a ORDER BY account"
+)
 _FOLD = (
     "DELETE FROM runs WHERE (account, first_ms, number) IN (SELECT account, first_ms, number FROM runs"
     " WHERE account = ?1 AND first_ms < ?2 AND last_ms < ?2 ORDER BY first_ms LIMIT ?3)",

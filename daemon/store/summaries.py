@@ -225,12 +225,16 @@ def _merged_rows(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     return [found[start] for start in sorted(found)]
 
 
+def whole_days_ms(before: datetime) -> int:
+    """Return the end of the last whole day that ended by then."""
+    return to_ms(before) - to_ms(before) % DAY_MS
+
+
 def pack_old(tx: Transaction, account: str, before: datetime) -> bool:
     """Pack the hours of the account's oldest day that ended before `before`; return whether there was one."""
-    limit_ms = to_ms(before) - to_ms(before) % DAY_MS
     (start_ms,) = tx.execute(
         "SELECT min(start_ms) FROM summaries WHERE account = ? AND span = ? AND start_ms < ?",
-        (account, SummarySpan.HOUR, limit_ms),
+        (account, SummarySpan.HOUR, whole_days_ms(before)),
     ).fetchone()
     if start_ms is None:
         return False

@@ -42,11 +42,12 @@ class Retention:
         """Go on where the last piece ended; return whether all accounts are done."""
         until = time.perf_counter() + FOLD_FOR_S
         with self._store.write(durable=False) as tx:
-            for account in readings.accounts_after(tx, self._after):
-                while self._fold_some(tx, account, now):
-                    if time.perf_counter() >= until:
-                        return False
-                self._after = account
+            while page := readings.accounts_after(tx, self._after, now - self._keep, now - PACKED_AFTER):
+                for account, old in page:
+                    while old and self._fold_some(tx, account, now):
+                        if time.perf_counter() >= until:
+                            return False
+                    self._after = account
                 if time.perf_counter() >= until:
                     return False
             while old_log.delete_old(tx, now - max(self._keep, LOG_KEPT)):

@@ -258,6 +258,27 @@ def test_the_run_that_goes_on_is_never_folded(store: Store) -> None:
     assert readings.last(store.reader, "clips") == known(NOW)
 
 
+@pytest.mark.parametrize("old", ["run", "outage", "fields", "hours", ""])
+def test_what_has_old_history_is_found_in_pages_of_a_hundred(store: Store, old: str) -> None:
+    for number in range(120):
+        keep(store, known(NOW, account=f"a{number:03}"))
+    if old == "run":
+        keep(store, known(NOW - 9 * MINUTE, account="a110x"), known(NOW, spent(1), account="a110x"))
+    elif old == "outage":
+        keep(store, down(NOW - 9 * MINUTE, account="a110x"), known(NOW, account="a110x"))
+    elif old == "fields":
+        keep(store, known(NOW - 9 * MINUTE, replace(PREPAID, extra='{"new":1}'), account="a110x"))
+    else:
+        keep(store, known(NOW, account="a110x"), known(NOW + 60 * MINUTE, spent(1), account="a110x"))
+    hours = NOW + timedelta(days=1 if old == "hours" else 0)
+    first = readings.accounts_after(store.reader, "", NOW - MINUTE, hours)
+    assert [name for name, _ in first] == [f"a{number:03}" for number in range(100)]
+    rest = readings.accounts_after(store.reader, "a099", NOW - MINUTE, hours)
+    assert len(rest) == 21
+    assert [name for name, found in rest if found] == (["a110x"] if old else [])
+    assert readings.accounts_after(store.reader, "a119", NOW - MINUTE, hours) == []
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["clips", "media"]),

@@ -27,7 +27,8 @@ CONNECT_WITHIN_S = 3
 CONNECT_AGAIN_AFTER_S = 2.0
 IDLE_IN_TRANSACTION_S = 5.0
 """After so long without a statement the server ends a transaction of one of a fleet: a paused process locks nothing."""
-_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{STORE_BUSY_TIMEOUT_S:g}s'"
+_BEGIN = f"BEGIN; SET LOCAL lock_timeout = '{STORE_BUSY_TIMEOUT_S:g}s'; SET LOCAL random_page_cost = 1.1"
+"""The rows of a batch are found by their keys: with the cost of a spinning disk whole tables would be read for them."""
 _ASYNCHRONOUS = f"{_BEGIN}; SET LOCAL synchronous_commit = off".encode()
 _SYNCHRONOUS = _BEGIN.encode()
 _FENCED = (
