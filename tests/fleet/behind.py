@@ -130,7 +130,6 @@ class Pair:
         self._signal(primary, "", signal.SIGKILL)
         self._signal(standby, "walreceiver", signal.SIGKILL if self._synchronous else signal.SIGCONT)
         standby.run("pg_ctl", "promote", "-D", str(standby.data), "-w")
-        self.promoted_at = time.monotonic()
         primary.forget()
         self.clusters.reverse()
 

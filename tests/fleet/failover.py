@@ -22,7 +22,7 @@ from tests.fleet.behind import Pair, paired
 from tests.fleet.charging import NAMES, Truth, set_up, settle, verdict
 from tests.postgres import MISSING, programs
 
-WITHIN_S = 60.0
+WITHIN_S = 90.0
 
 
 async def failover(times: int, accounts: int, seed: int, *, synchronous: bool) -> int:
@@ -38,9 +38,15 @@ async def failover(times: int, accounts: int, seed: int, *, synchronous: bool) -
                 await truth.start(name)
             try:
                 await _wait(lambda: _writing(truth, 0.0) == len(NAMES), "all daemons are there")
-                seconds = [await _once(truth, pair, rng) for _ in range(times)]
+                writes, polls = [], []
+                for number in range(times):
+                    # All are polled at the minute: it is killed while they are, and are charged; then right before.
+                    await asyncio.sleep((61 if number % 2 == 0 else 59.5) - time.time() % 60)
+                    write_s, poll_s = await _once(truth, pair, rng)
+                    writes.append(write_s)
+                    polls += [poll_s] if number % 2 else []
                 await settle(truth)
-                for what, values in zip(("promoted", "all write", "polled"), zip(*seconds, strict=True), strict=True):
+                for what, values in (("wrote", writes), ("polled", polls)):
                     print(f"{what} after {statistics.median(values):.1f} s (median), {max(values):.1f} s (most)")
                 forgotten = {one.id for one in truth.receiver.accepted} - truth.events().keys()
                 print(f"{len(forgotten)} events were told that the database no longer knows")
@@ -50,27 +56,19 @@ async def failover(times: int, accounts: int, seed: int, *, synchronous: bool) -
                     await truth.kill(name)
 
 
-async def _once(truth: Truth, pair: Pair, rng: random.Random) -> tuple[float, float, float]:
-    """Fail over within a minute's polls; return after how many seconds it was promoted, all wrote and one polled."""
-    await asyncio.sleep(61 - time.time() % 60 + rng.random() * 5)
+async def _once(truth: Truth, pair: Pair, rng: random.Random) -> tuple[float, float]:
+    """Fail over; return after how many seconds all daemons wrote again, and one polled."""
     for key in rng.sample(sorted(truth.accounts), len(truth.accounts) // 2):
         truth.burn(key)
-    await asyncio.sleep(rng.random() * 3)
+    await asyncio.sleep(rng.random())
     await asyncio.to_thread(pair.stop)
-    promoted_s = pair.promoted_at - pair.killed_at
-    polls, at = sum(truth.usage.asked.values()), time.time() * 1000
-    polled: list[float] = []
-
-    def all_write() -> bool:
-        if not polled and sum(truth.usage.asked.values()) > polls:
-            polled.append(time.monotonic() - pair.killed_at)
-        return _writing(truth, at) == len(NAMES)
-
-    await _wait(all_write, "all daemons write again")
+    asked, at_ms = sum(truth.usage.asked.values()), time.time() * 1000
+    await _wait(lambda: _writing(truth, at_ms) == len(NAMES), "all daemons write again")
     write_s = time.monotonic() - pair.killed_at
-    await _wait(lambda: all_write() and bool(polled), "a poll")
+    await _wait(lambda: sum(truth.usage.asked.values()) > asked, "a poll")
+    poll_s = time.monotonic() - pair.killed_at
     await asyncio.to_thread(pair.start)
-    return promoted_s, write_s, polled[0]
+    return write_s, poll_s
 
 
 def _writing(truth: Truth, since_ms: float) -> int:
