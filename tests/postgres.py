@@ -108,7 +108,7 @@ class PostgresServer:
         """Run a statement as the owner, in no database of a test."""
         if self._admin is None or self._admin.closed:
             self._admin = psycopg.connect(self.url("postgres").text, autocommit=True)
-        self._admin.execute(statement)  # type: ignore[arg-type]  # names of our own
+        self._admin.execute(statement)
 
     def empty(self) -> ServerUrl:
         """Return a database without tables."""
@@ -135,7 +135,7 @@ class PostgresServer:
             tables = [name for (name,) in session.execute(_TABLES)]
             todo = [f"DELETE FROM {table}" for table in tables]
             for table in tables:
-                for row in session.execute(f"SELECT * FROM {table}"):  # type: ignore[arg-type]  # names of our own
+                for row in session.execute(f"SELECT * FROM {table}"):
                     values = ", ".join(sql.Literal(value).as_string(session) for value in row)
                     todo.append(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE VALUES ({values})")
             for name, last in session.execute(_SEQUENCES):
@@ -151,7 +151,7 @@ class PostgresServer:
             session.execute(_END_OTHERS)
             same = session.execute(_SCHEMA).fetchone() == self._schema
             if same and self._uses[url.text] < USES:
-                session.execute(self._emptied)  # type: ignore[arg-type]  # made above
+                session.execute(self._emptied)
                 self._free.append(url)
                 return
         self.drop(url)

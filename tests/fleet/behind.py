@@ -43,8 +43,11 @@ max_client_conn = 500
 class Behind(Protocol):
     """A database that can be broken and mended."""
 
-    stop: Callable[[], None]
-    start: Callable[[], None]
+    @property
+    def stop(self) -> Callable[[], None]: ...
+
+    @property
+    def start(self) -> Callable[[], None]: ...
 
     def database(self) -> ServerUrl:
         """Return the URL of an empty one, by the way that the daemons take."""
