@@ -142,7 +142,7 @@ $(READY): requirements.lock pyproject.toml
 dist: $(READY)
 	@rm -rf dist
 	@$(PYTHON) -m hatchling build -t wheel -t sdist >/dev/null 2>&1
-	@cp packaging/requirements.lock dist/
+	@cp packaging/requirements.lock packaging/brimful@.service dist/
 	@ls dist
 
 # Not part of `make test`: it needs root, Debian's debootstrap and systemd-container, and some minutes.

@@ -51,7 +51,8 @@ def problem_of(url: str) -> str:
     """Return what is wrong with the URL of a server, without showing it; the empty text where nothing is."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        for host in parts.netloc.rpartition("@")[2].split(","):  # one, or a primary with its standbys
+            _ = urlsplit(f"//{host}").port
     except ValueError:
         return "it cannot be read: is a character of the password not percent-encoded?"
     if parts.scheme not in ("postgresql", "postgres"):

@@ -10,15 +10,17 @@ import pytest
 from daemon.places import Place, ServerUrl
 from daemon.store import connection
 from daemon.store.dialects import Dialect, open_dialect
+from tests import postgres
 from tests.postgres import MISSING, PostgresServer, programs, serving
 
-OVER_BOTH = ("store", "topups", "delivery", "service")
+OVER_BOTH = ("store", "topups", "delivery", "service", "outside")
 QUICK = (
     "store",
     "delivery/test_many_receivers.py",
     "delivery/test_results.py",
     "service/test_one_pass.py",
     "service/test_on_postgresql.py",
+    "outside",
     "topups/test_tables.py",
     "topups/test_two_daemons.py",
 )
@@ -67,18 +69,22 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     databases: dict[Path, ServerUrl] = {}
     left: list[Dialect] = []
 
+    def place_of(path: Path) -> ServerUrl:
+        if path.absolute() not in databases:
+            databases[path.absolute()] = server.database()
+            path.touch()
+        return databases[path.absolute()]
+
     def opened(place: Place, *, readonly: bool) -> Dialect:
         if not isinstance(place, Path):
             return open_dialect(place, readonly=readonly)
-        if place.absolute() not in databases:
-            databases[place.absolute()] = server.database()
-            place.touch()
-        left.append(open_dialect(databases[place.absolute()], readonly=readonly))
+        left.append(open_dialect(place_of(place), readonly=readonly))
         return left[-1]
 
     monkeypatch.setattr(connection, "open_dialect", opened)
+    monkeypatch.setattr(postgres, "place_of", place_of)
     yield engine
     for one in left:
         one.close()
     for url in databases.values():
-        server.drop(url)
+        server.give_back(url)

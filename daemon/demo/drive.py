@@ -19,6 +19,7 @@ from daemon.demo.scenario import CONFIG, END, SCRIPT, START, ScriptedEvent, set_
 from daemon.demo.standins.mailbox import StoredMail
 from daemon.demo.standins.receiver import Received
 from daemon.demo.world import World, open_world
+from daemon.places import Place
 from daemon.work.service import Service
 
 SEED = 2026
@@ -47,12 +48,17 @@ class Month:
     scripted: list[ScriptedEvent] = field(default_factory=list)
 
 
-async def run_month(folder: Path, *, observer: DemoObserver, end: datetime = END, seed: int = SEED) -> Month:
-    """Run the daemon from the scenario's start to `end`, with its files in `folder`. Leaves nothing running."""
+async def run_month(
+    folder: Path, *, observer: DemoObserver, end: datetime = END, seed: int = SEED, place: Place | None = None
+) -> Month:
+    """Run the daemon from the scenario's start to `end`, with its files in `folder`. Leaves nothing running.
+
+    Its store is a file there, or the empty database of a server at `place`.
+    """
     began = time.monotonic()
     async with open_world(START, seed=seed, on_event=observer.on_event, on_mail=observer.on_mail) as world:
         set_up_world(world)
-        config = _configure(folder, world)
+        config = _configure(folder, world, place or folder / "brimful.db")
         month = Month(config, world, end)
         async with open_service(config, clock=world.clock, ids=SeededIds(seed), rng=random.Random(seed)) as service:
             await _drive(service, month, observer)
@@ -61,12 +67,13 @@ async def run_month(folder: Path, *, observer: DemoObserver, end: datetime = END
     return month
 
 
-def _configure(folder: Path, world: World) -> Config:
+def _configure(folder: Path, world: World, place: Place) -> Config:
     """Write the configuration as an operator would, and load it as the daemon does; mode 0600, since it holds keys."""
     path = folder / "config.toml"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(CONFIG.format(**world.addresses, database=json.dumps(str(folder / "brimful.db"))))
+        where = f"path = {json.dumps(str(place))}" if isinstance(place, Path) else f"url = {json.dumps(place.text)}"
+        file.write(CONFIG.format(**world.addresses, store=where))
     return load(path, environ={})
 
 

@@ -25,7 +25,7 @@ CONFIG = """\
 timezone = "Europe/Berlin"
 
 [store]
-path = {database}
+{store}
 
 [stripe]
 api_key = "sk_test_123"

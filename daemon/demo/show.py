@@ -24,6 +24,7 @@ from daemon.demo.summary import Outputs, show
 from daemon.demo.timeline import Timeline
 from daemon.demo.view import DemoView
 from daemon.logs import mask
+from daemon.places import Place
 from daemon.reports.facts import gather
 from daemon.store import Store
 
@@ -38,9 +39,10 @@ def run_demo(
     console: Console | None = None,
     end: datetime = END,
     live: bool | None = None,
+    place: Place | None = None,
     checked: Callable[[Path, Sequence[DemoCheck]], None] = lambda folder, checks: None,
 ) -> bool:
-    """Run the demo; return whether every check passed, after `checked` has seen them.
+    """Run the demo, with its store at `place`; return whether every check passed, after `checked` has seen them.
 
     Raises NotEmptyError or OSError for the folder.
     """
@@ -49,9 +51,9 @@ def run_demo(
     timeline = Timeline()
     with logging_to(folder / "daemon.log"), DemoView(console, timeline, end, live=live) as view:
         observer = DemoObserver(view.add_event, view.add_mail, view.add_scripted, view.stepped, view.ended)
-        month = asyncio.run(run_month(folder, observer=observer, end=end))
+        month = asyncio.run(run_month(folder, observer=observer, end=end, place=place))
     mails = write_mails(month.world.mailbox.kept, folder)
-    store = Store(folder / "brimful.db", readonly=True)
+    store = Store(month.config.store.place, readonly=True)
     try:
         evidence = Evidence(month, timeline, store.reader, facts_of(month, store))
         checks: list[DemoCheck] = check_all(evidence)

@@ -35,7 +35,7 @@ class Reconciler:
     async def run_due(self, now: datetime) -> datetime | None:
         """Reconcile if it is due; return when it is due next."""
         due = refunds.due_at(self._context)
-        if due is None or due > now:
+        if due is None or due > self._context.clock.now():  # "at once" is later than `now`: that was read before
             return due
         if self.reads_events():
             await refunds.read_events(self._context)

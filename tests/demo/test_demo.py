@@ -26,6 +26,7 @@ from daemon.demo.show import NotEmptyError, logging_to, run_demo
 from daemon.demo.timeline import Timeline
 from daemon.store import Store
 from tests.helpers_events import bodies, wrong
+from tests.postgres import PostgresServer
 
 CARD_PAID_AT = datetime(2026, 10, 7, 11, tzinfo=ZONE)
 """By then a low balance was topped up, a card was declined, replaced and charged."""
@@ -138,6 +139,16 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 1
     assert "is not empty" in result.output
+
+
+@pytest.mark.timeout(240)
+def test_the_whole_month_on_postgresql(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    screen = io.StringIO()
+    url = postgres_server.empty()
+    assert run_demo(tmp_path / "out", console=Console(file=screen, width=120), place=url), screen.getvalue()
+    assert screen.getvalue().count("✓") == 12
+    assert not (tmp_path / "out" / "brimful.db").exists()
+    postgres_server.drop(url)
 
 
 @pytest.mark.timeout(240)

@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
-from contextlib import AsyncExitStack, closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from alerts.model.money import MICRO, from_cents
@@ -29,12 +31,19 @@ from daemon.demo.standins.usage import UsageStandin
 from daemon.demo.standins.usage.prepaid import PrepaidAccount
 from daemon.places import ServerUrl
 from daemon.store import Store, ledger_notes, ledger_reads, states
+from tests.fleet.behind import Behind, paired, pooled
 from tests.postgres import MISSING, PostgresServer, programs, serving
 
 NAMES = ("a", "b", "c")
 THRESHOLD_USD = 10
 SETTLES_WITHIN_S = 150.0
 PAUSE_S = 12.0
+BEHIND: dict[str, Callable[[Path], AbstractContextManager[Behind]]] = {
+    "postgresql": serving,
+    "pgbouncer": pooled,
+    "standby": partial(paired, synchronous=True),
+    "asynchronous": partial(paired, synchronous=False),
+}
 _CONFIG = """
 timezone = "UTC"
 [store]
@@ -79,7 +88,7 @@ class Truth:
     usage: UsageStandin
     stripe: StripeStandin
     receiver: ReceiverStandin
-    postgres: PostgresServer
+    behind: Behind
     url: ServerUrl
     config: Path
     accounts: dict[str, PrepaidAccount]
@@ -115,9 +124,13 @@ class Truth:
         got: dict[str, set[bytes]] = {}
         for one in self.receiver.received:
             got.setdefault(one.id, set()).add(one.body)
+        return [f"{kind} {id}" for id, (kind, body) in self.events().items() if got.get(id) != {body}]
+
+    def events(self) -> dict[str, tuple[str, bytes]]:
+        """The events of the database by their ids: type and body."""
         with closing(Store(self.url, readonly=True)) as store:
             rows = store.reader.execute("SELECT id, type, body FROM event").fetchall()
-        return [f"{kind} {id}" for id, kind, body in rows if got.get(id) != {bytes(body)}]
+        return {id: (kind, bytes(body)) for id, kind, body in rows}
 
     def about(self, key: str) -> str:
         """Say what the database knows of an account whose need was not met."""
@@ -154,26 +167,26 @@ class Truth:
         await process.wait()
 
 
-async def charging(kills: int, accounts: int, seed: int, *, minutes: float, restarts: bool) -> int:
+async def charging(kills: int, accounts: int, seed: int, *, minutes: float, restarts: bool, behind: str) -> int:
     """Kill so many times, let it settle, and return 0 where nothing was charged twice and nothing was lost."""
     where = programs()
     if where is None:
         raise SystemExit(MISSING)
-    with serving(where) as postgres, tempfile.TemporaryDirectory(prefix="brimful-fleet-") as disk:
+    with BEHIND[behind](where) as database, tempfile.TemporaryDirectory(prefix="brimful-fleet-") as disk:
         async with AsyncExitStack() as stack:
-            truth = await _set_up(stack, Path(disk), postgres, accounts)
+            truth = await set_up(stack, Path(disk), database, accounts)
             for name in NAMES:
                 await truth.start(name)
             try:
                 done = await _disturb(truth, random.Random(seed), kills, time.monotonic() + minutes * 60, restarts)
-                await _settle(truth)
-                return _verdict(truth, done)
+                await settle(truth)
+                return verdict(truth, done)
             finally:
                 for name in list(truth.running):
                     await truth.kill(name)
 
 
-async def _set_up(stack: AsyncExitStack, disk: Path, postgres: PostgresServer, accounts: int) -> Truth:
+async def set_up(stack: AsyncExitStack, disk: Path, behind: Behind, accounts: int) -> Truth:
     clock = SystemClock()
     usage = UsageStandin(clock, requests_per_minute=None)
     known: list[Truth] = []
@@ -193,7 +206,7 @@ async def _set_up(stack: AsyncExitStack, disk: Path, postgres: PostgresServer, a
     text = _CONFIG.format(stripe=at_stripe, hook=receiver.url, secret=TEST_SECRET)
     config.write_text(text + "".join(_ACCOUNT.format(number=number, usage=at_usage) for number in range(accounts)))
     config.chmod(0o600)
-    known.append(Truth(usage, stripe, receiver, postgres, postgres.database(), config, prepaid, needs=accounts))
+    known.append(Truth(usage, stripe, receiver, behind, behind.database(), config, prepaid, needs=accounts))
     return known[0]
 
 
@@ -211,12 +224,12 @@ async def _disturb(truth: Truth, rng: random.Random, kills: int, until: float, r
             truth.running[name].send_signal(signal.SIGCONT)
             done["pauses"] += 1
         elif roll < 0.12 and restarts:
-            await asyncio.to_thread(truth.postgres.stop)
+            await asyncio.to_thread(truth.behind.stop)
             await asyncio.sleep(rng.choice([0.1, 3.0, 11.0]))
-            await asyncio.to_thread(truth.postgres.start)
+            await asyncio.to_thread(truth.behind.start)
             done["restarts"] += 1
-        elif roll < 0.14 and restarts:
-            with truth.postgres.hanging():
+        elif roll < 0.14 and restarts and isinstance(truth.behind, PostgresServer):
+            with truth.behind.hanging():
                 await asyncio.sleep(PAUSE_S)
             done["hangs"] += 1
         else:
@@ -228,7 +241,7 @@ async def _disturb(truth: Truth, rng: random.Random, kills: int, until: float, r
     return done
 
 
-async def _settle(truth: Truth) -> None:
+async def settle(truth: Truth) -> None:
     """Let the fleet bring everything in order, for so long at the most."""
     until = time.monotonic() + SETTLES_WITHIN_S
     while time.monotonic() < until:
@@ -238,7 +251,7 @@ async def _settle(truth: Truth) -> None:
             return
 
 
-def _verdict(truth: Truth, done: dict[str, int]) -> int:
+def verdict(truth: Truth, done: dict[str, int]) -> int:
     lost, low, charges = truth.lost(), truth.low(), len(truth.stripe.successes())
     for line in [*truth.doubles[:10], *(f"lost: {one}" for one in lost[:10]), *map(truth.about, low[:10])]:
         print(line)
@@ -256,9 +269,15 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=30.0, help="stop by then, however many kills there were")
-    parser.add_argument("--restarts", action="store_true", help="restart PostgreSQL, and let it hang, too")
+    parser.add_argument(
+        "--restarts", action="store_true", help="restart what is before the database, or it; let it hang"
+    )
+    parser.add_argument("--behind", choices=BEHIND, default="postgresql")
     said = parser.parse_args()
-    return asyncio.run(charging(said.kills, said.accounts, said.seed, minutes=said.minutes, restarts=said.restarts))
+    work = charging(
+        said.kills, said.accounts, said.seed, minutes=said.minutes, restarts=said.restarts, behind=said.behind
+    )
+    return asyncio.run(work)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from benchmarks.process import ROOT, Process, Server, accounts_toml
 from daemon.fleet.holdings import BUCKETS
 from daemon.places import ServerUrl
 from daemon.store import Store, StoreError, fleet
-from tests.postgres import PostgresServer
+from tests.fleet.behind import Behind
 
 HOOK = """
 [[webhooks]]
@@ -32,7 +32,7 @@ class Machines:
     """Daemons by name. Each event goes to one of ten receivers, so that every daemon delivers some."""
 
     def __init__(
-        self, folder: Path, postgres: PostgresServer, served: Server, accounts: int, *, poll: str = "* * * * *"
+        self, folder: Path, postgres: Behind, served: Server, accounts: int, *, poll: str = "* * * * *"
     ) -> None:
         self.folder = folder
         self.url: ServerUrl = postgres.database()

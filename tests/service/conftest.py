@@ -22,6 +22,7 @@ from daemon.demo.standins.usage import UsageStandin
 from daemon.work.outcome import PassOutcome
 from daemon.work.service import Service
 from tests.helpers_events import watch_events
+from tests.sim.hastened import HastenedClock
 
 START = datetime(2026, 11, 10, 9, 0, tzinfo=UTC)
 KEY = "cs_test_clips"
@@ -48,7 +49,7 @@ max_per_month_usd = 500.00
 @dataclass
 class Town:
     folder: Path
-    clock: ManualClock
+    clock: ManualClock | HastenedClock
     usage: UsageStandin
     usage_url: str
     stripe: StripeStandin
@@ -117,9 +118,11 @@ to = ["ops@example.com"]
 
 
 @asynccontextmanager
-async def open_town(folder: Path, start: datetime = START) -> AsyncIterator[Town]:
+async def open_town(
+    folder: Path, start: datetime = START, *, clock: ManualClock | HastenedClock | None = None
+) -> AsyncIterator[Town]:
     """A town whose configuration and database lie in `folder`."""
-    clock = ManualClock(start)
+    clock = clock or ManualClock(start)
     usage = UsageStandin(clock, requests_per_minute=None)
     async with AsyncExitStack() as stack:
         usage_url = await stack.enter_async_context(usage.serve())

@@ -29,6 +29,7 @@ from daemon.jobs import Job, note_progress
 from daemon.process.beat import Beat
 from daemon.store import Store
 from daemon.store.health import load as load_health
+from tests.postgres import for_processes
 from tests.service.conftest import KEY, Town
 from tests.service.test_idle import START, Apis
 from tests.sim.clocks import TrueClock, run
@@ -192,6 +193,7 @@ class Manager:
 @contextmanager
 def managed(path: Path, folder: Path) -> Iterator[tuple[Manager, subprocess.Popen[bytes]]]:
     """The daemon under a service manager that watches it."""
+    for_processes(path)
     manager = Manager(folder / "notify")
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "4000000"}
     environ.pop("WATCHDOG_PID", None)
@@ -254,6 +256,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.sqlite
 async def test_a_disk_that_is_full_at_the_start_is_waited_for(town: Town, small_disk: Path) -> None:
     town.usage.prepaid(KEY, balance_usd="4.00")
     path = town.configure()

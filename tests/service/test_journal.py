@@ -22,6 +22,7 @@ import pytest
 from daemon.demo.standins.receiver import Fault
 from daemon.demo.standins.usage import Status
 from daemon.process.journald import Journal, is_on_stderr
+from tests.postgres import for_processes
 from tests.service.conftest import KEY, TOPUP, Town, open_town
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 async def lines_of_a_pass(path: Path, level: str = "debug") -> list[dict[str, Any]]:
     """Return what one pass in a process of its own wrote."""
     command = ("-m", "daemon", "--config", str(path), "once", "--log-level", level)
+    for_processes(path)
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.clock import SystemClock
 from daemon.demo.standins.usage import ALWAYS, BadJson, Lie
+from tests.postgres import for_processes
 from tests.service.conftest import KEY, LOW, TOPUP, Town
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ READ = {"uncharged_usage_usd": 0.75, "total_charged_usd": 6.75}
 
 async def run(path: Path, *command: str) -> tuple[int, str]:
     """Run `brimful` as a process of its own; returns its exit code and what it wrote."""
+    for_processes(path)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "daemon", "--config", str(path), *command),
         stdout=PIPE,

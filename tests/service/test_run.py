@@ -6,20 +6,23 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from daemon.demo.standins.receiver import Fault
+from daemon.store import Store
+from tests.postgres import for_processes
 from tests.service.conftest import KEY, Town
 
 ROOT = Path(__file__).parents[2]
 
 
 async def _start(path: Path, *command: str) -> Process:
+    for_processes(path)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -75,8 +78,8 @@ async def test_a_receiver_that_never_answers_does_not_hold_up_the_end(town: Town
         seconds, _ = await _stop(process)
     assert process.returncode == 0
     assert seconds < 10
-    with sqlite3.connect(town.folder / "a.db") as database:
-        (state,) = database.execute("SELECT state FROM delivery WHERE receiver = 'webhook:app'").fetchone()
+    with closing(Store(town.folder / "a.db", readonly=True)) as store:
+        (state,) = store.reader.execute("SELECT state FROM delivery WHERE receiver = 'webhook:app'").fetchone()
     assert state == "pending"
 
 
@@ -101,7 +104,7 @@ async def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_where_it_i
     assert errors == ["reload"]
 
 
-async def test_a_second_run_on_one_disk_names_the_first(town: Town) -> None:
+async def test_a_second_run_on_one_database_names_the_first(town: Town, engine: str) -> None:
     town.usage.prepaid(KEY, balance_usd="12.45")
     path = town.configure()
     first = await _start(path)
@@ -110,7 +113,8 @@ async def test_a_second_run_on_one_disk_names_the_first(town: Town) -> None:
         second = await _start(path)
         _, stderr = await asyncio.wait_for(second.communicate(), 20)
         assert second.returncode == 1
-        assert f"a daemon (pid {first.pid}) holds" in stderr.decode()
+        said = "give each one its own name" if engine == "postgresql" else f"a daemon (pid {first.pid}) holds"
+        assert said in stderr.decode()
         assert "Traceback" not in stderr.decode()
     finally:
         await _stop(first)

@@ -20,6 +20,13 @@ class HastenedClock(SystemClock):
     def now(self) -> datetime:
         return super().now() + self.ahead
 
+    def set(self, now: datetime) -> None:
+        """Let it be `now`."""
+        self.ahead += now - self.now()
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
 
 def main() -> None:
     """Run the command line with every clock ahead."""

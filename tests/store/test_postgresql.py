@@ -342,6 +342,8 @@ def test_where_the_driver_is_missing_it_is_named(monkeypatch: pytest.MonkeyPatch
         ("postgresql://me:pass@host:5432/brimful", ""),
         ("postgres:///brimful?host=/run/postgresql", ""),
         ("postgresql://host/?dbname=brimful", ""),
+        ("postgresql://me:pass@one:5432,two:5433/brimful?target_session_attrs=read-write", ""),
+        ("postgresql://me:pass@one:5432,two:port/brimful", "it cannot be read"),
         ("mysql://host/brimful", "it does not begin with postgresql://"),
         ("postgresql://host", "it names no database"),
         ("postgresql://host:port/brimful", "it cannot be read"),

@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 ROOT = Path(__file__).parents[2]
 WORK = Path(os.environ.get("SYSTEMD_TEST_FOLDER", "/var/tmp/brimful-systemd-test"))
-PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,passwd"
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,passwd,postgresql"
 BOOTS_WITHIN_S = 60.0
 
 
@@ -54,7 +55,7 @@ class Container:
 
 def make_machine() -> Path:
     """Return the folder of the machine, made by debootstrap where it is not there yet."""
-    base = WORK / "base"
+    base = WORK / f"base-{crc32(PACKAGES.encode()):08x}"
     if not (base / "etc/os-release").exists():
         WORK.mkdir(parents=True, exist_ok=True)
         made = Path(f"{base}.part")
@@ -86,6 +87,7 @@ def make_dist(folder: Path, python: str) -> None:
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
     _do([python, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")], cwd=ROOT)
     shutil.copy(lock, folder / "dist")
+    shutil.copy(ROOT / "packaging" / "brimful@.service", folder / "dist")
 
 
 @contextmanager

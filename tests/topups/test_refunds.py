@@ -47,6 +47,16 @@ async def test_each_partial_refund_is_told_once_with_its_amount(daemon: Daemon, 
     assert second["command"] == "brimful topups resume clips"
 
 
+async def test_the_events_are_read_however_long_a_pass_has_taken_by_then(daemon: Daemon, world: World) -> None:
+    await daemon.attend(world.read())
+    began = world.clock.now()
+    world.clock.advance(0.005)  # what a database that is not in this process takes
+    due = await daemon.reconciler.run_due(began)
+    assert [one.endpoint for one in world.stripe.exchanges].count("events.list") == 1
+    assert due is not None
+    assert due > world.clock.now()
+
+
 async def test_two_refunds_within_one_reading_of_the_events_are_told_both(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
     world.stripe.books.refund(charge, 1000)

@@ -12,7 +12,7 @@ from alerts.model.readings import Known
 from alerts.model.values import replace
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import declined
-from daemon.store import ledger
+from daemon.store import Store, ledger
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.requests import create_key
 from tests.helpers_topups import DOLLAR, START, Daemon, World, topup_config
@@ -30,7 +30,7 @@ async def live_on(first: Daemon, second: Daemon, duration: timedelta) -> None:
         clock.set(max(step, clock.now() + timedelta(seconds=1)))
 
 
-def burn_numbers(daemon: Daemon, count: int) -> None:
+def burn_numbers(store: Store, count: int) -> None:
     """Let the ledger have used up numbers that Stripe never saw."""
     for seq in range(1, count + 1):
         row = Topup(
@@ -46,7 +46,7 @@ def burn_numbers(daemon: Daemon, count: int) -> None:
             planned_at=START - timedelta(days=2),
             state_at=START - timedelta(days=2),
         )
-        with daemon.store.write(durable=True) as tx:
+        with store.write(durable=True) as tx:
             ledger.insert(tx, row, START - timedelta(days=2))
 
 
@@ -65,7 +65,7 @@ async def test_two_daemons_in_the_same_second_make_one_charge(
         await first.restart(wipe=True)
     before = world.successes
     second = Daemon(world, tmp_path / "b", topup_config(amount_microusd=amount * DOLLAR), seed=seed + 100)
-    burn_numbers(second, burnt)
+    burn_numbers(second.store, burnt)
     await live_on(first, second, timedelta(hours=2))
     assert world.successes == before + 1
     charges = {event["payment_intent"] for one in (first, second) for event in one.events_of("topup.succeeded")}

@@ -1,4 +1,7 @@
-"""The lock of a server's database: a session of its own that holds an advisory lock, and whose it is."""
+"""The lock of a server's database: an advisory lock of a transaction that stays open, and whose it is.
+
+Not of a session: PgBouncer's transaction mode would give the session to somebody else, with the lock.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ class LockSession:
 
     def take(self) -> bool:
         """Take the lock, until the connection ends; return whether nobody else has it."""
-        return bool(self._connection.execute("SELECT pg_try_advisory_lock(?)", (_NUMBER,)).fetchone()[0])
+        self._connection.begin(b"BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+        return bool(self._connection.execute("SELECT pg_try_advisory_xact_lock(?)", (_NUMBER,)).fetchone()[0])
 
     def holder(self) -> str:
         """Return who holds the lock, as `brimful HOST:PID`; the empty text where nobody does."""
