@@ -1,8 +1,8 @@
 """Statements on PostgreSQL's wire: libpq's calls by psycopg's binding, with psycopg's conversions, and nothing between.
 
 A quarter of what a cursor of psycopg costs a statement. Errors are those of `sqlite3`, whose names are PEP 249's.
-A `Server` is psycopg's connection. With a `fence`, of a daemon, it has `ANSWER_WITHIN_S` to answer; else all the time
-that it needs.
+A `Server` is psycopg's connection. With a `fence`, of a daemon, it may be silent for `ANSWER_WITHIN_S`; else as long as
+it needs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import select
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from time import monotonic
 from types import NoneType
 from typing import Any
 
@@ -144,9 +143,8 @@ def _answered(server: Server, fence: Fence | None, ask: Callable[..., None], *qu
     pgconn = server.pgconn
     try:
         ask(*question)
-        until = monotonic() + ANSWER_WITHIN_S
         while True:
-            _wait(server, fence, until)
+            _wait(server, fence)
             result = pgconn.get_result()
             if result is None:
                 break
@@ -158,12 +156,11 @@ def _answered(server: Server, fence: Fence | None, ask: Callable[..., None], *qu
     return found
 
 
-def _wait(server: Server, fence: Fence | None, until: float) -> None:
-    """Wait until a result is there, with Python's lock released; close the connection where none comes in time."""
+def _wait(server: Server, fence: Fence | None) -> None:
+    """Wait until a result is there, with Python's lock released; close the connection where the server is silent."""
     pgconn = server.pgconn
     while pgconn.is_busy():
-        left_s = None if fence is None else max(until - monotonic(), 0.0)
-        if not select.select([pgconn.socket], [], [], left_s)[0]:
+        if not select.select([pgconn.socket], [], [], None if fence is None else ANSWER_WITHIN_S)[0]:
             assert fence is not None, "who has all the time waits"
             fence.unreachable = f"the database server does not answer within {ANSWER_WITHIN_S:g} s"
             server.close()
@@ -188,9 +185,8 @@ def _without_nul(text: str) -> str:
 def _counted(server: Server, fence: Fence | None) -> int:
     """Read every result up to the end of the pipeline; return how many rows they touched. Raises the first error."""
     count, wrong, pgconn = 0, None, server.pgconn
-    until = monotonic() + ANSWER_WITHIN_S
     while True:
-        _wait(server, fence, until)
+        _wait(server, fence)
         result = pgconn.get_result()
         if result is None:
             if pgconn.status != ConnStatus.OK:
