@@ -32,6 +32,10 @@ FIRST_READING_WITHIN_S = 30.0
 """Some usage API answers within so long after the start, or the polls are not fresh: one deadline, and some more."""
 SCHEDULE_LATE_AFTER_S = 60.0
 """A schedule that has not started so long after its time is late."""
+AUTO_TICK_S = 0.25
+"""What is due within so long is polled together, of the accounts that have due times of their own."""
+AUTO_LOOKS = 200
+"""Of so many of them a step works out anew when they are due."""
 TIME_BATCH_ACCOUNTS = 50
 """Accounts evaluated by time alone in one batch."""
 TIME_PASS_DEADLINE_S = 60.0

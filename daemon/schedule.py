@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from alerts.model.polling import AutoPoll, Poll
 from daemon.limits import SPREAD_MAX_S
 
 _FIRES_LOOKED_AT = 12
@@ -46,9 +47,11 @@ def last_fire(cron: str, zone: ZoneInfo, before: datetime) -> datetime:
     return next(CronSim(cron, before.astimezone(zone), reverse=True)).astimezone(UTC)
 
 
-def longest_gap(cron: str, zone: ZoneInfo, now: datetime) -> timedelta:
-    """Return the longest time between two of the next twelve fires."""
-    simulated = CronSim(cron, now.astimezone(zone))
+def longest_gap(poll: Poll, zone: ZoneInfo, now: datetime) -> timedelta:
+    """Return the longest time between two of the next twelve fires, or that an account without a cron can wait."""
+    if isinstance(poll, AutoPoll):
+        return poll.slowest
+    simulated = CronSim(poll, now.astimezone(zone))
     fires = [next(simulated).astimezone(UTC) for _ in range(_FIRES_LOOKED_AT)]
     return max(later - earlier for earlier, later in pairwise(fires))
 

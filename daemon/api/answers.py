@@ -50,6 +50,14 @@ class ProblemShown(BaseModel):
     errors: list[FaultShown]
 
 
+class NextPollShown(BaseModel):
+    """When an account is polled next that has no cron, and why then."""
+
+    at: Instant
+    interval_s: int
+    why: str
+
+
 class AccountStatus(BaseModel):
     """How an account stands now: what was read last, and what follows."""
 
@@ -60,6 +68,7 @@ class AccountStatus(BaseModel):
     observed_at: Instant | None
     open_alerts: list[str] = Field(description="the rules with an open episode")
     topup: str | None = Field(description="how its top-up stands; null: it has none")
+    next_poll: NextPollShown | None = Field(description="where poll is auto; null: it has a cron")
 
 
 class Managed(BaseModel):

@@ -114,7 +114,9 @@ class AccountBody(Described):
     unlimited: Line | None = None
     topup_safe: bool | None = None
     fields: Lines | None = None
-    poll: Line | None = Field(None, examples=["*/15 * * * *"])
+    poll: Line | None = Field(None, examples=["*/15 * * * *", "auto"])
+    poll_fastest: Line | None = Field(None, examples=["1m"])
+    poll_slowest: Line | None = Field(None, examples=["1h"])
     label: Line | None = None
     tags: list[Line] | None = None
     owner: Line | None = Field(None, description="Whose it is; fixed when it is made.")

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from alerts.model.receivers import WebhookReceiver
+from alerts.rules.next_poll import NextPoll
 from alerts.rules.state import AccountState
 from daemon.api import answers
 from daemon.api.context import ApiContext
 from daemon.config.model import AccountConfig, ManagedBy
 from daemon.resources.model import Resource
+from daemon.status.polls import planned
 from daemon.status.topups import topup_status
 from daemon.store import states
 from daemon.store.connection import Connection
@@ -75,4 +77,11 @@ def _status(
         "observed_at": None if last is None else answers.at(last.at),
         "open_alerts": [one.rule for one in episodes],
         "topup": None if topup is None else topup.state,
+        "next_poll": None if configured is None else _next_poll(planned(api.config, configured, state)),
     }
+
+
+def _next_poll(found: NextPoll | None) -> Mapping[str, Any] | None:
+    if found is None:
+        return None
+    return {"at": answers.at(found.at), "interval_s": round(found.interval.total_seconds()), "why": found.why}

@@ -14,6 +14,7 @@ from alerts.model.units import USD
 from alerts.model.values import replace
 from daemon.backtest.balance import SimulatedCharge
 from daemon.backtest.replay import SHORT_POLLS, WARM_UP, FalseAlarm, Gauge, Replay, ReplayOutcome, is_false_alarm
+from daemon.config.cron import gap_when_near
 from daemon.config.model import AccountConfig, Config, TopupConfig, TopupMode
 from daemon.schedule import longest_gap
 from daemon.store.connection import Connection
@@ -99,13 +100,13 @@ def compare(
     unit = config.accounts[account].info.unit
     if asked is not None and unit == USD:
         advised = _advise(connection, config, config.accounts[account], own, until, asked, progress)
-    poll = longest_gap(config.accounts[account].poll, config.timezone, begin)
+    poll = config.accounts[account].poll
     return Comparison(
         account=account,
         since=begin,
         until=own.until,
-        partial=begin - since > SHORT_POLLS * poll,
-        happened=_happened(connection, account, own, poll),
+        partial=begin - since > SHORT_POLLS * longest_gap(poll, config.timezone, begin),
+        happened=_happened(connection, account, own, gap_when_near(poll, config.timezone)),
         outcomes=outcomes,
         advised=advised,
         unit=unit,
@@ -171,7 +172,7 @@ def _advise(
         risk=asked.risk,
         charges_per_month=asked.charges_per_month,
         delay_hours=max(-(-asked.delay // _HOUR), 1),
-        poll_hours=longest_gap(account.poll, config.timezone, own.since) / _HOUR,
+        poll_hours=gap_when_near(account.poll, config.timezone) / _HOUR,
         min_charge_microusd=topup.min_charge_microusd if topup else PROVIDERS_LEAST_MICROUSD,
     )
     advice = advise(whole_hours(own.spent), terms)

@@ -19,6 +19,7 @@ from alerts.rules.evaluation import Context, Evaluation, evaluate
 from alerts.rules.stale import Watch
 from alerts.rules.state import AccountState, Episode
 from daemon.backtest.balance import CREDIT_DELAY, SimulatedBalance, SimulatedCharge
+from daemon.config.cron import gap_when_near
 from daemon.config.model import AccountConfig, Config
 from daemon.schedule import longest_gap
 from daemon.store.reading_rows import OutageRun, Run
@@ -99,6 +100,7 @@ class Replay:
         self._balance = SimulatedBalance(account.topup, config.timezone, delay)
         self._drawn = 0
         self._poll = longest_gap(account.poll, config.timezone, since)
+        self._near = gap_when_near(account.poll, config.timezone)
         self._context = Context(
             info=account.info,
             rules=tuple(rule for rule in config.rules if rule.covers(account.id)),
@@ -193,7 +195,7 @@ class Replay:
     def _was_short(self, episode: Episode) -> bool:
         assert episode.closed_at is not None
         helped = [*self._balance.charges[-5:], *self._balance.credits[-5:]]
-        return is_false_alarm(episode.opened_at, episode.closed_at, self._poll, helped)
+        return is_false_alarm(episode.opened_at, episode.closed_at, self._near, helped)
 
     def _measure(self, at: datetime, recorded: Metrics, metrics: Metrics) -> None:
         outcome, spend = self.outcome, self._state.spend

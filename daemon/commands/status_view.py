@@ -71,6 +71,7 @@ def _entry(one: Overview) -> dict[str, Any]:
         "observed_at": None if one.known is None else moment(one.known.at),
         "age_s": None if age is None else age // timedelta(seconds=1),
         "stale": one.is_old,
+        "next_poll": _next_poll(one),
         "unavailable": _outage(one),
         "not_used": [] if metrics is None else [words for _, words in metrics.unusable],
         **with_older_names(one.account.unit, _balances(one)),
@@ -104,6 +105,13 @@ def _entry(one: Overview) -> dict[str, Any]:
             "when_below_usd": money(one.topup.when_below_microusd),
         },
     }
+
+
+def _next_poll(one: Overview) -> dict[str, Any] | None:
+    found = one.next_poll
+    if found is None:
+        return None
+    return {"at": moment(found.at), "interval_s": found.interval // timedelta(seconds=1), "why": found.why}
 
 
 def _balances(one: Overview) -> dict[str, int | float | None]:

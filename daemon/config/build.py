@@ -125,7 +125,7 @@ def account_of(facts: LintFacts, id: str) -> AccountConfig:
         base_url=base,
         url=url or base + provider.path,
         api_key=_secret(facts, item.at("api_key")),
-        poll=table.effective("poll"),
+        poll=table.schedule,
         json=_mapping(facts, item) if provider.by_account else None,
         topup=_topup(topup.table, least_charge(facts, id)) if topup is not None else None,
     )

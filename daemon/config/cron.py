@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from alerts.model.instants import EPOCH
+from alerts.model.polling import AutoPoll, Poll
 from alerts.model.spans import Span, SpanKind, span_at
 from daemon.schedule import next_fire
 
@@ -37,11 +38,18 @@ def parse_cron(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def gaps(cron: str, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
-    """Return the shortest and the longest time between two neighbours of the next sixty fires."""
-    fires: list[datetime] = list(islice(CronSim(cron, _SAMPLE_AT.astimezone(zone)), _FIRES_LOOKED_AT))
+def gaps(poll: Poll, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
+    """Return the shortest and the longest time between two polls: of a cron, of the next sixty fires."""
+    if isinstance(poll, AutoPoll):
+        return poll.fastest, poll.slowest
+    fires: list[datetime] = list(islice(CronSim(poll, _SAMPLE_AT.astimezone(zone)), _FIRES_LOOKED_AT))
     between = [later - earlier for earlier, later in pairwise(fire.timestamp() for fire in fires)]
     return timedelta(seconds=min(between)), timedelta(seconds=max(between))
+
+
+def gap_when_near(poll: Poll, zone: ZoneInfo) -> timedelta:
+    """Return the longest time between two polls where something is about to happen, as far as that is known."""
+    return gaps(poll, zone)[0 if isinstance(poll, AutoPoll) else 1]
 
 
 _PERIODS_LOOKED_AT = {SpanKind.DAY: 366, SpanKind.WEEK: 106, SpanKind.MONTH: 48}

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from alerts.model.accounts import AccountInfo
+from alerts.model.polling import Poll
 from alerts.model.receivers import Receivers
 from alerts.model.specs import RuleSpec
 from daemon.places import Place, ServerUrl
@@ -76,14 +77,14 @@ class TopupConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConfig:
-    """One account. `url`: base URL and path. `poll`: a five-field cron expression in the configured zone."""
+    """One account. `url`: base URL and path. `poll`: a cron expression in the configured zone, or by how it lasts."""
 
     info: AccountInfo
     provider: Provider
     base_url: str
     url: str = field(repr=False)
     api_key: SecretStr
-    poll: str
+    poll: Poll
     json: JsonMapping | None = None
     topup: TopupConfig | None = None
     managed_by: ManagedBy = ManagedBy.FILE

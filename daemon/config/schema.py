@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr
 
 from alerts.model.events import Severity
+from alerts.model.polling import AUTO, FASTEST, SLOWEST, AutoPoll, Poll
 from alerts.model.specs import Measure, Period
 from alerts.model.units import CURRENCIES, GB, UNIT, USD
+from daemon.config.cron import gaps
 from daemon.config.model import ReportPeriod, SmtpSecurity, StripeMode, TopupMode
 from daemon.config.problems import ProblemId, suggestion
 from daemon.config.values import (
@@ -31,6 +34,8 @@ from daemon.config.values import (
     OptionalDuration,
     OptionalMail,
     Percents,
+    PollBound,
+    PollText,
     Port,
     Positive,
     Reminder,
@@ -200,7 +205,9 @@ class AccountTable(Table):
     unlimited: Text = ""
     topup_safe: Flag = True
     fields_: dict[str, Text] = Field(default_factory=dict, alias="fields")
-    poll: Cron = DEFAULT_POLL
+    poll: PollText = DEFAULT_POLL
+    poll_fastest: PollBound | None = None
+    poll_slowest: PollBound | None = None
     label: Text = ""
     tags: list[Text] = Field(default_factory=list)
     topup: Any = None
@@ -219,6 +226,17 @@ class AccountTable(Table):
         preset = self.preset
         own = getattr(self, key)
         return own if preset is None or key in self.model_fields_set else getattr(preset, key)
+
+    @property
+    def schedule(self) -> Poll:
+        """When it is asked. With "auto", unless it says so itself, no faster than its preset finds sensible."""
+        poll = str(self.effective("poll"))
+        if poll != AUTO:
+            return poll
+        usual = DEFAULT_POLL if self.preset is None else self.preset.poll
+        sensible = FASTEST if usual in (DEFAULT_POLL, AUTO) else gaps(usual, ZoneInfo("UTC"))[0]
+        fastest = self.poll_fastest or min(sensible, self.poll_slowest or sensible)
+        return AutoPoll(fastest, self.poll_slowest or max(SLOWEST, fastest))
 
     @property
     def effective_headers(self) -> Mapping[str, str]:

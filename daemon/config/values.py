@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from alerts.mail_address import AddressError, MailAddress, parse_address
 from alerts.model.money import MAX_MICRO, MICRO, MICROUSD_PER_CENT
+from alerts.model.polling import AUTO
 from daemon.config.cron import parse_cron
 from daemon.config.durations import parse_duration
 from daemon.config.problems import ProblemId, listing, quoted, suggestion
@@ -90,6 +91,27 @@ def _cron(value: Any) -> str:
     except ValueError as error:
         said = f": {word}" if (word := quoted(value)) else ""
         raise refuse(ProblemId.CRON_INVALID, f"{error}{said}", '"*/5 * * * *" is every five minutes') from error
+
+
+def _poll(value: Any) -> str:
+    if not isinstance(value, str) or not _WORD.fullmatch(value.strip()):
+        return _cron(value)
+    if value.strip() == AUTO:
+        return AUTO
+    said = f'a poll is a cron expression or "{AUTO}"{f", this is {word}" if (word := quoted(value)) else ""}'
+    hint = suggestion(value.strip(), (AUTO,)) or f'"*/5 * * * *" is every five minutes, "{AUTO}" as long as it lasts'
+    raise refuse(ProblemId.CRON_INVALID, said, hint)
+
+
+_WORD = re.compile(r"@?[A-Za-z]+", re.ASCII)
+_BOUNDS = timedelta(seconds=10), timedelta(days=1)
+
+
+def _poll_bound(value: Any) -> timedelta:
+    bound = _duration(value)
+    if not _BOUNDS[0] <= bound <= _BOUNDS[1]:
+        raise refuse(ProblemId.VALUE_RANGE, "between two polls there are ten seconds to a day", 'such as "1m" or "1h"')
+    return bound
 
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -245,6 +267,9 @@ OptionalDuration = Annotated[timedelta | None, BeforeValidator(_duration_or_none
 Reminder = Annotated[timedelta | None, BeforeValidator(_remind)]
 """A duration, or "never"."""
 Cron = Annotated[str, BeforeValidator(_cron)]
+PollText = Annotated[str, BeforeValidator(_poll)]
+"""A cron expression, or "auto"."""
+PollBound = Annotated[timedelta, BeforeValidator(_poll_bound)]
 Text = Annotated[str, BeforeValidator(text_of)]
 Secret = Annotated[str, BeforeValidator(text_of)]
 """A reference to a secret, or a literal: never repeated in a message."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from alerts.model.instants import EPOCH
 from alerts.model.money import to_decimal
+from alerts.model.polling import AUTO, AutoPoll, Poll
 from alerts.model.receivers import WebhookReceiver
 from alerts.model.specs import Budget, LowBalance, Quota, RuleSpec, Runway, Spike, Stale
 from daemon.config.durations import format_duration
@@ -71,7 +72,7 @@ def account_body(account: AccountConfig) -> dict[str, Any]:
         if account.provider.preset is None:
             body["fields"] = dict(mapping.answer.fields)
         body["unit"] = account.info.unit
-    body["poll"] = account.poll
+    body |= _poll(account.poll)
     if account.info.label:
         body["label"] = account.info.label
     if account.info.tags:
@@ -79,6 +80,13 @@ def account_body(account: AccountConfig) -> dict[str, Any]:
     if account.timezone is not None:
         body["timezone"] = account.timezone.key
     return body
+
+
+def _poll(poll: Poll) -> dict[str, Any]:
+    if not isinstance(poll, AutoPoll):
+        return {"poll": poll}
+    bounds = {"poll_fastest": format_duration(poll.fastest), "poll_slowest": format_duration(poll.slowest)}
+    return {"poll": AUTO, **bounds}
 
 
 def topup_body(topup: TopupConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ NEEDED = {Kind.ACCOUNT: Role.WRITE, Kind.RULE: Role.WRITE, Kind.TOPUP: Role.MONE
 """The role that changes an object of a kind."""
 _CUSTOMERS = frozenset({"email"})
 """What of an account the role `subscribe` changes."""
-_AROUND_MONEY = frozenset({"label", "tags", "email", "timezone", "poll", "owner"})
+_AROUND_MONEY = frozenset({"label", "tags", "email", "timezone", "poll", "poll_fastest", "poll_slowest", "owner"})
 """What of an account that is topped up the role `write` changes; the rest says what is charged on."""
 _NOUN = {Kind.TOPUP: "top-up"}
 

@@ -21,11 +21,13 @@ from alerts.model.readings import Known, Metrics
 from alerts.model.specs import Budget, Period
 from alerts.model.spend import Spent
 from alerts.rules.budget import counts_money, limit_of, unit_of
+from alerts.rules.next_poll import NextPoll
 from alerts.rules.stale import default_after
 from alerts.rules.state import AccountState, Episode
 from alerts.rules.view import Context, RuleView
 from daemon.config.cron import gaps
 from daemon.config.model import AccountConfig, Config
+from daemon.status.polls import planned
 from daemon.status.topups import topup_status
 from daemon.store import readings, states
 from daemon.store.connection import Connection
@@ -95,6 +97,8 @@ class Overview:
 
     is_old: bool
     """Whether the last believed reading is so old that the `stale` rule would say so: forecasts are of its time."""
+    next_poll: NextPoll | None = None
+    """None of an account with a cron."""
 
     @property
     def age(self) -> timedelta | None:
@@ -132,6 +136,7 @@ def look(
         budgets=() if view is None else tuple(_budgets(config, account, view, now)),
         episodes=tuple(sorted(state.episodes.values(), key=lambda episode: (episode.opened_at, episode.rule))),
         topup=_topup(config, account, connection, now),
+        next_poll=planned(config, account, state),
         is_old=known is not None and now - known.at > default_after(gaps(account.poll, config.timezone)[1]),
     )
 

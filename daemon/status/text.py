@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from alerts.model.money import format_amount, format_usd, show_amount
 from alerts.model.readings import Metrics
 from daemon.status.overview import Overview
+from daemon.status.polls import next_poll_words
 from daemon.store.reading_rows import OutageRun
 
 _TENTH = Decimal("0.1")
@@ -46,6 +47,8 @@ def lines(one: Overview, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
         since = local(episode.opened_at, zone)
         yield "" if number_ else "alerts", f"{episode.rule} ({episode.severity.value}) since {since}: {episode.why}"
     yield "top-up", topup_words(one)
+    if one.next_poll is not None:
+        yield "polled", next_poll_words(one.next_poll, one.now, zone)
 
 
 def outage_words(outage: OutageRun, zone: ZoneInfo) -> str:

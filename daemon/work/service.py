@@ -114,7 +114,7 @@ class Service:
         self._overlap = overlap
         self._wake = wake
         self.held = holdings.of(config)  # the part of the configuration
-        self._due_polls = DuePolls(self.held)
+        self._due_polls = DuePolls(self.held, evaluator.state, wake)
         self.polls = PollTally()
         self.started_at: datetime | None = None
         self.ending = False
@@ -263,7 +263,7 @@ class Service:
         self.evaluator.take(held, changed, states)
         self.poller.take(held, changed)
         self.reporter.take(config)
-        self._due_polls.take(changed, now)
+        self._due_polls.take(held, changed, now)
         self.polls.forget(gone)
         self._fetcher.forget(gone)
         if self.topups is not None:
@@ -327,6 +327,7 @@ class Service:
     def _on_result(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
         self.polls.add(result, self.held.accounts[result.account].info.provider)
+        self._due_polls.answered(result, self._clock.now())
         if self.topups is None:
             return
         if result.accepted is None:
@@ -351,8 +352,7 @@ class Service:
             self.topups, self.reconciler = await self._open_topups()
             self.recovery = asyncio.ensure_future(self.topups.recover(self._clock.now()))
             self._poll_now([one.id for one in self.held.accounts.values() if one.topup is not None])
-        topups = self.topups
-        if topups is None:
+        if (topups := self.topups) is None:
             self._due_at[self._money] = None
             return
         await self._recovered(topups)

@@ -102,6 +102,15 @@ CASES: list[tuple[str, str, str | bytes]] = [
     ("accounts-none", "accounts", WEBHOOK),
     ("account-unknown", "rules[0].accounts", GOOD.replace("below_usd", 'accounts = ["clps"]\nbelow_usd')),
     ("account-unknown", "webhooks[0].accounts", GOOD + 'accounts = ["prod-*"]'),
+    ("account-keys", "accounts.clips.poll_slowest", ACCOUNT + 'poll_slowest = "2h"' + LOW + WEBHOOK),
+    ("value-range", "accounts.clips.poll_fastest", ACCOUNT + 'poll = "auto"\npoll_fastest = "9s"' + LOW + WEBHOOK),
+    ("value-range", "accounts.clips.poll_slowest", ACCOUNT + 'poll = "auto"\npoll_slowest = "2d"' + LOW + WEBHOOK),
+    (
+        "value-range",
+        "accounts.clips.poll_fastest",
+        ACCOUNT + 'poll = "auto"\npoll_fastest = "2m"\npoll_slowest = "1m"' + LOW + WEBHOOK,
+    ),
+    ("cron-invalid", "accounts.clips.poll", ACCOUNT + 'poll = "automatic"' + LOW + WEBHOOK),
     ("account-keys", "accounts.clips.url", ACCOUNT + 'url = "https://x.io"' + LOW + WEBHOOK),
     (
         "account-keys",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from alerts.model.polling import AUTO
 from alerts.model.units import GB, USD
 from daemon.config.cron import gaps
 from daemon.config.durations import format_duration
@@ -149,7 +150,15 @@ def _lint_url(facts: LintFacts, account: Item[AccountTable]) -> None:
 
 
 def _lint_poll(facts: LintFacts, id: str, account: Item[AccountTable]) -> None:
-    _, longest = gaps(account.table.effective("poll"), facts.zone)
+    table = account.table
+    bounds = table.given & {"poll_fastest", "poll_slowest"}
+    if bounds and "poll" not in table.broken and table.effective("poll") != AUTO:
+        said = f'it bounds poll = "{AUTO}", and this account is polled by a cron expression'
+        facts.note(ProblemId.ACCOUNT_KEYS, account, min(bounds), said, f'write poll = "{AUTO}", or leave it out')
+    if table.poll_fastest is not None and table.poll_slowest is not None and table.poll_fastest > table.poll_slowest:
+        said = f"it is longer than poll_slowest, {format_duration(table.poll_slowest)}"
+        facts.note(ProblemId.VALUE_RANGE, account, "poll_fastest", said, "it is the shortest time between two polls")
+    _, longest = gaps(table.schedule, facts.zone)
     if longest > _RARE and id in facts.tables.topups:
         said = f"up to {format_duration(longest)} pass between two polls of an account that is topped up"
         facts.note(ProblemId.POLL_RARE, account, "poll", said, 'every five minutes is "*/5 * * * *"')

@@ -9,7 +9,7 @@ from decimal import Decimal
 from alerts.model.money import format_amount, format_usd, to_decimal
 from alerts.model.specs import Period
 from alerts.model.units import GB, USD
-from daemon.config.cron import gaps
+from daemon.config.cron import gap_when_near
 from daemon.config.durations import format_duration
 from daemon.config.lint.facts import LintFacts, listed
 from daemon.config.problems import ProblemId
@@ -135,7 +135,7 @@ def threshold_times(facts: LintFacts, rule: Item[RuleTable], id: str, burn_micro
     unit = account.units[0]
     if table.unit not in (None, unit):
         return
-    _, interval = gaps(account.effective("poll"), facts.zone)
+    interval = gap_when_near(account.schedule, facts.zone)
     if table.line * _DAY_S < burn_microusd_per_day * (interval // timedelta(seconds=1)):
         said = (
             f'{when}, the account "{id}" burns {format_amount(table.line, unit)} within one poll interval of '
@@ -203,7 +203,7 @@ def _lint_stale(facts: LintFacts, rule: Item[RuleTable]) -> None:
     table = rule.table
     assert isinstance(table, StaleTable)
     for id in facts.covered(table.accounts):
-        _, interval = gaps(facts.tables.accounts[id].table.effective("poll"), facts.zone)
+        interval = gap_when_near(facts.tables.accounts[id].table.schedule, facts.zone)
         if table.after is not None and table.after <= interval:
             said = (
                 f'the account "{id}" is polled every {format_duration(interval)}: it would be stale between two polls'

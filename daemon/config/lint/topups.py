@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from alerts.model.money import format_usd
 from alerts.model.units import USD
-from daemon.config.cron import gaps
+from daemon.config.cron import gap_when_near
 from daemon.config.durations import format_duration
 from daemon.config.lint.accounts import identity
 from daemon.config.lint.facts import LintFacts
@@ -120,7 +120,7 @@ def burn_times(facts: LintFacts, id: str, item: Item[TopupTable], burn_microusd_
     if below is None or burn_microusd_per_day <= 0:
         return
     runway = timedelta(seconds=min(_DAY_S * below // burn_microusd_per_day, _FOR_EVER_S))
-    _, interval = gaps(facts.tables.accounts[id].table.effective("poll"), facts.zone)
+    interval = gap_when_near(facts.tables.accounts[id].table.schedule, facts.zone)
     if runway < interval:
         said = (
             f"{when}, {format_usd(below)} last {_rough(runway)}, and the account is polled every {_rough(interval)}: "
