@@ -1,6 +1,6 @@
-"""When an account with `poll = "auto"` is polled next: a 960th of the time until anything can happen to it. Pure.
+"""When an account with `poll = "auto"` is polled next: a 240th of the time until anything can happen to it. Pure.
 
-What lasts 40 days is polled hourly. Until what is left shrinks to `PARTS` times the shortest interval no breach of a
+What lasts ten days is polled hourly. Until what is left shrinks to `PARTS` times the shortest interval no breach of a
 level can lie between two polls: the account would have to burn `PARTS` times its known pace. Then it is polled as often
 as is allowed. What is unknown, doubtful or not yet confirmed is polled so at once.
 """
@@ -26,8 +26,8 @@ from alerts.rules.builtin import READING
 from alerts.rules.quota import FULL_PERCENT
 from alerts.rules.state import NEW_RULE, AccountState
 
-PARTS = 960
-"""40 days in hours."""
+PARTS = 240
+"""Ten days in hours; four hours in minutes. More of them would ask for polls that no burst needs."""
 HISTORY_PARTS = 24
 """An account that is known for a day is polled hourly at most, a younger one more often."""
 WINDOW_PARTS = 3

@@ -91,7 +91,7 @@ class AutoPolls:
         self._awaited.pop(account, None)
         at = found.at
         if isinstance(reading, Unavailable) and reading.retry_at is not None:
-            at = max(at, min(reading.retry_at, reading.at + RETRY))
+            at = max(at, min(reading.retry_at + _TICK, reading.at + RETRY))  # not a moment too early
         at = self._bounded(account, at, now)
         self._put(account, at)
         if self._said is None or at < self._said:

@@ -75,7 +75,7 @@ rates = st.one_of(st.integers(0, 3), st.integers(0, 24), st.integers(24, PARTS -
 def test_no_level_is_passed_between_two_polls_but_within_the_shortest_interval(
     level: str, days: int, per_hour: int, lasts_hours: int, factors: list[int], bounds: AutoPoll
 ) -> None:
-    """However the burn changes between two polls: up to 960 times the pace that was known at the first of them."""
+    """However the burn changes between two polls: up to 240 times the pace that was known at the first of them."""
     reader, rules, topup = LEVELS[level]
     account, used = Watched(*rules), 0
     room = per_hour * (24 * days + lasts_hours)
@@ -98,13 +98,13 @@ def test_no_level_is_passed_between_two_polls_but_within_the_shortest_interval(
         account.read(wait, **reader(used, room))
 
 
-def test_what_lasts_forty_days_is_polled_hourly_and_what_lasts_a_day_each_minute_and_a_half() -> None:
+def test_what_lasts_for_weeks_is_polled_hourly_and_what_lasts_six_hours_each_minute_and_a_half() -> None:
     def lasting(days: float) -> NextPoll:
         return due(burning(LOW, balance=5 + 2.4 * days), id="unspread")
 
-    assert lasting(80).interval == lasting(40).interval == HOUR
-    assert lasting(20).interval == 30 * MINUTE
-    assert lasting(1).interval == timedelta(seconds=90)
+    assert lasting(40).interval == lasting(10).interval == HOUR
+    assert lasting(5).interval == 30 * MINUTE
+    assert lasting(0.25).interval == timedelta(seconds=90)
     assert lasting(0.1).interval == MINUTE
     assert lasting(20).why == "20 days to low"
     assert lasting(1).why == "24 h to low"

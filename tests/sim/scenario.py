@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.money import MICRO
+from alerts.model.polling import AutoPoll
 from alerts.model.receivers import EmailReceiver, Receivers, WebhookReceiver
 from alerts.model.specs import Budget, LowBalance, Period, Runway, Spike, Stale
 from alerts.model.values import replace
@@ -24,6 +25,11 @@ STARTS = (
     datetime(2026, 10, 20, 5, 0, tzinfo=UTC),  # and back on the 25th
     datetime(2026, 12, 26, 5, 0, tzinfo=UTC),  # a month and a year end
     datetime(2026, 6, 3, 5, 0, tzinfo=UTC),
+)
+AUTO = (
+    AutoPoll(),
+    AutoPoll(timedelta(minutes=5), timedelta(hours=1)),
+    AutoPoll(timedelta(minutes=2), timedelta(hours=3)),
 )
 ZONES = ("Europe/Berlin", "America/New_York", "UTC")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -63,7 +69,17 @@ def draw(rng: random.Random, focus: frozenset[str] = frozenset()) -> Scenario:
     )
     balances = {name: rng.randrange(5, 60) * MICRO for name in names}
     videos = {name: rng.choice([10, 30, 70, 140]) for name in names}
-    return Scenario(config, start, balances, videos, keys)
+    return Scenario(_some_by_auto(config, balances), start, balances, videos, keys)
+
+
+def _some_by_auto(config: Config, balances: dict[str, int]) -> Config:
+    """Poll some accounts by how long they last. Drawn apart, so that the rest of a seed's world is what it was."""
+    rng = random.Random(repr((config.timezone, balances)))
+    accounts = {
+        name: replace(account, poll=rng.choice(AUTO)) if rng.random() < 0.4 else account
+        for name, account in config.accounts.items()
+    }
+    return replace(config, accounts=accounts)
 
 
 def _account(rng: random.Random, name: str) -> AccountConfig:
