@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +81,30 @@ def test_events_reach_receivers_that_another_daemon_holds(machines: Machines, se
         machines.start(name)
     wait(lambda: len({account for _, _, account, _ in hooks(served)}) == ACCOUNTS, 40, lambda: str(len(hooks(served))))
     assert len({id for _, id, _, _ in hooks(served)}) == ACCOUNTS == len(hooks(served))
+
+
+@pytest.mark.timeout(150)
+def test_who_takes_over_asks_each_account_when_it_would_have_been_asked(
+    tmp_path: Path, postgres: PostgresServer, served: Server
+) -> None:
+    """Accounts that have due times of their own: none is asked sooner for it, and none is forgotten."""
+    machines = Machines(tmp_path, postgres, served, ACCOUNTS, poll='auto"\npoll_fastest = "20s')
+    try:
+        for name in ("a", "b"):
+            machines.start(name)
+        machines.shared_by("a", "b")
+        wait(lambda: len(polls(served)) == ACCOUNTS, 20)
+        time.sleep(5)
+        machines.kill("b")
+        machines.shared_by("a", within_s=15)
+        time.sleep(45)
+        asked: dict[str, list[float]] = defaultdict(list)
+        for at, account in served.ask("/polls")["polls"]:
+            asked[account].append(at)
+        gaps = [two - one for times in asked.values() for one, two in pairwise(times)]
+        assert len(asked) == ACCOUNTS
+        assert min(gaps) >= 19
+        assert max(gaps) <= 20 + 15
+        assert min(len(times) for times in asked.values()) >= 2
+    finally:
+        machines.stop()
