@@ -99,6 +99,8 @@ def _number(account: str) -> int:
 
 
 def _lasts(ms: int) -> str:
+    if ms >= 365 * DAY_MS:
+        return "over a year"
     for unit, unit_ms in (("days", DAY_MS), ("h", HOUR_MS)):
         if ms >= 2 * unit_ms:
             return f"{ms // unit_ms} {unit}"

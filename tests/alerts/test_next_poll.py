@@ -107,6 +107,7 @@ def test_what_lasts_for_weeks_is_polled_hourly_and_what_lasts_six_hours_each_min
     assert lasting(0.25).interval == timedelta(seconds=90)
     assert lasting(0.1).interval == MINUTE
     assert lasting(20).why == "20 days to low"
+    assert lasting(500).why == "over a year to low"
     assert lasting(1).why == "24 h to low"
     assert lasting(0.05).why == "72 min to low"
 

@@ -65,6 +65,26 @@ def test_an_account_is_made_read_changed_and_archived(api: Api) -> None:
         refused(client.put("/accounts/first", json=body(api, "first")), 409, "id-archived")
 
 
+def test_an_account_is_polled_by_how_long_it_lasts_and_says_when_next(api: Api) -> None:
+    api.standins.usage.prepaid("cs_test_auto", balance_usd="900.00")
+    with api.client(api.admin) as client:
+        wrong = client.put("/accounts/auto", json=body(api, "auto", poll="automatic", poll_fastest="5s"))
+        faults = {one["path"]: one for one in refused(wrong, 422, "invalid")["errors"]}
+        assert faults["poll"]["hint"] == 'did you mean "auto"?'
+        assert faults["poll_fastest"]["id"] == "value-range"
+        made = client.put("/accounts/auto", json=body(api, "auto", poll="auto", poll_fastest="10s"))
+        assert (made.json()["poll"], made.json()["poll_fastest"]) == ("auto", "10s")
+        assert made.json()["status"]["next_poll"]["why"] == "never read"
+        wait_until(lambda: client.get("/accounts/auto").json()["status"]["observed_at"])
+        found = client.get("/accounts/auto").json()["status"]["next_poll"]
+        assert (found["interval_s"], found["why"]) == (10, "known for 0 min")
+        assert client.get("/accounts/own").json()["status"]["next_poll"] is None
+        asked = api.standins.usage.asked["cs_test_auto"]
+        wait_until(lambda: api.standins.usage.asked["cs_test_auto"] > asked, 15)
+        hourly = client.patch("/accounts/auto", json={"poll": "0 * * * *", "poll_fastest": None})
+        assert hourly.json()["status"]["next_poll"] is None
+
+
 def test_a_dry_run_says_what_would_change_and_changes_nothing(api: Api) -> None:
     with api.client(api.admin) as client:
         planned = client.put("/accounts/dry?dry_run=true", json=body(api, "dry", label="Dry"))

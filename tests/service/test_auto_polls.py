@@ -152,7 +152,7 @@ def _is_shown(stage: Stage) -> None:
         assert not one.is_old
         if one.next_poll is not None:
             assert now - 2 * SECOND <= one.next_poll.at <= now + HOUR
-    assert said["far"].startswith("auto: hourly, 371 days to low; next at ")
+    assert said["far"].startswith("auto: hourly, over a year to low; next at ")
     assert said["near"].startswith("auto: each minute, ")
     assert said["cron"] == ""
 
