@@ -3,6 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.model.polling import AutoPoll
 from daemon.schedule import Group, Timetable, groups, last_fire, longest_gap, next_fire, spread_offset_s
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -46,6 +47,10 @@ def test_every_five_minutes_goes_on_evenly_through_the_repeated_hour() -> None:
 )
 def test_the_longest_gap_is_how_long_silence_is_no_news(cron: str, gap: timedelta) -> None:
     assert longest_gap(cron, BERLIN, NOON) == gap
+
+
+def test_silence_is_no_news_of_an_account_without_a_cron_while_it_may_be_left_alone() -> None:
+    assert longest_gap(AutoPoll(timedelta(minutes=1), timedelta(hours=2)), BERLIN, NOON) == timedelta(hours=2)
 
 
 def test_the_last_fire_is_strictly_before_and_that_of_the_repeated_hour_the_same() -> None:
