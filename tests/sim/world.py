@@ -173,7 +173,7 @@ class World:
         self.note(
             "stripe", f"CHARGED {charge.amount} for {charge.metadata.get('topup')} {charge.intent}, credit in {lag}"
         )
-        asyncio.get_running_loop().call_later(lag.total_seconds() + 0.001, self.stripe.settle)
+        self.later(lag.total_seconds() + 0.001, self.stripe.settle)
         return lag
 
     def purse(self, account: str) -> str:
@@ -219,7 +219,7 @@ class World:
         if seconds > 0:
             await asyncio.sleep(seconds)
 
-    def later(self, seconds: float, do: Callable[[], None]) -> None:
+    def later(self, seconds: float, do: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_later(seconds, do)
 
     def _act(self, happening: ScriptedEvent) -> None:
