@@ -82,7 +82,9 @@ def _hand_overs(world: FleetWorld) -> dict[tuple[str, int], list[datetime]]:
 
 
 def _polled_twice(world: FleetWorld) -> Iterator[str]:
-    """No account that is only watched is polled twice in a period, but around a hand-over."""
+    """No account that is only watched is polled twice in a period, but around a hand-over, or by one that lost an answer
+    or has just woken up, and does not know yet that others have taken over.
+    """
     moved = _hand_overs(world)
     for account in world.plain:
         hand_overs = moved[ACCOUNTS, bucket_of(account)]
@@ -92,7 +94,8 @@ def _polled_twice(world: FleetWorld) -> Iterator[str]:
                 continue
             if other >= began + world.period - timedelta(seconds=1):
                 continue
-            if not any(began - SLACK <= at <= other for at in hand_overs):
+            reasons = hand_overs + [at for at, role in world.disturbances if role in (first, second)]
+            if not any(began - SLACK <= at <= other for at in reasons):
                 yield f"{account} was polled at {one} by {first} and again at {other} by {second}"
 
 

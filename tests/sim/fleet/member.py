@@ -120,6 +120,7 @@ class FleetLife(Life):
         if self.stopped and number == self._stops:
             self.member.say("goes on")
             self.woke_s = self.member.world.loop.time()
+            self.member.disturb()
             self._go_on()
 
     def _go_on(self) -> None:

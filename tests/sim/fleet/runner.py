@@ -22,6 +22,7 @@ import structlog
 
 from daemon.fleet import holdings
 from daemon.store.dialects import postgresql
+from daemon.work import retention
 from tests.sim import clocks
 from tests.sim.box import OWNER, in_dead_life, own_tasks
 from tests.sim.fleet.checks import FleetWatch, check_fleet
@@ -43,7 +44,7 @@ def run_fleet(seed: int, days: float, server: Path, focus: frozenset[str] = froz
     disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-"))
     database = WorldDatabase(server, f"{os.getpid()}_{seed}")
     try:
-        with _few_buckets():
+        with _in_virtual_time():
             world, violations = clocks.run(partial(_live, seed, days, disks, database, focus), FleetLoop)
     finally:
         database.close()
@@ -85,26 +86,25 @@ async def _live(
 
 
 @contextmanager
-def _few_buckets() -> Iterator[None]:
-    """Let the machines' time be that of the loop, and the buckets be few."""
-    before = holdings.BUCKETS, holdings.COUNTS, postgresql.monotonic
+def _in_virtual_time() -> Iterator[None]:
+    """Let no part of a daemon go by the host's own time, and let the buckets be few."""
     counts = dict.fromkeys((holdings.ACCOUNTS, holdings.RECEIVERS), FEW)
-    _set(holdings, "BUCKETS", FEW)
-    _set(holdings, "COUNTS", {**counts, holdings.DUTIES: holdings.COUNTS[holdings.DUTIES]})
-    _set(postgresql, "monotonic", lambda: asyncio.get_running_loop().time())
+    put: list[tuple[Any, str, object]] = [
+        (holdings, "BUCKETS", FEW),
+        (holdings, "COUNTS", {**counts, holdings.DUTIES: holdings.COUNTS[holdings.DUTIES]}),
+        (postgresql, "monotonic", lambda: asyncio.get_running_loop().time()),
+        (retention, "FOLD_FOR_S", 3600.0),
+    ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in put]
     holdings.bucket_of.cache_clear()
     try:
+        for module, name, value in put:
+            setattr(module, name, value)
         yield
     finally:
-        for module, name, value in zip(
-            (holdings, holdings, postgresql), ("BUCKETS", "COUNTS", "monotonic"), before, strict=True
-        ):
-            _set(module, name, value)
+        for module, name, value in before:
+            setattr(module, name, value)
         holdings.bucket_of.cache_clear()
-
-
-def _set(module: Any, name: str, value: object) -> None:
-    setattr(module, name, value)
 
 
 def _is_of_database(error: BaseException) -> bool:
