@@ -30,7 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.fleet", description=__doc__)
     parser.add_argument("--seeds", type=int, default=50, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--days", type=float, default=6.0, help="simulated days of each, the last three in peace")
+    parser.add_argument("--days", type=float, default=3.0, help="simulated days of each, the last of them in peace")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--focus", default="", help="faults that every seed has")
     parser.add_argument("--until-violation", action="store_true", help="stop at the first seed that has one")

@@ -68,8 +68,10 @@ def _unpolled(world: FleetWorld) -> Iterator[str]:
     for account in world.scenario.config.accounts:
         times = [at for at, _ in world.polls[world.purse(account)]]
         for one, other in pairwise([world.truth.start, *times, world.end]):
-            unable = sum((min(until, other) - max(since, one) for since, until in world.unable
-                          if since < other and until > one), timedelta())
+            unable = sum(
+                (min(until, other) - max(since, one) for since, until in world.unable if since < other and until > one),
+                timedelta(),
+            )
             if other - one - unable > 2 * world.period + HAND_OVER + SLACK + world.most_skew:
                 yield f"{account} was not polled from {one} to {other}"
 
@@ -82,8 +84,8 @@ def _hand_overs(world: FleetWorld) -> dict[tuple[str, int], list[datetime]]:
 
 
 def _polled_twice(world: FleetWorld) -> Iterator[str]:
-    """No account that is only watched is polled twice in a period, but around a hand-over, or by one that lost an answer
-    or has just woken up, and does not know yet that others have taken over.
+    """No account that is only watched is polled twice in a period, but around a hand-over, or by one that has just woken
+    up and does not know yet that others have taken over.
     """
     moved = _hand_overs(world)
     for account in world.plain:
@@ -110,7 +112,9 @@ def _order(world: FleetWorld) -> Iterator[str]:
             events[event.account].append(event)
     for receiver in {receiver for receiver, _ in arrived}:
         for account, ordered in events.items():
-            heard = [one for one in ordered if (receiver, one.id) in arrived and (receiver, one.id) not in world.unheard]
+            heard = [
+                one for one in ordered if (receiver, one.id) in arrived and (receiver, one.id) not in world.unheard
+            ]
             for one, other in pairwise(heard):
                 if arrived[receiver, other.id] < arrived[receiver, one.id]:
                     yield f"{receiver} heard of {account} {other.type} {other.id} before {one.type} {one.id}"

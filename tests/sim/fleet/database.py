@@ -54,8 +54,7 @@ _SCHEMA = (
         END IF;
         RETURN NULL;
     END $$""",
-    "CREATE TRIGGER judged AFTER INSERT OR UPDATE ON account_state"
-    " FOR EACH ROW EXECUTE FUNCTION sim.judge('accounts')",
+    "CREATE TRIGGER judged AFTER INSERT OR UPDATE ON account_state FOR EACH ROW EXECUTE FUNCTION sim.judge('accounts')",
     "CREATE TRIGGER judged AFTER INSERT ON topup_sends FOR EACH ROW EXECUTE FUNCTION sim.judge('accounts')",
     "CREATE TRIGGER judged AFTER UPDATE ON delivery FOR EACH ROW EXECUTE FUNCTION sim.judge('receivers')",
     """CREATE FUNCTION sim.note_lease() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -82,7 +81,7 @@ def prepare(server: PostgresServer) -> None:
         migrate(store)
     with psycopg.connect(url.text, autocommit=True) as connection:
         for statement in _SCHEMA:
-            connection.execute(statement)  # type: ignore[call-overload]  # a text is no literal
+            connection.execute(statement)
 
 
 class WorldDatabase:
@@ -121,7 +120,7 @@ class WorldDatabase:
 
     def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement as somebody outside the fleet."""
-        cursor = self._reader.execute(sql, values)  # type: ignore[call-overload]
+        cursor = self._reader.execute(sql, values)
         return cursor.fetchall() if cursor.description else []
 
     # ── what befalls it ─────────────────────────────────────────────────────────────────────────────────────────
@@ -163,8 +162,10 @@ class WorldDatabase:
 
     def holders(self) -> dict[str, dict[int, int]]:
         """Return how many buckets of each kind each number holds: 0 for one that has a row and holds nothing."""
-        rows = self.ask("SELECT d.number, l.kind, count(l.bucket) FROM daemon d LEFT JOIN lease l"
-                        " ON l.holder = d.number GROUP BY d.number, l.kind")
+        rows = self.ask(
+            "SELECT d.number, l.kind, count(l.bucket) FROM daemon d LEFT JOIN lease l"
+            " ON l.holder = d.number GROUP BY d.number, l.kind"
+        )
         numbers = {number for number, _, _ in rows}
         found = {kind: dict.fromkeys(sorted(numbers), 0) for kind in holdings.COUNTS}
         for number, kind, buckets in rows:

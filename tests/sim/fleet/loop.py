@@ -1,7 +1,7 @@
 """Virtual time for several machines: each can be stopped as SIGSTOP does, and a calendar moves on while all rest.
 
-Two times pass. What the machines count (time-outs, leases, beats) passes second by second. The calendar (schedules, caps,
-credits, faults) is ahead of it by all the hours in which nothing happened but beats: those are not lived through.
+Two times pass. What the machines count (time-outs, leases, beats) passes second by second. The calendar (schedules,
+caps, credits, faults) is ahead of it by all the hours in which nothing happened but beats: those are not lived through.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,8 @@ class FleetLoop(VirtualLoop):
 
     async def rest(self, seconds: float) -> None:
         """Wait so long by the calendar."""
-        done = self.create_future()
-        self.at_date(self.calendar_s + seconds, lambda: done.done() or done.set_result(None))
+        done: asyncio.Future[None] = self.create_future()
+        self.at_date(self.calendar_s + seconds, partial(_settle, done, None, None))
         await done
 
     def _wind(self) -> None:
@@ -104,7 +105,7 @@ class FleetLoop(VirtualLoop):
 
     # ── threads ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Run it in one piece, some time from now; whoever waits hears of it some time after."""
         future = self.create_future()
         slow = self.rng.random() < 0.01

@@ -19,7 +19,6 @@ from alerts.model.values import replace
 from daemon.config.model import AccountConfig, Config
 from tests.sim.box import Box
 from tests.sim.clocks import SkewedClock
-from tests.sim.disks import HEAL
 from tests.sim.fleet import swarm
 from tests.sim.fleet.database import ROLES, WorldDatabase
 from tests.sim.fleet.loop import FleetLoop
@@ -42,6 +41,8 @@ MORE = ("shorts", "trailers")
 class FleetWorld(World):
     """`database` is the one that all share."""
 
+    peace = timedelta(days=1)
+
     def __init__(
         self, seed: int, days: float, disks: Path, database: WorldDatabase, focus: frozenset[str] = frozenset()
     ) -> None:
@@ -58,7 +59,7 @@ class FleetWorld(World):
         self._add_accounts(rng)
         self.swarm = swarm.without_disks(self.swarm)
         self.roles = ROLES if rng.random() < 0.7 else ROLES[:2]
-        self.befalls = swarm.draw(rng, self.scenario.start, max(days - HEAL.days, 1.0), self.roles, focus)
+        self.befalls = swarm.draw(rng, self.scenario.start, max(days - self.peace.days, 1.0), self.roles, focus)
         if any(one.act is FleetAct.STEP_CLOCK for one in self.befalls):
             self.swarm = dataclasses.replace(self.swarm, acts=self.swarm.acts | {Act.CLOCK_STEP})
         self.stripe_transport = self.stripe.transport(wait=loop.rest)
@@ -71,6 +72,8 @@ class FleetWorld(World):
         self.unable: list[tuple[datetime, datetime]] = []
         """When no daemon could do anything."""
         self._unable_since: datetime | None = self.scenario.start
+        self._quiet = 0
+        self._ends = False
         self._lead = random.Random(seed + 8)
 
     def _add_accounts(self, rng: random.Random) -> None:
@@ -129,11 +132,10 @@ class FleetWorld(World):
 
     async def _turn_pages(self) -> None:
         """Turn the calendar to when something happens next, while all that can happen before is a beat."""
-        quiet = 0
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            quiet = quiet + 1 if self._is_quiet() else 0
-            if quiet < QUIET_LOOKS:
+            self._quiet = self._quiet + 1 if self._is_quiet() else 0
+            if self._quiet < QUIET_LOOKS or self._ends:
                 continue
             wait_s = self._next_s() - self._lead.uniform(0.1, 1.5)
             if wait_s > LOOK_EVERY_S and self._is_settled():
@@ -160,7 +162,8 @@ class FleetWorld(World):
         """Whether those who can hold everything, and nobody else anything: else leases are about to move."""
         able = [one for one in self.members.values() if one.is_able]
         if self.database.is_down:
-            return not any(one.fleet is not None and one.service.holdings.buckets for one in self.members.values() if one.service is not None)
+            services = [one.service for one in self.members.values() if one.service is not None]
+            return not any(service.holdings.buckets for service in services)
         return self.database.is_shared_by(len(able)) if able else not self.database.holders()["duties"]
 
     def note_able(self) -> None:
@@ -222,9 +225,12 @@ class FleetWorld(World):
             else:
                 self.note("fault", f"{happening.act} {happening.value} {happening.seconds:.0f}")
                 self._act(happening)
-        await self._until(self.end - HEAL)
+        await self._until(self.end - self.peace)
         self.heal()
         await self._until(self.end + LAST_MOMENT)
+        self._ends = True
+        while self._quiet < QUIET_LOOKS:  # what was committed in the last moment is still to be delivered
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _act_on(self, member: Member, event: FleetEvent) -> None:
         life = member.life if isinstance(member.life, FleetLife) and not member.life.dead else None
