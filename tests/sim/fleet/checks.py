@@ -84,8 +84,8 @@ def _hand_overs(world: FleetWorld) -> dict[tuple[str, int], list[datetime]]:
 
 
 def _polled_twice(world: FleetWorld) -> Iterator[str]:
-    """No account that is only watched is polled twice in a period, but around a hand-over, or by one that has just woken
-    up and does not know yet that others have taken over.
+    """No account that is only watched is polled twice in a period, but around a hand-over, or by one that has just
+    woken up and does not know yet that others have taken over.
     """
     moved = _hand_overs(world)
     for account in world.plain:

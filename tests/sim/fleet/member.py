@@ -175,9 +175,11 @@ def outside(coro: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Start a task that belongs to no machine of the fleet."""
     token = OWNER.set(None)
     try:
-        return asyncio.get_running_loop().create_task(coro)
+        task = asyncio.get_running_loop().create_task(coro)
     finally:
         OWNER.reset(token)
+    task.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())  # perhaps nobody waits
+    return task
 
 
 class Member(Box):

@@ -95,6 +95,11 @@ def draw(
             if rng.random() < 0.7:  # about the time of a poll, when something is under way
                 seconds = max(seconds // _HOUR_S, 1.0) * _HOUR_S + rng.uniform(-3.0, 20.0)
             found.append(_event(rng, act, start + timedelta(seconds=seconds), rng.choice(roles)))
+    if "lose" in focus:  # the answer to a commit of each hour's first
+        for hour in range(1, int(days * 24)):
+            value = f"lose/committed/{rng.randrange(1, 3)}"
+            at = start + timedelta(hours=hour, seconds=-10)
+            found.append(FleetEvent(at, FleetAct.AT_POINT, rng.choice(roles), value))
     return sorted(found, key=lambda one: one.at)
 
 

@@ -89,7 +89,7 @@ class FleetWorld(World):
             self.scenario,
             config=replace(config, accounts=accounts),
             balances=self.scenario.balances | {name: rng.randrange(5, 60) * MICRO for name in sorted(more)},
-            videos=self.scenario.videos | {name: rng.choice([10, 30, 70]) for name in sorted(more)},
+            videos={name: rng.choice([30, 70, 140]) for name in sorted(accounts)},
         )
 
     @property
