@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from daemon.fleet import holdings
-from daemon.store.dialects import postgresql
+from daemon.store.dialects import postgresql, wire
 from daemon.work import retention
 from tests.sim import clocks
 from tests.sim.box import OWNER, in_dead_life, own_tasks
@@ -94,6 +94,7 @@ def _in_virtual_time() -> Iterator[None]:
         (holdings, "COUNTS", {**counts, holdings.DUTIES: holdings.COUNTS[holdings.DUTIES]}),
         (postgresql, "monotonic", lambda: asyncio.get_running_loop().time()),
         (retention, "FOLD_FOR_S", 3600.0),
+        (wire, "ANSWER_WITHIN_S", 3600.0),
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in put]
     holdings.bucket_of.cache_clear()
