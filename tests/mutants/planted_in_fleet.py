@@ -9,6 +9,11 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 FLEET = "tests.sim.fleet"
+_GIVES_UP = (
+    "daemon/fleet/fleet.py",
+    "if self._fence.number is not None and self._now() - self._renewed_at > GIVE_UP_AFTER_S:",
+)
+"""By its own clock a daemon stops in time: alone this hides that nothing compares the fence."""
 MUTANTS_OF_FLEET: tuple[Mutant, ...] = (
     Mutant(
         "fence-not-compared",
@@ -16,13 +21,13 @@ MUTANTS_OF_FLEET: tuple[Mutant, ...] = (
         '        if said != b"SELECT 1":\n            self.roll_back()',
         '        if said == b"":\n            self.roll_back()',
         "a daemon that was stopped and replaced writes what it had begun",
-        "at_point,stop_one",
+        "wake",
+        ((*_GIVES_UP, "if False:"),),
         world=FLEET,
     ),
     Mutant(
         "gives-up-never",
-        "daemon/fleet/fleet.py",
-        "if self._fence.number is not None and self._now() - self._renewed_at > GIVE_UP_AFTER_S:",
+        *_GIVES_UP,
         "if False:",
         "a daemon that is cut off from the database goes on polling what others hold",
         "cut_one",
@@ -42,7 +47,7 @@ MUTANTS_OF_FLEET: tuple[Mutant, ...] = (
         "given.update([one for one in quiet if one not in at_work][: max(over, 0)])",
         "given.update([one for one in quiet if at_work or one][: max(over, 0)])",
         "what is under way for an account is written beside its new holder",
-        "leave,kill_one",
+        "join,burn",
         world=FLEET,
         slow=True,
     ),

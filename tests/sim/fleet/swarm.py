@@ -65,6 +65,12 @@ _AT_WORK = ("begin", "commit", "committed", "before poll", "after poll", "before
 _AT_STRIPE = ("before stripe", "after stripe")
 _AT_BEAT = ("beat begin", "beat commit", "beat committed")
 _HOUR_S = 3600.0
+EACH_HOUR = {
+    "lose": (FleetAct.AT_POINT, "lose/committed/{}", 0.0, 10.0),
+    "wake": (FleetAct.AT_POINT, "stop/after poll/{}", 12.0, 10.0),
+    "join": (FleetAct.LEAVE, "", 42.0, 40.0),
+}
+"""What befalls somebody at the polls of each hour where it is in the focus, and how long before."""
 
 
 def without_disks(swarm: Swarm) -> Swarm:
@@ -95,11 +101,12 @@ def draw(
             if rng.random() < 0.7:  # about the time of a poll, when something is under way
                 seconds = max(seconds // _HOUR_S, 1.0) * _HOUR_S + rng.uniform(-3.0, 20.0)
             found.append(_event(rng, act, start + timedelta(seconds=seconds), rng.choice(roles)))
-    if "lose" in focus:  # the answer to a commit of each hour's first
+    for name in sorted(focus & EACH_HOUR.keys()):
+        act, value, seconds, before_s = EACH_HOUR[name]
         for hour in range(1, int(days * 24)):
-            value = f"lose/committed/{rng.randrange(1, 3)}"
-            at = start + timedelta(hours=hour, seconds=-10)
-            found.append(FleetEvent(at, FleetAct.AT_POINT, rng.choice(roles), value))
+            at = start + timedelta(hours=hour, seconds=-before_s)
+            said = value.format(rng.randrange(1, 3))
+            found.append(FleetEvent(at, act, rng.choice(roles), said, seconds))
     return sorted(found, key=lambda one: one.at)
 
 
