@@ -21,7 +21,7 @@ DRAW ?= 0
 MINUTES ?= 0
 JOBS ?= 2
 
-.PHONY: systemd-test dist help demo test test-postgresql lint lint-mail mail-pictures bench look run install lock clean sim mutants mutate crash fleet generate
+.PHONY: systemd-test dist help demo test test-postgresql lint lint-mail mail-pictures bench look run install lock clean sim sim-fleet mutants mutate crash fleet generate
 
 help:
 	@echo "make demo    watch the whole job for half a minute: nothing to set up"
@@ -34,6 +34,7 @@ help:
 	@echo "make look    the page in Chromium (Debian's chromium, npm): axe, widths, pictures in LOOKED"
 	@echo "make run     the daemon, with ./config.toml"
 	@echo "make sim     the daemon in a simulated world of faults: SEEDS=2000 DAYS=30 JOBS=2"
+	@echo "make sim-fleet several daemons on one PostgreSQL, in that world: SEEDS=100 JOBS=2"
 	@echo "make mutants every planted bug, caught by the simulator"
 	@echo "make mutate  the pure core changed in one place at a time: what no test notices; N=200 draws so many"
 	@echo "make crash   real processes, killed at random instants: N=300"
@@ -97,6 +98,10 @@ look: $(READY)
 
 sim: $(READY)
 	@$(PYTHON) -m tests.sim --seeds $(SEEDS) --days $(DAYS) --jobs $(JOBS)
+
+# The same with two or three daemons on one PostgreSQL, which is started here. A seed takes some 12 s of CPU.
+sim-fleet: $(READY)
+	@$(PYTHON) -m tests.sim.fleet --seeds $(if $(filter file,$(origin SEEDS)),100,$(SEEDS)) --jobs $(JOBS)
 
 mutants: $(READY)
 	@$(PYTHON) -m tests.mutants --jobs $(JOBS)

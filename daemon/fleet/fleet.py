@@ -32,6 +32,8 @@ GIVE_UP_AFTER_S = fleet.TTL_MS / 1000 - 2.0
 """When a daemon that cannot renew stops, by its own monotonic clock: before anybody else may begin."""
 _OUT_OF_ORDER_S = 10.0
 """Numbers of deliveries may become visible so much later than higher ones."""
+DRAW: Callable[[], int] = partial(secrets.randbits, 62)
+"""Returns a number that no daemon has, or ever had."""
 T = TypeVar("T")
 
 
@@ -65,13 +67,14 @@ def name_of(instance: str = "") -> str:
 class Fleet:
     """The place of this process in the fleet of its store. `problem`: why it does nothing, empty where all is well."""
 
-    def __init__(self, store: Store, work: Work, name: str) -> None:
+    def __init__(self, store: Store, work: Work, name: str, *, draw: Callable[[], int] = DRAW) -> None:
         fence = store.dialect.fence
         assert fence is not None, "a store in a file is one daemon's alone"
         self.name = name
         self.problem = ""
         self._fence: Fence = fence
         self._work = work
+        self._draw = draw
         self._lane = store.lane(keeps_row=True)
         self._mine: frozenset[Bucket] = frozenset()
         self._tried_at = self._renewed_at = 0.0
@@ -81,7 +84,7 @@ class Fleet:
 
     async def join(self) -> None:
         """Become one of the fleet; raises DatabaseHeldError where another of this name is, or a command has all."""
-        sent, number = self._now(), secrets.randbits(62)
+        sent, number = self._now(), self._draw()
         if not await self._write(partial(self._enter, number)):
             raise DatabaseHeldError(
                 f"a daemon named {self.name} works with {self._lane.place} already: give each one its own name, "

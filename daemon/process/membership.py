@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from time import time_ns
 
 from alerts.rules.state import AccountState
 from daemon.clock import Clock
 from daemon.config.model import Config
-from daemon.fleet.fleet import Fleet
+from daemon.fleet.fleet import DRAW, Fleet
 from daemon.fleet.holdings import ACCOUNTS, RECEIVERS, Bucket, Holdings, bucket_of
 from daemon.store import Store
 from daemon.store.fleet import tell
@@ -75,9 +75,11 @@ def _tell(store: Store) -> None:
 
 
 @asynccontextmanager
-async def in_fleet(service: Service, clock: Clock, name: str) -> AsyncIterator[Fleet]:
+async def in_fleet(
+    service: Service, clock: Clock, name: str, *, draw: Callable[[], int] = DRAW
+) -> AsyncIterator[Fleet]:
     """Join the fleet, beat while the block runs, and give everything back after it."""
-    fleet = Fleet(service.store, HeldWork(service, clock), name)
+    fleet = Fleet(service.store, HeldWork(service, clock), name, draw=draw)
     try:
         await fleet.join()
         service.held_back = lambda: fleet.problem

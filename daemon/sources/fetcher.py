@@ -124,11 +124,11 @@ class Fetcher:
                 deadline_s=self._deadline_s,
                 max_bytes=self._max_bytes,
             )
-            at, headers = self._clock.now(), answer.headers
+            headers = answer.headers
         except HttpFailure as failure:
+            return self._masked(client, failed(account.id, self._clock.now(), failure))
+        finally:  # of one that is cancelled, too
             at = self._clock.now()
-            return self._masked(client, failed(account.id, at, failure))
-        finally:
             client.rate_limit.back(headers, at)
         body = blake2b(answer.body, digest_size=16).digest()
         if client.last_metrics is not None and answer.status == 200 and body == client.last_body:

@@ -151,6 +151,9 @@ class Evaluator:
         self._committing = True
         try:
             await self._lane.write_apart(partial(self._write, evaluations, now), durable=_is_news(evaluations))
+        except BaseException:
+            self._forget(evaluations)
+            raise
         finally:
             self._committing = False
         self._take_over(evaluations, now, mutes)
@@ -245,9 +248,18 @@ class Evaluator:
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _commit(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
-        with self._store.write(durable=_is_news(evaluations)) as tx:
-            self._write(evaluations, now, tx)
+        try:
+            with self._store.write(durable=_is_news(evaluations)) as tx:
+                self._write(evaluations, now, tx)
+        except BaseException:
+            self._forget(evaluations)
+            raise
         self._take_over(evaluations, now, mutes)
+
+    def _forget(self, evaluations: Sequence[Evaluation]) -> None:
+        """Read these states anew: where a server's answer to a commit is lost, they may be stored all the same."""
+        for evaluation in evaluations:
+            self._states.pop(evaluation.state.account, None)
 
     def _write(self, evaluations: Sequence[Evaluation], now: datetime, tx: Transaction) -> None:
         self._record(tx, evaluations)

@@ -25,9 +25,12 @@ COPIED = (
     "templates",
     "tests/__init__.py",
     "tests/helpers_events.py",
+    "tests/postgres.py",
     "tests/sim",
     "pyproject.toml",
 )
+FLEET_DAYS = 2.0
+"""A day of a fleet costs more, and its faults come thicker."""
 _DONE = re.compile(r"^(\d+) seeds of ", re.MULTILINE)
 
 
@@ -81,7 +84,8 @@ def _misfit(mutant: Mutant) -> str | None:
 def _hunt(mutant: Mutant, *, seeds: int, days: float) -> bool:
     """Run seeds against the mutant until one catches it."""
     with _planted(mutant) as copy:
-        command = [sys.executable, "-m", "tests.sim", "--jobs", "1", "--seeds", str(seeds), "--days", str(days)]
+        command = [sys.executable, "-m", mutant.world, "--jobs", "1", "--seeds", str(seeds)]
+        command += ["--days", str(days if mutant.world == "tests.sim" else FLEET_DAYS)]
         command += ["--until-violation", "--focus", mutant.focus]
         environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)

@@ -21,6 +21,8 @@ class Mutant:
     also: tuple[tuple[str, str, str], ...] = ()
     slow: bool = False
     """Whether it takes more than a handful of seeds: left out of a sample."""
+    world: str = "tests.sim"
+    """The simulator that has to catch it."""
 
     @property
     def places(self) -> tuple[tuple[str, str, str], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant as Mutant
 from tests.mutants.planted_in_api import MUTANTS_OF_API
+from tests.mutants.planted_in_fleet import MUTANTS_OF_FLEET
 
 _NO_CREDIT_IS_MISSED = (
     "daemon/topups/policy/gates.py",
@@ -392,4 +393,5 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     *MUTANTS_OF_API,
+    *MUTANTS_OF_FLEET,
 )

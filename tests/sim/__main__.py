@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 
 from tests.sim.runner import Result, run_seed, run_seeds
 
@@ -17,20 +18,24 @@ def main() -> int:
     options = _options()
     focus = frozenset(filter(None, options.focus.split(",")))
     if options.seed is not None:
-        return _replay(run_seed(options.seed, options.days, focus))
+        return replay(run_seed(options.seed, options.days, focus))
+    seeds = range(options.first, options.first + options.seeds)
+    return report(run_seeds(seeds, options.days, jobs=options.jobs, focus=focus), options)
+
+
+def report(results: Iterable[Result], options: argparse.Namespace) -> int:
+    """Print what seeds came to, as they end; return 1 where one has a violation."""
     bad = done = charges = 0
     cpu_s = days = 0.0
     began = told = time.monotonic()
-    for result in run_seeds(
-        range(options.first, options.first + options.seeds), options.days, jobs=options.jobs, focus=focus
-    ):
+    for result in results:
         done += 1
         cpu_s += result.cpu_s
         days += result.days
         charges += result.charges
         if result.violations:
             bad += 1
-            _report(result)
+            _say(result)
             if options.until_violation:
                 break
         if time.monotonic() - told >= TOLD_EVERY_S:
@@ -59,14 +64,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _report(result: Result) -> None:
+def _say(result: Result) -> None:
     print(f"seed {result.seed}: {len(result.violations)} violations")
     for violation in result.violations[:5]:
         print(f"  {violation}")
     print(f"  replay: {result.command}", flush=True)
 
 
-def _replay(result: Result) -> int:
+def replay(result: Result) -> int:
+    """Print a seed with its trace."""
     print("\n".join(result.trace))
     print(f"seed {result.seed}, {result.days:g} days, {result.charges} charges")
     for violation in result.violations:

@@ -17,12 +17,13 @@ import httpx
 
 from alerts.mail import Mailed, MailFailed
 from alerts.model.readings import Known
+from daemon.places import Place
 
 if TYPE_CHECKING:
     from daemon.work.service import Service
     from tests.sim.world import World
 
-_OWNER: contextvars.ContextVar[Life | None] = contextvars.ContextVar("owner", default=None)
+OWNER: contextvars.ContextVar[Life | None] = contextvars.ContextVar("owner", default=None)
 DENSE = timedelta(minutes=5)
 SPARSE = timedelta(hours=1)
 MOST_CRASHES = 20
@@ -151,7 +152,7 @@ def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
 
     def factory(loop: asyncio.AbstractEventLoop, coro: Generator[Any, None, Any], **named: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **named)
-        life = _OWNER.get()
+        life = OWNER.get()
         if life is not None:
             if len(life.tasks) > 256:
                 life.tasks = [old for old in life.tasks if not old.done()]
@@ -163,16 +164,16 @@ def own_tasks(loop: asyncio.AbstractEventLoop) -> None:
 
 def of_life(life: Life | None, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Start a task that belongs to a life, and dies with it; None: to another process."""
-    token = _OWNER.set(life)
+    token = OWNER.set(life)
     try:
         return asyncio.get_running_loop().create_task(coro)
     finally:
-        _OWNER.reset(token)
+        OWNER.reset(token)
 
 
 def in_dead_life() -> bool:
     """Whether the caller belongs to a process that was killed: what it meets any more happened to nobody."""
-    life = _OWNER.get()
+    life = OWNER.get()
     return life is not None and life.dead
 
 
@@ -197,6 +198,11 @@ class Box:
     @property
     def database(self) -> Path:
         return self.disk / "brimful.db"
+
+    @property
+    def place(self) -> Place:
+        """Where a person's command finds the store."""
+        return self.database
 
     def kill(self, down_s: float, before_start: Callable[[], None] | None = None) -> None:
         """Kill the daemon now; it starts again after `down_s`, once `before_start` has had its way with the disk."""
@@ -280,11 +286,11 @@ class Box:
                 before()
 
     async def _one_life(self, life: Life) -> None:
-        token = _OWNER.set(life)
+        token = OWNER.set(life)
         try:
             await asyncio.get_running_loop().create_task(self._serve(life))
         finally:
-            _OWNER.reset(token)
+            OWNER.reset(token)
 
     async def _serve(self, life: Life) -> None:
         async with self.open_service(life) as service:

@@ -17,7 +17,7 @@ from daemon.stripe.declines import BAD_CARDS
 from tests.helpers_events import wrong
 from tests.sim import api_checks
 from tests.sim.api_acts import ACCOUNTS
-from tests.sim.disks import HEAL, Committed, read_events, read_given_up, read_waiting
+from tests.sim.disks import Committed, read_events, read_given_up, read_waiting
 from tests.sim.swarm import Act
 from tests.sim.world import World
 
@@ -400,7 +400,7 @@ def _converged(world: World, account: str, topup: TopupConfig) -> Iterator[str]:
             one.id
             for one in intents
             if one.status not in ("succeeded", "canceled")
-            and one.created_at < world.end - HEAL
+            and one.created_at < world.end - world.peace
             and (one.id in confirmed or one.created_at < last_need)
         ]
     if _spent(world, account, topup):

@@ -29,25 +29,29 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _Jump()
         selector.jump = self._jump
         self.elapsed_s = 0.0
+        """How far the machines have counted."""
+        self.calendar_s = 0.0
+        """How far the calendar is: as far, where nobody turns its pages."""
         super().__init__(selector)
         self._clock_resolution = 1e-6  # after months, a float of seconds is coarser than the host's own clock
 
     def _jump(self, seconds: float) -> None:
         self.elapsed_s += seconds
+        self.calendar_s += seconds
 
     def time(self) -> float:
         return self.elapsed_s
 
 
 class TrueClock:
-    """The world's time: where the loop stands, from `start`. Whole milliseconds."""
+    """The world's time: where the loop's calendar stands, from `start`. Whole milliseconds."""
 
     def __init__(self, start: datetime) -> None:
         self.start = start
         self._elapsed_s, self._now = 0.0, start
 
     def now(self) -> datetime:
-        elapsed_s = asyncio.get_running_loop().elapsed_s  # type: ignore[attr-defined]  # a virtual loop
+        elapsed_s = asyncio.get_running_loop().calendar_s  # type: ignore[attr-defined]  # a virtual loop
         if elapsed_s != self._elapsed_s:  # asked many times an instant
             self._elapsed_s, self._now = elapsed_s, self.start + timedelta(milliseconds=int(elapsed_s * 1000))
         return self._now
@@ -71,9 +75,9 @@ class SkewedClock(TrueClock):
         return now + self.skew if self.skew else now
 
 
-def run(main: Callable[[], Any]) -> Any:
+def run(main: Callable[[], Any], loop: Callable[[], VirtualLoop] = VirtualLoop) -> Any:
     """Run a coroutine function on a loop of virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main())
 
 

@@ -110,7 +110,7 @@ def read_waiting(box: Box, receiver: str) -> int:
     """Return how many deliveries to a receiver are not done, of events from before the healing."""
     if not box.database.exists():
         return 0
-    healed_ms = int((box.world.end - HEAL).timestamp() * 1000)
+    healed_ms = int((box.world.end - box.world.peace).timestamp() * 1000)
     connection = sqlite3.connect(box.database)
     try:
         left = "state = 'pending' OR (state = 'dead' AND attempts < ?)"

@@ -55,7 +55,7 @@ class Operator:
             return
         if box.name in self._world.misplaced:
             return  # a command finds no database
-        with closing(Store(box.database)) as store:
+        with closing(Store(box.place)) as store:
             context = replace(topups.context, store=store, last_errors={})
             self._end_stops(box, context)
             for topup in ledger_reads.open_topups(store.reader):

@@ -48,18 +48,18 @@ class Result:
     charges: int
     focus: frozenset[str]
     trace: list[str] = field(repr=False)
+    module: str = "tests.sim"
 
     @property
     def command(self) -> str:
         """What replays the seed with its trace."""
         focus = f" --focus {','.join(sorted(self.focus))}" if self.focus else ""
-        return f"python -m tests.sim --seed {self.seed} --days {self.days:g}{focus}"
+        return f"python -m {self.module} --seed {self.seed} --days {self.days:g}{focus}"
 
 
 def run_seed(seed: int, days: float, focus: frozenset[str] = frozenset()) -> Result:
     """Run one seed to its end and hold every invariant."""
-    _set_imports_aside()
-    _hasten_the_sdk()
+    hasten()
     started = time.process_time()
     home = MEMORY if MEMORY.is_dir() else None
     disks = Path(tempfile.mkdtemp(prefix=f"brimful-sim-{seed}-", dir=home))
@@ -84,8 +84,8 @@ def run_seeds(seeds: Iterable[int], days: float, *, jobs: int, focus: frozenset[
 async def _live(seed: int, days: float, disks: Path, focus: frozenset[str]) -> tuple[World, list[str]]:
     loop = asyncio.get_running_loop()
     own_tasks(loop)
-    unhandled: list[str] = []
-    loop.set_exception_handler(partial(_unhandled, unhandled))
+    unheard: list[str] = []
+    loop.set_exception_handler(partial(unhandled, unheard))
     world = World(seed, days, disks, _open, focus)
     _listen_to_logs(world.crashes)
     watch = Watch(world)
@@ -96,7 +96,7 @@ async def _live(seed: int, days: float, disks: Path, focus: frozenset[str]) -> t
     operator.cancel()
     violations = check(world, watch)
     await world.end_all()
-    return world, [*violations, *world.crashes, *unhandled]
+    return world, [*violations, *world.crashes, *unheard]
 
 
 def _open(config: Config, clock: Clock, life: Life, salt: str) -> AbstractAsyncContextManager[Service]:
@@ -111,6 +111,12 @@ def _open(config: Config, clock: Clock, life: Life, salt: str) -> AbstractAsyncC
         mailer=Post(life),
         probe=life.probe,
     )
+
+
+def hasten() -> None:
+    """Leave out what costs time and is nobody's concern here."""
+    _set_imports_aside()
+    _hasten_the_sdk()
 
 
 @functools.cache
@@ -129,7 +135,8 @@ def _hasten_the_sdk() -> None:
     setattr(_APIRequestor, "_detect_ai_agent", staticmethod(lambda environ: ""))  # noqa: B010  (the type is not to know)
 
 
-def _unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def unhandled(found: list[str], loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Note an error that nobody was there to hear of, but for a death."""
     error = context.get("exception")
     if error is None or isinstance(error, KilledError | asyncio.CancelledError):
         return

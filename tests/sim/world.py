@@ -32,6 +32,8 @@ LAST_MOMENT = timedelta(minutes=31, seconds=40)
 class World:
     """Everything outside the daemon, and the list of what happened."""
 
+    peace = HEAL
+
     def __init__(
         self,
         seed: int,
@@ -45,13 +47,13 @@ class World:
         self.rng = random.Random(seed)
         self.days = days
         self.scenario = scenario.draw(self.rng, focus)
-        plan = api_acts.draw(seed, self.scenario.start, max(days - HEAL.days, 1.0), focus)
+        plan = api_acts.draw(seed, self.scenario.start, max(days - self.peace.days, 1.0), focus)
         self.api = None if plan is None else ApiWorld(self, plan)
         if plan is not None:
             self.scenario = replace(self.scenario, config=replace(self.scenario.config, api=plan.config))
         self.truth = TrueClock(self.scenario.start)
         self.end = self.scenario.start + timedelta(days=days)
-        self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - HEAL.days, 1.0), focus)
+        self.swarm = swarm.draw(self.rng, self.scenario.start, max(days - self.peace.days, 1.0), focus)
         self.ledgers: dict[str, Ledger] = {}
         self.source = Source(random.Random(seed + 1), self.ledgers)
         self.receivers = Receivers(self.truth, random.Random(seed + 2))
@@ -173,7 +175,7 @@ class World:
         self.note(
             "stripe", f"CHARGED {charge.amount} for {charge.metadata.get('topup')} {charge.intent}, credit in {lag}"
         )
-        asyncio.get_running_loop().call_later(lag.total_seconds() + 0.001, self.stripe.settle)
+        self.later(lag.total_seconds() + 0.001, self.stripe.settle)
         return lag
 
     def purse(self, account: str) -> str:
@@ -187,7 +189,7 @@ class World:
     def _credit(self, charge: Charge) -> None:
         account = self.purse(charge.metadata.get("account", ""))
         if account in self.ledgers:
-            if self.losing and self.truth.now() < self.end - HEAL:
+            if self.losing and self.truth.now() < self.end - self.peace:
                 self.losing = False
                 self.note("provider", f"LOST the credit of {charge.intent}")
                 by_hand = partial(self.ledgers[account].credit, from_cents(charge.amount), charge.intent)
@@ -210,7 +212,7 @@ class World:
                 continue
             self.note("fault", f"{happening.act} {happening.value} {happening.seconds:.0f}")
             self._act(happening)
-        await self._until(self.end - HEAL)
+        await self._until(self.end - self.peace)
         self.heal()
         await self._until(self.end + LAST_MOMENT)
 
@@ -219,7 +221,7 @@ class World:
         if seconds > 0:
             await asyncio.sleep(seconds)
 
-    def later(self, seconds: float, do: Callable[[], None]) -> None:
+    def later(self, seconds: float, do: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_later(seconds, do)
 
     def _act(self, happening: ScriptedEvent) -> None:

@@ -68,6 +68,15 @@ async def test_both_apis_are_read(bench: Bench) -> None:
     assert clips.at == NOW
 
 
+async def test_a_poll_that_is_cancelled_ends_as_one(bench: Bench) -> None:
+    bench.standin.fail(KEY, Silence())
+    polling = asyncio.ensure_future(bench.fetcher.fetch(bench.clips))
+    await asyncio.sleep(0.1)
+    polling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await polling
+
+
 BAD: list[tuple[Fault, Reason]] = [
     (Status(401, "API key required"), Reason.UNAUTHORIZED),
     (Status(402, "insufficient balance"), Reason.PAYMENT_REQUIRED),
