@@ -80,7 +80,7 @@ async def in_fleet(service: Service, clock: Clock, name: str) -> AsyncIterator[F
     fleet = Fleet(service.store, HeldWork(service, clock), name)
     try:
         await fleet.join()
-        service.held_back = lambda: fleet.problem
+        service.held_back = fleet.held_back
         service.tell_others = lambda: _tell(service.store)
         beating = asyncio.ensure_future(fleet.run())
         try:

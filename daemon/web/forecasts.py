@@ -33,7 +33,7 @@ class Forecasts:
         """Return the forecast from the state's last reading."""
         kept = self._kept.get(state.account)
         if kept is None or kept.metrics is not known.metrics or kept.memory is not state.burn:
-            kept = self._kept[state.account] = _forecast(state, known)
+            kept = self._kept[state.account] = forecast_of(state, known)
         return kept
 
     def keep(self, accounts: Container[str]) -> None:
@@ -41,7 +41,8 @@ class Forecasts:
         self._kept = {account: kept for account, kept in list(self._kept.items()) if account in accounts}
 
 
-def _forecast(state: AccountState, known: Known) -> AccountForecast:
+def forecast_of(state: AccountState, known: Known) -> AccountForecast:
+    """Return the forecast from a reading and what is remembered before it."""
     metrics = known.metrics
     found, available = burn(state.burn, metrics, known.at), metrics.available_microusd
     days = None if found is None or available is None else days_remaining(available, found.microusd_per_day)
