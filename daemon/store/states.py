@@ -6,7 +6,7 @@ A save writes only the changed columns: one column of one row if nothing but the
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,32 +29,34 @@ _NEVER = 2**62
 _HOUR = timedelta(hours=1)
 
 EPISODE_COLUMNS = "id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
-StateRow = tuple[str, int | None, str | None, str | None, str, str]
-"""An account, when it was read last (milliseconds), and the texts of its state."""
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
+_WITHOUT_BURN = _SELECT.replace("burn", f"'{BurnMemory().encode()}'")
 
 
 def load(conn: Connection, account: str) -> AccountState:
     """Return the account's state; the empty one if it was never evaluated."""
     row = conn.execute(f"{_SELECT} WHERE account = ?", (account,)).fetchone()
-    return AccountState.new(account) if row is None else read(row)
+    return AccountState.new(account) if row is None else _read(row)
 
 
 def load_all(conn: Connection) -> dict[str, AccountState]:
     """Return the state of every account that was ever evaluated."""
-    return {row[0]: read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
+    return {row[0]: _read(row) for row in conn.execute(f"{_SELECT} ORDER BY account")}
 
 
 def load_some(conn: Connection, accounts: Collection[str]) -> dict[str, AccountState]:
     """Return the states of these accounts; the empty one of those that were never evaluated."""
-    found = {row[0]: read(row) for row in rows_of(conn, accounts)}
+    where = "WHERE account IN (SELECT value FROM json_each(?))"
+    found = {row[0]: _read(row) for row in conn.execute(f"{_SELECT} {where}", (json.dumps(list(accounts)),))}
     return {account: found.get(account) or AccountState.new(account) for account in accounts}
 
 
-def rows_of(conn: Connection, accounts: Collection[str]) -> Iterable[StateRow]:
-    """Return the stored rows of these accounts: `read` decodes one."""
-    where = "WHERE account IN (SELECT value FROM json_each(?))"
-    return conn.execute(f"{_SELECT} {where}", (json.dumps(list(accounts)),))
+def load_without_burn(conn: Connection, accounts: Collection[str]) -> list[AccountState]:
+    """Return the states of these accounts that were ever evaluated, without the hours of their burn: those are dear."""
+    rows = conn.execute(
+        f"{_WITHOUT_BURN} WHERE account IN (SELECT value FROM json_each(?))", (json.dumps(list(accounts)),)
+    )
+    return [_read(row) for row in rows]
 
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:
@@ -195,8 +197,7 @@ def _hours(burn: BurnMemory) -> tuple[int | None, int | None]:
     return (None if burn.spend is None else burn.spend.hour, None if burn.used is None else burn.used.hour)
 
 
-def read(row: StateRow) -> AccountState:
-    """Return the state that a row holds."""
+def _read(row: tuple[str, int | None, str | None, str | None, str, str]) -> AccountState:
     account, last_at, metrics, spend_text, burn_text, memory = row
     rest = decode_state_blob(memory, account)
     last = None

@@ -42,7 +42,7 @@ class Forecasts:
 
 
 def forecast_of(state: AccountState, known: Known) -> AccountForecast:
-    """Return the forecast from a reading and what is remembered before it."""
+    """Return the forecast from a reading and what is remembered of the time before it."""
     metrics = known.metrics
     found, available = burn(state.burn, metrics, known.at), metrics.available_microusd
     days = None if found is None or available is None else days_remaining(available, found.microusd_per_day)

@@ -1,68 +1,113 @@
-"""The accounts that other daemons hold, as `/metrics` tells them: read from the store, only what changed since."""
+"""The accounts that other daemons hold, as `/metrics` tells them: read from the store, only what changed since.
+
+What a day costs is dear to work out anew: milliseconds where four weeks are remembered. So each scrape does so only for
+as many accounts as a moment allows, and the others keep what it was: dozens that move are exact, of thousands in turn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
+from time import thread_time
 
 from msgspec import Struct
 
+from alerts.forecast.burn import Burn
+from alerts.forecast.hourly import HOUR_MS
 from alerts.forecast.memory import BurnMemory
-from alerts.model.instants import from_ms
+from alerts.forecast.runway import days_remaining
+from alerts.model.instants import to_ms
+from alerts.model.readings import Known
 from alerts.model.values import replace
 from alerts.rules.state import AccountState
+from daemon.limits import SCRAPE_FORECASTS_S
 from daemon.store import fleet, states
 from daemon.store.connection import Connection
 from daemon.web.forecasts import AccountForecast, forecast_of
 
-READ_AT_ONCE = 500
-"""States in one read: so many rows hold up the event loop for a few milliseconds only."""
+_READ_AT_ONCE = 500
+_FORECAST_AT_ONCE = 20
 _NO_HOURS = BurnMemory()
 
 
 class OtherAccount(Struct, frozen=True, gc=False):
-    """What is kept of an account: its state without the hours of its burn, which are large, and what follows from them.
+    """An account: its state without the hours of its burn, and the burn that they gave at a reading like `basis`.
 
-    `mark` is of the row's version, `said` of what it said, but for the reading's time.
+    `mark` is of the stored row's version. `turn` is the scrape that worked out the burn, counted from 1; 0: none yet.
     """
 
     mark: str
-    said: int
     state: AccountState
-    forecast: AccountForecast | None
+    burn: Burn | None = None
+    basis: Known | None = None
+    turn: int = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last reading says something else, or is of another hour, than that of the burn."""
+        last, basis = self.state.last, self.basis
+        if last is None or basis is None:
+            return last is not None
+        return last.metrics != basis.metrics or to_ms(last.at) // HOUR_MS != to_ms(basis.at) // HOUR_MS
+
+    @property
+    def urgency(self) -> tuple[bool, int]:
+        """The less, the sooner its burn is worked out: where the provider's schedule is another, then the oldest."""
+        last, basis = self.state.last, self.basis
+        rates = [None if one is None else one.metrics.scheduled_burn_microusd_per_day for one in (last, basis)]
+        return rates[0] == rates[1], self.turn
+
+    def forecast(self, known: Known) -> AccountForecast:
+        """Return what follows from the state's last reading at that burn."""
+        burn, available = self.burn, known.metrics.available_microusd
+        days = None if burn is None or available is None else days_remaining(available, burn.microusd_per_day)
+        return AccountForecast(known.metrics, _NO_HOURS, burn, days)
 
 
 class Others:
-    """One for the process; for one thread at a time. A poll that found nothing new costs no decoding."""
+    """One for the process; for one thread at a time."""
 
     def __init__(self) -> None:
         self._kept: dict[str, OtherAccount] = {}
+        self._turn = 0
 
     def refreshed(self, connection: Connection, accounts: Collection[str]) -> Mapping[str, OtherAccount]:
         """Return what is stored of these accounts; of one that was never read there is nothing."""
-        marks, before = fleet.marks(connection), self._kept
+        marks = fleet.marks(connection)
         stored = [account for account in accounts if account in marks]
-        kept = {id: one for id in stored if (one := before.get(id)) is not None and one.mark == marks[id]}
-        changed = (id for id in stored if id not in kept)
-        while some := list(islice(changed, READ_AT_ONCE)):
-            for row in states.rows_of(connection, some):
-                kept[row[0]] = _read(row, marks[row[0]], before.get(row[0]))
+        kept = {id: self._kept.get(id) or OtherAccount("", AccountState.new(id)) for id in stored}
+        changed = (id for id in stored if kept[id].mark != marks[id])
+        for some in _batches(changed, _READ_AT_ONCE):
+            for state in states.load_without_burn(connection, some):
+                id = state.account
+                kept[id] = replace(kept[id], mark=marks[id], state=_slim(state))
         self._kept = kept
+        self._forecast(connection)
         return kept
 
+    def _forecast(self, connection: Connection) -> None:
+        """Work out the burn of accounts that are due for it, until the time is up."""
+        self._turn += 1
+        until, kept = thread_time() + SCRAPE_FORECASTS_S, self._kept
+        due = sorted((id for id, one in kept.items() if one.is_due), key=lambda id: kept[id].urgency)
+        for some in _batches(due, _FORECAST_AT_ONCE):
+            if thread_time() > until:
+                break
+            for id, state in states.load_some(connection, some).items():
+                if (known := state.last) is not None:
+                    burn, basis = forecast_of(state, known).burn, kept[id].state.last
+                    kept[id] = replace(kept[id], burn=burn, basis=basis, turn=self._turn)
 
-def _read(row: states.StateRow, mark: str, before: OtherAccount | None) -> OtherAccount:
-    _, last_at, *texts = row
-    said = hash(tuple(texts))
-    if before is not None and before.said == said and before.state.last is not None and last_at is not None:
-        last = replace(before.state.last, at=from_ms(last_at))
-        return OtherAccount(mark, said, replace(before.state, last=last), before.forecast)
-    state = states.read(row)
-    known, forecast = state.last, None
+
+def _batches(ids: Iterable[str], count: int) -> Iterator[list[str]]:
+    left = iter(ids)
+    while some := list(islice(left, count)):
+        yield some
+
+
+def _slim(state: AccountState) -> AccountState:
+    known = state.last
     if known is not None:
-        metrics = replace(known.metrics, extra="{}")
-        forecast = replace(forecast_of(state, known), metrics=metrics, memory=_NO_HOURS)
-        known = replace(known, metrics=metrics)
+        known = replace(known, metrics=replace(known.metrics, extra="{}"))
     rules = {rule: memory for rule, memory in state.rules.items() if memory.episode is not None}
-    slim = AccountState(state.account, last=known, spend=state.spend, burn=_NO_HOURS, rules=rules)
-    return OtherAccount(mark, said, slim, forecast)
+    return AccountState(state.account, last=known, spend=state.spend, burn=_NO_HOURS, rules=rules)

@@ -81,14 +81,15 @@ class Samples:
         """Return the samples of all accounts; what is not known has none. For one thread at a time."""
         families: dict[str, list[str]] = {name: [] for name, _ in _FAMILIES}
         for account, config in self._accounts.items():
-            state, forecast = taken.states.get(account), None
+            state, other = taken.states.get(account), None
             if state is None:
                 if (other := taken.others.get(account)) is None:
                     continue
-                state, forecast = other.state, other.forecast
+                state = other.state
             if state.last is not None:
-                forecast = forecast or self._forecasts.of(state, state.last)
-                _add_reading(families, config.info, state.last, forecast)
+                known = state.last
+                forecast = self._forecasts.of(state, known) if other is None else other.forecast(known)
+                _add_reading(families, config.info, known, forecast)
                 age_s = max(int((taken.now - state.last.at).total_seconds()), 0)
                 families["reading_age_seconds"].append(f'brimful_reading_age_seconds{{account="{account}"}} {age_s}.0')
                 if self._has_budgets:
