@@ -16,13 +16,16 @@ from alerts.forecast.burn import Burn
 from alerts.forecast.hourly import HOUR_MS
 from alerts.forecast.memory import BurnMemory
 from alerts.forecast.runway import days_remaining
-from alerts.model.instants import to_ms
+from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known
+from alerts.model.spend import SpendMemory
 from alerts.model.values import replace
 from alerts.rules.state import AccountState
 from daemon.limits import SCRAPE_FORECASTS_S
 from daemon.store import fleet, states
 from daemon.store.connection import Connection
+from daemon.store.statecodec import decode_metrics, decode_state_blob
+from daemon.store.states import StoredTexts
 from daemon.web.forecasts import AccountForecast, forecast_of
 
 _READ_AT_ONCE = 500
@@ -33,12 +36,14 @@ _NO_HOURS = BurnMemory()
 class OtherAccount(Struct, frozen=True, gc=False):
     """An account: its state without the hours of its burn, and the burn that they gave at a reading like `basis`.
 
-    `mark` is of the stored row's version. `turn` is the scrape that worked out the burn, counted from 1; 0: none yet.
+    `mark` is of the stored row's version, `said` of each of its texts. `turn` is the scrape that worked out the burn,
+    counted from 1; 0: none yet.
     """
 
-    mark: str
     state: AccountState
-    burn: Burn | None = None
+    mark: str = ""
+    said: tuple[int, int, int] = (0, 0, 0)
+    forecast: AccountForecast | None = None
     basis: Known | None = None
     turn: int = 0
 
@@ -57,12 +62,6 @@ class OtherAccount(Struct, frozen=True, gc=False):
         rates = [None if one is None else one.metrics.scheduled_burn_microusd_per_day for one in (last, basis)]
         return rates[0] == rates[1], self.turn
 
-    def forecast(self, known: Known) -> AccountForecast:
-        """Return what follows from the state's last reading at that burn."""
-        burn, available = self.burn, known.metrics.available_microusd
-        days = None if burn is None or available is None else days_remaining(available, burn.microusd_per_day)
-        return AccountForecast(known.metrics, _NO_HOURS, burn, days)
-
 
 class Others:
     """One for the process; for one thread at a time."""
@@ -75,12 +74,12 @@ class Others:
         """Return what is stored of these accounts; of one that was never read there is nothing."""
         marks = fleet.marks(connection)
         stored = [account for account in accounts if account in marks]
-        kept = {id: self._kept.get(id) or OtherAccount("", AccountState.new(id)) for id in stored}
+        kept = {id: self._kept.get(id) or OtherAccount(AccountState.new(id)) for id in stored}
         changed = (id for id in stored if kept[id].mark != marks[id])
         for some in _batches(changed, _READ_AT_ONCE):
-            for state in states.load_without_burn(connection, some):
-                id = state.account
-                kept[id] = replace(kept[id], mark=marks[id], state=_slim(state))
+            for texts in states.texts_without_burn(connection, some):
+                id = texts.account
+                kept[id] = _read(kept[id], marks[id], texts)
         self._kept = kept
         self._forecast(connection)
         return kept
@@ -96,7 +95,8 @@ class Others:
             for id, state in states.load_some(connection, some).items():
                 if (known := state.last) is not None:
                     burn, basis = forecast_of(state, known).burn, kept[id].state.last
-                    kept[id] = replace(kept[id], burn=burn, basis=basis, turn=self._turn)
+                    forecast = _forecast(burn, basis or known)
+                    kept[id] = replace(kept[id], forecast=forecast, basis=basis, turn=self._turn)
 
 
 def _batches(ids: Iterable[str], count: int) -> Iterator[list[str]]:
@@ -105,9 +105,26 @@ def _batches(ids: Iterable[str], count: int) -> Iterator[list[str]]:
         yield some
 
 
-def _slim(state: AccountState) -> AccountState:
-    known = state.last
-    if known is not None:
-        known = replace(known, metrics=replace(known.metrics, extra="{}"))
-    rules = {rule: memory for rule, memory in state.rules.items() if memory.episode is not None}
-    return AccountState(state.account, last=known, spend=state.spend, burn=_NO_HOURS, rules=rules)
+def _read(before: OtherAccount, mark: str, texts: StoredTexts) -> OtherAccount:
+    """Return the account as it is stored now: only what is said otherwise is decoded."""
+    state, said = before.state, (hash(texts.metrics), hash(texts.spend), hash(texts.memory))
+    last, spend, rules, forecast = state.last, state.spend, state.rules, before.forecast
+    if texts.last_at is not None and texts.metrics is not None:
+        same = last is not None and said[0] == before.said[0]
+        metrics = last.metrics if last is not None and same else replace(decode_metrics(texts.metrics), extra="{}")
+        last = Known(state.account, from_ms(texts.last_at), metrics)
+        forecast = forecast if same or forecast is None else _forecast(forecast.burn, last)
+    if texts.spend is not None and said[1] != before.said[1]:
+        spend = SpendMemory.decode(texts.spend)
+    if said[2] != before.said[2]:
+        every = decode_state_blob(texts.memory, state.account).rules
+        rules = {rule: memory for rule, memory in every.items() if memory.episode is not None}
+    state = AccountState(state.account, last=last, spend=spend, burn=_NO_HOURS, rules=rules)
+    return replace(before, state=state, mark=mark, said=said, forecast=forecast)
+
+
+def _forecast(burn: Burn | None, known: Known) -> AccountForecast:
+    """Return what follows from a reading at that burn."""
+    available = known.metrics.available_microusd
+    days = None if burn is None or available is None else days_remaining(available, burn.microusd_per_day)
+    return AccountForecast(known.metrics, _NO_HOURS, burn, days)

@@ -88,7 +88,7 @@ class Samples:
                 state = other.state
             if state.last is not None:
                 known = state.last
-                forecast = self._forecasts.of(state, known) if other is None else other.forecast(known)
+                forecast = self._forecasts.of(state, known) if other is None else other.forecast
                 _add_reading(families, config.info, known, forecast)
                 age_s = max(int((taken.now - state.last.at).total_seconds()), 0)
                 families["reading_age_seconds"].append(f'brimful_reading_age_seconds{{account="{account}"}} {age_s}.0')
@@ -121,7 +121,9 @@ class Samples:
             families["budget_ratio"].append(f"brimful_budget_ratio{labels} {found.amount / found.limit!r}")
 
 
-def _add_reading(families: Mapping[str, list[str]], info: AccountInfo, known: Known, forecast: AccountForecast) -> None:
+def _add_reading(
+    families: Mapping[str, list[str]], info: AccountInfo, known: Known, forecast: AccountForecast | None
+) -> None:
     metrics, labels = known.metrics, f'{{account="{info.id}"}}'
     for entries, unit in ((_MONEY, info.unit), (_VOLUME, info.quota_unit)):
         suffix = _SUFFIXES.get(unit, "")
@@ -133,6 +135,8 @@ def _add_reading(families: Mapping[str, list[str]], info: AccountInfo, known: Kn
     if metrics.limit_microgb and metrics.effective_microgb is not None:
         ratio = metrics.effective_microgb / metrics.limit_microgb
         families["quota_ratio"].append(f"brimful_quota_ratio{labels} {ratio!r}")
+    if forecast is None:
+        return
     if forecast.burn is not None:
         value = forecast.burn.microusd_per_day / MICRO
         name, said = "burn_usd_per_day", labels
