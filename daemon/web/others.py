@@ -12,10 +12,7 @@ from time import thread_time
 
 from msgspec import Struct
 
-from alerts.forecast.burn import Burn
 from alerts.forecast.hourly import HOUR_MS
-from alerts.forecast.memory import BurnMemory
-from alerts.forecast.runway import days_remaining
 from alerts.model.instants import from_ms, to_ms
 from alerts.model.readings import Known
 from alerts.model.spend import SpendMemory
@@ -26,11 +23,10 @@ from daemon.store import fleet, states
 from daemon.store.connection import Connection
 from daemon.store.statecodec import decode_metrics, decode_state_blob
 from daemon.store.states import StoredTexts
-from daemon.web.forecasts import AccountForecast, forecast_of
+from daemon.web.forecasts import NO_HOURS, AccountForecast, at_burn, forecast_of
 
 _READ_AT_ONCE = 500
 _FORECAST_AT_ONCE = 20
-_NO_HOURS = BurnMemory()
 
 
 class OtherAccount(Struct, frozen=True, gc=False):
@@ -95,7 +91,7 @@ class Others:
             for id, state in states.load_some(connection, some).items():
                 if (known := state.last) is not None:
                     burn, basis = forecast_of(state, known).burn, kept[id].state.last
-                    forecast = _forecast(burn, basis or known)
+                    forecast = at_burn(burn, basis or known)
                     kept[id] = replace(kept[id], forecast=forecast, basis=basis, turn=self._turn)
 
 
@@ -113,18 +109,11 @@ def _read(before: OtherAccount, mark: str, texts: StoredTexts) -> OtherAccount:
         same = last is not None and said[0] == before.said[0]
         metrics = last.metrics if last is not None and same else replace(decode_metrics(texts.metrics), extra="{}")
         last = Known(state.account, from_ms(texts.last_at), metrics)
-        forecast = forecast if same or forecast is None else _forecast(forecast.burn, last)
+        forecast = forecast if same or forecast is None else at_burn(forecast.burn, last)
     if texts.spend is not None and said[1] != before.said[1]:
         spend = SpendMemory.decode(texts.spend)
     if said[2] != before.said[2]:
         every = decode_state_blob(texts.memory, state.account).rules
         rules = {rule: memory for rule, memory in every.items() if memory.episode is not None}
-    state = AccountState(state.account, last=last, spend=spend, burn=_NO_HOURS, rules=rules)
+    state = AccountState(state.account, last=last, spend=spend, burn=NO_HOURS, rules=rules)
     return replace(before, state=state, mark=mark, said=said, forecast=forecast)
-
-
-def _forecast(burn: Burn | None, known: Known) -> AccountForecast:
-    """Return what follows from a reading at that burn."""
-    available = known.metrics.available_microusd
-    days = None if burn is None or available is None else days_remaining(available, burn.microusd_per_day)
-    return AccountForecast(known.metrics, _NO_HOURS, burn, days)
