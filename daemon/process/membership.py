@@ -51,6 +51,8 @@ class HeldWork:
     async def let_go(self) -> None:
         service = self._service
         await asyncio.gather(*(job.cut() for job in service.jobs), service.deliverer.let_go())
+        for job in service.jobs:
+            job.health.last_error = ""  # of what others do now
         if (recovery := service.recovery) is not None:
             recovery.cancel()
             await asyncio.wait([recovery])

@@ -141,7 +141,10 @@ def test_a_daemon_that_is_out_or_has_no_database_does_not_say_that_it_is_well(
     machines: Machines, postgres: PostgresServer
 ) -> None:
     def until(name: str, status: int) -> None:
-        wait(lambda: get(machines, name, "/healthz").status_code == status, 20)
+        def said() -> str:
+            return get(machines, name, "/healthz").text
+
+        wait(lambda: get(machines, name, "/healthz").status_code == status, 20, said)
 
     start(machines)
     until("a", 200)
