@@ -31,7 +31,7 @@ def status(
     """Balance, burn, days left, quota, month spend, open alerts and top-ups of every account, and how old that is."""
     from daemon.commands.status_view import document, show, show_daemons, show_health
     from daemon.status.overview import overview
-    from daemon.store.fleet import live
+    from daemon.store.fleet import live, of_all
     from daemon.store.health import load as load_health
     from daemon.store.lock import holder
 
@@ -41,14 +41,16 @@ def status(
     with reading(config) as store:
         now = _now(store.reader)
         found = [one for one in overview(config, store.reader, now) if account in (None, one.account.id)]
-        health, pid = load_health(store.reader), holder(config.store.place)
-        daemons = live(store.reader)
+        pid, daemons = holder(config.store.place), live(store.reader)
+        health = of_all(daemons) if daemons else load_health(store.reader)
     if as_json:
         print_json({**document(found, now, health, pid, daemons), "problems": problems})
     else:
         show(found, config.timezone)
-        show_health(health, pid, config.timezone)
-        show_daemons(daemons, now)
+        if daemons:
+            show_daemons(daemons, now, config.timezone)
+        else:
+            show_health(health, pid, config.timezone)
         for problem in problems:
             typer.echo(problem)
 

@@ -34,7 +34,7 @@ def document(
     """Return what `status --json` prints; the names are those of the events. `daemons`: that share a server."""
     return {
         "now": moment(now),
-        "daemon": _daemon(health, pid),
+        "daemon": {"pid": pid, **_health(health if pid is not None else None)},
         "daemons": [
             {
                 "name": one.name,
@@ -43,6 +43,7 @@ def document(
                 "buckets": one.buckets,
                 "since": moment(one.since),
                 "renewed_at": moment(one.renewed_at),
+                "health": _health(one.health),
             }
             for one in daemons
         ],
@@ -50,14 +51,12 @@ def document(
     }
 
 
-def _daemon(health: StoredHealth | None, pid: int | None) -> dict[str, Any]:
-    """Return whether a daemon runs, and its own last judgement of its health."""
-    known = health if pid is not None else None
+def _health(health: StoredHealth | None) -> dict[str, Any]:
+    """Return a daemon's own last judgement of its health; nothing is known where none runs."""
     return {
-        "pid": pid,
-        "fresh": None if known is None else known.fresh,
-        "reasons": [] if known is None else list(known.reasons),
-        "since": None if known is None else moment(known.since),
+        "fresh": None if health is None else health.fresh,
+        "reasons": [] if health is None else list(health.reasons),
+        "since": None if health is None else moment(health.since),
     }
 
 
@@ -215,21 +214,30 @@ def show(found: Sequence[Overview], zone: ZoneInfo) -> None:
 
 def show_health(health: StoredHealth | None, pid: int | None, zone: ZoneInfo) -> None:
     """Say where the daemon that runs is not fresh, as `/healthz` does; nothing where all is well."""
-    if health is None or health.fresh or pid is None:
-        return
-    typer.echo(f"\nthe daemon (pid {pid}) is not fresh since {health.since.astimezone(zone):%Y-%m-%d %H:%M}:")
+    if pid is not None and health is not None and not health.fresh:
+        _show_trouble(f"\nthe daemon (pid {pid}) is", health, zone)
+
+
+def _show_trouble(who_is: str, health: StoredHealth, zone: ZoneInfo) -> None:
+    typer.echo(f"{who_is} not fresh since {health.since.astimezone(zone):%Y-%m-%d %H:%M}:")
     for reason in health.reasons:
         typer.echo(f"  {reason}")
 
 
-def show_daemons(daemons: Sequence[DaemonRow], now: datetime) -> None:
-    """Name the daemons that share a server, and what part of the accounts each holds; nothing where there is none."""
+def show_daemons(daemons: Sequence[DaemonRow], now: datetime, zone: ZoneInfo) -> None:
+    """Name the daemons that share a server, what part of the accounts each holds, and how it fares, trouble first;
+    nothing where there is none.
+    """
     if daemons:
         typer.echo()
-    for one in daemons:
+    for one in sorted(daemons, key=lambda one: one.is_fresh):
         heard_s = max((now - one.renewed_at).total_seconds(), 0)
-        held = f"{one.buckets} of {BUCKETS} buckets"
-        typer.echo(f"daemon {one.name} (pid {one.pid} on {one.host}): {held}, heard of {heard_s:.0f} s ago")
+        held = f"{one.buckets} of {BUCKETS} buckets, heard of {heard_s:.0f} s ago"
+        said = f"daemon {one.name} (pid {one.pid} on {one.host}): {held}"
+        if one.health is None or one.is_fresh:
+            typer.echo(said)
+        else:
+            _show_trouble(f"{said},", one.health, zone)
 
 
 def _show_table(found: Sequence[Overview]) -> None:

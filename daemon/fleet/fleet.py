@@ -21,6 +21,7 @@ from daemon.config.model import Config
 from daemon.fleet.holdings import ACCOUNTS, NOTHING, Bucket, Holdings, bucket_of, to_give, to_take
 from daemon.store import Store, StoreError, fleet, states
 from daemon.store.connection import Connection, Fence, Transaction
+from daemon.store.health import StoredHealth, encode
 from daemon.store.lock import DatabaseHeldError, refuse_held
 
 log = structlog.get_logger("brimful.fleet")
@@ -72,6 +73,7 @@ class Fleet:
         assert fence is not None, "a store in a file is one daemon's alone"
         self.name = name
         self.problem = ""
+        self._health: StoredHealth | None = None
         self._fence: Fence = fence
         self._work = work
         self._draw = draw
@@ -129,6 +131,19 @@ class Fleet:
         finally:
             self._lane.close()
 
+    def judged(self, health: StoredHealth) -> None:
+        """Take how this daemon fares: its row says so from the next renewal on."""
+        self._health = health
+
+    def held_back(self) -> str:
+        """Return why this daemon does nothing, or soon will not; empty where all is well. By its own clock, whether or
+        not the beat has come round to it: for whoever asks a process that just woke up.
+        """
+        if self.problem or self._fence.number is None:
+            return self.problem or "this daemon is not one of the fleet"
+        silent_s = self._now() - self._renewed_at
+        return f"not renewed for {silent_s:.0f} s: others may have taken over" if silent_s > GIVE_UP_AFTER_S else ""
+
     # ── the beat ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _beat(self) -> None:
@@ -137,7 +152,8 @@ class Fleet:
             await self.join()
         elif self._now() - self._tried_at >= RENEW_EVERY_S:
             self._tried_at = sent = self._now()
-            if not await self._write(lambda tx: fleet.renew(tx, number)):
+            health = encode(self._health)
+            if not await self._write(lambda tx: fleet.renew(tx, number, health)):
                 await self._lose("others have taken over: this daemon was not heard of for too long")
                 return
             self._renewed_at = sent

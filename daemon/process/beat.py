@@ -1,6 +1,7 @@
 """The beat: judges every few seconds whether every job is fresh, and tells systemd, the journal and the database.
 
-systemd's watchdog is fed while nothing hangs. The database holds the judgement for `status`, which runs beside us.
+systemd's watchdog is fed while nothing hangs. The database holds the judgement for `status`, which runs beside us; in a
+fleet it is written with each renewal of the daemon's row.
 """
 
 from __future__ import annotations
@@ -22,12 +23,22 @@ log = structlog.get_logger("brimful.health")
 
 
 class Beat:
-    """Runs beside the service of one configuration; `tell` is what systemd hears."""
+    """Runs beside the service of one configuration; `tell` is what systemd hears.
 
-    def __init__(self, service: Service, clock: Clock, tell: Callable[[str], bool] = notify) -> None:
+    `keep` takes the judgement when it changes; without one it is written into the store.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        clock: Clock,
+        tell: Callable[[str], bool] = notify,
+        keep: Callable[[StoredHealth], None] | None = None,
+    ) -> None:
         self._service = service
         self._clock = clock
         self._tell = tell
+        self._keep = keep
         self._status = ""
         self._judged: tuple[str, ...] | None = None
 
@@ -59,8 +70,12 @@ class Beat:
             log.warning("health", fresh=False, reasons=judged.words, hangs=judged.hangs)
         elif not first:
             log.info("health", fresh=True)
+        health = StoredHealth(judged.fresh, judged.words, self._clock.now())
+        if self._keep is not None:
+            self._keep(health)
+            return
         try:
             with self._service.store.write(durable=False) as tx:
-                save(tx, StoredHealth(judged.fresh, judged.words, self._clock.now()))
+                save(tx, health)
         except sqlite3.Error as error:  # a full disk, say: the journal has it
             log.warning("health", fresh=judged.fresh, unwritten=str(error))

@@ -51,6 +51,8 @@ class HeldWork:
     async def let_go(self) -> None:
         service = self._service
         await asyncio.gather(*(job.cut() for job in service.jobs), service.deliverer.let_go())
+        for job in service.jobs:
+            job.health.last_error = ""  # of what others do now
         if (recovery := service.recovery) is not None:
             recovery.cancel()
             await asyncio.wait([recovery])
@@ -82,7 +84,7 @@ async def in_fleet(
     fleet = Fleet(service.store, HeldWork(service, clock), name, draw=draw)
     try:
         await fleet.join()
-        service.held_back = lambda: fleet.problem
+        service.held_back = fleet.held_back
         service.tell_others = lambda: _tell(service.store)
         beating = asyncio.ensure_future(fleet.run())
         try:

@@ -117,8 +117,9 @@ class Runner:
             )
             if self._before is not None:
                 self._say_reloaded()
+            keep = None
             if service.store.dialect.fence is not None:
-                await stack.enter_async_context(in_fleet(service, self._clock, self._name))
+                keep = (await stack.enter_async_context(in_fleet(service, self._clock, self._name))).judged
             await stack.enter_async_context(self._page(service))
             scheduler = self._schedule(service)
             stack.callback(scheduler.shutdown, wait=False)
@@ -127,7 +128,7 @@ class Runner:
             log.info("started", accounts=len(config.accounts), rules=len(config.rules), store=str(config.store.place))
             self._started = True
             notify("READY=1")
-            beat = asyncio.ensure_future(Beat(service, self._clock).run())
+            beat = asyncio.ensure_future(Beat(service, self._clock, keep=keep).run())
             stack.callback(beat.cancel)
             try:
                 crons = service.crons

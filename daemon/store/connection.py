@@ -61,6 +61,7 @@ class Store:
         self.commits = 0
         self.committing_s = 0.0
         """How long all commits of this connection took, together."""
+        self._lanes: list[Store] = []
 
     @property
     def path(self) -> Path:
@@ -98,7 +99,13 @@ class Store:
         lane = Store(self.place, probe=self._probe)
         lane.dialect.fence, lane.dialect.keeps_row = self.dialect.fence, keeps_row
         lane.changed_elsewhere()  # it is this process's own: it tells nobody of its commits
+        self._lanes.append(lane)
         return lane
+
+    def committed(self) -> tuple[int, float]:
+        """Return how many commits there were, those of its lanes included, and how long they took together."""
+        stores = (self, *self._lanes)
+        return sum(one.commits for one in stores), sum(one.committing_s for one in stores)
 
     async def write_apart(self, work: Callable[[Transaction], None], *, durable: bool) -> None:
         """Run one transaction; of a server in a thread, so that no round trip and no disk holds up the event loop.

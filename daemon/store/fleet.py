@@ -12,30 +12,29 @@ from typing import NamedTuple
 
 from alerts.model.instants import from_ms
 from daemon.store.connection import Connection, Transaction
+from daemon.store.health import StoredHealth, decode
 
 TTL_MS = 10_000
 """How long a daemon is taken to be alive after it was last heard of."""
 _TABLE = "daemon"
 _NOW = "(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint))"
 _COLUMNS = "d.number, d.name, d.host, d.pid, d.since_ms, d.renewed_ms"
+_HELD = "(SELECT COUNT(*) FROM lease l WHERE l.holder = d.number AND l.kind = 'accounts')"
+_HEALTH = "to_jsonb(d) ->> 'health'"  # no error where an older program made the table: a lock asks before any migration
 _JOIN = (
     f"INSERT INTO daemon (number, name, host, pid, since_ms, renewed_ms, until_ms)"
     f" VALUES (?, ?, ?, ?, {_NOW}, {_NOW}, {_NOW} + {TTL_MS}) ON CONFLICT (name) DO NOTHING"
 )
-_RENEW = f"UPDATE daemon SET renewed_ms = {_NOW}, until_ms = {_NOW} + {TTL_MS} WHERE number = ?"
+_RENEW = f"UPDATE daemon SET renewed_ms = {_NOW}, until_ms = {_NOW} + {TTL_MS}, health = ? WHERE number = ?"
 _EXPIRE = (
     "DELETE FROM daemon WHERE number IN"
     f" (SELECT number FROM daemon WHERE until_ms < {_NOW} FOR UPDATE SKIP LOCKED) RETURNING name"
 )
-_LIVE = (
-    f"SELECT {_COLUMNS}, COUNT(l.bucket) FROM daemon d"
-    " LEFT JOIN lease l ON l.holder = d.number AND l.kind = 'accounts'"
-    f" WHERE d.until_ms >= {_NOW} GROUP BY {_COLUMNS} ORDER BY d.since_ms, d.number"
-)
+_LIVE = f"SELECT {_COLUMNS}, {_HELD}, {_HEALTH} FROM daemon d WHERE d.until_ms >= {_NOW} ORDER BY d.since_ms, d.number"
 
 
 class DaemonRow(NamedTuple):
-    """One daemon that is alive. `buckets`: how many of accounts it holds."""
+    """One daemon that is alive. `buckets`: how many of accounts it holds. `health`: None until it has judged."""
 
     number: int
     name: str
@@ -44,6 +43,12 @@ class DaemonRow(NamedTuple):
     since: datetime
     renewed_at: datetime
     buckets: int
+    health: StoredHealth | None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether every job is fresh, as far as it has said."""
+        return self.health is None or self.health.fresh
 
 
 class Lease(NamedTuple):
@@ -59,9 +64,20 @@ def live(conn: Connection) -> list[DaemonRow]:
     if conn.pause_file() is not None or not conn.has_table(_TABLE):
         return []
     return [
-        DaemonRow(number, name, host, pid, from_ms(since), from_ms(renewed), buckets)
-        for number, name, host, pid, since, renewed, buckets in conn.execute(_LIVE)
+        DaemonRow(number, name, host, pid, from_ms(since), from_ms(renewed), buckets, decode(health))
+        for number, name, host, pid, since, renewed, buckets, health in conn.execute(_LIVE)
     ]
+
+
+def of_all(daemons: Collection[DaemonRow]) -> StoredHealth | None:
+    """Return how the fleet fares: fresh where each of it is, with the reasons of those that are not, by their names."""
+    known = [(one.name, one.health) for one in daemons if one.health is not None]
+    if not known:
+        return None
+    wrong = [(name, health) for name, health in known if not health.fresh]
+    reasons = [f"{name}: {reason}" for name, health in wrong for reason in health.reasons]
+    since = min(one.since for _, one in wrong) if wrong else max(one.since for _, one in known)
+    return StoredHealth(not wrong, reasons, since)
 
 
 def join(tx: Transaction, number: int, name: str, host: str, pid: int, *, dead: Sequence[int]) -> bool:
@@ -75,9 +91,9 @@ def join(tx: Transaction, number: int, name: str, host: str, pid: int, *, dead: 
     return tx.execute(_JOIN, (number, name, host, pid)).rowcount == 1
 
 
-def renew(tx: Transaction, number: int) -> bool:
-    """Say that a daemon is alive; return whether it still is one of the fleet."""
-    return tx.execute(_RENEW, (number,)).rowcount == 1
+def renew(tx: Transaction, number: int, health: str = "") -> bool:
+    """Say that a daemon is alive, and how it fares; return whether it still is one of the fleet."""
+    return tx.execute(_RENEW, (health, number)).rowcount == 1
 
 
 def expire(tx: Transaction) -> list[str]:
@@ -105,6 +121,11 @@ def give_back(tx: Transaction, number: int, given: Collection[tuple[str, int]]) 
     """Let these go."""
     give = "DELETE FROM lease WHERE kind = ? AND bucket = ? AND holder = ?"
     tx.executemany(give, [(kind, bucket, number) for kind, bucket in sorted(given)])
+
+
+def marks(conn: Connection) -> dict[str, str]:
+    """Return a mark of the stored state of each account, on a server: another one wherever it was written since."""
+    return dict(conn.execute("SELECT account, CAST(xmin AS text) FROM account_state"))
 
 
 class Committed(NamedTuple):

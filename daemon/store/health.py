@@ -1,4 +1,4 @@
-"""The daemon's last judgement of its own health, for a command beside it."""
+"""A daemon's last judgement of its own health, for a command beside it; one of a fleet has it in its own row."""
 
 from __future__ import annotations
 
@@ -22,17 +22,28 @@ class StoredHealth:
 
 def save(tx: Transaction, health: StoredHealth) -> None:
     """Write the judgement; the caller does so when it changes."""
-    text = json.dumps({"fresh": health.fresh, "reasons": list(health.reasons), "since_ms": to_ms(health.since)})
     tx.execute(
         "INSERT INTO meta (key, value) VALUES ('health', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (text,),
+        (encode(health),),
     )
 
 
 def load(connection: Connection) -> StoredHealth | None:
     """Return the last judgement; None where no daemon has written one."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'health'").fetchone()
-    if row is None:
+    return None if row is None else decode(row[0])
+
+
+def encode(health: StoredHealth | None) -> str:
+    """Return the judgement as JSON text; the empty text where there is none yet."""
+    if health is None:
+        return ""
+    return json.dumps({"fresh": health.fresh, "reasons": list(health.reasons), "since_ms": to_ms(health.since)})
+
+
+def decode(text: str | None) -> StoredHealth | None:
+    """Return the judgement that was encoded."""
+    if not text:
         return None
-    said = json.loads(row[0])
+    said = json.loads(text)
     return StoredHealth(said["fresh"], said["reasons"], from_ms(said["since_ms"]))

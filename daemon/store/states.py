@@ -6,9 +6,10 @@ A save writes only the changed columns: one column of one row if nothing but the
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from alerts.forecast.memory import BurnMemory
 from alerts.model.events import Severity
@@ -29,6 +30,18 @@ _NEVER = 2**62
 _HOUR = timedelta(hours=1)
 
 EPISODE_COLUMNS = "id, account, rule, kind, severity, opened_at, why, told_at, told_type, closed_at, closed_why"
+
+
+class StoredTexts(NamedTuple):
+    """What is stored of an account's state, as text, its burn left out. `last_at` in milliseconds."""
+
+    account: str
+    last_at: int | None
+    metrics: str | None
+    spend: str | None
+    memory: str
+
+
 _SELECT = "SELECT account, last_at, metrics, spend, burn, memory FROM account_state"
 
 
@@ -48,6 +61,14 @@ def load_some(conn: Connection, accounts: Collection[str]) -> dict[str, AccountS
     where = "WHERE account IN (SELECT value FROM json_each(?))"
     found = {row[0]: _read(row) for row in conn.execute(f"{_SELECT} {where}", (json.dumps(list(accounts)),))}
     return {account: found.get(account) or AccountState.new(account) for account in accounts}
+
+
+def texts_without_burn(conn: Connection, accounts: Collection[str]) -> Iterable[StoredTexts]:
+    """Return what is stored of these accounts, as it is encoded: the hours of a burn are long, and dear to decode."""
+    columns = "account, last_at, metrics, spend, memory"
+    where = "WHERE account IN (SELECT value FROM json_each(?))"
+    rows = conn.execute(f"SELECT {columns} FROM account_state {where}", (json.dumps(list(accounts)),))
+    return map(StoredTexts._make, rows)
 
 
 def seen_again(tx: Transaction, seen: Sequence[tuple[int, str]]) -> None:

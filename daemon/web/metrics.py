@@ -2,6 +2,9 @@
 
 What is not known has no sample: unknown is never zero. Money is in dollars, volume in bytes (a gigabyte is 10^9), time
 in seconds. Counters count since the start, or the last reload.
+
+In a fleet every daemon says the same of accounts, money, receivers and daemons: it is read from the store. What is
+counted (polls, attempts, passes, commits), late or used by a process is its own, and told apart by `instance`.
 """
 
 from __future__ import annotations
@@ -99,6 +102,8 @@ def _daemons(connection: Connection) -> Iterator[Metric]:
     if daemons := fleet.live(connection):
         says = "Buckets of accounts, of 256, that each daemon which is alive holds: those that share one PostgreSQL."
         yield _gauge("daemon_buckets", says, ("daemon",), [((one.name,), one.buckets) for one in daemons])
+        says = "What brimful_fresh is, of each daemon that is alive, by its own last word."
+        yield _gauge("daemon_fresh", says, ("daemon",), [((one.name,), int(one.is_fresh)) for one in daemons])
 
 
 def _topups(config: Config, connection: Connection) -> Iterator[Metric]:

@@ -54,20 +54,20 @@ def front(
     wanted: Wanted,
     rows: Rows,
     known: Mapping[str, AccountState],
+    number: int | None = None,
 ) -> dict[str, Any]:
-    """Return the values of the front page. `known` is what the process remembers of accounts."""
-    zone = config.timezone
+    """Return the values of the front page. `known` is what the process remembers of accounts, `number` its row among
+    the daemons that share a server.
+    """
+    zone, daemons = config.timezone, fleet.live(connection)
     chosen = choose(config, connection, wanted)
     topups, stops = ledger_reads.open_topups(connection), ledger_notes.stops(connection)
     return {
         **_common(config, now),
         "chosen": chosen,
         "rows": rows.build(connection, chosen.accounts, known, now),
-        "daemons": [
-            {"name": one.name, "pid": one.pid, "buckets": one.buckets, "since": local(one.since, zone)}
-            for one in fleet.live(connection)
-        ],
-        "unfresh": list(stale_jobs),
+        "daemons": [_daemon(one, zone) for one in sorted(daemons, key=lambda one: one.is_fresh)],
+        "unfresh": _unfresh(stale_jobs, daemons, number),
         "topups": [_topup(topup, zone) for topup in topups[:LISTED]],
         "topups_open": len(topups),
         "stops": [_stop(stop, zone) for stop in stops[:LISTED]],
@@ -83,6 +83,28 @@ def front(
             for one in sorted(failing_receivers(connection), key=lambda one: one.target != "")[:LISTED]
         ],
     }
+
+
+def _daemon(one: fleet.DaemonRow, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "pid": one.pid,
+        "buckets": one.buckets,
+        "since": local(one.since, zone),
+        "unfresh": "" if one.health is None or one.is_fresh else local(one.health.since, zone),
+    }
+
+
+def _unfresh(stale_jobs: Sequence[str], daemons: Sequence[fleet.DaemonRow], number: int | None) -> list[str]:
+    """Return what is late or fails, of every daemon: of this one as it is now, of each other by its own last word."""
+    if not daemons:
+        return list(stale_jobs)
+    is_in = any(one.number == number for one in daemons)
+    said = [] if is_in else [f"this daemon: {reason}" for reason in stale_jobs]
+    for one in daemons:
+        reasons = stale_jobs if one.number == number else one.health.reasons if one.health is not None else ()
+        said += [f"{one.name}: {reason}" for reason in reasons]
+    return said
 
 
 def account(config: Config, connection: Connection, now: datetime, name: str, days: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Source: Prometheus' text format 0.0.4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from alerts.model.accounts import AccountInfo
@@ -18,7 +18,8 @@ from alerts.model.units import GB, USD
 from alerts.rules.state import AccountState
 from daemon.config.model import Config
 from daemon.status.overview import spent_of
-from daemon.web.forecasts import Forecasts
+from daemon.web.forecasts import AccountForecast, Forecasts
+from daemon.web.others import OtherAccount
 
 _BYTES_PER_MICROGB = 1000
 _SUFFIXES = {USD: "_usd", GB: "_bytes"}
@@ -63,6 +64,8 @@ class Taken:
     now: datetime
     states: Mapping[str, AccountState]
     readable: Mapping[str, bool]
+    others: Mapping[str, OtherAccount] = field(default_factory=dict)
+    """What other daemons hold, from the store."""
 
 
 class Samples:
@@ -78,11 +81,15 @@ class Samples:
         """Return the samples of all accounts; what is not known has none. For one thread at a time."""
         families: dict[str, list[str]] = {name: [] for name, _ in _FAMILIES}
         for account, config in self._accounts.items():
-            state = taken.states.get(account)
+            state, other = taken.states.get(account), None
             if state is None:
-                continue
+                if (other := taken.others.get(account)) is None:
+                    continue
+                state = other.state
             if state.last is not None:
-                self._add_reading(families, config.info, state, state.last)
+                known = state.last
+                forecast = self._forecasts.of(state, known) if other is None else other.forecast
+                _add_reading(families, config.info, known, forecast)
                 age_s = max(int((taken.now - state.last.at).total_seconds()), 0)
                 families["reading_age_seconds"].append(f'brimful_reading_age_seconds{{account="{account}"}} {age_s}.0')
                 if self._has_budgets:
@@ -95,31 +102,6 @@ class Samples:
                     labels = _labels(account=account, rule=rule, severity=memory.episode.severity.value)
                     families["alert_open"].append(f"brimful_alert_open{labels} 1.0")
         return "".join(family(name, says, families[name]) for name, says in _FAMILIES)
-
-    def _add_reading(
-        self, families: Mapping[str, list[str]], info: AccountInfo, state: AccountState, known: Known
-    ) -> None:
-        metrics, labels = known.metrics, f'{{account="{info.id}"}}'
-        for entries, unit in ((_MONEY, info.unit), (_VOLUME, info.quota_unit)):
-            suffix = _SUFFIXES.get(unit, "")
-            said = labels if suffix else _with_unit(labels, unit)
-            for name, _, attribute in entries:
-                value = getattr(metrics, attribute)
-                if value is not None:
-                    families[name + suffix].append(f"brimful_{name}{suffix}{said} {_number(value, unit)!r}")
-        if metrics.limit_microgb and metrics.effective_microgb is not None:
-            ratio = metrics.effective_microgb / metrics.limit_microgb
-            families["quota_ratio"].append(f"brimful_quota_ratio{labels} {ratio!r}")
-        forecast = self._forecasts.of(state, known)
-        if forecast.burn is not None:
-            value = forecast.burn.microusd_per_day / MICRO
-            name, said = "burn_usd_per_day", labels
-            if info.unit != USD:
-                name, said = "burn_per_day", _with_unit(labels, info.unit)
-            families[name].append(f"brimful_{name}{said} {value!r}")
-        if forecast.days_remaining is not None:
-            seconds = int(forecast.days_remaining * DAY_S)
-            families["remaining_seconds"].append(f"brimful_remaining_seconds{labels} {seconds}.0")
 
     def _add_budgets(
         self, families: Mapping[str, list[str]], info: AccountInfo, state: AccountState, known: Known, now: datetime
@@ -137,6 +119,33 @@ class Samples:
                     f"brimful_budget_{name}{suffix}{said} {_number(value, found.unit)!r}"
                 )
             families["budget_ratio"].append(f"brimful_budget_ratio{labels} {found.amount / found.limit!r}")
+
+
+def _add_reading(
+    families: Mapping[str, list[str]], info: AccountInfo, known: Known, forecast: AccountForecast | None
+) -> None:
+    metrics, labels = known.metrics, f'{{account="{info.id}"}}'
+    for entries, unit in ((_MONEY, info.unit), (_VOLUME, info.quota_unit)):
+        suffix = _SUFFIXES.get(unit, "")
+        said = labels if suffix else _with_unit(labels, unit)
+        for name, _, attribute in entries:
+            value = getattr(metrics, attribute)
+            if value is not None:
+                families[name + suffix].append(f"brimful_{name}{suffix}{said} {_number(value, unit)!r}")
+    if metrics.limit_microgb and metrics.effective_microgb is not None:
+        ratio = metrics.effective_microgb / metrics.limit_microgb
+        families["quota_ratio"].append(f"brimful_quota_ratio{labels} {ratio!r}")
+    if forecast is None:
+        return
+    if forecast.burn is not None:
+        value = forecast.burn.microusd_per_day / MICRO
+        name, said = "burn_usd_per_day", labels
+        if info.unit != USD:
+            name, said = "burn_per_day", _with_unit(labels, info.unit)
+        families[name].append(f"brimful_{name}{said} {value!r}")
+    if forecast.days_remaining is not None:
+        seconds = int(forecast.days_remaining * DAY_S)
+        families["remaining_seconds"].append(f"brimful_remaining_seconds{labels} {seconds}.0")
 
 
 def _number(micro: int, unit: str) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,13 +22,14 @@ from alerts.templating import WRONG_TEMPLATE, Templates
 from daemon.clock import Clock
 from daemon.config.model import AccountConfig, Config
 from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
-from daemon.store import Store, StoreError, states
+from daemon.store import Store, StoreError, readings, states
 from daemon.store.connection import Connection
 from daemon.web import metrics, pages
 from daemon.web.choice import RowTone, Wanted
 from daemon.web.forecasts import Forecasts
 from daemon.web.guard import Guard
 from daemon.web.metrics import Process
+from daemon.web.others import Others
 from daemon.web.rows import Rows
 from daemon.web.samples import Samples, Taken
 from daemon.web.usage import usage
@@ -74,6 +76,7 @@ class _Site:
         self._forecasts = Forecasts()
         self._last_view = _View(config, self._forecasts)
         self._scraping = asyncio.Lock()
+        self._others = Others()
 
     @property
     def _view(self) -> _View:
@@ -86,10 +89,11 @@ class _Site:
     async def front(self, request: Request) -> Response:
         now = self._clock.now()
         stale_jobs, wanted = self._service.stale_jobs(now), _wanted(request.query_params)
-        known, view = self._service.evaluator.states(), self._view
+        known, view, fence = self._service.evaluator.states(), self._view, self._service.store.dialect.fence
+        number = None if fence is None else fence.number
 
         def values(connection: Connection) -> dict[str, Any]:
-            return pages.front(view.config, connection, now, stale_jobs, wanted, view.rows, known)
+            return pages.front(view.config, connection, now, stale_jobs, wanted, view.rows, known, number)
 
         return await self._page("page.html.j2", values)
 
@@ -116,17 +120,24 @@ class _Site:
             not service.stale_jobs(now),
             dict(service.polls.counts),
             service.deliverer.outcomes(),
-            service.store.commits,
-            service.store.committing_s,
+            *service.store.committed(),
         )
-        taken, view = Taken(now, service.evaluator.states(), service.polls.readable()), self._view
+        own, view = Taken(now, service.evaluator.states(), service.polls.readable()), self._view
+        is_whole = service.holdings.whole
 
         def build(connection: Connection) -> bytes:
+            taken = own if is_whole else self._with_others(connection, view.config, own)
             return metrics.exposition(view.config, connection, view.samples.text(taken), process)
 
         async with self._scraping:
             text = await self._read(build)
         return Response(text, media_type=metrics.CONTENT_TYPE)
+
+    def _with_others(self, connection: Connection, config: Config, own: Taken) -> Taken:
+        """Add what other daemons hold. Of what this one has just taken over its last poll is in the store, too."""
+        others = self._others.refreshed(connection, [id for id in config.accounts if id not in own.states])
+        polled = {id: not is_out for id, (_, is_out) in readings.poll_states(connection).items()}
+        return replace(own, others=others, readable={**polled, **own.readable})
 
     async def usage(self, request: Request) -> Response:
         account = self._account(request)

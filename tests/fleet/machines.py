@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.process import ROOT, Process, Server, accounts_toml
+from benchmarks.process import ROOT, Process, Server, accounts_toml, free_port
 from daemon.fleet.holdings import BUCKETS
 from daemon.places import ServerUrl
 from daemon.store import Store, StoreError, fleet
 from tests.fleet.behind import Behind
 
+MASTER_KEY = "YSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcywgSSBzYXk="
 HOOK = """
 [[webhooks]]
 id = "app{number}"
@@ -42,12 +43,19 @@ class Machines:
         store = '[store]\nurl = "env:DATABASE_URL"\n'
         self.config.write_text(store + rule + hooks + accounts_toml(served.url, accounts, poll=poll))
         self.running: dict[str, Process] = {}
+        self.pages: dict[str, str] = {}
 
-    def start(self, name: str) -> Process:
-        """Start a daemon; its log lies in the folder."""
-        command = [sys.executable, "-m", "daemon", "--config", str(self.config), "run", "--name", name]
+    def start(self, name: str, **otherwise: str) -> Process:
+        """Start a daemon with a page of its own; its log lies in the folder. `otherwise`: its words for words."""
+        port, config = free_port(), self.folder / f"{name}.toml"
+        text = f'{self.config.read_text()}\n[http]\nlisten = "127.0.0.1:{port}"\n'
+        for word, instead in otherwise.items():
+            text = text.replace(word, instead)
+        config.write_text(text)
+        self.pages[name] = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "daemon", "--config", str(config), "run", "--name", name]
         log = self.folder / f"{name}-{time.monotonic_ns()}.log"
-        environ = {"DATABASE_URL": self.url.text, "PYTHONPATH": str(ROOT)}
+        environ = {"DATABASE_URL": self.url.text, "PYTHONPATH": str(ROOT), "API_MASTER_KEY": MASTER_KEY}
         self.running[name] = process = Process(command, log=log, **environ)
         return process
 
@@ -89,7 +97,7 @@ class Machines:
         """Run a command beside the daemons; return what it prints."""
         return subprocess.run(
             [sys.executable, "-m", "daemon", "--config", str(self.config), *words],
-            env={**os.environ, "DATABASE_URL": self.url.text, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "DATABASE_URL": self.url.text, "PYTHONPATH": str(ROOT), "API_MASTER_KEY": MASTER_KEY},
             cwd=ROOT,
             check=True,
             capture_output=True,

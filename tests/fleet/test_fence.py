@@ -7,13 +7,16 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
+from alerts.model.values import replace
 from daemon.places import ServerUrl
 from daemon.store import Store, fleet
 from daemon.store.connection import Fence, LostLease
 from daemon.store.dialects import wire
+from daemon.store.health import StoredHealth, encode
 from daemon.store.lock import DatabaseHeldError, held, holder, is_held
 from tests.postgres import PostgresServer
 
@@ -184,6 +187,32 @@ def test_a_name_is_one_daemons_until_it_was_not_heard_of(daemon: Store, other: S
     let_pass(other)
     with other.write(durable=True) as tx:
         assert fleet.join(tx, 8, "seven", "elsewhere", 80, dead=())
+
+
+def test_how_a_daemon_fares_goes_with_its_row(daemon: Store, other: Store) -> None:
+    health = StoredHealth(False, ["poll: late"], datetime(2026, 11, 10, 9, tzinfo=UTC))
+    assert [one.health for one in fleet.live(other.reader)] == [None]
+    with other.write(durable=True) as tx:
+        assert fleet.renew(tx, 7, encode(health))
+        assert fleet.join(tx, 8, "eight", "host", 80, dead=())
+    assert [(one.name, one.health, one.is_fresh) for one in fleet.live(other.reader)] == [
+        ("seven", health, False),
+        ("eight", None, True),
+    ]
+    assert fleet.of_all(fleet.live(other.reader)) == replace(health, reasons=["seven: poll: late"])
+    with other.write(durable=True) as tx:
+        fleet.leave(tx, 7)
+        fleet.renew(tx, 8, encode(replace(health, fresh=True, reasons=[])))
+    assert fleet.of_all(fleet.live(other.reader)) == replace(health, fresh=True, reasons=[])
+    assert fleet.of_all([]) is None
+
+
+def test_the_daemons_of_an_older_program_are_seen_before_the_tables_are_brought_up_to_date(
+    daemon: Store, other: Store
+) -> None:
+    with other.write(durable=True) as tx:
+        tx.execute("ALTER TABLE daemon DROP COLUMN health")
+    assert [(one.name, one.health) for one in fleet.live(other.reader)] == [("seven", None)]
 
 
 def test_a_command_that_needs_all_is_refused_while_a_daemon_lives(daemon: Store, url: ServerUrl, other: Store) -> None:

@@ -36,7 +36,7 @@ def test_three_daemons_share_the_work_and_the_rest_goes_on_where_one_is_killed(
 
     said = json.loads(machines.brimful("status", "--json"))["daemons"]
     assert sum(one["buckets"] for one in said) == 256
-    assert {"name", "host", "pid", "buckets", "since", "renewed_at"} == set(said[0])
+    assert {"name", "host", "pid", "buckets", "since", "renewed_at", "health"} == set(said[0])
     machines.start("b")
     machines.shared_by("a", "b", "c")
     for name in ("a", "b", "c"):

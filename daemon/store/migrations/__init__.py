@@ -27,6 +27,7 @@ from daemon.store.migrations import (
     m0014_receiver_answered,
     m0015_feeds,
     m0016_fleet,
+    m0017_daemon_health,
 )
 
 _MODULES = (
@@ -46,6 +47,7 @@ _MODULES = (
     m0014_receiver_answered,
     m0015_feeds,
     m0016_fleet,
+    m0017_daemon_health,
 )
 _STEPS = {step.__name__.rpartition(".")[2]: step.STATEMENTS for step in _MODULES}
 _OTHERWISE = {step.__name__.rpartition(".")[2]: getattr(step, "POSTGRESQL", {}) for step in _MODULES}
