@@ -26,7 +26,7 @@ HBA = ["local all all trust", "host all all 127.0.0.1/32 trust", "host replicati
 
 
 class Managed:
-    """`stop` kills the primary and its Patroni; the other promotes the standby. `start` lets the killed one come back."""
+    """`stop` kills the primary and its Patroni; the standby is promoted. `start` lets the killed one come back."""
 
     def __init__(self, where: Path, folder: Path) -> None:
         self.folder, self._where = folder, where
@@ -57,7 +57,7 @@ class Managed:
         self.killed_at = time.monotonic()
         self._running[self._killed].kill()
         self._running[self._killed].wait()
-        send_to(self._postmaster(self._killed), "", signal.SIGKILL)
+        send_to(self._postmaster(self._killed), signal.SIGKILL)
 
     def start(self) -> None:
         self._run(self._killed, "patroni", str(self.folder / f"{self._killed}.json"))
@@ -68,7 +68,7 @@ class Managed:
             process.kill()
             process.wait()
             if name in self.ports:
-                send_to(self._postmaster(name), "", signal.SIGKILL)
+                send_to(self._postmaster(name), signal.SIGKILL)
 
     def _url(self, database: str) -> ServerUrl:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports.values())
