@@ -78,7 +78,7 @@ test: lint lint-mail
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 
 # All that touches the store, over a PostgreSQL that the tests start themselves (Debian: apt-get install postgresql).
-# `make test` runs a part of it; where there is no PostgreSQL it skips that part and says so.
+# `make test` runs it too, but for what is marked `long`; where there is no PostgreSQL it skips that half and says so.
 test-postgresql: $(READY)
 	@$(PYTHON) -m pytest --postgresql -p no:cacheprovider
 

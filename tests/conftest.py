@@ -14,23 +14,13 @@ from tests import postgres
 from tests.postgres import MISSING, PostgresServer, programs, serving
 
 OVER_BOTH = ("store", "topups", "delivery", "service", "outside")
-QUICK = (
-    "store",
-    "delivery/test_many_receivers.py",
-    "delivery/test_results.py",
-    "service/test_one_pass.py",
-    "service/test_on_postgresql.py",
-    "outside",
-    "topups/test_tables.py",
-    "topups/test_two_daemons.py",
-)
-"""What always runs over PostgreSQL, too. With `--postgresql` (`make test-postgresql`) all runs there alone."""
 BOTH = {"sqlite", "postgresql"}
 HERE = Path(__file__).parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--postgresql", action="store_true", help="run every test of the store on PostgreSQL alone")
+    for engine in sorted(BOTH):
+        parser.addoption(f"--{engine}", action="store_true", help=f"run every test of the store on {engine} alone")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,15 +28,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     path = metafunc.definition.path.relative_to(HERE)
     if path.parts[0] not in OVER_BOTH or not {"engine", "tmp_path"} <= set(metafunc.fixturenames):
         return
-    quick = metafunc.config.getoption("--postgresql") or any(path.is_relative_to(one) for one in QUICK)
-    engines = {mark.name for mark in metafunc.definition.iter_markers()} & BOTH or (BOTH if quick else {"sqlite"})
+    engines = {mark.name for mark in metafunc.definition.iter_markers()} & BOTH or BOTH
     if "postgresql" in engines:
         metafunc.parametrize("engine", sorted(engines), indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--postgresql"):
-        items[:] = [item for item in items if "postgresql" in item.name.partition("[")[2]]
+    """Leave to the options what takes long: on PostgreSQL what is marked so, on SQLite what starts many processes."""
+    wanted = [engine for engine in sorted(BOTH) if config.getoption(f"--{engine}")]
+
+    def is_left_out(item: pytest.Item) -> bool:
+        engine = next((one for one in BOTH if one in item.name.partition("[")[2]), "")
+        if wanted:
+            return engine not in wanted
+        is_long = item.get_closest_marker("long") is not None
+        return (engine == "postgresql" and is_long) or (engine == "sqlite" and item.path.parent.name == "outside")
+
+    items[:] = [item for item in items if not is_left_out(item)]
 
 
 @pytest.fixture(scope="session")

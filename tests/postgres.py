@@ -39,7 +39,7 @@ _END_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _SCHEMA = """
-SELECT (SELECT sum(oid::bigint) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
+SELECT (SELECT sum(oid::bigint + hashtext(relname)) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
        (SELECT sum(oid::bigint) FROM pg_trigger WHERE tgenabled = 'O'),
        (SELECT sum(oid::bigint) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
        (SELECT count(*) FROM pg_attribute WHERE NOT attisdropped)

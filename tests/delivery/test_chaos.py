@@ -73,6 +73,7 @@ async def abandon(world: World) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.long
 async def test_whatever_happens_every_event_arrives_unchanged_or_is_visibly_dead(world_of: WorldOf, seed: int) -> None:
     chance = Random(seed)
     killer = Killer(chance)

@@ -127,11 +127,12 @@ class Pair:
         """Kill the primary with all its processes, and promote the standby. An asynchronous one is behind by then."""
         primary, standby = self.clusters
         if not self._synchronous:
-            self._signal(standby, "walreceiver", signal.SIGSTOP)
+            with self._session(standby) as session:
+                session.execute("ALTER SYSTEM SET primary_conninfo = ''")
+                session.execute("SELECT pg_reload_conf()")
             time.sleep(LAG_S)
         self.killed_at = time.monotonic()
-        self._signal(primary, "", signal.SIGKILL)
-        self._signal(standby, "walreceiver", signal.SIGKILL if self._synchronous else signal.SIGCONT)
+        send_to(primary.pid, signal.SIGKILL)
         standby.run("pg_ctl", "promote", "-D", str(standby.data), "-w")
         primary.forget()
         self.clusters.reverse()
@@ -169,16 +170,16 @@ class Pair:
             assert time.monotonic() < ends, (cluster.folder / "log").read_text()[-2000:]
             time.sleep(0.05)
 
-    def _signal(self, cluster: Cluster, title: str, number: signal.Signals) -> None:
-        """Send a signal to the processes of a server whose title has this."""
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                pid, parent = int(status.parent.name), int(status.read_text().rpartition(") ")[2].split()[1])
-                mine = cluster.pid in (pid, parent) and title in status.with_name("cmdline").read_text()
-            except OSError:
-                continue
-            if mine:
-                os.kill(pid, number)
+
+def send_to(postmaster: int, number: signal.Signals) -> None:
+    """Send a signal to all processes of a server."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            pid, parent = int(status.parent.name), int(status.read_text().rpartition(") ")[2].split()[1])
+        except OSError:
+            continue
+        if postmaster in (pid, parent):
+            os.kill(pid, number)
 
 
 @contextmanager

@@ -14,24 +14,40 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AbstractContextManager, AsyncExitStack, closing
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from daemon.store import Store, StoreError, fleet
-from tests.fleet.behind import Pair, paired
+from tests.fleet.behind import Behind, paired
 from tests.fleet.charging import NAMES, Truth, set_up, settle, verdict
+from tests.fleet.managed import managed
 from tests.postgres import MISSING, programs
 
 WITHIN_S = 90.0
 
 
-async def failover(times: int, accounts: int, seed: int, *, synchronous: bool) -> int:
+class Breakable(Behind, Protocol):
+    """A database whose primary is killed by `stop`."""
+
+    killed_at: float
+
+
+BY: dict[str, Callable[[Path], AbstractContextManager[Breakable]]] = {
+    "synchronous": partial(paired, synchronous=True),
+    "asynchronous": partial(paired, synchronous=False),
+    "patroni": managed,
+}
+
+
+async def failover(times: int, accounts: int, seed: int, by: str) -> int:
     """Fail over so many times; return 0 where nothing was charged twice and nothing was lost."""
     where = programs()
     if where is None:
         raise SystemExit(MISSING)
     rng = random.Random(seed)
-    with paired(where, synchronous=synchronous) as pair, tempfile.TemporaryDirectory(prefix="brimful-fleet-") as disk:
+    with BY[by](where) as pair, tempfile.TemporaryDirectory(prefix="brimful-fleet-") as disk:
         async with AsyncExitStack() as stack:
             truth = await set_up(stack, Path(disk), pair, accounts)
             for name in NAMES:
@@ -41,7 +57,7 @@ async def failover(times: int, accounts: int, seed: int, *, synchronous: bool) -
                 writes, polls = [], []
                 for number in range(times):
                     # All are polled at the minute: it is killed while they are, and are charged; then right before.
-                    await asyncio.sleep((61 if number % 2 == 0 else 59.5) - time.time() % 60)
+                    await asyncio.sleep((61 if number % 2 == 0 else 57.5) - time.time() % 60)
                     write_s, poll_s = await _once(truth, pair, rng)
                     writes.append(write_s)
                     polls += [poll_s] if number % 2 else []
@@ -56,7 +72,7 @@ async def failover(times: int, accounts: int, seed: int, *, synchronous: bool) -
                     await truth.kill(name)
 
 
-async def _once(truth: Truth, pair: Pair, rng: random.Random) -> tuple[float, float]:
+async def _once(truth: Truth, pair: Breakable, rng: random.Random) -> tuple[float, float]:
     """Fail over; return after how many seconds all daemons wrote again, and one polled."""
     for key in rng.sample(sorted(truth.accounts), len(truth.accounts) // 2):
         truth.burn(key)
@@ -93,9 +109,9 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--accounts", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--asynchronous", action="store_true", help="the standby is behind when it is promoted")
+    parser.add_argument("--by", choices=BY, default="synchronous", help="the standby, promoted by hand; or Patroni")
     said = parser.parse_args()
-    return asyncio.run(failover(said.times, said.accounts, said.seed, synchronous=not said.asynchronous))
+    return asyncio.run(failover(said.times, said.accounts, said.seed, said.by))
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ async def test_online_check_reads_each_in_its_unit(many: tuple[Town, Path]) -> N
     assert "17,000,000 characters of 20,000,000 characters used" in shown
 
 
+@pytest.mark.long
 async def test_a_report_names_each_unit_and_adds_none_across(many: tuple[Town, Path], tmp_path: Path) -> None:
     _, path = many
     path.write_text(path.read_text() + REPORT)

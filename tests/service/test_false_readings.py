@@ -29,6 +29,7 @@ async def live(town: Town, duration: timedelta) -> list[str]:
 
 
 @pytest.mark.parametrize("said", [{"balance_usd": 0}, NOTHING, {"balance_usd": 9.5}], ids=["zero", "all-zero", "half"])
+@pytest.mark.long
 async def test_usage_cannot_lower_what_was_ever_credited(town: Town, said: dict[str, Any]) -> None:
     account = town.usage.prepaid(KEY, balance_usd="100", total_charged_usd="40")
     town.configure(topup=TOPUP)
@@ -48,6 +49,7 @@ async def test_usage_cannot_lower_what_was_ever_credited(town: Town, said: dict[
     assert told.count("topup.credited") == 1
 
 
+@pytest.mark.long
 async def test_nine_days_of_steady_past_change_nothing(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="900", active_videos=20)
     town.configure(topup=TOPUP)
@@ -81,6 +83,7 @@ async def test_a_fall_that_a_person_accepts_is_charged_on_once(town: Town) -> No
     store.close()
 
 
+@pytest.mark.long
 async def test_a_fall_is_believed_after_as_long_as_is_configured(town: Town) -> None:
     account = town.usage.prepaid(KEY, balance_usd="100", total_charged_usd="40")
     town.configure(topup=TOPUP + 'believe_falls_after = "6h"\n')
@@ -133,6 +136,7 @@ async def test_an_account_that_is_not_topped_up_hears_of_no_fall(town: Town) -> 
 
 
 @pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.long
 async def test_a_renamed_account_does_not_begin_its_caps_anew(town: Town, renamed: bool) -> None:
     account = town.usage.prepaid(KEY, balance_usd="4", total_charged_usd="40")
     path = town.configure(topup=TOPUP.replace("max_per_day_usd = 100.00", "max_per_day_usd = 50.00"))
@@ -149,6 +153,7 @@ async def test_a_renamed_account_does_not_begin_its_caps_anew(town: Town, rename
     assert charges(town) == [5000, 5000]
 
 
+@pytest.mark.long
 async def test_a_renamed_account_on_an_empty_disk_does_not_either(town: Town) -> None:
     account = town.usage.prepaid(KEY, balance_usd="4", total_charged_usd="40")
     topup = TOPUP.replace("max_per_day_usd = 100.00", "max_per_day_usd = 50.00")
@@ -170,6 +175,7 @@ poll = "*/5 * * * *"
 """
 
 
+@pytest.mark.long
 async def test_two_keys_of_one_provider_account_are_one_need(town: Town) -> None:
     purse = town.usage.prepaid(KEY, balance_usd="4", total_charged_usd="40")
     town.usage.share("cs_test_twin", KEY)
@@ -193,6 +199,7 @@ async def test_two_accounts_of_one_customer_with_totals_of_their_own_are_both_ch
     assert charges(town) == [5000, 5000]
 
 
+@pytest.mark.long
 async def test_a_credit_that_comes_late_is_told_so_and_confirmed_by_a_person(town: Town) -> None:
     town.credit_after = timedelta(days=30)  # it never comes
     town.usage.prepaid(KEY, balance_usd="4", total_charged_usd="40")

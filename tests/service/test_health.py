@@ -220,6 +220,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.long
 async def test_page_journal_status_and_systemd_say_the_same_of_an_api_that_hangs(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="40.00")
     town.usage.fail(KEY, Silence())

@@ -120,6 +120,7 @@ def test_an_idle_hour_takes_a_step_a_beat_and_runs_no_job(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("accounts", [2, 200])
+@pytest.mark.long
 def test_polls_that_bring_nothing_new_wake_no_delivery_and_cost_no_step_each(tmp_path: Path, accounts: int) -> None:
     apis = Apis()
     steps, (polls, _, _, money, reports, delivery, _) = lived(tmp_path, "* * * * *", accounts, apis, HOUR_S)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app
@@ -36,6 +37,7 @@ def brake(gates: list[dict[str, Any]]) -> dict[str, Any]:
     return next(gate for gate in gates if gate["name"] == "brake")
 
 
+@pytest.mark.long
 async def test_a_leak_is_not_charged_and_is_told_with_its_numbers_until_a_person_resumes(town: Town) -> None:
     # who types has the same clock as the daemon
     town.clock.set(SystemClock().now() - timedelta(hours=HOURS_OF_PAST + HOURS_OF_LEAK))
@@ -73,6 +75,7 @@ async def test_a_leak_is_not_charged_and_is_told_with_its_numbers_until_a_person
     assert [charge.amount for charge in town.stripe.successes()] == [5000]
 
 
+@pytest.mark.long
 async def test_a_busy_week_that_the_past_has_known_is_charged(town: Town) -> None:
     account = town.usage.prepaid(KEY, balance_usd="900", total_charged_usd="100", active_videos=10)
     path = town.configure(topup=TOPUP)

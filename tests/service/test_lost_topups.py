@@ -79,6 +79,7 @@ async def test_an_upgrade_and_a_new_id_in_one_restart_start_nothing(town: Town) 
     assert charged(town) == ["clips"]
 
 
+@pytest.mark.long
 async def test_a_reload_goes_back_where_a_charge_came_to_be_open_after_the_file_was_read(town: Town) -> None:
     town.clock.set(SystemClock().now())
     town.credit_after = timedelta(hours=1)

@@ -10,6 +10,8 @@ from asyncio.subprocess import PIPE
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from daemon.clock import SystemClock
 from daemon.demo.standins.usage import ALWAYS, BadJson, Lie
 from tests.postgres import for_processes
@@ -114,6 +116,7 @@ poll = "*/5 * * * *"
 """
 
 
+@pytest.mark.long
 async def test_a_window_of_five_hours_is_told_again_after_the_one_before(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="49.90", active_videos=0)
     town.usage.storage("trn_test_media", used_gb=5000, period_start=town.clock.now())

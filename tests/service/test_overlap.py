@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from daemon.compose import open_service
 from daemon.config.load import load
 from daemon.demo.standins.receiver import Fault
@@ -19,6 +21,7 @@ async def _until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.long
 async def test_a_slow_poll_and_a_slow_receiver_leave_nothing_due_at_once(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     town.receiver.fault = Fault(delay_s=5)

@@ -51,6 +51,7 @@ async def test_a_second_read_that_fails_charges_nothing(daemon: Daemon, world: W
     ("wrong", "why"),
     [("fails", "timeout"), ("falls", "has fallen"), ("no balance", "does not say the balance")],
 )
+@pytest.mark.long
 async def test_a_second_read_that_goes_wrong_for_long_is_told_once_a_day_and_charging_goes_on_when_it_ends(
     daemon: Daemon, world: World, monkeypatch: pytest.MonkeyPatch, wrong: str, why: str
 ) -> None:
@@ -151,6 +152,7 @@ async def test_an_unreachable_stripe_charges_nothing_and_is_told_when_it_lasts(d
 
 
 @pytest.mark.parametrize("endpoint", ["payment_methods.retrieve", "payment_intents.create"])
+@pytest.mark.long
 async def test_one_call_that_stripe_does_not_answer_for_long_is_told_once_a_day(
     daemon: Daemon, world: World, endpoint: str
 ) -> None:

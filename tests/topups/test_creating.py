@@ -297,6 +297,7 @@ async def test_a_create_of_unknown_outcome_is_not_sent_again_while_paused(daemon
     assert world.successes == 1
 
 
+@pytest.mark.long
 async def test_a_key_that_may_list_but_not_create_is_asked_again_with_the_same_number(
     daemon: Daemon, world: World
 ) -> None:
@@ -310,6 +311,7 @@ async def test_a_key_that_may_list_but_not_create_is_asked_again_with_the_same_n
     assert daemon.states() == ["abandoned", "credited"]  # the first plan is too old by then to be confirmed
 
 
+@pytest.mark.long
 async def test_a_number_whose_key_protects_no_longer_is_given_up(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.FORBIDDEN, "payment_intents.create", times=10_000)
     await daemon.run(timedelta(hours=30))

@@ -179,6 +179,7 @@ async def test_polls_an_hour_apart_that_all_fail_are_told_with_the_second(daemon
         assert daemon.events() == events
 
 
+@pytest.mark.long
 async def test_a_credit_that_came_while_the_bank_took_its_time_is_not_the_charge_s_own(
     daemon: Daemon, world: World
 ) -> None:

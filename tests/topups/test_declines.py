@@ -37,6 +37,7 @@ async def test_a_stolen_card_is_tried_once_and_told(daemon: Daemon, world: World
     assert world.stripe.intents()[0].status == "canceled"
 
 
+@pytest.mark.long
 async def test_a_stolen_card_is_not_tried_again_from_a_wiped_disk(daemon: Daemon, world: World) -> None:
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.run(timedelta(minutes=20))
@@ -69,6 +70,7 @@ async def test_another_card_is_probed_once_without_a_person(daemon: Daemon, worl
     assert ledger_notes.stops(daemon.store.reader, "clips") == ()
 
 
+@pytest.mark.long
 async def test_another_card_that_is_refused_too_is_not_probed_again(daemon: Daemon, world: World) -> None:
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.run(timedelta(hours=2))
@@ -78,6 +80,7 @@ async def test_another_card_that_is_refused_too_is_not_probed_again(daemon: Daem
     assert attempts(world.stripe) == 2
 
 
+@pytest.mark.long
 async def test_authentication_required_is_one_attempt_and_asks_a_person(daemon: Daemon, world: World) -> None:
     world.stripe.method(CARD).outcome = AUTHENTICATE
     await daemon.run(timedelta(hours=30))
@@ -103,6 +106,7 @@ async def test_a_soft_decline_is_tried_again_after_1_h_4_h_and_24_h_then_suspend
     assert [key.rpartition(":")[2] for key in keys if key] == ["1", "2", "3", "4"]
 
 
+@pytest.mark.long
 async def test_a_card_that_has_had_its_fifteen_attempts_is_given_up_and_another_one_is_charged(
     daemon: Daemon, world: World
 ) -> None:

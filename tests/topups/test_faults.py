@@ -55,6 +55,7 @@ async def test_one_fault_leads_to_exactly_one_charge(
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:2])
 @pytest.mark.parametrize("strike", EXECUTED + NOT_EXECUTED)
+@pytest.mark.long
 async def test_a_fault_that_lasts_an_hour_leads_to_exactly_one_charge(
     daemon: Daemon, world: World, strike: Strike, endpoint: str
 ) -> None:

@@ -36,6 +36,7 @@ async def test_a_cap_of_100_a_day_lets_two_charges_of_50_pass_and_is_told_once(d
     assert told["left_usd"] == 0
 
 
+@pytest.mark.long
 async def test_a_cap_that_was_raised_and_is_reached_in_the_same_month_is_told_again(
     daemon: Daemon, world: World
 ) -> None:
@@ -55,6 +56,7 @@ async def test_a_cap_that_was_raised_and_is_reached_in_the_same_month_is_told_ag
     assert ids == (2,)
 
 
+@pytest.mark.long
 async def test_the_day_rolls_and_the_cap_lets_the_next_charge_pass(daemon: Daemon, world: World) -> None:
     await live_with_burn(daemon, world, 26, 10 * DOLLAR)
     assert world.successes == 3
@@ -176,6 +178,7 @@ async def test_a_clock_behind_the_ledger_charges_nothing_and_is_told(daemon: Dae
     assert "topup.suspended" in daemon.events()
 
 
+@pytest.mark.long
 async def test_a_refund_suspends_the_account_and_is_told_once(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=1))
     world.stripe.books.refund(world.stripe.successes()[0])
@@ -240,6 +243,7 @@ async def test_a_provider_without_totals_sees_the_credit_by_a_rise(world: World,
     daemon.store.close()
 
 
+@pytest.mark.long
 async def test_every_event_of_a_rough_life_keeps_to_its_schema(daemon: Daemon, world: World) -> None:
     import json
 

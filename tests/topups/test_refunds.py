@@ -133,6 +133,7 @@ async def test_a_charge_that_is_disputed_and_refunded_is_told_for_both(daemon: D
     assert returned(daemon) == [("disputed", 50), ("refunded", 50)]
 
 
+@pytest.mark.long
 async def test_without_the_right_to_read_events_the_charges_tell_it_once_a_day(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.FORBIDDEN, "events.list", times=10_000)
     charge = await charged(daemon, world)
@@ -174,6 +175,7 @@ async def test_charges_that_cannot_be_read_are_counted_and_read_the_next_time(da
     assert returned(daemon) == [("refunded", 10)]
 
 
+@pytest.mark.long
 async def test_the_charges_of_a_customer_are_one_list_however_many_they_are(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(days=2), every=timedelta(hours=1))
     for _ in range(3):
@@ -226,6 +228,7 @@ async def test_an_odd_charge_of_somebody_else_hides_no_refund(daemon: Daemon, wo
     assert returned(daemon) == [("refunded", 10)]
 
 
+@pytest.mark.long
 async def test_charges_that_cannot_be_read_two_days_running_are_told_once(daemon: Daemon, world: World) -> None:
     await charged(daemon, world)
     world.stripe.fail(Strike.DROP, "charges.list", times=10_000)

@@ -25,6 +25,7 @@ def refuse(world: World, strike: Strike) -> None:
     ],
     ids=str,
 )
+@pytest.mark.long
 async def test_a_confirm_refused_for_good_is_sent_once_and_a_person_asked_where_the_payment_still_waits(
     daemon: Daemon, world: World, strike: Strike, says: str, waits: timedelta
 ) -> None:

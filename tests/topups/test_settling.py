@@ -228,6 +228,7 @@ async def test_a_canceled_payment_that_stripe_forgets_is_told_and_holds_up_nothi
     assert daemon.topups()[0].watch_until is None
 
 
+@pytest.mark.long
 async def test_a_failure_of_another_day_is_not_taken_for_one_that_lasts(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
     await daemon.poll()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from alerts.forecast.memory import BurnMemory
 from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined, processing
@@ -145,6 +147,7 @@ async def test_a_bank_that_took_its_time_takes_nothing_from_the_watch_for_the_cr
     ]
 
 
+@pytest.mark.long
 async def test_a_retry_after_a_bank_that_took_its_time_is_watched_like_any_other(daemon: Daemon, world: World) -> None:
     world.lost = True
     world.stripe.next_outcome(CARD, processing(then_fails=True, after=timedelta(minutes=90)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from alerts.events.messages.remedies import REVIEW_REMEDIES, SUSPENDED_REMEDIES
 from alerts.model.reasons import SuspendedReason
 from daemon.commands import operator
@@ -55,6 +57,7 @@ async def test_charges_that_cannot_be_read_name_what_to_do_without_stopping(daem
     assert operator.resume(daemon.store, "clips", world.clock.now()) == ()
 
 
+@pytest.mark.long
 async def test_charges_that_cannot_be_read_a_second_time_are_told_again(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=2))
     for times in (1, 2):
@@ -67,6 +70,7 @@ async def test_charges_that_cannot_be_read_a_second_time_are_told_again(daemon: 
     assert len(daemon.events_of("topup.needs_review")) == 2
 
 
+@pytest.mark.long
 async def test_events_that_are_forbidden_a_second_time_are_told_again(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=2))
     for times in (1, 2):

@@ -184,6 +184,7 @@ async def test_what_is_really_under_way_says_so_and_for_two_hours_after_it_was_p
 
 
 @pytest.mark.parametrize("mode", [TopupMode.OFF, TopupMode.SHADOW])
+@pytest.mark.long
 async def test_a_mode_that_charges_nothing_holds_back_no_reminder_for_what_it_does_not_send(
     daemon: Daemon, world: World, mode: TopupMode
 ) -> None:
@@ -208,6 +209,7 @@ async def test_a_stop_lets_reminders_through_for_what_it_keeps_from_being_sent(d
     assert stands(daemon) == TopupStatus("confirming", False, "attempt 1", "clips-1")
 
 
+@pytest.mark.long
 async def test_a_create_whose_outcome_the_revoked_key_hides_lets_reminders_through(
     daemon: Daemon, world: World
 ) -> None:
@@ -309,6 +311,7 @@ async def test_each_open_top_up_that_needs_somebody_is_a_sentence(
     assert daemon.needs_person() == ([sentence] if sentence else [])
 
 
+@pytest.mark.long
 async def test_what_shadow_mode_finds_open_is_a_sentence_that_names_the_mode_which_ends_it(
     daemon: Daemon, world: World
 ) -> None:
