@@ -95,7 +95,7 @@ class FleetWorld(World):
     @property
     def period(self) -> timedelta:
         """How often an account is polled."""
-        return timedelta(hours=1 if self.scenario.config.accounts["clips"].poll.startswith("0") else 0.5)
+        return timedelta(hours=0.5 if self.scenario.config.accounts["clips"].poll == "*/30 * * * *" else 1)
 
     # --- beginning ----------------------------------------------------------------------------------------------
 
