@@ -63,7 +63,7 @@ LEVELS: dict[str, tuple[Reader, tuple[RuleSpec, ...], int | None]] = {
 rates = st.one_of(st.integers(0, 3), st.integers(0, 24), st.integers(24, PARTS - 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     level=st.sampled_from(sorted(LEVELS)),
     days=st.integers(0, 4),
