@@ -172,11 +172,11 @@ class FleetWorld(World):
 
     def _is_settled(self) -> bool:
         """Whether those who can hold everything, and nobody else anything: else leases are about to move."""
-        able = [one for one in self.members.values() if one.is_able]
-        if self.database.is_down:
-            services = [one.service for one in self.members.values() if one.service is not None]
-            return not any(service.holdings.buckets for service in services)
-        return self.database.is_shared_by(len(able)) if able else not self.database.holders()["duties"]
+        able = sum(one.is_able for one in self.members.values())
+        if able:
+            return self.database.is_shared_by(able)
+        services = [one.service for one in self.members.values() if one.service is not None and not _is_stopped(one)]
+        return not any(service.holdings.buckets for service in services) and not self.database.alive()
 
     def note_able(self) -> None:
         """Note since when nobody can do anything, or that somebody can again."""
@@ -312,12 +312,16 @@ def _another(account: AccountConfig, name: str) -> AccountConfig:
     )
 
 
+def _is_stopped(member: Member) -> bool:
+    return isinstance(member.life, FleetLife) and member.life.stopped
+
+
 def _rests(member: Member) -> bool:
     """Whether nothing is under way in a daemon, or can be before it goes on or is heard of again."""
     life, service, fleet = member.life, member.service, member.fleet
     if life is None or life.dead:
         return True
-    if isinstance(life, FleetLife) and life.stopped:
+    if _is_stopped(member):
         return True  # what others make of it is `_is_settled`
     if service is None or fleet is None:
         return not member.gets_through  # it starts, or ends
