@@ -173,6 +173,11 @@ class WorldDatabase:
                 found[kind][number] = buckets
         return found
 
+    def alive(self) -> int:
+        """Return how many daemons were heard of within the life of a lease."""
+        now_ms = "extract(epoch FROM sim.clock_timestamp()) * 1000"
+        return int(self.ask(f"SELECT count(*) FROM daemon WHERE until_ms >= {now_ms}")[0][0])
+
     def is_shared_by(self, daemons: int) -> bool:
         """Whether so many daemons, and no other, hold all there is in fair shares."""
         for kind, held in self.holders().items():

@@ -260,6 +260,8 @@ class Member(Box):
                 await task
                 self.say("left")
             except (asyncio.CancelledError, KilledError):
+                if not life.dead:
+                    raise
                 self.say("dead")
             except (StoreError, DatabaseHeldError, OSError, sqlite3.Error) as error:
                 self.say(f"could not run: {error}")

@@ -108,14 +108,15 @@ def _in_virtual_time() -> Iterator[None]:
         holdings.bucket_of.cache_clear()
 
 
-def _is_of_database(error: BaseException) -> bool:
+def _is_of_a_disturbance(error: BaseException) -> bool:
+    """Whether it is what a lost database causes, or a deadline that passed while the process was stopped."""
     if isinstance(error, BaseExceptionGroup):
-        return all(map(_is_of_database, error.exceptions))
-    return isinstance(error, sqlite3.OperationalError)
+        return all(map(_is_of_a_disturbance, error.exceptions))
+    return isinstance(error, sqlite3.OperationalError | TimeoutError)
 
 
 def _listen_to_logs(world: FleetWorld) -> None:
-    """Be silent, but for an error that no fault of the database explains."""
+    """Be silent, but for an error that nothing which befell the daemon explains."""
 
     def collect(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         error, life = event.get("exc_info"), OWNER.get()
@@ -123,7 +124,7 @@ def _listen_to_logs(world: FleetWorld) -> None:
             world.note(life.member.role, f"{event.get('outcome')} {event.get('problem', '')}")
         if isinstance(error, Exception) and not in_dead_life():
             explained = isinstance(life, FleetLife) and life.member.disturbed_until_s > world.loop.time()
-            if not (explained and _is_of_database(error)):
+            if not (explained and _is_of_a_disturbance(error)):
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 said = f"{event.get('lane')}: {error!r} at {where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
                 world.crashes.append(f"{world.truth.now()}: {said}")

@@ -30,6 +30,8 @@ from tests.sim.world import LAST_MOMENT, World
 LOOK_EVERY_S = 0.5
 QUIET_LOOKS = 4
 """So often in a row nothing was under way: what one has committed the others have seen."""
+REST_WITHIN_LOOKS = 120
+"""By then everything is held in fair shares: a lease has run out, and some beats have passed."""
 TURN_AT_MOST_S, DENSE_AT_MOST_S = 900.0, 300.0
 """A page is turned no further, and no further than the second while a credit is awaited."""
 PLAIN = ("plain0", "plain1", "plain2", "plain3")
@@ -72,7 +74,7 @@ class FleetWorld(World):
         self.unable: list[tuple[datetime, datetime]] = []
         """When no daemon could do anything."""
         self._unable_since: datetime | None = self.scenario.start
-        self._quiet = 0
+        self._quiet = self._restless = 0
         self._ends = False
         self._lead = random.Random(seed + 8)
 
@@ -138,10 +140,20 @@ class FleetWorld(World):
             if self._quiet < QUIET_LOOKS or self._ends:
                 continue
             wait_s = self._next_s() - self._lead.uniform(0.1, 1.5)
-            if wait_s > LOOK_EVERY_S and self._is_settled():
+            if wait_s > LOOK_EVERY_S and self._comes_to_rest():
                 self.loop.turn(wait_s)
                 for member in self.members.values():
                     member.wake()
+
+    def _comes_to_rest(self) -> bool:
+        """Whether the leases have; where they do not, with nothing under way, that is a finding, and time goes on."""
+        if self._is_settled():
+            self._restless = 0
+            return True
+        self._restless += 1
+        if self._restless == REST_WITHIN_LOOKS:
+            self.crashes.append(f"{self.truth.now()}: the leases do not come to rest: {self.database.holders()}")
+        return self._restless >= REST_WITHIN_LOOKS
 
     def _next_s(self) -> float:
         """Return in how many seconds something happens, by the calendar; what is less than a poll may wait."""
@@ -160,11 +172,11 @@ class FleetWorld(World):
 
     def _is_settled(self) -> bool:
         """Whether those who can hold everything, and nobody else anything: else leases are about to move."""
-        able = [one for one in self.members.values() if one.is_able]
-        if self.database.is_down:
-            services = [one.service for one in self.members.values() if one.service is not None]
-            return not any(service.holdings.buckets for service in services)
-        return self.database.is_shared_by(len(able)) if able else not self.database.holders()["duties"]
+        able = sum(one.is_able for one in self.members.values())
+        if able:
+            return self.database.is_shared_by(able)
+        services = [one.service for one in self.members.values() if one.service is not None and not _is_stopped(one)]
+        return not any(service.holdings.buckets for service in services) and not self.database.alive()
 
     def note_able(self) -> None:
         """Note since when nobody can do anything, or that somebody can again."""
@@ -300,12 +312,16 @@ def _another(account: AccountConfig, name: str) -> AccountConfig:
     )
 
 
+def _is_stopped(member: Member) -> bool:
+    return isinstance(member.life, FleetLife) and member.life.stopped
+
+
 def _rests(member: Member) -> bool:
     """Whether nothing is under way in a daemon, or can be before it goes on or is heard of again."""
     life, service, fleet = member.life, member.service, member.fleet
     if life is None or life.dead:
         return True
-    if isinstance(life, FleetLife) and life.stopped:
+    if _is_stopped(member):
         return True  # what others make of it is `_is_settled`
     if service is None or fleet is None:
         return not member.gets_through  # it starts, or ends
