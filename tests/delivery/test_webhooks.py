@@ -342,6 +342,7 @@ async def test_what_waits_for_a_receiver_that_is_no_longer_configured_becomes_de
     assert world.log()[0].last_error == "the receiver is no longer configured"
 
 
+@pytest.mark.long
 async def test_every_notice_of_a_receiver_fits_its_schema(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     async with ReceiverStandin() as other, MailboxStandin() as box:
         ops = EmailReceiver(id="ops", to=("ops@example.com",), events=("balance.*",))

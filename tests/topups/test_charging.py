@@ -92,6 +92,7 @@ async def test_a_second_read_that_failed_long_ago_is_not_taken_for_one_that_last
     assert world.successes == 1
 
 
+@pytest.mark.long
 async def test_a_list_that_failed_before_a_long_pause_is_not_taken_for_one_that_lasts(
     daemon: Daemon, world: World
 ) -> None:

@@ -342,6 +342,7 @@ async def test_an_old_answer_of_before_the_credit_charges_nothing_and_is_told(da
     assert str(told["message"]).startswith("$50.000000 of $154.960000 ever credited do not show since ")
 
 
+@pytest.mark.long
 async def test_a_total_that_was_put_back_is_believed_where_a_person_says_so(daemon: Daemon, world: World) -> None:
     world.lag = timedelta(minutes=1)
     await daemon.run(timedelta(minutes=30))

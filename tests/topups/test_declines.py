@@ -27,6 +27,7 @@ def resume(daemon: Daemon) -> None:
         ledger_notes.forget_cards(tx, "clips")
 
 
+@pytest.mark.long
 async def test_a_stolen_card_is_tried_once_and_told(daemon: Daemon, world: World) -> None:
     world.stripe.method(CARD).outcome = declined("stolen_card")
     await daemon.run(timedelta(hours=30))
@@ -92,6 +93,7 @@ async def test_authentication_required_is_one_attempt_and_asks_a_person(daemon: 
     assert [e.endpoint for e in world.stripe.exchanges].count("payment_intents.confirm") == 1
 
 
+@pytest.mark.long
 async def test_a_soft_decline_is_tried_again_after_1_h_4_h_and_24_h_then_suspended(
     daemon: Daemon, world: World
 ) -> None:
@@ -244,6 +246,7 @@ async def test_a_retry_is_not_made_on_a_card_that_was_refused_for_good_elsewhere
     assert world.stripe.books.charges == [tried]
 
 
+@pytest.mark.long
 async def test_a_card_without_funds_for_one_account_is_tried_by_another(world: World, tmp_path: Path) -> None:
     first = Daemon(world, tmp_path / "a")
     world.stripe.method(CARD).outcome = declined("insufficient_funds")

@@ -309,6 +309,7 @@ async def test_nothing_is_read_while_there_is_no_charge_that_could_be_returned(d
     assert [e for e in world.stripe.exchanges if e.endpoint == "events.list"] == []
 
 
+@pytest.mark.long
 async def test_nothing_is_ever_refunded_or_answered_by_itself(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
     world.stripe.books.dispute(charge)

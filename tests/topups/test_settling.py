@@ -93,6 +93,7 @@ async def test_a_bank_that_wants_the_cardholder_is_canceled_suspended_and_told(d
     assert stop.fingerprint == world.stripe.method(CARD).fingerprint
 
 
+@pytest.mark.long
 async def test_a_bank_that_wants_the_cardholder_is_told_once_while_the_cancel_fails(
     daemon: Daemon, world: World
 ) -> None:
@@ -250,6 +251,7 @@ async def decline_and_cancel(daemon: Daemon, intent: Intent, times: int = 1) -> 
     assert intent.status == "canceled"
 
 
+@pytest.mark.long
 async def test_what_a_cancel_has_pinned_is_watched_for_seven_days_and_then_left(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.FAIL_500, "payment_intents.confirm")
     await daemon.poll()

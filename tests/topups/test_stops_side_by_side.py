@@ -60,6 +60,7 @@ async def test_to_let_a_customer_go_gives_no_stolen_card_another_try(daemon: Dae
     assert reasons(daemon) == ["declined"]
 
 
+@pytest.mark.long
 async def test_a_customer_that_is_gone_is_told_also_where_the_card_was_refused(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=2))
     world.stripe.add_customer("cus_new", card="pm_new")

@@ -46,6 +46,7 @@ async def test_a_list_that_cannot_be_read_names_what_to_do_and_goes_on_by_itself
     assert daemon.states() == ["credited"]
 
 
+@pytest.mark.long
 async def test_charges_that_cannot_be_read_name_what_to_do_without_stopping(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=1))
     world.stripe.fail(Strike.DROP, "charges.list", times=10_000)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
+
 from alerts.model.values import replace
 from daemon.config.model import TopupMode
 from daemon.demo.standins.stripe import Strike, declined, processing
@@ -150,6 +152,7 @@ async def test_a_shadow_leaves_what_it_finds_open_to_time_alone(daemon: Daemon, 
     assert requests(world, "payment_intents.cancel") == 0
 
 
+@pytest.mark.long
 async def test_mode_off_cancels_a_declined_payment_once_it_is_no_longer_wanted(daemon: Daemon, world: World) -> None:
     world.stripe.next_outcome("pm_1", declined("insufficient_funds"))
     await daemon.poll()

@@ -8,6 +8,8 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from daemon.commands import operator
 from daemon.demo.standins.stripe import Strike, declined
 from daemon.reconcile.audit import audit
@@ -232,6 +234,7 @@ async def test_audit_shows_a_charge_that_the_balance_does_not(shell: Shell, daem
     assert "at least $154.96 expected" in findings[0]["history"]
 
 
+@pytest.mark.long
 async def test_the_daily_audit_tells_a_disagreement_once(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=1))
     world.stripe.books.intents[0].amount = 7000
@@ -242,6 +245,7 @@ async def test_the_daily_audit_tells_a_disagreement_once(daemon: Daemon, world: 
     assert told[0].startswith("audit:pi_")
 
 
+@pytest.mark.long
 async def test_an_audit_that_cannot_ask_stripe_is_told_daily_and_made_up_for(daemon: Daemon, world: World) -> None:
     await daemon.run(timedelta(hours=1))
     world.stripe.books.intents[0].amount = 7000

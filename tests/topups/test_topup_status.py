@@ -196,6 +196,7 @@ async def test_a_mode_that_charges_nothing_holds_back_no_reminder_for_what_it_do
     assert world.successes == 0
 
 
+@pytest.mark.long
 async def test_a_stop_lets_reminders_through_for_what_it_keeps_from_being_sent(daemon: Daemon, world: World) -> None:
     await open_(daemon, world)
     assert stands(daemon).under_way
