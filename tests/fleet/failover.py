@@ -50,6 +50,7 @@ async def failover(times: int, accounts: int, seed: int, by: str) -> int:
     with BY[by](where) as pair, tempfile.TemporaryDirectory(prefix="brimful-fleet-") as disk:
         async with AsyncExitStack() as stack:
             truth = await set_up(stack, Path(disk), pair, accounts)
+            truth.forgets = by == "asynchronous"
             for name in NAMES:
                 await truth.start(name)
             try:
