@@ -6,6 +6,7 @@ Keys and URL queries are masked. `daemon.journal` has the lines.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import sys
 from contextlib import suppress
 from typing import TextIO, cast
@@ -57,6 +58,21 @@ class _JournalHandler(logging.Handler):
         self._journal.send(said, record.levelname.lower(), {"event": "library", "logger": record.name})
 
 
+def _database_in_a_line(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Say of a database that is away, full or another daemon's what it says, not where in the code that was met."""
+    error = line.get("exc_info")
+    if not isinstance(error, Exception):
+        return line
+    away, other = ExceptionGroup("", [error]).split(sqlite3.OperationalError)
+    if other is None:
+        said: BaseException | None = away
+        while isinstance(said, ExceptionGroup):
+            said = said.exceptions[0]
+        del line["exc_info"]
+        line["problem"] = str(said)
+    return line
+
+
 class _Stderr:
     """Standard error that never fails: a reader that is gone, or a full disk, must not stop a charge."""
 
@@ -78,6 +94,7 @@ def set_up(level: str = "info") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _database_in_a_line,
         structlog.processors.format_exc_info,
         _mask_all,
     ]

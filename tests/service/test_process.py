@@ -1,6 +1,7 @@
 """The small parts around the service: lock, jobs, logs, what systemd is told."""
 
 import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -148,3 +149,24 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "went on\n"
+
+
+def test_a_database_that_is_away_is_a_line_and_all_else_says_where_it_was() -> None:
+    code = (
+        "import sqlite3, structlog\n"
+        "from daemon.process.logs import set_up\n"
+        "set_up()\n"
+        "def failed(error):\n"
+        "    try: raise error\n"
+        "    except Exception as caught: structlog.get_logger().error('pass failed', lane='money', exc_info=caught)\n"
+        "away = sqlite3.OperationalError('server closed the connection of postgresql://me:hidden@db/x')\n"
+        "failed(away)\n"
+        "failed(ExceptionGroup('some', [ExceptionGroup('of them', [away]), away]))\n"
+        "failed(ExceptionGroup('some', [away, KeyError('else')]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    line, group, other = map(json.loads, done.stderr.splitlines())
+    assert line["problem"] == group["problem"] == "server closed the connection of postgresql://…db/x"
+    assert "exception" not in line
+    assert "exception" not in group
+    assert "KeyError: 'else'" in other["exception"]
