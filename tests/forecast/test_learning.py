@@ -11,7 +11,7 @@ import pytest
 
 from alerts.forecast.forecast import Forecast, spend_forecast, used_forecast
 from alerts.forecast.hourly import HOUR_MS, Hourly
-from alerts.forecast.learning import LEADS, WIDTHS, learn, weighted_median
+from alerts.forecast.learning import LEADS, YOUNG, learn, weighted_median
 from alerts.forecast.memory import BurnMemory
 from alerts.forecast.runway import runway
 from alerts.model.readings import Metrics
@@ -52,7 +52,7 @@ def test_a_first_day_is_forecast_by_its_mean_with_the_usual_width() -> None:
     memory, now = _live(1, _office)
     found = _forecast(memory, now)
     assert found.growth_over(12) == pytest.approx(5_000_000)
-    assert found.width_over(24) == pytest.approx(WIDTHS[LEADS.index(24)], rel=0.1)
+    assert found.width_over(24) == pytest.approx(YOUNG[LEADS.index(24)], rel=0.1)
 
 
 def test_idle_nights_are_learnt_within_days() -> None:
@@ -101,7 +101,7 @@ def test_a_steady_account_that_rises_is_followed_in_six_hours_with_the_range_of_
         memory, now = _live(10 + hours / 24, lambda at: 1_000_000 * (times if at >= rise else 1))
         found = _forecast(memory, now)
         assert found.per_day == pytest.approx(24_000_000 * level, rel=0.01)
-        assert found.width_over(24) >= (WIDTHS[LEADS.index(24)] if level > 1 and hours < 48 else 0)
+        assert found.width_over(24) >= (YOUNG[LEADS.index(24)] if level > 1 and hours < 48 else 0)
 
 
 def test_a_burst_of_hours_moves_little_and_one_that_has_ended_is_no_level() -> None:
@@ -130,11 +130,11 @@ def test_a_rise_of_office_hours_is_known_on_its_second_day() -> None:
 
 
 def test_a_stretch_without_spend_is_no_miss_of_the_range() -> None:
-    memory, _ = _live(6, _office)
+    memory, _ = _live(3.5, _office)
     assert memory.spend is not None
     found = learn(memory.spend)
     assert found is not None
-    assert [len(errors) for errors in found.learnt.errors] == [10, 14, 14, 13, 5]
+    assert [len(errors) for errors in found.learnt.errors] == [5, 7, 7, 3, 0]
 
 
 def test_a_rise_by_day_is_none_of_the_nights() -> None:
@@ -180,6 +180,25 @@ def test_calm_accounts_have_narrower_ranges_than_wild_ones() -> None:
     assert narrow.width_over(4 * LEADS[-1]) == 2 * narrow.widths[-1]
     for before, after in pairwise(zip(LEADS, wide.widths, strict=True)):
         assert abs(after[1] - before[1]) < log(after[0] / before[0])
+
+
+def test_a_range_that_was_left_widens_and_one_that_holds_narrows_again() -> None:
+    """By half of its logarithm for a miss, back by an eighth for each range that holds, and a fifth is forgotten."""
+    found = []
+    for hours in (0, 6, 12, 18, 72):
+        memory, _ = _live(8 + hours / 24, lambda at: 1_700_000 if at >= MONDAY + timedelta(days=8) else 1_000_000)
+        assert memory.spend is not None
+        belief = learn(memory.spend)
+        assert belief is not None
+        found.append((belief.learnt.stretched[0], belief.learnt.widths[0]))
+    calm, missed, again, held, later = (stretched for stretched, _ in found)
+    assert calm == pytest.approx(-0.5, abs=0.01)
+    assert missed == pytest.approx(0.8 * calm + 0.4)
+    assert again == pytest.approx(0.8 * missed + 0.4)
+    assert held == pytest.approx(0.8 * again - 0.1)
+    assert later < 0
+    assert found[2][1] > 2 * found[0][1]
+    assert found[4][1] < found[2][1]
 
 
 def test_half_of_the_weight_lies_at_or_below_the_median() -> None:
