@@ -126,7 +126,7 @@ class Learnt(Struct, frozen=True, gc=False):
 
     def followed(self, past: Hours, hour: int) -> Learnt:
         """Return what is known after judging at one more hour."""
-        end, sums = hour - past.start, past.sums
+        end, sums, spent = hour - past.start, past.sums, past.spent
         keep = 0.5 ** (STEP / HALF_LIFE)
         totals, weight = [keep * total for total in self.totals], keep * self.weight
         floor = _FLOOR * sums[end] / end + 1e-9
@@ -136,7 +136,7 @@ class Learnt(Struct, frozen=True, gc=False):
             if len(self.said) < back:
                 break
             least, part = floor * lead, PARTS[place]
-            actual = sums[end] - sums[end - lead] + least
+            actual = spent[end] - spent[end - lead] + least
             said = self.said[-back][place]
             off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said[:-2]]
             common = CLOSE * sum(off) / len(off) + _LEAST
@@ -252,6 +252,7 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
         isinstance(before, Belief)
         and hour - since <= before.learnt.hour <= hour
         and before.learnt.with_plan is with_plan
+        and before.past.paused == past.paused
     ):
         learnt = before.learnt
         if learnt.hour > hour - STEP:

@@ -9,6 +9,7 @@ from math import log
 
 import pytest
 
+from alerts.forecast.estimators import Hours
 from alerts.forecast.forecast import Forecast, spend_forecast, used_forecast
 from alerts.forecast.hourly import HOUR_MS, Hourly
 from alerts.forecast.learning import LEADS, YOUNG, learn, weighted_median
@@ -332,3 +333,68 @@ def test_what_was_learnt_of_a_later_hour_is_not_taken() -> None:
     counters[50].memo.learnt = counters[59].memo.learnt
     found = [learn(counters[hour]) for hour in (59, 50)]
     assert [one.learnt.hour for one in found if one is not None] == [54, 48]
+
+
+def _pausing(*pauses: tuple[int, int]) -> Hourwise:
+    """Office hours over a few cents, and nothing at all between each two days."""
+    return lambda at: 0 if any(begin <= (at - MONDAY).days < end for begin, end in pauses) else _office(at) + 50_000
+
+
+def test_a_pause_that_has_ended_is_no_level_and_one_that_lasts_is() -> None:
+    usual, lasting, ended = (
+        11_200_000,
+        *(_forecast(*_live(days, _pausing((8, 12)))).per_day for days in (12, 12 + 4 / 24)),
+    )
+    assert lasting < 0.7 * usual
+    assert ended == pytest.approx(usual, rel=0.02)
+
+
+def test_a_range_forgets_no_pause() -> None:
+    widths = []
+    for pauses in ((), ((8, 12),)):
+        memory, _ = _live(13, _pausing(*pauses))
+        assert memory.spend is not None
+        belief = learn(memory.spend)
+        assert belief is not None
+        widths.append(belief.learnt.widths[-1])
+    assert widths[1] > 1.5 * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("pauses", "days"),
+    [
+        (((5, 7),), 8),  # two days, as a weekend
+        (((4, 8), (10, 13)), 14),  # idle stretches are usual
+        (((0, 4),), 6),  # nothing before it to go by
+        (((4, 8), (9, 13)), 14),  # two of the same length
+        (((0, 9),), 9),  # nothing at all
+    ],
+)
+def test_what_is_no_pause_is_left_as_it_is(pauses: tuple[tuple[int, int], ...], days: int) -> None:
+    memory, _ = _live(days, _pausing(*pauses))
+    assert memory.spend is not None
+    hours = memory.spend.hours
+    assert Hours.of(0, hours).paused is None
+    assert list(Hours.of(0, hours).hours) == list(hours)
+
+
+def test_a_pause_is_filled_with_the_days_before_it_and_what_was_spent_stays_known() -> None:
+    memory, _ = _live(14, _pausing((4, 8)))
+    assert memory.spend is not None
+    hours = list(memory.spend.hours)
+    past = Hours.of(1000, hours)
+    assert past.paused == (1000 + 4 * 24, 4 * 24)
+    assert list(past.hours) == hours[: 4 * 24] + hours[3 * 24 : 4 * 24] * 4 + hours[8 * 24 :]
+    assert past.sums[-1] == sum(past.hours)
+    assert past.spent[-1] == sum(hours)
+
+
+def test_a_restart_after_a_pause_changes_no_forecast() -> None:
+    memory = BurnMemory()
+    spent, metrics, spend = 0, Metrics(balance_microusd=50_000_000), _pausing((9, 13))
+    for hour in range(16 * 24):
+        at = MONDAY + timedelta(hours=hour)
+        memory = memory.fold(at, spent)
+        spent += spend(at)
+        if hour > 12 * 24:
+            assert runway(BurnMemory.decode(memory.encode()), metrics, at) == runway(memory, metrics, at)
