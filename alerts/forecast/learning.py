@@ -52,7 +52,7 @@ SCHEDULE_MARGIN = log(1 / 0.9)
 UNEXPLAINED = 0.1
 """...and only while it explains what was spent over the last week within a tenth."""
 INSIDE = 0.8
-WIDTHS = (0.46, 0.41, 0.36, 0.36, 0.39)
+WIDTHS = (0.39, 0.35, 0.31, 0.31, 0.33)
 """How far off, as a logarithm, eight of ten forecasts of the usual account are at each lead."""
 SCHEDULED_WIDTH = 0.5
 """As much of it where the provider's own schedule is taken."""
