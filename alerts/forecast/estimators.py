@@ -7,7 +7,7 @@ error it would really have made. What is shared here is dimensionless or an esti
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import mul
 
 from msgspec import Struct
@@ -24,13 +24,19 @@ RISE = 2
 
 BURST_KNOWN = 4 * DAY
 """Hours of history before which nothing is taken for a burst."""
+PAUSE_HOURS, PAUSE = 3 * DAY, 2
+"""A pause is so many hours, and so many times as long as every other idle stretch: longer than a weekend."""
+IDLE = 50
+"""An hour is idle that is less than the mean by so many times."""
 
 
 class Hours(Struct, frozen=True, gc=False):
     """The whole hours of a counter: `sums[i]` is what the first i of them grew by, `scheduled` what was planned.
 
     `start` is the first hour, counted from the epoch. `rate` is the schedule's now, in micro-dollars an hour, and
-    `lead` how that compares with its usual. `risen` says how many of the last hours are a level of their own, or 0.
+    `lead` how that compares with its usual. `risen` says how many of the last hours are a level of their own, or 0;
+    `paused` the first hour and the length of a pause that has ended: the hours of the days before it are put there,
+    and `spent` is what `sums` would be without.
     """
 
     start: int
@@ -40,29 +46,54 @@ class Hours(Struct, frozen=True, gc=False):
     rate: float | None = None
     lead: float | None = None
     risen: int = 0
+    paused: tuple[int, int] | None = None
+    spent: Sequence[float] = ()
 
     @classmethod
     def of(cls, start: int, hours: Sequence[int], scheduled: Sequence[int] | None = None) -> Hours:
         """Return the history of a day or more."""
         plan = list(accumulate(scheduled, initial=0)) if scheduled else None
         plan = plan if plan and plan[-1] else None
-        return cls(start, hours, list(accumulate(hours, initial=0)), plan, risen=_risen(hours))
+        spent = sums = list(accumulate(hours, initial=0))
+        paused = _paused(hours, sums[-1] // len(hours))
+        if paused:
+            hours = list(hours)
+            for hour in range(paused[0], sum(paused)):
+                hours[hour] = hours[hour - DAY]
+            paused, sums = (start + paused[0], paused[1]), list(accumulate(hours, initial=0))
+        return cls(start, hours, sums, plan, None, None, _risen(hours, sums[-1] / len(hours)), paused, spent)
 
     def at_rate(self, rate: float) -> Hours:
         """Return the same history with the schedule's rate now."""
         if self.scheduled is None:
             return self
         lead = _lead(self.scheduled, len(self.hours), rate)
-        return Hours(self.start, self.hours, self.sums, self.scheduled, rate, lead, self.risen)
+        return Hours(self.start, self.hours, self.sums, self.scheduled, rate, lead, self.risen, self.paused, self.spent)
 
 
-def _risen(hours: Sequence[int]) -> int:
+def _paused(hours: Sequence[int], mean: int) -> tuple[int, int] | None:
+    """Return where the one long pause begins and how long it lasted, or None: also while it lasts.
+
+    A paused account goes on as before it, so a pause that has ended is no level, and says nothing of the next days.
+    """
+    least = mean // IDLE
+    if all(max(pair) > least for pair in pairwise(hours[:: PAUSE_HOURS // 2])):
+        return None  # Nearly always, so that the rest costs nothing.
+    idle = bytes(map(least.__ge__, hours))
+    *_, next_longest, longest = sorted([0, *map(len, idle.split(b"\0"))])
+    if longest < PAUSE_HOURS or longest < PAUSE * next_longest:
+        return None
+    begin = idle.index(bytes([1]) * longest)
+    return (begin, longest) if begin >= DAY and begin + longest < len(hours) else None
+
+
+def _risen(hours: Sequence[int], mean: float) -> int:
     """Return how many of the last hours are all above nineteen of twenty of the week before, and twice its mean.
 
     A burst of fewer hours is no level, and one that has ended is none from its first calm hour on.
     """
     level = sum(hours[-RISE_HOURS:]) / RISE_HOURS
-    if level * len(hours) <= sum(hours):
+    if level <= mean:
         return 0
     begin = len(hours) - RISE_HOURS
     known = max(len(hours) - RISE_KNOWN, DAY)
@@ -85,7 +116,7 @@ def bounded(past: Hours) -> Hours:
         return past
     last = [most if grown >= RISE * most else grown for grown in hours[-DAY:]]
     bounded_sums = [*sums[: -DAY - 1], *accumulate(last, initial=sums[-DAY - 1])]
-    return Hours(past.start, [*hours[:-DAY], *last], bounded_sums, past.scheduled)
+    return Hours(past.start, [*hours[:-DAY], *last], bounded_sums, past.scheduled, paused=past.paused)
 
 
 Estimator = Callable[[Hours, int, float], float]

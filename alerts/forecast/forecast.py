@@ -14,7 +14,7 @@ from alerts.forecast.learning import (
     LEADS,
     SCHEDULED_WIDTH,
     UNEXPLAINED,
-    WIDTHS,
+    YOUNG,
     Belief,
     Believed,
     learn,
@@ -166,11 +166,11 @@ def used_forecast(memory: BurnMemory, now: datetime) -> Forecast | None:
 
 
 def _by(belief: Belief, scheduled: int | None, now: datetime) -> Forecast:
-    past, days, widths = belief.past, len(belief.past.hours) / DAY, belief.widths
+    past, days, widths = belief.past, len(belief.past.hours) / DAY, belief.learnt.widths
     believed: Believed
     if past.risen and since_rise(past, len(past.hours), DAY) > (1 + UNEXPLAINED) * (scheduled or 0):
         believed, why = [(since_rise, 1.0)], "what is spent has been far above its usual for hours"
-        widths = [max(pair) for pair in zip(widths, WIDTHS, strict=True)]
+        widths = [max(pair) for pair in zip(widths, YOUNG, strict=True)]
     elif scheduled is None:
         believed, why = belief.unplanned, "the provider says no schedule"
     elif belief.planned[0][0] is as_scheduled:
@@ -187,7 +187,7 @@ def _by(belief: Belief, scheduled: int | None, now: datetime) -> Forecast:
 def _flat(per_day: float, basis: str, partial: bool, counter: Hourly | None, why: str) -> Forecast:
     days = (counter.last_ms - counter.first_ms) / (DAY * HOUR_MS) if counter else 0.0
     scale = SCHEDULED_WIDTH if basis == SCHEDULED else 1.0
-    return Forecast(per_day, basis, partial, days, [scale * width for width in WIDTHS], why)
+    return Forecast(per_day, basis, partial, days, [scale * width for width in YOUNG], why)
 
 
 def _observed_so_far(counter: Hourly, now: datetime) -> Forecast | None:

@@ -2,17 +2,17 @@
 
 Every six hours each estimator says what the next hours will bring, and is judged when they are over. Its score is the
 mean logarithm of its errors, later ones counting more; its weight falls steeply with it. The forecast is the weighted
-median of what they say. The range is conformal: the quantile of that forecast's own past errors, lead by lead, beside
-errors that accounts usually show, which count less the longer the history is. All of it follows from the remembered
-hours alone, so a restart changes nothing.
+median of what they say. The range is conformal: the quantile of that forecast's own last errors, lead by lead, beside
+as many as accounts usually show, and adaptive: wider while the account leaves its ranges more often than it should. All
+of it follows from the remembered hours alone, so a restart changes nothing.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
-from math import exp, inf, log
+from itertools import accumulate, chain
+from math import ceil, exp, inf, log
 
 from msgspec import Struct
 
@@ -23,8 +23,8 @@ from alerts.forecast.hourly import KEPT_HOURS, Hourly
 STEP = 6
 LEADS = (6, 12, 24, 48, 96)
 """Leads in hours at which forecasts are judged; the width of the range is interpolated between them."""
-PARTS = tuple((STEP / lead) ** 0.5 for lead in LEADS)
-"""What an error at each lead counts: longer ones overlap more, but are what a balance is asked for."""
+PARTS = tuple(STEP / lead for lead in LEADS)
+"""What an error at each lead counts: so many more of the longer ones overlap."""
 LEARNING_DAYS = 10
 """Forecasts older than this are not judged again."""
 OBSERVED: tuple[Estimator, ...] = (
@@ -38,11 +38,11 @@ OBSERVED: tuple[Estimator, ...] = (
 PLANNED: tuple[Estimator, ...] = (estimators.as_scheduled, estimators.led_hours)
 HALF_LIFE = 100.0
 """In hours: an error counts half of one made so much later."""
-STEEPNESS = 14.0
-"""An estimator with half of another's errors weighs 2 ** 14 times as much: nearly the best alone."""
+STEEPNESS = 8.0
+"""An estimator with half of another's errors weighs 2 ** 8 times as much: nearly the best alone, where one is best."""
 PRIOR_WEIGHT = 24.0
 """How many independent errors the expectations below count for."""
-EXPECTED = tuple(map(log, (1.0, 0.8, 1.0, 1.0, 1.2, 0.9, 0.8, 0.9)))
+EXPECTED = tuple(map(log, (1.0, 0.9, 1.0, 1.0, 1.2, 0.95, 0.8, 0.9)))
 """What part of the others' errors each estimator's are expected to be: the last day is hard to beat, while a week..."""
 WILD = log(0.4)
 """...has to be seen more often than once. Where errors are as large as what is forecast, the mean of all hours and the
@@ -52,16 +52,18 @@ SCHEDULE_MARGIN = log(1 / 0.9)
 UNEXPLAINED = 0.1
 """...and only while it explains what was spent over the last week within a tenth."""
 INSIDE = 0.8
-WIDTHS = (0.58, 0.51, 0.45, 0.45, 0.49)
-"""How far off, as a logarithm, eight of ten forecasts are at each lead where nothing is known of the account yet."""
+WIDTHS = (0.39, 0.35, 0.31, 0.31, 0.33)
+"""How far off, as a logarithm, eight of ten forecasts of the usual account are at each lead."""
 SCHEDULED_WIDTH = 0.5
 """As much of it where the provider's own schedule is taken."""
 USUAL = (0.1, 0.2, 0.3, 0.41, 0.52, 0.66, 0.81, 1.0, 1.28, 2.0)
-"""Ten errors as a normal distribution has them, as parts of that width."""
-RANGE_WEIGHT = 8.5
-"""How many independent past errors they count for."""
-KEPT_ERRORS = 14
-"""Of each lead: some three days of them are what the range is made of."""
+"""Ten errors as a normal distribution has them, as parts of that width: a young account's range is made of them."""
+KEPT_ERRORS = 8
+"""Of each lead: the last two days of them are what the range is made of."""
+MISSED, FORGIVEN = 0.5, 0.8
+"""A range that was left widens the next ones of its lead: by the first, as a logarithm, less the fifth of it by which
+each judged range narrows them, so that one miss in five balances. Of all that the second is left six hours later.
+Adaptive conformal inference: Gibbs and Candès, 2021."""
 LEAST_WIDTH = 0.01
 """No range is narrower: a past without any error promises none."""
 CLOSE = 0.125
@@ -79,8 +81,9 @@ Believed = Sequence[tuple[Estimator, float]]
 class Learnt(Struct, frozen=True, gc=False):
     """What is known of an account's estimators at `hour`, counted from the epoch. Never changed once made.
 
-    `said` holds for each open forecast and lead what every estimator said, and the forecast made of it last. `errors`
-    are the past errors at each lead, the latest last.
+    `said` holds for each open forecast and lead what every estimator said, then the forecast made of it, and last the
+    width of its range. `errors` are the past errors at each lead, the latest last; `stretched` is how much wider the
+    ranges are than those say, and `widths` how wide: all as logarithms.
     """
 
     hour: int
@@ -89,13 +92,15 @@ class Learnt(Struct, frozen=True, gc=False):
     weight: float
     said: Sequence[Sequence[Sequence[float]]]
     errors: Sequence[Sequence[float]]
+    stretched: Sequence[float]
+    widths: Sequence[float]
     explained: bool = True
     """Whether the schedule adds up to what was spent over the last week, within a tenth."""
 
     @classmethod
     def begin(cls, hour: int, planned: bool) -> Learnt:
         chosen = (*OBSERVED, *PLANNED) if planned else OBSERVED
-        return cls(hour, chosen, [0.0] * len(chosen), 0.0, (), ((),) * len(LEADS))
+        return cls(hour, chosen, [0.0] * len(chosen), 0.0, (), ((),) * len(LEADS), (0.0,) * len(LEADS), YOUNG)
 
     @property
     def with_plan(self) -> bool:
@@ -121,59 +126,70 @@ class Learnt(Struct, frozen=True, gc=False):
 
     def followed(self, past: Hours, hour: int) -> Learnt:
         """Return what is known after judging at one more hour."""
-        end, sums = hour - past.start, past.sums
+        end, sums, spent = hour - past.start, past.sums, past.spent
         keep = 0.5 ** (STEP / HALF_LIFE)
         totals, weight = [keep * total for total in self.totals], keep * self.weight
         floor = _FLOOR * sums[end] / end + 1e-9
-        errors = []
-        for place, (lead, before) in enumerate(zip(LEADS, self.errors, strict=True)):
+        errors, stretched = list(self.errors), list(self.stretched)
+        for place, lead in enumerate(LEADS):
             back = lead // STEP
             if len(self.said) < back:
-                errors.append(before)
-                continue
+                break
             least, part = floor * lead, PARTS[place]
-            actual = sums[end] - sums[end - lead] + least
+            actual = spent[end] - spent[end - lead] + least
             said = self.said[-back][place]
-            off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said[:-1]]
+            off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said[:-2]]
             common = CLOSE * sum(off) / len(off) + _LEAST
             totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
             weight += part
             # No balance ends in a stretch without any spend, so such a miss says nothing of a range.
-            own = (abs(log(actual / (said[-1] + least))),) if actual > least else ()
-            errors.append((*before, *own)[-KEPT_ERRORS:])
-        judged = Learnt(hour, self.estimators, totals, weight, self.said, errors, _explains(past, end))
-        weights = judged.weights()
+            if actual > least:
+                own = abs(log(actual / (said[-2] + least)))
+                errors[place] = (*errors[place], own)[-KEPT_ERRORS:]
+                stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > said[-1]) - (1 - INSIDE))
+        explained, known = _explains(past, end), self.estimators
+        weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), explained).weights()
+        widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
         now: list[Sequence[float]] = []
-        for lead in LEADS:
+        for lead, width in zip(LEADS, widths, strict=True):
             said = [
                 estimate(past, end, lead) if level is None else level * lead
                 for estimate, level in zip(self.estimators, levels, strict=True)
             ]
-            said.append(weighted_median(said, weights))
-            now.append(said)
+            now.append([*said, weighted_median(said, weights), width])
         kept = (*self.said[1 - LEADS[-1] // STEP :], now)
-        return Learnt(hour, self.estimators, totals, weight, kept, errors, judged.explained)
+        return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, explained)
 
-    def widths(self, scale: float) -> list[float]:
-        """Return for each lead the logarithm of how far the range reaches above and below the forecast.
 
-        An account that is calmer or wilder than usual at one lead is expected to be so at the others. `scale` is how
-        wide it is taken to be, in parts of the usual.
-        """
-        own = [
-            [(off / width, part) for off in past] for part, width, past in zip(PARTS, WIDTHS, self.errors, strict=True)
-        ]
-        usual = _quantile([*(pair for pairs in own for pair in pairs), *_usual(scale)])
-        found: list[float] = []
-        for place, (width, pairs) in enumerate(zip(WIDTHS, own, strict=True)):
-            reach = max(width * _quantile([*pairs, *_usual(usual)]), LEAST_WIDTH)
-            if found:
-                # Half of what an even path grows by from lead to lead: neither edge of the range turns back.
-                step = 0.5 * log(LEADS[place] / LEADS[place - 1])
-                reach = min(max(reach, found[-1] - step), found[-1] + step)
-            found.append(reach)
-        return found
+def _widths(errors: Sequence[Sequence[float]], stretched: Sequence[float], scale: float) -> list[float]:
+    """Return for each lead the logarithm of how far the range reaches above and below the forecast.
+
+    An account that is calmer or wilder than usual at one lead is expected to be so at the others. `scale` is how wide
+    it is taken to be, in parts of the usual.
+    """
+    own = [[off / width for off in past] for width, past in zip(WIDTHS, errors, strict=True)]
+    usual = _reached([*chain(*own), *[scale * part for part in USUAL]])
+    found: list[float] = []
+    for place, (width, past) in enumerate(zip(WIDTHS, own, strict=True)):
+        reach = width * _reached([*past, *[usual * part for part in USUAL]]) * exp(stretched[place])
+        reach = max(reach, LEAST_WIDTH)
+        if found:
+            # Half of what an even path grows by from lead to lead: neither edge of the range turns back.
+            step = 0.5 * log(LEADS[place] / LEADS[place - 1])
+            reach = min(max(reach, found[-1] - step), found[-1] + step)
+        found.append(reach)
+    return found
+
+
+def _reached(errors: list[float]) -> float:
+    """Return what eight of ten errors, and the next one with that chance, are at most: the conformal quantile."""
+    errors.sort()
+    return errors[ceil(INSIDE * (len(errors) + 1)) - 1]
+
+
+YOUNG = tuple(_widths(((),) * len(LEADS), (0.0,) * len(LEADS), 1.0))
+"""The widths where nothing is known of the account yet."""
 
 
 def _explains(past: Hours, end: int) -> bool:
@@ -184,26 +200,18 @@ def _explains(past: Hours, end: int) -> bool:
     return abs(spent - planned) <= UNEXPLAINED * spent
 
 
-def _usual(scale: float) -> list[tuple[float, float]]:
-    return [(scale * part, RANGE_WEIGHT / len(USUAL)) for part in USUAL]
-
-
 def weighted_median(values: Sequence[float], weights: Sequence[float]) -> float:
     """Return the value that half of the weight lies at or below."""
     largest = max(weights)
     if 2 * largest > sum(weights):
         return values[weights.index(largest)]
-    return _quantile(list(zip(values, weights, strict=True)), 0.5)
-
-
-def _quantile(pairs: list[tuple[float, float]], part: float = INSIDE) -> float:
-    pairs.sort()
+    pairs = sorted(zip(values, weights, strict=True))
     sums = list(accumulate(weight for _, weight in pairs))
-    return pairs[bisect_left(sums, part * sums[-1])][0]
+    return pairs[bisect_left(sums, sums[-1] / 2)][0]
 
 
 class Belief(Struct, frozen=True, gc=False):
-    """What to believe of a counter within one hour: its whole hours, the estimators by weight, and the range's widths.
+    """What to believe of a counter within one hour: its whole hours, and the estimators by weight.
 
     `unplanned` is what is believed while the provider says no schedule.
     """
@@ -212,13 +220,11 @@ class Belief(Struct, frozen=True, gc=False):
     past: Hours
     planned: Believed
     unplanned: Believed
-    widths: Sequence[float]
 
     @classmethod
     def of(cls, learnt: Learnt, past: Hours) -> Belief:
         chosen, unplanned = learnt.weights(), learnt.weights(planned=False)
-        widths = learnt.widths(SCHEDULED_WIDTH if learnt.with_plan and chosen[len(OBSERVED)] == 1 else 1.0)
-        return cls(learnt, estimators.bounded(past), _believed(learnt, chosen), _believed(learnt, unplanned), widths)
+        return cls(learnt, estimators.bounded(past), _believed(learnt, chosen), _believed(learnt, unplanned))
 
 
 def learn(counter: Hourly, schedule: Hourly | None = None) -> Belief | None:
@@ -246,10 +252,11 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
         isinstance(before, Belief)
         and hour - since <= before.learnt.hour <= hour
         and before.learnt.with_plan is with_plan
+        and before.past.paused == past.paused
     ):
         learnt = before.learnt
         if learnt.hour > hour - STEP:
-            return Belief(learnt, estimators.bounded(past), before.planned, before.unplanned, before.widths)
+            return Belief(learnt, estimators.bounded(past), before.planned, before.unplanned)
     else:
         begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
         learnt = Learnt.begin(-(-begin // STEP) * STEP - STEP, with_plan)

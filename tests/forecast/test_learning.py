@@ -9,9 +9,10 @@ from math import log
 
 import pytest
 
+from alerts.forecast.estimators import Hours
 from alerts.forecast.forecast import Forecast, spend_forecast, used_forecast
 from alerts.forecast.hourly import HOUR_MS, Hourly
-from alerts.forecast.learning import LEADS, WIDTHS, learn, weighted_median
+from alerts.forecast.learning import LEADS, YOUNG, learn, weighted_median
 from alerts.forecast.memory import BurnMemory
 from alerts.forecast.runway import runway
 from alerts.model.readings import Metrics
@@ -52,7 +53,7 @@ def test_a_first_day_is_forecast_by_its_mean_with_the_usual_width() -> None:
     memory, now = _live(1, _office)
     found = _forecast(memory, now)
     assert found.growth_over(12) == pytest.approx(5_000_000)
-    assert found.width_over(24) == pytest.approx(WIDTHS[LEADS.index(24)], rel=0.1)
+    assert found.width_over(24) == pytest.approx(YOUNG[LEADS.index(24)], rel=0.1)
 
 
 def test_idle_nights_are_learnt_within_days() -> None:
@@ -101,7 +102,7 @@ def test_a_steady_account_that_rises_is_followed_in_six_hours_with_the_range_of_
         memory, now = _live(10 + hours / 24, lambda at: 1_000_000 * (times if at >= rise else 1))
         found = _forecast(memory, now)
         assert found.per_day == pytest.approx(24_000_000 * level, rel=0.01)
-        assert found.width_over(24) >= (WIDTHS[LEADS.index(24)] if level > 1 and hours < 48 else 0)
+        assert found.width_over(24) >= (YOUNG[LEADS.index(24)] if level > 1 and hours < 48 else 0)
 
 
 def test_a_burst_of_hours_moves_little_and_one_that_has_ended_is_no_level() -> None:
@@ -130,11 +131,11 @@ def test_a_rise_of_office_hours_is_known_on_its_second_day() -> None:
 
 
 def test_a_stretch_without_spend_is_no_miss_of_the_range() -> None:
-    memory, _ = _live(6, _office)
+    memory, _ = _live(3.5, _office)
     assert memory.spend is not None
     found = learn(memory.spend)
     assert found is not None
-    assert [len(errors) for errors in found.learnt.errors] == [10, 14, 14, 13, 5]
+    assert [len(errors) for errors in found.learnt.errors] == [5, 7, 7, 3, 0]
 
 
 def test_a_rise_by_day_is_none_of_the_nights() -> None:
@@ -180,6 +181,25 @@ def test_calm_accounts_have_narrower_ranges_than_wild_ones() -> None:
     assert narrow.width_over(4 * LEADS[-1]) == 2 * narrow.widths[-1]
     for before, after in pairwise(zip(LEADS, wide.widths, strict=True)):
         assert abs(after[1] - before[1]) < log(after[0] / before[0])
+
+
+def test_a_range_that_was_left_widens_and_one_that_holds_narrows_again() -> None:
+    """By half of its logarithm for a miss, back by an eighth for each range that holds, and a fifth is forgotten."""
+    found = []
+    for hours in (0, 6, 12, 18, 72):
+        memory, _ = _live(8 + hours / 24, lambda at: 1_700_000 if at >= MONDAY + timedelta(days=8) else 1_000_000)
+        assert memory.spend is not None
+        belief = learn(memory.spend)
+        assert belief is not None
+        found.append((belief.learnt.stretched[0], belief.learnt.widths[0]))
+    calm, missed, again, held, later = (stretched for stretched, _ in found)
+    assert calm == pytest.approx(-0.5, abs=0.01)
+    assert missed == pytest.approx(0.8 * calm + 0.4)
+    assert again == pytest.approx(0.8 * missed + 0.4)
+    assert held == pytest.approx(0.8 * again - 0.1)
+    assert later < 0
+    assert found[2][1] > 2 * found[0][1]
+    assert found[4][1] < found[2][1]
 
 
 def test_half_of_the_weight_lies_at_or_below_the_median() -> None:
@@ -313,3 +333,68 @@ def test_what_was_learnt_of_a_later_hour_is_not_taken() -> None:
     counters[50].memo.learnt = counters[59].memo.learnt
     found = [learn(counters[hour]) for hour in (59, 50)]
     assert [one.learnt.hour for one in found if one is not None] == [54, 48]
+
+
+def _pausing(*pauses: tuple[int, int]) -> Hourwise:
+    """Office hours over a few cents, and nothing at all between each two days."""
+    return lambda at: 0 if any(begin <= (at - MONDAY).days < end for begin, end in pauses) else _office(at) + 50_000
+
+
+def test_a_pause_that_has_ended_is_no_level_and_one_that_lasts_is() -> None:
+    usual, lasting, ended = (
+        11_200_000,
+        *(_forecast(*_live(days, _pausing((8, 12)))).per_day for days in (12, 12 + 4 / 24)),
+    )
+    assert lasting < 0.7 * usual
+    assert ended == pytest.approx(usual, rel=0.02)
+
+
+def test_a_range_forgets_no_pause() -> None:
+    widths = []
+    for pauses in ((), ((8, 12),)):
+        memory, _ = _live(13, _pausing(*pauses))
+        assert memory.spend is not None
+        belief = learn(memory.spend)
+        assert belief is not None
+        widths.append(belief.learnt.widths[-1])
+    assert widths[1] > 1.5 * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("pauses", "days"),
+    [
+        (((5, 7),), 8),  # two days, as a weekend
+        (((4, 8), (10, 13)), 14),  # idle stretches are usual
+        (((0, 4),), 6),  # nothing before it to go by
+        (((4, 8), (9, 13)), 14),  # two of the same length
+        (((0, 9),), 9),  # nothing at all
+    ],
+)
+def test_what_is_no_pause_is_left_as_it_is(pauses: tuple[tuple[int, int], ...], days: int) -> None:
+    memory, _ = _live(days, _pausing(*pauses))
+    assert memory.spend is not None
+    hours = memory.spend.hours
+    assert Hours.of(0, hours).paused is None
+    assert list(Hours.of(0, hours).hours) == list(hours)
+
+
+def test_a_pause_is_filled_with_the_days_before_it_and_what_was_spent_stays_known() -> None:
+    memory, _ = _live(14, _pausing((4, 8)))
+    assert memory.spend is not None
+    hours = list(memory.spend.hours)
+    past = Hours.of(1000, hours)
+    assert past.paused == (1000 + 4 * 24, 4 * 24)
+    assert list(past.hours) == hours[: 4 * 24] + hours[3 * 24 : 4 * 24] * 4 + hours[8 * 24 :]
+    assert past.sums[-1] == sum(past.hours)
+    assert past.spent[-1] == sum(hours)
+
+
+def test_a_restart_after_a_pause_changes_no_forecast() -> None:
+    memory = BurnMemory()
+    spent, metrics, spend = 0, Metrics(balance_microusd=50_000_000), _pausing((9, 13))
+    for hour in range(16 * 24):
+        at = MONDAY + timedelta(hours=hour)
+        memory = memory.fold(at, spent)
+        spent += spend(at)
+        if hour > 12 * 24:
+            assert runway(BurnMemory.decode(memory.encode()), metrics, at) == runway(memory, metrics, at)
