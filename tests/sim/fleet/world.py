@@ -17,7 +17,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.money import MICRO
 from alerts.model.values import replace
 from daemon.config.model import AccountConfig, Config
-from tests.sim.box import Box
+from tests.sim.box import MOST_CRASHES, Box
 from tests.sim.clocks import SkewedClock
 from tests.sim.fleet import swarm
 from tests.sim.fleet.database import ROLES, WorldDatabase
@@ -137,10 +137,11 @@ class FleetWorld(World):
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self._quiet = self._quiet + 1 if self._is_quiet() else 0
-            if self._quiet < QUIET_LOOKS or self._ends:
+            hopeless = len(self.crashes) > MOST_CRASHES
+            if (self._quiet < QUIET_LOOKS and not hopeless) or self._ends:
                 continue
             wait_s = self._next_s() - self._lead.uniform(0.1, 1.5)
-            if wait_s > LOOK_EVERY_S and self._comes_to_rest():
+            if wait_s > LOOK_EVERY_S and (hopeless or self._comes_to_rest()):
                 self.loop.turn(wait_s)
                 for member in self.members.values():
                     member.wake()
@@ -241,7 +242,9 @@ class FleetWorld(World):
         self.heal()
         await self._until(self.end + LAST_MOMENT)
         self._ends = True
-        while self._quiet < QUIET_LOOKS:  # what was committed in the last moment is still to be delivered
+        while (
+            self._quiet < QUIET_LOOKS and len(self.crashes) <= MOST_CRASHES
+        ):  # what was committed in the last moment is still to be delivered
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _act_on(self, member: Member, event: FleetEvent) -> None:
