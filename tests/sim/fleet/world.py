@@ -137,11 +137,13 @@ class FleetWorld(World):
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self._quiet = self._quiet + 1 if self._is_quiet() else 0
-            hopeless = len(self.crashes) > MOST_CRASHES
-            if (self._quiet < QUIET_LOOKS and not hopeless) or self._ends:
+            if len(self.crashes) > MOST_CRASHES:  # there is nothing more to learn
+                self.loop.turn(max(self.loop.next_date() - self.loop.calendar_s, 0.0))
+                continue
+            if self._quiet < QUIET_LOOKS or self._ends:
                 continue
             wait_s = self._next_s() - self._lead.uniform(0.1, 1.5)
-            if wait_s > LOOK_EVERY_S and (hopeless or self._comes_to_rest()):
+            if wait_s > LOOK_EVERY_S and self._comes_to_rest():
                 self.loop.turn(wait_s)
                 for member in self.members.values():
                     member.wake()
