@@ -17,7 +17,7 @@ from alerts.model.accounts import AccountInfo
 from alerts.model.money import MICRO
 from alerts.model.values import replace
 from daemon.config.model import AccountConfig, Config
-from tests.sim.box import Box
+from tests.sim.box import MOST_CRASHES, Box
 from tests.sim.clocks import SkewedClock
 from tests.sim.fleet import swarm
 from tests.sim.fleet.database import ROLES, WorldDatabase
@@ -137,6 +137,9 @@ class FleetWorld(World):
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self._quiet = self._quiet + 1 if self._is_quiet() else 0
+            if len(self.crashes) > MOST_CRASHES:  # there is nothing more to learn
+                self.loop.turn(max(self.loop.next_date() - self.loop.calendar_s, 0.0))
+                continue
             if self._quiet < QUIET_LOOKS or self._ends:
                 continue
             wait_s = self._next_s() - self._lead.uniform(0.1, 1.5)
@@ -241,7 +244,9 @@ class FleetWorld(World):
         self.heal()
         await self._until(self.end + LAST_MOMENT)
         self._ends = True
-        while self._quiet < QUIET_LOOKS:  # what was committed in the last moment is still to be delivered
+        while (
+            self._quiet < QUIET_LOOKS and len(self.crashes) <= MOST_CRASHES
+        ):  # what was committed in the last moment is still to be delivered
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _act_on(self, member: Member, event: FleetEvent) -> None:
