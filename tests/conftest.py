@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = [engine for engine in sorted(BOTH) if config.getoption(f"--{engine}")]
 
     def is_left_out(item: pytest.Item) -> bool:
-        engine = next((one for one in BOTH if one in item.name.partition("[")[2]), "")
+        engine = next((one for one in BOTH if one in item.name.partition("[")[2] or item.get_closest_marker(one)), "")
         if wanted:
             return engine not in wanted
         is_long = item.get_closest_marker("long") is not None

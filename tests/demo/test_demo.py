@@ -141,6 +141,8 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert "is not empty" in result.output
 
 
+@pytest.mark.long
+@pytest.mark.postgresql
 @pytest.mark.timeout(240)
 def test_the_whole_month_on_postgresql(tmp_path: Path, postgres_server: PostgresServer) -> None:
     screen = io.StringIO()

@@ -83,6 +83,8 @@ def test_events_reach_receivers_that_another_daemon_holds(machines: Machines, se
     assert len({id for _, id, _, _ in hooks(served)}) == ACCOUNTS == len(hooks(served))
 
 
+@pytest.mark.long
+@pytest.mark.postgresql
 @pytest.mark.timeout(150)
 def test_who_takes_over_asks_each_account_when_it_would_have_been_asked(
     tmp_path: Path, postgres: PostgresServer, served: Server

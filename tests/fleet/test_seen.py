@@ -76,6 +76,8 @@ def test_metrics_and_page_are_the_same_from_any_daemon(machines: Machines, serve
     assert shown(machines, "a", "/accounts/a3?days=1") == shown(machines, "b", "/accounts/a3?days=1")
 
 
+@pytest.mark.long
+@pytest.mark.postgresql
 def test_each_daemon_says_how_every_other_fares(machines: Machines, served: Server) -> None:
     """One that reaches no usage API is not fresh, and the others say so of it, and not of themselves."""
     start(machines, "b", **{served.url: "http://127.0.0.1:1"})

@@ -57,6 +57,7 @@ async def test_503_for_three_hours_ends_in_one_2xx_and_a_replay_sends_the_same_a
     assert (again.id, again.body, again.status) == (low.id, low.body, 200)
 
 
+@pytest.mark.long
 async def test_receivers_that_are_hostile_end_inside_the_deadline_and_delay_nobody(outside: Outside) -> None:
     faults = {
         "drip": Fault(body=b"x" * 1000, drip_s=1.0),
@@ -109,6 +110,7 @@ async def test_with_three_of_four_receivers_dead_the_fourth_hears_within_a_secon
     assert statistics.median(delays) < 1 + BATCH_WAIT_OF_A_FLEET_S, delays  # from the reading, which waits for others
 
 
+@pytest.mark.long
 async def test_an_attempt_in_flight_is_cut_by_sigterm_and_made_again(outside: Outside) -> None:
     receiver = outside.town.receiver
     configure(outside, 1, {})
@@ -127,6 +129,7 @@ async def test_an_attempt_in_flight_is_cut_by_sigterm_and_made_again(outside: Ou
     assert len({one.body for one in receiver.received}) == 1
 
 
+@pytest.mark.long
 async def test_after_a_day_without_a_mail_server_all_mails_arrive_as_digests_and_none_twice(outside: Outside) -> None:
     mailbox = outside.town.mailbox
     configure(outside, 8, {})

@@ -78,6 +78,7 @@ async def test_one_fault_leads_to_exactly_one_charge(
     assert (len(outside.told("topup.succeeded")), len(outside.told("topup.credited"))) == (1, 1)
 
 
+@pytest.mark.long
 async def test_a_key_of_the_day_before_is_never_sent_again(outside: Outside, account: PrepaidAccount) -> None:
     outside.town.stripe.fail(Strike.DROP, CONFIRM)
     await outside.passes(every=timedelta(hours=25))
@@ -87,6 +88,7 @@ async def test_a_key_of_the_day_before_is_never_sent_again(outside: Outside, acc
     assert charges(outside) == 1
 
 
+@pytest.mark.long
 async def test_a_database_that_is_deleted_between_charge_and_credit(outside: Outside, account: PrepaidAccount) -> None:
     outside.town.credit_after = NEVER
     await outside.passes(every=timedelta(minutes=2))
@@ -101,6 +103,7 @@ async def test_a_database_that_is_deleted_between_charge_and_credit(outside: Out
     assert missing["data"]["amount_usd"] == 50
 
 
+@pytest.mark.long
 async def test_a_database_that_is_deleted_after_the_credit_was_burnt(outside: Outside, account: PrepaidAccount) -> None:
     await outside.passes(3, timedelta(minutes=30))
     assert len(outside.told("topup.credited")) == 1
@@ -112,6 +115,7 @@ async def test_a_database_that_is_deleted_after_the_credit_was_burnt(outside: Ou
     assert len(outside.told("topup.credited")) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("different", ["nothing", "numbers", "amounts", "40 days"])
 async def test_two_daemons_with_two_databases_make_one_charge(
     outside: Outside, account: PrepaidAccount, different: str
@@ -140,6 +144,7 @@ def _burn_numbers(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.long
 async def test_a_stolen_card_is_tried_once_and_not_from_a_wiped_database_either(
     outside: Outside, account: PrepaidAccount
 ) -> None:
@@ -154,6 +159,7 @@ async def test_a_stolen_card_is_tried_once_and_not_from_a_wiped_database_either(
     assert (stop["scope"], stop["kind"], stop["reason"]) == ("clips", "suspension", "declined")
 
 
+@pytest.mark.long
 async def test_a_card_that_asks_a_person_is_tried_once(outside: Outside, account: PrepaidAccount) -> None:
     outside.town.stripe.method("pm_123").outcome = AUTHENTICATE
     await outside.passes(3, timedelta(hours=10))
@@ -162,6 +168,7 @@ async def test_a_card_that_asks_a_person_is_tried_once(outside: Outside, account
     assert told == ["topup.planned", "topup.action_required", "topup.suspended"]
 
 
+@pytest.mark.long
 async def test_a_cap_of_100_a_day_lets_two_charges_of_50_pass_and_is_told_once(
     outside: Outside, account: PrepaidAccount
 ) -> None:

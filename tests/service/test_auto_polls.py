@@ -122,6 +122,7 @@ def play(
     run(live)
 
 
+@pytest.mark.long
 def test_what_lasts_is_polled_hourly_and_what_is_near_each_minute(tmp_path: Path) -> None:
     async def story(stage: Stage) -> None:
         await stage.live(DAY + 10 * MINUTE)
@@ -157,6 +158,7 @@ def _is_shown(stage: Stage) -> None:
     assert said["cron"] == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factor", [1, 24, 200])
 def test_a_breach_is_seen_within_the_shortest_interval_however_fast_the_burn_has_become(
     tmp_path: Path, factor: int

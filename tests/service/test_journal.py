@@ -51,6 +51,7 @@ async def today(tmp_path: Path) -> AsyncIterator[Town]:
         yield made
 
 
+@pytest.mark.long
 async def test_a_low_balance_is_followed_from_the_poll_to_the_delivery(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     path = town.configure()
@@ -83,6 +84,7 @@ async def test_a_revoked_key_and_a_receiver_that_fails_are_lines_above_info(town
     assert (failed["status"], failed["state"], failed["level"]) == (500, "pending", "warning")
 
 
+@pytest.mark.long
 async def test_a_charge_is_lines_of_its_steps_and_of_each_call_to_stripe(today: Town) -> None:
     town = today
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from daemon.demo.standins.receiver import Fault
 from daemon.store import Store
 from tests.postgres import for_processes
@@ -68,6 +70,7 @@ async def test_run_polls_at_once_tells_and_ends_well_on_sigterm(town: Town) -> N
     assert {"started", "stopped"} <= {line["event"] for line in log}
 
 
+@pytest.mark.long
 async def test_a_receiver_that_never_answers_does_not_hold_up_the_end(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="4.50", active_videos=0)
     town.receiver.fault = Fault(delay_s=60)

@@ -94,6 +94,7 @@ def pay(world: World) -> None:
     confirm_in_stripe(world.stripe.books, world.stripe.intents()[-1], {})
 
 
+@pytest.mark.long
 async def test_a_rate_limit_backs_off_within_the_pass_and_then_for_ten_minutes(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.RATE_LIMITED, "payment_intents.confirm", times=10_000)
     before = world.clock.now()

@@ -176,6 +176,7 @@ def test_advice_outranks_the_decline_code() -> None:
     assert classify_decline(CardError("card_declined", "never_heard_of", "", "")).kind is DeclineKind.SOFT
 
 
+@pytest.mark.long
 async def test_a_stolen_card_is_not_tried_again_after_another_has_paid_and_that_is_told(
     daemon: Daemon, world: World
 ) -> None:
@@ -233,6 +234,7 @@ async def test_a_stolen_card_is_not_tried_by_another_account_before_a_person_say
     first.store.close()
 
 
+@pytest.mark.long
 async def test_a_retry_is_not_made_on_a_card_that_was_refused_for_good_elsewhere_meanwhile(
     daemon: Daemon, world: World
 ) -> None:

@@ -203,6 +203,7 @@ class FullDisk:
         raise OSError("no space left on device")
 
 
+@pytest.mark.long
 async def test_a_top_up_that_cannot_be_taken_up_keeps_nothing_from_starting(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.COMMIT_THEN_DROP, "payment_intents.confirm")
     await daemon.poll()

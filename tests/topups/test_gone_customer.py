@@ -25,6 +25,7 @@ async def change_customer(daemon: Daemon, world: World) -> None:
     await daemon.restart(topup=topup_config(customer="cus_new", payment_method="pm_new"))
 
 
+@pytest.mark.long
 async def test_an_earlier_customer_that_is_gone_stops_charging_and_is_told_once_with_the_way_out(
     daemon: Daemon, world: World
 ) -> None:

@@ -27,6 +27,7 @@ async def live_with_burn(daemon: Daemon, world: World, hours: int, microusd_per_
         await daemon.run(timedelta(minutes=5))
 
 
+@pytest.mark.long
 async def test_a_cap_of_100_a_day_lets_two_charges_of_50_pass_and_is_told_once(daemon: Daemon, world: World) -> None:
     await live_with_burn(daemon, world, 18, 10 * DOLLAR)
     assert world.successes == 2
@@ -62,6 +63,7 @@ async def test_the_day_rolls_and_the_cap_lets_the_next_charge_pass(daemon: Daemo
     assert world.successes == 3
 
 
+@pytest.mark.long
 async def test_a_cap_survives_a_wiped_disk(daemon: Daemon, world: World) -> None:
     await live_with_burn(daemon, world, 12, 10 * DOLLAR)
     await daemon.restart(wipe=True)

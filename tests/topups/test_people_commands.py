@@ -160,6 +160,7 @@ async def test_a_person_s_word_waits_for_the_reading_that_shows_it(shell: Shell,
     assert "1 charges, $50.00: all three agree\n" in screen.stdout
 
 
+@pytest.mark.long
 async def test_a_word_that_two_hours_of_readings_do_not_bear_out_is_a_disagreement_and_told_once(
     shell: Shell, daemon: Daemon, world: World
 ) -> None:

@@ -34,6 +34,7 @@ async def charged(daemon: Daemon, world: World) -> Charge:
     return charge
 
 
+@pytest.mark.long
 async def test_each_partial_refund_is_told_once_with_its_amount(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
     world.stripe.books.refund(charge, 1000)
@@ -79,6 +80,7 @@ async def test_a_refund_suspends_until_a_person_resumes_and_a_further_one_suspen
     assert returned(daemon) == [("refunded", 10), ("refunded", 10)]
 
 
+@pytest.mark.long
 async def test_a_dispute_suspends_and_is_told_once_with_its_amount(daemon: Daemon, world: World) -> None:
     charge = await charged(daemon, world)
     dispute = world.stripe.books.dispute(charge)

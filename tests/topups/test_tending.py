@@ -213,6 +213,7 @@ async def test_a_stolen_card_is_remembered_though_its_charge_was_to_be_canceled(
     assert "topup.suspended" in daemon.events()
 
 
+@pytest.mark.long
 async def test_a_cancel_that_stripe_refuses_for_good_is_told(daemon: Daemon, world: World) -> None:
     world.stripe.fail(Strike.INVALID, "payment_intents.cancel", times=100_000)
     world.stripe.fail(Strike.DROP, "payment_intents.list", nth=2)

@@ -130,6 +130,7 @@ async def test_a_cap_is_named_no_more_once_it_was_raised(world: World, tmp_path:
     daemon.store.close()
 
 
+@pytest.mark.long
 async def test_what_held_a_charge_back_last_is_named_until_it_does_no_more(daemon: Daemon, world: World) -> None:
     await daemon.restart(topup=topup_config(payment_method=None))
     world.stripe.books.customer(CUSTOMER).default_method = None
