@@ -73,7 +73,7 @@ test: lint lint-mail
 	@$(PYTHON) -m coverage report --fail-under=$(COVERED)
 	@$(PYTHON) -m coverage report --include='$(PURE)' --omit='$(IMPURE)' --fail-under=100
 	@echo "simulator"
-	@$(PYTHON) -m tests.sim --seeds 200 --days 10 --jobs $(JOBS)
+	@$(PYTHON) -m tests.sim --seeds 150 --days 10 --jobs $(JOBS)
 	@echo "planted bugs, a sample"
 	@$(PYTHON) -m tests.mutants mark-before-send error-read-as-zero charge-not-told slot-freed-on-unknown --jobs $(JOBS)
 

@@ -29,6 +29,8 @@ def test_a_fleet_that_is_killed_stopped_and_cut_off_ends_in_order(server: Path, 
     assert any(" lost " in line or " dead" in line for line in found.trace)
 
 
+@pytest.mark.long
+@pytest.mark.postgresql
 def test_the_same_seed_is_the_same_run_of_a_fleet(server: Path) -> None:
     first, second = (run_fleet(2, 0.4, server, frozenset({"stop_one", "at_point"})) for _ in range(2))
     assert [line.partition("cannot open")[0] for line in first.trace] == [
