@@ -8,19 +8,8 @@ import pytest
 
 from daemon.demo.standins.usage import BadJson, Fault, Html, Lie, Missing, OverLong, Redirect, Status
 from tests.outside.conftest import Outside
-from tests.service.conftest import KEY, TOPUP
+from tests.service.conftest import KEY, MEDIA, TOPUP
 
-MEDIA = """
-[accounts.media]
-provider = "tornado"
-base_url = "{url}"
-api_key = "trn_media"
-poll = "*/5 * * * *"
-[[rules]]
-id = "quota"
-kind = "quota"
-at_percent = [80, 90, 100]
-"""
 BUDGET = '[[rules]]\nid = "budget"\nkind = "budget"\nperiod = "month"\nlimit_usd = 100\nprojected = false\n'
 BAD: tuple[Fault, ...] = (
     Status(401), Status(403), Status(402), Status(500), Status(503), Html(), BadJson(),

@@ -34,6 +34,17 @@ kind = "low_balance"
 accounts = ["clips"]
 below_usd = 5.00
 """
+MEDIA = """
+[accounts.media]
+provider = "tornado"
+base_url = "{url}"
+api_key = "trn_media"
+poll = "*/5 * * * *"
+[[rules]]
+id = "quota"
+kind = "quota"
+at_percent = [80, 90, 100]
+"""
 TOPUP = """
 [accounts.clips.topup]
 when_below_usd = 10.00

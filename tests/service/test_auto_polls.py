@@ -31,20 +31,13 @@ from daemon.work.auto_polls import AutoPolls
 from daemon.work.changed import Changed
 from daemon.work.due_polls import DuePolls
 from daemon.work.service import Service
-from tests.service.test_idle import HOUR_S, Steps
+from tests.service.test_idle import ACCOUNT, HOUR_S, Steps
 from tests.sim.clocks import SkewedClock, TrueClock, run
 
 START = datetime(2026, 11, 10, 9, 0, 30, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 HEAD = '[store]\npath = "{folder}/b.db"\n[http]\nlisten = ""\n'
 RULE = '[[rules]]\nid = "low"\nkind = "low_balance"\nbelow_usd = 5.00\n'
-ACCOUNT = """
-[accounts.{id}]
-provider = "contentstats"
-base_url = "https://usage.example/{id}"
-api_key = "cs_test_{id}"
-poll = "{poll}"
-"""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.demo.standins.usage import BadJson, Fault, Html, Lie, Missing, OverLong, Redirect, Status
-from tests.service.conftest import KEY, TOPUP, Town
+from tests.service.conftest import KEY, MEDIA, TOPUP, Town
 
 
 async def test_the_pages_own_example_is_reckoned_as_the_page_means_it(town: Town) -> None:
@@ -88,19 +88,7 @@ async def test_a_first_answer_that_is_empty_is_no_reading(town: Town) -> None:
 async def test_a_trial_key_at_ninety_two_percent_is_told_once_at_its_deepest_step(town: Town) -> None:
     town.usage.prepaid(KEY, balance_usd="100", active_videos=0)
     town.usage.storage("trn_media", used_gb="900", reserved_gb="42.08", limit_gb="1024")
-    town.configure(
-        f"""
-[accounts.media]
-provider = "tornado"
-base_url = "{town.usage_url}"
-api_key = "trn_media"
-poll = "*/5 * * * *"
-[[rules]]
-id = "quota"
-kind = "quota"
-at_percent = [80, 90, 100]
-"""
-    )
+    town.configure(MEDIA.format(url=town.usage_url))
     told = await town.once() + await town.once()
     assert told.count("quota.high") == 1
     (high,) = town.events_of("quota.high")

@@ -15,7 +15,7 @@ TOLD_EVERY_S = 30.0
 
 
 def main() -> int:
-    options = _options()
+    options = read_options("tests.sim", str(__doc__), seeds=200, days=30.0)
     focus = frozenset(filter(None, options.focus.split(",")))
     if options.seed is not None:
         return replay(run_seed(options.seed, options.days, focus))
@@ -52,11 +52,12 @@ def report(results: Iterable[Result], options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many seeds")
+def read_options(program: str, says: str, *, seeds: int, days: float) -> argparse.Namespace:
+    """Read what a simulator is told; `seeds` and `days` are what it does without."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=says)
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--days", type=float, default=30.0, help="simulated days of each")
+    parser.add_argument("--days", type=float, default=days, help="simulated days of each")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--focus", default="", help="faults that every seed has: acts, or lies, lag, receivers")
     parser.add_argument("--until-violation", action="store_true", help="stop at the first seed that has one")

@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, MutableMapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -89,14 +89,22 @@ async def _live(seed: int, days: float, disks: Path, focus: frozenset[str]) -> t
     world = World(seed, days, disks, _open, focus)
     _listen_to_logs(world.crashes)
     watch = Watch(world)
-    world.watch = watch.look
+    found = await live_through(world, watch.look, Operator(world).work(), partial(check, world, watch))
+    return world, [*found, *world.crashes, *unheard]
+
+
+async def live_through(
+    world: World, look: Callable[[str, str], None], work: Coroutine[Any, Any, None], judge: Callable[[], list[str]]
+) -> list[str]:
+    """Let a world run to its end while `look` watches and an operator does their `work`; return what `judge` finds."""
+    world.watch = look
     world.begin()
-    operator = asyncio.create_task(Operator(world).work())
+    operator = asyncio.create_task(work)
     await world.befall()
     operator.cancel()
-    violations = check(world, watch)
+    found = judge()
     await world.end_all()
-    return world, [*violations, *world.crashes, *unheard]
+    return found
 
 
 def _open(config: Config, clock: Clock, life: Life, salt: str) -> AbstractAsyncContextManager[Service]:

@@ -79,7 +79,7 @@ class PostgresqlConnection:
 
     @property
     def _hurry(self) -> Fence | None:
-        """Whether the server has to answer soon: to a daemon of a fleet, not to a person's command."""
+        """The fence where the server has to answer soon: to a daemon of a fleet. None for a command, which waits."""
         return self.fence if self.fence is not None and self.fence.armed else None
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:

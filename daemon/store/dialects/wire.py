@@ -24,7 +24,7 @@ from daemon.store.dialects import Fence
 from daemon.store.dialects.translation import translated_for_all
 
 ROWS_AT_ONCE = 100
-"""ResultRows of one statement that are sent before the first result is read: far less than what a socket holds."""
+"""Rows of one statement that are sent before the first result is read: far less than what a socket holds."""
 ANSWER_WITHIN_S = 6.0
 """Longer than a statement may wait for a lock, shorter than a daemon may be unheard of."""
 _GOOD = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.EMPTY_QUERY})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.postgres import MISSING, programs, serving
-from tests.sim.__main__ import replay, report
+from tests.sim.__main__ import read_options, replay, report
 from tests.sim.fleet.database import prepare
 from tests.sim.fleet.runner import run_fleet, run_fleets
 
@@ -27,15 +26,7 @@ def prepared_server() -> Iterator[Path]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.sim.fleet", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=50, help="how many seeds")
-    parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--days", type=float, default=3.0, help="simulated days of each, the last of them in peace")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--focus", default="", help="faults that every seed has")
-    parser.add_argument("--until-violation", action="store_true", help="stop at the first seed that has one")
-    parser.add_argument("--seed", type=int, help="replay one seed and print its trace")
-    said = parser.parse_args()
+    said = read_options("tests.sim.fleet", f"{__doc__} The last day of each is one of peace.", seeds=50, days=3.0)
     focus = frozenset(filter(None, said.focus.split(",")))
     with prepared_server() as server:
         if said.seed is not None:

@@ -31,7 +31,7 @@ from tests.sim.fleet.loop import FleetLoop
 from tests.sim.fleet.member import FleetLife
 from tests.sim.fleet.operator import FleetOperator
 from tests.sim.fleet.world import FleetWorld
-from tests.sim.runner import Result, hasten, unhandled
+from tests.sim.runner import Result, hasten, live_through, unhandled
 
 FEW = 16
 """Buckets of a world: of few accounts most of 256 would stay empty, and each is read at every beat."""
@@ -75,14 +75,8 @@ async def _live(
     world = FleetWorld(seed, days, disks, database, focus)
     _listen_to_logs(world)
     watch = FleetWatch(world)
-    world.watch = watch.look
-    world.begin()
-    operator = asyncio.create_task(FleetOperator(world).work())
-    await world.befall()
-    operator.cancel()
-    violations = check_fleet(world, watch)
-    await world.end_all()
-    return world, [*violations, *world.crashes, *unheard]
+    found = await live_through(world, watch.look, FleetOperator(world).work(), partial(check_fleet, world, watch))
+    return world, [*found, *world.crashes, *unheard]
 
 
 @contextmanager
