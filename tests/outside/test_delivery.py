@@ -51,7 +51,8 @@ async def test_503_for_three_hours_ends_in_one_2xx_and_a_replay_sends_the_same_a
     [low] = [one for one in receiver.accepted if one.payload["type"] == "balance.low"]
     attempts = [one for one in receiver.received if one.id == low.id]
     assert {one.body for one in attempts} == {low.body}
-    assert len({one.headers["webhook-signature"] for one in attempts}) == len(attempts)
+    signed = {one.headers["webhook-timestamp"]: one.headers["webhook-signature"] for one in attempts}
+    assert len({*signed.values()}) == len(signed) > 1  # two passes may fall into one second of the wall's time
     assert (await outside.brimful("deliveries", "replay", low.id, "--to", "app")).code == 0
     again = receiver.received[-1]
     assert (again.id, again.body, again.status) == (low.id, low.body, 200)
