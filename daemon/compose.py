@@ -25,7 +25,7 @@ from daemon.reports.reporter import Reporter
 from daemon.sources.fetcher import Fetcher
 from daemon.status.topups import topup_status
 from daemon.store import Store
-from daemon.store.connection import Fence
+from daemon.store.connection import Connection, Fence
 from daemon.store.deliveries import StoredQueue
 from daemon.store.lock import held
 from daemon.store.migrations import migrate
@@ -97,8 +97,8 @@ async def open_service(
         def account_now(account: str) -> AccountConfig | None:
             return service.config.accounts.get(account)
 
-        def status_now(account: str) -> TopupStatus | None:
-            return None if service.topups is None else topup_status(service.config, store.reader, account, clock.now())
+        def status_now(conn: Connection, account: str) -> TopupStatus | None:
+            return None if service.topups is None else topup_status(service.config, conn, account, clock.now())
 
         def open_topups() -> tuple[TopupService, Reconciler]:
             topups, reconciler = _open_topups(service.config, store, outbox, http, clock, rng)

@@ -77,7 +77,7 @@ class Fleet:
         self._fence: Fence = fence
         self._work = work
         self._draw = draw
-        self._lane = store.lane(keeps_row=True)
+        self._lane = store.lane("fleet", keeps_row=True)
         self._mine: frozenset[Bucket] = frozenset()
         self._tried_at = self._renewed_at = 0.0
         self._change: int | None = None
@@ -129,7 +129,7 @@ class Fleet:
         except sqlite3.Error as error:
             log.warning("fleet", outcome="left unsaid", problem=str(error))
         finally:
-            self._lane.close()
+            self._lane.close_lane()
 
     def judged(self, health: StoredHealth) -> None:
         """Take how this daemon fares: its row says so from the next renewal on."""
@@ -233,18 +233,14 @@ class Fleet:
         return fleet.join(tx, number, self.name, host, pid, dead=ended)
 
     async def _write(self, work: Callable[[Transaction], T]) -> T:
-        found: list[T] = []
-        await self._lane.write_apart(lambda tx: found.append(work(tx)), durable=True)
-        return found[0]
+        return await self._lane.apart(self._in_transaction, work)
+
+    def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
+        with self._lane.write(durable=True) as tx:
+            return work(tx)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        running = asyncio.ensure_future(asyncio.to_thread(work, self._lane.reader))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            running.exception()  # nobody else hears of it
-            raise
+        return await self._lane.apart(work, self._lane.reader)
 
     @staticmethod
     def _now() -> float:

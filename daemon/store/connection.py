@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import ParamSpec, TypeVar
 
 from daemon.places import Place
 from daemon.store.dialects import Connection as Connection
@@ -15,6 +19,9 @@ from daemon.store.dialects import LostLease as LostLease
 from daemon.store.dialects import StoreError as StoreError
 from daemon.store.dialects import Transaction as Transaction
 from daemon.store.dialects import open_dialect
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class _Writing:
@@ -62,6 +69,10 @@ class Store:
         self.committing_s = 0.0
         """How long all commits of this connection took, together."""
         self._lanes: list[Store] = []
+        self._thread: ThreadPoolExecutor | None = None
+        """Where the work of a lane of a server runs."""
+        self._kept: list[Callable[[], None]] | None = None
+        """While work runs there: what is to be done on the event loop once it has ended."""
 
     @property
     def path(self) -> Path:
@@ -92,49 +103,60 @@ class Store:
         """
         return _Writing(self, durable, lock)
 
-    def lane(self, *, keeps_row: bool = False) -> Store:
-        """Return the store for `write_apart`: of a server one with a connection of its own, of a file this one."""
+    def lane(self, name: str, *, keeps_row: bool = False) -> Store:
+        """Return the store of a kind of work, for `apart`: of a server one with a connection and a thread of its own.
+
+        Of a file it is this one. Close it by `close_lane`.
+        """
         if isinstance(self.place, Path):
             return self
         lane = Store(self.place, probe=self._probe)
         lane.dialect.fence, lane.dialect.keeps_row = self.dialect.fence, keeps_row
         lane.changed_elsewhere()  # it is this process's own: it tells nobody of its commits
+        lane._thread = ThreadPoolExecutor(1, f"store-{name}")
         self._lanes.append(lane)
         return lane
+
+    def close_lane(self) -> None:
+        """Close a lane; nothing where it is the store itself."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self.close()
 
     def committed(self) -> tuple[int, float]:
         """Return how many commits there were, those of its lanes included, and how long they took together."""
         stores = (self, *self._lanes)
         return sum(one.commits for one in stores), sum(one.committing_s for one in stores)
 
-    async def write_apart(self, work: Callable[[Transaction], None], *, durable: bool) -> None:
-        """Run one transaction; of a server in a thread, so that no round trip and no disk holds up the event loop.
+    async def apart(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Run `work`, which uses this store alone, and return its result.
 
-        Only on a `lane()`, by one caller at a time; what is to be done once it is committed is done on the loop. A
-        caller that is cancelled waits for the end all the same.
+        Of a lane of a server in the lane's thread, one after the other, so that no round trip, no lock and no disk
+        holds up the event loop; else at once, with nothing between. What is to be done once something is committed is
+        done on the loop. A caller that is cancelled waits for the end all the same.
         """
-        if isinstance(self.place, Path):
-            with self.write(durable=durable) as tx:
-                work(tx)
-            return
-        running = asyncio.ensure_future(asyncio.to_thread(self._write, work, durable))
+        if self._thread is None:
+            return work(*args, **more)
+        kept: list[Callable[[], None]] = []
+        call = partial(self._run_apart, kept, partial(work, *args, **more))
+        running = asyncio.get_running_loop().run_in_executor(self._thread, partial(copy_context().run, call))
         try:
-            await asyncio.shield(running)
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
-            running.exception()  # nobody else hears of it
+            if not running.cancelled():
+                running.exception()  # nobody else hears of it
             raise
         finally:
-            self._after_commit()
+            for do in kept:
+                do()
 
-    def _write(self, work: Callable[[Transaction], None], durable: bool) -> None:
-        tx = self._begin(durable, None)
+    def _run_apart(self, kept: list[Callable[[], None]], work: Callable[[], T]) -> T:
+        self._kept = kept
         try:
-            work(tx)
-        except BaseException:
-            self._roll_back()
-            raise
-        self._commit()
+            return work()
+        finally:
+            self._kept = None
 
     def _begin(self, durable: bool, lock: str | None) -> Transaction:
         self._call_probe("begin")
@@ -162,6 +184,9 @@ class Store:
     def _after_commit(self) -> None:
         if done := self._connection.committed:
             self._connection.committed = []
+            if self._kept is not None:
+                self._kept += done
+                return
             for do in done:
                 do()
 

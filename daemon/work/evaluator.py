@@ -6,10 +6,13 @@ here between readings, so that a poll costs the same whatever the history.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
+from itertools import starmap
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -26,12 +29,11 @@ from daemon.config.model import AccountConfig, Config
 from daemon.limits import BEAT_S, TIME_BATCH_ACCOUNTS
 from daemon.schedule import longest_gap
 from daemon.store import Store, readings, states
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.outbox import Outbox
 from daemon.work.changed import Changed
 
 _AGAIN = timedelta(seconds=BEAT_S)
-_SOON = timedelta(milliseconds=50)
 
 
 class Fetched(Struct, frozen=True, gc=False):
@@ -68,17 +70,18 @@ class Evaluator:
         outbox: Outbox,
         clock: Clock,
         ids: Ids,
-        topup_status: Callable[[str], TopupStatus | None],
+        topup_status: Callable[[Connection, str], TopupStatus | None],
         first_look_after: timedelta = timedelta(),
     ) -> None:
         self._config = config
         self._store = store
-        self._lane = store.lane()
-        self._committing = False
+        self._lane = store.lane("polls")
+        self._one_at_a_time = asyncio.Lock()
+        """Held from when states are read until those that follow are committed and known here."""
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
-        self._topup_status = topup_status
+        self._topup_status = partial(topup_status, self._lane.reader)
         self._first_look_after = first_look_after
         self._states: dict[str, AccountState] = {}
         self._rules: dict[str, tuple[RuleSpec, ...]] = {}
@@ -139,81 +142,73 @@ class Evaluator:
         for account in changed.accounts:
             self._put(account.id, now)
 
-    def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
-        """Evaluate a batch and commit it as one transaction; the results are in the order of `fetched`."""
-        now, mutes, evaluations = self._evaluated(fetched)
-        self._commit(evaluations, now, mutes)
-        return self._results(fetched, evaluations)
+    async def evaluate(self, fetched: Sequence[Fetched]) -> list[PollResult]:
+        """Evaluate a batch and commit it as one transaction; the results are in the order of `fetched`.
 
-    async def evaluate_apart(self, fetched: Sequence[Fetched]) -> list[PollResult]:
-        """As `evaluate`; where the store is on a server, other work goes on while it writes. One batch at a time."""
-        now, mutes, evaluations = self._evaluated(fetched)
-        self._committing = True
-        try:
-            await self._lane.write_apart(partial(self._write, evaluations, now), durable=_is_news(evaluations))
-        except BaseException:
-            self._forget(evaluations)
-            raise
-        finally:
-            self._committing = False
-        self._take_over(evaluations, now, mutes)
-        return self._results(fetched, evaluations)
-
-    def close(self) -> None:
-        """Close the connection of its own, where there is one."""
-        if self._lane is not self._store:
-            self._lane.close()
-
-    def _evaluated(self, fetched: Sequence[Fetched]) -> tuple[datetime, Mapping[str, datetime], list[Evaluation]]:
-        now = self._clock.now()
-        mutes = states.mutes(self._store.reader, now)
-        self._accepted = states.accepted(self._store.reader)
-        evaluations = [
-            evaluate(self.state(one.account.id), one.first, one.second, self._context(one.account.id, now, mutes))
-            for one in fetched
-        ]
-        return now, mutes, evaluations
-
-    @staticmethod
-    def _results(fetched: Sequence[Fetched], evaluations: Sequence[Evaluation]) -> list[PollResult]:
+        Where the store is on a server, other work goes on meanwhile.
+        """
+        async with self._one_at_a_time:
+            now = self._clock.now()
+            mutes = await self._read_marks(now)
+            accounts = [self._config.accounts.get(one.account.id, one.account) for one in fetched]
+            asked = [
+                (self.state(account.id), one.first, one.second, self._context(account, now, mutes))
+                for account, one in zip(accounts, fetched, strict=True)
+            ]
+            evaluations = await self._commit(partial(starmap, evaluate, asked), accounts, now, mutes)
         return [
             PollResult(one.account.id, evaluation.recorded, evaluation.accepted, evaluation.state)
             for one, evaluation in zip(fetched, evaluations, strict=True)
         ]
 
+    def close(self) -> None:
+        """Close the connection of its own, where there is one."""
+        self._lane.close_lane()
+
+    async def _read_marks(self, now: datetime) -> Mapping[str, datetime]:
+        """Read what commands say of accounts: return the mutes, and keep the readings that were accepted."""
+
+        def read() -> tuple[Mapping[str, datetime], Mapping[str, datetime]]:
+            return states.mutes(self._lane.reader, now), states.accepted(self._lane.reader)
+
+        mutes, self._accepted = await self._lane.apart(read)
+        return mutes
+
     # ── what time alone changes ─────────────────────────────────────────────────────────────────────────────────
 
-    def evaluate_time(self, now: datetime) -> datetime | None:
+    async def evaluate_time(self, now: datetime) -> datetime | None:
         """Evaluate what time alone changes, for a bounded batch of the accounts that are due.
 
         Return when to call again: now if more is due, None if nothing will be. An account is due when it may have
         become stale, or when a reminder is due or a mute ends; there is no periodic scan of all accounts.
         """
-        if self._committing:
-            return now + _SOON  # what is being written is not yet known here
-        for interval, watch in self._watches.items():
-            self._watches[interval] = watch.beat(now, interval)
-        self._make_all_due(now)
-        due = self._take_due(now)
-        if due:
-            mutes = states.mutes(self._store.reader, now)
-            evaluations = [evaluate_time(self.state(account), self._context(account, now, mutes)) for account in due]
-            changed = [evaluation for evaluation in evaluations if evaluation.changes]
-            if changed:
-                self._commit(changed, now, mutes)
-            for account in due:
-                self._schedule(account, now, mutes)
+        async with self._one_at_a_time:
+            for interval, watch in self._watches.items():
+                self._watches[interval] = watch.beat(now, interval)
+            self._make_all_due(now)
+            if self._holding or (self._due and self._due[0][0] <= now):
+                await self._evaluate_due(now, await self._read_marks(now))
         return self._due[0][0] if self._due else None
 
+    async def _evaluate_due(self, now: datetime, mutes: Mapping[str, datetime]) -> None:
+        if self._holding and mutes != self._mutes:
+            self._mutes = mutes
+            for id in self._holding:
+                self._put(id, now)
+        accounts = [self._config.accounts[id] for id in self._take_due(now)]
+        asked = [(self.state(account.id), self._context(account, now, mutes)) for account in accounts]
+        if asked:
+            changed = partial(filter, attrgetter("changes"), starmap(evaluate_time, asked))
+            await self._commit(changed, accounts, now, mutes)
+        for account in accounts:
+            if account.id in self._config.accounts:  # still there
+                self._schedule(account.id, now, mutes)
+
     def _make_all_due(self, now: datetime) -> None:
-        """Make every account due at the start and if the clock was set back; muted ones if a mute was edited."""
+        """Make every account due at the start and if the clock was set back."""
         if self._looked_at is None or now < self._looked_at:
             self._all_due(now + self._first_look_after if self._looked_at is None else now)
         self._looked_at = now
-        if self._holding and (mutes := states.mutes(self._store.reader, now)) != self._mutes:
-            self._mutes = mutes
-            for account in self._holding:
-                self._put(account, now)
 
     def _all_due(self, at: datetime) -> None:
         self._due_at = dict.fromkeys(self._config.accounts, at)
@@ -235,7 +230,7 @@ class Evaluator:
             self._holding.add(account)
         else:
             self._holding.discard(account)
-        at = next_evaluation_at(state, self._context(account, now, mutes))
+        at = next_evaluation_at(state, self._context(self._config.accounts[account], now, mutes))
         if at is not None:
             self._put(account, max(at, now + _AGAIN))
 
@@ -247,25 +242,31 @@ class Evaluator:
 
     # ── committing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _commit(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
+    async def _commit(
+        self,
+        judge: Callable[[], Iterable[Evaluation]],
+        accounts: Sequence[AccountConfig],
+        now: datetime,
+        mutes: Mapping[str, datetime],
+    ) -> list[Evaluation]:
+        """Judge and commit as one piece of work for the store, and go on from the states that follow."""
         try:
-            with self._store.write(durable=_is_news(evaluations)) as tx:
-                self._write(evaluations, now, tx)
+            evaluations = await self._lane.apart(self._judge, judge, now)
         except BaseException:
-            self._forget(evaluations)
+            for account in accounts:  # where a server's answer to a commit is lost, it may be stored all the same
+                self._states.pop(account.id, None)
             raise
         self._take_over(evaluations, now, mutes)
+        return evaluations
 
-    def _forget(self, evaluations: Sequence[Evaluation]) -> None:
-        """Read these states anew: where a server's answer to a commit is lost, they may be stored all the same."""
-        for evaluation in evaluations:
-            self._states.pop(evaluation.state.account, None)
-
-    def _write(self, evaluations: Sequence[Evaluation], now: datetime, tx: Transaction) -> None:
-        self._record(tx, evaluations)
-        for evaluation in evaluations:
-            for draft in evaluation.drafts:
-                self._outbox.append(tx, draft, now)
+    def _judge(self, judge: Callable[[], Iterable[Evaluation]], now: datetime) -> list[Evaluation]:
+        if evaluations := list(judge()):
+            with self._lane.write(durable=_is_news(evaluations)) as tx:
+                self._record(tx, evaluations)
+                for evaluation in evaluations:
+                    for draft in evaluation.drafts:
+                        self._outbox.append(tx, draft, now)
+        return evaluations
 
     def _take_over(self, evaluations: Sequence[Evaluation], now: datetime, mutes: Mapping[str, datetime]) -> None:
         """Go on from the states that were committed."""
@@ -301,17 +302,16 @@ class Evaluator:
         if recorded:
             readings.record(tx, recorded)
 
-    def _context(self, account_id: str, now: datetime, mutes: Mapping[str, datetime]) -> Context:
-        account = self._config.accounts[account_id]
+    def _context(self, account: AccountConfig, now: datetime, mutes: Mapping[str, datetime]) -> Context:
         interval = self._poll_interval(account.poll)
         watch = self._watches.get(interval)
         if watch is None or watch.beat_at != now:
             watch = Watch(now, now) if watch is None else watch.beat(now, interval)
             self._watches[interval] = watch
-        since = self._watched_since.get(account_id)
+        since = self._watched_since.get(account.id)
         return Context(
             account.info,
-            self._rules_of(account_id),
+            self._rules_of(account.id),
             self._config.zone_of(account),
             now,
             interval,

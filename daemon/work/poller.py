@@ -377,7 +377,7 @@ class Poller:
             return
         self._written = batch
         try:
-            results = await self._evaluator.evaluate_apart(batch)
+            results = await self._evaluator.evaluate(batch)
         except Exception as error:  # like a job: an error in one batch must not stop the next
             self.health.fail(error)
             log.error("batch failed", lane=self.name, exc_info=error)

@@ -342,7 +342,7 @@ class Service:
         """Evaluate what time alone changes: one batch if jobs overlap, else all of it."""
         while True:
             now = self._clock.now()
-            due_at = self.evaluator.evaluate_time(now)
+            due_at = await self.evaluator.evaluate_time(now)
             if self._overlap or due_at is None or due_at > now:
                 break
         self._due_at[self._time] = due_at

@@ -68,7 +68,7 @@ def test_one_of_the_fleet_writes(daemon: Store, other: Store) -> None:
 
 
 def test_one_that_is_out_writes_nothing_by_any_of_its_connections(daemon: Store, other: Store) -> None:
-    lane = daemon.lane()
+    lane = daemon.lane("one")
     let_pass(other)
     with other.write(durable=True) as tx:
         assert fleet.expire(tx) == ["seven"]
@@ -80,7 +80,7 @@ def test_one_that_is_out_writes_nothing_by_any_of_its_connections(daemon: Store,
     daemon.dialect.fence.number = None
     with pytest.raises(LostLease):
         write(daemon)
-    lane.close()
+    lane.close_lane()
 
 
 def test_one_that_was_late_and_that_nobody_took_out_goes_on(daemon: Store, other: Store) -> None:
@@ -131,7 +131,7 @@ def hung(daemon: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_server_that_hangs_is_lost_to_the_daemon_until_the_keeper_of_its_row_has_reached_it(daemon: Store) -> None:
     fence = daemon.dialect.fence
     assert fence is not None
-    keeper, lane = daemon.lane(keeps_row=True), daemon.lane()
+    keeper, lane = daemon.lane("fleet", keeps_row=True), daemon.lane("one")
     for _ in range(2):
         with pytest.raises(sqlite3.OperationalError, match="does not answer within"):
             write(daemon)
@@ -146,8 +146,8 @@ def test_a_server_that_hangs_is_lost_to_the_daemon_until_the_keeper_of_its_row_h
     assert daemon.changed_elsewhere(), "what was told meanwhile was not heard"
     write(daemon)
     assert written(keeper)
-    keeper.close()
-    lane.close()
+    keeper.close_lane()
+    lane.close_lane()
 
 
 def test_many_rows_that_hang_are_lost_at_once(daemon: Store, monkeypatch: pytest.MonkeyPatch) -> None:

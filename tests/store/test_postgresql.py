@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from daemon.places import ServerUrl, problem_of
 from daemon.store import Store, StoreError
+from daemon.store.connection import once_committed
 from daemon.store.dialects import postgresql
 from daemon.store.dialects.translation import translated
 from daemon.store.lock import DatabaseHeldError, held, holder
@@ -251,21 +254,50 @@ def test_a_command_beside_the_daemon_is_noticed_and_its_own_commits_are_not(remo
     assert not remote.changed_elsewhere()
 
 
-async def test_a_lane_writes_apart_and_tells_once_it_is_committed(remote: Store) -> None:
-    lane, told, asked = remote.lane(), list[object](), "SELECT 1 FROM meta WHERE key = 'apart'"
+async def test_a_lane_works_apart_and_tells_once_it_is_committed(remote: Store) -> None:
+    lane, told, asked = remote.lane("one"), list[object](), "SELECT 1 FROM meta WHERE key = 'apart'"
     remote.changed_elsewhere()
+    loops = threading.get_ident()
 
-    def work(tx: Any) -> None:
-        tx.execute("INSERT INTO meta (key, value) VALUES ('apart', '')")
-        tx.committed.append(lambda: told.append(remote.reader.execute(asked).fetchone()))
+    def tell() -> None:
+        told.append((threading.get_ident() == loops, remote.reader.execute(asked).fetchone()))
 
-    await lane.write_apart(work, durable=True)
-    assert told == [(1,)]
+    def work() -> int:
+        with lane.write(durable=True) as tx:
+            tx.execute("INSERT INTO meta (key, value) VALUES ('apart', '')")
+            once_committed(tx, tell)
+        assert not told
+        return threading.get_ident()
+
+    assert await lane.apart(work) != loops
+    assert told == [(True, (1,))]
     with pytest.raises(sqlite3.IntegrityError):
-        await lane.write_apart(work, durable=True)
-    assert told == [(1,)]
+        await lane.apart(work)
+    assert len(told) == 1
     assert not remote.changed_elsewhere()
-    lane.close()
+    lane.close_lane()
+
+
+async def test_work_of_a_lane_that_is_cancelled_ends_and_is_told_before_its_caller_goes_on(remote: Store) -> None:
+    lane, told = remote.lane("one"), list[str]()
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with lane.write(durable=True) as tx:
+            once_committed(tx, lambda: told.append("committed"))
+            begun.set()
+            goes_on.wait()
+
+    running = asyncio.ensure_future(lane.apart(work))
+    await asyncio.to_thread(begun.wait)
+    running.cancel()
+    await asyncio.sleep(0)
+    assert not running.done()
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert told == ["committed"]
+    lane.close_lane()
 
 
 # ── a server that is gone ───────────────────────────────────────────────────────────────────────────────────────────

@@ -137,8 +137,9 @@ class FleetLife(Life):
     def in_thread(self, func: Any) -> Iterator[None]:
         """Know whether what runs in a thread is a beat of the fleet's, rather than work."""
         work = func.args[0] if isinstance(func, partial) and func.args else None
+        lane = work.func if isinstance(work, partial) else None
         fleet = self.member.fleet
-        self._beats = fleet is None or getattr(work, "__self__", None) is fleet._lane
+        self._beats = fleet is None or getattr(lane, "__self__", None) is fleet._lane
         try:
             yield
         finally:
