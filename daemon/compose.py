@@ -101,7 +101,9 @@ async def open_service(
             return None if service.topups is None else topup_status(service.config, conn, account, clock.now())
 
         def open_topups() -> tuple[TopupService, Reconciler]:
-            topups, reconciler = _open_topups(service.config, store, outbox, http, clock, rng)
+            lane = store.lane("money")
+            stack.callback(lane.close_lane)
+            topups, reconciler = _open_topups(service.config, lane, outbox, http, clock, rng)
             if registry is not None:
                 topups.context.is_current = registry.is_current
             topups.context.holds = lambda account: service.holdings.account(account)

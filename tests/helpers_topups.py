@@ -191,7 +191,7 @@ class Daemon:
         self.http = HttpClient(transport=Jittery(self.world.stripe.transport(), self.seed))
         self.service = TopupService(
             config=self.config,
-            store=self.store,
+            store=self.store.lane("money"),
             outbox=self.outbox,
             gateway=StripeGateway(self.config.stripe, self.http, self.world.clock),
             clock=self.world.clock,

@@ -68,6 +68,10 @@ async def audit(context: TopupContext, account: str) -> Audit:
     listed = await read_list(context, account)
     if isinstance(listed, Refused):
         return Audit(account, 0, 0, (), listed)
+    return await context.apart(_compare, account, listed)
+
+
+def _compare(context: TopupContext, account: str, listed: Listing) -> Audit:
     conn = context.store.reader
     rows = ledger_reads.of_account(conn, account)
 

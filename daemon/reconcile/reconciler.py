@@ -9,10 +9,11 @@ from alerts.model.instants import EPOCH
 from alerts.model.reasons import ReviewReason
 from daemon.journal import holding
 from daemon.reconcile import refunds
-from daemon.reconcile.audit import audit
+from daemon.reconcile.audit import Audit, audit
 from daemon.store import ledger, ledger_notes
+from daemon.topups.context import TopupContext
 from daemon.topups.policy import stops
-from daemon.topups.policy.step import Doing
+from daemon.topups.policy.step import Doing, SetBookmark
 from daemon.topups.service import TopupService
 
 _AUDIT = "audit:"
@@ -34,7 +35,7 @@ class Reconciler:
 
     async def run_due(self, now: datetime) -> datetime | None:
         """Reconcile if it is due; return when it is due next."""
-        due = refunds.due_at(self._context)
+        due = await self._context.apart(refunds.due_at)
         if due is None or due > self._context.clock.now():  # "at once" is later than `now`: that was read before
             return due
         if self.reads_events():
@@ -42,21 +43,20 @@ class Reconciler:
         else:
             refunds.leave_events(self._context)
         await self._audit(now)
-        return refunds.due_at(self._context)
+        return await self._context.apart(refunds.due_at)
 
     async def _audit(self, now: datetime) -> None:
         """Once a day: read refunds and disputes from our own charges, and audit every account."""
-        (done_at,) = ledger_notes.bookmark_times(self._context.store.reader, ("audit",))
+        (done_at,) = await self._context.read(ledger_notes.bookmark_times, ("audit",))
         if self.reads_events() and self._is_due_again("audit", done_at, now):
             await refunds.read_charges(self._context)
-            with self._context.store.write(durable=True) as tx:
-                ledger.set_bookmark(tx, "audit", now)
-        for account in self._accounts_to_audit(now)[:AUDITED_A_PASS]:
+            await self._context.commit(SetBookmark("audit", now))
+        for account in (await self._accounts_to_audit(now))[:AUDITED_A_PASS]:
             await self._audit_account(account, now)
 
-    def _accounts_to_audit(self, now: datetime) -> list[str]:
+    async def _accounts_to_audit(self, now: datetime) -> list[str]:
         """Return the accounts not audited for a day, the longest waiting first."""
-        done = ledger_notes.bookmarks_under(self._context.store.reader, _AUDIT)
+        done = await self._context.read(ledger_notes.bookmarks_under, _AUDIT)
         waiting = [
             (done.get(f"{_AUDIT}{account}", EPOCH), account)
             for account in self._context.charging()
@@ -81,14 +81,19 @@ class Reconciler:
                 return
             said = await audit(self._context, account)
         if said.refused is not None:
-            self._context.note(account, Doing.LISTING, said.refused)
-            return
-        self._context.reached(account, Doing.LISTING)
-        with self._context.store.write(durable=True, lock=account) as tx:
-            view = self._context.account(account)
-            for finding in (one for one in said.findings if not one.notified):
-                message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
-                reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
-                notice = stops.review_notice(view, now, reason, message + finding.history)
-                self._context.apply(tx, [notice])
-            ledger.set_bookmark(tx, job, now)
+            await self._context.note(account, Doing.LISTING, said.refused)
+        else:
+            await self._context.apart(_take, said, job, now)
+
+
+def _take(context: TopupContext, said: Audit, job: str, now: datetime) -> None:
+    """Notify of each disagreement once, and note that the account was audited."""
+    account = said.account
+    context.reached(account, Doing.LISTING)
+    with context.store.write(durable=True, lock=account) as tx:
+        view = context.account(account)
+        for finding in (one for one in said.findings if not one.notified):
+            message = f"{finding.payment_intent}: ledger {finding.ledger}; Stripe {finding.stripe}; "
+            reason = f"{ReviewReason.AUDIT}:{finding.payment_intent}"
+            context.apply(tx, [stops.review_notice(view, now, reason, message + finding.history)])
+        ledger.set_bookmark(tx, job, now)

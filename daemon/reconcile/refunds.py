@@ -47,7 +47,7 @@ def leave_events(context: TopupContext) -> None:
 
 async def read_events(context: TopupContext) -> None:
     """Read the refunds and disputes since the cursor, at most ten pages."""
-    last = ledger_notes.bookmark(context.store.reader, _CURSOR)
+    last = await context.read(ledger_notes.bookmark, _CURSOR)
     cursor = last[1] if last else ""
     newest = cursor
     older: str | None = None
@@ -69,16 +69,20 @@ async def read_events(context: TopupContext) -> None:
         if not page.value.has_more:
             break
     for event in oldest_first:
-        _take(context, event)
+        await context.apart(_take, event)
     if refused is not None:
-        _failed(context, refused, last[1] if last else "")
+        await context.apart(_failed, refused, last[1] if last else "")
         return
     first = _CURSOR not in context.ran_at
     context.ran_at[_CURSOR] = context.clock.now()
-    allowed_again = ledger_notes.bookmark(context.store.reader, _FORBIDDEN) is not None
-    if first or allowed_again or last is None or last[1] != (newest or cursor):
+    is_news = first or last is None or last[1] != (newest or cursor)
+    await context.apart(_move_cursor, newest or cursor, is_news=is_news)
+
+
+def _move_cursor(context: TopupContext, cursor: str, *, is_news: bool) -> None:
+    if is_news or ledger_notes.bookmark(context.store.reader, _FORBIDDEN) is not None:
         with context.store.write(durable=False) as tx:  # a lost bookmark only reads the same events again
-            ledger.set_bookmark(tx, _CURSOR, context.clock.now(), newest or cursor)
+            ledger.set_bookmark(tx, _CURSOR, context.clock.now(), cursor)
             ledger_notes.clear_bookmark(tx, _FORBIDDEN)
 
 
@@ -121,7 +125,7 @@ async def read_charges(context: TopupContext) -> int:
     They are listed by customer. A charge missing in the list (too long, customer deleted) is read by its PaymentIntent.
     """
     since = context.clock.now() - CHARGES_FOR
-    ours = [topup for topup in ledger_reads.charged_since(context.store.reader, since) if topup.payment_intent]
+    ours = [topup for topup in await context.read(ledger_reads.charged_since, since) if topup.payment_intent]
     failed = 0
     for customer in dict.fromkeys(topup.customer for topup in ours):
         of_customer = {topup.payment_intent: topup for topup in ours if topup.customer == customer}
@@ -133,7 +137,7 @@ async def read_charges(context: TopupContext) -> int:
         failed += await _ask_one_by_one(
             context, [topup for intent, topup in of_customer.items() if intent not in listed]
         )
-    _note_unread(context, failed)
+    await context.apart(_note_unread, failed)
     return failed
 
 
@@ -170,7 +174,7 @@ async def _list_charges(
         for charge in page.value.items:
             if (topup := ours.get(charge.payment_intent)) is not None:
                 seen.add(charge.payment_intent)
-                record_returns_of(context, topup, charge)
+                await context.apart(record_returns_of, topup, charge)
         if not page.value.has_more or not page.value.items:
             break
         after = page.value.items[-1].id
@@ -185,5 +189,5 @@ async def _ask_one_by_one(context: TopupContext, topups: Sequence[Topup]) -> int
             failed += 1
             continue
         for charge in page.value.items:
-            record_returns_of(context, topup, charge)
+            await context.apart(record_returns_of, topup, charge)
     return failed

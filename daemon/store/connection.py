@@ -153,6 +153,7 @@ class Store:
 
     def _run_apart(self, kept: list[Callable[[], None]], work: Callable[[], T]) -> T:
         self._kept = kept
+        self.dialect.stay_here()
         try:
             return work()
         finally:

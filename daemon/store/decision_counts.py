@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -33,14 +34,17 @@ class DecisionCounts:
         due_at = now if self._flushed_at is None else self._flushed_at + FLUSHED_EVERY
         return min(due_at, now + FLUSHED_EVERY)
 
-    def flush(self, now: datetime) -> None:
+    async def flush(self, now: datetime) -> None:
         """Write down what is due, a bounded piece at a time."""
         due_at = self.due_at(now)
         if due_at is None or due_at > now:
             return
-        piece = list(islice(self._counts, FLUSHED_AT_ONCE))
-        with self._store.write(durable=False) as tx:
-            for account, gate, detail in piece:
-                times = self._counts.pop((account, gate, detail))
-                ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates="[]", times=times)
+        piece = {said: self._counts[said] for said in islice(self._counts, FLUSHED_AT_ONCE)}
+        await self._store.apart(self._write, piece, now)
+        self._counts -= Counter(piece)
         self._flushed_at = now + (FLUSHED_PAUSE - FLUSHED_EVERY if self._counts else timedelta())
+
+    def _write(self, piece: Mapping[tuple[str, str, str], int], now: datetime) -> None:
+        with self._store.write(durable=False) as tx:
+            for (account, gate, detail), times in piece.items():
+                ledger_notes.count_decision(tx, account, gate, now, detail=detail, gates="[]", times=times)

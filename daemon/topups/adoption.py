@@ -12,7 +12,7 @@ from datetime import datetime
 
 from alerts.model.values import replace
 from daemon.store import ledger, ledger_reads
-from daemon.store.connection import Transaction
+from daemon.store.connection import Connection, Transaction
 from daemon.store.topup_rows import State, Topup
 from daemon.stripe.answers import Refused
 from daemon.stripe.intents import Listing, Ours
@@ -37,9 +37,7 @@ async def adopt(context: TopupContext, account: str, listed: Listing) -> Refused
         one.said.seq for one in listed.ours if one.intent.latest_charge is not None or one.intent.error is not None
     ]
     newest = max(tried, default=0)
-    for one in sorted(listed.ours, key=lambda one: (one.intent.created_at, one.said.seq)):
-        if not _is_news(ledger_reads.get(context.store.reader, one.intent.id), one.intent):
-            continue
+    for one in await context.read(_news, listed):
         charges = await _charges(context, account, one.intent)
         if isinstance(charges, Refused):
             refused = charges
@@ -48,10 +46,16 @@ async def adopt(context: TopupContext, account: str, listed: Listing) -> Refused
         latest = next((charge for charge in charges if charge.id == one.intent.latest_charge), one.intent.charge)
         intent = replace(one.intent, charge=latest)
         fact = Intent(intent, tuple(charges), adopted=True, superseded=one.said.seq < newest)
-        _enter(context, account, Ours(intent, one.said), fact, listed)
+        await context.apart(_enter, account, Ours(intent, one.said), fact, listed)
     if refused is None:
-        note_taken_in(context, account, listed)
+        await context.apart(note_taken_in, account, listed)
     return refused
+
+
+def _news(conn: Connection, listed: Listing) -> list[Ours]:
+    """Return what the ledger does not know, oldest first."""
+    in_order = sorted(listed.ours, key=lambda one: (one.intent.created_at, one.said.seq))
+    return [one for one in in_order if _is_news(ledger_reads.get(conn, one.intent.id), one.intent)]
 
 
 def _is_news(row: Topup | None, intent: PaymentIntent) -> bool:
@@ -65,8 +69,8 @@ async def _charges(context: TopupContext, account: str, intent: PaymentIntent) -
     if intent.status == "succeeded" and intent.charge is not None:
         return (intent.charge,)
     answer = await context.gateway.charges(intent.id)
-    if context.account(account).charges:  # where nothing is charged, nobody is troubled and no breaker trips
-        context.note(account, Doing.LISTING_CHARGES, answer)
+    if (await context.apart(TopupContext.account, account)).charges:  # else nobody is troubled, and no breaker trips
+        await context.note(account, Doing.LISTING_CHARGES, answer)
     return answer if isinstance(answer, Refused) else answer.value.items
 
 

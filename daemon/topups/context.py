@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, assert_never
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, assert_never
 
 import structlog
 
@@ -47,6 +48,10 @@ _NOT_WANTED = frozenset(GateName) - {GateName.READING}
 """Gates whose refusal shows that nothing was to be read for a charge. A second read that fails is one of `reading`."""
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
 class EventSink(Protocol):
     """Where events are committed, in the caller's transaction."""
 
@@ -55,7 +60,10 @@ class EventSink(Protocol):
 
 @dataclass(slots=True)
 class TopupContext:
-    """The parts, and what went wrong in the last pass (`last_errors`: a sentence by account). `config` may change."""
+    """The parts, and what went wrong in the last pass (`last_errors`: a sentence by account). `config` may change.
+
+    What is not `async` and asks the ledger runs by `apart`: of a server's store on the lane of the money.
+    """
 
     config: Config
     store: Store
@@ -75,6 +83,14 @@ class TopupContext:
         found = self.config.accounts.get(account)
         return bounded(found, self.config.api) if found is not None else None
 
+    async def apart(self, work: Callable[Concatenate[TopupContext, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """Run what reads and writes the ledger as one piece, by one configuration, while other work goes on."""
+        return await self.store.apart(work, copy(self), *args, **more)
+
+    async def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """Ask the ledger."""
+        return await self.store.apart(query, self.store.reader, *args, **more)
+
     def account(self, id: str) -> Account:
         """Return the account as it is configured, and when a person last let it be charged again."""
         found = self.config.accounts.get(id)
@@ -89,7 +105,11 @@ class TopupContext:
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def commit(self, *changes: Change) -> None:
+    async def commit(self, *changes: Change) -> None:
+        """Commit changes in a transaction of their own."""
+        await self.apart(TopupContext.write, *changes)
+
+    def write(self, *changes: Change) -> None:
         """Commit changes in a transaction of their own."""
         if changes:
             with self.store.write(durable=True) as tx:
@@ -126,8 +146,11 @@ class TopupContext:
 
     # ── failures ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def note(self, account: str, doing: Doing, outcome: Answered[Any] | Refused) -> None:
+    async def note(self, account: str, doing: Doing, outcome: Answered[Any] | Refused) -> None:
         """Note how Stripe answered: a dead key opens the breaker, and what it does not answer for long is told."""
+        await self.apart(TopupContext._note, account, doing, outcome)
+
+    def _note(self, account: str, doing: Doing, outcome: Answered[Any] | Refused) -> None:
         if isinstance(outcome, Answered):
             self.reached(account, doing)
             return
@@ -142,11 +165,11 @@ class TopupContext:
             return
         elif outcome.gone is not None:
             view, reason, gone = self.account(account), SuspendedReason.CUSTOMER_GONE, outcome.gone
-            self.commit(stops.account_stop(view, self.clock.now(), reason, outcome.message, gone, gone))
+            self.write(stops.account_stop(view, self.clock.now(), reason, outcome.message, gone, gone))
         elif is_request or outcome.kind not in NO_USE_WAITING:
             self.failing(account, doing, outcome.message)
         elif doing is not Doing.READING_METHOD:  # whoever asked says what is wrong with the method
-            self.commit(self.notice(account, SuspendedReason.STRIPE_LIST, outcome.message))
+            self.write(self.notice(account, SuspendedReason.STRIPE_LIST, outcome.message))
 
     def notice(self, account: str, reason: SuspendedReason, message: str) -> Change:
         """Return that an account is not charged, told once a day."""
@@ -173,7 +196,7 @@ class TopupContext:
         """Note that an answer came: the next failure begins to count anew."""
         name = Bookmark.FAILING.of(account, doing)
         if ledger_notes.bookmark(self.store.reader, name) is not None:
-            self.commit(ClearBookmark(name))
+            self.write(ClearBookmark(name))
 
     def _trip(self, refused: Refused) -> None:
         """Open the breaker over all accounts; each of them is told, once a day."""

@@ -52,9 +52,9 @@ _DECLINED = frozenset({"requires_payment_method", "canceled"})
 async def run(context: TopupContext, topup: str, fact: Fact, seen: AccountReads | None = None) -> Topup:
     """Take a top-up as far as it goes now, and return it as it then is."""
     for _ in range(MOST_STEPS):
-        row, command, send = _commit(context, topup, fact, seen)
+        row, command, send = await context.apart(_commit, topup, fact, seen)
         if isinstance(fact, Answer):
-            context.note(row.account, _DOING[fact.kind], fact.outcome)
+            await context.note(row.account, _DOING[fact.kind], fact.outcome)
         if command is None:
             break
         fact = await about(_perform(context, row, command, send, seen), topup=topup)
@@ -169,7 +169,7 @@ async def _perform(
             listed = await list_intents(context, row.account)
             if isinstance(listed, Refused):
                 return NotRead(listed, by_list=True)
-            record_returns(context, listed)
+            await context.apart(record_returns, listed)
             return listed
         case Reread():
             assert seen is not None, "only a reading asks for another"
@@ -182,14 +182,14 @@ async def _read_back(context: TopupContext, row: Topup, command: ReadBack) -> Fa
     if command.wait_s is not None:
         await context.clock.sleep(context.rng.uniform(*command.wait_s))
     answer = await context.gateway.retrieve(row.payment_intent)
-    context.note(row.account, Doing.READING_BACK, answer)
+    await context.note(row.account, Doing.READING_BACK, answer)
     if isinstance(answer, Refused):
         return NotRead(answer)
     intent, charges = answer.value, tuple[Charge, ...]()
     is_news = row.is_open and intent.latest_charge not in (None, row.declined_charge)
     if intent.status in _DECLINED and intent.why_declined is not None and is_news:
         listed = await context.gateway.charges(intent.id)
-        context.note(row.account, Doing.LISTING_CHARGES, listed)
+        await context.note(row.account, Doing.LISTING_CHARGES, listed)
         if isinstance(listed, Answered):
             charges = listed.value.items
         elif intent.status == "canceled" and classify_decline(intent.why_declined).kind is DeclineKind.SOFT:

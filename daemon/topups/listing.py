@@ -6,15 +6,15 @@ PaymentIntent of this account was found, or the end; over 50 pages nothing is ch
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from alerts.model.values import replace
 from daemon.store import ledger_notes, ledger_reads
-from daemon.store.connection import Connection, Transaction
+from daemon.store.connection import Connection
 from daemon.store.ledger_notes import SeenIntent
 from daemon.store.topup_rows import Bookmark
 from daemon.stripe.answers import GONE, AnswerKind, Refused
-from daemon.stripe.intents import APP, Listing, Ours, sort_intents
+from daemon.stripe.intents import APP, Listing, sort_intents
 from daemon.stripe.objects import PaymentIntent
 from daemon.topups.context import TopupContext
 from daemon.topups.policy.step import Doing, SetBookmark
@@ -30,11 +30,9 @@ async def list_intents(context: TopupContext, account: str) -> Listing | Refused
     """List the account's PaymentIntents, remember them, and note how Stripe answered."""
     listed = await read_list(context, account)
     if isinstance(listed, Refused):
-        context.note(account, Doing.LISTING, listed)
-        return listed
-    context.reached(account, Doing.LISTING)
-    with context.store.write(durable=True, lock=account) as tx:
-        _remember(tx, [*listed.ours, *listed.former], context.clock.now())
+        await context.note(account, Doing.LISTING, listed)
+    else:
+        await context.apart(_remember, account, listed)
     return listed
 
 
@@ -43,9 +41,9 @@ async def read_list(context: TopupContext, account: str) -> Listing | Refused:
 
     The configured customer comes first: an earlier one that Stripe then does not know is gone, not another key's.
     """
-    conn, topup = context.store.reader, context.topup(account)
+    topup = context.topup(account)
     customers = dict.fromkeys([topup.customer] if topup is not None else [])
-    customers |= dict.fromkeys(earlier_customers(conn, account))
+    customers |= dict.fromkeys(await context.read(earlier_customers, account))
     intents: list[PaymentIntent] = []
     for customer in customers:
         listed = await _read(context, account, customer)
@@ -58,7 +56,7 @@ async def read_list(context: TopupContext, account: str) -> Listing | Refused:
 def note_taken_in(context: TopupContext, account: str, listed: Listing) -> None:
     """Remember that everything a list showed stands in the ledger: the next ones need not go back further than it."""
     behind = [one for one in listed.customers if not _listed_within(context, account, one, NOTED_EVERY)]
-    context.commit(*(SetBookmark(Bookmark.LISTED.of(account, one), context.clock.now()) for one in behind))
+    context.write(*(SetBookmark(Bookmark.LISTED.of(account, one), context.clock.now()) for one in behind))
 
 
 def _listed_within(context: TopupContext, account: str, customer: str, within: timedelta) -> bool:
@@ -84,7 +82,7 @@ def _gone(customer: str, refused: Refused) -> Refused:
 async def _read(context: TopupContext, account: str, customer: str) -> list[PaymentIntent] | Refused:
     """Read a customer's list as far as it matters: until one of this account was found, too, where none was lately."""
     read: list[PaymentIntent] = []
-    found = _listed_within(context, account, customer, COVERED - NOTED_EVERY)
+    found = await context.apart(_listed_within, account, customer, COVERED - NOTED_EVERY)
     after: str | None = None
     since = context.clock.now() - COVERED
     for _ in range(MOST_PAGES):
@@ -100,12 +98,14 @@ async def _read(context: TopupContext, account: str, customer: str) -> list[Paym
     return Refused(AnswerKind.BAD_REQUEST, f"over {MOST_PAGES} pages of PaymentIntents of {customer}")
 
 
-def _remember(tx: Transaction, listed: list[Ours], now: datetime) -> None:
+def _remember(context: TopupContext, account: str, listed: Listing) -> None:
     """Remember what is listed, by Stripe's time of the charge: one that was declined at first may be days younger."""
+    context.reached(account, Doing.LISTING)
     rows = []
-    for one in listed:
+    for one in (*listed.ours, *listed.former):
         intent, said = one.intent, one.said
         at = intent.charged_at if intent.status == "succeeded" else intent.created_at
         amount = intent.amount_cents
         rows.append(SeenIntent(intent.id, said.account, intent.customer or "", said.seq, intent.status, amount, at))
-    ledger_notes.remember_intents(tx, rows, now)
+    with context.store.write(durable=True, lock=account) as tx:
+        ledger_notes.remember_intents(tx, rows, context.clock.now())

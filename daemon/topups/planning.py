@@ -31,22 +31,22 @@ from daemon.topups.second_read import AccountReads, read_again
 
 async def charge(context: TopupContext, config: TopupConfig, account: str, seen: AccountReads) -> None:
     """Plan a top-up for the account, create it, and confirm it, as far as every gate agrees."""
-    probing = any(stop.is_for_card for stop in ledger_notes.stops(context.store.reader, account))
-    if _is_refused(context, account, seen.readings, probe=probing):
+    probing = any(stop.is_for_card for stop in await context.read(ledger_notes.stops, account))
+    if await context.apart(_is_refused, account, seen.readings, probe=probing):
         return
     await read_again(context, account, seen)
     if config.mode is TopupMode.SHADOW:
-        _shadow(context, account, seen.readings)
+        await context.apart(_shadow, account, seen.readings)
         return
     listed = await _known(context, account)
     method = await _method(context, config, account) if listed is not None else None
     if listed is None or method is None:
         return
-    is_probe = _is_probe(context, account, method)
+    is_probe = await context.apart(_is_probe, account, method)
     if probing and not is_probe:
-        _is_refused(context, account, seen.readings)
-    elif is_probe or not _is_bad_card(context, account, method):
-        planned = _write(context, config, account, seen.readings, listed, method, probe=is_probe)
+        await context.apart(_is_refused, account, seen.readings)
+    elif is_probe or not await context.apart(_is_bad_card, account, method):
+        planned = await context.apart(_write, config, account, seen.readings, listed, method, probe=is_probe)
         if planned is None:
             return
         ended = await run(context, planned.id, Need(), seen)
@@ -94,16 +94,20 @@ async def _known(context: TopupContext, account: str) -> Listing | None:
     listed = await list_intents(context, account)
     refused = listed if isinstance(listed, Refused) else await adopt(context, account, listed)
     if isinstance(listed, Refused) or refused is not None:
-        context.commit(Count(account, "look", refused.message if refused is not None else ""))
+        await context.commit(Count(account, "look", refused.message if refused is not None else ""))
         return None
-    record_returns(context, listed)
+    await context.apart(record_returns, listed)
     if not listed.unreadable:
         return listed
-    message = f"metadata that cannot be read: {listed.unreadable[0]}"
-    intent, view = listed.unreadable[0].partition(":")[0], context.account(account)
-    context.commit(stops.account_stop(view, context.clock.now(), ReviewReason.METADATA, message, intent))
-    context.last_errors[account] = f"{account}: {message}"
+    await context.apart(_stop_for, account, listed.unreadable[0])
     return None
+
+
+def _stop_for(context: TopupContext, account: str, unreadable: str) -> None:
+    message = f"metadata that cannot be read: {unreadable}"
+    intent, view = unreadable.partition(":")[0], context.account(account)
+    context.write(stops.account_stop(view, context.clock.now(), ReviewReason.METADATA, message, intent))
+    context.last_errors[account] = f"{account}: {message}"
 
 
 # ── the method ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,13 +117,17 @@ async def _method(context: TopupContext, config: TopupConfig, account: str) -> P
     """Return what is charged; None where there is nothing, which is told."""
     found = await find_method(context.gateway, config.customer, config.payment_method)
     if isinstance(found, Refused) and found.kind not in NO_USE_WAITING:
-        context.note(account, Doing.READING_METHOD, found)
+        await context.note(account, Doing.READING_METHOD, found)
         return None
+    return await context.apart(_found, account, found)
+
+
+def _found(context: TopupContext, account: str, found: PaymentMethod | Refused) -> PaymentMethod | None:
     context.reached(account, Doing.READING_METHOD)
     if isinstance(found, PaymentMethod):
         return found
     notice = context.notice(account, SuspendedReason.PAYMENT_METHOD, found.message)
-    context.commit(Count(account, "payment_method", found.message, is_error=True), notice)
+    context.write(Count(account, "payment_method", found.message, is_error=True), notice)
     return None
 
 
@@ -140,7 +148,7 @@ def _is_bad_card(context: TopupContext, account: str, method: PaymentMethod) -> 
     window = f"{method.id}:{ledger_reads.max_seq(conn, account)}"
     view, now = context.account(account), context.clock.now()
     suspended = stops.suspension(view, now, SuspendedReason.DECLINED, message, window, card=card)
-    context.commit(Count(account, GateName.CARD, message), suspended)
+    context.write(Count(account, GateName.CARD, message), suspended)
     return True
 
 

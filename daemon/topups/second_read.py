@@ -30,12 +30,17 @@ async def read_again(context: TopupContext, account: str, seen: AccountReads) ->
     again = await seen.ask()
     second = again if isinstance(again, Known) and _is_consistent(seen.readings.known, again) else None
     seen.readings = replace(seen.readings, second=second)
-    if context.account(account).may_post:
-        if second is not None and second.metrics.available_microusd is not None:
-            context.reached(account, Doing.READING_AGAIN)
-        else:
-            context.failing(account, Doing.READING_AGAIN, _wrong(again), SuspendedReason.SECOND_READ)
+    await context.apart(_note, account, again, counts=second is not None)
     return again
+
+
+def _note(context: TopupContext, account: str, again: Known | Unavailable, *, counts: bool) -> None:
+    if not context.account(account).may_post:
+        return
+    if counts and isinstance(again, Known) and again.metrics.available_microusd is not None:
+        context.reached(account, Doing.READING_AGAIN)
+    else:
+        context.failing(account, Doing.READING_AGAIN, _wrong(again), SuspendedReason.SECOND_READ)
 
 
 def _is_consistent(first: Known, second: Known) -> bool:

@@ -56,7 +56,7 @@ class TopupService:
         """Held while something happens to an account."""
         self._busy: frozenset[str] | None = None
         self.counts = DecisionCounts(store)
-        self._shadowing = set(ledger_reads.shadowing(store.reader))
+        self._shadowing: set[str] = set()
         """The accounts for which a stretch may be open in which shadow mode would be charging."""
 
     # ── at start ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -65,11 +65,11 @@ class TopupService:
         """At start, or for what was taken over: resume what the last process left, then adopt what Stripe knows."""
         mine = taken_over or self.context.holds
         self.context.last_errors.clear()
-        self._shadowing |= ledger_reads.shadowing(self.context.store.reader)
+        self._shadowing |= await self.context.read(ledger_reads.shadowing)
         await self._probe(now)  # or the first pass after the key was mended would not charge yet
         try:
             try:
-                opened = [one for one in ledger_reads.open_topups(self.context.store.reader) if mine(one.account)]
+                opened = [one for one in await self.context.read(ledger_reads.open_topups) if mine(one.account)]
                 # A credit is judged by the first reading: it may have come while nobody looked.
                 await gather_bounded(self._resume(topup) for topup in opened if topup.state is not State.PAID)
             finally:
@@ -77,11 +77,11 @@ class TopupService:
         except ExceptionGroup as error:  # alerts and the other top-ups go on; `run_due` meets it again and says so
             log.error("recover", exc_info=error)
             self.context.last_errors["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
-        self._note_busy()
+        await self._note_busy()
 
     async def _adopt(self, account: str) -> None:
         """Adopt what Stripe knows. Where nothing is charged, nobody is troubled by what it does not say."""
-        view = self.context.account(account)
+        view = await self.context.apart(TopupContext.account, account)
         if view.config is None or not view.may_post:
             return
         refused = await about(self._list_and_adopt(account, view.charges), account=account)
@@ -95,18 +95,14 @@ class TopupService:
     async def _probe(self, now: datetime) -> None:
         """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""
         context = self.context
-        stop = next((s for s in ledger_notes.stops(context.store.reader) if s.kind is StopKind.BREAKER), None)
+        stops = await context.read(ledger_notes.stops)
+        stop = next((one for one in stops if one.kind is StopKind.BREAKER), None)
         if stop is None or (stop.probe_at is not None and timedelta() < stop.probe_at - now <= PROBE_EVERY):
             return
         customers = [topup.customer for account in context.charging() if (topup := context.topup(account)) is not None]
         answer = await context.gateway.intents(customers[0], limit=1) if customers else None
-        now = context.clock.now()
-        with context.store.write(durable=True) as tx:
-            if answer is None or not isinstance(answer, Refused) or answer.kind in _KEY_IS_GOOD:
-                ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
-                ledger.advance_latest(tx, now)
-            else:
-                ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+        is_good = answer is None or not isinstance(answer, Refused) or answer.kind in _KEY_IS_GOOD
+        await context.apart(_probed, is_good=is_good)
 
     # ── a reading ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,9 +118,10 @@ class TopupService:
         if available is None:
             self.count_unread(account_id, "the reading does not say the balance")
             return False
-        if available < config.when_below_microusd or self._busy is None or account_id in self._busy:
+        is_awaited = self._busy is None or account_id in self._busy or account_id in self._shadowing
+        if available < config.when_below_microusd or is_awaited:
             return True
-        self._count_enough(account_id, known)
+        self._count_enough(account_id)
         return False
 
     async def on_reading(
@@ -143,19 +140,18 @@ class TopupService:
             self._shadowing.add(account_id)
         async with holding(self.locks[account_id], account=account_id):
             self.context.last_errors.pop(account_id, None)
-            for topup in ledger_reads.open_topups(self.context.store.reader, account_id):
+            for topup in await self.context.read(ledger_reads.open_topups, account_id):
                 await run(self.context, topup.id, Reading(), AccountReads(Readings(known, burn, falls), read_again))
             if is_low:
                 await charge(self.context, config, account_id, AccountReads(Readings(known, burn, falls), read_again))
             else:
-                self._count_enough(account_id, known)
+                self._count_enough(account_id)
+                if account_id in self._shadowing:
+                    self._shadowing.discard(account_id)
+                    await self.context.apart(_end_shadow, account_id, known.at)
 
-    def _count_enough(self, account: str, known: Known) -> None:
+    def _count_enough(self, account: str) -> None:
         self.counts.add(account, GateName.THRESHOLD, "available is not below the threshold")
-        if account in self._shadowing:
-            self._shadowing.discard(account)
-            with self.context.store.write(durable=True, lock=account) as tx:
-                ledger_notes.end_shadow(tx, account, known.at)
 
     def count_unread(self, account_id: str, why: str) -> None:
         """No reading, no charge: counted like any gate that says no. `why` is a sentence."""
@@ -168,20 +164,18 @@ class TopupService:
         """Do what time alone brings, and return when to come back; None while nothing is open or counted."""
         await self._probe(now)
         try:
-            due = [one for one in ledger_reads.due(self.context.store.reader, now) if self.context.holds(one.account)]
+            due = [one for one in await self.context.read(ledger_reads.due, now) if self.context.holds(one.account)]
             await gather_bounded(self._resume(topup) for topup in due)
         finally:
-            self.counts.flush(now)
-            self._note_busy()
-        conn = self.context.store.reader
-        due_at = ledger_reads.next_due_at(conn, self.context.clock.now(), self.context.holds)
-        times = (due_at, ledger_notes.next_probe_at(conn), self.counts.due_at(now))
+            await self.counts.flush(now)
+            await self._note_busy()
+        times = (*await self.context.apart(_next_times), self.counts.due_at(now))
         return min((at for at in times if at is not None), default=None)
 
     async def _resume(self, topup: Topup) -> None:
         """Go on with a top-up by time alone: read it back, list it, watch its credit."""
         async with holding(self.locks[topup.account], account=topup.account):
-            current = ledger_reads.get(self.context.store.reader, topup.id)
+            current = await self.context.read(ledger_reads.get, topup.id)
             moved = current is None or (current.state, current.next_at) != (topup.state, topup.next_at)
             if moved or not self.context.holds(topup.account):
                 return  # a reading has moved it on meanwhile, or it was handed over
@@ -191,8 +185,31 @@ class TopupService:
                 log.info("moved", topup=topup.id)
 
     def accounts_awaiting_credit(self) -> tuple[str, ...]:
-        """Return the accounts whose open top-up waits for a reading: to be polled every five minutes."""
-        return tuple(sorted(filter(self.context.holds, ledger_reads.open_accounts(self.context.store.reader))))
+        """Return the accounts whose open top-up waits for a reading, as the last pass left them: to be polled every
+        five minutes.
+        """
+        return tuple(sorted(filter(self.context.holds, self._busy or ())))
 
-    def _note_busy(self) -> None:
-        self._busy = ledger_reads.open_accounts(self.context.store.reader)
+    async def _note_busy(self) -> None:
+        self._busy = await self.context.read(ledger_reads.open_accounts)
+
+
+def _probed(context: TopupContext, *, is_good: bool) -> None:
+    now = context.clock.now()
+    with context.store.write(durable=True) as tx:
+        if is_good:
+            ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
+            ledger.advance_latest(tx, now)
+        else:
+            ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+
+
+def _end_shadow(context: TopupContext, account: str, at: datetime) -> None:
+    with context.store.write(durable=True, lock=account) as tx:
+        ledger_notes.end_shadow(tx, account, at)
+
+
+def _next_times(context: TopupContext) -> tuple[datetime | None, datetime | None]:
+    """Return when a top-up is due next, and the breaker's next probe."""
+    conn = context.store.reader
+    return ledger_reads.next_due_at(conn, context.clock.now(), context.holds), ledger_notes.next_probe_at(conn)

@@ -79,6 +79,9 @@ class Dialect(Protocol):
     keeps_row: bool
     """Whether this connection keeps the daemon's row: it is not fenced, and is the first to reach a lost server."""
 
+    def stay_here(self) -> None:
+        """Be used by this thread alone from now on."""
+
     @property
     def foundation(self) -> Sequence[str]:
         """What has to run before any migration, each time."""

@@ -10,6 +10,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import get_ident
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ class PostgresqlConnection:
         """Whether it was made anew since this was last set back."""
         self.inside = False
         """Whether a transaction is open: it is never gone on with on another connection."""
+        self.thread: int | None = None
+        """The only one that may use it, where it is of a lane that works apart."""
         self._lost = ""
         self._again_at = 0.0
         self._server = _connect(url)
@@ -152,6 +155,7 @@ class PostgresqlConnection:
 
     def _live(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Return the connection, made anew where it was lost."""
+        assert self.thread in (None, get_ident()), "a lane's connection is used by `apart` alone"
         if not self._server.closed and not self._server.broken:
             return self._server
         if self.inside:
@@ -200,6 +204,9 @@ class Postgresql:
     @keeps_row.setter
     def keeps_row(self, keeps: bool) -> None:
         self.connection.keeps_row = keeps
+
+    def stay_here(self) -> None:
+        self.connection.thread = get_ident()
 
     def begin(self, *, durable: bool) -> None:
         assert not self.readonly, "the store was opened for reading"

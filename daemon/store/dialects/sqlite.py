@@ -60,6 +60,9 @@ class Sqlite:
         self._others: int | None = None
         self._file = self._at_path()
 
+    def stay_here(self) -> None:
+        """Nothing: the driver itself refuses every thread but the one that opened the file."""
+
     def begin(self, *, durable: bool) -> None:
         if durable is not self._durable:
             self.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
