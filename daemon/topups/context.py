@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, assert_never
+from typing import Any, Concatenate, ParamSpec, TypeVar, assert_never
 
 import structlog
 
-from alerts.model.events import Event, EventDraft
 from alerts.model.instants import from_ms, rfc3339, to_ms
 from alerts.model.reasons import SuspendedReason
 from daemon.clock import Clock
@@ -19,6 +18,7 @@ from daemon.config.model import Config, TopupConfig, TopupMode
 from daemon.resources.ceiling import bounded
 from daemon.store import ledger, ledger_notes, returns
 from daemon.store.connection import Connection, Store, Transaction
+from daemon.store.outbox import Outbox
 from daemon.store.topup_rows import EVERYWHERE, Bookmark, Stop, StopKind
 from daemon.stripe.answers import NO_ANSWER, NO_USE_WAITING, REFUSED_KEY, Answered, Refused
 from daemon.stripe.gateway import Gateway
@@ -52,12 +52,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class EventSink(Protocol):
-    """Where events are committed, in the caller's transaction."""
-
-    def append(self, tx: Transaction, draft: EventDraft, now: datetime) -> Event: ...
-
-
 @dataclass(slots=True)
 class TopupContext:
     """The parts, and what went wrong in the last pass (`last_errors`: a sentence by account). `config` may change.
@@ -67,7 +61,7 @@ class TopupContext:
 
     config: Config
     store: Store
-    outbox: EventSink
+    outbox: Outbox
     gateway: Gateway
     clock: Clock
     rng: random.Random
@@ -176,11 +170,7 @@ class TopupContext:
         return stops.daily_notice(self.account(account), self.clock.now(), reason, message)
 
     def failing(
-        self,
-        account: str,
-        doing: Doing,
-        message: str,
-        reason: SuspendedReason = SuspendedReason.STRIPE_UNREACHABLE,
+        self, account: str, doing: Doing, message: str, reason: SuspendedReason = SuspendedReason.STRIPE_UNREACHABLE
     ) -> None:
         """Tell what fails once it lasts. Each thing asked counts for itself, until it is answered."""
         now, name = self.clock.now(), Bookmark.FAILING.of(account, doing)

@@ -97,12 +97,7 @@ def _total(context: TopupContext, tx: Transaction, topup: Topup | None) -> tuple
 
 
 def _twins(
-    context: TopupContext,
-    conn: Connection,
-    config: TopupConfig,
-    id: str,
-    readings: Readings,
-    listed: Listing | None,
+    context: TopupContext, conn: Connection, config: TopupConfig, id: str, readings: Readings, listed: Listing | None
 ) -> dict[str, str]:
     """Return what is open of another account of this customer with equal totals: another key of the same account.
 

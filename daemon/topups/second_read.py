@@ -30,17 +30,16 @@ async def read_again(context: TopupContext, account: str, seen: AccountReads) ->
     again = await seen.ask()
     second = again if isinstance(again, Known) and _is_consistent(seen.readings.known, again) else None
     seen.readings = replace(seen.readings, second=second)
-    await context.apart(_note, account, again, counts=second is not None)
+    is_good = second is not None and second.metrics.available_microusd is not None
+    await context.apart(_note, account, "" if is_good else _wrong(again))
     return again
 
 
-def _note(context: TopupContext, account: str, again: Known | Unavailable, *, counts: bool) -> None:
-    if not context.account(account).may_post:
-        return
-    if counts and isinstance(again, Known) and again.metrics.available_microusd is not None:
+def _note(context: TopupContext, account: str, wrong: str) -> None:
+    if wrong and context.account(account).may_post:
+        context.failing(account, Doing.READING_AGAIN, wrong, SuspendedReason.SECOND_READ)
+    elif context.account(account).may_post:
         context.reached(account, Doing.READING_AGAIN)
-    else:
-        context.failing(account, Doing.READING_AGAIN, _wrong(again), SuspendedReason.SECOND_READ)
 
 
 def _is_consistent(first: Known, second: Known) -> bool:

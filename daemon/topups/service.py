@@ -11,22 +11,25 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from structlog.contextvars import bound_contextvars
+
 from alerts.forecast.pace import BurnNow
 from alerts.model.readings import Known
 from alerts.rules.falls import NO_FALL, Falls
 from daemon.clock import Clock
 from daemon.config.model import Config, TopupMode
 from daemon.jobs import gather_bounded
-from daemon.journal import about, holding
+from daemon.journal import holding
 from daemon.store import ledger, ledger_notes, ledger_reads
 from daemon.store.connection import Store
 from daemon.store.decision_counts import DecisionCounts
 from daemon.store.ledger import Moved
+from daemon.store.outbox import Outbox
 from daemon.store.topup_rows import EVERYWHERE, State, StopKind, Topup
 from daemon.stripe.answers import GONE, AnswerKind, Refused
 from daemon.stripe.gateway import Gateway
 from daemon.topups.adoption import adopt
-from daemon.topups.context import PROBE_EVERY, EventSink, TopupContext, log
+from daemon.topups.context import PROBE_EVERY, TopupContext, log
 from daemon.topups.executor import run
 from daemon.topups.listing import list_intents, read_list
 from daemon.topups.planning import charge
@@ -42,14 +45,7 @@ class TopupService:
     """Charges what is low, once. See `docs/topups.md` for the promise and the algorithm."""
 
     def __init__(
-        self,
-        *,
-        config: Config,
-        store: Store,
-        outbox: EventSink,
-        gateway: Gateway,
-        clock: Clock,
-        rng: random.Random,
+        self, *, config: Config, store: Store, outbox: Outbox, gateway: Gateway, clock: Clock, rng: random.Random
     ) -> None:
         self.context = TopupContext(config, store, outbox, gateway, clock, rng)
         self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -77,20 +73,18 @@ class TopupService:
         except ExceptionGroup as error:  # alerts and the other top-ups go on; `run_due` meets it again and says so
             log.error("recover", exc_info=error)
             self.context.last_errors["recovery"] = f"some top-ups could not be taken up: {error.exceptions[0]}"
-        await self._note_busy()
+        self._busy = await self.context.read(ledger_reads.open_accounts)
 
     async def _adopt(self, account: str) -> None:
         """Adopt what Stripe knows. Where nothing is charged, nobody is troubled by what it does not say."""
         view = await self.context.apart(TopupContext.account, account)
         if view.config is None or not view.may_post:
             return
-        refused = await about(self._list_and_adopt(account, view.charges), account=account)
-        if refused is not None and not view.charges:
-            log.warning("left_unread", account=account, message=refused.message)
-
-    async def _list_and_adopt(self, account: str, charges: bool) -> Refused | None:
-        listed = await (list_intents if charges else read_list)(self.context, account)
-        return listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
+        with bound_contextvars(account=account):
+            listed = await (list_intents if view.charges else read_list)(self.context, account)
+            refused = listed if isinstance(listed, Refused) else await adopt(self.context, account, listed)
+            if refused is not None and not view.charges:
+                log.warning("left_unread", message=refused.message)
 
     async def _probe(self, now: datetime) -> None:
         """Ask Stripe anew where the breaker is open and its time has come: a good read closes it."""
@@ -168,8 +162,9 @@ class TopupService:
             await gather_bounded(self._resume(topup) for topup in due)
         finally:
             await self.counts.flush(now)
-            await self._note_busy()
-        times = (*await self.context.apart(_next_times), self.counts.due_at(now))
+            self._busy = await self.context.read(ledger_reads.open_accounts)
+        due_at = await self.context.read(ledger_reads.next_due_at, self.context.clock.now(), self.context.holds)
+        times = (due_at, await self.context.read(ledger_notes.next_probe_at), self.counts.due_at(now))
         return min((at for at in times if at is not None), default=None)
 
     async def _resume(self, topup: Topup) -> None:
@@ -185,31 +180,19 @@ class TopupService:
                 log.info("moved", topup=topup.id)
 
     def accounts_awaiting_credit(self) -> tuple[str, ...]:
-        """Return the accounts whose open top-up waits for a reading, as the last pass left them: to be polled every
-        five minutes.
-        """
+        """Return the accounts whose open top-up waits for a reading, as of the last pass: polled every five minutes."""
         return tuple(sorted(filter(self.context.holds, self._busy or ())))
-
-    async def _note_busy(self) -> None:
-        self._busy = await self.context.read(ledger_reads.open_accounts)
 
 
 def _probed(context: TopupContext, *, is_good: bool) -> None:
-    now = context.clock.now()
     with context.store.write(durable=True) as tx:
         if is_good:
             ledger_notes.lift(tx, EVERYWHERE, StopKind.BREAKER)
-            ledger.advance_latest(tx, now)
+            ledger.advance_latest(tx, context.clock.now())
         else:
-            ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, now + PROBE_EVERY)
+            ledger_notes.probe_later(tx, EVERYWHERE, StopKind.BREAKER, context.clock.now() + PROBE_EVERY)
 
 
 def _end_shadow(context: TopupContext, account: str, at: datetime) -> None:
     with context.store.write(durable=True, lock=account) as tx:
         ledger_notes.end_shadow(tx, account, at)
-
-
-def _next_times(context: TopupContext) -> tuple[datetime | None, datetime | None]:
-    """Return when a top-up is due next, and the breaker's next probe."""
-    conn = context.store.reader
-    return ledger_reads.next_due_at(conn, context.clock.now(), context.holds), ledger_notes.next_probe_at(conn)

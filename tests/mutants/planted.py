@@ -35,8 +35,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no-adoption",
         "daemon/topups/adoption.py",
-        "    for one in sorted(listed.ours, key",
-        "    for one in sorted((), key",
+        "    in_order = sorted(listed.ours, key",
+        "    in_order = sorted((), key",
         "a fresh disk does not know what was charged",
         "wipe,lag",
     ),
@@ -173,12 +173,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "events-after-the-commit",
         "daemon/work/evaluator.py",
-        "        for evaluation in evaluations:\n            for draft in evaluation.drafts:\n"
-        "                self._outbox.append(tx, draft, now)\n",
-        "        def later() -> None:\n            for evaluation in evaluations:\n"
-        "                for draft in evaluation.drafts:\n"
-        "                    with self._store.write(durable=True) as other:\n"
-        "                        self._outbox.append(other, draft, now)\n\n        tx.committed.append(later)\n",
+        "                for evaluation in evaluations:\n                    for draft in evaluation.drafts:\n"
+        "                        self._outbox.append(tx, draft, now)\n",
+        "                def later() -> None:\n                    for evaluation in evaluations:\n"
+        "                        for draft in evaluation.drafts:\n"
+        "                            with self._store.write(durable=True) as other:\n"
+        "                                self._outbox.append(other, draft, now)\n\n"
+        "                tx.committed.append(later)\n",
         "a kill between state and event loses the event",
         "kill_at_commit",
     ),
@@ -283,7 +284,7 @@ MUTANTS: tuple[Mutant, ...] = (
         'for table in ("topups", "topups"))',
         "a fresh disk counts from one again, and meets keys that were used",
         "wipe",
-        (("daemon/topups/adoption.py", "    for one in sorted(listed.ours, key", "    for one in sorted((), key"),),
+        (("daemon/topups/adoption.py", "    in_order = sorted(listed.ours, key", "    in_order = sorted((), key"),),
     ),
     Mutant(
         "fall-charged-on",
@@ -362,9 +363,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "remembered-before-it-is-committed",
         "daemon/work/evaluator.py",
-        "        self._committing = True\n",
-        "        self._committing = True\n"
-        "        self._states |= {one.state.account: one.state for one in evaluations}\n",
+        "        if evaluations := list(judge()):\n",
+        "        if evaluations := list(judge()):\n"
+        "            self._states |= {one.state.account: one.state for one in evaluations}\n",
         "what a full disk did not take is believed to be told",
         "disk_full",
     ),

@@ -71,8 +71,8 @@ MUTANTS_OF_FLEET: tuple[Mutant, ...] = (
     Mutant(
         "lost-answer-believed",
         "daemon/work/evaluator.py",
-        "            self._states.pop(evaluation.state.account, None)\n\n",
-        "            self._states.get(evaluation.state.account)\n\n",
+        "                self._states.pop(account.id, None)\n            raise\n",
+        "                self._states.get(account.id)\n            raise\n",
         "what was committed and seemed to fail is judged, and told, a second time",
         "lose",
         world=FLEET,

@@ -6,14 +6,7 @@ from alerts.model.readings import Known
 from daemon.store.topup_rows import Bookmark, State
 from daemon.topups.policy import credit, messages
 from daemon.topups.policy.builder import Builder
-from daemon.topups.policy.step import (
-    Acknowledged,
-    ClearBookmark,
-    Reading,
-    Reread,
-    SetBookmark,
-    Time,
-)
+from daemon.topups.policy.step import Acknowledged, ClearBookmark, Reading, Reread, SetBookmark, Time
 
 
 def credit_by_reading(b: Builder, fact: Reading) -> None:

@@ -13,16 +13,7 @@ from daemon.topups.policy import credit, messages, settle, stops
 from daemon.topups.policy.amounts import most_at_once
 from daemon.topups.policy.builder import OWNER_HAS, Builder, is_pinned_later
 from daemon.topups.policy.credit_watch import acknowledge_paid
-from daemon.topups.policy.step import (
-    Acknowledged,
-    Fact,
-    Intent,
-    ListIntents,
-    NotRead,
-    ReadBack,
-    Reading,
-    Reread,
-)
+from daemon.topups.policy.step import Acknowledged, Fact, Intent, ListIntents, NotRead, ReadBack, Reading, Reread
 
 _NOT_MADE_YET = frozenset({State.CREATED, State.CONFIRMING, State.PROCESSING, State.RETRY_WAIT})
 """States in which the charge may not have been made yet."""

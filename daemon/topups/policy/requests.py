@@ -18,16 +18,7 @@ from daemon.topups.policy import stops
 from daemon.topups.policy.builder import Builder
 from daemon.topups.policy.gate import GateName
 from daemon.topups.policy.settle import mismatch
-from daemon.topups.policy.step import (
-    Answer,
-    Count,
-    Doing,
-    ListIntents,
-    Need,
-    ReadBack,
-    Request,
-    SetBookmark,
-)
+from daemon.topups.policy.step import Answer, Count, Doing, ListIntents, Need, ReadBack, Request, SetBookmark
 
 
 def create(b: Builder, fact: Need) -> None:
