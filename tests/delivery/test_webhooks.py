@@ -297,7 +297,7 @@ async def test_drain_cuts_attempts_in_flight_and_they_are_sent_again(
     world = world_of(webhook(receiver))
     receiver.fault = Fault(delay_s=60, times=1)
     event = world.tell()
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.sleep(0.1)
     started = time.monotonic()
     await world.deliverer.drain(0.2)
@@ -380,14 +380,14 @@ async def test_a_pass_counts_what_failed_and_what_waits_for_a_failing_receiver(
     receiver.fault = Fault(status=503)
     world.tell()
     await world.deliver()
-    assert world.deliverer.failed_in_last_pass() == 1
+    assert await world.deliverer.failed_in_last_pass() == 1
     await world.go_on(timedelta(hours=1))
     await world.deliver()
-    assert world.deliverer.failed_in_last_pass() == 1, "nothing was tried, but a person is needed"
+    assert await world.deliverer.failed_in_last_pass() == 1, "nothing was tried, but a person is needed"
     receiver.fault = None
     await world.go_on(timedelta(hours=3))
     await world.deliver()
-    assert world.deliverer.failed_in_last_pass() == 0
+    assert await world.deliverer.failed_in_last_pass() == 0
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=9), timedelta(days=4)])
