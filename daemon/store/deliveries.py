@@ -74,8 +74,9 @@ WHERE number = ? AND (state = 'pending' OR 'delivered' = ?)
 
 _ATTEMPT = """
 INSERT INTO attempt (delivery, ordinal, at_ms, elapsed_ms, status, error, answer)
-SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ?
+SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ? ON CONFLICT DO NOTHING
 """
+"""One that was under way when its delivery was given up is no attempt more."""
 
 _RECEIVER_COLUMNS = (
     "key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error, "

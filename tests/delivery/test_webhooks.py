@@ -342,6 +342,23 @@ async def test_what_waits_for_a_receiver_that_is_no_longer_configured_becomes_de
     assert world.log()[0].last_error == "the receiver is no longer configured"
 
 
+async def test_a_second_attempt_that_is_under_way_when_its_delivery_is_given_up_changes_nothing(
+    world_of: WorldOf, receiver: ReceiverStandin
+) -> None:
+    world = world_of(webhook(receiver))
+    receiver.fault = Fault(status=500)
+    world.tell()
+    await world.deliver()
+    receiver.fault = Fault(status=500, delay_s=0.2)
+    world.clock.advance(10)
+    await world.deliverer.start_due(world.clock.now())
+    await asyncio.sleep(0.1)
+    await world.deliverer.abandon({"webhook:app"}, world.clock.now())
+    await world.deliverer.settle()
+    assert world.states() == [DeliveryState.DEAD]
+    assert len(attempts(world.store.reader, 1)) == world.log()[0].attempts == 1
+
+
 @pytest.mark.long
 async def test_every_notice_of_a_receiver_fits_its_schema(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     async with ReceiverStandin() as other, MailboxStandin() as box:
