@@ -146,18 +146,18 @@ async def run_many(receivers: int, port: int, folder: Path) -> None:
     channels = [WebhookChannel(target, poster, clock.wall) for target in targets]
     deliverer = Deliverer(StoredQueue(store, outbox), channels, clock, Random(1))
     del channels
-    while deliverer.start_due(clock.now()) is not None:
+    while await deliverer.start_due(clock.now()) is not None:
         pass
     looked_s = time.perf_counter() - started
     gc.collect()
     kb = (_now_mb() - before_mb) * 1024 / receivers
     started = time.perf_counter()
     for _ in range(WAKES):
-        deliverer.start_due(clock.now())
+        await deliverer.start_due(clock.now())
     wake_ms = (time.perf_counter() - started) / WAKES * 1000
     tell(receivers - 1)
     started = time.perf_counter()
-    deliverer.start_due(clock.now())
+    await deliverer.start_due(clock.now())
     event_ms = (time.perf_counter() - started) * 1000
     await deliverer.settle()
     for number in range(receivers):
@@ -167,7 +167,7 @@ async def run_many(receivers: int, port: int, folder: Path) -> None:
     started = time.perf_counter()
     while True:
         idle.clear()
-        due_at = deliverer.start_due(clock.now())
+        due_at = await deliverer.start_due(clock.now())
         (left,) = store.reader.execute("SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'pending')").fetchone()
         if not left:
             break

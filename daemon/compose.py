@@ -86,7 +86,8 @@ async def open_service(
             outbox.receivers = config.receivers
         refuse_lost(config, store.reader)
         queue = StoredQueue(store, outbox)
-        queue.abandon_unconfigured([receiver.key for receiver in config.receivers.all], clock.now())
+        stack.callback(queue.close)
+        await queue.apart(queue.abandon_unconfigured, [one.key for one in config.receivers.all], clock.now())
         http = HttpClient(transport=transport)
         at_accounts, at_receivers = (HttpClient(transport=transport, reach=reach) for reach in strangers(config.api))
         for client in (http, at_accounts, at_receivers):

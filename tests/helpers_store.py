@@ -1,11 +1,17 @@
-"""What SQLite has to do for a question: a count that does not depend on the machine."""
+"""What SQLite has to do for a question, what PostgreSQL is asked on the event loop, and a lane that is held up."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from daemon.store import Store
+from daemon.store.dialects.postgresql import PostgresqlConnection
 
 
 def file_of(store: Store) -> sqlite3.Connection:
@@ -29,3 +35,53 @@ def effort(store: Store, work: Callable[[], object]) -> int:
     finally:
         file_of(store).set_progress_handler(None, 0)
     return steps
+
+
+def watch_event_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets every statement for PostgreSQL that runs, from now on, on the thread of an event loop."""
+    seen: list[str] = []
+
+    def watch(name: str) -> None:
+        real = getattr(PostgresqlConnection, name)
+
+        def watched(self: PostgresqlConnection, text: Any, *args: Any) -> Any:
+            if asyncio._get_running_loop() is not None:
+                seen.append(f"{name} {text!r}")
+            return real(self, text, *args)
+
+        monkeypatch.setattr(PostgresqlConnection, name, watched)
+
+    for name in ("execute", "executemany", "write_rows", "command"):
+        watch(name)
+    return seen
+
+
+class HeldLane:
+    """The thread of a server's lane: what it is asked waits while it is held up."""
+
+    def __init__(self, lane: Store) -> None:
+        assert lane._thread is not None, "a lane of a file has no thread"
+        self._thread = lane._thread
+        self._go_on = threading.Event()
+
+    def hold(self) -> None:
+        held, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            held.set()
+            go_on.wait(20)
+
+        self._go_on = go_on
+        self._thread.submit(wait)
+        held.wait()
+
+    async def asked(self) -> None:
+        """Wait until it is asked something."""
+        async with asyncio.timeout(10):
+            while not self._thread._work_queue.qsize():
+                await asyncio.sleep(0.001)
+
+    def finish(self) -> None:
+        """Let it do what it was asked, of which the event loop hears afterwards."""
+        self._go_on.set()
+        self._thread.submit(int).result(20)

@@ -1,7 +1,8 @@
 """The deliverer: one worker per receiver, started when something is due for it.
 
 `deliver_due` waits for all workers (for `once`, the demo, the simulator); `start_due` only starts them and returns when
-to call again (for `run`, where a slow receiver must not delay the others). Both use the same code.
+to call again (for `run`, where a slow receiver must not delay the others). Both use the same code; one is called at a
+time.
 
 What it costs grows with what is due, not with the receivers: a worker lives while it has something to do, and a
 receiver is looked at when the outbox names it, when its time has come, when its worker ended and after `look_again`.
@@ -11,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from itertools import islice
 from random import Random
 
 from alerts.channels.base import Channel
 from alerts.delivery.due import ready_at
 from alerts.delivery.worker import Attempted, DeliveryClock, ReceiverWorker
-from alerts.model.limits import DELIVERY_AT_ONCE, DELIVERY_DRAIN_S, DELIVERY_SLICE_S
+from alerts.model.limits import DELIVERY_AT_ONCE, DELIVERY_DRAIN_S, DELIVERY_LOOKS, DELIVERY_SLICE_S
 from alerts.model.outbox import DeliveryQueue
 
 _CLOCK_STEP = timedelta(minutes=1)
@@ -50,6 +52,8 @@ class Deliverer:
         self._ended: set[str] = set()
         self._looks: dict[str, None] = {}
         """The receivers to look at, in order."""
+        self._looking: set[str] = set()
+        """Those whose queue is being read."""
         self._look_at_all = False
         self._seen_at: datetime | None = None
         self._went_back = False
@@ -67,8 +71,8 @@ class Deliverer:
         """Deliver to these channels from now on, and no longer to the receivers of the keys `removed`.
 
         A channel whose key is known takes the place of the one before, from the next attempt on. What is in flight to a
-        receiver that is removed ends by itself; what is pending for it is the caller's to give up, before or after
-        (`abandon_pending`). Call `start_due` after it.
+        receiver that is removed ends by itself; what is pending for it is the caller's to `abandon`, before or after.
+        Call `start_due` after it.
         """
         for key in removed:
             self._forget(key)
@@ -81,6 +85,10 @@ class Deliverer:
         """Look at every receiver at the next start: deliveries were made due by something else than the outbox."""
         self._look_at_all = True
 
+    async def abandon(self, keys: Collection[str], now: datetime) -> None:
+        """Give up what is pending for receivers that are no longer configured."""
+        await self._queue.apart(self._queue.abandon, keys, now)
+
     async def deliver_due(self, now: datetime) -> datetime | None:
         """Deliver all that is due, events caused by delivery included; return when the next delivery is due.
 
@@ -91,23 +99,23 @@ class Deliverer:
         self.look_again()
         done: set[str] = set()
         while True:
-            next_at = self._start(max(now, self._clock.now()), done)
+            next_at = await self._start(max(now, self._clock.now()), done)
             if not (running := self._tasks()):
                 return next_at
             await asyncio.wait(running)
             done |= {worker.key for worker in self._reap() if worker.failed or not worker.sent}
 
-    def start_due(self, now: datetime) -> datetime | None:
-        """Start all that is due and return at once, with the time of the next delivery of an idle worker.
+    async def start_due(self, now: datetime) -> datetime | None:
+        """Start all that is due, and return the time of the next delivery of an idle worker.
 
-        Call again then, and whenever `idle` is called.
+        Call again then, and whenever `idle` is called, be it before this has returned.
         """
         self._reap()
-        return self._start(now, frozenset(), patient=True)
+        return await self._start(now, frozenset(), patient=True)
 
     def busy(self) -> frozenset[str]:
-        """Return the receivers with a worker: something is under way to them."""
-        return frozenset(self._workers)
+        """Return the receivers with a worker, and those that are looked at: something is under way to them."""
+        return frozenset(self._workers.keys() | self._looking)
 
     async def let_go(self) -> None:
         """Cancel every attempt, and return when its result is stored or lost. What is taken afterwards is delivered."""
@@ -142,9 +150,9 @@ class Deliverer:
         self._cut()
         await self.settle()
 
-    def failed_in_last_pass(self) -> int:
+    async def failed_in_last_pass(self) -> int:
         """Return how many deliveries failed since the last `deliver_due` began, or wait for a failing receiver."""
-        overdue = self._queue.overdue()
+        overdue = await self._queue.apart(self._queue.overdue)
         failed = self._failed + Counter({key: worker.failed for key, worker in self._workers.items()})
         return sum(failed[key] or overdue[key] for key in failed.keys() | overdue.keys() if key in self._channels)
 
@@ -161,12 +169,13 @@ class Deliverer:
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self, now: datetime, leave_out: Collection[str], *, patient: bool = False) -> datetime | None:
+    async def _start(self, now: datetime, leave_out: Collection[str], *, patient: bool = False) -> datetime | None:
         """Start all that is due; return when an idle receiver has something due, or `now` where looking goes on."""
+        if not self._stopping:
+            await self._gather_looks(now)
+            await self._look(now, patient=patient)
         if self._stopping:
             return None
-        self._gather_looks(now)
-        self._look(now, patient=patient)
         while self._times and self._times[0][0] <= now:
             at, key = heappop(self._times)
             if self._due_at.get(key) == at:
@@ -177,27 +186,49 @@ class Deliverer:
         waits = [self._due_at[key] for key in held] + [at for at, _ in self._times[:1]] + ([now] if self._looks else [])
         return min(waits, default=None)
 
-    def _gather_looks(self, now: datetime) -> None:
+    async def _gather_looks(self, now: datetime) -> None:
         if self._seen_at is not None and self._seen_at - now > _CLOCK_STEP:
             self._went_back = self._look_at_all = True
         self._seen_at = now
         self._looks.update(dict.fromkeys(sorted(self._queue.told())))
         if self._look_at_all:
-            self._looks.update(dict.fromkeys(sorted(self._queue.waiting())))
-            self._look_at_all = False
+            self._look_at_all = False  # it may be asked for again meanwhile
+            try:
+                waiting = await self._queue.apart(self._queue.waiting)
+            except BaseException:
+                self._look_at_all = True
+                raise
+            self._looks.update(dict.fromkeys(sorted(waiting)))
 
-    def _look(self, now: datetime, *, patient: bool) -> None:
+    async def _look(self, now: datetime, *, patient: bool) -> None:
         """Find out when the receivers that were named have something due; with `patient`, for a moment at most."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + DELIVERY_SLICE_S
-        while self._looks and not (patient and loop.time() > until_s):
-            key = next(iter(self._looks))
-            if (worker := self._workers.get(key)) is not None:
-                worker.start(now, patient=patient)
-            elif (channel := self._channels.get(key)) is not None:
-                self._schedule(key, ready_at(channel, self._queue, now, went_back=self._went_back))
-            del self._looks[key]
+        while self._looks and not self._stopping and not (patient and loop.time() > until_s):
+            asked: list[Channel] = []
+            for key in list(islice(self._looks, DELIVERY_LOOKS)):
+                worker, channel = self._workers.get(key), self._channels.get(key)
+                if worker is None and channel is not None:
+                    asked.append(channel)
+                    continue
+                if worker is not None and worker.busy:  # one that has ended is looked at once it is let go of
+                    worker.start(now, patient=patient)
+                del self._looks[key]
+            for channel, at in zip(asked, await self._ready_at(asked, now), strict=True):
+                if self._channels.get(channel.key) is channel:  # else it was removed meanwhile, or replaced
+                    self._schedule(channel.key, at)
+                    del self._looks[channel.key]
         self._went_back &= bool(self._looks)
+
+    async def _ready_at(self, channels: Sequence[Channel], now: datetime) -> list[datetime | None]:
+        def ask() -> list[datetime | None]:
+            return [ready_at(channel, self._queue, now, went_back=self._went_back) for channel in channels]
+
+        self._looking = {channel.key for channel in channels}
+        try:
+            return await self._queue.apart(ask) if channels else []
+        finally:
+            self._looking = set()
 
     def _schedule(self, key: str, at: datetime | None) -> None:
         if key in self._due_at and self._due_at[key] == at:

@@ -1,13 +1,17 @@
-"""When a receiver's next delivery can be tried, and what a customer's URL must answer first."""
+"""When a receiver's next delivery can be tried, what its next message is, and what a customer's URL must answer first.
+
+All that reads or writes the queue here runs apart (`DeliveryQueue.apart`), each as one piece.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from alerts.channels.base import Channel
+from alerts.channels.base import Batch, Channel
 from alerts.delivery import notices
-from alerts.model.limits import DELIVERY_LONGEST_WAIT_S
-from alerts.model.outbox import DeliveryQueue, ReceiverState
+from alerts.model.limits import DELIVERY_LONGEST_WAIT_S, DIGEST_EVENTS
+from alerts.model.outbox import Delivery, DeliveryQueue, ReceiverState
 from alerts.model.values import replace
 
 HOUR = timedelta(hours=1)
@@ -55,3 +59,30 @@ def allowed_at(channel: Channel, queue: DeliveryQueue, now: datetime) -> datetim
         return None
     sent = queue.sent_since(channel.key, now - HOUR)
     return sent[-most].at + HOUR if len(sent) >= most else None
+
+
+def next_message(channel: Channel, queue: DeliveryQueue, now: datetime) -> Batch | None:
+    """Return what a channel that gathers events sends next, and note its name; None where nothing may be sent now."""
+    at = allowed_at(channel, queue, now)
+    due = queue.due(channel.key, now, DIGEST_EVENTS) if at is None or at <= now else ()
+    if not due:
+        return None
+    named = next((delivery for delivery in due if delivery.batch is not None), None)
+    if named is not None and named.batch is not None:
+        batch = Batch(named.batch, tuple(queue.batch(channel.key, named.batch)), named.remaining_recipients)
+    else:
+        batch = Batch(batch_name(due), tuple(due))
+        queue.name_batch([delivery.number for delivery in due], batch.name)
+    episodes = {delivery.event.episode for delivery in batch.deliveries} - {None}
+    if len(episodes) != 1:
+        return batch
+    first = queue.first_batch(channel.key, str(episodes.pop()))
+    return replace(batch, answers=first if first != batch.name else None)
+
+
+def batch_name(together: Sequence[Delivery]) -> str:
+    """Return the name of the message that these go out in: the same deliveries, the same name."""
+    first = together[0]
+    return (
+        f"{first.event.id}.{first.number}" if len(together) == 1 else f"{first.event.id}.{first.number}.{len(together)}"
+    )

@@ -1,9 +1,8 @@
-"""The result of an attempt as it is stored, and the name of a message."""
+"""The result of an attempt as it is stored."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 
 from alerts.channels.base import Batch, Result, SendOutcome
@@ -57,12 +56,4 @@ def cut_result(delivery: Delivery, batch: Batch, now: datetime) -> AttemptResult
         next_attempt_at=now,
         remaining_recipients=delivery.remaining_recipients,
         batch=batch.name if delivery.event.id != batch.name else None,
-    )
-
-
-def batch_name(together: Sequence[Delivery]) -> str:
-    """Return the name of the message that these go out in: the same deliveries, the same name."""
-    first = together[0]
-    return (
-        f"{first.event.id}.{first.number}" if len(together) == 1 else f"{first.event.id}.{first.number}.{len(together)}"
     )

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Protocol
 
 from alerts.channels.base import Batch, Channel, Result, SendOutcome
 from alerts.delivery import notices
-from alerts.delivery.due import allowed_at, opened
+from alerts.delivery.due import next_message, opened
 from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver, is_told
-from alerts.delivery.results import attempt_result, batch_name, cut_result, failures_before, outcome_of
+from alerts.delivery.results import attempt_result, cut_result, failures_before, outcome_of
 from alerts.events.messages.message import charge_under_way
 from alerts.model.events import Event, EventDraft
 from alerts.model.limits import (
@@ -55,7 +56,8 @@ class Attempted:
 class ReceiverWorker:
     """The deliveries of one receiver. At most one run of it is under way; `finished` is called with its key at its end.
 
-    `outcomes` counts what attempts came to: delivered, pending (to be tried again), dead.
+    `outcomes` counts what attempts came to: delivered, pending (to be tried again), dead. While the queue is read or
+    written, attempts end and `start`, `stop` and `cut` are called: they change flags, which are set back before a read.
     """
 
     def __init__(
@@ -91,7 +93,8 @@ class ReceiverWorker:
         self._results_since = 0.0
         self._moved_s = 0.0
         """When an attempt last began or ended, by the loop's time."""
-        self._drafts: list[EventDraft] = []
+        self._notices: list[Callable[[int], EventDraft]] = []
+        """The events that the results cause, each of the number of pending deliveries."""
         self._reschedule_now = False
         self._abandon = ""
         self._more = False
@@ -149,18 +152,19 @@ class ReceiverWorker:
 
     async def _run(self) -> None:
         try:
-            self._state = self._saved = opened(self._channel, self._queue, self._now())
+            self._state = self._saved = await self._queue.apart(opened, self._channel, self._queue, self._now())
             while True:
-                self._conclude_landed()
+                self._wake.clear()
+                await self._conclude_landed()
                 if self._patient and self._channel.gathers and self._more and not self._flying:
                     await self._linger()
-                self._refill()
+                await self._refill()
                 self._launch()
                 if not self._flying and not self._landed:
-                    self._flush()
+                    await self._flush()
                     if not self._more or self._stopping or not self._state.is_open(self._now()):
                         return
-                    if not self._waiting and not self._look_again():
+                    if not self._waiting and not await self._look_again():
                         return
                 else:
                     await self._wait()
@@ -175,27 +179,34 @@ class ReceiverWorker:
         """Wait before a message: longer if one was sent recently, or until the result of a charge that has begun is
         there. A stop ends the wait.
         """
-        self._flush()
-        due_at = self._queue.next_due(self.key)
-        if due_at is None or due_at > self._now():
-            return
-        recent = self._queue.sent_since(self.key, self._now() - timedelta(seconds=GATHER_RECENT_S))
-        await self._wait_at_most(GATHER_BUSY_S if recent else GATHER_S, lambda: False)
-        await self._wait_at_most(GATHER_BUSY_S, lambda: not self._charge_under_way())
+        await self._flush()
+        if (gather_s := await self._queue.apart(self._gather_s, self._now())) is not None:
+            await self._wait_at_most(gather_s)
+            await self._wait_at_most(GATHER_BUSY_S, self._no_charge_under_way)
 
-    async def _wait_at_most(self, seconds: float, enough: Callable[[], bool]) -> None:
+    def _gather_s(self, now: datetime) -> float | None:
+        due_at = self._queue.next_due(self.key)
+        if due_at is None or due_at > now:
+            return None
+        recent = self._queue.sent_since(self.key, now - timedelta(seconds=GATHER_RECENT_S))
+        return GATHER_BUSY_S if recent else GATHER_S
+
+    async def _wait_at_most(self, seconds: float, enough: Callable[[], Awaitable[bool]] | None = None) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._stopping and not enough():
+                while not self._stopping:
                     self._wake.clear()
+                    if enough is not None and await enough():
+                        return
                     await self._wake.wait()
 
-    def _charge_under_way(self) -> bool:
-        return charge_under_way([one.event for one in self._queue.due(self.key, self._now(), DIGEST_EVENTS)])
+    async def _no_charge_under_way(self) -> bool:
+        due = await self._queue.apart(self._queue.due, self.key, self._now(), DIGEST_EVENTS)
+        return not charge_under_way([one.event for one in due])
 
-    def _look_again(self) -> bool:
-        self._refill()
-        return bool(self._waiting)
+    async def _look_again(self) -> bool:
+        await self._refill()
+        return bool(self._waiting) or self._more
 
     def _now(self) -> datetime:
         now = self._clock.now()
@@ -203,9 +214,6 @@ class ReceiverWorker:
 
     async def _wait(self) -> None:
         """Wait until an attempt ends, the results are due to be stored, or there may be more to do."""
-        if self._landed:
-            return
-        self._wake.clear()
         if not self._results:
             await self._wake.wait()
             return
@@ -214,55 +222,29 @@ class ReceiverWorker:
             async with asyncio.timeout(max(left_s, 0.0)):
                 await self._wake.wait()
         except TimeoutError:
-            self._flush()
+            await self._flush()
 
     # ── taking and sending ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _refill(self) -> None:
-        if self._waiting or not self._more or self._stopping:
-            return
-        now = self._now()
-        if not self._state.is_open(now):
-            return
-        if self._channel.gathers:
-            if not self._flying:
-                self._flush()
-                self._gather(now)
+    async def _refill(self) -> None:
+        if self._waiting or not self._more or self._stopping or not self._state.is_open(self._now()):
             return
         if len(self._flying) >= self._width():
             return
-        self._flush()
+        await self._flush()
+        self._more = False
+        if self._channel.gathers:
+            message = await self._queue.apart(next_message, self._channel, self._queue, self._now())
+            if message is not None:
+                self._more = True
+                self._waiting.append(message)
+            return
         flying = {delivery.number for batch, _ in self._flying.values() for delivery in batch.deliveries}
         limit = DELIVERY_BATCH + len(flying)
-        due = self._queue.due(self.key, now, limit, pings=self._state.awaits_answer)
-        self._more = len(due) == limit
+        pings = self._state.awaits_answer
+        due = await self._queue.apart(self._queue.due, self.key, self._now(), limit, pings=pings)
+        self._more |= len(due) == limit
         self._waiting.extend(Batch(one.event.id, (one,)) for one in due if one.number not in flying)
-
-    def _gather(self, now: datetime) -> None:
-        self._more = False
-        at = allowed_at(self._channel, self._queue, now)
-        if at is not None and at > now:
-            return
-        due = self._queue.due(self.key, now, DIGEST_EVENTS)
-        if not due:
-            return
-        self._more = True
-        named = next((delivery for delivery in due if delivery.batch is not None), None)
-        if named is not None and named.batch is not None:
-            batch = Batch(named.batch, tuple(self._queue.batch(self.key, named.batch)), named.remaining_recipients)
-        else:
-            together = tuple(due)
-            batch = Batch(batch_name(together), together)
-            self._queue.name_batch([delivery.number for delivery in together], batch.name)
-        self._waiting.append(self._threaded(batch))
-
-    def _threaded(self, batch: Batch) -> Batch:
-        episodes = {delivery.event.episode for delivery in batch.deliveries} - {None}
-        if len(episodes) != 1:
-            return batch
-        first = self._queue.first_batch(self.key, str(episodes.pop()))
-        answers = first if first != batch.name else None
-        return Batch(batch.name, batch.deliveries, batch.remaining_recipients, answers)
 
     def _width(self) -> int:
         return 1 if self._channel.gathers or self._channel.target or self._state.failures else DELIVERY_WIDTH
@@ -297,13 +279,13 @@ class ReceiverWorker:
 
     # ── marking ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _conclude_landed(self) -> None:
+    async def _conclude_landed(self) -> None:
         while self._landed:
             task = self._landed.popleft()
             if (flown := self._flying.pop(task, None)) is not None:
                 self._conclude(*flown, task)
         if self._results and asyncio.get_running_loop().time() - self._results_since >= DELIVERY_RESULTS_S:
-            self._flush()
+            await self._flush()
 
     def _conclude(self, batch: Batch, started_at: datetime, task: asyncio.Task[SendOutcome]) -> None:
         now = self._now()
@@ -345,11 +327,10 @@ class ReceiverWorker:
         notice = consequence.notice
         if notice is None or not is_told(notice, before, customers=self.counted_as != self.key):
             return
-        pending = self._queue.pending(self.key)
         if notice is ReceiverNotice.RECOVERED:
-            self._drafts.append(notices.recovered(before, pending, now))
+            self._notices.append(partial(notices.recovered, before, now=now))
         else:
-            self._drafts.append(notices.failing(notice, self._state, event, pending, now))
+            self._notices.append(partial(notices.failing, notice, self._state, event, now=now))
 
     def _hold_back(self, batch: Batch) -> None:
         """Put back what waits for the same account: the failed delivery is retried first."""
@@ -360,19 +341,23 @@ class ReceiverWorker:
                 self._waiting = deque(kept)
                 self._more = True
 
-    def _flush(self) -> None:
+    async def _flush(self) -> None:
         if not self._results:
             return
+        await self._queue.apart(self._store_results, self._now())
+        self._more |= self._reschedule_now
+        self._saved = self._state
+        self._results, self._notices = [], []
+        self._reschedule_now, self._abandon = False, ""
+
+    def _store_results(self, now: datetime) -> None:
         changed = self._state if self._state != self._saved or self._reschedule_now or self._abandon else None
+        pending = self._queue.pending(self.key) if self._notices else 0
         self._queue.settle(
             self._results,
             changed,
-            self._drafts,
-            self._now(),
+            [notice(pending) for notice in self._notices],
+            now,
             reschedule_now=self._reschedule_now,
             abandon=self._abandon,
         )
-        self._more |= self._reschedule_now
-        self._saved = self._state
-        self._results, self._drafts = [], []
-        self._reschedule_now, self._abandon = False, ""

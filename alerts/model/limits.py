@@ -12,6 +12,8 @@ DELIVERY_AT_ONCE = 64
 """Customers' receivers that are delivered to at once: however many hang, connections are left for all else."""
 DELIVERY_SLICE_S = 0.02
 """Looking which receivers have something due pauses after so long, for everything else in the loop."""
+DELIVERY_LOOKS = 32
+"""So many receivers are looked at as one piece of work."""
 DELIVERY_BATCH = 200
 """Deliveries that one query of the outbox returns, per receiver."""
 DELIVERY_RESULTS_S = 0.05

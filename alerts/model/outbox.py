@@ -5,13 +5,16 @@ The daemon's store implements `DeliveryQueue`; nothing here knows SQL. One deliv
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from alerts.model.events import Event, EventDraft
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class DeliveryState(StrEnum):
@@ -106,14 +109,23 @@ class SentBatch:
 
 
 class DeliveryQueue(Protocol):
-    """The store's side of delivery. Every method is one short transaction or one read; none waits on a network."""
+    """The store's side of delivery. All but `apart` and `told` is one read or one short transaction, for work that runs
+    apart alone.
+    """
+
+    async def apart(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Run `work` where it holds up nothing else, one after the other, and return its result.
+
+        Other work goes on meanwhile, unless the store is a file. A caller that is cancelled waits for the end.
+        """
+        ...
 
     def receiver(self, key: str) -> ReceiverState:
         """Return the state of the receiver; one that was never tried is healthy."""
         ...
 
     def told(self) -> set[str]:
-        """Return the receivers to which something was addressed since the last call."""
+        """Return the receivers to which something was addressed since the last call: at once, from memory."""
         ...
 
     def waiting(self) -> Collection[str]:
@@ -170,4 +182,8 @@ class DeliveryQueue(Protocol):
         `reschedule_now` makes all pending deliveries of the receiver due now (it has recovered). `abandon`, a reason,
         makes them all dead (the receiver is gone).
         """
+        ...
+
+    def abandon(self, keys: Collection[str], now: datetime) -> int:
+        """Give up what is pending for receivers that are no longer configured; return the number of deliveries."""
         ...

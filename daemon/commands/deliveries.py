@@ -154,7 +154,7 @@ async def _send_now(context: typer.Context) -> tuple[int, str]:
     try:
         async with open_service(config) as service:
             await service.deliverer.deliver_due(SystemClock().now())
-            return service.deliverer.failed_in_last_pass(), ""
+            return await service.deliverer.failed_in_last_pass(), ""
     except DatabaseHeldError:
         return 0, "the running daemon sends within moments"
     except ConfigError:

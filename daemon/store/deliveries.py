@@ -1,11 +1,11 @@
-"""Deliveries in the store: the `DeliveryQueue` on SQLite. Results are written after sending, in batches."""
+"""Deliveries in the store: the `DeliveryQueue`, in a lane. Results are written after sending, in batches."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from alerts.model.events import EventDraft
 from alerts.model.instants import from_ms, to_ms
@@ -13,6 +13,9 @@ from alerts.model.outbox import AttemptResult, Delivery, DeliveryState, Receiver
 from daemon.logs import mask
 from daemon.store.connection import Connection, Store, Transaction
 from daemon.store.outbox import EVENT_COLUMNS, Outbox, to_event
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _HELD = """EXISTS (
     SELECT 1 FROM delivery h
@@ -71,8 +74,9 @@ WHERE number = ? AND (state = 'pending' OR 'delivered' = ?)
 
 _ATTEMPT = """
 INSERT INTO attempt (delivery, ordinal, at_ms, elapsed_ms, status, error, answer)
-SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ?
+SELECT number, attempts, ?, ?, ?, ?, ? FROM delivery WHERE number = ? ON CONFLICT DO NOTHING
 """
+"""One that was under way when its delivery was given up is no attempt more."""
 
 _RECEIVER_COLUMNS = (
     "key, failures, failing_since_ms, blocked_until_ms, paused_since_ms, stopped_ms, told_ms, last_error, "
@@ -88,15 +92,19 @@ ON CONFLICT (key) DO UPDATE SET failures = excluded.failures, failing_since_ms =
 """
 
 
-NOT_CONFIGURED = "the receiver is no longer configured"
-
-
 class StoredQueue:
     """The deliveries of one database. `outbox` commits the events that delivering itself causes."""
 
     def __init__(self, store: Store, outbox: Outbox) -> None:
-        self._store = store
+        self._store = store.lane("delivery")
         self._outbox = outbox
+
+    def close(self) -> None:
+        """Close the connection of its own, where there is one."""
+        self._store.close_lane()
+
+    async def apart(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        return await self._store.apart(work, *args, **more)
 
     def receiver(self, key: str) -> ReceiverState:
         return find_receiver(self._store.reader, key) or ReceiverState(key)
@@ -163,17 +171,19 @@ class StoredQueue:
                 if reschedule_now:
                     _reschedule_now(tx, receiver.key, to_ms(now))
                 if abandon:
-                    abandon_pending(tx, receiver.key, abandon, now)
+                    _abandon(tx, receiver.key, abandon, now)
             for draft in drafts:
                 self._outbox.append(tx, draft, now)
 
-    def abandon_unconfigured(self, keys: Sequence[str], now: datetime) -> int:
-        """Give up what is pending for receivers that are no longer configured; return the number of deliveries."""
-        gone = sorted({*self.waiting()} - {*keys})
-        if not gone:
+    def abandon(self, keys: Collection[str], now: datetime) -> int:
+        if not keys:
             return 0
         with self._store.write(durable=True) as tx:
-            return sum(abandon_pending(tx, key, NOT_CONFIGURED, now) for key in gone)
+            return sum(_abandon(tx, key, "the receiver is no longer configured", now) for key in sorted(keys))
+
+    def abandon_unconfigured(self, keys: Collection[str], now: datetime) -> int:
+        """Give up what is pending for any receiver but these; return the number of deliveries."""
+        return self.abandon({*self.waiting()} - {*keys}, now)
 
 
 def find_receiver(conn: Connection, key: str) -> ReceiverState | None:
@@ -220,8 +230,7 @@ def save_receiver(tx: Transaction, state: ReceiverState) -> None:
     )
 
 
-def abandon_pending(tx: Transaction, key: str, reason: str, now: datetime) -> int:
-    """Give up all that is pending for the receiver; return the number of deliveries."""
+def _abandon(tx: Transaction, key: str, reason: str, now: datetime) -> int:
     return tx.execute(
         "UPDATE delivery SET state = 'dead', settled_ms = ?, next_attempt_ms = NULL, reason = ? "
         "WHERE receiver = ? AND state = 'pending'",

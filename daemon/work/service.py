@@ -45,7 +45,6 @@ from daemon.reports.reporter import Reporter
 from daemon.sources.fetcher import Fetcher
 from daemon.status.topups import needs_person
 from daemon.store import Store
-from daemon.store.deliveries import NOT_CONFIGURED, abandon_pending
 from daemon.store.outbox import Outbox
 from daemon.work.changed import Changed
 from daemon.work.due_polls import DuePolls
@@ -123,7 +122,7 @@ class Service:
         self._acted_on: set[str] = set()
         """The accounts whose readings the running pass over money acts on."""
         self.recovery: asyncio.Task[None] | None = None
-        self._gone_receivers: set[str] = set()
+        self._gone_receivers: frozenset[str] = frozenset()
         """Those that are no longer configured, and whose pending deliveries are not given up yet."""
         waits_s = BATCH_WAIT_S if holdings.whole else BATCH_WAIT_OF_A_FLEET_S
         self.poller = Poller(
@@ -200,7 +199,7 @@ class Service:
         while self.topups is not None and (due := self._due_at[self._money]) is not None and due <= until:
             await self._clock.sleep(max((due - self._clock.now()).total_seconds(), 0.0))
             await self.step(self._clock.now())
-        return self._outcome()
+        return await self._outcome()
 
     async def drain(self, within_s: float) -> None:
         """Let work in flight finish; cancel the rest after `within_s`. A cancelled charge stays recorded as unknown."""
@@ -400,15 +399,14 @@ class Service:
 
     async def _deliver(self) -> None:
         now = self._clock.now()
-        if self._gone_receivers:
-            with self.store.write(durable=True) as tx:
-                for key in self._gone_receivers:
-                    abandon_pending(tx, key, NOT_CONFIGURED, now)
-            self._gone_receivers = set()
-        if self._overlap:
-            self._due_at[self._delivery] = self.deliverer.start_due(now)
-        else:
-            self._due_at[self._delivery] = await self.deliverer.deliver_due(now)
+        self._due_at[self._delivery] = now + _AGAIN
+        if gone := self._gone_receivers:
+            await self.deliverer.abandon(gone, now)
+            if self._gone_receivers is gone:  # else more are gone by now, or one has come back
+                self._gone_receivers = frozenset()
+        at = await (self.deliverer.start_due(now) if self._overlap else self.deliverer.deliver_due(now))
+        if not self._overlap or self._due_at[self._delivery] != EPOCH:  # else it was made due meanwhile
+            self._due_at[self._delivery] = at
 
     def _make_due(self, *jobs: Job) -> None:
         self._due_at |= dict.fromkeys(jobs, EPOCH)
@@ -438,13 +436,13 @@ class Service:
             return {}
         return self._due_polls.for_credit(self.topups.accounts_awaiting_credit())
 
-    def _outcome(self) -> PassOutcome:
+    async def _outcome(self) -> PassOutcome:
         errors = self.topups.context.last_errors if self.topups is not None else None
         reports = [f"report {report} could not be sent" for report in self.reporter.failing()]
         return PassOutcome(
             read=self.polls.read,
             unreadable=self.polls.unreadable,
             needs_person=[] if errors is None else needs_person(self.config, self.store.reader, errors),
-            undelivered=self.deliverer.failed_in_last_pass(),
+            undelivered=await self.deliverer.failed_in_last_pass(),
             failed=[*reports, *(f"{job.name}: {job.health.last_error}" for job in self.jobs if job.health.last_error)],
         )

@@ -27,6 +27,7 @@ from daemon.config.model import SmtpConfig, SmtpSecurity
 from daemon.demo.standins.mailbox import MailboxStandin
 from daemon.demo.standins.receiver import TEST_SECRET, ReceiverStandin
 from daemon.net.http import HttpClient
+from daemon.places import Place
 from daemon.store import Store
 from daemon.store.deliveries import StoredQueue
 from daemon.store.migrations import migrate
@@ -45,12 +46,12 @@ class World:
 
     def __init__(
         self,
-        path: Path,
+        place: Place,
         receivers: tuple[Receiver, ...],
         mailer: Mailer | None = None,
         probe: Callable[[str], None] | None = None,
     ) -> None:
-        self.store = Store(path, probe=probe)
+        self.store = Store(place, probe=probe)
         migrate(self.store)
         self.clock = ManualClock(START)
         self.receivers = Receivers(receivers)
@@ -127,6 +128,7 @@ class World:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+        self.queue.close()
         self.store.close()
 
 

@@ -99,11 +99,11 @@ async def test_the_daemon_waits_for_the_result_of_a_charge_that_has_begun(
     monkeypatch.setattr("alerts.delivery.worker.GATHER_S", 0.05)
     world = world_of(OPS, mailer=mailer_of(mailbox))
     tell(world, EventType.TOPUP_PLANNED)
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.sleep(0.5)
     assert mailbox.kept == []
     tell(world, EventType.TOPUP_SUCCEEDED)
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.wait_for(world.deliverer.settle(), 5)
     assert [kept.message["subject"] for kept in mailbox.kept] == ["clips: $50.00 charged"]
 
@@ -115,6 +115,6 @@ async def test_the_daemon_tells_of_a_charge_that_stays_undecided(
     monkeypatch.setattr("alerts.delivery.worker.GATHER_BUSY_S", 0.3)
     world = world_of(OPS, mailer=mailer_of(mailbox))
     tell(world, EventType.TOPUP_PLANNED)
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.wait_for(world.deliverer.settle(), 5)
     assert [kept.message["subject"] for kept in mailbox.kept] == ["clips: $50.00 is being charged"]

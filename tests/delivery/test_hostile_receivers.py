@@ -105,7 +105,7 @@ async def test_with_three_of_four_receivers_dead_the_fourth_hears_within_a_secon
         committed: dict[str, float] = {}
         for _ in range(100):
             committed[world.tell().id] = time.monotonic()
-            world.deliverer.start_due(world.clock.now())
+            await world.deliverer.start_due(world.clock.now())
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.2)
         waits = sorted(heard[id] - committed[id] for id in committed)

@@ -300,10 +300,10 @@ async def test_while_the_daemon_runs_a_storm_over_some_moments_is_a_few_digests(
     world = world_of(OPS, mailer=mailer_of(mailbox))
     for number in range(50):
         world.tell(account=f"a{number}", episode=None)
-        world.deliverer.start_due(world.clock.now())
+        await world.deliverer.start_due(world.clock.now())
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.5)
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await world.deliverer.settle()
     assert 2 <= len(mailbox.kept) <= 4
     assert all(state is DeliveryState.DELIVERED for state in world.states())
@@ -312,7 +312,7 @@ async def test_while_the_daemon_runs_a_storm_over_some_moments_is_a_few_digests(
 async def test_a_stop_does_not_wait_for_a_gathering_mail(world_of: WorldOf, mailbox: MailboxStandin) -> None:
     world = world_of(OPS, mailer=mailer_of(mailbox))
     world.tell()
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.sleep(0)
     async with asyncio.timeout(0.5):
         await world.deliverer.drain()

@@ -26,7 +26,7 @@ async def run(world: World) -> None:
     at = None
     while ended or (at is not None and at <= world.clock.now()):
         ended.clear()
-        at = world.deliverer.start_due(world.clock.now())
+        at = await world.deliverer.start_due(world.clock.now())
         await world.deliverer.settle()
 
 
@@ -57,19 +57,19 @@ async def test_customers_that_hang_leave_room_for_the_others_and_all_are_served_
         hanging.fault = Fault(delay_s=3)
         customers = [own(hanging, number, untrusted=True) for number in range(DELIVERY_AT_ONCE + 20)]
         world = world_of(*customers, webhook(receiver))
-        while world.deliverer.start_due(world.clock.now()) is not None:
+        while await world.deliverer.start_due(world.clock.now()) is not None:
             await asyncio.sleep(0)
         await asyncio.sleep(0.1)
         assert hanging.count == DELIVERY_AT_ONCE
         started = time.monotonic()
         world.tell(account="a1")
-        world.deliverer.start_due(world.clock.now())
+        await world.deliverer.start_due(world.clock.now())
         while not receiver.received:
             await asyncio.sleep(0.01)
         assert time.monotonic() - started < 0.3
         hanging.fault = None
         while len(world.log(state=DeliveryState.DELIVERED)) < len(customers) + 2:
-            world.deliverer.start_due(world.clock.now())
+            await world.deliverer.start_due(world.clock.now())
             await asyncio.sleep(0.02)
     outcomes = world.deliverer.outcomes()
     assert outcomes == {"webhook:*": {"delivered": len(customers) + 1}, "webhook:app": {"delivered": 1}}
@@ -100,7 +100,7 @@ async def test_receivers_come_and_go_while_it_runs(world_of: WorldOf, receiver: 
     receiver.fault = Fault(delay_s=0.2, times=1)
     for _ in range(3):
         world.tell(account="a1")
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.sleep(0.1)
     world.deliverer.take(removed=[first.key])
     await run(world)
@@ -123,7 +123,7 @@ async def test_a_channel_that_is_replaced_is_used_from_the_next_attempt(
         receiver.fault = Fault(delay_s=0.2, times=1)
         for _ in range(2):
             world.tell(account="a1")
-        world.deliverer.start_due(world.clock.now())
+        await world.deliverer.start_due(world.clock.now())
         await asyncio.sleep(0.1)
         world.deliverer.take([world._channel(own(moved, 1))])
         await run(world)
@@ -159,13 +159,13 @@ async def test_a_receiver_that_fails_is_tried_when_its_time_comes(world_of: Worl
     receiver.fault = Fault(status=500, times=1)
     world.tell(account="a1")
     await run(world)
-    at = world.deliverer.start_due(world.clock.now())
+    at = await world.deliverer.start_due(world.clock.now())
     assert at is not None
     assert timedelta(seconds=3) < at - START < timedelta(seconds=7)
     world.clock.set(at)
     await run(world)
     assert [one.status for one in receiver.received] == [500, 200]
-    assert world.deliverer.start_due(world.clock.now()) is None
+    assert await world.deliverer.start_due(world.clock.now()) is None
 
 
 def test_customers_of_a_kind_count_as_one() -> None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from alerts.channels.base import Batch, Result, SendOutcome
+from alerts.delivery.due import batch_name
 from alerts.delivery.policy import DeliveryVerdict, ReceiverNotice, evaluate_delivery, evaluate_receiver
-from alerts.delivery.results import attempt_result, batch_name, cut_result, failures_before, outcome_of
+from alerts.delivery.results import attempt_result, cut_result, failures_before, outcome_of
 from alerts.model.events import EventType
 from alerts.model.limits import DELIVERY_ANSWER_KEPT
 from alerts.model.outbox import Delivery, DeliveryState, ReceiverState

@@ -162,7 +162,7 @@ async def test_410_at_the_ping_ends_it_and_a_replay_tries_again(world_of: WorldO
     with world.store.write(durable=True) as tx:
         assert replay(tx, Filter(event=event.id), world.clock.now()) == 1
     world.deliverer.look_again()
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await world.deliverer.settle()
     await world.deliver()
     assert types(receiver.received)[1:] == ["test.ping", "balance.low"], "it still has to answer first"

@@ -297,7 +297,7 @@ async def test_drain_cuts_attempts_in_flight_and_they_are_sent_again(
     world = world_of(webhook(receiver))
     receiver.fault = Fault(delay_s=60, times=1)
     event = world.tell()
-    world.deliverer.start_due(world.clock.now())
+    await world.deliverer.start_due(world.clock.now())
     await asyncio.sleep(0.1)
     started = time.monotonic()
     await world.deliverer.drain(0.2)
@@ -342,6 +342,23 @@ async def test_what_waits_for_a_receiver_that_is_no_longer_configured_becomes_de
     assert world.log()[0].last_error == "the receiver is no longer configured"
 
 
+async def test_a_second_attempt_that_is_under_way_when_its_delivery_is_given_up_changes_nothing(
+    world_of: WorldOf, receiver: ReceiverStandin
+) -> None:
+    world = world_of(webhook(receiver))
+    receiver.fault = Fault(status=500)
+    world.tell()
+    await world.deliver()
+    receiver.fault = Fault(status=500, delay_s=0.2)
+    world.clock.advance(10)
+    await world.deliverer.start_due(world.clock.now())
+    await asyncio.sleep(0.1)
+    await world.deliverer.abandon({"webhook:app"}, world.clock.now())
+    await world.deliverer.settle()
+    assert world.states() == [DeliveryState.DEAD]
+    assert len(attempts(world.store.reader, 1)) == world.log()[0].attempts == 1
+
+
 @pytest.mark.long
 async def test_every_notice_of_a_receiver_fits_its_schema(world_of: WorldOf, receiver: ReceiverStandin) -> None:
     async with ReceiverStandin() as other, MailboxStandin() as box:
@@ -380,14 +397,14 @@ async def test_a_pass_counts_what_failed_and_what_waits_for_a_failing_receiver(
     receiver.fault = Fault(status=503)
     world.tell()
     await world.deliver()
-    assert world.deliverer.failed_in_last_pass() == 1
+    assert await world.deliverer.failed_in_last_pass() == 1
     await world.go_on(timedelta(hours=1))
     await world.deliver()
-    assert world.deliverer.failed_in_last_pass() == 1, "nothing was tried, but a person is needed"
+    assert await world.deliverer.failed_in_last_pass() == 1, "nothing was tried, but a person is needed"
     receiver.fault = None
     await world.go_on(timedelta(hours=3))
     await world.deliver()
-    assert world.deliverer.failed_in_last_pass() == 0
+    assert await world.deliverer.failed_in_last_pass() == 0
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=9), timedelta(days=4)])

@@ -13,10 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from alerts.delivery import notices
+from alerts.model.instants import EPOCH
+from alerts.model.receivers import Receivers
+from alerts.model.values import replace
+from daemon.compose import open_service
+from daemon.config.load import load
 from daemon.places import ServerUrl
 from daemon.store import Store, StoreError, deliveries, ledger_reads, readings
 from daemon.store.copying import copy_store
 from daemon.store.lock import held
+from tests.helpers_store import HeldLane
 from tests.postgres import PostgresServer
 from tests.service.conftest import KEY, TOPUP, Town, open_town
 
@@ -130,6 +137,39 @@ async def test_a_history_goes_on_where_it_was(
     assert len(town.stripe.successes()) == 1
     sequences = [one.payload["sequence"] for one in town.receiver.accepted if one.payload.get("sequence")]
     assert sequences == list(range(1, len(sequences) + 1)), "numbers go on where they were"
+
+
+async def test_what_comes_while_a_pass_over_deliveries_asks_the_server_makes_another_due(
+    town: Town, server: ServerUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_server(town)
+    monkeypatch.setenv("DATABASE_URL", server.text)
+    config = load(town.folder / "config.toml")
+    app, ops = config.receivers.all
+
+    async with open_service(config, clock=town.clock, overlap=True) as service:
+        lane = HeldLane(service.deliverer._queue._store)  # type: ignore[attr-defined]  # the store's own
+
+        async def deliver_and(meanwhile: Callable[[], None]) -> None:
+            lane.hold()
+            passing = asyncio.ensure_future(service._deliver())
+            await lane.asked()
+            meanwhile()
+            lane.finish()
+            await passing
+            assert service._due_at[service._delivery] == EPOCH
+            await service._deliver()
+            assert service._due_at[service._delivery] is None
+
+        service.deliverer.look_again()
+        await deliver_and(service.outbox.appended)
+        with service.store.write(durable=True) as tx:
+            for one in (app, ops):
+                service.outbox.append(tx, notices.ping(one.key, town.clock.now()), town.clock.now())
+        assert deliveries.pending_by_receiver(service.store.reader).keys() == {app.key, ops.key}
+        service.take(replace(config, receivers=Receivers((app,))))
+        await deliver_and(lambda: service.take(replace(config, receivers=Receivers(()))))
+        assert deliveries.pending_by_receiver(service.store.reader) == {}
 
 
 def test_a_pause_by_a_file_is_not_lost_by_copying(tmp_path: Path, server: ServerUrl) -> None:
