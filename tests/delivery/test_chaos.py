@@ -69,6 +69,7 @@ async def abandon(world: World) -> None:
         if lane.task is not None:
             lane.task.cancel()
             await asyncio.wait([lane.task])
+            lane.take_error()
     world.deliverer = world.new_deliverer()
 
 
