@@ -126,6 +126,8 @@ async def open_service(
             first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
         )
         stack.callback(evaluator.close)
+        upkeep = store.lane("upkeep")
+        stack.callback(upkeep.close_lane)
         service = Service(
             config,
             store=store,
@@ -139,8 +141,8 @@ async def open_service(
                 rng,
                 observe=journal.delivery,
             ),
-            reporter=Reporter(config, store=store, mailer=mailer, name=name, outbox=outbox),
-            retention=Retention(config, store),
+            reporter=Reporter(config, store=upkeep, mailer=mailer, name=name, outbox=outbox),
+            retention=Retention(config, upkeep),
             heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
             clock=clock,
             channel=channels.of,

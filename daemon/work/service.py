@@ -414,7 +414,7 @@ class Service:
 
     async def _retain(self) -> None:
         mine = self.holdings.duty(RETENTION)
-        self._due_at[self._retention] = self.retention.fold(self._clock.now()) if mine else None
+        self._due_at[self._retention] = await self.retention.fold(self._clock.now()) if mine else None
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
