@@ -75,6 +75,7 @@ async def open_service(
         stack.callback(store.close)
         if shared:
             store.dialect.fence = Fence()
+            store.changed_elsewhere()  # from now on it is told, and tells nobody
         store.check()
         migrate(store)
         with store.write(durable=True) as tx:
@@ -82,6 +83,7 @@ async def open_service(
         outbox = Outbox(name, config.receivers, ids)
         registry = _open_registry(config, store, outbox, clock, ids)
         if registry is not None:
+            stack.callback(registry.store.close_lane)
             config = registry.config
             outbox.receivers = config.receivers
         refuse_lost(config, store.reader)
@@ -164,6 +166,7 @@ def _open_registry(config: Config, store: Store, outbox: Outbox, clock: Clock, i
         return None
     from daemon.resources.registry import Registry
 
+    store = store.lane("api")
     return Registry(config, store=store, outbox=outbox, clock=clock, ids=ids, told=journal.object_broken)
 
 

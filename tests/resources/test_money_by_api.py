@@ -147,5 +147,5 @@ def test_who_has_not_taken_in_what_is_stored_knows_it(there: World) -> None:
     assert registry.is_current(there.store.reader)
     asyncio.run(other.change(ADMIN, [put("more", {**ACCOUNT, "api_key": "cs_more"})]))
     assert not registry.is_current(there.store.reader)
-    registry.catch_up()
+    assert asyncio.run(registry.catch_up())
     assert registry.is_current(there.store.reader)

@@ -35,11 +35,7 @@ from tests.service.conftest import KEY, LOW, Town, open_town
 from tests.service.test_taking import OTHER, until
 
 pytestmark = pytest.mark.sqlite  # the server is named by the test itself
-OTHERS = (
-    "alerts/delivery/", "daemon/store/deliveries.py", "daemon/work/service.py:_deliver",
-    "daemon/topups/", "daemon/reconcile/",
-    "daemon/work/evaluator.py:state", "daemon/process/runner.py", "daemon/resources/", "daemon/api/",
-)  # fmt: skip
+OTHERS = ("alerts/delivery/", "daemon/work/service.py:_deliver", "daemon/topups/", "daemon/reconcile/")
 """What still asks on the loop."""
 MORE = """
 [api]
