@@ -24,8 +24,8 @@ def watch_loop(monkeypatch: pytest.MonkeyPatch, found: dict[str, str]) -> None:
 
     def watched(real: Callable[..., Any]) -> Callable[..., Any]:
         def asks(*args: Any, **more: Any) -> Any:
-            if asyncio._get_running_loop() is not None:
-                found.setdefault(_callers(sys._getframe(1)), str(args[1] if len(args) > 1 else "connect"))
+            if asyncio._get_running_loop() is not None and (who := _callers(sys._getframe(1))):
+                found.setdefault(who, str(args[1] if len(args) > 1 else args))
             return real(*args, **more)
 
         return asks
