@@ -28,7 +28,17 @@ from daemon.api.shapes import RotationBody, RuleObject, SubscriptionObject, Subs
 from daemon.clock import RandomIds
 from daemon.config.durations import parse_duration
 from daemon.config.model import ManagedBy
-from daemon.resources.model import BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused, Role
+from daemon.resources.model import (
+    Actor,
+    BodyFault,
+    Change,
+    ChangeOutcome,
+    Filters,
+    Idempotency,
+    Kind,
+    RequestRefused,
+    Role,
+)
 from daemon.resources.rights import need
 from daemon.store.outbox import Outbox, known_store_id
 
@@ -120,34 +130,37 @@ async def unsubscribe(
 )
 async def try_subscription(api: Api, actor: Subscriber, id: ObjectId, once: Once, dry_run: DryRun = False) -> Response:
     """Send a `test.ping` to the subscription's URL, as any event is sent: `/deliveries` shows what came of it."""
-    resource = await api.store.apart(api.registry.find, actor, Kind.SUBSCRIPTION, id)
+    kept = once(lambda _: (202, {}))
+    answer = await api.store.apart(_ping, api, actor, id, kept, dry_run=dry_run)
+    if dry_run:
+        return json_answer({"dry_run": True, "changes": []})
+    api.service.changed_elsewhere()
+    return json_answer(answer, 202)
+
+
+def _ping(api: ApiContext, actor: Actor, id: str, kept: Idempotency | None, *, dry_run: bool) -> dict[str, str]:
+    store, now, receivers = api.store, api.clock.now(), api.config.receivers
+    resource = api.registry.find(actor, Kind.SUBSCRIPTION, id)
     if resource.managed_by is ManagedBy.FILE:
         need(actor, Role.WRITE)
     key = f"webhook:{resource.id}"
     if dry_run:
-        return json_answer({"dry_run": True, "changes": []})
-    if api.config.receivers.find(key) is None:
+        return {}
+    if receivers.find(key) is None:
         raise RequestRefused(409, "subscription-off", resource.problem or "the subscription does not work just now")
-    now, store, kept = api.clock.now(), api.store, once(lambda _: (202, {}))
     data = {"receiver": key, "message": "This is a test. Nothing happened.", "observed_at": rfc3339(now)}
     draft = EventDraft(type=EventType.TEST_PING, at=now, data=data, only_receiver=key)
-
-    def ping() -> dict[str, str]:
-        outbox = Outbox(known_store_id(store.reader), api.config.receivers, RandomIds())
+    outbox = Outbox(known_store_id(store.reader), receivers, RandomIds())
+    if kept is not None:
+        api.registry.answered(actor, kept)
+    with store.write(durable=True) as tx:
+        event = outbox.append(tx, draft, now)
+        answer = {"event": event.id, "delivery": f"{event.id}.{key}"}
+        api.registry.record(tx, actor, f"subscription/{resource.id}", "test", {}, now, owner=resource.owner)
         if kept is not None:
-            api.registry.answered(actor, kept)
-        with store.write(durable=True) as tx:
-            event = outbox.append(tx, draft, now)
-            answer = {"event": event.id, "delivery": f"{event.id}.{key}"}
-            api.registry.record(tx, actor, f"subscription/{resource.id}", "test", {}, now, owner=resource.owner)
-            if kept is not None:
-                api.registry.remember(tx, actor, kept, 202, answer)
-            api.service.tell_others(tx)
-        return answer
-
-    answer = await store.apart(ping)
-    api.service.changed_elsewhere()
-    return json_answer(answer, 202)
+            api.registry.remember(tx, actor, kept, 202, answer)
+        api.service.tell_others(tx)
+    return answer
 
 
 @subscriptions.post(

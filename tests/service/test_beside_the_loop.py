@@ -157,8 +157,10 @@ async def ask_all(client: httpx.AsyncClient, town: Town) -> None:
 
 
 def change_beside(place: ServerUrl) -> object:
-    """Commit something, as a command does; return which reports were sent."""
+    """Commit something, as a command does; return which reports were sent by then."""
     with closing(Store(place)) as store, store.write(durable=True) as tx:
+        (told,) = tx.execute("SELECT value FROM meta WHERE key = 'beside'").fetchone()
+        assert told.isdigit(), "a daemon, and no command, has told the others of what was changed last"
         return reports.sendings(tx, "daily")
 
 
