@@ -103,8 +103,7 @@ async def open_service(
         def status_now(conn: Connection, account: str) -> TopupStatus | None:
             return None if service.topups is None else topup_status(service.config, conn, account, clock.now())
 
-        def open_topups() -> tuple[TopupService, Reconciler]:
-            lane = store.lane("money")
+        def open_topups(lane: Store) -> tuple[TopupService, Reconciler]:
             stack.callback(lane.close_lane)
             topups, reconciler = _open_topups(service.config, lane, outbox, http, clock, rng)
             if registry is not None:
@@ -114,8 +113,11 @@ async def open_service(
             return topups, reconciler
 
         async def open_topups_later() -> tuple[TopupService, Reconciler]:
-            await asyncio.to_thread(import_module, "daemon.reconcile.reconciler")  # with Stripe's SDK: half a second
-            return open_topups()
+            def prepare() -> Store:
+                import_module("daemon.reconcile.reconciler")  # with Stripe's SDK: half a second
+                return store.lane("money")
+
+            return open_topups(await asyncio.to_thread(prepare))
 
         channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
         evaluator = Evaluator(
@@ -156,7 +158,7 @@ async def open_service(
         if registry is not None:
             service.registry, service.catch_up, registry.taken = registry, registry.catch_up, service.take
         if needs_topups(config):
-            service.topups, service.reconciler = open_topups()
+            service.topups, service.reconciler = open_topups(store.lane("money"))
         yield service
 
 

@@ -259,9 +259,12 @@ class Registry:
         async with self._lock:
             return await self._catch_up()
 
-    def is_current(self, conn: Connection) -> bool:
-        """Whether everything that is stored was taken in: asked in the transaction of whoever acts on it."""
-        return resources.last_change(conn) == self._seen
+    def is_current(self, conn: Connection, config: Config) -> bool:
+        """Whether this configuration has all that is stored: asked in the transaction of whoever acts on it.
+
+        In any thread: what was taken in by the first look is in the configuration by the second.
+        """
+        return resources.last_change(conn) == self._seen and config is self._held.config
 
     async def _catch_up(self) -> bool:
         rows, made = await self.store.apart(self._stored_since)
@@ -271,7 +274,7 @@ class Registry:
         return bool(rows)
 
     def _stored_since(self) -> tuple[list[Row], Compiled]:
-        if self.is_current(self.store.reader):
+        if resources.last_change(self.store.reader) == self._seen:
             return [], Compiled()
         return self._compiled(resources.since(self.store.reader, self._seen, AT_ONCE))
 

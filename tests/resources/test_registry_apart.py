@@ -64,7 +64,7 @@ async def test_a_change_whose_caller_is_gone_is_taken_with_what_others_committed
         assert await catching_up
         assert "acme" in registry.config.accounts
         assert taken == [registry.config]
-        assert registry.is_current(other.reader)
+        assert registry.is_current(other.reader, registry.config)
 
 
 async def test_changes_at_once_follow_one_another(registry: Registry, there: World, server: ServerUrl) -> None:

@@ -37,7 +37,7 @@ from tests.service.test_taking import OTHER, until
 pytestmark = pytest.mark.sqlite  # the server is named by the test itself
 OTHERS = (
     "daemon/fleet/fleet.py:__init__",  # at the start, when nothing else runs
-    "alerts/delivery/", "daemon/work/service.py:_deliver", "daemon/topups/", "daemon/reconcile/",
+    "alerts/delivery/", "daemon/work/service.py:_deliver",
 )  # fmt: skip
 """What still asks on the loop."""
 MORE = """
