@@ -117,7 +117,7 @@ async def ask_all(client: httpx.AsyncClient, town: Town) -> None:
         assert answer.status_code == status, (method, path, answer.text)
         return answer.json() if answer.content else None
 
-    body = {"provider": "contentstats", "base_url": town.usage_url, "api_key": OTHER, "owner": "acme"}
+    body = {"provider": "contentstats", "base_url": town.usage_url, "api_key": OTHER, "owner": "acme", "poll": "auto"}
     await ask("PUT", "/accounts/late", 201, json=body)
     await ask("PUT", "/accounts/late", 200, json=body, headers={"if-match": "*"})
     await ask("PATCH", "/accounts/late", json={"label": "Late"}, headers={"if-match": '"1"'})
