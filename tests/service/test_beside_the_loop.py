@@ -29,17 +29,12 @@ from daemon.store.outbox import Outbox, store_id
 from daemon.work.service import Service
 from tests.api.conftest import MASTER_KEY
 from tests.commands.test_newcomer import free_port
-from tests.helpers_loop import watch_loop
+from tests.helpers_store import watch_event_loop
 from tests.postgres import PostgresServer
 from tests.service.conftest import KEY, LOW, Town, open_town
 from tests.service.test_taking import OTHER, until
 
 pytestmark = pytest.mark.sqlite  # the server is named by the test itself
-OTHERS = (
-    "daemon/fleet/fleet.py:__init__",  # at the start, when nothing else runs
-    "alerts/delivery/", "daemon/work/service.py:_deliver",
-)  # fmt: skip
-"""What still asks on the loop."""
 MORE = """
 [api]
 enabled = true
@@ -86,24 +81,21 @@ def prepare(town: Town, port: int) -> tuple[Config, str]:
 
 
 @asynccontextmanager
-async def unattended(
-    config: Config, monkeypatch: pytest.MonkeyPatch, found: dict[str, str]
-) -> AsyncIterator[list[Service]]:
-    """The process, here; `found`: what it asks on the loop from when it is composed."""
-    services: list[Service] = []
+async def unattended(config: Config, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Service, list[str]]]:
+    """The process, here, and what it asks on the loop from when it is composed."""
+    opened: list[tuple[Service, list[str]]] = []
 
     @asynccontextmanager
-    async def opened(config: Config, **options: Any) -> AsyncIterator[Service]:
+    async def watched(config: Config, **options: Any) -> AsyncIterator[Service]:
         async with open_service(config, **options) as service:
-            services.append(service)
-            watch_loop(monkeypatch, found)
+            opened.append((service, watch_event_loop(monkeypatch)))
             yield service
 
-    monkeypatch.setattr(runner, "open_service", opened)
+    monkeypatch.setattr(runner, "open_service", watched)
     running = asyncio.ensure_future(Runner(config).run())
     try:
-        await until(lambda: services or running.done())
-        yield services
+        await until(lambda: opened or running.done())
+        yield opened[0]
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(running, 20)
@@ -167,13 +159,12 @@ def change_beside(place: ServerUrl) -> object:
 async def test_the_loop_asks_the_database_nothing(
     tmp_path: Path, server: ServerUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, found = free_port(), dict[str, str]()
+    port = free_port()
     async with open_town(tmp_path, datetime.now(UTC)) as town:
         town.usage.prepaid(KEY, balance_usd="4.96", total_charged_usd="14.24", active_videos=0)
         town.usage.prepaid(OTHER, balance_usd="3.00", active_videos=0)
         config, bearer = prepare(town, port)
-        async with unattended(config, monkeypatch, found) as services:
-            (service,) = services
+        async with unattended(config, monkeypatch) as (service, seen):
             passes = {job.name: job.health for job in service.jobs}
             await until(lambda: town.events_of("balance.low") and passes["reports"].passes)
             await until(lambda: passes["retention"].passes)
@@ -186,5 +177,7 @@ async def test_the_loop_asks_the_database_nothing(
             assert await asyncio.to_thread(change_beside, server)
             await until(lambda: passes["changes"].passes > before)
             assert [one.last_error for one in passes.values()] == [""] * len(passes)
-    left = {who: sql for who, sql in found.items() if not any(other in who for other in OTHERS)}
-    assert left == {}, "\n".join(f"{who}\n    {sql}" for who, sql in left.items())
+    at_the_start = "daemon/fleet/fleet.py: __init__"  # while nothing else runs
+    left = [one for one in dict.fromkeys(seen) if at_the_start not in one]
+    assert not left, "\n".join(left)
+    assert seen, "it watches"
