@@ -93,11 +93,11 @@ def live(
         ) as service:
             fold = service.retention.fold
 
-            def timed(now: datetime) -> datetime:
+            async def timed(now: datetime) -> datetime:
                 nonlocal fold_cpu_s
                 began = time.process_time()
                 try:
-                    return fold(now)
+                    return await fold(now)
                 finally:
                     fold_cpu_s += time.process_time() - began
 

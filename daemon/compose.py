@@ -75,6 +75,7 @@ async def open_service(
         stack.callback(store.close)
         if shared:
             store.dialect.fence = Fence()
+            store.changed_elsewhere()  # from now on it is told, and tells nobody
         store.check()
         migrate(store)
         with store.write(durable=True) as tx:
@@ -82,6 +83,7 @@ async def open_service(
         outbox = Outbox(name, config.receivers, ids)
         registry = _open_registry(config, store, outbox, clock, ids)
         if registry is not None:
+            stack.callback(registry.store.close_lane)
             config = registry.config
             outbox.receivers = config.receivers
         refuse_lost(config, store.reader)
@@ -101,8 +103,7 @@ async def open_service(
         def status_now(conn: Connection, account: str) -> TopupStatus | None:
             return None if service.topups is None else topup_status(service.config, conn, account, clock.now())
 
-        def open_topups() -> tuple[TopupService, Reconciler]:
-            lane = store.lane("money")
+        def open_topups(lane: Store) -> tuple[TopupService, Reconciler]:
             stack.callback(lane.close_lane)
             topups, reconciler = _open_topups(service.config, lane, outbox, http, clock, rng)
             if registry is not None:
@@ -112,8 +113,11 @@ async def open_service(
             return topups, reconciler
 
         async def open_topups_later() -> tuple[TopupService, Reconciler]:
-            await asyncio.to_thread(import_module, "daemon.reconcile.reconciler")  # with Stripe's SDK: half a second
-            return open_topups()
+            def prepare() -> Store:
+                import_module("daemon.reconcile.reconciler")  # with Stripe's SDK: half a second
+                return store.lane("money")
+
+            return open_topups(await asyncio.to_thread(prepare))
 
         channels = Channels(config, account=account_now, http=http, strangers=at_receivers, mailer=mailer, clock=clock)
         evaluator = Evaluator(
@@ -126,6 +130,8 @@ async def open_service(
             first_look_after=timedelta(seconds=BEAT_S if overlap else 0.0),
         )
         stack.callback(evaluator.close)
+        upkeep = store.lane("upkeep")
+        stack.callback(upkeep.close_lane)
         service = Service(
             config,
             store=store,
@@ -139,8 +145,8 @@ async def open_service(
                 rng,
                 observe=journal.delivery,
             ),
-            reporter=Reporter(config, store=store, mailer=mailer, name=name, outbox=outbox),
-            retention=Retention(config, store),
+            reporter=Reporter(config, store=upkeep, mailer=mailer, name=name, outbox=outbox),
+            retention=Retention(config, upkeep),
             heartbeat=Heartbeat(config.heartbeat_url, http) if config.heartbeat_url is not None else None,
             clock=clock,
             channel=channels.of,
@@ -152,7 +158,7 @@ async def open_service(
         if registry is not None:
             service.registry, service.catch_up, registry.taken = registry, registry.catch_up, service.take
         if needs_topups(config):
-            service.topups, service.reconciler = open_topups()
+            service.topups, service.reconciler = open_topups(store.lane("money"))
         yield service
 
 
@@ -162,6 +168,7 @@ def _open_registry(config: Config, store: Store, outbox: Outbox, clock: Clock, i
         return None
     from daemon.resources.registry import Registry
 
+    store = store.lane("api")
     return Registry(config, store=store, outbox=outbox, clock=clock, ids=ids, told=journal.object_broken)
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from daemon.store import Store
+from daemon.store.dialects import postgresql
 from daemon.store.dialects.postgresql import PostgresqlConnection
+
+_ROOT = f"{Path(__file__).parents[1]}/"
 
 
 def file_of(store: Store) -> sqlite3.Connection:
@@ -38,22 +44,36 @@ def effort(store: Store, work: Callable[[], object]) -> int:
 
 
 def watch_event_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that gets every statement for PostgreSQL that runs, from now on, on the thread of an event loop."""
+    """Return a list that gets every statement for PostgreSQL that runs, from now on, on the thread of an event loop.
+
+    Each with who asked for it; a connection that is made there is one of them.
+    """
     seen: list[str] = []
 
-    def watch(name: str) -> None:
-        real = getattr(PostgresqlConnection, name)
+    def watch(where: Any, name: str) -> None:
+        real = getattr(where, name)
 
-        def watched(self: PostgresqlConnection, text: Any, *args: Any) -> Any:
+        def watched(*args: Any) -> Any:
             if asyncio._get_running_loop() is not None:
-                seen.append(f"{name} {text!r}")
-            return real(self, text, *args)
+                seen.append(f"{name} {args[-1] if where is postgresql else args[1]!r}{_callers(sys._getframe(1))}")
+            return real(*args)
 
-        monkeypatch.setattr(PostgresqlConnection, name, watched)
+        monkeypatch.setattr(where, name, watched)
 
     for name in ("execute", "executemany", "write_rows", "command"):
-        watch(name)
+        watch(PostgresqlConnection, name)
+    watch(postgresql, "_connect")
     return seen
+
+
+def _callers(frame: FrameType | None) -> str:
+    said = ""
+    while frame is not None:
+        path = frame.f_code.co_filename.removeprefix(_ROOT)
+        if path.startswith(("daemon/", "alerts/")):
+            said += f"\n  < {path}: {frame.f_code.co_name}"
+        frame = frame.f_back
+    return said
 
 
 class HeldLane:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from email.utils import formatdate
 from secrets import token_hex
@@ -71,13 +72,12 @@ class ApiGuard:
                     headers["connection"] = "close"
             await send(message)
 
-        refusal = self._refusal(scope, request_id)
-        if refusal is not None:
-            await refusal(scope, receive, send_safely)
+        if self._answering >= API_REQUESTS:
+            await problem(503, "busy", "too much is asked at once: ask again")(scope, receive, send_safely)
             return
         self._answering += 1
         try:
-            await self._app(scope, receive, send_safely)
+            await (await self._refusal(scope, request_id) or self._app)(scope, receive, send_safely)
         except Exception as error:  # whatever it meets, the caller gets a sentence and the log the rest
             log.error("api failed", path=scope["path"], request=request_id, exc_info=error)
             if not started:
@@ -86,16 +86,15 @@ class ApiGuard:
         finally:
             self._answering -= 1
 
-    def _refusal(self, scope: Scope, request_id: str) -> Response | None:
+    async def _refusal(self, scope: Scope, request_id: str) -> Response | None:
         """Return why the request is refused; else note in the scope who asks."""
-        if self._answering >= API_REQUESTS:
-            return problem(503, "busy", "too much is asked at once: ask again")
         if scope["path"] == DOCUMENT:
             return None
         scheme, _, said = Headers(scope=scope).get("authorization", "").partition(" ")
+        bearer, registry = said.strip() if scheme.lower() == "bearer" else "", self._registry
         try:
-            token = self._registry.authenticate(said.strip()) if scheme.lower() == "bearer" and said else None
-        except StoreError:
+            token = await registry.store.apart(registry.authenticate, bearer) if bearer else None
+        except (StoreError, sqlite3.Error):
             return problem(503, "store-busy", "the database cannot be used just now: ask again")
         if token is None:
             return problem(401, "token-needed", "send a token that is valid: Authorization: Bearer brim_…")

@@ -44,7 +44,7 @@ async def list_accounts(
     if state is not None or tag is not None or q:
         found = await api.read(partial(_matching, api.config, tag, state, q.casefold()))
         filters = Filters(owner=owner, keep=found.__contains__)
-    page = api.registry.search(actor, Kind.ACCOUNT, filters, after, limit)
+    page = await api.registry.search(actor, Kind.ACCOUNT, filters, after, limit)
     known = api.service.evaluator.states().get
 
     def build(connection: Connection) -> bytes:
@@ -95,13 +95,13 @@ def _batched(number: int, entry: Any) -> Change:
 @routes.get("/accounts/{id}", response_model=AccountShown, responses={**refusals(*READ), 200: {"headers": ETAG}})
 async def get_account(api: Api, actor: Reader, id: AccountId) -> Response:
     """Show an account, and how it stands."""
-    resource = api.registry.find(actor, Kind.ACCOUNT, id)
-    return json_answer(_account(api, resource), headers=etag(resource.version))
+    resource = await api.store.apart(api.registry.find, actor, Kind.ACCOUNT, id)
+    return json_answer(await api.store.apart(_account, api, resource), headers=etag(resource.version))
 
 
 def _account(api: ApiContext, resource: Any) -> dict[str, Any]:
     states = api.service.evaluator.states()
-    return shown.account(api, resource, api.service.store.reader, states.get)
+    return shown.account(api, resource, api.store.reader, states.get)
 
 
 @routes.put(
@@ -128,7 +128,7 @@ async def patch_account(
     """Change some keys of an account; null takes one away. `email` alone needs the role subscribe, all else write."""
     if set(body) != {"email"}:
         require(actor, Role.WRITE)
-    api.registry.find(actor, Kind.ACCOUNT, id)
+    await api.store.apart(api.registry.find, actor, Kind.ACCOUNT, id)
     return await put_one(api, actor, Kind.ACCOUNT, id, body, when, _account, merge=True, dry_run=dry_run)
 
 
@@ -146,7 +146,7 @@ async def archive_account(
 @routes.get("/accounts/{id}/topup", response_model=TopupShown, responses={**refusals(*READ), 200: {"headers": ETAG}})
 async def get_topup(api: Api, actor: Reader, id: AccountId) -> Response:
     """Show when an account is charged, how much, and the caps."""
-    resource = api.registry.find(actor, Kind.TOPUP, id)
+    resource = await api.store.apart(api.registry.find, actor, Kind.TOPUP, id)
     return json_answer(shown.managed(api, resource), headers=etag(resource.version))
 
 

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class ApiContext:
-    """One for the application. Reads run in threads, each with a connection of its own, a few at once."""
+    """One for the application. `read` is for what may be much: in threads, each with a connection of its own."""
 
     def __init__(self, service: Service, registry: Registry, clock: Clock) -> None:
         self.service = service
@@ -41,6 +41,11 @@ class ApiContext:
     @property
     def config(self) -> Config:
         return self.registry.config
+
+    @property
+    def store(self) -> Store:
+        """The registry's lane: what asks the database within the loop is called by its `apart`."""
+        return self.registry.store
 
     async def read(self, read: Callable[[Connection], _T]) -> _T:
         async with self._reads:
@@ -74,7 +79,7 @@ class Conditions:
     only_create: bool = False
 
     def version(self, api: ApiContext, actor: Actor, kind: Kind, id: str) -> int | None:
-        """Return the version that is demanded, None where none is."""
+        """Return the version that is demanded, None where none is. It may ask the database."""
         if self.if_match != "*":
             return int(self.if_match) if self.if_match else None
         try:

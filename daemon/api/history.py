@@ -54,7 +54,7 @@ async def list_readings(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List readings of the last seven days, or since an instant, oldest first. Equal ones are one row with a count."""
-    _seen(api, actor, id)
+    await api.store.apart(_seen, api, actor, id)
     now = api.clock.now()
     begin = after or since or now - SINCE
 
@@ -81,7 +81,7 @@ async def list_episodes(
     api: Api, actor: Reader, id: AccountId, after: _EpisodeId = "", limit: Limit = DEFAULT_LIMIT
 ) -> Response:
     """List alerts of an account, the latest first: why each was opened, and why it ended."""
-    _seen(api, actor, id)
+    await api.store.apart(_seen, api, actor, id)
 
     def rows(connection: Connection) -> list[Episode]:
         last = feeds.episode_of(connection, after) if after else None
@@ -124,7 +124,7 @@ async def list_topups(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List top-ups of an account, the latest first."""
-    _seen(api, actor, id)
+    await api.store.apart(_seen, api, actor, id)
 
     def rows(connection: Connection) -> list[Topup]:
         every = list(reversed(ledger_reads.of_account(connection, id)))
@@ -148,7 +148,7 @@ async def get_statement(
     period: Annotated[str, Query(max_length=16, examples=["2026-10"], description="2026-10, 2026-W44 or 2026-10-31.")],
 ) -> Response:
     """Show what an account spent and was credited in a month, week or day, and whether the figures agree."""
-    _seen(api, actor, id)
+    await api.store.apart(_seen, api, actor, id)
     now = api.clock.now()
     configured = api.config.accounts.get(id)
     zone = (configured.timezone if configured is not None else None) or api.config.timezone

@@ -44,7 +44,7 @@ _Prune = Annotated[bool, Query(description="Also remove what the document does n
 
 
 def _scope(api: ApiContext, actor: Actor, scope: str) -> tuple[str | None, str]:
-    """Return the account (None: all) and its owner; who sees only some accounts does not see all."""
+    """Return the account (None: all) and its owner; who sees only some accounts does not see all. It asks the lane."""
     if scope != EVERYWHERE:
         return scope, api.registry.find(actor, Kind.ACCOUNT, scope).owner
     if not actor.is_free:
@@ -78,34 +78,48 @@ async def list_pauses(api: Api, actor: Reader, after: After = "", limit: Limit =
 @pauses.put("/pauses/{scope}", response_model=PauseShown | PlanShown, responses=refusals(404))
 async def put_pause(api: Api, actor: Payer, scope: ScopeId, dry_run: DryRun = False) -> Response:
     """Charge an account no more, or none at all (`*`), from the next confirm on."""
-    account, owner = _scope(api, actor, scope)
+    new = await api.store.apart(_pause, api, actor, scope, dry_run=dry_run)
     if dry_run:
         return json_answer({"dry_run": True, "changes": []})
-    now = api.clock.now()
-    with api.service.store.write(durable=True) as tx:
+    api.service.changed_elsewhere()
+    return json_answer({"scope": scope, "paused": True, "already": not new})
+
+
+def _pause(api: ApiContext, actor: Actor, scope: str, *, dry_run: bool) -> bool:
+    """Return whether it is new."""
+    (account, owner), now = _scope(api, actor, scope), api.clock.now()
+    if dry_run:
+        return False
+    with api.store.write(durable=True) as tx:
         new = pause(tx, account, now)
         if new:
             api.registry.record(tx, actor, f"pause/{scope}", "pause", {}, now, owner=owner)
-    api.service.changed_here()
-    return json_answer({"scope": scope, "paused": True, "already": not new})
+        api.service.tell_others(tx)
+    return new
 
 
 @pauses.delete("/pauses/{scope}", response_model=Resumed | PlanShown, responses=refusals(404))
 async def delete_pause(api: Api, actor: Payer, scope: ScopeId, dry_run: DryRun = False) -> Response:
     """End a pause; for an account its suspension too, so that its card may be tried again."""
-    account, owner = _scope(api, actor, scope)
+    ended, left = await api.store.apart(_resume, api, actor, scope, dry_run=dry_run)
     if dry_run:
         return json_answer({"dry_run": True, "changes": []})
-    store, now = api.service.store, api.clock.now()
+    api.service.changed_elsewhere()
+    return json_answer({"scope": scope, "ended": ended, "left": left})
+
+
+def _resume(api: ApiContext, actor: Actor, scope: str, *, dry_run: bool) -> tuple[list[str], list[str]]:
+    """Return what ended, and what stops charging still."""
+    (account, owner), now, store = _scope(api, actor, scope), api.clock.now(), api.store
+    if dry_run:
+        return [], []
     with store.write(durable=True) as tx:
-        ended = resume(tx, account, now, take_back_clock=not actor.owner)
+        ended = list(resume(tx, account, now, take_back_clock=not actor.owner))
         if ended:
-            api.registry.record(tx, actor, f"pause/{scope}", "resume", {"stops": (list(ended), [])}, now, owner=owner)
-    still = still_stopped(store.reader, api.config.accounts, account)
-    ahead = still_ahead(store.reader, now)
-    left = [one for one in (*still, ahead) if one and (not actor.owner or one.startswith(f"{account}:"))]
-    api.service.changed_here()
-    return json_answer({"scope": scope, "ended": list(ended), "left": left})
+            api.registry.record(tx, actor, f"pause/{scope}", "resume", {"stops": (ended, [])}, now, owner=owner)
+        api.service.tell_others(tx)
+    still = (*still_stopped(store.reader, api.config.accounts, account), still_ahead(store.reader, now))
+    return ended, [one for one in still if one and (not actor.owner or one.startswith(f"{account}:"))]
 
 
 # ── tokens ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,7 +134,8 @@ async def make_token(api: Api, actor: Admin, body: TokenBody, once: Once, dry_ru
     def answer(made: Any) -> tuple[int, Any]:
         return 201, {**token_document(made), "token": None}
 
-    made, text = api.registry.new_token(
+    made, text = await api.store.apart(
+        api.registry.new_token,
         actor,
         role=body.role,
         name=body.name,
@@ -138,20 +153,20 @@ async def make_token(api: Api, actor: Admin, body: TokenBody, once: Once, dry_ru
 @tokens.get("/tokens", response_model=TokenPage, responses=refusals())
 async def list_tokens(api: Api, actor: Admin, after: After = "", limit: Limit = DEFAULT_LIMIT) -> Response:
     """List tokens, without what they are."""
-    found, following = api.registry.tokens(actor, after, limit)
+    found, following = await api.store.apart(api.registry.tokens, actor, after, limit)
     return json_answer({"data": [token_document(one) for one in found], "next": following})
 
 
 @tokens.get("/tokens/{id}", response_model=TokenShown, responses=refusals(404))
 async def get_token(api: Api, actor: Admin, id: ObjectId) -> Response:
     """Show a token: its role, whose it is, when it was used last."""
-    return json_answer(token_document(api.registry.find_token(actor, id)))
+    return json_answer(token_document(await api.store.apart(api.registry.find_token, actor, id)))
 
 
 @tokens.delete("/tokens/{id}", status_code=204, responses={**refusals(404), 200: {"model": PlanShown}})
 async def revoke_token(api: Api, actor: Admin, id: ObjectId, dry_run: DryRun = False) -> Response:
     """Revoke a token: it is refused from now on."""
-    api.registry.revoke_token(actor, id, dry_run=dry_run)
+    await api.store.apart(api.registry.revoke_token, actor, id, dry_run=dry_run)
     return json_answer({"dry_run": True, "changes": []}) if dry_run else Response(status_code=204)
 
 
@@ -168,7 +183,9 @@ async def list_audit(
     limit: Limit = DEFAULT_LIMIT,
 ) -> Response:
     """List changes, oldest first: who changed what, and how. A secret's value is `(changed)`."""
-    found, following = api.registry.audit(actor, resource=resource, by=by, after=after, limit=limit)
+    found, following = await api.store.apart(
+        api.registry.audit, actor, resource=resource, by=by, after=after, limit=limit
+    )
     return json_answer({"data": [_entry(one) for one in found], "next": None if following is None else str(following)})
 
 

@@ -14,12 +14,12 @@ from alerts.model.events import Event, EventType
 from alerts.model.outbox import DeliveryState
 from daemon.api.access import Reader, Subscriber
 from daemon.api.answers import DeliveryPage, EventPage, PlanShown, Replayed, at
-from daemon.api.context import DEFAULT_LIMIT, Api, DryRun, Limit, Once
+from daemon.api.context import DEFAULT_LIMIT, Api, ApiContext, DryRun, Limit, Once
 from daemon.api.history import unknown_cursor
 from daemon.api.problems import encode, json_answer
 from daemon.api.routes import DeliveryId, refusals, router
 from daemon.config.model import Config
-from daemon.resources.model import Actor, Kind, RequestRefused, Role
+from daemon.resources.model import Actor, Idempotency, Kind, RequestRefused, Role
 from daemon.resources.rights import need
 from daemon.store import feeds
 from daemon.store.connection import Connection
@@ -48,7 +48,7 @@ async def list_events(
 ) -> Response:
     """List events, oldest first, as they were sent. Where `next` is null, ask again later after the last one's id."""
     if account is not None:
-        api.registry.find(actor, Kind.ACCOUNT, account)
+        await api.store.apart(api.registry.find, actor, Kind.ACCOUNT, account)
     config = api.config
 
     def page(connection: Connection) -> bytes:
@@ -182,7 +182,17 @@ def _delivery(one: Logged) -> dict[str, Any]:
 )
 async def replay_delivery(api: Api, actor: Subscriber, id: DeliveryId, once: Once, dry_run: DryRun = False) -> Response:
     """Send a delivery again, with the same id and bytes. Its receiver is tried at once, also where it was paused."""
-    store, now = api.service.store, api.clock.now()
+    answer = {"id": id, "replayed": True}
+    kept = once(lambda _: (202, answer))
+    await api.store.apart(_replay, api, actor, id, kept, dry_run=dry_run)
+    if dry_run:
+        return json_answer({"dry_run": True, "changes": []})
+    api.service.changed_elsewhere()
+    return json_answer(answer, 202)
+
+
+def _replay(api: ApiContext, actor: Actor, id: str, kept: Idempotency | None, *, dry_run: bool) -> None:
+    store, now = api.store, api.clock.now()
     found = _delivery_of(store.reader, _receivers(api.config, actor), id)
     if found is None:
         raise RequestRefused(404, "not-found", f"there is no delivery {id}")
@@ -190,15 +200,12 @@ async def replay_delivery(api: Api, actor: Subscriber, id: DeliveryId, once: Onc
     if receiver is None or not receiver.is_customers:  # the operator's own
         need(actor, Role.WRITE)
     if dry_run:
-        return json_answer({"dry_run": True, "changes": []})
-    answer = {"id": id, "replayed": True}
-    kept = once(lambda _: (202, answer))
+        return
     if kept is not None:
         api.registry.answered(actor, kept)
     with store.write(durable=True) as tx:
         replay(tx, Filter(number=found.number), now)
         api.registry.record(tx, actor, f"delivery/{id}", "replay", {}, now, owner=receiver.owner if receiver else "")
         if kept is not None:
-            api.registry.remember(tx, actor, kept, 202, answer)
-    api.service.changed_here()
-    return json_answer(answer, 202)
+            api.registry.remember(tx, actor, kept, *kept.answer(None))
+        api.service.tell_others(tx)

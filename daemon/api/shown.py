@@ -39,12 +39,15 @@ def owned(api: ApiContext, resource: Resource) -> dict[str, Any]:
 
 
 def subscription(api: ApiContext, resource: Resource) -> dict[str, Any]:
-    """Return a subscription with what became of its deliveries. One that was just made has no receiver yet."""
+    """Return a subscription with what became of its deliveries, asked of the lane: within `apart`.
+
+    One that was just made has no receiver yet.
+    """
     receiver, status = api.config.receivers.find(f"webhook:{resource.id}"), None
     if resource.managed_by is ManagedBy.API and not resource.problem:
         state = SubscriptionState(SubscriptionPhase.PENDING)
         if isinstance(receiver, WebhookReceiver):
-            state = subscription_state(api.service.store.reader, receiver)
+            state = subscription_state(api.store.reader, receiver)
         status = {"phase": state.phase.value, "since": answers.at(state.since), "last_error": state.last_error or None}
     return {**owned(api, resource), "status": status}
 

@@ -28,7 +28,17 @@ from daemon.api.shapes import RotationBody, RuleObject, SubscriptionObject, Subs
 from daemon.clock import RandomIds
 from daemon.config.durations import parse_duration
 from daemon.config.model import ManagedBy
-from daemon.resources.model import BodyFault, Change, ChangeOutcome, Filters, Kind, RequestRefused, Role
+from daemon.resources.model import (
+    Actor,
+    BodyFault,
+    Change,
+    ChangeOutcome,
+    Filters,
+    Idempotency,
+    Kind,
+    RequestRefused,
+    Role,
+)
 from daemon.resources.rights import need
 from daemon.store.outbox import Outbox, known_store_id
 
@@ -47,8 +57,9 @@ def _subscription(api: ApiContext, outcome: ChangeOutcome, *, secret: bool) -> d
 @subscriptions.get("/subscriptions", response_model=SubscriptionPage, responses=refusals())
 async def list_subscriptions(api: Api, actor: Reader, after: After = "", limit: Limit = DEFAULT_LIMIT) -> Response:
     """List subscriptions by id."""
-    page = api.registry.search(actor, Kind.SUBSCRIPTION, Filters(), after, limit)
-    return json_answer({"data": [shown.subscription(api, one) for one in page.resources], "next": page.next})
+    page = await api.registry.search(actor, Kind.SUBSCRIPTION, Filters(), after, limit)
+    data = await api.store.apart(lambda: [shown.subscription(api, one) for one in page.resources])
+    return json_answer({"data": data, "next": page.next})
 
 
 @subscriptions.post(
@@ -73,7 +84,8 @@ async def subscribe(
     outcome = await change_one(api, actor, change, dry_run=dry_run, idempotency=None if dry_run else once(answer))
     if dry_run:
         return json_answer(plan_of([outcome]))
-    return json_answer(_subscription(api, outcome, secret=True), 201, etag(outcome.resource.version))
+    document = await api.store.apart(_subscription, api, outcome, secret=True)
+    return json_answer(document, 201, etag(outcome.resource.version))
 
 
 @subscriptions.get(
@@ -81,8 +93,9 @@ async def subscribe(
 )
 async def get_subscription(api: Api, actor: Reader, id: ObjectId) -> Response:
     """Show a subscription, without its secret."""
-    resource = api.registry.find(actor, Kind.SUBSCRIPTION, id)
-    return json_answer(shown.subscription(api, resource), headers=etag(resource.version))
+    resource = await api.store.apart(api.registry.find, actor, Kind.SUBSCRIPTION, id)
+    document = await api.store.apart(shown.subscription, api, resource)
+    return json_answer(document, headers=etag(resource.version))
 
 
 @subscriptions.patch(
@@ -95,7 +108,7 @@ async def patch_subscription(
     api: Api, actor: Subscriber, id: ObjectId, body: SubscriptionPatch, when: Conditioned, dry_run: DryRun = False
 ) -> Response:
     """Change some keys of a subscription; null takes one away."""
-    api.registry.find(actor, Kind.SUBSCRIPTION, id)
+    await api.store.apart(api.registry.find, actor, Kind.SUBSCRIPTION, id)
     return await put_one(api, actor, Kind.SUBSCRIPTION, id, body, when, shown.subscription, merge=True, dry_run=dry_run)
 
 
@@ -117,19 +130,27 @@ async def unsubscribe(
 )
 async def try_subscription(api: Api, actor: Subscriber, id: ObjectId, once: Once, dry_run: DryRun = False) -> Response:
     """Send a `test.ping` to the subscription's URL, as any event is sent: `/deliveries` shows what came of it."""
+    kept = once(lambda _: (202, {}))
+    answer = await api.store.apart(_ping, api, actor, id, kept, dry_run=dry_run)
+    if dry_run:
+        return json_answer({"dry_run": True, "changes": []})
+    api.service.changed_elsewhere()
+    return json_answer(answer, 202)
+
+
+def _ping(api: ApiContext, actor: Actor, id: str, kept: Idempotency | None, *, dry_run: bool) -> dict[str, str]:
+    store, now, receivers = api.store, api.clock.now(), api.config.receivers
     resource = api.registry.find(actor, Kind.SUBSCRIPTION, id)
     if resource.managed_by is ManagedBy.FILE:
         need(actor, Role.WRITE)
     key = f"webhook:{resource.id}"
     if dry_run:
-        return json_answer({"dry_run": True, "changes": []})
-    if api.config.receivers.find(key) is None:
+        return {}
+    if receivers.find(key) is None:
         raise RequestRefused(409, "subscription-off", resource.problem or "the subscription does not work just now")
-    now, store = api.clock.now(), api.service.store
     data = {"receiver": key, "message": "This is a test. Nothing happened.", "observed_at": rfc3339(now)}
     draft = EventDraft(type=EventType.TEST_PING, at=now, data=data, only_receiver=key)
-    outbox = Outbox(known_store_id(store.reader), api.config.receivers, RandomIds())
-    kept = once(lambda _: (202, {}))
+    outbox = Outbox(known_store_id(store.reader), receivers, RandomIds())
     if kept is not None:
         api.registry.answered(actor, kept)
     with store.write(durable=True) as tx:
@@ -138,8 +159,8 @@ async def try_subscription(api: Api, actor: Subscriber, id: ObjectId, once: Once
         api.registry.record(tx, actor, f"subscription/{resource.id}", "test", {}, now, owner=resource.owner)
         if kept is not None:
             api.registry.remember(tx, actor, kept, 202, answer)
-    api.service.changed_here()
-    return json_answer(answer, 202)
+        api.service.tell_others(tx)
+    return answer
 
 
 @subscriptions.post(
@@ -163,7 +184,8 @@ async def rotate_secret(
     )
     if dry_run:
         return json_answer(plan_of([outcome]))
-    return json_answer(_subscription(api, outcome, secret=True), headers=etag(outcome.resource.version))
+    document = await api.store.apart(_subscription, api, outcome, secret=True)
+    return json_answer(document, headers=etag(outcome.resource.version))
 
 
 # ── rules ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,14 +194,14 @@ async def rotate_secret(
 @rules.get("/rules", response_model=RulePage, responses=refusals())
 async def list_rules(api: Api, actor: Reader, after: After = "", limit: Limit = DEFAULT_LIMIT) -> Response:
     """List rules by id."""
-    page = api.registry.search(actor, Kind.RULE, Filters(), after, limit)
+    page = await api.registry.search(actor, Kind.RULE, Filters(), after, limit)
     return json_answer({"data": [shown.managed(api, one) for one in page.resources], "next": page.next})
 
 
 @rules.get("/rules/{id}", response_model=RuleShown, responses={**refusals(*READ), 200: {"headers": ETAG}})
 async def get_rule(api: Api, actor: Reader, id: ObjectId) -> Response:
     """Show a rule."""
-    resource = api.registry.find(actor, Kind.RULE, id)
+    resource = await api.store.apart(api.registry.find, actor, Kind.RULE, id)
     return json_answer(shown.managed(api, resource), headers=etag(resource.version))
 
 

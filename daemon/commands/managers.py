@@ -143,7 +143,7 @@ class Local:
         after: str | None = ""
         while after is not None:
             filters = Filters(owner=owner, tag=tag, text=text)
-            found = self._registry.search(self._actor, Kind.ACCOUNT, filters, after, _PAGE)
+            found = asyncio.run(self._registry.search(self._actor, Kind.ACCOUNT, filters, after, _PAGE))
             yield from map(self._document, found.resources)
             after = found.next
 

@@ -57,7 +57,7 @@ class Work(Protocol):
         """Cancel all that is under way, and return when it has ended."""
 
     def look(self, *, changed: bool, told: Collection[str]) -> None:
-        """Others have committed: changes of what is managed as data, deliveries to these receivers."""
+        """Others have committed: changes of what is managed as data, or a command's; deliveries to these receivers."""
 
 
 def name_of(instance: str = "") -> str:
@@ -80,7 +80,7 @@ class Fleet:
         self._lane = store.lane("fleet", keeps_row=True)
         self._mine: frozenset[Bucket] = frozenset()
         self._tried_at = self._renewed_at = 0.0
-        self._change: int | None = None
+        self._change = -1
         self._marks: deque[tuple[float, int]] = deque()
         self._pending: dict[str, tuple[int, int]] = {}
 
@@ -192,11 +192,11 @@ class Fleet:
         log.info("fleet", outcome="holds", buckets=len(mine), before=before, accounts=len(loaded))
 
     async def _look(self) -> None:
-        """Look for what others have committed: for receivers that are held here, and of what is managed as data."""
+        """Look for what others have committed: for receivers that are held here, of what is managed as data, beside."""
         since = self._marks[0][1] if self._marks else None
-        found = await self._read(partial(fleet.news, delivery=since))
+        found, beside = await self._read(partial(self._news, since))
         told = [key for key, at in found.pending.items() if at > self._pending.get(key, (0, 0))]
-        changed = self._change is not None and found.change != self._change
+        changed = beside or found.change != self._change
         self._change, self._pending = found.change, found.pending
         self._marks.append((self._now(), found.delivery))
         while len(self._marks) > 1 and self._marks[1][0] < self._now() - _OUT_OF_ORDER_S:
@@ -231,6 +231,9 @@ class Fleet:
         same = [one for one in fleet.live(tx) if (one.name, one.host) == (self.name, host)]
         ended = [one.number for one in same if one.pid == pid or not _runs(one.pid)]
         return fleet.join(tx, number, self.name, host, pid, dead=ended)
+
+    def _news(self, since: int | None, conn: Connection) -> tuple[fleet.Committed, bool]:
+        return fleet.news(conn, since), self._lane.changed_elsewhere()
 
     async def _write(self, work: Callable[[Transaction], T]) -> T:
         return await self._lane.apart(self._in_transaction, work)

@@ -12,7 +12,7 @@ from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.fleet.fleet import DRAW, Fleet
 from daemon.fleet.holdings import ACCOUNTS, RECEIVERS, Bucket, Holdings, bucket_of
-from daemon.store import Store
+from daemon.store.connection import Transaction
 from daemon.store.fleet import tell
 from daemon.work.service import Service
 
@@ -71,9 +71,8 @@ class HeldWork:
         await topups.recover(self._clock.now(), gained.account)
 
 
-def _tell(store: Store) -> None:
-    with store.write(durable=False) as tx:
-        tell(tx, str(time_ns()))
+def _tell(tx: Transaction) -> None:
+    tell(tx, str(time_ns()))
 
 
 @asynccontextmanager
@@ -85,7 +84,7 @@ async def in_fleet(
     try:
         await fleet.join()
         service.held_back = fleet.held_back
-        service.tell_others = lambda: _tell(service.store)
+        service.tell_others = _tell
         beating = asyncio.ensure_future(fleet.run())
         try:
             yield fleet

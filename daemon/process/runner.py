@@ -206,7 +206,9 @@ class Runner:
                 return
 
     async def _look_for_commands(self, service: Service) -> None:
-        """Wake when a command beside the daemon wrote something; say so where its database is gone."""
+        """Wake when a command beside the daemon wrote something (a fleet looks by itself); say where its database is
+        gone.
+        """
         was_misplaced = ""
         while True:
             misplaced = service.store.misplaced()
@@ -215,7 +217,7 @@ class Runner:
             elif was_misplaced and not misplaced:
                 log.info("database", problem="", path=str(service.store.place))
             was_misplaced = misplaced
-            if service.store.changed_elsewhere():
+            if service.store.dialect.fence is None and service.store.changed_elsewhere():
                 service.changed_elsewhere()
             await asyncio.sleep(LOOK_FOR_COMMANDS_S)
 

@@ -197,7 +197,7 @@ async def facts_for(
         return replace(found, preview=preview)
     if store.readonly or preview or now < span.end:
         return replace(found.facts, preview=preview)
-    return keep(store, found)
+    return await store.apart(keep, store, found)
 
 
 async def render(facts: ReportFacts, report: ReportConfig, templates: Templates, *, link: str = "cid:") -> Report:

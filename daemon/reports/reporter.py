@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -25,6 +26,7 @@ from daemon.limits import REPORT_RETRIES_S, REPORT_WAITING_TRIES, REPORTS_CAUGHT
 from daemon.reports.facts import ReportError, accounts_of, facts_for, render
 from daemon.schedule import next_fire
 from daemon.store import Store, readings, reports
+from daemon.store.connection import once_committed
 from daemon.store.outbox import Outbox, find_event
 
 log = structlog.get_logger("brimful.reporting")
@@ -50,7 +52,10 @@ class SentReport:
 
 
 class Reporter:
-    """Sends every report once a period. `name` is the store's id: it makes the Message-ID unique to this database."""
+    """Sends every report once a period. `name` is the store's id: it makes the Message-ID unique to this database.
+
+    Where `store` is a lane, it is read and written apart.
+    """
 
     def __init__(
         self, config: Config, *, store: Store, mailer: Mailer | None, name: str, outbox: Outbox | None = None
@@ -76,11 +81,10 @@ class Reporter:
         """Send what is due; returns when to come back. Without a mail server or a report there is nothing to do."""
         if self._mailer is None or not self._config.reports:
             return None
-        for one in self.due(now):
+        for one in await self._store.apart(self.due, now):
             await self.send(one.report, one.span, now, one.waiting)
             note_progress()
-        instants = [at for report in self._config.reports for _, at in self._pending(report, now)]
-        return min((at for at in [*instants, *self._fires(now)] if at > now), default=None)
+        return await self._store.apart(self._next_at, now)
 
     async def send(self, report: ReportConfig, span: Span, now: datetime, to: Sequence[str] = ()) -> SentReport:
         """Build and send one report, and record what became of it: also the one that is sent again by hand.
@@ -99,7 +103,7 @@ class Reporter:
         if isinstance(met, BaseException):
             raise met
         made, error, mailed = met
-        self._record(Due(report, span, to), message_id, error, mailed, now)
+        await self._store.apart(self._record, Due(report, span, to), message_id, error, mailed, now)
         return SentReport(made, error, tuple(_named(mailed.refused)))
 
     def failing(self) -> Sequence[str]:
@@ -126,11 +130,16 @@ class Reporter:
     async def _say_failed(self, report: ReportConfig, span: Span, why: str, now: datetime) -> None:
         """Tell that a report cannot be made, once a period and reason: its readers in plain text, and as an event."""
         draft = failed_report(report.id, span, why, now)
-        if self._outbox is None or find_event(self._store.reader, draft.id or "") is not None:
+        outbox, store = self._outbox, self._store
+        if outbox is None or await store.apart(find_event, store.reader, draft.id or "") is not None:
             return
         await asyncio.gather(self._mail_failure(report, span, why, now, draft.id or ""), return_exceptions=True)
-        with self._store.write(durable=True) as tx:
-            self._outbox.append(tx, draft, now)
+
+        def append() -> None:
+            with store.write(durable=True) as tx:
+                outbox.append(tx, draft, now)
+
+        await store.apart(append)
 
     async def _mail_failure(self, report: ReportConfig, span: Span, why: str, now: datetime, name: str) -> None:
         """Mail what is known: by the built-in text, which needs none of the operator's templates."""
@@ -158,8 +167,7 @@ class Reporter:
         if error and not one.waiting:
             with self._store.write(durable=True) as tx:
                 reports.mark_failed(tx, report, span, message_id, failures=failures, next_at=next_at, error=error)
-            self._failing.add(f"{report} {span.key}")
-            journal.report(report, span.key, error=error, failures=failures)
+                once_committed(tx, partial(self._tell_failed, report, span, error, failures))
             return
         refused, waiting = mailed.for_good, mailed.waiting
         if earlier is not None and one.waiting and error and not mailed.refused:
@@ -179,7 +187,11 @@ class Reporter:
                 failures=failures if waiting else 0,
                 next_at=next_at if waiting else None,
             )
-        self._tell_sent(report, span, [*_named(refused), *_named(waiting)], error)
+            once_committed(tx, partial(self._tell_sent, report, span, [*_named(refused), *_named(waiting)], error))
+
+    def _tell_failed(self, report: str, span: Span, error: str, failures: int) -> None:
+        self._failing.add(f"{report} {span.key}")
+        journal.report(report, span.key, error=error, failures=failures)
 
     def _tell_sent(self, report: str, span: Span, refused: Sequence[str], error: str) -> None:
         word = f"{report} {span.key}"
@@ -209,6 +221,11 @@ class Reporter:
                 pending.append((Due(report, span, waiting), retry_at))
             span = span_before(kind, span.start, zone)
         return pending
+
+    def _next_at(self, now: datetime) -> datetime | None:
+        """Return when a report is due next, after `now`."""
+        instants = [at for report in self._config.reports for _, at in self._pending(report, now)]
+        return min((at for at in [*instants, *self._fires(now)] if at > now), default=None)
 
     def _fires(self, now: datetime) -> list[datetime]:
         """When the period that runs on will be due, a report each."""

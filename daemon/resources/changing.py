@@ -20,6 +20,7 @@ from daemon.resources.secrets import protected
 from daemon.store import Store, resources
 from daemon.store.resources import Row
 
+Rows = Mapping[tuple[Kind, str], Row]
 _IN_A_THREAD_FROM = 20
 """Compiling fewer objects takes no longer than other work of the loop."""
 _DRAFTED_AT_ONCE = 50
@@ -46,9 +47,8 @@ class Changing:
             protected=protected(file),
         )
 
-    async def drafted(self, actor: Actor, changes: Sequence[Change], manner: Manner) -> list[Draft]:
+    async def drafted(self, actor: Actor, changes: Sequence[Change], rows: Rows, manner: Manner) -> list[Draft]:
         """Return the drafts; raises RequestRefused with every fault at once. Other work goes on between them."""
-        rows = self._rows(changes)
         drafting = Drafting(actor, self._held, self._keyring, self._ids, manner)
         asked = {(change.kind, change.id) for change in changes}
         drafts, seen = [], set[tuple[Kind, str]]()
@@ -76,7 +76,8 @@ class Changing:
             raise invalid(drafting.faults)
         return drafts
 
-    def _rows(self, changes: Sequence[Change]) -> dict[tuple[Kind, str], Row]:
+    def rows(self, changes: Sequence[Change]) -> Rows:
+        """Return what is stored of the objects that are changed, and the top-ups of accounts."""
         found: dict[tuple[Kind, str], Row] = {}
         for kind in Kind:
             ids = {change.id for change in changes if change.kind is kind}
@@ -87,7 +88,7 @@ class Changing:
 
     async def compiled(self, drafts: Sequence[Draft]) -> Compiled:
         """Return what the drafts come to; raises 422 with every fault at once, the ceiling's among them."""
-        sources, around = self._sources(drafts)
+        sources, around = await self._store.apart(self._sources, drafts)
         if len(drafts) < _IN_A_THREAD_FROM:
             made = compiled(self.basis, units_of(sources), strict=True, around=around)
         else:

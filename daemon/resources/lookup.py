@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -60,15 +60,15 @@ class Lookup:
             raise not_found(kind)
         return found
 
-    def search(self, actor: Actor, kind: Kind, filters: Filters, after: str, limit: int) -> Found:
+    async def search(self, actor: Actor, kind: Kind, filters: Filters, after: str, limit: int) -> Found:
         """Return a page of what the actor sees, ordered by id."""
         limit = min(max(limit, 1), MOST_AT_ONCE)
         if kind is Kind.ACCOUNT and not filters.archived:
-            return self._accounts(actor, filters, after, limit)
-        found = list(islice(self._others(actor, kind, filters, after, limit), limit + 1))
-        return _page(found, limit)
+            return await self._store.apart(self._accounts, self._chosen(actor, filters, after, limit), limit)
+        return await self._store.apart(self._others, actor, kind, filters, after, limit)
 
-    def _accounts(self, actor: Actor, filters: Filters, after: str, limit: int) -> Found:
+    def _chosen(self, actor: Actor, filters: Filters, after: str, limit: int) -> list[str]:
+        """Return which accounts are asked for, and one more. Accounts come and go on the event loop: it asks, too."""
         held = self._held
         if filters.owner == "" and not actor.is_free:
             filters = replace(filters, owner=None)
@@ -78,7 +78,10 @@ class Lookup:
         else:
             ids = (id for id in seen_accounts(actor, held, filters.owner or "") if id > after)
         ids = (id for id in ids if _fits(held.accounts[id], filters) and self._is_managed(id, filters))
-        chosen = list(islice((id for id in ids if filters.keep is None or filters.keep(id)), limit + 1))
+        return list(islice((id for id in ids if filters.keep is None or filters.keep(id)), limit + 1))
+
+    def _accounts(self, chosen: Sequence[str], limit: int) -> Found:
+        held = self._held
         of_file = {id for id in chosen if held.managed_by(Kind.ACCOUNT, id) is ManagedBy.FILE}
         rows = resources.find_many(self._store.reader, Kind.ACCOUNT.value, [id for id in chosen if id not in of_file])
         found = []
@@ -96,14 +99,14 @@ class Lookup:
             return True
         return (self._held.managed_by(Kind.ACCOUNT, id) or ManagedBy.API) is filters.managed_by
 
-    def _others(self, actor: Actor, kind: Kind, filters: Filters, after: str, limit: int) -> Iterator[Resource]:
+    def _others(self, actor: Actor, kind: Kind, filters: Filters, after: str, limit: int) -> Found:
         of_file: list[Resource] = []
         if actor.is_free and not filters.archived and not filters.owner and filters.managed_by is not ManagedBy.API:
             ids = sorted(id for id in self._held.file_ids(kind) if id > after)[: limit + 1]
             named = (resource_of_file(self._held.file, kind, id) for id in ids)
             of_file = [resource for resource in named if resource is not None]
         stored = self._stored(actor, kind, filters, after, limit)
-        yield from merge(of_file, stored, key=lambda resource: resource.id)
+        return _page(list(islice(merge(of_file, stored, key=lambda resource: resource.id), limit + 1)), limit)
 
     def _stored(self, actor: Actor, kind: Kind, filters: Filters, after: str, limit: int) -> Iterator[Resource]:
         if filters.managed_by is ManagedBy.FILE:

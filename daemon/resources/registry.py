@@ -19,7 +19,7 @@ from daemon.config.model import Config
 from daemon.limits import WARNINGS_LOGGED
 from daemon.resources import records, tokens
 from daemon.resources.bodies import shown
-from daemon.resources.changing import Changing
+from daemon.resources.changing import Changing, Rows
 from daemon.resources.compiling import Compiled
 from daemon.resources.documents import changes_to, exported
 from daemon.resources.drafting import Draft, Manner
@@ -59,7 +59,8 @@ class Registry:
     """Objects managed as data, of the store and of the file together. One is open for each process.
 
     Methods raise RequestRefused, which carries HTTP's status: 403 names the role, 404 is whatever the actor does not
-    see. `taken` is called with each new `Config`, in the loop, before `change` returns.
+    see. `taken` is called with each new `Config`, in the loop, before `change` returns. Those that are not async ask
+    `store`, or write it: within the event loop they are called by `store.apart`.
     """
 
     taken: Callable[[Config], None]
@@ -81,7 +82,8 @@ class Registry:
         """
         self._told = told
         self.taken = lambda config: None
-        self._store = store
+        self.store = store
+        """The lane that all of it goes through, where the store is on a server."""
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
@@ -91,11 +93,14 @@ class Registry:
         self._lookup = Lookup(self._held, store)
         self._checks = Checks(self._held, self._keyring)
         self._lock = asyncio.Lock()
+        """Held from when something stored is read until it is taken in: changes follow one another."""
         self._marked: dict[str, datetime] = {}
         self._seen = 0
         with store.write(durable=True) as tx:
             set_digest_key(tx, self._keyring)
-        self._take(list(resources.since(store.reader, 0)))
+        rows, made = self._compiled(resources.since(store.reader, 0))
+        self._take(rows, made)
+        self._tell(rows)
 
     @property
     def config(self) -> Config:
@@ -116,9 +121,9 @@ class Registry:
         """
         return self._lookup.find(actor, kind, id, archived=archived)
 
-    def search(self, actor: Actor, kind: Kind, filters: Filters, after: str = "", limit: int = 100) -> Found:
+    async def search(self, actor: Actor, kind: Kind, filters: Filters, after: str = "", limit: int = 100) -> Found:
         """Return a page of what the actor sees, ordered by id, beginning after the id `after`. At most 500."""
-        return self._lookup.search(actor, kind, filters, after, limit)
+        return await self._lookup.search(actor, kind, filters, after, limit)
 
     def shown(self, resource: Resource) -> dict[str, Any]:
         """Return the body as it may be answered: without write-only fields, a secret header as `"(secret)"`."""
@@ -154,18 +159,22 @@ class Registry:
     ) -> list[ChangeOutcome]:
         async with self._lock:
             for _ in range(_TRIES):
-                if idempotency is not None:
-                    self.answered(actor, idempotency)
-                self._behind()
-                drafts = await self._changing.drafted(actor, changes, manner)
+                await self._behind()
+                rows = await self.store.apart(self._read, actor, changes, idempotency)
+                drafts = await self._changing.drafted(actor, changes, rows, manner)
                 made = await self._changing.compiled(drafts)
                 try:
-                    return self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)
+                    return await self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)
                 except MovedOn:
                     continue
         raise RequestRefused(409, "moved-on", "somebody else changes the same objects: try again")
 
-    def _commit(
+    def _read(self, actor: Actor, changes: Sequence[Change], idempotency: Idempotency | None) -> Rows:
+        if idempotency is not None:
+            self.answered(actor, idempotency)
+        return self._changing.rows(changes)
+
+    async def _commit(
         self,
         actor: Actor,
         changes: Sequence[Change],
@@ -175,11 +184,24 @@ class Registry:
         dry_run: bool,
         idempotency: Idempotency | None,
     ) -> list[ChangeOutcome]:
-        now = self._clock.now()
         if dry_run:
-            self._checks.check(self._store.reader, drafts, made)
-            return _outcomes(changes, drafts, {}, now)
-        with self._store.write(durable=True) as tx:
+            await self.store.apart(self._checks.check, self.store.reader, drafts, made)
+            return _outcomes(changes, drafts, {}, self._clock.now())
+        outcomes, rows = await self.store.apart(self._write, actor, changes, drafts, made, idempotency)
+        if rows:
+            await self._catch_up_with(rows, made)
+        return outcomes
+
+    def _write(
+        self,
+        actor: Actor,
+        changes: Sequence[Change],
+        drafts: Sequence[Draft],
+        made: Compiled,
+        idempotency: Idempotency | None,
+    ) -> tuple[list[ChangeOutcome], list[Row]]:
+        now = self._clock.now()
+        with self.store.write(durable=True) as tx:
             unchanged(tx, drafts)
             digests = self._checks.check(tx, drafts, made)
             rows = written(tx, actor, drafts, made, digests, self._held, self._outbox, now)
@@ -187,9 +209,7 @@ class Registry:
             if idempotency is not None:
                 status, answer = idempotency.answer(outcomes)
                 records.remember(tx, actor, idempotency, status, answer, now)
-        if rows:
-            self._catch_up_with(rows, made)
-        return outcomes
+        return outcomes, rows
 
     async def rotate(
         self,
@@ -202,15 +222,17 @@ class Registry:
     ) -> ChangeOutcome:
         """Give a subscription a new signing secret, shown in the outcome this once; the old one signs for `overlap`."""
         need(actor, Role.SUBSCRIBE)
-        async with self._lock:
+
+        def read() -> Row | None:
             if idempotency is not None:
                 self.answered(actor, idempotency)
             self.find(actor, Kind.SUBSCRIPTION, subscription)
-            now = self._clock.now()
-            row = resources.find(self._store.reader, Kind.SUBSCRIPTION.value, subscription)
-            draft = rotated(row, subscription, self._keyring, overlap, now)
-            made = await self._changing.compiled([draft])
-            (outcome,) = self._commit(actor, [draft.change], [draft], made, dry_run=dry_run, idempotency=idempotency)
+            return resources.find(self.store.reader, Kind.SUBSCRIPTION.value, subscription)
+
+        async with self._lock:
+            draft = rotated(await self.store.apart(read), subscription, self._keyring, overlap, self._clock.now())
+            made, change = await self._changing.compiled([draft]), draft.change
+            (outcome,) = await self._commit(actor, [change], [draft], made, dry_run=dry_run, idempotency=idempotency)
             return outcome
 
     # ── taking effect ───────────────────────────────────────────────────────────────────────────────────────────
@@ -221,7 +243,7 @@ class Registry:
         Raises SealError where one does not open: the key that it names is missing.
         """
         count = 0
-        with self._store.write(durable=True) as tx:
+        with self.store.write(durable=True) as tx:
             reseal_digest_key(tx, self._keyring)
             for row in resources.since(tx, 0):
                 body = body_of(row)
@@ -232,36 +254,41 @@ class Registry:
                     resources.put(tx, row._replace(body=resources.encode(again), change=change))
         return count
 
-    def catch_up(self) -> Config | None:
-        """Take in what others committed; return the new `Config`, None where nothing changed. Cheap to ask.
+    async def catch_up(self) -> bool:
+        """Take in what others committed, some hundred objects at once; return whether there may be more."""
+        async with self._lock:
+            return await self._catch_up()
 
-        It takes a few hundred objects at once: ask again until there is nothing.
+    def is_current(self, conn: Connection, config: Config) -> bool:
+        """Whether this configuration has all that is stored: asked in the transaction of whoever acts on it.
+
+        In any thread: what was taken in by the first look is in the configuration by the second.
         """
-        before = self._held.config
-        rows = self._stored_since()
-        if not rows:
-            return None
-        self._take(rows)
-        return self._held.config if self._held.config is not before else None
+        return resources.last_change(conn) == self._seen and config is self._held.config
 
-    def is_current(self, conn: Connection) -> bool:
-        """Whether everything that is stored was taken in: asked in the transaction of whoever acts on it."""
-        return resources.last_change(conn) == self._seen
+    async def _catch_up(self) -> bool:
+        rows, made = await self.store.apart(self._stored_since)
+        if rows:
+            self._take(rows, made)
+            self._tell(rows)
+        return bool(rows)
 
-    def _stored_since(self) -> list[Row]:
-        if resources.last_change(self._store.reader) == self._seen:
-            return []
-        return resources.since(self._store.reader, self._seen, AT_ONCE)
+    def _stored_since(self) -> tuple[list[Row], Compiled]:
+        if resources.last_change(self.store.reader) == self._seen:
+            return [], Compiled()
+        return self._compiled(resources.since(self.store.reader, self._seen, AT_ONCE))
 
-    def _behind(self) -> None:
-        while (config := self.catch_up()) is not None:
-            self.taken(config)
+    def _compiled(self, rows: list[Row]) -> tuple[list[Row], Compiled]:
+        return rows, compile_rows(self._changing.basis, self.store.reader, rows)
 
-    def _take(self, rows: list[Row]) -> None:
-        made = compile_rows(self._changing.basis, self._store.reader, rows)
-        self._held.take(rows, made)
+    async def _behind(self) -> None:
+        while await self._catch_up():
+            pass
+
+    def _take(self, rows: list[Row], made: Compiled) -> None:
+        """Take these in, and go on with the new configuration; only then it is current for whoever acts on it."""
+        self.taken(self._held.take(rows, made))
         self._seen = max([self._seen, *(row.change for row in rows)])
-        self._tell(rows)
 
     def _tell(self, rows: Iterable[Row]) -> None:
         """Tell what of these objects does not work."""
@@ -271,21 +298,18 @@ class Registry:
         if len(wrong) > WARNINGS_LOGGED:
             self._told(f"{len(wrong)} objects", "do not work: `brimful account list` says why")
 
-    def _catch_up_with(self, rows: list[Row], made: Compiled) -> None:
+    async def _catch_up_with(self, rows: list[Row], made: Compiled) -> None:
         """Take in one's own rows as they were compiled, after those that others committed before them."""
-        own = {row.change for row in rows}
-        if own != set(range(self._seen + 1, self._seen + 1 + len(rows))):
-            self._behind()
+        if {row.change for row in rows} != set(range(self._seen + 1, self._seen + 1 + len(rows))):
+            await self._behind()
         else:
-            self._held.take(rows, made)
-            self._seen = max(own)
-            self.taken(self._held.config)
+            self._take(rows, made)
 
     # ── a POST that may come twice, where it is no change of an object ──────────────────────────────────────────
 
     def answered(self, actor: Actor, idempotency: Idempotency) -> None:
         """Raise AnsweredBefore, or 422, where the key was used within 24 hours. Call before doing anything."""
-        records.refuse_answered(self._store, actor, idempotency, self._clock.now())
+        records.refuse_answered(self.store, actor, idempotency, self._clock.now())
 
     def remember(self, tx: Transaction, actor: Actor, idempotency: Idempotency, status: int, answer: Any) -> None:
         """Keep an answer for 24 hours, in the transaction of what it tells."""
@@ -309,7 +333,7 @@ class Registry:
 
     def authenticate(self, bearer: str) -> Token | None:
         """Return the token that `brim_…` is, None where it is unknown, expired or revoked. Marks it as used."""
-        return tokens.authenticated(self._store, bearer, self._clock.now(), self._marked)
+        return tokens.authenticated(self.store, bearer, self._clock.now(), self._marked)
 
     def new_token(
         self,
@@ -332,7 +356,7 @@ class Registry:
         bearer = tokens.new_bearer()
         if dry_run:
             return token, ""
-        with self._store.write(durable=True) as tx:
+        with self.store.write(durable=True) as tx:
             tokens.keep(tx, token, bearer)
             records.record(tx, actor, f"token/{token.id}", "create", tokens.said(token), now, token.owner)
             if idempotency is not None:
@@ -342,12 +366,12 @@ class Registry:
     def find_token(self, actor: Actor, id: str) -> Token:
         """Return a token (role `admin`); 404 where there is none."""
         need(actor, Role.ADMIN)
-        return tokens.found(self._store, actor, id)
+        return tokens.found(self.store, actor, id)
 
     def tokens(self, actor: Actor, after: str = "", limit: int = 100) -> tuple[tuple[Token, ...], str | None]:
         """Return a page of tokens, ordered by id, and the cursor of the next one (role `admin`)."""
         need(actor, Role.ADMIN)
-        return tokens.listed(self._store, actor, after, min(max(limit, 1), AT_ONCE))
+        return tokens.listed(self.store, actor, after, min(max(limit, 1), AT_ONCE))
 
     def revoke_token(self, actor: Actor, id: str, *, dry_run: bool = False) -> Token:
         """Revoke a token (role `admin`): it is refused from now on."""
@@ -355,7 +379,7 @@ class Registry:
         if dry_run or token.revoked_at is not None:
             return token
         now = self._clock.now()
-        with self._store.write(durable=True) as tx:
+        with self.store.write(durable=True) as tx:
             token_rows.revoke(tx, id, to_ms(now))
             records.record(tx, actor, f"token/{id}", "delete", {}, now, token.owner)
         return replace(token, revoked_at=now)
@@ -365,14 +389,14 @@ class Registry:
     ) -> tuple[tuple[AuditEntry, ...], int | None]:
         """Return a page of the audit, oldest first, and the cursor of the next one; an owner's token sees its own."""
         limit = min(max(limit, 1), AT_ONCE)
-        return records.audited(self._store, actor, resource=resource, by=by, after=after, limit=limit)
+        return records.audited(self.store, actor, resource=resource, by=by, after=after, limit=limit)
 
     # ── the whole as one document ───────────────────────────────────────────────────────────────────────────────
 
     def export(self, actor: Actor) -> dict[str, Any]:
         """Return all stored objects as the file would say them (role `admin`); secrets are references or sealed."""
         need(actor, Role.ADMIN)
-        return exported(self._store.reader)
+        return exported(self.store.reader)
 
     async def apply(
         self,
@@ -389,7 +413,7 @@ class Registry:
         empty where there is nothing to do.
         """
         need(actor, Role.ADMIN)
-        changes = changes_to(self._store.reader, document, prune=prune)
+        changes = await self.store.apart(changes_to, self.store.reader, document, prune=prune)
         outcomes = await self._changed(actor, changes, dry_run=dry_run, idempotency=idempotency, manner=Manner.APPLY)
         return [outcome for outcome in outcomes if outcome.created or outcome.changes or outcome.gone]
 

@@ -66,7 +66,7 @@ class TopupContext:
     clock: Clock
     rng: random.Random
     last_errors: dict[str, str] = field(default_factory=dict)
-    is_current: Callable[[Connection], bool] = lambda conn: True
+    is_current: Callable[[Connection, Config], bool] = lambda conn, config: True
     """Whether `config` is all that is stored: another process may have changed it a moment ago."""
     holds: Callable[[str], bool] = lambda account: True  # of a fleet only one charges an account
     ran_at: dict[str, datetime] = field(default_factory=dict)

@@ -135,7 +135,7 @@ def _snapshot(context: TopupContext, tx: Transaction, row: Topup, fact: Fact, se
         )
     stops = ledger_notes.stops(tx, row.account)
     judged = None
-    is_tried = isinstance(fact, Need) or (isinstance(fact, Listing) and context.is_current(tx))
+    is_tried = isinstance(fact, Need) or (isinstance(fact, Listing) and context.is_current(tx, context.config))
     if seen is not None and is_tried:
         listed = fact if isinstance(fact, Listing) else None
         judged = check_gates(context, tx, row.account, seen.readings, topup=row, listed=listed)

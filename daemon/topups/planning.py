@@ -169,7 +169,7 @@ def _write(
     now, reading = context.clock.now(), readings.second or readings.known
     funded, balance = reading.metrics.funded_microusd, reading.metrics.balance_microusd
     with context.store.write(durable=True, lock=account) as tx:
-        if context.topup(account) != config or not context.is_current(tx):
+        if context.topup(account) != config or not context.is_current(tx, context.config):
             context.apply(tx, [Count(account, "terms", "its terms have changed: the next reading is judged by them")])
             return None
         said = _passed(context, tx, account, readings, card=method.fingerprint, probe=probe, listed=listed)

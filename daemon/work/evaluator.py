@@ -109,8 +109,9 @@ class Evaluator:
         """Return the current state of every account that this process has loaded."""
         return dict(self._states)
 
-    def is_implausible(self, account_id: str, known: Known) -> bool:
+    async def is_implausible(self, account_id: str, known: Known) -> bool:
         """Whether the account must be read a second time before this reading is evaluated."""
+        await self._load((account_id,))
         return find_anomaly(self.state(account_id), known) is not None
 
     def poll_interval(self, account_id: str) -> timedelta:
@@ -150,6 +151,7 @@ class Evaluator:
         async with self._one_at_a_time:
             now = self._clock.now()
             mutes = await self._read_marks(now)
+            await self._load([one.account.id for one in fetched])
             accounts = [self._config.accounts.get(one.account.id, one.account) for one in fetched]
             asked = [
                 (self.state(account.id), one.first, one.second, self._context(account, now, mutes))
@@ -164,6 +166,13 @@ class Evaluator:
     def close(self) -> None:
         """Close the connection of its own, where there is one."""
         self._lane.close_lane()
+
+    async def _load(self, accounts: Sequence[str]) -> None:
+        """Load the states of those that this process does not know yet."""
+        if unknown := [id for id in accounts if id not in self._states]:
+            loaded = await self._lane.apart(states.load_some, self._lane.reader, unknown)
+            for id, state in loaded.items():
+                self._states.setdefault(id, state)
 
     async def _read_marks(self, now: datetime) -> Mapping[str, datetime]:
         """Read what commands say of accounts: return the mutes, and keep the readings that were accepted."""
@@ -195,7 +204,9 @@ class Evaluator:
             self._mutes = mutes
             for id in self._holding:
                 self._put(id, now)
-        accounts = [self._config.accounts[id] for id in self._take_due(now)]
+        due = self._take_due(now)
+        await self._load(due)
+        accounts = [account for id in due if (account := self._config.accounts.get(id)) is not None]
         asked = [(self.state(account.id), self._context(account, now, mutes)) for account in accounts]
         if asked:
             changed = partial(filter, attrgetter("changes"), starmap(evaluate_time, asked))

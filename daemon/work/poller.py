@@ -354,7 +354,8 @@ class Poller:
         self._moved_s = started_s = loop.time()
         try:
             first, second = await self._fetcher.fetch(account), None
-            if isinstance(first, Known) and self._counts(account) and self._evaluator.is_implausible(account.id, first):
+            judge = self._evaluator.is_implausible
+            if isinstance(first, Known) and self._counts(account) and await judge(account.id, first):
                 second = await self._fetcher.fetch(account)
             self._moved_s = loop.time()
             self._fetched.append(Fetched(account, first, second, int((self._moved_s - started_s) * 1000)))

@@ -19,7 +19,8 @@ PACKED_AFTER = timedelta(days=3)
 class Retention:
     """Deletes old readings and packs old hours, account by account, then the old log, every six hours.
 
-    Each piece is one short transaction, so that other writers do not wait for long.
+    Each piece is one short transaction, so that other writers do not wait for long. It runs apart, where `store` is a
+    lane.
     """
 
     def __init__(self, config: Config, store: Store) -> None:
@@ -29,12 +30,12 @@ class Retention:
         self._after = ""
         """The account at which the last piece ended, empty between two runs."""
 
-    def fold(self, now: datetime) -> datetime:
+    async def fold(self, now: datetime) -> datetime:
         """Delete one piece if it is due; return when the next one is."""
         every = timedelta(seconds=FOLD_EVERY_S)
         if self._next_at is not None and now < self._next_at <= now + every:
             return self._next_at
-        whole = self._fold_piece(now)
+        whole = await self._store.apart(self._fold_piece, now)
         self._next_at = now + (every if whole else timedelta(seconds=FOLD_PAUSE_S))
         return self._next_at
 

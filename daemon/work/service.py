@@ -45,6 +45,7 @@ from daemon.reports.reporter import Reporter
 from daemon.sources.fetcher import Fetcher
 from daemon.status.topups import needs_person
 from daemon.store import Store
+from daemon.store.connection import Transaction
 from daemon.store.outbox import Outbox
 from daemon.work.changed import Changed
 from daemon.work.due_polls import DuePolls
@@ -93,10 +94,11 @@ class Service:
         self.holdings = holdings
         """What of it is this process's to do: all, or its part in a fleet."""
         self.held_back: Callable[[], str] = lambda: ""  # why nothing is done, in a fleet
-        self.tell_others: Callable[[], None] = lambda: None  # of a fleet, to look for what was changed here
+        self.tell_others: Callable[[Transaction], None] = lambda tx: None
+        """Lets the others of a fleet look for what the transaction changes."""
         self.registry: Registry | None = None  # what is managed as data; None where `[api]` is off
-        self.catch_up: Callable[[], Config | None] = lambda: None
-        """Returns the configuration that another process has made of this one, None where it has not."""
+        self.catch_up: Callable[[], Awaitable[bool]] | None = None
+        """Takes some of what another process has made of the configuration; returns whether there may be more."""
         self.store = store
         self.evaluator = evaluator
         self.topups: TopupService | None = None
@@ -231,14 +233,9 @@ class Service:
         return max(min([*instants, now + timedelta(days=1)]), now + timedelta(milliseconds=1))
 
     def changed_elsewhere(self) -> None:
-        """Make due what a command beside the daemon may have changed: the configuration, deliveries, mutes, top-ups."""
+        """Make due what somebody outside may have changed: the configuration, deliveries, mutes, top-ups."""
         self.deliverer.look_again()
         self._make_due(self._changes, self._time, self._money, self._delivery)
-
-    def changed_here(self) -> None:
-        """The same after what this process itself has changed for somebody outside; the rest of a fleet is told."""
-        self.changed_elsewhere()
-        self.tell_others()
 
     def take(self, config: Config, states: Mapping[str, AccountState] | None = None) -> None:
         """Go on with another configuration, of the same store and zone, in which what did not change is identical.
@@ -318,10 +315,8 @@ class Service:
 
     async def _catch_up(self) -> None:
         """Take what another process has changed of the configuration."""
-        self._due_at[self._changes] = None
-        if (config := self.catch_up()) is not None:
-            self.take(config)
-            self._due_at[self._changes] = EPOCH  # there may be more
+        more = self.catch_up is not None and await self.catch_up()
+        self._due_at[self._changes] = EPOCH if more or self._due_at[self._changes] == EPOCH else None
 
     def _on_result(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
@@ -414,7 +409,7 @@ class Service:
 
     async def _retain(self) -> None:
         mine = self.holdings.duty(RETENTION)
-        self._due_at[self._retention] = self.retention.fold(self._clock.now()) if mine else None
+        self._due_at[self._retention] = await self.retention.fold(self._clock.now()) if mine else None
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 

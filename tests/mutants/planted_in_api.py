@@ -48,7 +48,7 @@ MUTANTS_OF_API: tuple[Mutant, ...] = (
     Mutant(
         "charged-by-terms-that-are-gone",
         "daemon/topups/planning.py",
-        "if context.topup(account) != config or not context.is_current(tx):",
+        "if context.topup(account) != config or not context.is_current(tx, context.config):",
         "if False:",
         "what is changed while a charge is planned is charged as it was",
         "api",

@@ -113,9 +113,8 @@ def test_polls_go_on_while_a_large_document_is_planned(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
 
         counting = asyncio.ensure_future(count())
-        drafts = await registry._changing.drafted(
-            ADMIN, changes_to(registry._store.reader, document, prune=False), Manner.APPLY
-        )
+        changes, changing = changes_to(registry.store.reader, document, prune=False), registry._changing
+        drafts = await changing.drafted(ADMIN, changes, changing.rows(changes), Manner.APPLY)
         counting.cancel()
         return len(drafts)
 

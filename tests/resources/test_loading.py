@@ -144,15 +144,16 @@ def test_other_processes_changes_are_caught_up_with(tmp_path: Path) -> None:
         registry = there.open()
         seen: list[Config] = []
         registry.taken = seen.append
-        assert registry.catch_up() is None
+        assert not asyncio.run(registry.catch_up())
         other = Store(there.store.path)
         try:
             filled_by = there.open(other)
             before = registry.config
             asyncio.run(filled_by.change(ADMIN, [put("acme"), put("acme", TOPUP, Kind.TOPUP)]))
-            config = registry.catch_up()
-            assert config is not None
-            assert config == registry.config == filled_by.config
+            assert asyncio.run(registry.catch_up())
+            (config,) = seen
+            assert config is registry.config
+            assert config == filled_by.config
             assert config.accounts["clips"] is before.accounts["clips"]
             assert config.rules is before.rules
             assert config.receivers is before.receivers
@@ -161,7 +162,7 @@ def test_other_processes_changes_are_caught_up_with(tmp_path: Path) -> None:
             asyncio.run(registry.change(ADMIN, [put("gamma")]))
             assert {"beta", "gamma"} <= registry.config.accounts.keys()
             assert seen[-1] is registry.config
-            filled_by.catch_up()
+            asyncio.run(filled_by.catch_up())
             assert filled_by.config == registry.config
         finally:
             other.close()

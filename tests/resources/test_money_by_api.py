@@ -144,8 +144,10 @@ def test_what_is_open_of_an_account_of_the_api_lets_the_daemon_start(there: Worl
 
 def test_who_has_not_taken_in_what_is_stored_knows_it(there: World) -> None:
     registry, other = charging(there), there.open()
-    assert registry.is_current(there.store.reader)
+    before = registry.config
+    assert registry.is_current(there.store.reader, before)
     asyncio.run(other.change(ADMIN, [put("more", {**ACCOUNT, "api_key": "cs_more"})]))
-    assert not registry.is_current(there.store.reader)
-    registry.catch_up()
-    assert registry.is_current(there.store.reader)
+    assert not registry.is_current(there.store.reader, before)
+    assert asyncio.run(registry.catch_up())
+    assert registry.is_current(there.store.reader, registry.config)
+    assert not registry.is_current(there.store.reader, before), "who acts on one of a moment ago"

@@ -106,7 +106,7 @@ def test_owner_has_twenty_subscriptions_to_accounts_of_its_own(tmp_path: Path) -
         ends = Change(kind=Kind.SUBSCRIPTION, id=made[0].resource.id, body=None)
         asyncio.run(registry.change(acme, [ends]))
         asyncio.run(registry.change(acme, shortest[:1]))
-        assert len(registry.search(acme, Kind.SUBSCRIPTION, Filters(), limit=500).resources) == 20
+        assert len(asyncio.run(registry.search(acme, Kind.SUBSCRIPTION, Filters(), limit=500)).resources) == 20
         assert refused(there, ADMIN, put("", SUBSCRIPTION, Kind.SUBSCRIPTION)) == (422, "invalid")  # sees several
         given = {**SUBSCRIPTION, "secret": "whsec_mine", "allow_http": True}
         with pytest.raises(RequestRefused) as caught:

@@ -83,7 +83,7 @@ def test_all_or_nothing_and_every_fault_at_once(tmp_path: Path) -> None:
         said = {(fault.id, fault.path) for fault in refused.value.faults}
         assert ("key-unknown", "accounts[1].pol") in said
         assert ("value-invalid", "accounts[2].provider") in said
-        assert registry.search(ADMIN, Kind.ACCOUNT, Filters(managed_by=ManagedBy.API)).resources == ()
+        assert asyncio.run(registry.search(ADMIN, Kind.ACCOUNT, Filters(managed_by=ManagedBy.API))).resources == ()
 
 
 def test_roles_and_owners(tmp_path: Path) -> None:
@@ -108,8 +108,9 @@ def test_roles_and_owners(tmp_path: Path) -> None:
         with pytest.raises(RequestRefused) as refused:
             asyncio.run(registry.change(ADMIN, [put("acme", {**ACCOUNT, "owner": "other"})]))
         assert (refused.value.status, refused.value.type) == (409, "owner-fixed")
-        assert [r.id for r in registry.search(other, Kind.ACCOUNT, Filters()).resources] == []
-        assert [r.id for r in registry.search(ADMIN, Kind.ACCOUNT, Filters()).resources] == ["acme", "clips"]
+        assert asyncio.run(registry.search(other, Kind.ACCOUNT, Filters())).resources == ()
+        seen = asyncio.run(registry.search(ADMIN, Kind.ACCOUNT, Filters()))
+        assert [r.id for r in seen.resources] == ["acme", "clips"]
 
 
 def test_file_is_read_only_with_its_line(tmp_path: Path) -> None:

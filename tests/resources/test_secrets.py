@@ -192,7 +192,7 @@ def test_rotation_of_the_master_key(tmp_path: Path) -> None:
         assert both.problems == {}
         assert both.reseal() == 2
         assert both.reseal() == 0
-        assert registry.catch_up() is not None
+        assert asyncio.run(registry.catch_up())
         assert "j" in registry.config.accounts
         assert registry.problems.keys() == {("account", "j"), ("subscription", there_is[1].resource.id)}
         there.write(FILE.replace("env:MASTER_KEY", "env:OTHER_KEY"))

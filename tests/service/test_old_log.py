@@ -17,9 +17,9 @@ def counts(store: Store) -> dict[str, int]:
     return {name: store.reader.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES}
 
 
-def fold(town: Town, service: Service) -> None:
+async def fold(town: Town, service: Service) -> None:
     retention, now = Retention(service.config, service.store), town.clock.now()
-    while (next_at := retention.fold(now)) - now < timedelta(hours=1):
+    while (next_at := await retention.fold(now)) - now < timedelta(hours=1):
         now = next_at
 
 
@@ -33,10 +33,10 @@ async def test_the_old_log_goes_and_the_ledger_stays(town: Town) -> None:
             town.clock.advance(3600)
         before = counts(service.store)
         town.clock.advance((LOG_KEPT - timedelta(days=1)).total_seconds())
-        fold(town, service)
+        await fold(town, service)
         kept = counts(service.store)
         town.clock.advance(timedelta(days=2).total_seconds())
-        fold(town, service)
+        await fold(town, service)
         after = counts(service.store)
     assert min(before.values()) > 0
     assert kept == before
@@ -56,11 +56,11 @@ async def test_what_is_open_or_still_to_be_delivered_stays(town: Town) -> None:
         town.clock.advance((LOG_KEPT + timedelta(days=1)).total_seconds())
         with service.store.write(durable=True) as tx:
             tx.execute("UPDATE episode SET closed_at = NULL")
-        fold(town, service)
+        await fold(town, service)
         assert counts(service.store)["event"] > opened["event"]  # the episode is open: all of its events
         with service.store.write(durable=True) as tx:
             tx.execute("UPDATE episode SET closed_at = opened_at")
-        fold(town, service)
+        await fold(town, service)
         states = service.store.reader.execute("SELECT DISTINCT state FROM delivery").fetchall()
         left = counts(service.store)
     assert left["event"] == 1

@@ -84,12 +84,18 @@ async def test_what_another_process_changed_is_taken_when_its_write_is_seen(
         (service,) = services
         await until(lambda: read(service, "clips"))
         changed = [having(service.config, account(town, "late", OTHER))]
-        service.catch_up = lambda: changed.pop() if changed else None
+
+        async def caught_up() -> bool:
+            if is_there := bool(changed):
+                service.take(changed.pop())
+            return is_there
+
+        service.catch_up = caught_up
         service.changed_elsewhere()
         await until(lambda: read(service, "late"))
         before = service.config
 
-        def broken() -> Config:
+        async def broken() -> bool:
             raise OSError("the database is gone")
 
         service.catch_up = broken

@@ -89,7 +89,7 @@ def test_a_day_of_hours_takes_a_fraction_of_its_space(store: Store) -> None:
     assert day < 24 * 30
 
 
-def test_retention_packs_and_folds_a_bounded_piece_at_a_time(store: Store, tmp_path: Path) -> None:
+async def test_retention_packs_and_folds_a_bounded_piece_at_a_time(store: Store, tmp_path: Path) -> None:
     live(store, 24 * 10)
     before = hours(store)
     (tmp_path / "c.toml").write_text(
@@ -99,7 +99,7 @@ def test_retention_packs_and_folds_a_bounded_piece_at_a_time(store: Store, tmp_p
     retention = Retention(load(tmp_path / "c.toml"), store)
     now = NOW + timedelta(days=10)
     for _ in range(100):
-        if (next_at := retention.fold(now)) - now > timedelta(hours=1):
+        if (next_at := await retention.fold(now)) - now > timedelta(hours=1):
             break
         now = next_at
     assert hours(store) == before

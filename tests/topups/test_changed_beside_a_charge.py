@@ -108,16 +108,16 @@ async def test_nothing_is_planned_or_tried_by_terms_that_another_process_has_cha
     daemon: Daemon, world: World
 ) -> None:
     context = daemon.service.context
-    context.is_current = lambda conn: False
+    context.is_current = lambda conn, config: False
     await daemon.run(timedelta(minutes=30))
     assert (posts(world), daemon.topups()) == ([], ())
-    context.is_current = lambda conn: True
+    context.is_current = lambda conn, config: True
     world.stripe.fail(Strike.DROP, "payment_intents.confirm")
     await daemon.poll()
-    context.is_current = lambda conn: False
+    context.is_current = lambda conn, config: False
     await daemon.run(timedelta(minutes=30))
     assert (world.successes, daemon.states()) == (0, ["confirming"])
-    context.is_current = lambda conn: True
+    context.is_current = lambda conn, config: True
     await daemon.run(timedelta(minutes=10))
     assert world.successes == 1
 

@@ -77,8 +77,8 @@ class PostgresqlConnection:
 
     @property
     def lost(self) -> str:
-        """Why the server cannot be reached, the empty text while it can."""
-        return self._lost or (self.fence.unreachable if self.fence is not None else "")
+        """Why the server cannot be reached, the empty text while it can. In a fleet whoever keeps the row says so."""
+        return self._lost if self._hurry is None else self._hurry.unreachable
 
     @property
     def _hurry(self) -> Fence | None:
