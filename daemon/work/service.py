@@ -316,7 +316,7 @@ class Service:
     async def _catch_up(self) -> None:
         """Take what another process has changed of the configuration."""
         more = self.catch_up is not None and await self.catch_up()
-        self._due_at[self._changes] = EPOCH if more or self._due_at[self._changes] == EPOCH else None
+        self._come_back(self._changes, EPOCH if more else None)
 
     def _on_result(self, result: PollResult) -> None:
         """Pass a committed reading on to the top-ups."""
@@ -339,7 +339,7 @@ class Service:
             due_at = await self.evaluator.evaluate_time(now)
             if self._overlap or due_at is None or due_at > now:
                 break
-        self._due_at[self._time] = due_at
+        self._come_back(self._time, due_at)
 
     async def _run_topups(self) -> None:
         if self.topups is None and needs_topups(self.config):
@@ -347,7 +347,7 @@ class Service:
             self.recovery = asyncio.ensure_future(self.topups.recover(self._clock.now()))
             self._poll_now([one.id for one in self.held.accounts.values() if one.topup is not None])
         if (topups := self.topups) is None:
-            self._due_at[self._money] = None
+            self._come_back(self._money, None)
             return
         await self._recovered(topups)
         results, self._topup_readings = list(self._topup_readings.values()), {}
@@ -363,7 +363,7 @@ class Service:
         finally:
             reconciled_at = await self.reconciler.run_due(now) if self.reconciler is not None else None
         due_at = min((at for at in (due_at, reconciled_at) if at is not None), default=None)
-        self._due_at[self._money] = EPOCH if self._topup_readings else due_at
+        self._come_back(self._money, EPOCH if self._topup_readings else due_at)
         if errors:
             raise ExceptionGroup("some accounts could not be topped up", errors)
 
@@ -387,29 +387,30 @@ class Service:
             await topups.on_reading(result.account, known, reread, burn, state.falls)
 
     async def _send_reports(self) -> None:
-        if not self.holdings.duty(REPORTS):
-            self._due_at[self._reports] = None
-            return
-        self._due_at[self._reports] = await self.reporter.send_due(self._clock.now())
+        mine = self.holdings.duty(REPORTS)
+        self._come_back(self._reports, await self.reporter.send_due(self._clock.now()) if mine else None)
 
     async def _deliver(self) -> None:
         now = self._clock.now()
-        self._due_at[self._delivery] = now + _AGAIN
         if gone := self._gone_receivers:
             await self.deliverer.abandon(gone, now)
             if self._gone_receivers is gone:  # else more are gone by now, or one has come back
                 self._gone_receivers = frozenset()
         at = await (self.deliverer.start_due(now) if self._overlap else self.deliverer.deliver_due(now))
-        if not self._overlap or self._due_at[self._delivery] != EPOCH:  # else it was made due meanwhile
-            self._due_at[self._delivery] = at
+        self._come_back(self._delivery, at)
 
     def _make_due(self, *jobs: Job) -> None:
         self._due_at |= dict.fromkeys(jobs, EPOCH)
         self._wake()
 
+    def _come_back(self, job: Job, at: datetime | None) -> None:
+        """Note when a job is due next; one that was made due while it ran is due at once."""
+        if not self._overlap or self._due_at[job] != EPOCH:
+            self._due_at[job] = at
+
     async def _retain(self) -> None:
         mine = self.holdings.duty(RETENTION)
-        self._due_at[self._retention] = await self.retention.fold(self._clock.now()) if mine else None
+        self._come_back(self._retention, await self.retention.fold(self._clock.now()) if mine else None)
 
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
