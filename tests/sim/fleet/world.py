@@ -243,7 +243,7 @@ class FleetWorld(World):
         await self._until(self.end - self.peace)
         self.heal()
         await self._until(self.end + LAST_MOMENT)
-        self._ends = True
+        self._ends, self._quiet = True, 0
         while (
             self._quiet < QUIET_LOOKS and len(self.crashes) <= MOST_CRASHES
         ):  # what was committed in the last moment is still to be delivered
