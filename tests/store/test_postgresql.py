@@ -300,6 +300,13 @@ async def test_work_of_a_lane_that_is_cancelled_ends_and_is_told_before_its_call
     lane.close_lane()
 
 
+def test_a_store_that_was_closed_is_never_opened_again(remote: Store) -> None:
+    remote.close()
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="was closed"):
+            remote.reader.execute("SELECT 1")
+
+
 # ── a server that is gone ───────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -10,6 +10,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from threading import get_ident
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,12 @@ class PostgresqlConnection:
             self.execute("INSERT INTO sequence (account, last) VALUES (?, 0) ON CONFLICT DO NOTHING", (name,))
             self.execute(take, (name,))
 
+    def drop(self) -> None:
+        """Let go of the server; whoever asks next reaches it anew."""
+        self._server.close()
+
     def close(self) -> None:
+        self._lost, self._again_at = "the store was closed", inf
         self._server.close()
 
     def _live(self) -> psycopg.Connection[tuple[Any, ...]]:
@@ -163,7 +169,7 @@ class PostgresqlConnection:
         fence = None if self.keeps_row else self.fence
         if fence is not None and fence.unreachable:
             raise sqlite3.OperationalError(fence.unreachable)
-        if self._lost and monotonic() < self._again_at:
+        if monotonic() < self._again_at:
             raise sqlite3.OperationalError(self._lost)
         try:
             self._server, self._lost, self.renewed = _connect(self.url), "", True
@@ -241,7 +247,7 @@ class Postgresql:
         try:
             self.connection.command(b"ROLLBACK")
         except sqlite3.OperationalError:
-            self.connection.close()  # the server rolls back what nobody commits
+            self.connection.drop()  # the server rolls back what nobody commits
         finally:
             self.connection.inside = False
 
