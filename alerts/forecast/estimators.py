@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from operator import mul
+from operator import mul, sub
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 DAY, WEEK = 24, 168
 _FADING: list[float] = [0.5 ** (age / 4) for age in range(DAY, 0, -1)]
@@ -22,6 +23,8 @@ RISE = 2
 """...where it is at least so many times the mean of the week before."""
 
 
+FALL_HOURS, FALL = (4 * DAY, 2 * DAY, DAY, 12, 6), 2
+"""A fall is that the last so many hours grew by less than any earlier stretch as long, by so many times."""
 BURST_KNOWN = 4 * DAY
 """Hours of history before which nothing is taken for a burst."""
 PAUSE_HOURS, PAUSE = 3 * DAY, 2
@@ -35,8 +38,8 @@ class Hours(Struct, frozen=True, gc=False):
 
     `start` is the first hour, counted from the epoch. `rate` is the schedule's now, in micro-dollars an hour, and
     `lead` how that compares with its usual. `risen` says how many of the last hours are a level of their own, or 0;
-    `paused` the first hour and the length of a pause that has ended: the hours of the days before it are put there,
-    and `spent` is what `sums` would be without.
+    `fallen` what an hour grew by before a fall and since, or None; `paused` the first hour and the length of a pause
+    that has ended: the hours of the days before it are put there, and `spent` is what `sums` would be without.
     """
 
     start: int
@@ -46,6 +49,7 @@ class Hours(Struct, frozen=True, gc=False):
     rate: float | None = None
     lead: float | None = None
     risen: int = 0
+    fallen: tuple[float, float] | None = None
     paused: tuple[int, int] | None = None
     spent: Sequence[float] = ()
 
@@ -61,14 +65,14 @@ class Hours(Struct, frozen=True, gc=False):
             for hour in range(paused[0], sum(paused)):
                 hours[hour] = hours[hour - DAY]
             paused, sums = (start + paused[0], paused[1]), list(accumulate(hours, initial=0))
-        return cls(start, hours, sums, plan, None, None, _risen(hours, sums[-1] / len(hours)), paused, spent)
+        risen = _risen(hours, sums[-1] / len(hours))
+        return cls(start, hours, sums, plan, None, None, risen, fallen(sums, len(hours)), paused, spent)
 
     def at_rate(self, rate: float) -> Hours:
         """Return the same history with the schedule's rate now."""
         if self.scheduled is None:
             return self
-        lead = _lead(self.scheduled, len(self.hours), rate)
-        return Hours(self.start, self.hours, self.sums, self.scheduled, rate, lead, self.risen, self.paused, self.spent)
+        return replace(self, rate=rate, lead=_lead(self.scheduled, len(self.hours), rate))
 
 
 def _paused(hours: Sequence[int], mean: int) -> tuple[int, int] | None:
@@ -105,6 +109,21 @@ def _risen(hours: Sequence[int], mean: float) -> int:
     return len(hours) - begin if min(hours[begin:]) > sorted(before)[len(before) * 19 // 20] else 0
 
 
+def fallen(sums: Sequence[float], end: int) -> tuple[float, float] | None:
+    """Return what an hour grew by before a fall and what it does in the last hours, or None where nothing fell."""
+    hours = FALL_HOURS[-1]
+    since = (sums[end] - sums[end - hours]) / hours
+    if FALL * since * end >= sums[end]:
+        return None
+    for count in FALL_HOURS:
+        begin = end - count
+        if begin < max(count, DAY) or FALL * (sums[end] - sums[begin]) * begin >= sums[begin] * count:
+            continue  # Nearly always, so that the rest costs nothing.
+        if FALL * (sums[end] - sums[begin]) < min(map(sub, sums[count : begin + 1], sums)):
+            return sums[begin] / begin, since
+    return None
+
+
 def bounded(past: Hours) -> Hours:
     """Return the history with bursts of the last day cut to the highest hour of the week before: they are no level.
 
@@ -116,7 +135,7 @@ def bounded(past: Hours) -> Hours:
         return past
     last = [most if grown >= RISE * most else grown for grown in hours[-DAY:]]
     bounded_sums = [*sums[: -DAY - 1], *accumulate(last, initial=sums[-DAY - 1])]
-    return Hours(past.start, [*hours[:-DAY], *last], bounded_sums, past.scheduled, paused=past.paused)
+    return replace(past, hours=[*hours[:-DAY], *last], sums=bounded_sums)
 
 
 Estimator = Callable[[Hours, int, float], float]

@@ -14,6 +14,7 @@ from alerts.forecast.learning import (
     LEADS,
     SCHEDULED_WIDTH,
     UNEXPLAINED,
+    WIDEST,
     YOUNG,
     Belief,
     Believed,
@@ -58,7 +59,13 @@ class Forecast(Struct, frozen=True, gc=False):
         else:
             growth = _grown(self.past, self.believed, self.since + lead)
             growth -= _grown(self.past, self.believed, self.since) if self.since else 0.0
-        return growth * exp(edge * self.width_over(lead)) if edge else growth
+        if edge:
+            growth *= exp(edge * self.width_over(lead))
+            if self.past is not None and self.past.fallen:
+                # Nobody knows yet whether what fell stays there or comes back: the range holds both.
+                before, since = self.past.fallen
+                growth = max(growth, before * lead) if edge == EARLY else min(growth, since * lead)
+        return growth
 
     def width_over(self, lead: float) -> float:
         """Return the logarithm of how far the range reaches over `lead` hours: linear in the lead's logarithm."""
@@ -69,15 +76,14 @@ class Forecast(Struct, frozen=True, gc=False):
                 before, after = LEADS[index - 1], LEADS[index]
                 part = log(lead / before) / log(after / before)
                 return self.widths[index - 1] + (self.widths[index] - self.widths[index - 1]) * part
-        return self.widths[-1] * sqrt(lead / LEADS[-1])
+        return max(self.widths[-1], min(self.widths[-1] * sqrt(lead / LEADS[-1]), WIDEST))
 
     def hours_until(self, amount: int, edge: int = LIKELY) -> float | None:
         """Return after how many hours `amount` is used up on that path, or None where not within two years."""
         if amount <= 0:
             return 0.0
-        if self.per_day <= 0:
-            return None
-        guess = min(max(amount / self.per_day * DAY, 0.05), HORIZON_HOURS)
+        guess = amount / self.per_day * DAY if self.per_day > 0 else 1.0 * HORIZON_HOURS
+        guess = min(max(guess * exp(-edge * self.width_over(guess)), 0.05), HORIZON_HOURS)
         low, high = 0.0, guess
         below, above = -1.0 * amount, self.growth_over(high, edge) - amount
         while above < 0:

@@ -66,14 +66,16 @@ each judged range narrows them, so that one miss in five balances. Of all that t
 Adaptive conformal inference: Gibbs and Candès, 2021."""
 LEAST_WIDTH = 0.01
 """No range is narrower: a past without any error promises none."""
+_FLOOR = 0.03
+"""Of the mean hour, added to both sides of a ratio: an hour of nothing must not drown the others."""
+WIDEST = -log(_FLOOR)
+"""Beyond the longest lead a range grows no wider: there something would be compared with nothing."""
 CLOSE = 0.125
 """Part of all estimators' mean error that is added to each one's: a lucky hit is worth no more."""
 _WORST, _LEAST = 5.0, 0.002
 """Relative errors of days remaining are judged between these."""
 _NEGLIGIBLE = 0.02
 """Weights below this part of the best's are left out."""
-_FLOOR = 0.03
-"""Of the mean hour, added to both sides of a ratio: an hour of nothing must not drown the others."""
 
 Believed = Sequence[tuple[Estimator, float]]
 
@@ -81,9 +83,9 @@ Believed = Sequence[tuple[Estimator, float]]
 class Learnt(Struct, frozen=True, gc=False):
     """What is known of an account's estimators at `hour`, counted from the epoch. Never changed once made.
 
-    `said` holds for each open forecast and lead what every estimator said, then the forecast made of it, and last the
-    width of its range. `errors` are the past errors at each lead, the latest last; `stretched` is how much wider the
-    ranges are than those say, and `widths` how wide: all as logarithms.
+    `said` holds for each open forecast and lead what every estimator said, then the forecast made of it, the width of
+    its range, and from where to where the range of a fall reached. `errors` are the past errors at each lead, the
+    latest last; `stretched` is how much wider the ranges are than those say, and `widths` how wide: all as logarithms.
     """
 
     hour: int
@@ -137,27 +139,29 @@ class Learnt(Struct, frozen=True, gc=False):
                 break
             least, part = floor * lead, PARTS[place]
             actual = spent[end] - spent[end - lead] + least
-            said = self.said[-back][place]
-            off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said[:-2]]
+            *said, middle, width, low, high = self.said[-back][place]
+            off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said]
             common = CLOSE * sum(off) / len(off) + _LEAST
             totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
             weight += part
-            # No balance ends in a stretch without any spend, so such a miss says nothing of a range.
-            if actual > least:
-                own = abs(log(actual / (said[-2] + least)))
+            own = abs(log(actual / (middle + least)))
+            # No balance ends in a stretch without any spend, so such a miss says nothing of a range; nor does what the
+            # range of a fall held.
+            if actual > least and (own <= width or not low <= actual - least <= high):
                 errors[place] = (*errors[place], own)[-KEPT_ERRORS:]
-                stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > said[-1]) - (1 - INSIDE))
+                stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > width) - (1 - INSIDE))
         explained, known = _explains(past, end), self.estimators
         weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), explained).weights()
         widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
+        before, since = estimators.fallen(past.sums, end) or (-inf, inf)
         now: list[Sequence[float]] = []
         for lead, width in zip(LEADS, widths, strict=True):
             said = [
                 estimate(past, end, lead) if level is None else level * lead
                 for estimate, level in zip(self.estimators, levels, strict=True)
             ]
-            now.append([*said, weighted_median(said, weights), width])
+            now.append([*said, weighted_median(said, weights), width, since * lead, before * lead])
         kept = (*self.said[1 - LEADS[-1] // STEP :], now)
         return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, explained)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import exp
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.forecast.forecast import EARLY, HORIZON_HOURS, LATE, LIKELY, Forecast, spend_forecast
+from alerts.forecast.learning import LEADS, WIDEST
 from alerts.forecast.memory import BurnMemory
 from tests.helpers_topups import DOLLAR
 
@@ -33,7 +35,14 @@ def lived(hourly: list[int], days: int = 28) -> Forecast:
     return forecast
 
 
-FORECASTS = {"flat": flat(24 * DOLLAR), "nights": lived(NIGHTS), "young": lived([DOLLAR, 5 * DOLLAR], 3)}
+FORECASTS = {
+    "flat": flat(24 * DOLLAR),
+    "nights": lived(NIGHTS),
+    "young": lived([DOLLAR, 5 * DOLLAR], 3),
+    "fallen": lived([DOLLAR] * 650 + [DOLLAR // 10] * 23),
+    "stopped": lived([DOLLAR] * 600 + [0] * 73),
+    "a trickle": lived([DOLLAR, 5 * DOLLAR] * 40 + [10] * 41, 5),
+}
 amounts = st.integers(1, 20_000 * DOLLAR)
 
 
@@ -70,6 +79,40 @@ def test_nothing_left_is_used_up_now_and_no_burn_never_uses_anything_up() -> Non
     assert flat(DOLLAR).hours_until(0) == 0
     assert flat(DOLLAR).hours_until(-1) == 0
     assert flat(0).hours_until(1) is None
+
+
+@pytest.mark.parametrize("hours", [8, 30, 90, 150])
+def test_after_a_fall_the_range_holds_what_goes_on_and_what_was_before(hours: int) -> None:
+    """Before it a dollar an hour, since then nothing or a cent."""
+    for level in (0, DOLLAR // 100):
+        forecast = lived([DOLLAR] * (28 * 24 - hours) + [level] * (hours + 1))
+        early, late = forecast.hours_until(48 * DOLLAR, EARLY), forecast.hours_until(48 * DOLLAR, LATE)
+        assert early is not None
+        assert early <= 48 * 1.12
+        assert late is None or (level and late > 4_790)
+
+
+@pytest.mark.parametrize(
+    "hourly",
+    [
+        [DOLLAR] * 12 + [0] * 12,  # nights
+        ([DOLLAR] * 120 + [0] * 48) * 3 + [DOLLAR] * 120 + [0] * 49,  # a weekend as any
+        [DOLLAR] * 593 + [0] * 70 + [DOLLAR] * 10,  # over
+        [DOLLAR] * 300 + [DOLLAR // 4] * 373,  # long known
+        [DOLLAR] * 660 + [6 * DOLLAR // 10] * 13,  # not by half
+    ],
+)
+def test_what_is_no_fall_has_the_range_of_its_own_errors(hourly: list[int]) -> None:
+    forecast = lived(hourly)
+    for lead in (10, 50, 100):
+        ratio = forecast.growth_over(lead, EARLY) / forecast.growth_over(lead)
+        assert ratio == pytest.approx(exp(forecast.width_over(lead)))
+
+
+def test_beyond_four_days_no_range_grows_wider_than_something_beside_nothing() -> None:
+    assert FORECASTS["nights"].width_over(HORIZON_HOURS) < WIDEST
+    wild = FORECASTS["a trickle"]
+    assert wild.width_over(HORIZON_HOURS) == max(WIDEST, wild.width_over(LEADS[-1]))
 
 
 def test_what_lies_beyond_two_years_is_not_foretold() -> None:

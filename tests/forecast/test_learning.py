@@ -202,6 +202,19 @@ def test_a_range_that_was_left_widens_and_one_that_holds_narrows_again() -> None
     assert found[4][1] < found[2][1]
 
 
+def test_what_the_range_of_a_fall_held_widens_no_other() -> None:
+    """The fall itself was a miss; from six hours later on its range reaches from there to what was before."""
+    found = []
+    for hours in (0, 6, 12, 18):
+        memory, _ = _live(8 + hours / 24, lambda at: 200_000 if at >= MONDAY + timedelta(days=8) else 1_000_000)
+        assert memory.spend is not None
+        belief = learn(memory.spend)
+        assert belief is not None
+        found.append(belief.learnt.stretched[0])
+    assert found[1] == pytest.approx(0.8 * found[0] + 0.4)
+    assert found[2] == found[3] == found[1]
+
+
 def test_half_of_the_weight_lies_at_or_below_the_median() -> None:
     assert weighted_median([3.0, 1.0, 2.0], [1.0, 1.0, 1.0]) == 2
     assert weighted_median([3.0, 1.0, 2.0], [5.0, 1.0, 1.0]) == 3
