@@ -9,6 +9,7 @@ of it follows from the remembered hours alone, so a restart changes nothing.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, chain
@@ -83,9 +84,10 @@ Believed = Sequence[tuple[Estimator, float]]
 class Learnt(Struct, frozen=True, gc=False):
     """What is known of an account's estimators at `hour`, counted from the epoch. Never changed once made.
 
-    `said` holds for each open forecast and lead what every estimator said, then the forecast made of it, the width of
-    its range, and from where to where the range of a fall reached. `errors` are the past errors at each lead, the
-    latest last; `stretched` is how much wider the ranges are than those say, and `widths` how wide: all as logarithms.
+    `said` holds for each lead and open forecast of it, oldest first, what every estimator said, then the forecast made
+    of it, the width of its range, and from where to where the range of a fall reached. `errors` are the past errors at
+    each lead, the latest last; `stretched` is how much wider the ranges are than those say, and `widths` how wide: all
+    as logarithms.
     """
 
     hour: int
@@ -102,7 +104,8 @@ class Learnt(Struct, frozen=True, gc=False):
     @classmethod
     def begin(cls, hour: int, planned: bool) -> Learnt:
         chosen = (*OBSERVED, *PLANNED) if planned else OBSERVED
-        return cls(hour, chosen, [0.0] * len(chosen), 0.0, (), ((),) * len(LEADS), (0.0,) * len(LEADS), YOUNG)
+        none = ((),) * len(LEADS)
+        return cls(hour, chosen, [0.0] * len(chosen), 0.0, none, none, (0.0,) * len(LEADS), YOUNG)
 
     @property
     def with_plan(self) -> bool:
@@ -135,11 +138,11 @@ class Learnt(Struct, frozen=True, gc=False):
         errors, stretched = list(self.errors), list(self.stretched)
         for place, lead in enumerate(LEADS):
             back = lead // STEP
-            if len(self.said) < back:
+            if len(self.said[place]) < back:
                 break
             least, part = floor * lead, PARTS[place]
             actual = spent[end] - spent[end - lead] + least
-            *said, middle, width, low, high = self.said[-back][place]
+            *said, middle, width, low, high = self.said[place][0]
             off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said]
             common = CLOSE * sum(off) / len(off) + _LEAST
             totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
@@ -155,14 +158,14 @@ class Learnt(Struct, frozen=True, gc=False):
         widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
         before, since = estimators.fallen(past.sums, end) or (-inf, inf)
-        now: list[Sequence[float]] = []
-        for lead, width in zip(LEADS, widths, strict=True):
+        kept: list[Sequence[Sequence[float]]] = []
+        for lead, width, open_ones in zip(LEADS, widths, self.said, strict=True):
             said = [
                 estimate(past, end, lead) if level is None else level * lead
                 for estimate, level in zip(self.estimators, levels, strict=True)
             ]
-            now.append([*said, weighted_median(said, weights), width, since * lead, before * lead])
-        kept = (*self.said[1 - LEADS[-1] // STEP :], now)
+            now = array("d", (*said, weighted_median(said, weights), width, since * lead, before * lead))
+            kept.append((*open_ones, now)[-(lead // STEP) :])
         return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, explained)
 
 
@@ -260,7 +263,8 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
     ):
         learnt = before.learnt
         if learnt.hour > hour - STEP:
-            return Belief(learnt, estimators.bounded(past), before.planned, before.unplanned)
+            counter.memo.learnt = belief = Belief(learnt, estimators.bounded(past), before.planned, before.unplanned)
+            return belief
     else:
         begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
         learnt = Learnt.begin(-(-begin // STEP) * STEP - STEP, with_plan)
