@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,6 +92,10 @@ def refuse_answered(store: Store, actor: Actor, idempotency: Idempotency, now: d
 
 
 def remember(tx: Transaction, actor: Actor, idempotency: Idempotency, status: int, answer: Any, now: datetime) -> None:
-    """Keep an answer."""
+    """Keep an answer; raises 409 where another daemon has answered this key since it was looked for."""
     kept = change_log.KeptAnswer(idempotency.digest, status, json.dumps(answer, ensure_ascii=False))
-    change_log.remember(tx, actor.name, idempotency.key, kept, to_ms(now), to_ms(now - KEPT))
+    try:
+        change_log.remember(tx, actor.name, idempotency.key, kept, to_ms(now), to_ms(now - KEPT))
+    except sqlite3.IntegrityError as error:
+        said = "another request with this Idempotency-Key was under way: send it again for its answer"
+        raise RequestRefused(409, "idempotency-key-in-use", said) from error

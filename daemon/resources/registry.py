@@ -8,7 +8,8 @@ daemon) is noticed within a second and caught up with the same way. Nothing here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -157,16 +158,21 @@ class Registry:
         idempotency: Idempotency | None,
         manner: Manner = Manner.ONE,
     ) -> list[ChangeOutcome]:
+        async def once() -> list[ChangeOutcome]:
+            rows = await self.store.apart(self._read, actor, changes, idempotency)
+            drafts = await self._changing.drafted(actor, changes, rows, manner)
+            made = await self._changing.compiled(drafts)
+            return await self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)
+
+        return await self._tried(once)
+
+    async def _tried(self, change: Callable[[], Awaitable[list[ChangeOutcome]]]) -> list[ChangeOutcome]:
+        """Try a change by what is there now, and again where somebody else has changed the same objects meanwhile."""
         async with self._lock:
             for _ in range(_TRIES):
                 await self._behind()
-                rows = await self.store.apart(self._read, actor, changes, idempotency)
-                drafts = await self._changing.drafted(actor, changes, rows, manner)
-                made = await self._changing.compiled(drafts)
-                try:
-                    return await self._commit(actor, changes, drafts, made, dry_run=dry_run, idempotency=idempotency)
-                except MovedOn:
-                    continue
+                with suppress(MovedOn):
+                    return await change()
         raise RequestRefused(409, "moved-on", "somebody else changes the same objects: try again")
 
     def _read(self, actor: Actor, changes: Sequence[Change], idempotency: Idempotency | None) -> Rows:
@@ -229,11 +235,13 @@ class Registry:
             self.find(actor, Kind.SUBSCRIPTION, subscription)
             return resources.find(self.store.reader, Kind.SUBSCRIPTION.value, subscription)
 
-        async with self._lock:
+        async def once() -> list[ChangeOutcome]:
             draft = rotated(await self.store.apart(read), subscription, self._keyring, overlap, self._clock.now())
             made, change = await self._changing.compiled([draft]), draft.change
-            (outcome,) = await self._commit(actor, [change], [draft], made, dry_run=dry_run, idempotency=idempotency)
-            return outcome
+            return await self._commit(actor, [change], [draft], made, dry_run=dry_run, idempotency=idempotency)
+
+        (outcome,) = await self._tried(once)
+        return outcome
 
     # ── taking effect ───────────────────────────────────────────────────────────────────────────────────────────
 

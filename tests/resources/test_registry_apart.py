@@ -11,7 +11,7 @@ import pytest
 
 from daemon.config.model import Config
 from daemon.places import ServerUrl
-from daemon.resources.model import Change, Filters, Kind, RequestRefused
+from daemon.resources.model import AnsweredBefore, Change, Filters, Idempotency, Kind, RequestRefused
 from daemon.resources.registry import Registry
 from daemon.store import Store, resources
 from tests.helpers_registry import ADMIN, RULE, World, put, world
@@ -90,3 +90,26 @@ async def test_changes_at_once_follow_one_another(registry: Registry, there: Wor
         assert [one.id for one in found.resources if one.id != "clips"] == sorted(["acme", *names])
         rules = await registry.search(ADMIN, Kind.RULE, Filters())
         assert "mine" in {one.id for one in rules.resources}
+
+
+async def test_one_key_on_two_daemons_at_once_is_answered_by_one_and_asked_again_of_the_other(
+    registry: Registry, there: World, server: ServerUrl
+) -> None:
+    key = Idempotency(key="once", digest="digest", answer=lambda outcomes: (201, {"id": outcomes[0].resource.id}))
+    with closing(Store(server)) as store, closing(Store(server)) as held:
+        lane = store.lane("api")
+        other = there.open(lane)
+        with held.write(durable=True) as tx:
+            tx.execute("SELECT 1 FROM resource_last FOR UPDATE")
+            asked = [one.change(ADMIN, [put(id)], idempotency=key) for one, id in ((registry, "a"), (other, "b"))]
+            running = [asyncio.ensure_future(one) for one in asked]
+            waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while tx.execute(waits).fetchone() != (2,):
+                await asyncio.sleep(0.01)
+        done = await asyncio.gather(*running, return_exceptions=True)
+        [refused] = [one for one in done if isinstance(one, BaseException)]
+        assert isinstance(refused, RequestRefused)
+        assert (refused.status, refused.type) == (409, "idempotency-key-in-use")
+        with pytest.raises(AnsweredBefore):
+            await other.change(ADMIN, [put("b")], idempotency=key)
+        lane.close_lane()
