@@ -56,6 +56,14 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture
+def server(postgres_server: PostgresServer) -> Iterator[ServerUrl]:
+    """A database of the tests' server, with Brimful's tables and nothing in them."""
+    url = postgres_server.database()
+    yield url
+    postgres_server.drop(url)
+
+
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The database of this test. With PostgreSQL each path stands for a database of the tests' own server."""

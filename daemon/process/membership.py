@@ -34,7 +34,7 @@ class HeldWork:
 
     def busy(self) -> Collection[Bucket]:
         service = self._service
-        accounts = service.poller.under_way() | service.charging
+        accounts = service.poller.under_way() | service.evaluator.under_way() | service.charging
         if service.recovery is not None and not service.recovery.done():
             accounts |= service.held.accounts.keys()
         receivers = service.deliverer.busy()

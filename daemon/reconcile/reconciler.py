@@ -80,10 +80,10 @@ class Reconciler:
             if not self._context.holds(account):
                 return
             said = await audit(self._context, account)
-        if said.refused is not None:
-            await self._context.note(account, Doing.LISTING, said.refused)
-        else:
-            await self._context.apart(_take, said, job, now)
+            if said.refused is not None:
+                await self._context.note(account, Doing.LISTING, said.refused)
+            else:
+                await self._context.apart(_take, said, job, now)
 
 
 def _take(context: TopupContext, said: Audit, job: str, now: datetime) -> None:

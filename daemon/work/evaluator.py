@@ -78,6 +78,7 @@ class Evaluator:
         self._lane = store.lane("polls")
         self._one_at_a_time = asyncio.Lock()
         """Held from when states are read until those that follow are committed and known here."""
+        self._under_way: frozenset[str] = frozenset()
         self._outbox = outbox
         self._clock = clock
         self._ids = ids
@@ -108,6 +109,10 @@ class Evaluator:
     def states(self) -> dict[str, AccountState]:
         """Return the current state of every account that this process has loaded."""
         return dict(self._states)
+
+    def under_way(self) -> frozenset[str]:
+        """Return the accounts that are judged, or whose states are written, at this moment."""
+        return self._under_way
 
     async def is_implausible(self, account_id: str, known: Known) -> bool:
         """Whether the account must be read a second time before this reading is evaluated."""
@@ -261,12 +266,15 @@ class Evaluator:
         mutes: Mapping[str, datetime],
     ) -> list[Evaluation]:
         """Judge and commit as one piece of work for the store, and go on from the states that follow."""
+        self._under_way = frozenset(account.id for account in accounts)
         try:
             evaluations = await self._lane.apart(self._judge, judge, now)
         except BaseException:
             for account in accounts:  # where a server's answer to a commit is lost, it may be stored all the same
                 self._states.pop(account.id, None)
             raise
+        finally:
+            self._under_way = frozenset()
         self._take_over(evaluations, now, mutes)
         return evaluations
 

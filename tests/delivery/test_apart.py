@@ -46,6 +46,14 @@ async def until(happened: Callable[[], object], within_s: float = 2.0) -> None:
             await asyncio.sleep(0.005)
 
 
+async def attempt(world: World, receiver: ReceiverStandin, seconds: float, account: str = "clips") -> None:
+    """Begin an attempt that takes so long."""
+    receiver.fault = Fault(delay_s=seconds, times=1)
+    world.tell(account=account)
+    await world.deliverer.start_due(world.clock.now())
+    await until(lambda: receiver.count)
+
+
 async def test_no_statement_runs_on_the_event_loop(
     world_of: WorldOf, receiver: ReceiverStandin, mailbox: MailboxStandin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,10 +91,7 @@ async def test_an_event_that_is_committed_while_the_queue_is_read_does_not_wait_
 ) -> None:
     world = world_of(webhook(receiver))
     lane = HeldLane(world.queue._store)
-    receiver.fault = Fault(delay_s=5, times=1)
-    world.tell(account="hangs")
-    await world.deliverer.start_due(world.clock.now())
-    await until(lambda: receiver.count)
+    await attempt(world, receiver, 5, account="hangs")
     world.deliverer.look_again()
     await world.deliverer.start_due(world.clock.now())
     lane.hold()
@@ -105,10 +110,7 @@ async def test_an_event_that_is_committed_while_results_are_written_is_found(
 ) -> None:
     world = world_of(webhook(receiver))
     lane = HeldLane(world.queue._store)
-    receiver.fault = Fault(delay_s=0.2, times=1)
-    world.tell()
-    await world.deliverer.start_due(world.clock.now())
-    await until(lambda: receiver.count)
+    await attempt(world, receiver, 0.2)
     lane.hold()
     await lane.asked()
     lane.finish()
@@ -237,10 +239,7 @@ async def test_a_stop_waits_for_results_that_are_being_written(
 ) -> None:
     world = world_of(webhook(receiver))
     lane = HeldLane(world.queue._store)
-    receiver.fault = Fault(delay_s=0.2, times=1)
-    world.tell()
-    await world.deliverer.start_due(world.clock.now())
-    await until(lambda: receiver.count)
+    await attempt(world, receiver, 0.2)
     lane.hold()
     await lane.asked()
     ending = asyncio.ensure_future(end(world.deliverer))
@@ -264,10 +263,7 @@ async def test_a_worker_that_fails_before_its_receiver_is_looked_at_is_heard_of(
 
     world = world_of(webhook(receiver), probe=probe)
     lane = HeldLane(world.queue._store)
-    receiver.fault = Fault(delay_s=0.2, times=1)
-    world.tell()
-    await world.deliverer.start_due(world.clock.now())
-    await until(lambda: receiver.count)
+    await attempt(world, receiver, 0.2)
     lane.hold()
     await lane.asked()  # to store the result
     world.deliverer.look_again()

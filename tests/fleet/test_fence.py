@@ -18,27 +18,19 @@ from daemon.store.connection import Fence, LostLease
 from daemon.store.dialects import wire
 from daemon.store.health import StoredHealth, encode
 from daemon.store.lock import DatabaseHeldError, held, holder, is_held
-from tests.postgres import PostgresServer
 
 
 @pytest.fixture
-def url(postgres_server: PostgresServer) -> Iterator[ServerUrl]:
-    url = postgres_server.database()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture
-def other(url: ServerUrl) -> Iterator[Store]:
-    store = Store(url)
+def other(server: ServerUrl) -> Iterator[Store]:
+    store = Store(server)
     yield store
     store.close()
 
 
 @pytest.fixture
-def daemon(url: ServerUrl) -> Iterator[Store]:
+def daemon(server: ServerUrl) -> Iterator[Store]:
     """A store whose writes are those of daemon 7."""
-    store = Store(url)
+    store = Store(server)
     with store.write(durable=True) as tx:
         assert fleet.join(tx, 7, "seven", "host", 70, dead=())
     store.dialect.fence = fence = Fence()
@@ -161,9 +153,9 @@ def test_many_rows_that_hang_are_lost_at_once(daemon: Store, monkeypatch: pytest
         slow()
 
 
-def test_a_command_of_a_person_waits(url: ServerUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_of_a_person_waits(server: ServerUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "ANSWER_WITHIN_S", 0.1)
-    store = Store(url)
+    store = Store(server)
     assert store.reader.execute("SELECT 1 FROM pg_sleep(0.5)").fetchone() == (1,)
     store.close()
 
@@ -215,11 +207,11 @@ def test_the_daemons_of_an_older_program_are_seen_before_the_tables_are_brought_
     assert [(one.name, one.health) for one in fleet.live(other.reader)] == [("seven", None)]
 
 
-def test_a_command_that_needs_all_is_refused_while_a_daemon_lives(daemon: Store, url: ServerUrl, other: Store) -> None:
-    assert is_held(url)
-    assert holder(url) == 70
-    with pytest.raises(DatabaseHeldError, match="seven, pid 70 on host"), held(url):
+def test_a_command_that_needs_all_is_refused_while_one_lives(daemon: Store, server: ServerUrl, other: Store) -> None:
+    assert is_held(server)
+    assert holder(server) == 70
+    with pytest.raises(DatabaseHeldError, match="seven, pid 70 on host"), held(server):
         pass
     let_pass(other)
-    with held(url):
+    with held(server):
         pass

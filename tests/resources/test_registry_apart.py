@@ -15,14 +15,6 @@ from daemon.resources.model import AnsweredBefore, Change, Filters, Idempotency,
 from daemon.resources.registry import Registry
 from daemon.store import Store, resources
 from tests.helpers_registry import ADMIN, RULE, World, put, world
-from tests.postgres import PostgresServer
-
-
-@pytest.fixture
-def server(postgres_server: PostgresServer) -> Iterator[ServerUrl]:
-    url = postgres_server.database()
-    yield url
-    postgres_server.drop(url)
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ from alerts.model.receivers import Receivers
 from alerts.model.values import replace
 from daemon.compose import open_service
 from daemon.config.load import load
+from daemon.fleet.holdings import ACCOUNTS, bucket_of
 from daemon.places import ServerUrl
+from daemon.process.membership import HeldWork
 from daemon.store import Store, StoreError, deliveries, ledger_reads, readings
 from daemon.store.copying import copy_store
 from daemon.store.lock import held
@@ -172,6 +174,26 @@ async def test_what_comes_while_a_pass_over_deliveries_asks_the_server_makes_ano
         service.take(replace(config, receivers=Receivers((app,))))
         await deliver_and(lambda: service.take(replace(config, receivers=Receivers(()))))
         assert deliveries.pending_by_receiver(service.store.reader) == {}
+
+
+async def test_an_account_that_time_judges_is_given_to_no_other_daemon_meanwhile(
+    town: Town, server: ServerUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_server(town)
+    monkeypatch.setenv("DATABASE_URL", server.text)
+    async with open_service(load(town.folder / "config.toml"), clock=town.clock) as service:
+        lane, work = HeldLane(service.evaluator._lane), HeldWork(service, town.clock)
+        lane.hold()
+        judging = asyncio.ensure_future(service.evaluator.evaluate_time(town.clock.now()))
+        await lane.asked()
+        while not service.evaluator.under_way():
+            lane.finish()
+            lane.hold()
+            await lane.asked()
+        assert work.busy() == {(ACCOUNTS, bucket_of("clips"))}
+        lane.finish()
+        await judging
+        assert work.busy() == set()
 
 
 def test_a_pause_by_a_file_is_not_lost_by_copying(tmp_path: Path, server: ServerUrl) -> None:

@@ -46,13 +46,6 @@ _TYPES = {"INTEGER": "bigint", "TEXT": "text", "BLOB": "bytea"}
 
 
 @pytest.fixture
-def server(postgres_server: PostgresServer) -> Iterator[ServerUrl]:
-    url = postgres_server.database()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture
 def file(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "a.db")
     migrate(store)
