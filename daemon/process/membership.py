@@ -11,7 +11,7 @@ from alerts.rules.state import AccountState
 from daemon.clock import Clock
 from daemon.config.model import Config
 from daemon.fleet.fleet import DRAW, Fleet
-from daemon.fleet.holdings import ACCOUNTS, RECEIVERS, Bucket, Holdings, bucket_of
+from daemon.fleet.holdings import ACCOUNTS, DUTIES, RECEIVERS, REPORTS, Bucket, Holdings, bucket_of
 from daemon.store.connection import Transaction
 from daemon.store.fleet import tell
 from daemon.work.service import Service
@@ -38,7 +38,8 @@ class HeldWork:
         if service.recovery is not None and not service.recovery.done():
             accounts |= service.held.accounts.keys()
         receivers = service.deliverer.busy()
-        return {*((ACCOUNTS, bucket_of(id)) for id in accounts), *((RECEIVERS, bucket_of(key)) for key in receivers)}
+        busy = {*((ACCOUNTS, bucket_of(id)) for id in accounts), *((RECEIVERS, bucket_of(key)) for key in receivers)}
+        return busy | {(DUTIES, REPORTS)} if service.sends_reports else busy  # else two would mail the same one
 
     def hold(self, holdings: Holdings, states: Mapping[str, AccountState]) -> None:
         service = self._service

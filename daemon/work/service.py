@@ -161,6 +161,11 @@ class Service:
         return locked | self._topup_readings.keys() | (self._acted_on if self._money.busy else set())
 
     @property
+    def sends_reports(self) -> bool:
+        """Whether a report is being made or sent, or looked for."""
+        return self._reports.busy
+
+    @property
     def jobs(self) -> tuple[Poller | Job, ...]:
         """All jobs, for the health page."""
         return (self.poller, *self._jobs)

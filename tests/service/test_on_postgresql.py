@@ -19,7 +19,7 @@ from alerts.model.receivers import Receivers
 from alerts.model.values import replace
 from daemon.compose import open_service
 from daemon.config.load import load
-from daemon.fleet.holdings import ACCOUNTS, bucket_of
+from daemon.fleet.holdings import ACCOUNTS, DUTIES, EVERYTHING, REPORTS, bucket_of
 from daemon.places import ServerUrl
 from daemon.process.membership import HeldWork
 from daemon.store import Store, StoreError, deliveries, ledger_reads, readings
@@ -193,6 +193,26 @@ async def test_an_account_that_time_judges_is_given_to_no_other_daemon_meanwhile
         assert work.busy() == {(ACCOUNTS, bucket_of("clips"))}
         lane.finish()
         await judging
+        assert work.busy() == set()
+
+
+async def test_reports_are_given_to_no_other_daemon_while_one_is_sent(
+    town: Town, server: ServerUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_server(town)
+    path = town.folder / "config.toml"
+    report = '[[reports]]\nid = "daily"\nperiod = "day"\ncron = "0 8 * * *"\nto = ["ops@example.com"]\n'
+    path.write_text(path.read_text() + report)
+    monkeypatch.setenv("DATABASE_URL", server.text)
+    async with open_service(load(path), clock=town.clock, overlap=True) as service:
+        service.holdings, work = EVERYTHING, HeldWork(service, town.clock)
+        lane = HeldLane(service.retention._store)
+        lane.hold()
+        service._reports.start()
+        await lane.asked()
+        assert work.busy() == {(DUTIES, REPORTS)}
+        lane.finish()
+        await service._reports.idle()
         assert work.busy() == set()
 
 
