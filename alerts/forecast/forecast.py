@@ -59,12 +59,15 @@ class Forecast(Struct, frozen=True, gc=False):
         else:
             growth = _grown(self.past, self.believed, self.since + lead)
             growth -= _grown(self.past, self.believed, self.since) if self.since else 0.0
-        if edge:
-            growth *= exp(edge * self.width_over(lead))
-            if self.past is not None and self.past.fallen:
-                # Nobody knows yet whether what fell stays there or comes back: the range holds both.
-                before, since = self.past.fallen
-                growth = max(growth, before * lead) if edge == EARLY else min(growth, since * lead)
+        return self.at_edge(growth, lead, edge) if edge else growth
+
+    def at_edge(self, growth: float, lead: float, edge: int) -> float:
+        """Return an edge of the range around what is expected over `lead` hours."""
+        growth *= exp(edge * self.width_over(lead))
+        if self.past is not None and self.past.fallen:
+            # Nobody knows yet whether what fell stays there or comes back: the range holds both.
+            before, since = self.past.fallen
+            growth = max(growth, before * lead) if edge == EARLY else min(growth, since * lead)
         return growth
 
     def width_over(self, lead: float) -> float:

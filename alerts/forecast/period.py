@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import exp
 
 from msgspec import Struct
 
-from alerts.forecast.forecast import Forecast, spend_forecast, used_forecast
+from alerts.forecast.forecast import EARLY, LATE, Forecast, spend_forecast, used_forecast
 from alerts.forecast.memory import BurnMemory
 
 EARLIEST_PART = 1 / 20
@@ -43,9 +42,9 @@ def project(
     to_come, left_hours, forecast = expected
     if forecast is None:
         return Projection(spent, spent + round(to_come), spent + round(2 * to_come))
-    wide = exp(forecast.width_over(left_hours))
     # The range is the recent burn's, moved to where the two together expect the end.
-    return Projection(spent + round(to_come / wide), spent + round(to_come), spent + round(to_come * wide))
+    low, high = (forecast.at_edge(to_come, left_hours, edge) for edge in (LATE, EARLY))
+    return Projection(spent + round(low), spent + round(to_come), spent + round(high))
 
 
 def likely(

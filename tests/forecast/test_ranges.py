@@ -161,6 +161,19 @@ def test_steady_spend_is_projected_to_its_total() -> None:
     assert 150_000_000 <= ahead.low < ahead.likely < ahead.high
 
 
+def test_after_a_fall_a_projection_holds_what_goes_on_and_what_was_before() -> None:
+    """Ten dollars a day for thirteen days and nothing for two: the rest of the month is at neither for certain."""
+    memory = _spent(13, 10_000_000)
+    assert memory.spend is not None
+    for hour in range(1, 49):
+        memory = memory.fold(NOW + timedelta(hours=hour), memory.spend.last)
+    ahead = project(memory, 130_000_000, START, END, NOW + timedelta(days=2))
+    assert ahead is not None
+    left = (END - NOW).days - 2
+    assert ahead.low == 130_000_000 <= ahead.likely
+    assert ahead.high >= 130_000_000 + left * 10_000_000
+
+
 def test_recent_burn_weighs_less_the_later_in_the_period() -> None:
     memory = _spent(15, 20_000_000)
     half = project(memory, 150_000_000, START, END, NOW)
