@@ -37,10 +37,11 @@ IDLE = 50
 class Hours(Struct, frozen=True, gc=False):
     """The whole hours of a counter: `sums[i]` is what the first i of them grew by, `scheduled` what was planned.
 
-    `start` is the first hour, counted from the epoch. `rate` is the schedule's now, in micro-dollars an hour, and
-    `lead` how that compares with its usual. `risen` says how many of the last hours are a level of their own, or 0;
-    `fallen` what an hour grew by before a fall and since, or None; `paused` the first hour and the length of a pause
-    that has ended: the hours of the days before it are put there, and `spent` is what `sums` would be without.
+    `start` is the first hour, counted from the epoch: that of the first spend, where before it there was none for a
+    day or more. `rate` is the schedule's now, in micro-dollars an hour, and `lead` how that compares with its usual.
+    `risen` says how many of the last hours are a level of their own, or 0; `fallen` what an hour grew by before a fall
+    and since, or None; `paused` the first hour and the length of a pause that has ended: the hours of the days before
+    it are put there, and `spent` is what `sums` would be without.
     """
 
     start: int
@@ -57,6 +58,8 @@ class Hours(Struct, frozen=True, gc=False):
     @classmethod
     def of(cls, start: int, hours: Sequence[int], scheduled: Sequence[int] | None = None) -> Hours:
         """Return the history of a day or more."""
+        if idle := _idle_at_first(hours):
+            start, hours, scheduled = start + idle, hours[idle:], scheduled and scheduled[idle:]
         plan = _summed(scheduled) if scheduled else None
         plan = plan if plan and plan[-1] else None
         spent = sums = _summed(hours)
@@ -80,6 +83,18 @@ def _summed(hours: Sequence[int]) -> Sequence[int]:
     """Return what the first 0, 1, 2, … hours add up to, as machine integers where they fit: a fifth of the memory."""
     sums = list(accumulate(hours, initial=0))
     return array("q", sums) if sums[-1] < 2**63 else sums
+
+
+def _idle_at_first(hours: Sequence[int]) -> int:
+    """Return how many hours there are before the first spend: an account that had not begun yet has no level.
+
+    Less than a day is a night, and what has begun for less than a day is no history of its own yet: then none.
+    """
+    least = sum(hours) // len(hours) // IDLE
+    if max(hours[:DAY]) > least:
+        return 0  # Nearly always, so that the rest costs nothing.
+    first = next((hour for hour, grown in enumerate(hours) if grown > least), 0)
+    return first if first <= len(hours) - DAY else 0
 
 
 def _paused(hours: Sequence[int], mean: int) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from math import ceil, exp, inf, log
 from msgspec import Struct
 
 from alerts.forecast import estimators
-from alerts.forecast.estimators import DAY, WEEK, Estimator, Hours
+from alerts.forecast.estimators import DAY, IDLE, PAUSE, PAUSE_HOURS, WEEK, Estimator, Hours
 from alerts.forecast.hourly import KEPT_HOURS, Hourly
 
 STEP = 6
@@ -61,7 +61,7 @@ USUAL = (0.1, 0.2, 0.3, 0.41, 0.52, 0.66, 0.81, 1.0, 1.28, 2.0)
 """Ten errors as a normal distribution has them, as parts of that width: a young account's range is made of them."""
 KEPT_ERRORS = 8
 """Of each lead: the last two days of them are what the range is made of."""
-MISSED, FORGIVEN = 0.5, 0.8
+MISSED, FORGIVEN = 0.5, 0.9
 """A range that was left widens the next ones of its lead: by the first, as a logarithm, less the fifth of it by which
 each judged range narrows them, so that one miss in five balances. Of all that the second is left six hours later.
 Adaptive conformal inference: Gibbs and Candès, 2021."""
@@ -87,7 +87,7 @@ class Learnt(Struct, frozen=True, gc=False):
     `said` holds for each lead and open forecast of it, oldest first, what every estimator said, then the forecast made
     of it, the width of its range, and from where to where the range of a fall reached. `errors` are the past errors at
     each lead, the latest last; `stretched` is how much wider the ranges are than those say, and `widths` how wide: all
-    as logarithms.
+    as logarithms. Nothing was spent in the last `idle` hours, and before them never for longer than `longest`.
     """
 
     hour: int
@@ -98,14 +98,19 @@ class Learnt(Struct, frozen=True, gc=False):
     errors: Sequence[Sequence[float]]
     stretched: Sequence[float]
     widths: Sequence[float]
+    idle: int = 0
+    longest: int = 0
     explained: bool = True
     """Whether the schedule adds up to what was spent over the last week, within a tenth."""
 
     @classmethod
-    def begin(cls, hour: int, planned: bool) -> Learnt:
-        chosen = (*OBSERVED, *PLANNED) if planned else OBSERVED
-        none = ((),) * len(LEADS)
-        return cls(hour, chosen, [0.0] * len(chosen), 0.0, none, none, (0.0,) * len(LEADS), YOUNG)
+    def begin(cls, past: Hours, hour: int) -> Learnt:
+        """Return what is known before any forecast was judged: how long the account was ever idle, and no more."""
+        chosen = (*OBSERVED, *PLANNED) if past.scheduled else OBSERVED
+        none, idle = ((),) * len(LEADS), (0, 0)
+        for end in range(STEP + (hour - past.start) % STEP, hour - past.start + 1, STEP):
+            idle = _idle(past, end, *idle)
+        return cls(hour, chosen, [0.0] * len(chosen), 0.0, none, none, (0.0,) * len(LEADS), YOUNG, *idle)
 
     @property
     def with_plan(self) -> bool:
@@ -131,10 +136,13 @@ class Learnt(Struct, frozen=True, gc=False):
 
     def followed(self, past: Hours, hour: int) -> Learnt:
         """Return what is known after judging at one more hour."""
-        end, sums, spent = hour - past.start, past.sums, past.spent
+        end, spent = hour - past.start, past.spent
+        mean = past.sums[end] / end
+        idle, longest = _idle(past, end, self.idle, self.longest)
+        paused = idle >= max(PAUSE_HOURS, PAUSE * longest)
         keep = 0.5 ** (STEP / HALF_LIFE)
         totals, weight = [keep * total for total in self.totals], keep * self.weight
-        floor = _FLOOR * sums[end] / end + 1e-9
+        floor = _FLOOR * mean + 1e-9
         errors, stretched = list(self.errors), list(self.stretched)
         for place, lead in enumerate(LEADS):
             back = lead // STEP
@@ -142,19 +150,20 @@ class Learnt(Struct, frozen=True, gc=False):
                 break
             least, part = floor * lead, PARTS[place]
             actual = spent[end] - spent[end - lead] + least
+            if (actual - least) * IDLE <= mean * lead and not paused:
+                continue  # No balance ends where nothing is spent, so it says nothing; a pause is a level as any.
             *said, middle, width, low, high = self.said[place][0]
             off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said]
             common = CLOSE * sum(off) / len(off) + _LEAST
             totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
             weight += part
             own = abs(log(actual / (middle + least)))
-            # No balance ends in a stretch without any spend, so such a miss says nothing of a range; nor does what the
-            # range of a fall held.
+            # What the range of a fall held is no miss, and what was missed by a pause is none of a range of spending.
             if actual > least and (own <= width or not low <= actual - least <= high):
                 errors[place] = (*errors[place], own)[-KEPT_ERRORS:]
                 stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > width) - (1 - INSIDE))
         explained, known = _explains(past, end), self.estimators
-        weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), explained).weights()
+        weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), explained=explained).weights()
         widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
         before, since = estimators.fallen(past.sums, end) or (-inf, inf)
@@ -166,7 +175,14 @@ class Learnt(Struct, frozen=True, gc=False):
             ]
             now = array("d", (*said, weighted_median(said, weights), width, since * lead, before * lead))
             kept.append((*open_ones, now)[-(lead // STEP) :])
-        return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, explained)
+        return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, idle, longest, explained)
+
+
+def _idle(past: Hours, end: int, idle: int, longest: int) -> tuple[int, int]:
+    """Return for how many hours nothing was spent, and for how many at most before, after one more step."""
+    if (past.spent[end] - past.spent[end - STEP]) * IDLE <= past.sums[end] / end * STEP:
+        return idle + STEP, longest
+    return 0, max(longest, idle)
 
 
 def _widths(errors: Sequence[Sequence[float]], stretched: Sequence[float], scale: float) -> list[float]:
@@ -259,7 +275,7 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
         isinstance(before, Belief)
         and hour - since <= before.learnt.hour <= hour
         and before.learnt.with_plan is with_plan
-        and before.past.paused == past.paused
+        and (before.past.start, before.past.paused) == (past.start, past.paused)
     ):
         learnt = before.learnt
         if learnt.hour > hour - STEP:
@@ -267,7 +283,7 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
             return belief
     else:
         begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
-        learnt = Learnt.begin(-(-begin // STEP) * STEP - STEP, with_plan)
+        learnt = Learnt.begin(past, -(-begin // STEP) * STEP - STEP)
     for judged in range(learnt.hour + STEP, hour + 1, STEP):
         learnt = learnt.followed(past, judged)
     counter.memo.learnt = belief = Belief.of(learnt, past)

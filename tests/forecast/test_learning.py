@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import log
 
 import pytest
@@ -144,6 +144,65 @@ def test_a_rise_by_day_is_none_of_the_nights() -> None:
     assert _forecast(memory, now).per_day == pytest.approx(33_600_000, rel=0.01)
 
 
+def test_what_was_before_the_first_spend_is_no_history() -> None:
+    """An account that is read for days before anything runs: its first day is a first day, and no mean is diluted."""
+    begun = MONDAY + timedelta(days=4, hours=6)
+
+    def spend_in_hour(at: datetime) -> int:
+        return 1_000_000 if at >= begun and at.hour % 5 else 0
+
+    memory, now = _live(6.25, spend_in_hour)
+    late, _ = _live(2, lambda at: spend_in_hour(at + timedelta(days=4, hours=6)))
+    found, same = _forecast(memory, now), _forecast(late, MONDAY + timedelta(days=2))
+    assert found.history_days == 2
+    assert (found.per_day, found.widths) == (same.per_day, same.widths)
+    assert _forecast(*_live(5, spend_in_hour)).history_days == 5
+
+
+def test_a_night_before_the_first_spend_is_a_night() -> None:
+    memory, now = _live(2 + 8 / 24, _office)
+    assert _forecast(memory, now).history_days == pytest.approx(2 + 8 / 24)
+
+
+def test_the_schedule_of_the_days_before_the_first_spend_is_left_out_too() -> None:
+    memory, now = _live(7, lambda at: 1_000_000 if at.day >= 5 else 0, lambda at: 24_000_000)
+    assert memory.spend is not None
+    assert memory.schedule is not None
+    belief = learn(memory.spend, memory.schedule.counter)
+    assert belief is not None
+    assert belief.past.scheduled is not None
+    assert len(belief.past.scheduled) == len(belief.past.sums) == 4 * 24 + 1
+    assert _forecast(memory, now, 24_000_000).basis == "scheduled"
+
+
+def _hours_apart(*gaps: int) -> Hourwise:
+    """Nothing but one hour of work after each of so many idle ones, again and again."""
+    busy = set(accumulate(gap + 1 for gap in gaps * 40))
+    return lambda at: 10_000_000 if (at - MONDAY) // timedelta(hours=1) in busy else 0
+
+
+def test_an_account_that_works_now_and_then_does_not_last_for_ever_between() -> None:
+    """In most of its hours nothing is spent, and who says "nothing" is right there: of days left that says nothing."""
+    spend_in_hour = _hours_apart(30, 45, 20, 50)
+    begun = 14 * 24
+    found = [_forecast(*_live((begun + hour) / 24, spend_in_hour)).per_day for hour in range(0, 160, 7)]
+    mean = 24 * 10_000_000 / (149 / 4)
+    assert all(mean / 2 < per_day < 2 * mean for per_day in found)
+
+
+@pytest.mark.parametrize("spend_in_hour", [_office, lambda at: 1_000_000 + 37_000 * (at.hour * at.day % 29)])
+def test_an_account_that_stops_is_believed_to_within_four_days_and_for_as_long_as_it_lasts(
+    spend_in_hour: Hourwise,
+) -> None:
+    stops = MONDAY + timedelta(days=14)
+    found = [
+        _forecast(*_live(14 + days, lambda at: spend_in_hour(at) if at < stops else 0)).per_day
+        for days in (0, 4, 6, 9, 13, 20)
+    ]
+    assert found[0] > 1_000_000
+    assert max(found[1:]) == 0
+
+
 def test_a_rise_from_nothing_is_a_level() -> None:
     memory, now = _live(5 + 8 / 24, lambda at: 1_000_000 if at >= MONDAY + timedelta(days=5) else 0)
     assert _forecast(memory, now).per_day == pytest.approx(24_000_000)
@@ -184,7 +243,7 @@ def test_calm_accounts_have_narrower_ranges_than_wild_ones() -> None:
 
 
 def test_a_range_that_was_left_widens_and_one_that_holds_narrows_again() -> None:
-    """By half of its logarithm for a miss, back by an eighth for each range that holds, and a fifth is forgotten."""
+    """By half of its logarithm for a miss, back by a tenth for each range that holds, and a tenth is forgotten."""
     found = []
     for hours in (0, 6, 12, 18, 72):
         memory, _ = _live(8 + hours / 24, lambda at: 1_700_000 if at >= MONDAY + timedelta(days=8) else 1_000_000)
@@ -193,10 +252,10 @@ def test_a_range_that_was_left_widens_and_one_that_holds_narrows_again() -> None
         assert belief is not None
         found.append((belief.learnt.stretched[0], belief.learnt.widths[0]))
     calm, missed, again, held, later = (stretched for stretched, _ in found)
-    assert calm == pytest.approx(-0.5, abs=0.01)
-    assert missed == pytest.approx(0.8 * calm + 0.4)
-    assert again == pytest.approx(0.8 * missed + 0.4)
-    assert held == pytest.approx(0.8 * again - 0.1)
+    assert calm == pytest.approx(-0.95, abs=0.01)
+    assert missed == pytest.approx(0.9 * calm + 0.4)
+    assert again == pytest.approx(0.9 * missed + 0.4)
+    assert held == pytest.approx(0.9 * again - 0.1)
     assert later < 0
     assert found[2][1] > 2 * found[0][1]
     assert found[4][1] < found[2][1]
@@ -211,7 +270,7 @@ def test_what_the_range_of_a_fall_held_widens_no_other() -> None:
         belief = learn(memory.spend)
         assert belief is not None
         found.append(belief.learnt.stretched[0])
-    assert found[1] == pytest.approx(0.8 * found[0] + 0.4)
+    assert found[1] == pytest.approx(0.9 * found[0] + 0.4)
     assert found[2] == found[3] == found[1]
 
 
@@ -378,7 +437,7 @@ def test_a_range_forgets_no_pause() -> None:
     [
         (((5, 7),), 8),  # two days, as a weekend
         (((4, 8), (10, 13)), 14),  # idle stretches are usual
-        (((0, 4),), 6),  # nothing before it to go by
+        (((0, 1),), 1 + 10 / 24),  # begun for less than a day
         (((4, 8), (9, 13)), 14),  # two of the same length
         (((0, 9),), 9),  # nothing at all
     ],
