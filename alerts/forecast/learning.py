@@ -36,6 +36,8 @@ OBSERVED: tuple[Estimator, ...] = (
     estimators.same_weekdays,
     estimators.yesterday,
 )
+OF_LAST_DAY = tuple(map(OBSERVED.index, (estimators.last_day, estimators.last_hours, estimators.yesterday)))
+"""Those that look at nothing else: where it was idle, as always on some days, they say nothing of what is to come."""
 PLANNED: tuple[Estimator, ...] = (estimators.as_scheduled, estimators.led_hours)
 HALF_LIFE = 100.0
 """In hours: an error counts half of one made so much later."""
@@ -131,6 +133,9 @@ class Learnt(Struct, frozen=True, gc=False):
             scores[place + 1] -= SCHEDULE_MARGIN
             if scores[place] - SCHEDULE_MARGIN <= min(scores):
                 return [1.0 if index == place else 0.0 for index in range(len(scores))]
+        if self.idle >= DAY and not _is_pause(self.idle, self.longest):
+            for place in OF_LAST_DAY:
+                scores[place] = inf
         best = min(scores)
         return [exp(STEEPNESS * (best - score)) for score in scores]
 
@@ -139,7 +144,7 @@ class Learnt(Struct, frozen=True, gc=False):
         end, spent = hour - past.start, past.spent
         mean = past.sums[end] / end
         idle, longest = _idle(past, end, self.idle, self.longest)
-        paused = idle >= max(PAUSE_HOURS, PAUSE * longest)
+        paused = _is_pause(idle, longest)
         keep = 0.5 ** (STEP / HALF_LIFE)
         totals, weight = [keep * total for total in self.totals], keep * self.weight
         floor = _FLOOR * mean + 1e-9
@@ -163,7 +168,7 @@ class Learnt(Struct, frozen=True, gc=False):
                 errors[place] = (*errors[place], own)[-KEPT_ERRORS:]
                 stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > width) - (1 - INSIDE))
         explained, known = _explains(past, end), self.estimators
-        weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), explained=explained).weights()
+        weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), idle, longest, explained).weights()
         widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
         before, since = estimators.fallen(past.sums, end) or (-inf, inf)
@@ -176,6 +181,10 @@ class Learnt(Struct, frozen=True, gc=False):
             now = array("d", (*said, weighted_median(said, weights), width, since * lead, before * lead))
             kept.append((*open_ones, now)[-(lead // STEP) :])
         return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, idle, longest, explained)
+
+
+def _is_pause(idle: int, longest: int) -> bool:
+    return idle >= max(PAUSE_HOURS, PAUSE * longest)
 
 
 def _idle(past: Hours, end: int, idle: int, longest: int) -> tuple[int, int]:

@@ -190,6 +190,21 @@ def test_an_account_that_works_now_and_then_does_not_last_for_ever_between() -> 
     assert all(mean / 2 < per_day < 2 * mean for per_day in found)
 
 
+def test_on_an_idle_sunday_an_office_does_not_last_for_ever() -> None:
+    """The first weekend, and the second: neither is known by heart yet, and both are shorter than a pause."""
+
+    def office(at: datetime) -> int:
+        return _office(at) if at.weekday() < 5 else 0
+
+    for days in (6.5, 13.5):
+        memory, now = _live(days, office)
+        found = _forecast(memory, now)
+        assert 5_000_000 < found.per_day < 11_000_000
+        until = found.hours_until(30_000_000)
+        assert until is not None
+        assert 48 < until < 7 * 24
+
+
 @pytest.mark.parametrize("spend_in_hour", [_office, lambda at: 1_000_000 + 37_000 * (at.hour * at.day % 29)])
 def test_an_account_that_stops_is_believed_to_within_four_days_and_for_as_long_as_it_lasts(
     spend_in_hour: Hourwise,
