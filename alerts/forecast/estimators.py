@@ -88,13 +88,14 @@ def _summed(hours: Sequence[int]) -> Sequence[int]:
 def _idle_at_first(hours: Sequence[int]) -> int:
     """Return how many hours there are before the first spend: an account that had not begun yet has no level.
 
-    Less than a day is a night, and what has begun for less than a day is no history of its own yet: then none.
+    None where they are fewer than a day (a night) or than the account was idle since (as always on some days), and
+    none before a day of history is left.
     """
     least = sum(hours) // len(hours) // IDLE
     if max(hours[:DAY]) > least:
         return 0  # Nearly always, so that the rest costs nothing.
-    first = next((hour for hour, grown in enumerate(hours) if grown > least), 0)
-    return first if first <= len(hours) - DAY else 0
+    first, *since = map(len, bytes(map(least.__ge__, hours)).split(b"\0"))
+    return first if max(since, default=0) < first <= len(hours) - DAY else 0
 
 
 def _paused(hours: Sequence[int], mean: int) -> tuple[int, int] | None:

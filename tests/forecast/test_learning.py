@@ -159,6 +159,14 @@ def test_what_was_before_the_first_spend_is_no_history() -> None:
     assert _forecast(*_live(5, spend_in_hour)).history_days == 5
 
 
+def test_history_that_happens_to_begin_on_an_idle_weekend_begins_there() -> None:
+    """Whether that was before the first spend is known a week later, by the next weekend."""
+    saturday = timedelta(days=5)
+    for days, known in ((6.5, 4.5), (9.5, 9.5)):
+        memory, now = _live(days, lambda at: 1_000_000 if (at + saturday).weekday() < 5 else 0)
+        assert _forecast(memory, now).history_days == known
+
+
 def test_a_night_before_the_first_spend_is_a_night() -> None:
     memory, now = _live(2 + 8 / 24, _office)
     assert _forecast(memory, now).history_days == pytest.approx(2 + 8 / 24)
