@@ -30,6 +30,9 @@ EARLY, LIKELY, LATE = 1, 0, -1
 HORIZON_HOURS = 24 * 730
 """Two years: what lies beyond is not foretold."""
 _CROSSING_STEPS = 40
+_CLOSE, _LEFT_OVER = 1e-4, 1e-6
+"""An amount is used up where at most so much of it more is, or so little of it is left: where it ends in the evening,
+nothing decides between the hours of an idle night."""
 _SHORTEST = timedelta(minutes=10)
 """Less history than this says nothing of a rate."""
 
@@ -100,17 +103,17 @@ class Forecast(Struct, frozen=True, gc=False):
     def _between(self, amount: int, edge: int, under: tuple[float, float], over: tuple[float, float]) -> float:
         """Return where the path crosses `amount`: false position with the Illinois step, since the path only rises."""
         (low, below), (high, above) = under, over
-        side, steps = 0, 0
-        while steps < _CROSSING_STEPS and high - low > 0.01 and above > amount * 1e-4:
+        beyond, side, steps = above, 0, 0
+        while steps < _CROSSING_STEPS and high - low > 0.01 and beyond > _CLOSE * amount:
             steps += 1
             middle = (low * above - high * below) / (above - below)
             value = self.growth_over(middle, edge) - amount
-            if value < 0:
+            if value < -_LEFT_OVER * amount:
                 low, below = middle, value
                 above = above / 2 if side < 0 else above
                 side = -1
             else:
-                high, above = middle, value
+                high, above, beyond = middle, value, value
                 below = below / 2 if side > 0 else below
                 side = 1
         return high

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from alerts.forecast.forecast import EARLY, LATE, LIKELY, Forecast, used_forecast
+from alerts.forecast.forecast import Forecast, used_forecast
 from alerts.forecast.memory import BurnMemory
-from alerts.forecast.runway import RANGE_DAYS, instant
+from alerts.forecast.runway import RANGE_DAYS, instants
 from alerts.model.readings import Metrics
 
 
@@ -61,4 +61,4 @@ def fills_within(memory: BurnMemory, metrics: Metrics, days: Decimal, now: datet
 
 
 def _full(forecast: Forecast, room: int, now: datetime) -> Full:
-    return Full(*(instant(forecast, room, edge, now) for edge in (EARLY, LIKELY, LATE)))
+    return Full(*instants(forecast, room, now))

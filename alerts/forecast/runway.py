@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from math import inf
 
 from alerts.forecast.burn import Basis
 from alerts.forecast.forecast import EARLY, LATE, LIKELY, SCHEDULED, Forecast, spend_forecast
@@ -54,7 +55,7 @@ def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> RunwayForecas
     forecast = spend_forecast(memory, metrics.scheduled_burn_microusd_per_day, now)
     if available is None or forecast is None:
         return None
-    early, likely, late = (instant(forecast, available, edge, now) for edge in (EARLY, LIKELY, LATE))
+    early, likely, late = instants(forecast, available, now)
     per_day = round(forecast.per_day)
     return RunwayForecast(
         days=days_remaining(available, per_day),
@@ -70,10 +71,20 @@ def runway(memory: BurnMemory, metrics: Metrics, now: datetime) -> RunwayForecas
     )
 
 
-def instant(forecast: Forecast, amount: int, edge: int, now: datetime) -> datetime | None:
-    """Return when `amount` micro-units are used up on that path, to the second."""
-    hours = forecast.hours_until(amount, edge)
-    return None if hours is None else now + timedelta(seconds=round(hours * 3600))
+def instants(
+    forecast: Forecast, amount: int, now: datetime
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """Return when `amount` micro-units are used up at the earliest, likely and at the latest, to the second, in order.
+
+    Where next to nothing is spent and the range narrows, its edges may cross an amount some minutes apart from that.
+    """
+    found = (forecast.hours_until(amount, edge) for edge in (EARLY, LIKELY, LATE))
+    early, likely, late = (inf if hours is None else hours for hours in found)
+    return _after(now, min(early, likely)), _after(now, likely), _after(now, max(likely, late))
+
+
+def _after(now: datetime, hours: float) -> datetime | None:
+    return None if hours == inf else now + timedelta(seconds=round(hours * 3600))
 
 
 def _days(at: datetime | None, now: datetime) -> Decimal | None:

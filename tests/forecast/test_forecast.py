@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from math import exp
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.forecast.forecast import EARLY, HORIZON_HOURS, LATE, LIKELY, Forecast, spend_forecast
 from alerts.forecast.learning import LEADS, WIDEST
 from alerts.forecast.memory import BurnMemory
+from alerts.forecast.runway import instants
 from tests.helpers_topups import DOLLAR
 
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
@@ -55,8 +56,33 @@ def test_the_path_reaches_the_amount_at_the_hour_that_is_said_and_not_before(nam
         assert forecast.growth_over(HORIZON_HOURS, edge) < amount
         return
     assert 0 < hours <= HORIZON_HOURS
-    assert forecast.growth_over(hours, edge) >= amount * (1 - 1e-9)
+    assert forecast.growth_over(hours, edge) >= amount * (1 - 1.1e-6)
     assert min(forecast.growth_over(max(hours - 0.02, 0), edge), forecast.growth_over(hours, edge) * 0.995) < amount
+
+
+@pytest.mark.parametrize("edge", [EARLY, LIKELY, LATE])
+def test_an_amount_that_ends_with_the_day_is_used_up_before_the_next(edge: int) -> None:
+    """The path is flat over the night and the weekend: however near it comes to the amount, it is found there."""
+    forecast = lived(([0] * 8 + [DOLLAR] * 9 + [DOLLAR // 50] + [0] * 6) * 26 + [0] * 49)
+    for hour in range(4, 300):
+        reached = forecast.growth_over(hour, edge)
+        for amount in (int(reached * part) for part in (0.99999, 1 - 1e-7, 1.0, 1 + 1e-7, 1.00001)):
+            hours = forecast.hours_until(amount, edge)
+            assert hours is not None
+            if amount:
+                assert forecast.growth_over(hours, edge) == pytest.approx(amount, rel=0.01)
+
+
+@given(
+    st.lists(st.sampled_from([0, 0, 1, DOLLAR // 60, DOLLAR, 3 * DOLLAR]), min_size=24, max_size=24),
+    st.integers(1, 25),
+    st.integers(1, 500 * DOLLAR),
+)
+@settings(deadline=None, max_examples=100)
+def test_the_three_instants_are_in_order(day: list[int], days: int, amount: int) -> None:
+    forecast = lived(day, days)
+    early, likely, late = (at or datetime.max.replace(tzinfo=UTC) for at in instants(forecast, amount, NOW))
+    assert NOW <= early <= likely <= late
 
 
 @pytest.mark.parametrize("name", FORECASTS)
