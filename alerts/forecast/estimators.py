@@ -88,14 +88,14 @@ def _summed(hours: Sequence[int]) -> Sequence[int]:
 def _idle_at_first(hours: Sequence[int]) -> int:
     """Return how many hours there are before the first spend: an account that had not begun yet has no level.
 
-    None where they are fewer than a day (a night) or than the account was idle since (as always on some days), and
-    none before a day of history is left.
+    None where they are fewer than a day (a night) or than the account was idle later without a pause (as always on
+    some days), and none before a day of history is left.
     """
-    least = sum(hours) // len(hours) // IDLE
-    if max(hours[:DAY]) > least:
+    if any(hours[:DAY]) or not any(hours):
         return 0  # Nearly always, so that the rest costs nothing.
-    first, *since = map(len, bytes(map(least.__ge__, hours)).split(b"\0"))
-    return first if max(since, default=0) < first <= len(hours) - DAY else 0
+    first, *later, _ = map(len, bytes(map((0).__eq__, hours)).split(b"\0"))
+    usual = max((idle for idle in later if idle < PAUSE_HOURS), default=0)
+    return first if usual < first <= len(hours) - DAY else 0
 
 
 def _paused(hours: Sequence[int], mean: int) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from math import ceil, exp, inf, log
 from msgspec import Struct
 
 from alerts.forecast import estimators
-from alerts.forecast.estimators import DAY, IDLE, PAUSE, PAUSE_HOURS, WEEK, Estimator, Hours
+from alerts.forecast.estimators import DAY, PAUSE_HOURS, WEEK, Estimator, Hours
 from alerts.forecast.hourly import KEPT_HOURS, Hourly
 
 STEP = 6
@@ -155,7 +155,7 @@ class Learnt(Struct, frozen=True, gc=False):
                 break
             least, part = floor * lead, PARTS[place]
             actual = spent[end] - spent[end - lead] + least
-            if (actual - least) * IDLE <= mean * lead and not paused:
+            if actual == least and not paused:
                 continue  # No balance ends where nothing is spent, so it says nothing; a pause is a level as any.
             *said, middle, width, low, high = self.said[place][0]
             off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said]
@@ -184,12 +184,12 @@ class Learnt(Struct, frozen=True, gc=False):
 
 
 def _is_pause(idle: int, longest: int) -> bool:
-    return idle >= max(PAUSE_HOURS, PAUSE * longest)
+    return idle >= PAUSE_HOURS and idle > longest
 
 
 def _idle(past: Hours, end: int, idle: int, longest: int) -> tuple[int, int]:
     """Return for how many hours nothing was spent, and for how many at most before, after one more step."""
-    if (past.spent[end] - past.spent[end - STEP]) * IDLE <= past.sums[end] / end * STEP:
+    if past.spent[end] == past.spent[end - STEP]:
         return idle + STEP, longest
     return 0, max(longest, idle)
 

@@ -167,6 +167,20 @@ def test_history_that_happens_to_begin_on_an_idle_weekend_begins_there() -> None
         assert _forecast(memory, now).history_days == known
 
 
+def test_one_huge_hour_makes_nothing_of_the_weeks_before_it() -> None:
+    huge = MONDAY + timedelta(days=20)
+    memory, now = _live(21, lambda at: 300_000_000 if at == huge else 10_000)
+    found = _forecast(memory, now)
+    assert (found.history_days, found.per_day) == (21, 240_000)
+
+
+def test_a_stop_is_believed_for_longer_than_the_account_took_to_begin() -> None:
+    begun, stops = MONDAY + timedelta(days=5), MONDAY + timedelta(days=14)
+    for days in (18, 19, 20, 22):
+        memory, now = _live(days, lambda at: 1_000_000 if begun <= at < stops else 0)
+        assert _forecast(memory, now).per_day == 0
+
+
 def test_a_night_before_the_first_spend_is_a_night() -> None:
     memory, now = _live(2 + 8 / 24, _office)
     assert _forecast(memory, now).history_days == pytest.approx(2 + 8 / 24)
