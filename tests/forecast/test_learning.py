@@ -171,7 +171,8 @@ def test_one_huge_hour_makes_nothing_of_the_weeks_before_it() -> None:
     huge = MONDAY + timedelta(days=20)
     memory, now = _live(21, lambda at: 300_000_000 if at == huge else 10_000)
     found = _forecast(memory, now)
-    assert (found.history_days, found.per_day) == (21, 240_000)
+    assert found.history_days == 21
+    assert found.per_day == pytest.approx(240_000)
 
 
 def test_a_stop_is_believed_for_longer_than_the_account_took_to_begin() -> None:
@@ -238,6 +239,13 @@ def test_an_account_that_stops_is_believed_to_within_four_days_and_for_as_long_a
     ]
     assert found[0] > 1_000_000
     assert max(found[1:]) == 0
+
+
+def test_a_fall_to_a_hundredth_is_a_level_and_no_idleness() -> None:
+    falls = MONDAY + timedelta(days=10)
+    for hours in (24, 48, 66):
+        memory, now = _live(10 + hours / 24, lambda at: 3_000_000 if at < falls else 30_000)
+        assert _forecast(memory, now).per_day == pytest.approx(720_000)
 
 
 def test_a_rise_from_nothing_is_a_level() -> None:
