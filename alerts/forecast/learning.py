@@ -142,12 +142,11 @@ class Learnt(Struct, frozen=True, gc=False):
     def followed(self, past: Hours, hour: int) -> Learnt:
         """Return what is known after judging at one more hour."""
         end, spent = hour - past.start, past.spent
-        mean = past.sums[end] / end
         idle, longest = _idle(past, end, self.idle, self.longest)
         paused = _is_pause(idle, longest)
         keep = 0.5 ** (STEP / HALF_LIFE)
         totals, weight = [keep * total for total in self.totals], keep * self.weight
-        floor = _FLOOR * mean + 1e-9
+        floor = _FLOOR * past.sums[end] / end + 1e-9
         errors, stretched = list(self.errors), list(self.stretched)
         for place, lead in enumerate(LEADS):
             back = lead // STEP
@@ -184,6 +183,7 @@ class Learnt(Struct, frozen=True, gc=False):
 
 
 def _is_pause(idle: int, longest: int) -> bool:
+    """Whether so many idle hours are more than a weekend, and more than ever before."""
     return idle >= PAUSE_HOURS and idle > longest
 
 
