@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from benchmarks.process import ROOT, Process, Server, accounts_toml, free_port
@@ -72,16 +73,20 @@ class Machines:
             process.stop()
         self.running.clear()
 
-    def buckets(self) -> dict[str, int]:
-        """Return how many buckets of accounts each daemon that is alive holds; nothing while there is no database."""
+    def alive(self) -> dict[str, fleet.DaemonRow]:
+        """Return the rows of the daemons that are alive; nothing while there is no database."""
         try:
             store = Store(self.url, readonly=True)
         except StoreError:
             return {}
         try:
-            return {one.name.rpartition("-")[2]: one.buckets for one in fleet.live(store.reader)}
+            return {one.name.rpartition("-")[2]: one for one in fleet.live(store.reader)}
         finally:
             store.close()
+
+    def buckets(self) -> dict[str, int]:
+        """Return how many buckets of accounts each daemon that is alive holds; nothing while there is no database."""
+        return {name: one.buckets for name, one in self.alive().items()}
 
     def shared_by(self, *names: str, within_s: float = 30.0) -> float:
         """Wait until these daemons, and no other, hold all there is in fair shares; return how many seconds it took."""
@@ -92,6 +97,15 @@ class Machines:
             return found.keys() == set(names) and sum(found.values()) == BUCKETS and min(found.values()) >= share
 
         return wait(shared, within_s, lambda: str(self.buckets()))
+
+    def heard(self, *names: str, since: datetime, within_s: float = 30.0) -> float:
+        """Wait until each was heard of since then: a row outlives by ten seconds the connection of its daemon."""
+
+        def heard() -> bool:
+            alive = self.alive()
+            return all(name in alive and alive[name].renewed_at > since for name in names)
+
+        return wait(heard, within_s)
 
     def brimful(self, *words: str) -> str:
         """Run a command beside the daemons; return what it prints."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def test_a_fleet_and_its_commands_go_through_it(tmp_path: Path, pooler: Pooler, 
         pooler.stop()
         time.sleep(3)
         pooler.start()
+        machines.heard("a", "b", "c", since=datetime.now(UTC))
         machines.shared_by("a", "b", "c")
         assert "all accounts: paused" in machines.brimful("topups", "pause")
         assert "ended the pause" in machines.brimful("topups", "resume")
