@@ -52,7 +52,7 @@ LIBRARIES = {
     *("__future__", "array", "base64", "binascii", "bisect", "collections", "contextlib", "csv", "dataclasses"),
     *("datetime", "decimal", "email", "enum", "fnmatch", "fractions", "functools", "hashlib", "heapq", "io"),
     *("itertools", "json", "math", "operator", "random", "re", "statistics", "typing", "urllib.parse", "zoneinfo"),
-    *("cronsim", "cryptography", "msgspec", "pydantic", "standardwebhooks", "xlsxwriter"),
+    *("zlib", "cronsim", "cryptography", "msgspec", "pydantic", "standardwebhooks", "xlsxwriter"),
 }
 """All that a pure module may import. Of `random` only a generator with a seed: see `_own_stains`."""
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from alerts.forecast.estimators import DAY
 from alerts.forecast.forecast import SCHEDULED, spend_forecast
 from alerts.forecast.memory import MILLISECOND, BurnMemory, spent_over
 from alerts.model.readings import Metrics
@@ -36,11 +37,18 @@ def burn(memory: BurnMemory, metrics: Metrics, now: datetime) -> Burn | None:
 
     Scheduled is active × 24 × cost. Observed is the account's present level on a mean day, later hours weighing more.
     """
-    forecast = spend_forecast(memory, metrics.scheduled_burn_microusd_per_day, now)
+    spend, scheduled = memory.spend, metrics.scheduled_burn_microusd_per_day
+    kept = spend.memo.burn if spend else None
+    if kept is not None and kept[0] == scheduled and isinstance(kept[1], Burn):
+        return kept[1]
+    forecast = spend_forecast(memory, scheduled, now)
     if forecast is None:
         return None
     basis: Basis = "scheduled" if forecast.basis == SCHEDULED else "observed"
-    return Burn(round(forecast.per_day), basis, forecast.partial, forecast.why)
+    found = Burn(round(forecast.per_day), basis, forecast.partial, forecast.why)
+    if spend and len(spend.hours) >= DAY:  # it follows from whole hours alone: the same until this one is over
+        spend.memo.burn = scheduled, found
+    return found
 
 
 def observed(memory: BurnMemory, window: timedelta, now: datetime) -> Window | None:

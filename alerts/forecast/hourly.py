@@ -6,26 +6,35 @@ the counter unchanged costs a comparison. All integers.
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 from msgspec import Struct, field
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 KEPT_HOURS = 28 * 24
-"""Four weeks: each hour of the week is seen four times, and a counter takes less than three kilobytes."""
+"""Four weeks: each hour of the week is seen four times."""
 _NARROW, _WIDE = "i", "q"
 _LARGEST_NARROW, _LARGEST = 2**31 - 1, 2**62
 """An hour that grew by less than 2,147 dollars or gigabytes takes four bytes, else all of the counter's take eight."""
+_QUICK = 1
+"""The level of compression: four weeks in some two kilobytes, of a steady schedule in fifty bytes."""
+_ASKED_AGAIN = 8
+"""Counters that are kept unpacked: one account's, while it is judged, and those of a replay."""
 
 
 class Memo(Struct, gc=False, eq=False):
     """What was worked out from the whole hours: shared by the counters of one hour and dropped with it."""
 
     learnt: object | None = None
-    """What was learnt up to the last midnight: handed on from hour to hour."""
+    """What was learnt at the last of the hours at which is learnt: handed on from hour to hour."""
     found: object | None = None
+    """What is believed: large, and dropped where many others are asked."""
+    burn: tuple[int | None, object] | None = None
+    """What a day costs, with the schedule's rate that it goes by."""
     notes: dict[Hashable, object] | None = None
     """What others worked out from the same hours, by a key of theirs."""
 
@@ -36,26 +45,35 @@ class Memo(Struct, gc=False, eq=False):
     __hash__ = None  # type: ignore[assignment]  # it changes
 
 
-def _pack(hours: Sequence[int]) -> array[int]:
-    return array(_NARROW if max(hours, default=0) <= _LARGEST_NARROW else _WIDE, hours)
+def _pack(hours: Sequence[int]) -> bytes:
+    return _compressed(array(_NARROW if max(hours, default=0) <= _LARGEST_NARROW else _WIDE, hours))
 
 
-def _joined(packed: array[int], closed: list[int]) -> array[int]:
-    """Return the last hours of both, as machine integers throughout where they fit: copied every hour."""
-    if packed.typecode != _NARROW or max(closed, default=0) > _LARGEST_NARROW:
-        return _pack([*packed, *closed][-KEPT_HOURS:])
-    return (packed + array(_NARROW, closed))[-KEPT_HOURS:]
+def _compressed(hours: array[int]) -> bytes:
+    return hours.typecode.encode() + zlib.compress(hours, _QUICK) if hours else b""
 
 
-def _no_hours() -> array[int]:
-    return array(_NARROW)
+@lru_cache(_ASKED_AGAIN)
+def _unpack(packed: bytes) -> array[int]:
+    """Return the hours, which nobody changes."""
+    hours = array(chr(packed[0]) if packed else _NARROW)
+    hours.frombytes(zlib.decompress(packed[1:]) if packed else b"")
+    return hours
+
+
+def _joined(packed: bytes, closed: list[int]) -> bytes:
+    """Return the last hours of both, as machine integers throughout where they fit: done every hour."""
+    hours = _unpack(packed)
+    if hours.typecode != _NARROW or max(closed, default=0) > _LARGEST_NARROW:
+        return _pack([*hours, *closed][-KEPT_HOURS:])
+    return _compressed((hours + array(_NARROW, closed))[-KEPT_HOURS:])
 
 
 class Hourly(Struct, frozen=True, gc=False):
     """One monotone counter: its first and last point, its value when the current hour began, and the whole hours past.
 
-    `packed` holds the growth of each whole hour, oldest first; the last of them ended when the hour of `last_ms` began.
-    It is never changed. Growth between two readings is spread evenly over the time between them.
+    `packed` holds the growth of each whole hour, compressed: `hours` unpacks it. Growth between two readings is spread
+    evenly over the time between them.
     """
 
     first_ms: int
@@ -63,7 +81,7 @@ class Hourly(Struct, frozen=True, gc=False):
     last_ms: int
     last: int
     hour_start: int
-    packed: array[int] = field(default_factory=_no_hours)
+    packed: bytes = b""
     memo: Memo = field(default_factory=Memo)
     """Not part of the value."""
 
@@ -79,8 +97,8 @@ class Hourly(Struct, frozen=True, gc=False):
 
     @property
     def hours(self) -> Sequence[int]:
-        """The growth of the whole hours, oldest first."""
-        return self.packed
+        """The growth of the whole hours, oldest first; the last of them ended when the hour of `last_ms` began."""
+        return _unpack(self.packed)
 
     def fold(self, at_ms: int, value: int) -> Hourly:
         """Return the counter with one more reading; a value that fell, or a time a little earlier, changes nothing.
@@ -98,7 +116,8 @@ class Hourly(Struct, frozen=True, gc=False):
 
     def _rewind(self, at_ms: int, value: int) -> Hourly:
         made_up = self.hour - at_ms // HOUR_MS
-        packed = self.packed[: max(len(self.packed) - made_up, 0)]
+        hours = self.hours
+        packed = _pack(hours[: max(len(hours) - made_up, 0)])
         return Hourly(min(self.first_ms, at_ms), self.first, at_ms, value, value, packed)
 
     def _close_hours(self, at_ms: int, value: int) -> Hourly:
@@ -116,6 +135,7 @@ class Hourly(Struct, frozen=True, gc=False):
                 closed.append(min(after - before, _LARGEST))
             before = after
         packed = _joined(self.packed, closed)
+        self.memo.found = None  # of an hour that is over
         return Hourly(self.first_ms, self.first, at_ms, value, before, packed, Memo(learnt=self.memo.learnt))
 
     def value_at(self, at_ms: int) -> int:
@@ -146,7 +166,7 @@ class Hourly(Struct, frozen=True, gc=False):
 
     def encode_hours(self) -> str:
         """Return the whole hours as JSON."""
-        return f"[{','.join(map(str, self.packed))}]"
+        return f"[{','.join(map(str, self.hours))}]"
 
     @classmethod
     def decode(cls, points: object, hours: object) -> Hourly:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate, chain
 from math import ceil, exp, inf, log
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from alerts.forecast import estimators
 from alerts.forecast.estimators import DAY, PAUSE_HOURS, WEEK, Estimator, Hours
-from alerts.forecast.hourly import KEPT_HOURS, Hourly
+from alerts.forecast.hourly import KEPT_HOURS, Hourly, Memo
 
 STEP = 6
 LEADS = (6, 12, 24, 48, 96)
@@ -77,6 +79,10 @@ CLOSE = 0.125
 """Part of all estimators' mean error that is added to each one's: a lucky hit is worth no more."""
 _WORST, _LEAST = 5.0, 0.002
 """Relative errors of days remaining are judged between these."""
+_ROUNDED = 1e-6
+"""Numbers of four bytes are rounded by less than this."""
+BELIEFS_KEPT = 256
+"""How many beliefs are kept until their hour is over: twenty kilobytes each."""
 _NEGLIGIBLE = 0.02
 """Weights below this part of the best's are left out."""
 
@@ -86,18 +92,23 @@ Believed = Sequence[tuple[Estimator, float]]
 class Learnt(Struct, frozen=True, gc=False):
     """What is known of an account's estimators at `hour`, counted from the epoch. Never changed once made.
 
-    `said` holds for each lead and open forecast of it, oldest first, what every estimator said, then the forecast made
-    of it, the width of its range, and from where to where the range of a fall reached. `errors` are the past errors at
-    each lead, the latest last; `stretched` is how much wider the ranges are than those say, and `widths` how wide: all
-    as logarithms. Nothing was spent in the last `idle` hours, and before them never for longer than `longest`.
+    `start` and `paused` are those of the history. `said` holds for each lead the open forecasts of it, the oldest
+    first, one after the other: what every estimator said, then the forecast made of it, the width of its range, and
+    from where to where the range of a fall reached. `errors` are the past errors at each lead, the latest last;
+    `stretched` is how much wider the ranges are than those say, and `widths` how wide: all as logarithms. Nothing was
+    spent in the last `idle` hours, and before them never for longer than `longest`.
+
+    It is kept for every account, so its numbers are packed: three kilobytes.
     """
 
     hour: int
+    start: int
+    paused: tuple[int, int] | None
     estimators: Sequence[Estimator]
     totals: Sequence[float]
     weight: float
-    said: Sequence[Sequence[Sequence[float]]]
-    errors: Sequence[Sequence[float]]
+    said: Sequence[array[float]]
+    errors: Sequence[array[float]]
     stretched: Sequence[float]
     widths: Sequence[float]
     idle: int = 0
@@ -109,10 +120,11 @@ class Learnt(Struct, frozen=True, gc=False):
     def begin(cls, past: Hours, hour: int) -> Learnt:
         """Return what is known before any forecast was judged: how long the account was ever idle, and no more."""
         chosen = (*OBSERVED, *PLANNED) if past.scheduled else OBSERVED
-        none, idle = ((),) * len(LEADS), (0, 0)
+        none, idle = (array("f"),) * len(LEADS), (0, 0)
         for end in range(STEP + (hour - past.start) % STEP, hour - past.start + 1, STEP):
             idle = _idle(past, end, *idle)
-        return cls(hour, chosen, [0.0] * len(chosen), 0.0, none, none, (0.0,) * len(LEADS), YOUNG, *idle)
+        zeros = array("d", [0.0] * len(chosen))
+        return cls(hour, past.start, past.paused, chosen, zeros, 0.0, none, none, (0.0,) * len(LEADS), YOUNG, *idle)
 
     @property
     def with_plan(self) -> bool:
@@ -147,16 +159,16 @@ class Learnt(Struct, frozen=True, gc=False):
         keep = 0.5 ** (STEP / HALF_LIFE)
         totals, weight = [keep * total for total in self.totals], keep * self.weight
         floor = _FLOOR * past.sums[end] / end + 1e-9
-        errors, stretched = list(self.errors), list(self.stretched)
+        errors, stretched, row = list(self.errors), list(self.stretched), len(totals) + 4
         for place, lead in enumerate(LEADS):
             back = lead // STEP
-            if len(self.said[place]) < back:
+            if len(self.said[place]) < back * row:
                 break
             least, part = floor * lead, PARTS[place]
             actual = spent[end] - spent[end - lead] + least
             if actual == least and not paused:
                 continue  # No balance ends where nothing is spent, so it says nothing; a pause is a level as any.
-            *said, middle, width, low, high = self.said[place][0]
+            *said, middle, width, low, high = self.said[place][:row]
             off = [min(abs(actual / (estimate + least) - 1), _WORST) for estimate in said]
             common = CLOSE * sum(off) / len(off) + _LEAST
             totals = [total + part * log(x + common) for total, x in zip(totals, off, strict=True)]
@@ -164,22 +176,25 @@ class Learnt(Struct, frozen=True, gc=False):
             own = abs(log(actual / (middle + least)))
             # What the range of a fall held is no miss, and what was missed by a pause is none of a range of spending.
             if actual > least and (own <= width or not low <= actual - least <= high):
-                errors[place] = (*errors[place], own)[-KEPT_ERRORS:]
+                errors[place] = (errors[place] + array("f", (own,)))[-KEPT_ERRORS:]
                 stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > width) - (1 - INSIDE))
         explained, known = _explains(past, end), self.estimators
-        weights = Learnt(hour, known, totals, weight, (), errors, stretched, (), idle, longest, explained).weights()
+        start, packed = (self.start, self.paused), array("d", totals)
+        judged = Learnt(hour, *start, known, packed, weight, (), errors, stretched, (), idle, longest, explained)
+        weights = judged.weights()
         widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
         before, since = estimators.fallen(past.sums, end) or (-inf, inf)
-        kept: list[Sequence[Sequence[float]]] = []
+        kept: list[array[float]] = []
         for lead, width, open_ones in zip(LEADS, widths, self.said, strict=True):
             said = [
                 estimate(past, end, lead) if level is None else level * lead
                 for estimate, level in zip(self.estimators, levels, strict=True)
             ]
-            now = array("d", (*said, weighted_median(said, weights), width, since * lead, before * lead))
-            kept.append((*open_ones, now)[-(lead // STEP) :])
-        return Learnt(hour, known, totals, weight, kept, errors, stretched, widths, idle, longest, explained)
+            fall = (since * lead * (1 - _ROUNDED), before * lead * (1 + _ROUNDED))
+            now = array("f", (*said, weighted_median(said, weights), width, *fall))
+            kept.append((open_ones + now)[-(lead // STEP) * row :])
+        return replace(judged, said=kept, stretched=array("d", stretched), widths=array("d", widths))
 
 
 def _is_pause(idle: int, longest: int) -> bool:
@@ -264,10 +279,18 @@ def learn(counter: Hourly, schedule: Hourly | None = None) -> Belief | None:
 
     The last ten days are judged anew when one of the epoch's weeks begins, and followed from there hour by hour.
     """
-    memo = counter.memo
-    if memo.found is None and len(counter.hours) >= DAY:
-        memo.found = _learn(counter, schedule)
-    return memo.found if isinstance(memo.found, Belief) else None
+    memo, found = counter.memo, counter.memo.found
+    if isinstance(found, Belief) or len(counter.hours) < DAY:
+        return found if isinstance(found, Belief) else None
+    memo.found = belief = _learn(counter, schedule)
+    _kept.append(memo)
+    if len(_kept) > BELIEFS_KEPT:
+        _kept.popleft().found = None
+    return belief
+
+
+_kept: deque[Memo] = deque()
+"""Whose beliefs are kept, the oldest first. Threads may ask at once: at worst both learn the same."""
 
 
 def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
@@ -281,22 +304,19 @@ def _learn(counter: Hourly, schedule: Hourly | None) -> Belief:
     past = Hours.of(hour - count + first, hours[first:], planned and planned[first:])
     before, with_plan = counter.memo.learnt, past.scheduled is not None
     if (
-        isinstance(before, Belief)
-        and hour - since <= before.learnt.hour <= hour
-        and before.learnt.with_plan is with_plan
-        and (before.past.start, before.past.paused) == (past.start, past.paused)
+        isinstance(before, Learnt)
+        and hour - since <= before.hour <= hour
+        and before.with_plan is with_plan
+        and (before.start, before.paused) == (past.start, past.paused)
     ):
-        learnt = before.learnt
-        if learnt.hour > hour - STEP:
-            counter.memo.learnt = belief = Belief(learnt, estimators.bounded(past), before.planned, before.unplanned)
-            return belief
+        learnt = before
     else:
         begin = max(past.start + DAY, hour - since - LEARNING_DAYS * DAY)
         learnt = Learnt.begin(past, -(-begin // STEP) * STEP - STEP)
     for judged in range(learnt.hour + STEP, hour + 1, STEP):
         learnt = learnt.followed(past, judged)
-    counter.memo.learnt = belief = Belief.of(learnt, past)
-    return belief
+    counter.memo.learnt = learnt
+    return Belief.of(learnt, past)
 
 
 def _believed(learnt: Learnt, weights: list[float]) -> Believed:

@@ -8,9 +8,10 @@ from math import log
 
 import pytest
 
+from alerts.forecast.burn import burn
 from alerts.forecast.forecast import spend_forecast, used_forecast
 from alerts.forecast.hourly import HOUR_MS, Hourly
-from alerts.forecast.learning import LEADS, YOUNG, learn, weighted_median
+from alerts.forecast.learning import BELIEFS_KEPT, LEADS, YOUNG, learn, weighted_median
 from alerts.forecast.memory import BurnMemory
 from alerts.forecast.runway import runway
 from alerts.model.readings import Metrics
@@ -288,10 +289,15 @@ def test_a_schedule_of_nothing_leads_nothing() -> None:
     assert forecast_of(memory, now, 0).per_day == pytest.approx(24_000_000)
 
 
-def test_what_is_learnt_is_kept_within_the_hour_and_handed_on_within_the_day() -> None:
+def counted(hours: int, hourly: int) -> Hourly:
     counter = Hourly.begin(0, 0)
-    for hour in range(1, 60):
-        counter = counter.fold(hour * HOUR_MS, hour * 10)
+    for hour in range(1, hours + 1):
+        counter = counter.fold(hour * HOUR_MS, hour * hourly)
+    return counter
+
+
+def test_what_is_learnt_is_kept_within_the_hour_and_handed_on_within_the_day() -> None:
+    counter = counted(59, 10)
     found = learn(counter)
     assert found is not None
     assert learn(counter.fold(59 * HOUR_MS + 60_000, 600)) is found
@@ -312,3 +318,29 @@ def test_what_was_learnt_of_a_later_hour_is_not_taken() -> None:
     counters[50].memo.learnt = counters[59].memo.learnt
     found = [learn(counters[hour]) for hour in (59, 50)]
     assert [one.learnt.hour for one in found if one is not None] == [54, 48]
+
+
+def test_beliefs_of_many_accounts_are_dropped_and_those_of_an_hour_that_is_over() -> None:
+    """They are large. What was learnt is kept, so that the same is believed again."""
+    counters = [counted(48, number + 1) for number in range(BELIEFS_KEPT + 1)]
+    first = counters[0]
+    believed, *_ = [learn(counter) for counter in counters]
+    dropped, learnt = first.memo.found, first.memo.learnt
+    assert dropped is None
+    assert believed is not None
+    assert believed.learnt is learnt
+    assert learn(first) == believed == first.memo.found
+    first.fold(first.last_ms + HOUR_MS, first.last)
+    assert [first.memo.found, first.memo.learnt] == [None, learnt]
+
+
+def test_what_a_day_costs_is_kept_for_the_hour_and_for_the_schedule_as_it_is() -> None:
+    memory, now = lived(5, lambda at: 45_000, lambda at: 1_080_000)
+    metrics = Metrics(active_videos=1, cost_per_snapshot_microusd=45_000)
+    first = burn(memory, metrics, now)
+    assert first is not None
+    assert burn(memory, metrics, now + timedelta(minutes=20)) is first
+    twice = burn(memory, Metrics(active_videos=2, cost_per_snapshot_microusd=45_000), now)
+    assert twice is not None
+    assert (first.microusd_per_day, twice.microusd_per_day) == (1_080_000, 2_160_000)
+    assert burn(memory, metrics, now) == first
