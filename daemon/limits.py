@@ -136,7 +136,7 @@ PAGE_QUERY_CHARACTERS = 100
 PAGE_READS = 2
 """Pages rendered concurrently, each in a thread with its own database connection."""
 SCRAPE_FORECASTS_S = 0.2
-"""CPU that one scrape spends on forecasts of accounts that other daemons hold; the next one goes on with the rest."""
+"""CPU that one scrape spends on working out what days cost; the next one goes on with the rest."""
 PAGE_RETRIED_EVERY_S = 30.0
 """How often a port of the page that is in use is tried again."""
 PAGE_CLOSES_WITHIN_S = 2

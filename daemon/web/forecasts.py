@@ -1,9 +1,14 @@
-"""What a day costs and how long the balance lasts: kept for each account until its next reading, since it is dear."""
+"""What a day costs and how long the balance lasts: kept for each account until its next reading, since it is dear.
+
+Milliseconds where four weeks are to be learnt: after a start, and once a week. So each scrape does so only for as many
+accounts as a moment allows, and the others keep what a day cost: dozens that move are exact, of thousands in turn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from decimal import Decimal
+from time import thread_time
 
 from msgspec import Struct
 
@@ -39,18 +44,45 @@ class Forecasts:
 
     def of(self, state: AccountState, known: Known) -> AccountForecast:
         """Return the forecast from the state's last reading."""
+        return self._fresh(state, known) or self._worked_out(state, known)
+
+    def within(self, state: AccountState, known: Known, until: float) -> AccountForecast | None:
+        """Return the same, or once this thread has used so many seconds of CPU, what follows from what a day cost
+        before; None where that is not known.
+        """
+        if (fresh := self._fresh(state, known)) is not None:
+            return fresh
+        if thread_time() < until:
+            return self._worked_out(state, known)
         kept = self._kept.get(state.account)
-        if state.evaluated_by is None:  # loaded from the store: another daemon's, or not yet polled here
-            hour = to_ms(known.at) // HOUR_MS
-            if kept is None or kept.hour != hour or kept.metrics != known.metrics:
-                kept = self._kept[state.account] = replace(forecast_of(state, known), memory=NO_HOURS, hour=hour)
-        elif kept is None or kept.metrics is not known.metrics or kept.memory is not state.burn:
-            kept = self._kept[state.account] = forecast_of(state, known)
-        return kept
+        return None if kept is None else at_burn(kept.burn, known)
+
+    def _fresh(self, state: AccountState, known: Known) -> AccountForecast | None:
+        if (kept := self._kept.get(state.account)) is None:
+            return None
+        if _is_loaded(state):
+            return kept if kept.hour == _hour(known) and kept.metrics == known.metrics else None
+        return kept if kept.metrics is known.metrics and kept.memory is state.burn else None
+
+    def _worked_out(self, state: AccountState, known: Known) -> AccountForecast:
+        found = forecast_of(state, known)
+        if _is_loaded(state):
+            found = replace(found, memory=NO_HOURS, hour=_hour(known))
+        self._kept[state.account] = found
+        return found
 
     def keep(self, accounts: Container[str]) -> None:
         """Forget the accounts that are none of these."""
         self._kept = {account: kept for account, kept in list(self._kept.items()) if account in accounts}
+
+
+def _is_loaded(state: AccountState) -> bool:
+    """Whether it is as the store has it: another daemon's, or not yet polled here."""
+    return state.evaluated_by is None
+
+
+def _hour(known: Known) -> int:
+    return to_ms(known.at) // HOUR_MS
 
 
 def forecast_of(state: AccountState, known: Known) -> AccountForecast:

@@ -1,7 +1,6 @@
 """The accounts that other daemons hold, as `/metrics` tells them: read from the store, only what changed since.
 
-What a day costs is dear to work out anew: milliseconds where four weeks are remembered. So each scrape does so only for
-as many accounts as a moment allows, and the others keep what it was: dozens that move are exact, of thousands in turn.
+What a day costs is worked out for as many of them as a moment allows, and the others keep what it was.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from alerts.model.readings import Known
 from alerts.model.spend import SpendMemory
 from alerts.model.values import replace
 from alerts.rules.state import AccountState
-from daemon.limits import SCRAPE_FORECASTS_S
 from daemon.store import fleet, states
 from daemon.store.connection import Connection
 from daemon.store.statecodec import decode_metrics, decode_state_blob
@@ -66,8 +64,13 @@ class Others:
         self._kept: dict[str, OtherAccount] = {}
         self._turn = 0
 
-    def refreshed(self, connection: Connection, accounts: Collection[str]) -> Mapping[str, OtherAccount]:
-        """Return what is stored of these accounts; of one that was never read there is nothing."""
+    def refreshed(
+        self, connection: Connection, accounts: Collection[str], forecasts_s: float
+    ) -> Mapping[str, OtherAccount]:
+        """Return what is stored of these accounts; of one that was never read there is nothing.
+
+        So many seconds of CPU are spent on what days cost.
+        """
         marks = fleet.marks(connection)
         stored = [account for account in accounts if account in marks]
         kept = {id: self._kept.get(id) or OtherAccount(AccountState.new(id)) for id in stored}
@@ -77,13 +80,13 @@ class Others:
                 id = texts.account
                 kept[id] = _read(kept[id], marks[id], texts)
         self._kept = kept
-        self._forecast(connection)
+        self._forecast(connection, thread_time() + forecasts_s)
         return kept
 
-    def _forecast(self, connection: Connection) -> None:
+    def _forecast(self, connection: Connection, until: float) -> None:
         """Work out the burn of accounts that are due for it, until the time is up."""
         self._turn += 1
-        until, kept = thread_time() + SCRAPE_FORECASTS_S, self._kept
+        kept = self._kept
         due = sorted((id for id, one in kept.items() if one.is_due), key=lambda id: kept[id].urgency)
         for some in _batches(due, _FORECAST_AT_ONCE):
             if thread_time() > until:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import thread_time
 
 from alerts.model.accounts import AccountInfo
 from alerts.model.money import MICRO
@@ -77,8 +78,12 @@ class Samples:
         budgets = [rule for rule in config.rules if isinstance(rule, Budget)]
         self._budgets, self._has_budgets = RuleIndex(budgets), bool(budgets)
 
-    def text(self, taken: Taken) -> str:
-        """Return the samples of all accounts; what is not known has none. For one thread at a time."""
+    def text(self, taken: Taken, forecasts_s: float) -> str:
+        """Return the samples of all accounts; what is not known has none. For one thread at a time.
+
+        So many seconds of CPU are spent on what days cost.
+        """
+        until = thread_time() + forecasts_s
         families: dict[str, list[str]] = {name: [] for name, _ in _FAMILIES}
         for account, config in self._accounts.items():
             state, other = taken.states.get(account), None
@@ -88,7 +93,7 @@ class Samples:
                 state = other.state
             if state.last is not None:
                 known = state.last
-                forecast = self._forecasts.of(state, known) if other is None else other.forecast
+                forecast = self._forecasts.within(state, known, until) if other is None else other.forecast
                 _add_reading(families, config.info, known, forecast)
                 age_s = max(int((taken.now - state.last.at).total_seconds()), 0)
                 families["reading_age_seconds"].append(f'brimful_reading_age_seconds{{account="{account}"}} {age_s}.0')

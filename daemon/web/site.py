@@ -21,7 +21,7 @@ from starlette.routing import Route
 from alerts.templating import WRONG_TEMPLATE, Templates
 from daemon.clock import Clock
 from daemon.config.model import AccountConfig, Config
-from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS
+from daemon.limits import PAGE_DAYS_MAX, PAGE_QUERY_CHARACTERS, PAGE_READS, SCRAPE_FORECASTS_S
 from daemon.store import Store, StoreError, readings, states
 from daemon.store.connection import Connection
 from daemon.web import metrics, pages
@@ -126,16 +126,19 @@ class _Site:
         is_whole = service.holdings.whole
 
         def build(connection: Connection) -> bytes:
-            taken = own if is_whole else self._with_others(connection, view.config, own)
-            return metrics.exposition(view.config, connection, view.samples.text(taken), process)
+            taken, forecasts_s = own, SCRAPE_FORECASTS_S
+            if not is_whole:
+                forecasts_s /= 2
+                taken = self._with_others(connection, view.config, own, forecasts_s)
+            return metrics.exposition(view.config, connection, view.samples.text(taken, forecasts_s), process)
 
         async with self._scraping:
             text = await self._read(build)
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
-    def _with_others(self, connection: Connection, config: Config, own: Taken) -> Taken:
+    def _with_others(self, connection: Connection, config: Config, own: Taken, forecasts_s: float) -> Taken:
         """Add what other daemons hold. Of what this one has just taken over its last poll is in the store, too."""
-        others = self._others.refreshed(connection, [id for id in config.accounts if id not in own.states])
+        others = self._others.refreshed(connection, [id for id in config.accounts if id not in own.states], forecasts_s)
         polled = {id: not is_out for id, (_, is_out) in readings.poll_states(connection).items()}
         return replace(own, others=others, readable={**polled, **own.readable})
 

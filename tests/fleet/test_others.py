@@ -14,6 +14,7 @@ from alerts.model.readings import Known, Metrics
 from alerts.model.values import replace
 from alerts.rules.evaluation import Evaluation
 from alerts.rules.state import AccountState, Episode, RuleMemory
+from daemon.limits import SCRAPE_FORECASTS_S
 from daemon.store import Store, states
 from daemon.web.forecasts import forecast_of
 from daemon.web.others import Others
@@ -56,7 +57,7 @@ def test_it_is_what_the_store_says_and_nothing_else(store: Store) -> None:
     rules = {"low": RuleMemory(episode=episode), "calm": RuleMemory(breaches=1)}
     put(store, replace(read("a", memory(1)), rules=rules), read("b", BurnMemory()), read("mine", memory(1)))
     others = Others()
-    found = others.refreshed(store.reader, ["a", "b", "never"])
+    found = others.refreshed(store.reader, ["a", "b", "never"], SCRAPE_FORECASTS_S)
     assert found.keys() == {"a", "b"}
     state = found["a"].state
     assert state.last == Known("a", NOW, Metrics(balance_microusd=90_000_000))
@@ -75,11 +76,11 @@ def test_it_is_what_the_store_says_and_nothing_else(store: Store) -> None:
     assert is_as_stored()
     before = found["a"]
     put(store, read("a", memory(1), balance=45))
-    found = others.refreshed(store.reader, ["a", "b"])
+    found = others.refreshed(store.reader, ["a", "b"], SCRAPE_FORECASTS_S)
     assert is_as_stored()
     assert not found["a"].state.rules
     assert found["a"].turn == before.turn + 1
-    assert others.refreshed(store.reader, ["b"]).keys() == {"b"}
+    assert others.refreshed(store.reader, ["b"], SCRAPE_FORECASTS_S).keys() == {"b"}
 
 
 def test_what_is_dear_is_worked_out_in_turn(store: Store) -> None:
@@ -88,7 +89,7 @@ def test_what_is_dear_is_worked_out_in_turn(store: Store) -> None:
     put(store, *(read(id, burn) for id in ids))
     others, done = Others(), 0
     for turn in range(1, 100):
-        found = others.refreshed(store.reader, ids)
+        found = others.refreshed(store.reader, ids, SCRAPE_FORECASTS_S)
         assert len(found) == MANY, "what is read is told at once"
         before, done = done, sum(one.forecast is not None for one in found.values())
         assert before < done <= MANY
@@ -100,5 +101,5 @@ def test_what_is_dear_is_worked_out_in_turn(store: Store) -> None:
     with store.write(durable=True) as tx:
         later = NOW + timedelta(minutes=1)
         states.seen_again(tx, [(to_ms(later), "a7")])
-    again = others.refreshed(store.reader, ids)["a7"]
+    again = others.refreshed(store.reader, ids, SCRAPE_FORECASTS_S)["a7"]
     assert (again.turn, again.state.last and again.state.last.at) == (found["a7"].turn, later), "seen again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 from alerts.forecast.memory import BurnMemory
 from alerts.model.readings import Known, Metrics
@@ -40,3 +41,18 @@ def test_a_state_that_is_remembered_is_known_by_its_parts() -> None:
     first = forecasts.of(state, known)
     assert forecasts.of(replace(state, remind_at=NOW), known) is first
     assert forecasts.of(replace(state, burn=BurnMemory()), known).burn is None
+
+
+def test_where_there_is_no_time_for_it_what_a_day_cost_before_is_taken_and_never_nothing_for_unknown() -> None:
+    forecasts, (state, known), over = Forecasts(), loaded(), 0.0
+    assert forecasts.within(state, known, over) is None
+    before = forecasts.within(state, known, inf)
+    assert before == forecasts.of(state, known)
+    assert before is not None
+    later = loaded(NOW + timedelta(hours=2), balance=45)
+    found = forecasts.within(*later, over)
+    assert found is not None
+    assert found.burn == before.burn
+    assert found.days_remaining != before.days_remaining, "of the balance as it is now"
+    assert forecasts.within(*later, inf) == forecasts.of(*later)
+    assert forecasts.within(*later, over) is forecasts.of(*later), "nothing to work out"
