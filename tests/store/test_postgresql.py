@@ -7,6 +7,7 @@ import re
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from daemon.places import ServerUrl, problem_of
 from daemon.store import Store, StoreError
 from daemon.store.connection import once_committed
-from daemon.store.dialects import postgresql
+from daemon.store.dialects import postgresql, postgresql_lock
 from daemon.store.dialects.translation import translated
 from daemon.store.lock import DatabaseHeldError, held, holder
 from daemon.store.migrations import migrate, pending
@@ -404,3 +405,23 @@ def test_a_second_daemon_is_refused_until_the_first_has_ended(server: ServerUrl)
         assert holder(server) is not None
     with held(server):
         pass
+
+
+def test_the_lock_is_free_when_its_holder_has_ended_and_not_some_moments_later(server: ServerUrl) -> None:
+    """Commands follow one another in a script."""
+    for _ in range(50):
+        with postgresql_lock.session(server) as following:
+            with postgresql_lock.session(server) as session:
+                assert session.take()
+            assert following.take()
+
+
+def test_a_lock_whose_server_is_gone_is_let_go_of_quietly(server: ServerUrl) -> None:
+    with postgresql_lock.session(server) as other, postgresql_lock.session(server) as session:
+        assert session.take()
+        end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        other._connection.execute(end)
+        wait = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        while other._connection.execute(wait).fetchone()[0]:
+            time.sleep(0.01)
+    assert holder(server) is None

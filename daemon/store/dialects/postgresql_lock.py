@@ -5,8 +5,9 @@ Not of a session: PgBouncer's transaction mode would give the session to somebod
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from daemon.places import ServerUrl
 from daemon.store.dialects.postgresql import PostgresqlConnection
@@ -31,6 +32,12 @@ class LockSession:
         self._connection.begin(b"BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
         return bool(self._connection.execute("SELECT pg_try_advisory_xact_lock(?)", (_NUMBER,)).fetchone()[0])
 
+    def give_back(self) -> None:
+        """End the transaction: the lock is free when this returns, and not some moments after the connection ended."""
+        if self._connection.inside:
+            with suppress(sqlite3.OperationalError):  # a server that is gone has ended it
+                self._connection.command(b"ROLLBACK")
+
     def holder(self) -> str:
         """Return who holds the lock, as `brimful HOST:PID`; the empty text where nobody does."""
         row = self._connection.execute(_HOLDER, (_NUMBER,)).fetchone()
@@ -45,7 +52,9 @@ class LockSession:
 def session(url: ServerUrl) -> Iterator[LockSession]:
     """Open a session; raises StoreError where the server cannot be reached."""
     connection = PostgresqlConnection(url)
+    lock = LockSession(connection)
     try:
-        yield LockSession(connection)
+        yield lock
     finally:
+        lock.give_back()
         connection.close()
