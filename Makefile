@@ -83,8 +83,8 @@ test-postgresql: $(READY)
 	@$(PYTHON) -m pytest --postgresql -p no:cacheprovider
 
 bench: $(READY)
-	@missed=; for one in "idle --seconds 20" "many --minutes 1" "month --minutes 1.5" peer "history --millions 1" "disk --days 60" \
-			"day --accounts 500 --hours 4" forecast spikes backtest delivery taking; do \
+	@missed=; for one in "idle --seconds 20" "many --minutes 1" "month --minutes 1.5" peer \
+			"history --millions 1" "disk --days 60" "day --accounts 500 --hours 4" forecast spikes backtest delivery taking; do \
 		$(PYTHON) -m benchmarks.$$one || missed="$$missed $${one%% *}"; \
 	done; [ -z "$$missed" ] || { echo "missed:$$missed" >&2; exit 1; }
 

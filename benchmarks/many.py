@@ -51,7 +51,7 @@ def run(served: Server, accounts: int, minutes: float, *, topups: bool = False) 
         with brimful(path, log=Path(folder) / "log") as process:
             page = f"http://127.0.0.1:{port}"
             wait_for(f"{page}/healthz", 60)
-            first_poll_s, sweep_s = _first_sweep(served, process, accounts)
+            first_poll_s, sweep_s = first_sweep(served, process, accounts)
             polls, cpu_per_10k_s = _steady(served, process, minutes)
             told = _lower(served, process, accounts)
             page_s = min(get(f"{page}/")[1] for _ in range(3))
@@ -74,7 +74,8 @@ def run(served: Server, accounts: int, minutes: float, *, topups: bool = False) 
     )
 
 
-def _first_sweep(served: Server, process: Process, accounts: int) -> tuple[float, float]:
+def first_sweep(served: Server, process: Process, accounts: int) -> tuple[float, float]:
+    """Wait until each account was asked; return when the first was, after the start, and how long all took. Seconds."""
     ends_at = time.monotonic() + 300
     while (said := served.ask("/stats"))["asked"] < accounts:
         process.check()

@@ -30,9 +30,9 @@ class Memo(Struct, gc=False, eq=False):
     """What was worked out from the whole hours: shared by the counters of one hour and dropped with it."""
 
     learnt: object | None = None
-    """What was learnt at the last of the hours at which is learnt: handed on from hour to hour."""
+    """What was learnt up to the last hour at which forecasts were judged: handed on from hour to hour."""
     found: object | None = None
-    """What is believed: large, and dropped where many others are asked."""
+    """What is believed: large, so it is dropped when the hour is over, or where many other accounts are asked."""
     burn: tuple[int | None, object] | None = None
     """What a day costs, with the schedule's rate that it goes by."""
     notes: dict[Hashable, object] | None = None

@@ -82,7 +82,7 @@ _WORST, _LEAST = 5.0, 0.002
 _ROUNDED = 1e-6
 """Numbers of four bytes are rounded by less than this."""
 BELIEFS_KEPT = 256
-"""How many beliefs are kept until their hour is over: twenty kilobytes each."""
+"""How many beliefs are kept until their hour is over: some twelve kilobytes each."""
 _NEGLIGIBLE = 0.02
 """Weights below this part of the best's are left out."""
 
@@ -178,9 +178,9 @@ class Learnt(Struct, frozen=True, gc=False):
             if actual > least and (own <= width or not low <= actual - least <= high):
                 errors[place] = (errors[place] + array("f", (own,)))[-KEPT_ERRORS:]
                 stretched[place] = FORGIVEN * stretched[place] + MISSED * ((own > width) - (1 - INSIDE))
-        explained, known = _explains(past, end), self.estimators
-        start, packed = (self.start, self.paused), array("d", totals)
-        judged = Learnt(hour, *start, known, packed, weight, (), errors, stretched, (), idle, longest, explained)
+        explained = _explains(past, end)
+        judged = replace(self, hour=hour, totals=array("d", totals), weight=weight, errors=errors)
+        judged = replace(judged, stretched=array("d", stretched), idle=idle, longest=longest, explained=explained)
         weights = judged.weights()
         widths = _widths(errors, stretched, SCHEDULED_WIDTH if weights[len(OBSERVED) :][:1] == [1.0] else 1.0)
         levels = [estimate(past, end, 1.0) if estimate in estimators.LEVEL else None for estimate in self.estimators]
@@ -194,7 +194,7 @@ class Learnt(Struct, frozen=True, gc=False):
             fall = (since * lead * (1 - _ROUNDED), before * lead * (1 + _ROUNDED))
             now = array("f", (*said, weighted_median(said, weights), width, *fall))
             kept.append((open_ones + now)[-(lead // STEP) * row :])
-        return replace(judged, said=kept, stretched=array("d", stretched), widths=array("d", widths))
+        return replace(judged, said=kept, widths=array("d", widths))
 
 
 def _is_pause(idle: int, longest: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from alerts.model.specs import Budget, Period
 from alerts.model.values import replace
 from tests.service.conftest import KEY, Town
@@ -33,3 +35,18 @@ async def test_everything_shown_is_of_the_configuration_in_force(town: Town, bro
         assert (await client.get("/api/v1/usage/late")).status_code == 404
         assert 'account="late"' not in (await client.get("/metrics")).text
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_scrape_without_time_for_forecasts_tells_all_else_and_the_burn_once_it_is_known(
+    town: Town, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.usage.prepaid(KEY, balance_usd="12.45", active_videos=1)
+    town.configure()
+    monkeypatch.setattr("daemon.web.site.SCRAPE_FORECASTS_S", -1.0)
+    async with town.service() as service, browse(service) as client:
+        await service.step(town.clock.now())
+        text = (await client.get("/metrics")).text
+        assert 'brimful_balance_usd{account="clips"} 12.45' in text
+        assert "brimful_burn_usd_per_day{" not in text, "unknown is no nought"
+        assert "a day" in (await client.get("/")).text, "the page works out what it shows"
+        assert 'brimful_burn_usd_per_day{account="clips"}' in (await client.get("/metrics")).text
